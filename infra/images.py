@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The names of the two container images: which repository holds them, and which tag their content has.
+
+The tag is the hash of everything that the image is built from, so a template can name an image that nobody has built
+yet, and equal sources never make two tags. The standard library is enough, and nothing is asked of docker or AWS.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, get_args
+
+ImageName = Literal["training", "inference"]
+IMAGE_NAMES: tuple[ImageName, ...] = get_args(ImageName)
+
+
+def repository_name(prefix: str, name: ImageName) -> str:
+    """Name the ECR repository of an image: `mapgate-dev` and `training` give `mapgate-dev-training`."""
+    return f"{prefix}-{name}"
+
+
+def image_tag(root: Path, name: ImageName) -> str:
+    """Name the content of an image: 16 hexadecimal digits that change when, and only when, its sources change.
+
+    Args:
+        root: the repository's root.
+        name: which image; its sources are `containers/<name>/` (Dockerfile, locked requirements) and `<name>_src/`.
+
+    Returns:
+        The first 16 digits of a sha256 over the sorted relative paths and contents.
+
+    Raises:
+        FileNotFoundError: a source folder or the Dockerfile is missing, so the tag would name something else.
+    """
+    digest = hashlib.sha256()
+    for path in sources(root, name):
+        for part in (path.relative_to(root).as_posix().encode(), path.read_bytes()):
+            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+def sources(root: Path, name: ImageName) -> list[Path]:
+    """List the files that an image is built from, in the order of their paths relative to the root.
+
+    Raises:
+        FileNotFoundError: a source folder or the Dockerfile is missing.
+    """
+    folders = [root / "containers" / name, root / f"{name}_src"]
+    for needed in [*folders, folders[0] / "Dockerfile"]:
+        if not needed.exists():
+            raise FileNotFoundError(f"{needed}: missing, so the {name} image has no tag; start in a whole checkout")
+    files = [path for folder in folders for path in _files(folder)]
+    return sorted(files, key=lambda path: path.relative_to(root).as_posix())
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        if path.is_file() and not _is_by_product(path.relative_to(folder)):
+            yield path
+
+
+def _is_by_product(path: Path) -> bool:
+    return path.suffix == ".pyc" or path.name == ".DS_Store" or "__pycache__" in path.parts

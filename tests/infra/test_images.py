@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tag names the content: same content, same tag; other content, other tag."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from infra.images import IMAGE_NAMES, image_tag, repository_name, sources
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    for name in IMAGE_NAMES:
+        for path in (f"containers/{name}/Dockerfile", f"containers/{name}/requirements.txt", f"{name}_src/a.py"):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(path)
+    return tmp_path
+
+
+def test_tag_is_sixteen_hexadecimal_digits_and_repeats(checkout: Path) -> None:
+    tag = image_tag(checkout, "training")
+    assert len(tag) == 16
+    assert set(tag) <= set("0123456789abcdef")
+    assert tag == image_tag(checkout, "training") != image_tag(checkout, "inference")
+
+
+@pytest.mark.parametrize(
+    "changed", ["containers/training/Dockerfile", "containers/training/requirements.txt", "training_src/a.py"]
+)
+def test_every_source_counts_for_its_image_only(checkout: Path, changed: str) -> None:
+    before = {name: image_tag(checkout, name) for name in IMAGE_NAMES}
+    (checkout / changed).write_text("other")
+    assert image_tag(checkout, "training") != before["training"]
+    assert image_tag(checkout, "inference") == before["inference"]
+
+
+def test_a_rename_changes_the_tag(checkout: Path) -> None:
+    before = image_tag(checkout, "training")
+    (checkout / "training_src/a.py").rename(checkout / "training_src/b.py")
+    assert image_tag(checkout, "training") != before
+
+
+def test_content_cannot_slip_from_one_file_into_the_next(checkout: Path) -> None:
+    room = checkout / "training_src"
+    (room / "a.py").write_text("xy")
+    (room / "b.py").write_text("z")
+    before = image_tag(checkout, "training")
+    (room / "a.py").write_text("x")
+    (room / "b.py").write_text("yz")
+    assert image_tag(checkout, "training") != before
+
+
+def test_by_products_and_the_checkout_s_place_do_not_count(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before = image_tag(checkout, "inference")
+    cache = checkout / "inference_src" / "__pycache__"
+    cache.mkdir()
+    (cache / "a.cpython-311.pyc").write_bytes(b"1")
+    (checkout / "inference_src" / "b.pyc").write_bytes(b"2")
+    (checkout / "inference_src" / ".DS_Store").write_bytes(b"3")
+    assert image_tag(checkout, "inference") == before
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "clone"
+    shutil.copytree(checkout, elsewhere)
+    assert image_tag(elsewhere, "inference") == before
+
+
+def test_half_a_checkout_is_refused(checkout: Path) -> None:
+    (checkout / "containers/training/Dockerfile").unlink()
+    with pytest.raises(FileNotFoundError, match="Dockerfile: missing"):
+        image_tag(checkout, "training")
+
+
+@pytest.mark.parametrize("name", IMAGE_NAMES)
+def test_this_checkout_has_a_tag_over_dockerfile_lock_and_source(name: str) -> None:
+    assert name in IMAGE_NAMES
+    paths = {path.relative_to(ROOT).as_posix() for path in sources(ROOT, name)}
+    assert {f"containers/{name}/Dockerfile", f"{name}_src/__main__.py"} <= paths
+    assert any(path.startswith(f"containers/{name}/requirements") for path in paths)
+    assert len(image_tag(ROOT, name)) == 16
+
+
+def test_repositories_carry_project_and_environment() -> None:
+    assert repository_name("mapgate-dev", "training") == "mapgate-dev-training"
