@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every patch of moto, and the seam through which other modules answer actions in moto's place.
+
+Pinned to one version of moto: each mend has a test that fails as soon as moto itself behaves, and says which to delete.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import moto
+from moto.core.exceptions import ServiceException
+from moto.core.responses import ActionResult, BaseResponse
+from moto.core.utils import camelcase_to_underscores, get_service_model
+
+MOTO_VERSION = "5.2.5"
+
+state_lock = threading.RLock()
+"""Held while moto's own code runs and while its state is written. Hold it to change a moto backend by hand; never
+while waiting for another request to this server."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to an action.
+
+    Attributes:
+        account: 12-digit account id.
+        region: Region name.
+        parameters: As boto3 was given them.
+    """
+
+    account: str
+    region: str
+    parameters: dict[str, Any]
+
+
+class ServiceError(Exception):
+    """An error that the client sees as AWS shapes it: `botocore.exceptions.ClientError` with this code and message."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+Handler = Callable[[Call], dict[str, Any]]
+Check = Callable[[str, Call], None]
+Commit = Callable[[str, str, str, str], None]
+
+_handlers: dict[tuple[str, str], Handler] = {}
+_checks: dict[str, list[Check]] = {}
+_commits: list[Commit] = []
+
+
+def replace_action(service: str, action: str, handler: Handler) -> None:
+    """Let `handler` answer `action` instead of moto (or where moto has nothing).
+
+    The handler runs without `state_lock`, so it may call this server; its dict is shaped like boto3's answer.
+    Raising `ServiceError` answers with that error.
+
+    Args:
+        service: boto3's name of the service ("sagemaker", "sagemaker-runtime", "lambda").
+        action: The API's name ("StartPipelineExecution").
+        handler: Given the call, returns the answer.
+    """
+    get_service_model(service).operation_model(action)  # a misspelt action fails here
+    _handlers[service, action] = handler
+
+
+def add_check(service: str, check: Check) -> None:
+    """Run `check(action, call)` before each action of `service`, whoever answers it; it refuses by `ServiceError`."""
+    _checks.setdefault(service, []).append(check)
+
+
+def add_commit(commit: Commit) -> None:
+    """Run `commit(service, action, account, region)` after each action, before its answer is sent."""
+    _commits.append(commit)
+
+
+def original_action(service: str, action: str, call: Call) -> dict[str, Any]:
+    """moto's own answer to `action`, as a dict like boto3's (JSON services only; times as moto gives them).
+
+    Raises:
+        ServiceError: moto refused.
+    """
+    response = _response_class(service)()
+    response.params = call.parameters
+    response.uri_match = {}
+    response.querystring = {}
+    response.headers = {}
+    response.response_headers = {}
+    response.body = json.dumps(call.parameters, default=str)
+    response.region = call.region
+    response.current_account = call.account
+    response.partition = "aws"
+    try:
+        with state_lock:
+            result = getattr(response, camelcase_to_underscores(action))()
+    except ServiceException as refusal:
+        raise ServiceError(refusal.code, refusal.message) from refusal
+    if isinstance(result, ActionResult):
+        return dict(result.result or {})  # type: ignore[call-overload,no-any-return]
+    body = result[-1] if isinstance(result, tuple) and isinstance(result[-1], str) else result
+    return dict(json.loads(body)) if isinstance(body, str) and body else {}
+
+
+def install() -> None:
+    """Apply every mend. To be called once, before the server starts.
+
+    Raises:
+        RuntimeError: Another moto than the one these mends were written for is installed.
+    """
+    if moto.__version__ != MOTO_VERSION:
+        raise RuntimeError(
+            f"moto {moto.__version__} is installed, but pipelines/local/moto_mends.py mends {MOTO_VERSION}: "
+            "run `make setup`, or go through tests/pipelines/local/test_moto_mends.py with the new version"
+        )
+    BaseResponse.call_action = _call_action  # type: ignore[method-assign]
+    _let_bodies_be_binary()
+
+
+def _response_class(service: str) -> Any:
+    package = {"lambda": "awslambda", "sagemaker-runtime": "sagemakerruntime"}.get(service, service.replace("-", ""))
+    module = importlib.import_module(f"moto.{package}.responses")
+    return next(
+        c
+        for c in vars(module).values()
+        if isinstance(c, type) and issubclass(c, BaseResponse) and c.__module__ == module.__name__
+    )
+
+
+_moto_call_action = BaseResponse.call_action
+
+
+def _call_action(response: BaseResponse) -> Any:
+    service = response.boto3_service_name
+    action = response._get_action()
+    handler = _handlers.get((service, action))
+    checks = _checks.get(service, ())
+    try:
+        if handler or checks:
+            if not response.automated_parameter_parsing:
+                response.parse_parameters(response.normalized_request)
+            call = Call(response.current_account, response.region, dict(response.params))
+            for check in checks:
+                check(action, call)
+        if handler:
+            answer = _serialized(response, handler(call))
+        else:
+            with state_lock:
+                answer = _moto_call_action(response)
+    except ServiceError as error:
+        answer = _refusal(response, error)
+    finally:
+        for commit in _commits:
+            commit(service, action, response.current_account, response.region)
+    return answer
+
+
+def _serialized(response: BaseResponse, result: dict[str, Any]) -> Any:
+    status, headers, body = response.serialized(ActionResult(result))
+    output = get_service_model(response.boto3_service_name).operation_model(response._get_action()).output_shape
+    for name, member in output.members.items() if output else ():  # moto's serializer prints its own content type
+        if member.serialization.get("name") == "Content-Type" and name in result:
+            headers["Content-Type"] = result[name]
+    return status, headers, body
+
+
+class _Refusal(ServiceException):
+    """Lives outside moto, so that moto looks for the error's shape in the service that was asked."""
+
+
+def _refusal(response: BaseResponse, error: ServiceError) -> Any:
+    status, headers, body = response.serialized(ActionResult(_Refusal(error.code, error.message)))
+    return (error.status if error.status != 400 else status), headers, body
+
+
+def _let_bodies_be_binary() -> None:
+    """moto decodes every body as UTF-8; an image sent to InvokeEndpoint is none."""
+    from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+
+    SageMakerRuntimeResponse.use_raw_body = True
+    SageMakerRuntimeResponse.automated_parameter_parsing = True

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server process: mends, parts, state, then answering on the loopback port until SIGTERM."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import threading
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+from pipelines.local import clients, moto_mends
+from pipelines.local.context import CloudContext
+
+PARTS = ("event_bridge", "executions", "endpoints", "jobs")
+"""Modules with `install(context)`, which registers actions, and perhaps `resume(context)`, called once state is back."""
+
+
+def serve(context: CloudContext) -> None:
+    """Answer requests on `127.0.0.1:port` until SIGTERM or SIGINT.
+
+    Raises:
+        SystemExit: The port is taken.
+    """
+    moto_mends.install()
+    clients.use_endpoint(context.endpoint_url)
+    parts = [_part(name) for name in PARTS if find_spec(f"pipelines.local.{name}")]
+    for part in parts:
+        part.install(context)
+    application = _Application(context)
+    server = make_server("127.0.0.1", context.port, application, threaded=True, request_handler=_Handler)
+    server.daemon_threads = True  # type: ignore[attr-defined]
+
+    def stop(*_: object) -> None:
+        threading.Thread(target=server.shutdown).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    threading.Thread(target=_resume, args=(parts, context), daemon=True).start()
+    server.serve_forever()
+
+
+def _resume(parts: list[ModuleType], context: CloudContext) -> None:
+    for part in parts:
+        if hasattr(part, "resume"):
+            part.resume(context)
+
+
+def _part(name: str) -> ModuleType:
+    return importlib.import_module(f"pipelines.local.{name}")
+
+
+class _Application:
+    """moto's dispatcher, and in front of it `/mapgate`, by which `cloud.status` knows its own."""
+
+    def __init__(self, context: CloudContext) -> None:
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._about = json.dumps({"home": str(context.home), "pid": os.getpid()}).encode()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if environ.get("PATH_INFO") == "/mapgate":
+            start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(self._about)))])
+            return [self._about]
+        return self._moto(environ, start_response)
+
+
+class _Handler(MotoRequestHandler):
+    """A line per request would drown the log."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
