@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `mapgate demo` shows when the user brings no images of their own."""
