@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which cloud a command talks to: AWS, or the laptop's cloud; the endpoint URL is the only difference."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+EMULATED_ACCOUNT = "123456789012"
+EMULATED_REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A boto3 session, an optional endpoint URL, and the deployment that is meant.
+
+    Attributes:
+        deployment_name: `<project>-<environment>`, the prefix of every physical name.
+        endpoint_url: None for AWS; a loopback URL for the laptop's cloud.
+    """
+
+    deployment_name: str = "mapgate-dev"
+    endpoint_url: str | None = None
+    profile: str | None = None
+    region: str | None = None
+    _clients: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether the endpoint is a loopback address."""
+        return self.endpoint_url is not None and urlsplit(self.endpoint_url).hostname in (
+            "127.0.0.1",
+            "localhost",
+            "::1",
+        )
+
+    @functools.cached_property
+    def session(self) -> boto3.Session:
+        """The session: the profile's on AWS, one with placeholder keys on the laptop's cloud."""
+        if self.is_emulated:
+            return boto3.Session("emulated", "emulated", region_name=self.region or EMULATED_REGION)
+        return boto3.Session(profile_name=self.profile, region_name=self.region)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of `service`, made once."""
+        if service not in self._clients:
+            self._clients[service] = self._make_client(service)
+        return self._clients[service]
+
+    def _make_client(self, service: str) -> BaseClient:
+        retries = Config(retries={"max_attempts": 5, "mode": "standard"})
+        client: BaseClient = self.session.client(  # type: ignore[call-overload]
+            service, endpoint_url=self.endpoint_url, config=retries
+        )
+        return client

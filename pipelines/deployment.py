@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `cdk deploy` left for its users, read from SSM Parameter Store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from pipelines.errors import BadInputError
+
+if TYPE_CHECKING:
+    from pipelines.connection import Connection
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The names that a deployment publishes under `/<project>-<environment>/`, a parameter each."""
+
+    data_bucket: str
+    pipeline_name: str
+    model_package_group: str
+    endpoint_name: str
+    training_image: str
+    inference_image: str
+
+    @classmethod
+    def find(cls, connection: Connection) -> Deployment:
+        """Read the deployment's names.
+
+        Raises:
+            BadInputError: nothing of that name is deployed in this account and region.
+        """
+        published = _parameters_under(connection, f"/{connection.deployment_name}/")
+        wanted = {field.name: field.name.replace("_", "-") for field in fields(cls)}
+        missing = [name for name in wanted.values() if name not in published]
+        if missing:
+            where = connection.endpoint_url or f"region {connection.session.region_name}"
+            raise BadInputError(
+                f"{connection.deployment_name} is not deployed at {where} (no SSM parameter "
+                f"/{connection.deployment_name}/{missing[0]}): run `cdk deploy --all`, or name another --environment"
+            )
+        return cls(**{field: published[name] for field, name in wanted.items()})
+
+
+def _parameters_under(connection: Connection, path: str) -> dict[str, str]:
+    pages = connection.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=path, Recursive=True)
+    try:
+        return {item["Name"].removeprefix(path): item["Value"] for page in pages for item in page["Parameters"]}
+    except ClientError as error:
+        raise BadInputError(
+            f"SSM Parameter Store refused to list {path}: {error.response['Error']['Message']}"
+        ) from error

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pipeline executions: started, listed, watched and stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from pipelines.errors import BadInputError
+
+if TYPE_CHECKING:
+    from pipelines.connection import Connection
+
+FINISHED = ("Succeeded", "Failed", "Stopped")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of an execution as ListPipelineExecutionSteps tells it."""
+
+    name: str
+    status: str
+    started: datetime | None
+    ended: datetime | None
+    failure_reason: str | None
+    cached: bool
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def job(self) -> tuple[str, str] | None:
+        """The log group and the job name of a training or processing step."""
+        for kind, group in (("TrainingJob", "TrainingJobs"), ("ProcessingJob", "ProcessingJobs")):
+            if arn := self.metadata.get(kind, {}).get("Arn"):
+                return f"/aws/sagemaker/{group}", arn.rsplit("/", 1)[-1]
+        return None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the step has run, or ran."""
+        if self.started is None:
+            return None
+        return ((self.ended or datetime.now(self.started.tzinfo)) - self.started).total_seconds()
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One execution of the pipeline with the steps that it has begun, oldest first."""
+
+    arn: str
+    status: str
+    started: datetime
+    failure_reason: str | None
+    steps: list[Step]
+
+    @property
+    def identifier(self) -> str:
+        """The last part of the ARN."""
+        return self.arn.rsplit("/", 1)[-1]
+
+    def step(self, name: str) -> Step | None:
+        """The step of that name, if it has begun."""
+        return next((step for step in self.steps if step.name == name), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """The execution as plain JSON values."""
+        return {
+            "arn": self.arn,
+            "status": self.status,
+            "started": self.started.isoformat(),
+            "failure_reason": self.failure_reason,
+            "steps": [
+                {
+                    "name": step.name,
+                    "status": step.status,
+                    "seconds": step.seconds,
+                    "cached": step.cached,
+                    "failure_reason": step.failure_reason,
+                }
+                for step in self.steps
+            ],
+        }
+
+
+def start(connection: Connection, pipeline: str, parameters: dict[str, str], *, name: str | None = None) -> str:
+    """Start an execution and return its ARN.
+
+    Args:
+        parameters: pipeline parameters by name; those not given keep the deployment's defaults.
+
+    Raises:
+        BadInputError: SageMaker refused the parameters, in its own words.
+    """
+    display_name = {"PipelineExecutionDisplayName": name} if name else {}
+    try:
+        answer = connection.client("sagemaker").start_pipeline_execution(
+            PipelineName=pipeline,
+            PipelineParameters=[{"Name": key, "Value": value} for key, value in parameters.items()],
+            **display_name,
+        )
+    except ClientError as error:
+        raise BadInputError(f"pipeline {pipeline}: {error.response['Error']['Message']}") from error
+    return str(answer["PipelineExecutionArn"])
+
+
+def describe(connection: Connection, arn: str) -> Execution:
+    """One execution and its steps.
+
+    Raises:
+        BadInputError: there is no such execution.
+    """
+    sagemaker = connection.client("sagemaker")
+    try:
+        told = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+    except ClientError as error:
+        raise BadInputError(f"{arn}: {error.response['Error']['Message']}") from error
+    pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
+        PipelineExecutionArn=arn, SortOrder="Ascending"
+    )
+    return Execution(
+        arn=arn,
+        status=told["PipelineExecutionStatus"],
+        started=told["CreationTime"],
+        failure_reason=told.get("FailureReason"),
+        steps=[_step(item) for page in pages for item in page["PipelineExecutionSteps"]],
+    )
+
+
+def recent(connection: Connection, pipeline: str, *, at_most: int = 20) -> list[dict[str, Any]]:
+    """Summaries of the newest executions, newest first."""
+    answer = connection.client("sagemaker").list_pipeline_executions(
+        PipelineName=pipeline, SortBy="CreationTime", SortOrder="Descending", MaxResults=at_most
+    )
+    return list(answer["PipelineExecutionSummaries"])
+
+
+def resolve(connection: Connection, pipeline: str, identifier: str | None) -> str:
+    """The ARN of an execution named by its ARN, its id or the id's beginning; the newest where none is given.
+
+    Raises:
+        BadInputError: no execution, or more than one, fits.
+    """
+    if identifier and identifier.startswith("arn:"):
+        return identifier
+    arns = [summary["PipelineExecutionArn"] for summary in recent(connection, pipeline, at_most=100)]
+    fitting = [arn for arn in arns if arn.rsplit("/", 1)[-1].startswith(identifier or "")]
+    if not fitting:
+        raise BadInputError(
+            f"pipeline {pipeline} has no execution {identifier or 'yet'}: `mapgate executions list` names them"
+        )
+    if identifier and len(fitting) > 1:
+        raise BadInputError(f"{identifier} fits {len(fitting)} executions of {pipeline}: give more of its id")
+    return str(fitting[0])
+
+
+def stop(connection: Connection, arn: str) -> None:
+    """Ask SageMaker to stop the execution; running jobs get SIGTERM."""
+    try:
+        connection.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=arn)
+    except ClientError as error:
+        raise BadInputError(f"{arn}: {error.response['Error']['Message']}") from error
+
+
+def watch(connection: Connection, arn: str) -> Iterator[Execution]:
+    """The execution again and again, until it has ended."""
+    pause = 0.5 if connection.is_emulated else 10.0
+    while True:
+        execution = describe(connection, arn)
+        yield execution
+        if execution.status in FINISHED:
+            return
+        time.sleep(pause)
+
+
+class StepLog:
+    """The log of a step's job, read on from where it was left."""
+
+    def __init__(self, connection: Connection, group: str, job: str) -> None:
+        self._logs = connection.client("logs")
+        self._group = group
+        self._job = job
+        self._tokens: dict[str, str] = {}
+
+    def new_lines(self) -> list[str]:
+        """What was logged since the last call; nothing while the job has no log yet."""
+        return [line for stream in self._streams() for line in self._read(stream)]
+
+    def _streams(self) -> list[str]:
+        try:
+            answer = self._logs.describe_log_streams(logGroupName=self._group, logStreamNamePrefix=f"{self._job}/")
+        except self._logs.exceptions.ResourceNotFoundException:
+            return []
+        return [stream["logStreamName"] for stream in answer["logStreams"]]
+
+    def _read(self, stream: str) -> Iterator[str]:
+        while True:
+            token = {"nextToken": self._tokens[stream]} if stream in self._tokens else {}
+            answer = self._logs.get_log_events(
+                logGroupName=self._group, logStreamName=stream, startFromHead=True, **token
+            )
+            yield from (event["message"] for event in answer["events"])
+            if answer["nextForwardToken"] == self._tokens.get(stream):
+                return
+            self._tokens[stream] = answer["nextForwardToken"]
+
+
+def _step(item: dict[str, Any]) -> Step:
+    return Step(
+        name=item["StepName"],
+        status=item["StepStatus"],
+        started=item.get("StartTime"),
+        ended=item.get("EndTime"),
+        failure_reason=item.get("FailureReason"),
+        cached="CacheHitResult" in item,
+        metadata=item.get("Metadata", {}),
+    )

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One image to the production endpoint, and its detections back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from pipelines.errors import BadInputError, WorkFailedError
+
+if TYPE_CHECKING:
+    from pipelines.connection import Connection
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One detected object.
+
+    Attributes:
+        box: xmin, ymin, xmax, ymax, as fractions of the image's width and height.
+        score: from 0 to 1.
+    """
+
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """The detection as plain JSON values."""
+        return {"label": self.label, "score": self.score, "box": list(self.box)}
+
+
+def detect(connection: Connection, endpoint: str, image: bytes, *, least_score: float = 0.0) -> list[Detection]:
+    """Send an encoded JPEG or PNG and return its detections, best first.
+
+    The answer is that of AWS's built-in *Object Detection - TensorFlow*: boxes as xmin, ymin, xmax, ymax, classes as
+    indices into `labels`.
+
+    Raises:
+        BadInputError: the endpoint does not exist, or the model refused the image, in its own words.
+        WorkFailedError: the endpoint could not answer.
+    """
+    try:
+        answer = connection.client("sagemaker-runtime").invoke_endpoint(
+            EndpointName=endpoint, ContentType="application/x-image", Accept="application/json", Body=image
+        )
+    except ClientError as error:
+        raise _translated(error, endpoint) from error
+    told = json.loads(answer["Body"].read())
+    return [
+        Detection(label=told["labels"][int(index)], score=float(score), box=(box[0], box[1], box[2], box[3]))
+        for box, index, score in zip(told["normalized_boxes"], told["classes"], told["scores"], strict=True)
+        if score >= least_score
+    ]
+
+
+def _translated(error: ClientError, endpoint: str) -> Exception:
+    told = error.response
+    message = told["Error"]["Message"]
+    if told["Error"]["Code"] in ("ValidationError", "ValidationException"):
+        return BadInputError(f"endpoint {endpoint}: {message}")
+    if 400 <= told.get("OriginalStatusCode", 500) < 500:  # type: ignore[typeddict-item,operator]
+        return BadInputError(f"endpoint {endpoint} refused the image: {told.get('OriginalMessage', message)}")
+    return WorkFailedError(f"endpoint {endpoint} could not answer: {message}")

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The versions in the model registry: what an approver looks at and decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.exceptions import ClientError
+
+from pipelines.errors import BadInputError
+
+if TYPE_CHECKING:
+    from pipelines.connection import Connection
+
+Decision = Literal["Approved", "Rejected"]
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of the model package group, with what its dossier says."""
+
+    number: int
+    arn: str
+    approval: str
+    created: datetime
+    description: str
+    dossier: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """The version as plain JSON values."""
+        return {
+            "version": self.number,
+            "arn": self.arn,
+            "approval": self.approval,
+            "created": self.created.isoformat(),
+            "description": self.description,
+            "dossier": self.dossier,
+        }
+
+
+def versions(connection: Connection, group: str) -> list[Version]:
+    """Every version of the group, newest first."""
+    pages = connection.client("sagemaker").get_paginator("list_model_packages")
+    listed = pages.paginate(ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending")
+    arns = [item["ModelPackageArn"] for page in listed for item in page["ModelPackageSummaryList"]]
+    return sorted((_describe(connection, arn) for arn in arns), key=lambda version: version.number, reverse=True)
+
+
+def version(connection: Connection, group: str, number: int | None) -> Version:
+    """One version by its number; the newest where none is given.
+
+    Raises:
+        BadInputError: the group holds no such version.
+    """
+    known = versions(connection, group)
+    if not known:
+        raise BadInputError(f"model package group {group} holds no version yet: `mapgate run` registers one")
+    if number is None:
+        return known[0]
+    for candidate in known:
+        if candidate.number == number:
+            return candidate
+    numbers = ", ".join(str(candidate.number) for candidate in reversed(known))
+    raise BadInputError(f"model package group {group} holds no version {number}, only {numbers}")
+
+
+def decide(connection: Connection, arn: str, decision: Decision, reason: str | None = None) -> None:
+    """Approve or reject a version, with a reason that the registry keeps.
+
+    Raises:
+        BadInputError: SageMaker refused, in its own words.
+    """
+    arguments = {"ApprovalDescription": reason} if reason else {}
+    try:
+        connection.client("sagemaker").update_model_package(
+            ModelPackageArn=arn, ModelApprovalStatus=decision, **arguments
+        )
+    except ClientError as error:
+        raise BadInputError(f"{arn}: {error.response['Error']['Message']}") from error
+
+
+def save_report(connection: Connection, found: Version, destination: Path) -> None:
+    """Save the version's report.html.
+
+    Raises:
+        BadInputError: the version has no report.
+    """
+    uri = found.dossier.get("report_uri")
+    if uri is None:
+        raise BadInputError(
+            f"version {found.number} has no report yet: its dossier is published by the execution that made it"
+        )
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    connection.client("s3").download_file(bucket, key, str(destination))
+
+
+def _describe(connection: Connection, arn: str) -> Version:
+    answer = connection.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    return Version(
+        number=answer["ModelPackageVersion"],
+        arn=arn,
+        approval=answer["ModelApprovalStatus"],
+        created=answer["CreationTime"],
+        description=answer.get("ModelPackageDescription", ""),
+        dossier=answer.get("CustomerMetadataProperties", {}),
+    )

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a data scientist names to the pipeline's parameters: files and folders become URIs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+from pipelines.uploads import upload
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipelines.connection import Connection
+
+
+def parameters_for(
+    connection: Connection,
+    bucket: str,
+    data: str,
+    uris: Mapping[str, str | None],
+    values: Mapping[str, object],
+    *,
+    console: Console | None,
+) -> dict[str, str]:
+    """The parameters of an execution; what is None is left to the deployment's default.
+
+    Args:
+        data: a folder or an S3 URI, for `DatasetUri`.
+        uris: parameter name to a file, a folder or an S3 URI.
+        values: parameter name to a plain value.
+        console: where an upload shows its progress.
+    """
+    parameters = {"DatasetUri": uri_of(connection, bucket, data, under="datasets", console=console)}
+    for name, source in uris.items():
+        if source is not None:
+            parameters[name] = uri_of(connection, bucket, source, under="inputs", console=console)
+    parameters.update({name: str(value) for name, value in values.items() if value is not None})
+    return parameters
+
+
+def uri_of(connection: Connection, bucket: str, source: str, *, under: str, console: Console | None) -> str:
+    """The URI itself, or that of the uploaded file or folder."""
+    if source.startswith("s3://"):
+        return source
+    columns = (TextColumn("  uploading {task.description}"), BarColumn(), DownloadColumn())
+    with Progress(
+        *columns, console=console, disable=console is None or not console.is_terminal, transient=True
+    ) as bars:
+        task = bars.add_task(Path(source).name, total=None)
+        return upload(
+            connection,
+            Path(source),
+            bucket,
+            under=under,
+            progress=lambda done, total: bars.update(task, completed=done, total=total),
+        )
