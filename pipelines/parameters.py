@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person may choose when starting an execution. Defaults are stand-ins that an environment binds."""
+
+from dataclasses import dataclass
+
+from pipelines.steps.placeholders import BUCKET, INSTANCE_TYPE
+from pipelines.steps.sdk import ParameterFloat, ParameterInteger, ParameterString
+
+# A channel without objects fails its job, so "not given" is an object that the scripts know.
+NOT_GIVEN = f"s3://{BUCKET}/defaults/none/"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The parameters of the pipeline, by their names in Python.
+
+    Attributes:
+        dataset_uri: S3 prefix of the labelled images, in any supported layout.
+        architecture: zoo name of the detector.
+        pipeline_config_uri: prefix of the user's own pipeline.config; the bundled one of the architecture otherwise.
+        label_map_uri: prefix of a label_map.pbtxt; otherwise made from the data.
+        initial_checkpoint_uri: prefix of a checkpoint to start from; otherwise from scratch.
+        gate_policy_uri: prefix of gate_policy.yaml.
+        training_steps: 0 takes `num_steps` of the pipeline.config.
+        training_instance_type: one of those that the environment allows.
+        map_threshold: least mAP; it can only tighten the policy.
+    """
+
+    dataset_uri: ParameterString
+    architecture: ParameterString
+    pipeline_config_uri: ParameterString
+    label_map_uri: ParameterString
+    initial_checkpoint_uri: ParameterString
+    gate_policy_uri: ParameterString
+    training_steps: ParameterInteger
+    training_instance_type: ParameterString
+    map_threshold: ParameterFloat
+
+    def all(self) -> list[ParameterString | ParameterInteger | ParameterFloat]:
+        """Return the parameters in the order in which the definition lists them."""
+        return list(vars(self).values())
+
+
+def pipeline_parameters() -> Parameters:
+    """Return the parameters with unbound defaults."""
+    return Parameters(
+        dataset_uri=ParameterString("DatasetUri", default_value=NOT_GIVEN),
+        architecture=ParameterString("Architecture", default_value="ssd_mobilenet_v2_fpnlite_640x640"),
+        pipeline_config_uri=ParameterString("PipelineConfigUri", default_value=NOT_GIVEN),
+        label_map_uri=ParameterString("LabelMapUri", default_value=NOT_GIVEN),
+        initial_checkpoint_uri=ParameterString("InitialCheckpointUri", default_value=NOT_GIVEN),
+        gate_policy_uri=ParameterString("GatePolicyUri", default_value=f"s3://{BUCKET}/defaults/gate-policy/"),
+        training_steps=ParameterInteger("TrainingSteps", default_value=0),
+        training_instance_type=ParameterString("TrainingInstanceType", default_value=INSTANCE_TYPE),
+        map_threshold=ParameterFloat("MapThreshold", default_value=0.0),
+    )

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CheckQuality: only the gate's verdict, and a threshold that can tighten it, let a model through."""
+
+from collections.abc import Sequence
+
+from pipelines.parameters import Parameters
+from pipelines.steps.evaluate_detector import EVALUATION
+from pipelines.steps.processing import output_of
+from pipelines.steps.sdk import (
+    ConditionEquals,
+    ConditionGreaterThanOrEqualTo,
+    ConditionStep,
+    FailStep,
+    Join,
+    JsonGet,
+    PipelineVariable,
+    ProcessingStep,
+)
+
+
+def check_quality(
+    parameters: Parameters, *, evaluate: ProcessingStep, if_passed: Sequence[object], otherwise: FailStep
+) -> ConditionStep:
+    """Return the condition `gate.passed and gate.mAP >= MapThreshold`.
+
+    evaluation.json always holds both fields, finite: a JsonGet of a missing path or of null would fail this step
+    itself, with AWS's sentence and not with the gate's.
+    """
+    return ConditionStep(
+        "CheckQuality",
+        conditions=[
+            ConditionEquals(left=_gate(evaluate, "passed"), right=True),
+            ConditionGreaterThanOrEqualTo(left=_gate(evaluate, "mAP"), right=parameters.map_threshold),
+        ],
+        if_steps=list(if_passed),
+        else_steps=[otherwise],
+    )
+
+
+def quality_gate_failed(*, evaluate: ProcessingStep) -> FailStep:
+    """Return the step that ends the execution, naming the report.
+
+    The gate's own sentence cannot stand here. AWS documents JsonGet, of a property file as of an S3 object, for
+    conditions only (https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-propertyfile.html), and an
+    ErrorMessage of literals, parameters, properties and Std:Join
+    (https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-steps-types.html#step-type-fail). People read
+    the sentence in the notification, which the notifier takes from evaluation.json, and in `mapgate run`.
+    """
+    return FailStep(
+        "QualityGateFailed",
+        error_message=Join(
+            on="",
+            values=[
+                "The quality gate did not let this model through. The verdict, rule by rule: ",
+                output_of(evaluate, "evaluation"),
+                "/report.html (gate.sentence in evaluation.json beside it).",
+            ],
+        ),
+    )
+
+
+def _gate(evaluate: ProcessingStep, field: str) -> PipelineVariable:
+    return JsonGet(step_name=evaluate.name, property_file=EVALUATION, json_path=f"gate.{field}")

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EvaluateDetector: COCO metrics of what was served, the gate's verdict, and the report."""
+
+from pipelines.parameters import Parameters
+from pipelines.steps.placeholders import TRAINING_IMAGE
+from pipelines.steps.processing import output_of, processing_step
+from pipelines.steps.sdk import PipelineSession, ProcessingStep, PropertyFile, TrainingStep
+
+EVALUATION = PropertyFile(name="Evaluation", output_name="evaluation", path="evaluation.json")
+
+
+def evaluate_detector(
+    session: PipelineSession,
+    parameters: Parameters,
+    *,
+    prepare: ProcessingStep,
+    train: TrainingStep,
+    measure: ProcessingStep,
+) -> ProcessingStep:
+    """Return the step with the output `evaluation`, whose evaluation.json a condition may read."""
+    return processing_step(
+        "EvaluateDetector",
+        session=session,
+        image=TRAINING_IMAGE,
+        entrypoint=["python", "-m", "training_src", "evaluate"],
+        environment={"MAPGATE_MAP_THRESHOLD": parameters.map_threshold.to_string()},
+        inputs={
+            "measurements": output_of(measure, "measurements"),
+            "test": output_of(prepare, "test"),
+            "metadata": output_of(prepare, "metadata"),
+            "model": train.properties.ModelArtifacts.S3ModelArtifacts,
+            "gate_policy": parameters.gate_policy_uri,
+        },
+        outputs=["evaluation"],
+        property_files=[EVALUATION],
+    )

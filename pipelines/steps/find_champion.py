@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FindChampion: which version production serves now, by the record of deployments."""
+
+from pipelines.steps.placeholders import ENDPOINT, FIND_CHAMPION, MODEL_PACKAGE_GROUP
+from pipelines.steps.sdk import Lambda, LambdaOutput, LambdaStep, PipelineSession
+
+
+def find_champion(session: PipelineSession) -> LambdaStep:
+    """Return the step; without a champion its outputs say `none` and point at the default object."""
+    return LambdaStep(
+        "FindChampion",
+        lambda_func=Lambda(function_arn=FIND_CHAMPION, session=session),
+        inputs={"model_package_group": MODEL_PACKAGE_GROUP, "endpoint_name": ENDPOINT},
+        outputs=[
+            LambdaOutput(output_name="ChampionModelPackageArn"),
+            LambdaOutput(output_name="ChampionModelUri"),
+            LambdaOutput(output_name="ChampionRuntime"),
+        ],
+    )

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MeasureServing: the real server answers the test set with each runtime, challenger and champion. It judges nothing."""
+
+from pipelines.steps.placeholders import INFERENCE_IMAGE
+from pipelines.steps.processing import output_of, processing_step
+from pipelines.steps.sdk import LambdaStep, PipelineSession, ProcessingStep, TrainingStep
+
+
+def measure_serving(
+    session: PipelineSession, *, prepare: ProcessingStep, train: TrainingStep, champion: LambdaStep
+) -> ProcessingStep:
+    """Return the step with the output `measurements`: detections and timings by model and runtime."""
+    return processing_step(
+        "MeasureServing",
+        session=session,
+        image=INFERENCE_IMAGE,
+        entrypoint=["python", "-m", "inference_src", "measure"],
+        inputs={
+            "model": train.properties.ModelArtifacts.S3ModelArtifacts,
+            "champion": champion.properties.Outputs["ChampionModelUri"],
+            "test": output_of(prepare, "test"),
+            "metadata": output_of(prepare, "metadata"),
+        },
+        outputs=["measurements"],
+    )

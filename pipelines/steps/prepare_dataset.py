@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PrepareDataset: labelled images of any supported layout become checked, split TFRecord shards."""
+
+from pipelines.parameters import Parameters
+from pipelines.steps.caching import THIRTY_DAYS
+from pipelines.steps.placeholders import TRAINING_IMAGE
+from pipelines.steps.processing import processing_step
+from pipelines.steps.sdk import PipelineSession, ProcessingStep
+
+
+def prepare_dataset(session: PipelineSession, parameters: Parameters) -> ProcessingStep:
+    """Return the step with the outputs `train`, `validation`, `test` and `metadata`."""
+    return processing_step(
+        "PrepareDataset",
+        session=session,
+        image=TRAINING_IMAGE,
+        entrypoint=["python", "-m", "training_src", "prepare"],
+        environment={"MAPGATE_ARCHITECTURE": parameters.architecture},
+        inputs={
+            "dataset": parameters.dataset_uri,
+            "label_map": parameters.label_map_uri,
+            "config": parameters.pipeline_config_uri,
+        },
+        outputs=["train", "validation", "test", "metadata"],
+        cache=THIRTY_DAYS,
+    )

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When the service, and not our code, was at fault, a step is tried again.
+
+Only Processing, Training and RegisterModel steps (of the types used here) take a retry policy:
+https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html
+"""
+
+from pipelines.steps.sdk import (
+    SageMakerJobExceptionTypeEnum,
+    SageMakerJobStepRetryPolicy,
+    StepExceptionTypeEnum,
+    StepRetryPolicy,
+)
+
+CALL_RETRIES = [
+    StepRetryPolicy(
+        exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
+        interval_seconds=10,
+        backoff_rate=2.0,
+        max_attempts=4,
+    )
+]
+"""For calls: a service fault or throttling, after 10, 20, 40 and 80 seconds."""
+
+JOB_RETRIES = [
+    *CALL_RETRIES,
+    SageMakerJobStepRetryPolicy(
+        exception_types=[SageMakerJobExceptionTypeEnum.INTERNAL_ERROR],
+        interval_seconds=30,
+        backoff_rate=2.0,
+        max_attempts=2,
+    ),
+    SageMakerJobStepRetryPolicy(
+        exception_types=[SageMakerJobExceptionTypeEnum.CAPACITY_ERROR, SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT],
+        interval_seconds=120,
+        backoff_rate=1.5,
+        max_attempts=8,
+    ),
+]
+"""For jobs: besides, an internal error of the job, and a quarter of an hour and more of patience for instances."""
