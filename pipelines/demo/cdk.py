@@ -52,7 +52,7 @@ def cdk(connection: Connection, arguments: list[str], log: Path, told: Told) -> 
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdout is not None
         for line in process.stdout:
             kept.write(line)
             kept.flush()

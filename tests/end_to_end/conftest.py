@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One emulated cloud for all the end-to-end tests, and the commands that a user would type."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.connection import Connection
+from pipelines.local import cloud
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody at a terminal, with a `.mapgate` of their own."""
+
+    home: Path
+
+    def mapgate(self, *arguments: str, seconds: int = 600) -> subprocess.CompletedProcess[str]:
+        """Type a `mapgate` command and wait for its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "pipelines.cli", *arguments],
+            cwd=CHECKOUT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Type a `mapgate` command and go on; the process leads a group of its own."""
+        command = [sys.executable, "-m", "pipelines.cli", *arguments]
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(
+            command, cwd=CHECKOUT, env=self.environment, stdout=quiet, stderr=quiet, start_new_session=True
+        )
+
+    def told(self, *arguments: str) -> Any:
+        """What a command prints with `--json`."""
+        result = self.mapgate(*arguments, "--json")
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The caller's environment without AWS's variables."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        return {**kept, "MAPGATE_HOME": str(self.home), "COLUMNS": "200"}
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the last telling of the demo left."""
+        read: dict[str, Any] = json.loads((self.home / "demo" / "summary.json").read_text())
+        return read
+
+    @property
+    def connection(self) -> Connection:
+        """The running cloud, for boto3 calls."""
+        running = cloud.status(self.home)
+        assert running is not None, "the emulated cloud is not running"
+        return Connection(endpoint_url=running.endpoint_url)
+
+    @property
+    def cloud_pid(self) -> int:
+        """The process of the emulated cloud."""
+        running = cloud.status(self.home)
+        assert running is not None
+        return running.pid
+
+
+@pytest.fixture(scope="session")
+def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    """A user whose cloud is taken down at the end, whatever happened."""
+    someone = User(tmp_path_factory.mktemp("user") / ".mapgate")
+    yield someone
+    cloud.down(someone.home)

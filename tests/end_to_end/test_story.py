@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole story, told by the command that users type, through the real parts; the tests build on each other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import psutil
+import pytest
+
+from pipelines.demo import cdk
+from pipelines.demo.scenes import draw_scenes
+
+if TYPE_CHECKING:
+    from pipelines.connection import Connection
+    from tests.end_to_end.conftest import User
+
+STEPS_THAT_PASS = [
+    "PrepareDataset",
+    "TrainDetector",
+    "FindChampion",
+    "MeasureServing",
+    "EvaluateDetector",
+    "CheckQuality",
+    "RegisterDetector",
+    "PublishDossier",
+    "DeployCandidate",
+]
+
+
+def test_a_gate_that_does_not_pass_registers_nothing(user: User) -> None:
+    result = user.mapgate("demo", "--training-steps", "2")
+
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "QualityGateFailed" in result.stdout
+    assert "gate" in result.stderr and "mAP" in result.stderr
+    assert user.summary["gate_passed"] is False
+    assert user.told("--local", "models", "list") == []
+    execution = user.told("--local", "executions", "show")
+    assert execution["status"] == "Failed"
+    assert execution["steps"][-1]["name"] == "QualityGateFailed"
+    assert "RegisterDetector" not in [step["name"] for step in execution["steps"]]
+
+
+def test_the_demo_ends_with_an_approved_model_that_answers(user: User) -> None:
+    result = user.mapgate("demo", seconds=900)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    summary = user.summary
+    assert summary["gate_passed"] is True
+    assert summary["mAP_50"] >= 0.5
+    assert 0 < summary["mAP"] <= summary["mAP_50"]
+    assert Path(summary["animation"]).read_bytes()[:4] == b"GIF8"
+    assert cv2.imread(summary["contact_sheet"]) is not None
+    assert "loss" in result.stdout and "images/s" in result.stdout and "s left" in result.stdout
+    assert "Average Precision" in result.stdout
+    execution = user.told("--local", "executions", "show")
+    assert [step["name"] for step in execution["steps"] if step["status"] == "Succeeded"] == sorted(
+        STEPS_THAT_PASS, key=[step["name"] for step in execution["steps"]].index
+    )
+    (version,) = user.told("--local", "models", "list")
+    assert version["approval"] == "Approved"
+    assert version["arn"] == summary["model_package_arn"]
+    assert float(version["dossier"]["mAP"]) == pytest.approx(summary["mAP"], abs=1e-3)
+    assert _serving(user.connection, summary["endpoint_name"]) == 1
+
+
+def test_the_endpoint_finds_what_is_in_a_picture(user: User, tmp_path: Path) -> None:
+    sample = next((user.home / "demo" / "samples").iterdir())
+
+    found = user.told("--local", "invoke", str(sample), "--output", str(tmp_path / "drawn.png"))
+
+    assert {detection["label"] for detection in found} <= {"vehicle", "pedestrian", "cyclist"}
+    assert found
+    assert cv2.imread(str(tmp_path / "drawn.png")) is not None
+
+
+def test_an_image_that_is_none_is_refused_with_a_sentence(user: User, tmp_path: Path) -> None:
+    (tmp_path / "no.jpg").write_bytes(b"not an image")
+
+    result = user.mapgate("--local", "invoke", str(tmp_path / "no.jpg"))
+
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and "mapgate:" in result.stderr
+
+
+def test_no_candidate_endpoint_is_left(user: User) -> None:
+    endpoints = user.connection.client("sagemaker").list_endpoints()["Endpoints"]
+
+    assert [endpoint["EndpointName"] for endpoint in endpoints] == ["mapgate-dev"]
+
+
+def test_a_second_version_is_measured_against_the_champion_and_takes_over(user: User) -> None:
+    result = user.mapgate("demo", seconds=900)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [version["version"] for version in user.told("--local", "models", "list")] == [2, 1]
+    execution = user.told("--local", "executions", "show")
+    reused = {step["name"] for step in execution["steps"] if step["cached"]}
+    assert reused == {"PrepareDataset", "TrainDetector"}
+    assert _serving(user.connection, "mapgate-dev") == 2
+    assert "champion" in result.stdout.lower()
+
+
+def test_everything_is_as_it_was_after_the_cloud_was_killed(user: User) -> None:
+    before = _state(user.connection)
+    os.kill(user.cloud_pid, signal.SIGKILL)
+    time.sleep(1)
+    assert user.mapgate("--local", "local", "status").returncode == 1
+
+    assert user.mapgate("local", "up").returncode == 0
+
+    _wait_until(lambda: _serving(user.connection, "mapgate-dev") == 2)
+    assert _state(user.connection) == before
+    sample = next((user.home / "demo" / "samples").iterdir())
+    assert user.told("--local", "invoke", str(sample))
+
+
+@pytest.mark.parametrize("victims", ["the command", "the command and the cloud"])
+def test_a_demo_that_was_killed_ends_well_the_next_time(user: User, victims: str) -> None:
+    running = user.begin("demo", "--training-steps", "30")
+    _wait_until(lambda: _step_status(user, "TrainDetector") == "Executing", seconds=240)
+    if victims == "the command and the cloud":
+        os.kill(user.cloud_pid, signal.SIGKILL)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+
+    result = user.mapgate("demo", "--training-steps", "30")
+
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "the gate let nothing through" in result.stderr
+    assert len(user.told("--local", "models", "list")) == 2
+    assert _serving(user.connection, "mapgate-dev") == 2
+
+
+def _broken_image(folder: Path) -> str:
+    image = sorted((folder / "JPEGImages").iterdir())[3]
+    image.write_bytes(image.read_bytes()[:300])
+    return image.name
+
+
+def _box_outside(folder: Path) -> str:
+    annotation = sorted((folder / "Annotations").iterdir())[5]
+    text = annotation.read_text()
+    begin, end = text.index("<xmax>") + 6, text.index("</xmax>")
+    annotation.write_text(text[:begin] + "4711" + text[end:])
+    return annotation.stem
+
+
+def _unknown_class(folder: Path) -> str:
+    annotation = sorted((folder / "Annotations").iterdir())[7]
+    text = annotation.read_text()
+    begin, end = text.index("<object>"), text.index("</name>")
+    annotation.write_text(text[:begin] + "<object><name>zeppelin" + text[end:])
+    return "zeppelin"
+
+
+def _empty_annotations(folder: Path) -> str:
+    annotation = sorted((folder / "Annotations").iterdir())[2]
+    annotation.write_text("")
+    return annotation.name
+
+
+def _unsupported_layout(folder: Path) -> str:
+    shutil.rmtree(folder / "Annotations")
+    shutil.rmtree(folder / "ImageSets")
+    return folder.name
+
+
+@pytest.mark.parametrize(
+    "spoil", [_broken_image, _box_outside, _unknown_class, _empty_annotations, _unsupported_layout]
+)
+def test_bad_data_gives_one_sentence_before_anything_is_trained(user: User, tmp_path: Path, spoil: Any) -> None:
+    folder = tmp_path / "images"
+    draw_scenes(folder, train=12, validation=4, test=4)
+    named = spoil(folder)
+
+    result = user.mapgate("demo", "--data", str(folder))
+
+    assert result.returncode == 2, result.stdout + result.stderr
+    told = [line for line in result.stderr.splitlines() if named in line]
+    assert len(told) == 1, result.stderr
+    assert "TrainDetector" not in result.stdout
+
+
+def test_destroying_leaves_nothing(user: User, tmp_path: Path) -> None:
+    connection = user.connection
+
+    cdk.cdk(connection, ["destroy", "--all", "--force", "--output", str(tmp_path / "cdk.out")], tmp_path / "log", print)
+
+    sagemaker = connection.client("sagemaker")
+    assert sagemaker.list_endpoints()["Endpoints"] == []
+    assert sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
+    assert sagemaker.list_models()["Models"] == []
+    assert sagemaker.list_pipelines()["PipelineSummaries"] == []
+    assert sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"] == []
+    assert [
+        bucket["Name"] for bucket in connection.client("s3").list_buckets()["Buckets"] if "mapgate" in bucket["Name"]
+    ] == []
+    assert connection.client("ecr").describe_repositories()["repositories"] == [] or all(
+        "mapgate" not in repository["repositoryName"]
+        for repository in connection.client("ecr").describe_repositories()["repositories"]
+    )
+    assert connection.client("lambda").list_functions()["Functions"] == []
+    assert connection.client("dynamodb").list_tables()["TableNames"] == []
+    assert (
+        connection.client("ssm").describe_parameters(
+            ParameterFilters=[{"Key": "Name", "Option": "BeginsWith", "Values": ["/mapgate"]}]
+        )["Parameters"]
+        == []
+    )
+    served = [child for child in psutil.Process(user.cloud_pid).children(recursive=True) if "serve" in child.cmdline()]
+    assert served == []
+
+
+def _serving(connection: Connection, endpoint: str) -> int | None:
+    """The version that the endpoint serves; None while it is not in service."""
+    told = connection.client("sagemaker").describe_endpoint(EndpointName=endpoint)
+    if told["EndpointStatus"] != "InService":
+        return None
+    return int(told["EndpointConfigName"].rsplit("-v", 1)[-1])
+
+
+def _state(connection: Connection) -> dict[str, Any]:
+    """What a restart must not change: names, ARNs, key ids, versions, approvals, finished steps, objects."""
+    sagemaker, s3 = connection.client("sagemaker"), connection.client("s3")
+    packages = sagemaker.list_model_packages(ModelPackageGroupName="mapgate-dev")["ModelPackageSummaryList"]
+    executions = sagemaker.list_pipeline_executions(PipelineName="mapgate-dev")["PipelineExecutionSummaries"]
+    buckets = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+    return {
+        "packages": [
+            {
+                key: value
+                for key, value in sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"]).items()
+                if key != "ResponseMetadata"
+            }
+            for item in packages
+        ],
+        "executions": executions,
+        "steps": [
+            sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=item["PipelineExecutionArn"])[
+                "PipelineExecutionSteps"
+            ]
+            for item in executions
+        ],
+        "objects": {
+            bucket: sorted(
+                (item["Key"], item["ETag"], item["Size"])
+                for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+                for item in page.get("Contents", [])
+            )
+            for bucket in buckets
+        },
+        "keys": sorted(key["KeyArn"] for key in connection.client("kms").list_keys()["Keys"]),
+        "functions": sorted(one["FunctionArn"] for one in connection.client("lambda").list_functions()["Functions"]),
+        "tables": connection.client("dynamodb").list_tables()["TableNames"],
+        "records": connection.client("dynamodb").scan(TableName="mapgate-dev-deployments")["Items"],
+        "images": [
+            sorted(
+                image["imageTag"]
+                for image in connection.client("ecr").list_images(repositoryName=f"mapgate-dev-{name}")["imageIds"]
+            )
+            for name in ("training", "inference")
+        ],
+        "stacks": sorted(
+            (stack["StackId"], stack["StackStatus"])
+            for stack in connection.client("cloudformation").describe_stacks()["Stacks"]
+        ),
+    }
+
+
+def _step_status(user: User, name: str) -> str | None:
+    executions = user.told("--local", "executions", "list")
+    if not executions or executions[0]["PipelineExecutionStatus"] != "Executing":
+        return None
+    steps = user.told("--local", "executions", "show")["steps"]
+    return next((step["status"] for step in steps if step["name"] == name), None)
+
+
+def _wait_until(holds: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.5)
