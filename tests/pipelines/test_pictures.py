@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines import pictures
+from pipelines.errors import BadInputError
+from pipelines.invocation import Detection
+
+GREY = np.full((100, 200, 3), 90, np.uint8)
+CAR = Detection("vehicle", 0.9, (0.25, 0.25, 0.75, 0.75))
+
+
+def test_a_box_is_drawn_where_the_detection_says() -> None:
+    drawn = pictures.draw(GREY, [CAR], ["vehicle"], shortest=100)
+
+    assert drawn.shape == GREY.shape
+    edge = drawn[25:76, 50]
+    assert (edge != 90).any(axis=1).all()
+    assert (drawn[60, 100] == 90).all()
+
+
+def test_a_small_picture_is_scaled_up_and_the_original_stays() -> None:
+    drawn = pictures.draw(GREY, [CAR], ["vehicle"], shortest=300)
+
+    assert drawn.shape == (300, 600, 3)
+    assert (GREY == 90).all()
+
+
+def test_a_contact_sheet_holds_pictures_of_any_shape() -> None:
+    tall = np.full((50, 20, 3), 200, np.uint8)
+
+    sheet = pictures.contact_sheet([GREY, tall, GREY], columns=2)
+
+    assert sheet.shape[0] == 2 * 100 + 3 * pictures.GAP
+    assert sheet.shape[1] == 2 * 200 + 3 * pictures.GAP
+    assert (sheet == 200).any()
+
+
+def test_an_animation_holds_a_frame_for_each_picture(tmp_path: Path) -> None:
+    frames = [np.full((40, 60, 3), shade, np.uint8) for shade in (0, 100, 200)]
+
+    pictures.write_animation(tmp_path / "a.gif", frames)
+
+    found, animation = cv2.imreadanimation(str(tmp_path / "a.gif"))
+    assert found
+    assert len(animation.frames) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
+
+
+def test_bytes_that_are_no_image_are_named() -> None:
+    with pytest.raises(BadInputError, match=r"no\.jpg"):
+        pictures.decode(b"nothing", "no.jpg")
