@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bootstrap's weighted sums are what evaluating the drawn images themselves gives."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from training_src.evaluation.bootstrap import bootstrap, difference, standard_deviation, weighted
+from training_src.evaluation.coco import Detections, GroundTruth, Matches, evaluate, match
+from training_src.evaluation.errors import EvaluationError
+
+Scenes = Callable[..., tuple[GroundTruth, Detections]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_equals_evaluating_the_drawn_images(seed: int, scenes: Scenes, labels: dict[int, str]) -> None:
+    truth, detections = scenes(seed, images=12, ignored=0.2)
+    draws = np.random.default_rng(seed).multinomial(12, np.full(12, 1 / 12), size=10)
+    samples = weighted(match(truth, detections, labels), draws)
+    for at, weights in enumerate(draws):
+        expected = evaluate(*drawn(truth, detections, weights), labels)
+        assert samples.mean_ap[at] == pytest.approx(expected["mAP"], abs=1e-12)
+        assert samples.mean_ap_50[at] == pytest.approx(expected["mAP_50"], abs=1e-12)
+        for entry in expected.per_class:
+            value = samples.ap[entry.id][at]
+            assert np.isnan(value) if entry.values["AP"] is None else value == pytest.approx(entry.values["AP"])
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), weights=st.lists(st.integers(0, 4), min_size=5, max_size=5))
+def test_equals_evaluating_any_weights(seed: int, weights: list[int]) -> None:
+    labels = {1: "a", 3: "b"}
+    random = np.random.default_rng(seed)
+    corners = random.uniform(0, 0.5, (40, 2))
+    boxes = np.hstack([corners, corners + random.uniform(0.1, 0.4, (40, 2))])
+    kinds, parts = random.choice([1, 3], 40), np.split(np.arange(40), 10)
+    truth = GroundTruth.from_images(
+        [(300, 300)] * 5, [boxes[part] for part in parts[:5]], [kinds[p] for p in parts[:5]]
+    )
+    near = np.clip(boxes + random.normal(0, 0.02, boxes.shape), 0, 1)
+    found = [near[[*parts[at], *parts[at + 5]]] for at in range(5)]
+    detections = Detections.from_images(found, list(random.random((5, 8))), list(random.choice([1, 3], (5, 8))))
+    value = weighted(match(truth, detections, labels), np.array([weights])).mean_ap[0]
+    expected = evaluate(*drawn(truth, detections, np.array(weights)), labels)["mAP"]
+    assert np.isnan(value) if expected is None else value == pytest.approx(expected, abs=1e-12)
+
+
+def test_each_image_once_is_the_metric_itself(scenes: Scenes, labels: dict[int, str]) -> None:
+    truth, detections = scenes(3, images=40)
+    samples = weighted(match(truth, detections, labels), np.ones((1, 40), np.int64))
+    assert samples.mean_ap[0] == pytest.approx(evaluate(truth, detections, labels)["mAP"], abs=1e-12)
+
+
+def test_the_same_seed_draws_the_same_images(scenes: Scenes, labels: dict[int, str]) -> None:
+    matches = match(*scenes(1), labels)
+    assert (bootstrap(matches, 50).mean_ap == bootstrap(matches, 50).mean_ap).all()
+    assert (bootstrap(matches, 50, seed=1).mean_ap != bootstrap(matches, 50).mean_ap).any()
+
+
+def test_more_images_make_it_narrower(scenes: Scenes, labels: dict[int, str]) -> None:
+    few, many = (standard_deviation(bootstrap(match(*scenes(2, images=n), labels), 200).mean_ap) for n in (20, 320))
+    assert few is not None and many is not None and many < few / 2
+
+
+def test_a_model_does_not_differ_from_itself(scenes: Scenes, labels: dict[int, str]) -> None:
+    samples = bootstrap(match(*scenes(1), labels), 100).mean_ap
+    found = difference(samples, samples)
+    assert found is not None
+    assert (found.standard_deviation, found.lower, found.upper, found.probability_better) == (0, 0, 0, 0)
+
+
+def test_pairing_sees_what_separate_draws_do_not(scenes: Scenes, labels: dict[int, str]) -> None:
+    truth, detections = scenes(1, images=100)
+    kept = np.random.default_rng(0).random(len(detections.scores)) < 0.97
+    worse = Detections(
+        detections.image_index[kept], detections.boxes[kept], detections.scores[kept], detections.classes[kept]
+    )
+    better, poorer = (bootstrap(match(truth, found, labels), 300) for found in (detections, worse))
+    found = difference(better.mean_ap, poorer.mean_ap)
+    alone = standard_deviation(better.mean_ap)
+    assert found is not None and alone is not None
+    assert found.standard_deviation < alone / 2
+    assert found.probability_better > 0.9
+
+
+def test_refuses_no_images() -> None:
+    with pytest.raises(EvaluationError, match="no images"):
+        bootstrap(Matches(0))
+
+
+def drawn(truth: GroundTruth, detections: Detections, weights: NDArray[np.int64]) -> tuple[GroundTruth, Detections]:
+    """The images as often as they were drawn, as images of their own."""
+    sizes, boxes, classes, ignored, found, scores, guesses = [], [], [], [], [], [], []
+    for image in np.repeat(np.arange(truth.images), weights):
+        mine, seen = truth.image_index == image, detections.image_index == image
+        sizes.append((int(truth.sizes[image, 0]), int(truth.sizes[image, 1])))
+        boxes.append(truth.boxes[mine])
+        classes.append(truth.classes[mine])
+        ignored.append(truth.ignored[mine])
+        found.append(detections.boxes[seen])
+        scores.append(detections.scores[seen])
+        guesses.append(detections.classes[seen])
+    return GroundTruth.from_images(sizes, boxes, classes, ignored), Detections.from_images(found, scores, guesses)

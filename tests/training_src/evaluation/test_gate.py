@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gate fails closed: nothing but a known, finite and sufficient number passes a rule."""
+
+import json
+import math
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training_src.evaluation.gate import ChampionEvidence, ClassEvidence, Evidence, ParityEvidence, judge
+from training_src.evaluation.policy import Policy
+
+POLICY = Policy.model_validate(
+    {
+        "schema_version": 1,
+        "metrics": {"mAP_50": 0.5},
+        "every_class": {"AP50": 0.25},
+        "support": {"images": 50, "boxes_per_class": 20},
+        "champion": {"greatest_regression": {"mAP": 0.02}},
+        "serving": {"least_matched": 0.98, "greatest_difference": {"mAP": 0.005}},
+    }
+)
+GOOD = Evidence(
+    test_set="t1",
+    scored="t1",
+    dataset="d1",
+    trained_on="d1",
+    images=100,
+    metrics={"mAP": 0.45, "mAP_50": 0.7},
+    classes={"vehicle": ClassEvidence({"AP": 0.5, "AP50": 0.8}, 90), "cyclist": ClassEvidence({"AP50": 0.6}, 40)},
+    champion=ChampionEvidence({"mAP": 0.46}, "t1"),
+    parity=ParityEvidence("openvino", 1.0, 0.0003),
+)
+UNUSABLE = [None, math.nan, math.inf, -math.inf, -1.0, -0.2]
+
+
+def test_passes_when_every_rule_is_met() -> None:
+    verdict = judge(GOOD, POLICY)
+    assert verdict.passed and all(rule.passed for rule in verdict.rules)
+    assert verdict.sentence == f"All {len(verdict.rules)} rules are met (mAP 0.4500, mAP_50 0.7000)."
+    assert verdict.mean_ap == 0.45
+
+
+@pytest.mark.parametrize("value", UNUSABLE)
+@pytest.mark.parametrize("metric", ["mAP", "mAP_50"])
+def test_gate_fails_closed_on_an_unusable_metric(metric: str, value: float | None) -> None:
+    refuse(replace(GOOD, metrics={**GOOD.metrics, metric: value}), metric, "is unknown")
+
+
+def test_gate_fails_closed_on_missing_metric() -> None:
+    refuse(replace(GOOD, metrics={}), "mAP_50", "mAP_50 of the test set: the value is unknown; 0.5 is required.")
+    assert judge(replace(GOOD, metrics={}), POLICY).mean_ap == -1
+
+
+def test_fails_below_the_threshold() -> None:
+    refuse(replace(GOOD, metrics={"mAP": 0.3, "mAP_50": 0.4999}), "mAP_50", "mAP_50 of the test set is 0.4999; 0.5 is")
+
+
+def test_a_value_at_the_threshold_passes() -> None:
+    evidence = replace(GOOD, metrics={"mAP": 0.45, "mAP_50": 0.5})
+    assert judge(evidence, POLICY, 0.45).passed
+
+
+@pytest.mark.parametrize("value", [*UNUSABLE, 0.1])
+def test_fails_when_any_class_is_unknown_or_weak(value: float | None) -> None:
+    classes = {**GOOD.classes, "cyclist": ClassEvidence({"AP50": value}, 40)}
+    refuse(replace(GOOD, classes=classes), "AP50[cyclist]", 'AP50 of class "cyclist"')
+
+
+@pytest.mark.parametrize("support", [0, 19, *UNUSABLE])
+def test_fails_with_too_little_support(support: float | None) -> None:
+    classes = {**GOOD.classes, "cyclist": ClassEvidence({"AP50": 0.9}, support)}
+    refuse(replace(GOOD, classes=classes), "support[cyclist]", 'Class "cyclist"')
+
+
+@pytest.mark.parametrize("images", [0, 49, *UNUSABLE])
+def test_fails_with_too_few_images(images: float | None) -> None:
+    refuse(replace(GOOD, images=images), "support.images", "The test set")
+
+
+def test_fails_without_any_class() -> None:
+    refuse(replace(GOOD, classes={}), "classes", "No class was scored.")
+
+
+@pytest.mark.parametrize("scored", [None, "", "t2"])
+def test_fails_when_other_images_were_scored(scored: str | None) -> None:
+    refuse(replace(GOOD, scored=scored), "test_set", "not computed on the present test set")
+
+
+@pytest.mark.parametrize("trained", [None, "", "d2"])
+def test_fails_when_the_model_was_trained_on_another_data_set(trained: str | None) -> None:
+    refuse(replace(GOOD, trained_on=trained), "dataset", "test images may be among those it was trained on")
+
+
+def test_two_unknown_data_sets_are_not_the_same() -> None:
+    refuse(replace(GOOD, dataset="", trained_on="", test_set="", scored=""), "dataset", "train again")
+
+
+def test_fails_when_the_champion_is_better_by_more_than_allowed() -> None:
+    sentence = "mAP is 0.4500, the champion's 0.5000 on the same images: a fall of 0.0500, more than the 0.02 allowed."
+    refuse(replace(GOOD, champion=ChampionEvidence({"mAP": 0.5}, "t1")), "regression[mAP]", sentence)
+
+
+def test_fails_when_the_champion_could_not_be_measured() -> None:
+    champion = ChampionEvidence(reason="its archive has no model.json")
+    refuse(replace(GOOD, champion=champion), "regression[mAP]", "could not be measured (its archive has no model.json)")
+
+
+@pytest.mark.parametrize("value", UNUSABLE)
+def test_fails_when_the_champions_metric_is_unusable(value: float | None) -> None:
+    refuse(replace(GOOD, champion=ChampionEvidence({"mAP": value}, "t1")), "regression[mAP]", "its mAP is unknown")
+
+
+def test_fails_when_the_champion_was_measured_on_other_images() -> None:
+    refuse(replace(GOOD, champion=ChampionEvidence({"mAP": 0.1}, "t2")), "regression[mAP]", "on other images")
+
+
+def test_the_first_detector_has_no_champion_to_beat() -> None:
+    assert judge(replace(GOOD, champion=None), POLICY).passed
+
+
+@pytest.mark.parametrize("matched", [0.9, *UNUSABLE])
+def test_fails_when_the_served_detections_are_others(matched: float | None) -> None:
+    refuse(replace(GOOD, parity=ParityEvidence("openvino", matched, 0.0)), "serving.matched", "openvino equals the")
+
+
+@pytest.mark.parametrize("change", [0.006, -0.006, None, math.nan, math.inf])
+def test_fails_when_the_served_score_is_another(change: float | None) -> None:
+    refuse(replace(GOOD, parity=ParityEvidence("openvino", 1.0, change)), "serving.mAP_difference", "openvino")
+
+
+def test_fails_when_parity_was_not_measured() -> None:
+    refuse(replace(GOOD, parity=None), "serving.matched", "is unknown")
+
+
+def test_a_class_of_the_policy_must_be_in_the_label_map() -> None:
+    policy = POLICY.model_copy(update={"classes": {"Cyclist": {"AP50": 0.3}}})
+    verdict = judge(GOOD, policy)
+    assert not verdict.passed
+    assert 'The policy names a class "Cyclist" that the label map does not have.' in verdict.sentence
+
+
+def test_an_exempt_class_needs_nothing() -> None:
+    evidence = replace(GOOD, classes={**GOOD.classes, "cyclist": ClassEvidence({}, 0)})
+    assert not judge(evidence, POLICY).passed
+    assert judge(evidence, POLICY.model_copy(update={"exempt_classes": ("cyclist",)})).passed
+
+
+def test_a_single_class_can_be_asked_for_more_but_not_for_less() -> None:
+    for value, passed in ((0.9, False), (0.1, True)):
+        policy = POLICY.model_copy(update={"classes": {"cyclist": {"AP50": value}}})
+        verdict = judge(GOOD, policy)
+        assert verdict.passed is passed
+        rule = next(rule for rule in verdict.rules if rule.rule == "AP50[cyclist]")
+        assert rule.required == max(value, 0.25)
+
+
+@pytest.mark.parametrize("threshold", [math.nan, math.inf, -math.inf, 1.1])
+def test_a_threshold_that_is_no_share_cannot_be_met(threshold: float) -> None:
+    refuse(GOOD, "mAP", "nothing can meet it", threshold)
+
+
+def test_the_threshold_only_tightens() -> None:
+    policy = POLICY.model_copy(update={"metrics": {"mAP": 0.6}})
+    for threshold in (0.0, 0.1, -5.0):
+        assert not judge(GOOD, policy, threshold).passed
+    assert not judge(GOOD, POLICY, 0.46).passed
+
+
+def test_many_failures_make_a_sentence_that_can_be_read() -> None:
+    nothing = Evidence("t", None, "d", None, None, {}, GOOD.classes, ChampionEvidence(reason="gone"), None)
+    verdict = judge(nothing, POLICY)
+    assert "And 5 more." in verdict.sentence
+    assert len(verdict.sentence) < 700
+    assert str(verdict).count("FAIL  ") == 8
+
+
+shares = st.none() | st.floats(allow_nan=True, allow_infinity=True) | st.floats(0, 1)
+sane = st.floats(0, 1)
+
+
+@st.composite
+def evidences(draw: st.DrawFn, numbers: st.SearchStrategy[Any] = shares) -> Evidence:
+    """Any evidence of two classes, with or without a champion."""
+    names = draw(st.sampled_from([("t1", "t1"), ("t1", "t2"), ("t1", None)]))
+    return Evidence(
+        *names,
+        "d1",
+        draw(st.sampled_from(["d1", "d1", "d1", None])),
+        draw(numbers.map(lambda value: value if value is None else value * 200)),
+        {"mAP": draw(numbers), "mAP_50": draw(numbers)},
+        {name: ClassEvidence({"AP50": draw(numbers)}, draw(st.none() | st.integers(0, 60))) for name in "ab"},
+        draw(st.none() | st.builds(ChampionEvidence, st.fixed_dictionaries({"mAP": numbers}), st.just("t1"))),
+        draw(st.none() | st.builds(ParityEvidence, st.just("openvino"), numbers, numbers)),
+    )
+
+
+@given(evidences(), st.floats())
+def test_the_verdict_is_always_finite_and_never_passes_an_unusable_number(evidence: Evidence, threshold: float) -> None:
+    verdict = judge(evidence, POLICY, threshold)
+    json.dumps(asdict(verdict), allow_nan=False)
+    assert verdict.passed == all(rule.passed for rule in verdict.rules)
+    assert verdict.sentence
+    numbers = [evidence.metrics["mAP"], evidence.metrics["mAP_50"], evidence.images, threshold]
+    numbers += [value for found in evidence.classes.values() for value in (found.values["AP50"], found.support)]
+    numbers += [evidence.champion.metrics["mAP"]] if evidence.champion else []
+    numbers += [evidence.parity.matched, evidence.parity.mean_ap_difference] if evidence.parity else [None]
+    if any(value is None or not math.isfinite(value) for value in numbers):
+        assert not verdict.passed
+
+
+@given(evidences(sane), st.floats(0, 1), st.floats(0, 1))
+def test_a_higher_threshold_never_turns_a_failure_into_a_pass(evidence: Evidence, one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    if judge(evidence, POLICY, high).passed:
+        assert judge(evidence, POLICY, low).passed
+    strict = POLICY.model_copy(update={"metrics": {"mAP_50": max(0.5, high)}})
+    if judge(evidence, strict).passed:
+        assert judge(evidence, POLICY).passed
+
+
+@given(evidences(sane), st.sampled_from(["mAP", "mAP_50"]), st.floats(0, 1))
+def test_a_better_score_never_turns_a_pass_into_a_failure(evidence: Evidence, metric: str, value: float) -> None:
+    worse = evidence.metrics[metric]
+    assert worse is not None
+    better = replace(evidence, metrics={**evidence.metrics, metric: max(value, worse)})
+    if judge(evidence, POLICY).passed:
+        assert judge(better, POLICY).passed
+
+
+def refuse(evidence: Evidence, rule: str, sentence: str, threshold: float = 0.0) -> None:
+    """The gate fails by this rule, which says so in this sentence."""
+    verdict = judge(evidence, POLICY, threshold)
+    assert not verdict.passed
+    failed = {found.rule: found.sentence for found in verdict.rules if not found.passed}
+    assert sentence in failed[rule]

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The quality gate: a pure function of numbers and a policy that fails closed.
+
+A rule passes only when its number is known, finite, within its range and good enough. Everything else, a missing
+metric, NaN, too little support, a score of other images, a champion that could not be measured, is a failure with a
+sentence that says what to do.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from training_src.evaluation.policy import Policy
+
+UNKNOWN = -1.0
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class ClassEvidence:
+    """One class's numbers: `values` by `AP`, `AP50`, ..., and how many boxes of it the test set has."""
+
+    values: Mapping[str, float | None]
+    support: float | None
+
+
+@dataclass(frozen=True)
+class ChampionEvidence:
+    """What serves now, measured on the same images.
+
+    Attributes:
+        metrics: COCO's numbers.
+        test_set: Digest of the images it was measured on; None when that is not known.
+        reason: Why it could not be measured; None if it was.
+    """
+
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    test_set: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class ParityEvidence:
+    """How the serving runtime's detections compare with the SavedModel's.
+
+    Attributes:
+        runtime: The runtime that will serve.
+        matched: Share of detections that both gave, 0 to 1.
+        mean_ap_difference: Serving runtime's mAP minus the SavedModel's.
+    """
+
+    runtime: str
+    matched: float | None
+    mean_ap_difference: float | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All numbers that the gate looks at.
+
+    Attributes:
+        test_set: Digest of the test images as they are now.
+        scored: Digest of the images that the detections belong to; None when not known.
+        dataset: Content hash of the prepared data set that the test set is part of.
+        trained_on: The same hash as the model recorded it; None when not known.
+        images: Test images that were scored.
+        metrics: COCO's numbers of what will be served, None where unknown.
+        classes: Every class of the label map, by name.
+        champion: None when nothing serves yet.
+        parity: None when it was not measured.
+    """
+
+    test_set: str
+    scored: str | None
+    dataset: str
+    trained_on: str | None
+    images: float | None
+    metrics: Mapping[str, float | None]
+    classes: Mapping[str, ClassEvidence]
+    champion: ChampionEvidence | None
+    parity: ParityEvidence | None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule's outcome; `actual` is -1 where the number is unknown."""
+
+    rule: str
+    comparison: Literal["at least", "at most"]
+    required: float
+    actual: float
+    passed: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's answer; every number in it is finite."""
+
+    passed: bool
+    sentence: str
+    mean_ap: float
+    rules: tuple[Rule, ...]
+
+    def __str__(self) -> str:
+        """One line a rule, then the verdict."""
+        width = max(len(rule.rule) for rule in self.rules)
+        lines = [f"{'pass' if rule.passed else 'FAIL'}  {rule.rule:<{width}}  {rule.sentence}" for rule in self.rules]
+        return "\n".join([*lines, f"{'GATE PASSED' if self.passed else 'GATE FAILED'}: {self.sentence}"])
+
+
+def judge(evidence: Evidence, policy: Policy, map_threshold: float = 0.0) -> Verdict:
+    """Whether a detector may go on.
+
+    Args:
+        evidence: The numbers.
+        policy: The rules.
+        map_threshold: Lowest mAP besides the policy's own; it can only tighten.
+    """
+    rules = tuple(_rules(evidence, policy, map_threshold))
+    failed = [rule.sentence for rule in rules if not rule.passed]
+    mean_ap = _number(evidence.metrics.get("mAP"), 0, 1)
+    if not failed:
+        shown = ", ".join(f"{name} {evidence.metrics[name]:.4f}" for name in sorted({"mAP", *policy.metrics}))
+        return Verdict(True, f"All {len(rules)} rules are met ({shown}).", mean_ap, rules)
+    more = f" And {len(failed) - _NAMED} more." if len(failed) > _NAMED else ""
+    return Verdict(False, " ".join(failed[:_NAMED]) + more, mean_ap, rules)
+
+
+def _rules(evidence: Evidence, policy: Policy, map_threshold: float) -> Iterator[Rule]:
+    yield _same_test_set(evidence)
+    yield _same_dataset(evidence)
+    yield _at_least("support.images", policy.support.images, evidence.images, "The test set", "images", math.inf)
+    yield from _metric_rules(evidence, policy, map_threshold)
+    yield from _class_rules(evidence, policy)
+    yield from _champion_rules(evidence, policy)
+    yield from _serving_rules(evidence, policy)
+
+
+def _same_test_set(evidence: Evidence) -> Rule:
+    same = bool(evidence.test_set) and evidence.scored == evidence.test_set
+    sentence = (
+        "The score was computed on the present test set."
+        if same
+        else "The score was not computed on the present test set: the measured images are others; measure again."
+    )
+    return Rule("test_set", "at least", 1.0, float(same), same, sentence)
+
+
+def _same_dataset(evidence: Evidence) -> Rule:
+    same = bool(evidence.dataset) and evidence.trained_on == evidence.dataset
+    trained = (evidence.trained_on or "an unknown data set")[:16]
+    sentence = (
+        "The model was trained on the data set that the test set is part of."
+        if same
+        else f"The model was trained on {trained}, the test set is of {(evidence.dataset or 'an unknown one')[:16]}: "
+        "test images may be among those it was trained on; train again."
+    )
+    return Rule("dataset", "at least", 1.0, float(same), same, sentence)
+
+
+def _metric_rules(evidence: Evidence, policy: Policy, map_threshold: float) -> Iterator[Rule]:
+    required = {"mAP": 0.0, **policy.metrics}
+    required["mAP"] = _tightened(required["mAP"], map_threshold)
+    for name, lowest in required.items():
+        yield _at_least(name, lowest, evidence.metrics.get(name), f"{name} of the test set", "", 1)
+
+
+def _tightened(own: float, threshold: float) -> float:
+    """The stricter of two thresholds; one that is no number from 0 to 1 cannot be met."""
+    if not math.isfinite(threshold) or threshold > 1:
+        return 2.0
+    return max(own, threshold)
+
+
+def _class_rules(evidence: Evidence, policy: Policy) -> Iterator[Rule]:
+    for name in sorted({*policy.classes, *policy.exempt_classes} - set(evidence.classes)):
+        sentence = f'The policy names a class "{name}" that the label map does not have.'
+        yield Rule(f"class[{name}]", "at least", 1.0, 0.0, False, sentence)
+    for name, found in evidence.classes.items():
+        lowest = {**policy.every_class} if name not in policy.exempt_classes else {}
+        for metric, value in policy.classes.get(name, {}).items():
+            lowest[metric] = max(value, lowest.get(metric, 0.0))
+        if name not in policy.exempt_classes or lowest:
+            least = policy.support.boxes_per_class
+            what = f'Class "{name}"'
+            yield _at_least(f"support[{name}]", least, found.support, what, "boxes in the test set", math.inf)
+        for metric, value in lowest.items():
+            yield _at_least(f"{metric}[{name}]", value, found.values.get(metric), f'{metric} of class "{name}"', "", 1)
+    if not evidence.classes:
+        yield Rule("classes", "at least", 1.0, 0.0, False, "No class was scored.")
+
+
+def _champion_rules(evidence: Evidence, policy: Policy) -> Iterator[Rule]:
+    champion = evidence.champion
+    if policy.champion is None or champion is None:
+        return
+    unmeasured = champion.reason
+    if unmeasured is None and champion.test_set != evidence.test_set:
+        unmeasured = "it was measured on other images"
+    for name, greatest in policy.champion.greatest_regression.items():
+        rule = f"regression[{name}]"
+        theirs, ours = _number(champion.metrics.get(name), 0, 1), _number(evidence.metrics.get(name), 0, 1)
+        reason = unmeasured or (f"its {name} is unknown" if theirs == UNKNOWN else None)
+        if reason is not None:
+            sentence = f"The champion could not be measured ({reason}), so no regression can be excluded."
+            yield Rule(rule, "at most", greatest, UNKNOWN, False, sentence)
+        elif ours == UNKNOWN:
+            sentence = f"{name} of the test set is unknown, so no regression can be excluded."
+            yield Rule(rule, "at most", greatest, UNKNOWN, False, sentence)
+        else:
+            fall = theirs - ours
+            passed = fall <= greatest
+            sentence = f"{name} is {ours:.4f}, the champion's {theirs:.4f} on the same images: " + (
+                f"{'a fall of' if fall > 0 else 'better by'} {abs(fall):.4f}, "
+                f"{'within' if passed else 'more than'} the {greatest:g} allowed."
+            )
+            yield Rule(rule, "at most", greatest, fall, passed, sentence)
+
+
+def _serving_rules(evidence: Evidence, policy: Policy) -> Iterator[Rule]:
+    parity = evidence.parity
+    matched = parity.matched if parity else None
+    runtime = parity.runtime if parity else "the serving runtime"
+    what = f"The share of detections in which {runtime} equals the SavedModel"
+    yield _at_least("serving.matched", policy.serving.least_matched, matched, what, "", 1)
+    greatest = policy.serving.greatest_difference["mAP"]
+    change = parity.mean_ap_difference if parity else None
+    if change is None or not math.isfinite(change) or abs(change) > 1:
+        sentence = f"The difference in mAP between {runtime} and the SavedModel is unknown."
+        yield Rule("serving.mAP_difference", "at most", greatest, UNKNOWN, False, sentence)
+        return
+    passed = abs(change) <= greatest
+    sentence = f"mAP served by {runtime} differs from the SavedModel's by {abs(change):.4f}; {greatest:g} is allowed."
+    yield Rule("serving.mAP_difference", "at most", greatest, abs(change), passed, sentence)
+
+
+def _at_least(rule: str, required: float, actual: float | None, what: str, unit: str, greatest: float) -> Rule:
+    value = _number(actual, 0, greatest)
+    passed = value != UNKNOWN and value >= required
+    if value == UNKNOWN:
+        sentence = f"{what}: {f'the number of {unit}' if unit else 'the value'} is unknown; {required:g} is required."
+    elif unit:
+        sentence = f"{what} has {value:.0f} {unit}; {required:g} are required."
+    elif required > greatest:
+        sentence = f"{what} is {value:.4f}; the threshold given is no number from 0 to 1, so nothing can meet it."
+    else:
+        sentence = f"{what} is {value:.4f}; {required:g} is required."
+    return Rule(rule, "at least", float(required), value, passed, sentence)
+
+
+def _number(value: float | None, least: float, greatest: float) -> float:
+    """The value, or UNKNOWN for what is no finite number within its range."""
+    if value is None or not math.isfinite(value) or not least <= value <= greatest:
+        return UNKNOWN
+    return float(value)
