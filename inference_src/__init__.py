@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs in the inference image: the HTTP server, its runtimes, and their measurement."""
+"""What the inference image runs: the HTTP server (`serve`), and its measurement for the gate (`measure`)."""

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SageMaker's container contract over HTTP: `GET /ping` and `POST /invocations`.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+Whatever a client can mend is answered with 4xx and `{"error": "<sentence>"}`. Decoding and detecting happen in as many
+threads as there are cores, one image each; the event loop only moves bytes.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from inference_src.errors import RequestError
+from inference_src.images import decode_image
+from inference_src.model import ObjectClass
+from inference_src.protocols import builtin, tensorflow_serving
+from inference_src.protocols.accept import Wanted, read_accept
+from inference_src.runtimes import Detector
+
+MAX_BODY_BYTES = 25 * 2**20
+"""SageMaker's own limit for a real-time request."""
+MAX_WAITING = 64
+"""Requests that may wait for a core before a further one is sent away."""
+IMAGE_TYPES = ("application/x-image", "image/jpeg", "image/png")
+
+log = logging.getLogger(__name__)
+
+
+def create_app(detector: Detector, classes: list[ObjectClass], parallel: int) -> Starlette:
+    """Make the application around a model that is loaded and warm.
+
+    Args:
+        detector: the model.
+        classes: its classes, sorted by id.
+        parallel: how many images are detected side by side.
+    """
+    service = Service(detector, classes, parallel)
+    return Starlette(
+        routes=[
+            Route("/ping", service.ping, methods=["GET"]),
+            Route("/invocations", service.invocations, methods=["POST"]),
+        ],
+        exception_handlers={
+            RequestError: _refuse,
+            HTTPException: _refuse_http,
+            ClientDisconnect: _forget,
+            Exception: _apologise,
+        },
+        lifespan=service.lifespan,
+    )
+
+
+class Service:
+    """A loaded model, its threads, and the requests that wait for them."""
+
+    def __init__(self, detector: Detector, classes: list[ObjectClass], parallel: int) -> None:
+        self._detector = detector
+        self._classes = classes
+        self._parallel = parallel
+        self._threads = ThreadPoolExecutor(parallel, thread_name_prefix="detect")
+        self._present = 0
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Let the threads finish what they have begun when the server ends."""
+        yield
+        self._threads.shutdown(wait=True)
+
+    async def ping(self, _: Request) -> Response:
+        """Say that the model is loaded and has answered an image: before that nobody listens here."""
+        return _json({"status": "ready"})
+
+    async def invocations(self, request: Request) -> Response:
+        """Detect objects in what the request holds."""
+        if self._present >= self._parallel + MAX_WAITING:
+            raise RequestError(503, f"{self._present} requests are waiting already: try again in a moment")
+        self._present += 1
+        try:
+            answer = self._protocol(request)
+            body = await _read(request)
+            result = await asyncio.get_running_loop().run_in_executor(self._threads, answer, body)
+        finally:
+            self._present -= 1
+        return Response(result, media_type="application/json")
+
+    def _protocol(self, request: Request) -> Callable[[bytes], bytes]:
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        wanted = read_accept(request.headers.get("accept"))
+        if content_type in IMAGE_TYPES:
+            return lambda body: self._answer_image(body, wanted)
+        if content_type == "application/json":
+            return self._answer_instances
+        known = ", ".join((*IMAGE_TYPES, "application/json"))
+        raise RequestError(415, f"Content-Type {content_type[:100] or 'is missing'}: send one of {known}")
+
+    def _answer_image(self, body: bytes, wanted: Wanted) -> bytes:
+        detections = self._detector.detect(decode_image(body))
+        return _encode(builtin.answer(detections, self._classes, wanted))
+
+    def _answer_instances(self, body: bytes) -> bytes:
+        images = tensorflow_serving.read_instances(body)
+        return _encode(
+            {"predictions": [tensorflow_serving.prediction(self._detector.detect(image)) for image in images]}
+        )
+
+
+async def _read(request: Request) -> bytes:
+    """Read a body; one that is too long is read on for a while and forgotten, else the client never sees why."""
+    body, length = bytearray(), 0
+    async for part in request.stream():
+        length += len(part)
+        if length <= MAX_BODY_BYTES:
+            body += part
+        elif length > 4 * MAX_BODY_BYTES:
+            break
+    if length > MAX_BODY_BYTES:
+        raise RequestError(413, f"the body has more than {MAX_BODY_BYTES} bytes: send a smaller image")
+    return bytes(body)
+
+
+def _encode(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _json(content: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(_encode(content), status, headers, "application/json")
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    status = error.status if isinstance(error, RequestError) else 400
+    log.info("answered %d: %s", status, error)
+    return _json({"error": str(error)}, status, {"Retry-After": "1"} if status == 503 else None)
+
+
+async def _refuse_http(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 400
+    sentence = f"{request.method} {request.url.path[:100]}: there are GET /ping and POST /invocations only"
+    return _json({"error": sentence}, status, dict(getattr(error, "headers", None) or {}))
+
+
+async def _forget(_: Request, __: Exception) -> Response:
+    return Response(status_code=400)  # nobody is left to read it
+
+
+async def _apologise(_: Request, error: Exception) -> Response:
+    log.error("answered 500", exc_info=error)
+    return _json({"error": "the server failed at this request; its log says why"}, 500)

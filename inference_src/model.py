@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The extracted model.tar.gz: what its `model.json` says, checked before anything is loaded."""
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from inference_src.errors import ModelError
+
+
+class ObjectClass(BaseModel):
+    """A class of the label map."""
+
+    id: Annotated[int, Field(ge=1)]
+    name: Annotated[str, Field(min_length=1)]
+
+
+class InputSize(BaseModel):
+    """Height and width in pixels to which the model's graph brings every image."""
+
+    height: Annotated[int, Field(ge=1)]
+    width: Annotated[int, Field(ge=1)]
+
+
+class Runtime(BaseModel):
+    """One form of the model: where it lies in the archive, and in which precisions it may run."""
+
+    path: str
+    precisions: Annotated[list[str], Field(min_length=1)]
+
+    @field_validator("path")
+    @classmethod
+    def _lies_inside(cls, path: str) -> str:
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            raise ValueError(f"leads out of the model: {path!r}")
+        return path
+
+
+class Dataset(BaseModel):
+    """The data set that the model was trained on."""
+
+    sha256: str
+
+
+class ModelDescription(BaseModel):
+    """`model.json`, as far as serving needs it; what else it holds is left alone."""
+
+    schema_version: Literal[1]
+    architecture: str
+    input: InputSize
+    classes: Annotated[list[ObjectClass], Field(min_length=1)]
+    dataset: Dataset | None = None
+    runtimes: Annotated[dict[str, Runtime], Field(min_length=1)]
+
+    @field_validator("classes")
+    @classmethod
+    def _ids_differ(cls, classes: list[ObjectClass]) -> list[ObjectClass]:
+        if len({entry.id for entry in classes}) < len(classes):
+            raise ValueError("two classes share an id")
+        return sorted(classes, key=lambda entry: entry.id)
+
+
+def read_description(model_dir: Path) -> ModelDescription:
+    """Read `model.json`; its classes come sorted by id.
+
+    Raises:
+        ModelError: the file is missing or does not say what it must.
+    """
+    path = model_dir / "model.json"
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no model here; extract a model.tar.gz into {model_dir}")
+    try:
+        return ModelDescription.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ModelError(f"{path}: {place}: {first['msg']}; export the model again") from error
+
+
+def choose_runtime(model_dir: Path, description: ModelDescription, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Take runtime and precision from `MAPGATE_RUNTIME` and `MAPGATE_PRECISION`; the defaults are tensorflow and f32.
+
+    Raises:
+        ModelError: the model has no such runtime, or not in that precision, or its file is missing.
+    """
+    runtime = environment.get("MAPGATE_RUNTIME") or "tensorflow"
+    precision = environment.get("MAPGATE_PRECISION") or "f32"
+    known = description.runtimes.get(runtime)
+    if known is None:
+        raise ModelError(f"MAPGATE_RUNTIME={runtime}: the model has {_listed(description.runtimes)}")
+    if precision not in known.precisions:
+        raise ModelError(f"MAPGATE_PRECISION={precision}: the model has {_listed(known.precisions)} for {runtime}")
+    if not (model_dir / known.path).exists():
+        raise ModelError(f"{model_dir / known.path}: missing, though model.json names it; export the model again")
+    return runtime, precision
+
+
+def _listed(names: Mapping[str, Runtime] | list[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runtimes that can run a model, behind one small protocol; each is imported only when it is chosen."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from inference_src.detections import Detections
+from inference_src.errors import ModelError
+from inference_src.images import Image
+
+
+class Detector(Protocol):
+    """A loaded model."""
+
+    def detect(self, image: Image) -> Detections:
+        """Find objects in one image, uint8 [height, width, 3] RGB. Safe to call from several threads at once."""
+
+
+Load = Callable[[Path, str, int], Detector]
+"""How a runtime loads: the model's path, the precision, and how many images are to be detected side by side."""
+
+
+def load_detector(runtime: str, path: Path, precision: str, parallel: int) -> Detector:
+    """Load a model with a runtime, so that `parallel` calls of `detect` share the cores, one core each.
+
+    Raises:
+        ModelError: the runtime is unknown, or cannot load what lies there.
+    """
+    try:
+        return _loader(runtime)(path, precision, parallel)
+    except ModelError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"{path}: {runtime} cannot load the model ({reason}); export it again") from error
+
+
+def _loader(runtime: str) -> Load:
+    if runtime == "tensorflow":
+        from inference_src.runtimes import tensorflow
+
+        return tensorflow.load
+    if runtime == "openvino":
+        from inference_src.runtimes import openvino
+
+        return openvino.load
+    raise ModelError(f"MAPGATE_RUNTIME={runtime}: this image has tensorflow and openvino")

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TensorFlow: the SavedModel with the TF Object Detection API exporter's signature."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inference_src.detections import OUTPUTS, Detections
+from inference_src.errors import ModelError
+from inference_src.images import Image
+
+
+class TensorFlowDetector:
+    """A SavedModel's `serving_default`: `input_tensor` uint8 [1, height, width, 3] to the exporter's four outputs."""
+
+    def __init__(self, tensorflow: Any, model: Any) -> None:
+        self._constant = tensorflow.constant
+        self._model = model  # a signature does not keep its model alive
+        self._signature = model.signatures["serving_default"]
+
+    def detect(self, image: Image) -> Detections:
+        """Find objects in one image, uint8 [height, width, 3] RGB."""
+        outputs = self._signature(input_tensor=self._constant(image[np.newaxis]))
+        boxes, scores, classes, count = (outputs[name].numpy()[0] for name in OUTPUTS)
+        return Detections(boxes, scores, classes.astype(np.int32), int(count))
+
+
+def load(path: Path, precision: str, parallel: int) -> TensorFlowDetector:
+    """Load a SavedModel.
+
+    Raises:
+        ModelError: the model lacks the signature, or the precision is none of this runtime's.
+    """
+    if precision != "f32":
+        raise ModelError(f"MAPGATE_PRECISION={precision}: tensorflow runs f32 only")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # One image a core: an operation stays on the thread of its image, and as many images run as there are cores.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(parallel))
+    import tensorflow  # type: ignore[import-untyped]
+
+    model = tensorflow.saved_model.load(str(path))
+    signature = model.signatures.get("serving_default")
+    if signature is None or not set(OUTPUTS) <= set(signature.structured_outputs):
+        raise ModelError(f"{path}: the signature serving_default with {', '.join(OUTPUTS)} is missing; export it again")
+    return TensorFlowDetector(tensorflow, model)

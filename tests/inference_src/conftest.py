@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small real model in both runtimes, a real server of it, and pictures to send.
+
+The model looks at an image's mean colour: detection k is about channel k (ids 1, 2, 4, the last two names of a label
+map with a gap), its score is the channel's mean over 255, its box starts at k tenths and is as wide as the score.
+So every answer tells which image it was given, and what becomes of its channels.
+"""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import simplejpeg  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).parents[2]
+CLASSES = [{"id": 4, "name": "cyclist"}, {"id": 1, "name": "vehicle"}, {"id": 2, "name": "pedestrian"}]
+RUNTIMES = ("tensorflow", "openvino")
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An extracted model.tar.gz; not to be changed, tests copy it."""
+    directory = tmp_path_factory.mktemp("model") / "model"
+    _export(directory)
+    describe(directory)
+    return directory
+
+
+def describe(directory: Path, **changes: Any) -> None:
+    description = {
+        "schema_version": 1,
+        "architecture": "mean_colour",
+        "input": {"height": 48, "width": 64},
+        "classes": CLASSES,
+        "dataset": {"sha256": "0" * 64},
+        "runtimes": {
+            "tensorflow": {"path": "1", "precisions": ["f32"]},
+            "openvino": {"path": "runtimes/openvino/model.xml", "precisions": ["f32"]},
+        },
+    }
+    (directory / "model.json").write_text(json.dumps(description | changes))
+
+
+def _export(directory: Path) -> None:
+    """Write both forms of the model in a process of its own, which leaves no TensorFlow in this one."""
+    script = """
+import sys, openvino, tensorflow as tf
+
+@tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8, "input_tensor")])
+def detect(input_tensor):
+    scores = tf.reduce_mean(tf.cast(input_tensor[0], tf.float32), [0, 1]) / 255
+    start = tf.constant([0.0, 0.1, 0.2])
+    boxes = tf.stack([start, start, start + 0.5, start + scores], -1)
+    padded = lambda values: tf.pad(values, [[0, 2]] + [[0, 0]] * (len(values.shape) - 1))[None]
+    none = tf.reduce_min(scores)[None] * 0  # constants would lose their names on the way to OpenVINO
+    return {
+        "detection_boxes": padded(boxes),
+        "detection_scores": padded(scores),
+        "detection_classes": padded(tf.constant([1.0, 2.0, 4.0]) + none),
+        "num_detections": tf.constant([3.0]) + none,
+    }
+
+module = tf.Module()
+module.detect = detect
+tf.saved_model.save(module, sys.argv[1] + "/1", signatures={"serving_default": detect})
+model = openvino.convert_model(sys.argv[1] + "/1")
+openvino.save_model(model, sys.argv[1] + "/runtimes/openvino/model.xml", compress_to_fp16=False)
+"""
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run([sys.executable, "-c", script, str(directory)], check=True, env=environment)
+
+
+@dataclass
+class Served:
+    """A running server."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def request(
+        self, body: bytes | None, content_type: str = "", accept: str = "", path: str = "/invocations", method: str = ""
+    ) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        headers = {name: value for name, value in (("Content-Type", content_type), ("Accept", accept)) if value}
+        connection.request(method or ("GET" if body is None else "POST"), path, body, headers)
+        response = connection.getresponse()
+        assert response.headers["Content-Type"] == "application/json"
+        answer = response.status, json.loads(response.read())
+        connection.close()
+        return answer
+
+
+@dataclass
+class Servers:
+    """Starts servers and stops what was started."""
+
+    directory: Path
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def spawn(self, model: Path, **environment: str) -> Served:
+        """Start `serve` the way the platform does, and do not wait for it."""
+        root = self.directory / str(len(self.running))
+        root.mkdir()
+        (root / "model").symlink_to(model)
+        log = root / "log.txt"
+        port = free_port()
+        variables = {
+            "PATH": os.environ["PATH"],
+            "MAPGATE_ML_ROOT": str(root),
+            "MAPGATE_BIND_HOST": "127.0.0.1",
+            "SAGEMAKER_BIND_TO_PORT": str(port),
+        }
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "inference_src", "serve"], cwd=ROOT, env=variables | environment, stderr=stderr
+            )
+        self.running.append(process)
+        return Served(port, process, log)
+
+    def start(self, model: Path, **environment: str) -> Served:
+        """Start a server and wait until it is ready."""
+        served = self.spawn(model, **environment)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if served.process.poll() is not None:
+                raise AssertionError(f"the server ended: {served.log.read_text()}")
+            try:
+                assert served.request(None, path="/ping")[0] == 200
+                return served
+            except ConnectionError:
+                time.sleep(0.05)
+        raise AssertionError("the server was not ready in two minutes")
+
+    def stop(self) -> None:
+        for process in self.running:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def session_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Servers]:
+    """For tests that stop or break a server."""
+    servers = Servers(tmp_path)
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(scope="session", params=RUNTIMES)
+def any_server(request: pytest.FixtureRequest, session_servers: Servers, model_dir: Path) -> Served:
+    """A server of each runtime in turn, shared by the tests that only ask."""
+    return session_servers.start(model_dir, MAPGATE_RUNTIME=request.param)
+
+
+@pytest.fixture(scope="session")
+def server(session_servers: Servers, model_dir: Path) -> Served:
+    """A server that starts at once, shared by the tests of what no runtime sees."""
+    return session_servers.start(model_dir, MAPGATE_RUNTIME="openvino")
+
+
+@pytest.fixture
+def copied_model(model_dir: Path, tmp_path: Path) -> Path:
+    """A model to break."""
+    return shutil.copytree(model_dir, tmp_path / "copy")
+
+
+@pytest.fixture
+def describe_model() -> Callable[..., None]:
+    """Write a `model.json` with some keys changed."""
+    return describe
+
+
+@pytest.fixture(scope="session")
+def picture() -> NDArray[np.uint8]:
+    """32 x 24 pixels, smooth, reddish: means differ by channel."""
+    y, x = np.mgrid[0:24, 0:32]
+    return np.stack([180 + x, 90 + y, 20 + x // 2], -1).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def jpeg(picture: NDArray[np.uint8]) -> bytes:
+    return bytes(simplejpeg.encode_jpeg(picture, quality=95))
+
+
+@pytest.fixture(scope="session")
+def png(picture: NDArray[np.uint8]) -> bytes:
+    return cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

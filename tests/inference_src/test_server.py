@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real server, asked over HTTP as SageMaker and its clients ask it."""
+
+import base64
+import http.client
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import simplejpeg  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tests.inference_src.conftest import Served, Servers
+
+LABELS = ["vehicle", "pedestrian", "cyclist"]
+
+
+def test_ping_answers_once_the_model_is_warm(any_server: "Served") -> None:
+    assert any_server.request(None, path="/ping") == (200, {"status": "ready"})
+
+
+@pytest.mark.parametrize("content_type", ["application/x-image", "image/jpeg", "image/png", "IMAGE/JPEG; q=1"])
+def test_an_image_is_answered_as_the_built_in_algorithm_does(
+    any_server: "Served", jpeg: bytes, picture: NDArray[np.uint8], content_type: str
+) -> None:
+    status, answer = any_server.request(jpeg, content_type, "application/json")
+    assert status == 200
+    assert set(answer) == {"normalized_boxes", "classes", "scores", "labels"}
+    assert answer["labels"] == LABELS
+    names = [answer["labels"][int(index)] for index in answer["classes"]]
+    assert names == ["vehicle", "pedestrian", "cyclist"]
+    means = picture.mean((0, 1)) / 255
+    assert answer["scores"] == pytest.approx(means, abs=0.01)
+    left, bottom, right, top = answer["normalized_boxes"][1]
+    assert (left, bottom, right, top) == pytest.approx((0.1, 0.1, 0.1 + means[1], 0.6), abs=0.01)
+
+
+def test_png_is_known_by_its_content_and_loses_nothing(
+    server: "Served", png: bytes, picture: NDArray[np.uint8]
+) -> None:
+    status, answer = server.request(png, "image/jpeg")
+    assert status == 200
+    assert answer["scores"] == pytest.approx(picture.mean((0, 1)) / 255, abs=1e-6)
+
+
+def test_accept_chooses_how_many_and_how_much(any_server: "Served", jpeg: bytes) -> None:
+    status, answer = any_server.request(jpeg, "application/x-image", "application/json;verbose;n_predictions=1")
+    assert status == 200
+    assert [answer["labels"][index] for index in answer["classes"]] == ["vehicle"]
+    raw = answer["tensorflow_model_output"]
+    assert np.shape(raw["detection_boxes"]) == (1, 5, 4)
+    assert raw["detection_classes"] == [[1.0, 2.0, 4.0, 0.0, 0.0]]
+    assert raw["num_detections"] == [3.0]
+
+
+def test_scores_keep_every_bit_of_float32(any_server: "Served", jpeg: bytes) -> None:
+    _, answer = any_server.request(jpeg, "image/jpeg", "application/json;verbose")
+    scores = np.array(answer["scores"])
+    assert (scores == scores.astype(np.float32)).all()
+    assert answer["scores"] == answer["tensorflow_model_output"]["detection_scores"][0][:3]
+
+
+def test_instances_are_answered_as_tensorflow_serving_does(any_server: "Served", picture: NDArray[np.uint8]) -> None:
+    dark = (picture // 2).tolist()
+    status, answer = any_server.request(
+        json.dumps({"instances": [picture.tolist(), dark]}).encode(), "application/json"
+    )
+    assert status == 200
+    bright, half = answer["predictions"]
+    assert set(bright) == {"detection_boxes", "detection_scores", "detection_classes", "num_detections"}
+    means = picture.mean((0, 1)) / 255
+    assert bright["detection_scores"] == pytest.approx([*means, 0, 0], abs=1e-6)
+    assert bright["detection_boxes"][1] == pytest.approx([0.1, 0.1, 0.6, 0.1 + means[1]], abs=1e-6)
+    assert bright["detection_classes"] == [1, 2, 4, 0, 0]
+    assert bright["num_detections"] == 3
+    assert half["detection_scores"][0] == pytest.approx(means[0] / 2, abs=0.01)
+
+
+def test_both_request_forms_and_both_runtimes_agree(any_server: "Served", server: "Served", jpeg: bytes) -> None:
+    encoded = base64.b64encode(jpeg).decode()
+    body = json.dumps({"signature_name": "serving_default", "instances": [{"input_tensor": {"b64": encoded}}]}).encode()
+    _, rows = any_server.request(body, "application/json")
+    _, image = server.request(jpeg, "application/x-image")
+    assert rows["predictions"][0]["detection_scores"][:3] == pytest.approx(image["scores"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "accept", "status", "said"),
+    [
+        (b"", "image/jpeg", "", 400, "empty"),
+        (b"GIF89a", "image/gif", "", 415, "Content-Type image/gif"),
+        (b"GIF89a", "application/x-image", "", 415, "neither JPEG nor PNG"),
+        (b"x", "", "", 415, "Content-Type is missing"),
+        (b"\xff\xd8\xff\xe0garbage", "image/jpeg", "", 400, "JPEG is damaged"),
+        (b"\x89PNG\r\n\x1a\n", "image/png", "", 400, "PNG is damaged"),
+        (b"{}", "application/json", "", 400, '{"instances"'),
+        (b"[", "application/json", "", 400, "no JSON"),
+        (b'{"instances": [{"b64": "!"}]}', "application/json", "", 400, "instances[0]: b64 is not base64"),
+        (b'{"instances": [[[1, 2, 3]]]}', "application/json", "", 400, "row 0"),
+        (b"[" * 100_000, "application/json", "", 400, "no JSON"),
+        (b"x", "image/jpeg", "text/html", 406, "application/json only"),
+        (b"x", "image/jpeg", "application/json;n_predictions=none", 400, "n_predictions=none"),
+    ],
+)
+def test_what_a_client_can_mend_is_4xx_with_a_sentence(
+    server: "Served", body: bytes, content_type: str, accept: str, status: int, said: str
+) -> None:
+    answered, answer = server.request(body, content_type, accept)
+    assert (answered, set(answer)) == (status, {"error"})
+    assert said in answer["error"]
+
+
+def test_a_truncated_image_is_refused_not_guessed(server: "Served", jpeg: bytes, png: bytes) -> None:
+    for encoded in (jpeg[: len(jpeg) // 2], jpeg[:-2], png[: len(png) // 2]):
+        status, answer = server.request(encoded, "application/x-image")
+        assert status == 400, encoded[:4]
+        assert "damaged" in answer["error"]
+
+
+def test_a_decompression_bomb_is_refused_by_its_header(server: "Served", png: bytes) -> None:
+    bomb = png[:16] + (60_000).to_bytes(4, "big") * 2 + png[24:]
+    status, answer = server.request(bomb, "image/png")
+    assert status == 413
+    assert "60000 x 60000" in answer["error"]
+
+
+def test_a_body_beyond_the_platform_s_limit_is_refused(server: "Served") -> None:
+    status, answer = server.request(bytes(25 * 2**20 + 1), "image/jpeg")
+    assert status == 413
+    assert "26214400 bytes" in answer["error"]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/invocations", 405), ("GET", "/models", 404)])
+def test_other_addresses_are_told_what_there_is(server: "Served", method: str, path: str, status: int) -> None:
+    answered, answer = server.request(None, path=path, method=method)
+    assert answered == status
+    assert "POST /invocations" in answer["error"]
+
+
+def test_answers_stay_with_their_requests_when_many_ask_at_once(any_server: "Served") -> None:
+    levels = list(range(0, 250, 10))
+
+    def ask(level: int) -> float:
+        body = bytes(simplejpeg.encode_jpeg(np.full((16, 16, 3), level, np.uint8)))
+        status, answer = any_server.request(body, "image/jpeg")
+        assert status == 200
+        return float(answer["scores"][0]) * 255
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, levels)) == pytest.approx(levels, abs=1.5)
+
+
+def test_ping_answers_while_every_core_works(server: "Served") -> None:
+    row = [[1, 2, 3]] * 1000
+    body = json.dumps({"instances": [[row] * 1000]}).encode()
+    with ThreadPoolExecutor(4) as pool:
+        work = [pool.submit(server.request, body, "application/json") for _ in range(4)]
+        delays = []
+        while not all(task.done() for task in work):
+            started = time.monotonic()
+            assert server.request(None, path="/ping")[0] == 200
+            delays.append(time.monotonic() - started)
+    assert [task.result()[0] for task in work] == [200] * 4
+    assert max(delays) < 2  # what SageMaker allows
+
+
+def test_sigterm_answers_what_was_begun_refuses_the_rest_and_exits_0(servers: "Servers", model_dir: Path) -> None:
+    server = servers.start(model_dir, MAPGATE_RUNTIME="openvino")
+    image = np.zeros((2000, 2000, 3), np.uint8)
+    body = json.dumps({"instances": [{"b64": base64.b64encode(simplejpeg.encode_jpeg(image)).decode()}] * 8}).encode()
+    idle = http.client.HTTPConnection("127.0.0.1", server.port)
+    idle.request("GET", "/ping")
+    assert idle.getresponse().read()
+    slow = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    slow.putrequest("POST", "/invocations")
+    slow.putheader("Content-Type", "application/json")
+    slow.putheader("Content-Length", str(len(body)))
+    slow.endheaders()
+    slow.send(body[:-1])
+    time.sleep(0.3)
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    with pytest.raises(ConnectionError):
+        server.request(None, path="/ping")
+    slow.send(body[-1:])
+    response = slow.getresponse()
+    assert response.status == 200
+    assert len(json.loads(response.read())["predictions"]) == 8
+    assert server.process.wait(timeout=20) == 0
+
+
+def test_sigterm_while_loading_ends_it(servers: "Servers", model_dir: Path) -> None:
+    server = servers.spawn(model_dir, MAPGATE_RUNTIME="tensorflow")
+    while "serve" not in Path(f"/proc/{server.process.pid}/cmdline").read_text():
+        time.sleep(0.01)
+    time.sleep(1)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=60) == 0
+
+
+def _without_model_json(model: Path, _: Callable[..., None]) -> None:
+    (model / "model.json").unlink()
+
+
+def _without_graph(model: Path, _: Callable[..., None]) -> None:
+    (model / "runtimes/openvino/model.xml").unlink()
+
+
+def _with_damaged_graph(model: Path, _: Callable[..., None]) -> None:
+    (model / "runtimes/openvino/model.xml").write_bytes(b"<net")
+
+
+def _with_a_way_out(model: Path, describe: Callable[..., None]) -> None:
+    describe(model, runtimes={"openvino": {"path": "../../etc/passwd", "precisions": ["f32"]}})
+
+
+def _without_classes(model: Path, describe: Callable[..., None]) -> None:
+    describe(model, classes=[])
+
+
+def _as_it_is(_: Path, __: Callable[..., None]) -> None:
+    """Break nothing."""
+
+
+@pytest.mark.parametrize(
+    ("damage", "environment", "said"),
+    [
+        (_without_model_json, {}, "there is no model here"),
+        (_without_graph, {}, "model.xml: missing, though model.json names it"),
+        (_with_damaged_graph, {}, "openvino cannot load the model"),
+        (_with_a_way_out, {}, "leads out of the model"),
+        (_without_classes, {}, "model.json: classes"),
+        (_as_it_is, {"MAPGATE_RUNTIME": "onnx"}, "MAPGATE_RUNTIME=onnx: the model has openvino, tensorflow"),
+        (_as_it_is, {"MAPGATE_PRECISION": "bf16"}, "MAPGATE_PRECISION=bf16: the model has f32 for openvino"),
+        (_as_it_is, {"SAGEMAKER_BIND_TO_PORT": "http"}, "SAGEMAKER_BIND_TO_PORT=http"),
+    ],
+)
+def test_what_cannot_be_served_ends_with_one_sentence_and_1(
+    servers: "Servers",
+    copied_model: Path,
+    describe_model: Callable[..., None],
+    damage: Callable[[Path, Callable[..., None]], None],
+    environment: dict[str, str],
+    said: str,
+) -> None:
+    damage(copied_model, describe_model)
+    server = servers.spawn(copied_model, **{"MAPGATE_RUNTIME": "openvino"} | environment)
+    assert server.process.wait(timeout=60) == 1
+    lines = server.log.read_text().strip().splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]
+
+
+def test_a_taken_port_is_said(servers: "Servers", model_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        server = servers.spawn(model_dir, MAPGATE_RUNTIME="openvino", SAGEMAKER_BIND_TO_PORT=port)
+        assert server.process.wait(timeout=60) == 1
+    assert f"127.0.0.1:{port}: cannot listen" in server.log.read_text()
+
+
+def test_only_the_chosen_runtime_is_loaded(server: "Served") -> None:
+    maps = Path(f"/proc/{server.process.pid}/maps")
+    if not maps.exists():
+        pytest.skip("this platform has no /proc to look into a process")
+    text = maps.read_text()
+    assert "openvino" in text
+    assert "/site-packages/tensorflow/" not in text
+
+
+def test_too_many_waiting_requests_are_sent_away(server: "Served", jpeg: bytes) -> None:
+    """Requests that have not sent their body hold a place; the one too many is told to come again."""
+    held: list[socket.socket] = []
+    try:
+        statuses: set[int] = set()
+        lock = threading.Lock()
+        head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 10\r\n\r\n"
+        for _ in range(200):
+            connection = socket.create_connection(("127.0.0.1", server.port))
+            connection.sendall(head)
+            held.append(connection)
+        time.sleep(0.5)
+        with lock:
+            status, answer = server.request(jpeg, "image/jpeg")
+            statuses.add(status)
+        assert statuses == {503}
+        assert "try again" in answer["error"]
+    finally:
+        for connection in held:
+            connection.close()
+    deadline = time.monotonic() + 10
+    answered: tuple[int, Any] = (503, None)
+    while answered[0] == 503 and time.monotonic() < deadline:
+        time.sleep(0.1)
+        answered = server.request(jpeg, "image/jpeg")
+    assert answered[0] == 200
