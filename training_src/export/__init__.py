@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a trained network to the contents of model.tar.gz."""

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be wrong with a model's description or its checkpoint; each message is one sentence for the user."""
+
+
+class ModelError(Exception):
+    """Something that the user gave does not make a detector."""
+
+
+class TextFormatError(ModelError):
+    """A text protobuf breaks the grammar."""
+
+
+class ConfigError(ModelError):
+    """A `pipeline.config` names a field or a value that is not supported, or contradicts itself."""
+
+
+class CheckpointError(ModelError):
+    """A checkpoint is missing, damaged, or of another model."""

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MobileNet V2, https://arxiv.org/abs/1801.04381, with the OD API's handling of depth."""
+
+from collections.abc import Callable
+
+import tensorflow as tf  # type: ignore[import-untyped]
+
+from training_src.models.layers import Layers
+
+# Table 2 of the paper: expansion t, channels c, repeats n, stride s of the first of them.
+BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+LAST_CHANNELS = 1280
+# The blocks (numbered from 0) after which a pyramid takes its levels; level 5 is the last convolution.
+LEVEL_OF_BLOCK = {2: 2, 5: 3, 12: 4}
+
+
+def mobilenet_v2(images: tf.Tensor, layers: Layers, depth_multiplier: float, min_depth: int) -> dict[int, tf.Tensor]:
+    """The feature maps of levels 2 to 5, which are 4, 8, 16 and 32 times smaller than the image.
+
+    Args:
+        images: `(batch, height, width, 3)`, -1..1.
+        layers: Makes the layers.
+        depth_multiplier: The paper's width multiplier; it also thins the last convolution.
+        min_depth: No layer but an expansion has fewer channels.
+    """
+    name = _numbered("model._feature_extractor.classification_backbone.layer_with_weights-")
+
+    def normalised(features: tf.Tensor) -> tf.Tensor:
+        return layers.batch_normalization(name())(features)
+
+    def convolved(features: tf.Tensor, channels: int, kernel_size: int, strides: int = 1) -> tf.Tensor:
+        return normalised(layers.convolution(channels, kernel_size, name(), strides=strides)(features))
+
+    def inverted_residual(features: tf.Tensor, expansion: int, channels: int, strides: int) -> tf.Tensor:
+        inner = features
+        if expansion > 1:
+            inner = layers.activation(convolved(inner, expansion * features.shape[-1], 1))
+        inner = layers.activation(normalised(layers.depthwise_convolution(3, name(), strides=strides)(inner)))
+        inner = convolved(inner, channels, 1)
+        return features + inner if strides == 1 and features.shape[-1] == channels else inner
+
+    def depth(channels: int) -> int:
+        return max(_divisible(int(channels * depth_multiplier)), min_depth)
+
+    levels, block = {}, 0
+    features = layers.activation(convolved(images, depth(32), 3, strides=2))
+    for expansion, channels, repeats, stride in BLOCKS:
+        for repeat in range(repeats):
+            features = inverted_residual(features, expansion, depth(channels), stride if repeat == 0 else 1)
+            if block in LEVEL_OF_BLOCK:
+                levels[LEVEL_OF_BLOCK[block]] = features
+            block += 1
+    last = depth(LAST_CHANNELS) if depth_multiplier < 1 else LAST_CHANNELS
+    return {**levels, 5: layers.activation(convolved(features, last, 1))}
+
+
+def _divisible(channels: float, divisor: int = 8) -> int:
+    """The nearest multiple of 8 that is not more than a tenth below."""
+    nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return nearest + divisor if nearest < 0.9 * channels else nearest
+
+
+def _numbered(prefix: str) -> Callable[[], str]:
+    count = iter(range(1000))
+    return lambda: f"{prefix}{next(count)}"

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text protobuf without a schema: reads it into plain dictionaries and writes it back.
+
+Follows https://protobuf.dev/reference/protobuf/textformat-spec as far as `pipeline.config` files and
+label maps need it; extensions and `Any` are refused.
+"""
+
+import re
+from typing import NamedTuple, TypeAlias
+
+from training_src.models.errors import TextFormatError
+
+Value: TypeAlias = "str | int | float | Identifier | Message"
+
+
+class Identifier(str):
+    """A bare word: an enum's value, `true`, `false`, `inf` or `nan`."""
+
+    __slots__ = ()
+
+
+class Message(dict[str, list[Value]]):
+    """A message: each field's name with its values, in the order in which they were written."""
+
+
+def parse(text: str, source: str = "text") -> Message:
+    """Read a message.
+
+    Args:
+        text: The protobuf in text format.
+        source: The file's name, for errors.
+
+    Raises:
+        TextFormatError: If the text breaks the grammar; the message names file, line and what was found.
+    """
+    return _Parser(_tokens(text, source), source).message(end=None)
+
+
+def dump(message: Message, indent: int = 0) -> str:
+    """Write a message in text format, a field a line, fields in their order."""
+    lines = []
+    for name, values in message.items():
+        for value in values:
+            if isinstance(value, Message):
+                lines.append(f"{' ' * indent}{name} {{\n{dump(value, indent + 2)}{' ' * indent}}}\n")
+            else:
+                lines.append(f"{' ' * indent}{name}: {_scalar_text(value)}\n")
+    return "".join(lines)
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    line: int
+
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+|\#[^\n]*)
+    |(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
+    |(?P<number>-?\s*(?:0[xX][0-9a-fA-F]+|(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?[fF]?)(?![\w.]))
+    |(?P<name>-?[A-Za-z_]\w*)
+    |(?P<mark>[{}<>\[\]:,;])""",
+    re.VERBOSE,
+)
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)")
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+_CLOSING = {"{": "}", "<": ">"}
+
+
+def _tokens(text: str, source: str) -> list[_Token]:
+    tokens, position, line = [], 0, 1
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise TextFormatError(f"{source}, line {line}: cannot read {text[position : position + 20]!r}")
+        if match.lastgroup != "space":
+            tokens.append(_Token(str(match.lastgroup), match.group(), line))
+        line += match.group().count("\n")
+        position = match.end()
+    tokens.append(_Token("end", "the end of the file", line))
+    return tokens
+
+
+class _Parser:
+    """Recursive descent over the tokens, one at a time."""
+
+    def __init__(self, tokens: list[_Token], source: str) -> None:
+        self._tokens = tokens
+        self._next = 0
+        self._source = source
+
+    def message(self, end: str | None) -> Message:
+        message = Message()
+        while True:
+            token = self._take()
+            if (end is None and token.kind == "end") or (token.kind == "mark" and token.text == end):
+                return message
+            if token.kind != "name":
+                raise self._fault(token, "a field's name" if end is None else f"a field's name or {end!r}")
+            message.setdefault(token.text, []).extend(self._values())
+            if self._peek().text in (",", ";"):
+                self._take()
+
+    def _values(self) -> list[Value]:
+        colon = self._peek().text == ":"
+        if colon:
+            self._take()
+        if self._peek().text in _CLOSING:
+            return [self._value()]
+        if not colon:
+            raise self._fault(self._peek(), "':' or '{'")
+        if self._peek().text != "[":
+            return [self._value()]
+        return self._list()
+
+    def _list(self) -> list[Value]:
+        self._take()
+        values: list[Value] = []
+        while self._peek().text != "]":
+            values.append(self._value())
+            if self._peek().text == ",":
+                self._take()
+            elif self._peek().text != "]":
+                raise self._fault(self._peek(), "',' or ']'")
+        self._take()
+        return values
+
+    def _value(self) -> Value:
+        token = self._take()
+        if token.text in _CLOSING and token.kind == "mark":
+            return self.message(_CLOSING[token.text])
+        if token.kind == "string":
+            text = _unquote(token.text)
+            while self._peek().kind == "string":
+                text += _unquote(self._take().text)
+            return text
+        if token.kind == "number":
+            return _number(token.text)
+        if token.kind == "name":
+            return Identifier(token.text)
+        raise self._fault(token, "a value")
+
+    def _peek(self) -> _Token:
+        return self._tokens[self._next]
+
+    def _take(self) -> _Token:
+        token = self._tokens[self._next]
+        self._next = min(self._next + 1, len(self._tokens) - 1)
+        return token
+
+    def _fault(self, token: _Token, wanted: str) -> TextFormatError:
+        return TextFormatError(f"{self._source}, line {token.line}: found {token.text!r} where {wanted} should stand")
+
+
+def _unquote(text: str) -> str:
+    def replace(match: re.Match[str]) -> str:
+        escape = match.group(1)
+        if escape[0] == "x" and len(escape) > 1:
+            return chr(int(escape[1:], 16))
+        if escape[0] in "01234567":
+            return chr(int(escape, 8))
+        return _ESCAPED.get(escape, escape)
+
+    return _ESCAPE.sub(replace, text[1:-1])
+
+
+def _number(text: str) -> int | float:
+    text = re.sub(r"\s", "", text)
+    if re.fullmatch(r"-?0[xX][0-9a-fA-F]+", text):
+        return int(text, 16)
+    if re.fullmatch(r"-?0[0-7]+", text):
+        return int(text, 8)
+    if re.fullmatch(r"-?\d+", text):
+        return int(text)
+    return float(text.rstrip("fF"))
+
+
+def _scalar_text(value: Value) -> str:
+    if isinstance(value, Identifier):
+        return value
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'"{escaped}"'
+    return repr(value)
