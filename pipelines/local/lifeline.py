@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a command that must not outlive the cloud: `python -I -S lifeline.py COMMAND...`, standard input being the line.
+
+The cloud holds the other end. A `t` on it sends SIGTERM to the command, as `docker stop` does; its end, which also
+comes when the cloud is killed, kills the command and all that it started. Works wherever there are pipes and process
+groups, and depends on nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess  # the standard library is all that is here
+import sys
+import threading
+
+
+def main(command: list[str]) -> int:
+    """Run `command` in a process group of its own; its exit code, 128 + n when signal n ended it."""
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, lambda *_: None)  # unlike SIG_IGN, not inherited by the command
+    try:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    except OSError as error:
+        print(f"{command[0]} cannot be started: {error}", file=sys.stderr)
+        return 127
+    threading.Thread(target=_watch, args=(child,), daemon=True).start()
+    code = child.wait()
+    _kill(child.pid)  # what the command left behind
+    return code if code >= 0 else 128 - code
+
+
+def _watch(child: subprocess.Popen[bytes]) -> None:
+    while os.read(sys.stdin.fileno(), 1) == b"t":
+        child.terminate()
+    _kill(child.pid)
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    os._exit(main(sys.argv[1:]))
