@@ -126,11 +126,30 @@ def check_detections(detections: Detections, images: int, label_map: Mapping[int
         )
 
 
+def rows_by_image(image_index: Integers, images: int) -> list[Integers]:
+    """Which rows belong to each image, in their order: one index array an image."""
+    order = np.argsort(image_index, kind="stable")
+    return np.split(order, np.searchsorted(image_index[order], np.arange(1, images))) if images else []
+
+
+def intersection_over_union(boxes: Floats, others: Floats) -> Floats:
+    """IoU of boxes `(m, 4)` with others `(n, 4)` (ymin, xmin, ymax, xmax), shape `(m, n)`; 0 where both are empty."""
+    corner = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    extent = np.clip(np.minimum(boxes[:, None, 2:], others[None, :, 2:]) - corner, 0, None)
+    shared = extent.prod(axis=2)
+    union = _areas(boxes)[:, None] + _areas(others)[None, :] - shared
+    return np.asarray(np.where(union > 0, shared / np.where(union > 0, union, 1), 0.0))
+
+
 def to_pixels(boxes: Floats, sizes: Integers, image_index: Integers) -> Floats:
     """COCO boxes (x, y, width, height in pixels, shape `(M, 4)`) of normalised ymin, xmin, ymax, xmax."""
     height, width = sizes[image_index].T.astype(np.float64)
     ymin, xmin, ymax, xmax = boxes.astype(np.float64).T
     return np.column_stack([xmin * width, ymin * height, (xmax - xmin) * width, (ymax - ymin) * height])
+
+
+def _areas(boxes: Floats) -> Floats:
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
 
 
 def _check_label_map(label_map: Mapping[int, str]) -> None:
