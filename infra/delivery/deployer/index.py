@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes SageMaker's endpoints what the deployment records desire."""
+"""The deployer: every event triggers one reconciliation of what should be served with what is."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from deployments.events import route  # type: ignore[import-not-found]
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001
-    return {}
+
+def handler(event: dict[str, Any], context: object) -> None:  # noqa: ARG001
+    """Receive EventBridge events, messages of the Callback queue and custom-resource requests."""
+    route(event)

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Candidates: short-lived endpoints that show, before anybody approves a version, that it comes up and answers.
+
+The pipeline's Callback step sends a message with a token and waits; the endpoint's event brings the moment to test it,
+and the answer goes back under the token.
+https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-steps-types.html#step-type-callback
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from botocore.exceptions import ClientError
+
+from . import errors, names, registry
+from .errors import ConflictError, RefusedError
+from .records import Candidate, CandidateState
+from .smoke import UnfitAnswerError, smoke_test
+from .verdict import split, verify
+
+if TYPE_CHECKING:
+    from .delivery import Delivery
+    from .smoke import Smoke
+
+_ROUNDS = 8
+_REASON_CHARACTERS = 256
+
+Step = Literal["start", "test", "give up", "delete", "tidy", "ask again", "wait"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A message of the Callback step.
+
+    Attributes:
+        stopping: whether the execution is being stopped and only waits for this step's answer.
+    """
+
+    token: str
+    execution_arn: str
+    package_arn: str
+    evaluation_uri: str
+    stopping: bool
+
+
+def receive(delivery: Delivery, request: Request) -> None:
+    """Take a message of the Callback step; the same message twice, or a late one, does nothing."""
+    endpoint_name = names.candidate(delivery.settings.prefix, names.package_version(request.package_arn))
+    known = delivery.records.candidate(endpoint_name)
+    if known is None or known.token != request.token:
+        known = Candidate(
+            endpoint_name=endpoint_name,
+            token=request.token,
+            execution_arn=request.execution_arn,
+            package_arn=request.package_arn,
+            evaluation_uri=request.evaluation_uri,
+            revision=known.revision if known else 0,
+        )
+        delivery.records.save_candidate(known)
+    if request.stopping and known.state != "answered":
+        _answer_failure(delivery, known, "the execution is being stopped")
+    advance(delivery, endpoint_name)
+
+
+def advance(delivery: Delivery, endpoint_name: str) -> None:
+    """Do what can be done now for a candidate: start it, test it, answer, take it away."""
+    for _ in range(_ROUNDS):
+        candidate = delivery.records.candidate(endpoint_name)
+        if candidate is None:
+            delivery.story.tell(f"{endpoint_name} was not asked for by a pipeline")
+            return
+        endpoint = delivery.hosting.endpoint(endpoint_name)
+        delivery.story.mark(endpoint=endpoint_name, status=endpoint.status, state=candidate.state)
+        step = decide(candidate.state, endpoint.status)
+        if _take(delivery, candidate, step, endpoint.reason):
+            return
+    raise ConflictError(f"{endpoint_name} does not come to rest; the event is handled once more")
+
+
+def decide(state: CandidateState, status: str | None) -> Step:
+    """Return the next step of a candidate, from its record's state and its endpoint's status."""
+    if state == "answered":
+        return {None: "tidy", "Deleting": "tidy", "InService": "delete", "Failed": "delete"}.get(status, "wait")  # type: ignore[return-value]
+    match status:
+        case "InService":
+            return "test"
+        case "Deleting":
+            return "ask again"
+        case None:
+            return "start" if state == "requested" else "give up"
+        case "Failed":
+            # Before a start it is what an earlier request left behind.
+            return "delete" if state == "requested" else "give up"
+        case _:
+            return "wait"
+
+
+def stop(delivery: Delivery, endpoint_name: str, reason: str) -> None:
+    """Answer a waiting pipeline that its candidate will not be tested."""
+    candidate = delivery.records.candidate(endpoint_name)
+    if candidate is not None and candidate.state != "answered":
+        _answer_failure(delivery, candidate, reason)
+
+
+def _take(delivery: Delivery, candidate: Candidate, step: Step, reason: str) -> bool:
+    """Take one step; True when the event has to end here."""
+    match step:
+        case "start":
+            _start(delivery, candidate)
+        case "test":
+            _test(delivery, candidate)
+        case "give up":
+            why = reason or "it was deleted before it could be tested"
+            _answer_failure(delivery, candidate, f"{candidate.endpoint_name} did not come up: {why}")
+        case "delete":
+            return not delivery.hosting.delete_endpoint(candidate.endpoint_name)
+        case "tidy":
+            delivery.hosting.remove(candidate.endpoint_name)
+            delivery.story.tell(f"{candidate.endpoint_name} is gone")
+            return True
+        case "ask again":
+            if not delivery.ask_again({"endpoint": candidate.endpoint_name}):
+                raise ConflictError(
+                    f"{candidate.endpoint_name} is still being deleted; the message is handled once more"
+                )
+            return True
+        case "wait":
+            delivery.story.tell("its next event continues")
+            return True
+    return False
+
+
+def _start(delivery: Delivery, candidate: Candidate) -> None:
+    name = candidate.endpoint_name
+    package = registry.describe(delivery.clients.sagemaker, candidate.package_arn)
+    if package is None:
+        _answer_failure(delivery, candidate, f"{candidate.package_arn} is not in the registry")
+        return
+    try:
+        verdict = verify(delivery.clients.s3, package, candidate.evaluation_uri)
+        delivery.hosting.prepare(name, package, verdict, instance_count=1, capture=False)
+        delivery.hosting.create(name, name)
+    except RefusedError as refusal:
+        _answer_failure(delivery, candidate, str(refusal))
+        return
+    except ClientError as error:
+        if errors.is_transient(error):
+            raise
+        if not errors.is_existing(error):
+            _answer_failure(delivery, candidate, f"{name}: {errors.message(error)} ({error.operation_name})")
+            return
+    candidate.state = "started"
+    delivery.records.save_candidate(candidate)
+    delivery.story.tell(f"{name} is being brought up")
+
+
+def _test(delivery: Delivery, candidate: Candidate) -> None:
+    package = registry.describe(delivery.clients.sagemaker, candidate.package_arn)
+    if package is None:
+        _answer_failure(delivery, candidate, f"{candidate.package_arn} is not in the registry")
+        return
+    try:
+        verdict = verify(delivery.clients.s3, package, candidate.evaluation_uri)
+        bucket, key = split(verdict.sample_uri)
+        image = delivery.clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        measured = smoke_test(delivery.clients.runtime, candidate.endpoint_name, image)
+    except (RefusedError, UnfitAnswerError) as fault:
+        _answer_failure(delivery, candidate, f"{candidate.endpoint_name}: {fault}")
+        return
+    except ClientError as error:
+        sentence = f"{candidate.endpoint_name}: {errors.message(error)} ({error.operation_name})"
+        _answer_failure(delivery, candidate, sentence)
+        return
+    _answer_success(delivery, candidate, measured)
+
+
+def _answer_success(delivery: Delivery, candidate: Candidate, measured: Smoke) -> None:
+    try:
+        delivery.clients.sagemaker.send_pipeline_execution_step_success(
+            CallbackToken=candidate.token,
+            OutputParameters=[
+                {"Name": "LatencyMilliseconds", "Value": f"{measured.latency_milliseconds:.1f}"},
+                {"Name": "Detections", "Value": str(measured.detections)},
+            ],
+        )
+    except ClientError as error:
+        _accept_answered(delivery, error)
+    milliseconds = f"{measured.latency_milliseconds:.0f} ms"
+    _close(delivery, candidate, f"answered in {milliseconds} with {measured.detections} detections")
+
+
+def _answer_failure(delivery: Delivery, candidate: Candidate, sentence: str) -> None:
+    current = delivery.records.candidate(candidate.endpoint_name)
+    if current is not None and current.revision != candidate.revision:
+        raise ConflictError(f"{candidate.endpoint_name} was handled by another event meanwhile")
+    try:
+        delivery.clients.sagemaker.send_pipeline_execution_step_failure(
+            CallbackToken=candidate.token, FailureReason=_shorten(sentence)
+        )
+    except ClientError as error:
+        _accept_answered(delivery, error)
+    _close(delivery, candidate, sentence)
+
+
+def _accept_answered(delivery: Delivery, error: ClientError) -> None:
+    """Take it that a token which SageMaker does not accept was answered before, or that its execution has ended."""
+    if errors.is_transient(error) or errors.code(error).startswith("AccessDenied"):
+        raise error
+    delivery.story.tell(f"the pipeline no longer waits for this answer ({errors.message(error)})")
+
+
+def _close(delivery: Delivery, candidate: Candidate, outcome: str) -> None:
+    candidate.state, candidate.outcome = "answered", outcome
+    delivery.records.save_candidate(candidate)
+    delivery.story.tell(f"v{names.package_version(candidate.package_arn)}: {outcome}")
+
+
+def _shorten(sentence: str) -> str:
+    return sentence if len(sentence) <= _REASON_CHARACTERS else f"{sentence[: _REASON_CHARACTERS - 1]}…"

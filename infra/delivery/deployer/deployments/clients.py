@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AWS clients, made when first used; a test hands its own in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+
+_RETRIES = Config(retries={"mode": "standard", "max_attempts": 5})
+
+
+@dataclass
+class Clients:
+    """The services that the deployer talks to.
+
+    Attributes:
+        given: clients by service name that take the place of boto3's, such as `{"sagemaker": fake}`.
+    """
+
+    given: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def sagemaker(self) -> SageMakerClient:
+        """The control plane: registry, models, endpoints, callbacks."""
+        return self.given.get("sagemaker") or boto3.client("sagemaker", config=_RETRIES)
+
+    @cached_property
+    def runtime(self) -> SageMakerRuntimeClient:
+        """The endpoints themselves; a smoke test counts each answer, so nothing is tried twice."""
+        return self.given.get("sagemaker-runtime") or boto3.client(
+            "sagemaker-runtime", config=Config(retries={"mode": "standard", "max_attempts": 1}, read_timeout=60)
+        )
+
+    @cached_property
+    def s3(self) -> S3Client:
+        """Evaluations, samples and artifacts."""
+        return self.given.get("s3") or boto3.client("s3", config=_RETRIES)
+
+    @cached_property
+    def sns(self) -> SNSClient:
+        """People."""
+        return self.given.get("sns") or boto3.client("sns", config=_RETRIES)
+
+    @cached_property
+    def sqs(self) -> SQSClient:
+        """The Callback queue."""
+        return self.given.get("sqs") or boto3.client("sqs", config=_RETRIES)
+
+    def table(self, name: str) -> Table:
+        """The table of deployment records."""
+        return self.given.get("table") or boto3.resource("dynamodb", config=_RETRIES).Table(name)

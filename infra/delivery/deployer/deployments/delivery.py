@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that one event needs at hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .hosting import Hosting
+from .notices import Story, publish
+from .records import Records
+
+if TYPE_CHECKING:
+    from .clients import Clients
+    from .settings import Settings
+
+_NUDGE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Settings, services and records, and the story that is told at the end."""
+
+    settings: Settings
+    clients: Clients
+    records: Records
+    hosting: Hosting
+    story: Story
+
+    @classmethod
+    def begin(cls, settings: Settings, clients: Clients, trigger: str) -> Delivery:
+        """Put together what an event needs."""
+        records = Records(clients.table(settings.table))
+        return cls(settings, clients, records, Hosting(clients.sagemaker, settings), Story(trigger))
+
+    def notify(self, subject: str, sentence: str) -> None:
+        """Tell people, and the log."""
+        self.story.tell(sentence)
+        publish(self.clients.sns, self.settings.topic_arn, f"{self.settings.prefix}: {subject}", sentence)
+
+    def ask_again(self, message: dict[str, object]) -> bool:
+        """Send the deployer a message that arrives in a minute; False when the stack gave it no queue."""
+        queue = self.settings.callback_queue_url
+        if queue is None:
+            return False
+        self.clients.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(message), DelaySeconds=_NUDGE_SECONDS)
+        return True

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What arrives at the deployer, and whom it concerns."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from . import candidate, names, production, removal
+from .clients import Clients
+from .delivery import Delivery
+from .production import Announcement
+from .settings import Settings
+
+_ENDPOINT_EVENTS = frozenset({"SageMaker Endpoint State Change", "SageMaker Endpoint Deployment State Change"})
+_PACKAGE_EVENT = "SageMaker Model Package State Change"
+
+
+def route(event: dict[str, Any], clients: Clients | None = None, settings: Settings | None = None) -> None:
+    """Handle one event of any source.
+
+    Args:
+        event: an EventBridge event, an SQS batch or a custom-resource request.
+        clients: services other than boto3's own, for tests.
+        settings: settings other than the environment's, for tests.
+
+    Raises:
+        Exception: whatever went wrong, so that Lambda or the queue delivers the event again; that does no harm.
+    """
+    settings = settings or Settings.read()
+    clients = clients or _clients()
+    faults: list[Exception] = []
+    for trigger, message in _messages(event):
+        delivery = Delivery.begin(settings, clients, trigger)
+        fault: Exception | None = None
+        try:
+            _handle(delivery, trigger, message)
+        except Exception as error:
+            fault = error
+            faults.append(error)
+        delivery.story.end(fault)
+    if faults:
+        raise faults[0]
+
+
+@cache
+def _clients() -> Clients:
+    return Clients()
+
+
+def _messages(event: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    if "RequestType" in event:
+        return [("custom resource", event)]
+    if "Records" in event:
+        return [_message(record) for record in event["Records"]]
+    return [(str(event.get("detail-type", "unknown")), dict(event.get("detail") or {}))]
+
+
+def _message(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    body = json.loads(record["body"])
+    if "token" in body:
+        return "callback", body
+    return ("custom resource", body["request"]) if "request" in body else ("reminder", body)
+
+
+def _handle(delivery: Delivery, trigger: str, message: dict[str, Any]) -> None:
+    if trigger == "custom resource":
+        removal.answer_request(delivery, message)
+    elif trigger == "callback":
+        candidate.receive(delivery, _request(message))
+    elif trigger == _PACKAGE_EVENT:
+        _handle_package(delivery, message)
+    elif trigger in _ENDPOINT_EVENTS:
+        _handle_endpoint(delivery, str(message.get("EndpointName", "")))
+    elif trigger == "reminder":
+        _handle_endpoint(delivery, str(message.get("endpoint", "")))
+    else:
+        delivery.story.tell("not an event for the deployer")
+
+
+def _handle_package(delivery: Delivery, detail: dict[str, Any]) -> None:
+    if detail.get("ModelPackageGroupName") != delivery.settings.model_package_group:
+        delivery.story.tell("a version of another group")
+        return
+    # Metadata edits of an approved version say Approved, too: only a change of the approval itself is one.
+    changed = detail.get("UpdatedModelPackageFields") or []
+    approves = detail.get("ModelApprovalStatus") == "Approved" and "ModelApprovalStatus" in changed
+    moment = detail.get("LastModifiedTime")
+    approved_at = _milliseconds(moment) if approves and moment is not None else None
+    production.bring_about(delivery, Announcement(arn=detail["ModelPackageArn"], approved_at=approved_at))
+
+
+def _handle_endpoint(delivery: Delivery, name: str) -> None:
+    if name == delivery.settings.endpoint_name:
+        production.bring_about(delivery)
+    elif names.candidate_version(delivery.settings.prefix, name) is not None:
+        candidate.advance(delivery, name)
+    else:
+        delivery.story.tell("not an endpoint of the deployer")
+
+
+def _request(message: dict[str, Any]) -> candidate.Request:
+    arguments = message["arguments"]
+    return candidate.Request(
+        token=message["token"],
+        execution_arn=message["pipelineExecutionArn"],
+        package_arn=arguments["model_package_arn"],
+        evaluation_uri=arguments["evaluation_uri"],
+        stopping=(message.get("status") or message.get("Status")) == "Stopping",
+    )
+
+
+def _milliseconds(moment: float) -> int:
+    """Return an event's time in milliseconds; events give some in seconds and some in milliseconds since 1970."""
+    return round(moment) if moment > 1e11 else round(moment * 1000)

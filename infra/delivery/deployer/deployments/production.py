@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The production endpoint, brought to what the registry's approvals desire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from . import errors, names, registry
+from .errors import ConflictError, RefusedError
+from .reconcile import (
+    Abandon,
+    Action,
+    AskAgain,
+    Delete,
+    Deploy,
+    Described,
+    Desired,
+    Fail,
+    Outcome,
+    Succeed,
+    choose,
+    observe,
+    reconcile,
+)
+from .records import Champion
+from .verdict import verify
+
+if TYPE_CHECKING:
+    from .delivery import Delivery
+    from .hosting import Endpoint
+    from .records import Production
+    from .registry import Package
+
+_ROUNDS = 12
+"""Looks at the world in one event. Each round ends in an action; SageMaker being busy ends the event long before."""
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """A model package event.
+
+    Attributes:
+        approved_at: LastModifiedTime, milliseconds since 1970, when the event announces an approval.
+    """
+
+    arn: str
+    approved_at: int | None
+
+
+def bring_about(delivery: Delivery, announcement: Announcement | None = None) -> None:
+    """Do what can be done now to make production serve what it should.
+
+    Idempotent: whatever the event said, the registry, the records and SageMaker decide. When two events are handled at
+    the same time, the one that finds a record or a resource changed under its hands looks again.
+
+    Args:
+        delivery: settings, services and records.
+        announcement: the model package event that is at hand, if it is one.
+
+    Raises:
+        ConflictError: others kept changing the records; the event comes again.
+    """
+    for _ in range(_ROUNDS):
+        try:
+            if _round(delivery, announcement):
+                return
+        except ConflictError as conflict:
+            last: ConflictError | None = conflict
+        else:
+            last = None
+    if last is not None:
+        raise last
+    raise ConflictError(f"{delivery.settings.endpoint_name} does not come to rest; the event is handled once more")
+
+
+def _round(delivery: Delivery, announcement: Announcement | None) -> bool:
+    """Look once and act once; True when nothing is left to do."""
+    endpoint_name = delivery.settings.endpoint_name
+    read = delivery.records.production(endpoint_name)
+    if read.retired:
+        delivery.story.tell("the stack is being deleted, so nothing is deployed")
+        return True
+    _observe_registry(delivery, read, announcement)
+    endpoint = delivery.hosting.endpoint(endpoint_name)
+    serving = names.production_version(delivery.settings.prefix, endpoint.config)
+    chosen = choose(read.approvals.values())
+    desired = Desired(
+        version=chosen.version if chosen else None,
+        attempt=read.attempt,
+        champion=read.champion.version if read.champion else None,
+    )
+    actions = reconcile(desired, Described(status=endpoint.status, version=serving, reason=endpoint.reason))
+    actions = [
+        action for action in actions if not (isinstance(action, Succeed) and action.version not in read.approvals)
+    ]
+    delivery.story.mark(endpoint=endpoint_name, status=endpoint.status, serving=serving, desired=desired.version)
+    if not actions:
+        _tell_rest(delivery, endpoint, serving, desired)
+        _remove_unused(delivery, endpoint)
+        return True
+    ended = False
+    for action in actions:
+        ended |= _perform(delivery, read, action)
+    return ended
+
+
+def _observe_registry(delivery: Delivery, read: Production, announcement: Announcement | None) -> None:
+    """Bring the approvals' records up to date with the registry."""
+    sagemaker, settings = delivery.clients.sagemaker, delivery.settings
+    listed = registry.approved(sagemaker, settings.model_package_group)
+    doubtful = {version: arn for version, arn in listed.items() if not _stands(read, version)}
+    # A listing may lag behind: a version that is no longer listed is asked for by name before it counts as withdrawn.
+    doubtful |= {v: known.arn for v, known in read.approvals.items() if known.standing and v not in listed}
+    if announcement is not None:
+        doubtful[names.package_version(announcement.arn)] = announcement.arn
+    withdrawn = []
+    for version, arn in sorted(doubtful.items()):
+        package = registry.describe(sagemaker, arn)
+        known = read.approvals.get(version)
+        announced = announcement.approved_at if announcement is not None and announcement.arn == arn else None
+        seen = observe(
+            known,
+            version=version,
+            arn=arn,
+            approved=package is not None and package.approved,
+            modified_at=package.modified_at if package else 0,
+            announced_at=announced,
+        )
+        if seen is None:
+            delivery.story.tell(f"v{version} is not approved")
+            continue
+        if seen != known:
+            delivery.records.save_approval(settings.endpoint_name, read, seen)
+            delivery.story.tell(f"v{version} is approved" if seen.standing else f"v{version}'s approval was withdrawn")
+        if known is not None and known.standing and not seen.standing:
+            withdrawn.append(version)
+    _tell_withdrawn_champion(delivery, read, withdrawn)
+
+
+def _stands(read: Production, version: int) -> bool:
+    return version in read.approvals and read.approvals[version].standing
+
+
+def _tell_withdrawn_champion(delivery: Delivery, read: Production, withdrawn: list[int]) -> None:
+    champion = read.champion
+    if champion is None or champion.version not in withdrawn or choose(read.approvals.values()) is not None:
+        return
+    delivery.notify(
+        f"v{champion.version} keeps serving",
+        f"v{champion.version} serves production and its approval was withdrawn, but no other approval stands: it keeps "
+        "serving; approve a version to replace it, or delete the endpoint",
+    )
+
+
+def _perform(delivery: Delivery, read: Production, action: Action) -> bool:
+    """Perform one action; True when the event has to end here."""
+    match action:
+        case Deploy(version, update):
+            return _deploy(delivery, read, version, update)
+        case Succeed(version):
+            _succeed(delivery, read, version)
+        case Fail(version, sentence):
+            _fail(delivery, read, version, "failed", sentence)
+        case Abandon():
+            delivery.story.tell(f"the endpoint of v{read.attempt} is gone, somebody deleted it")
+            read.attempt = None
+            delivery.records.save_endpoint(delivery.settings.endpoint_name, read)
+        case Delete():
+            delivery.story.tell("the failed endpoint is deleted")
+            return not delivery.hosting.delete_endpoint(delivery.settings.endpoint_name)
+        case AskAgain():
+            delivery.story.tell("the old endpoint is still being deleted")
+            if not delivery.ask_again({"endpoint": delivery.settings.endpoint_name}):
+                raise ConflictError("the old endpoint is still being deleted; the event is handled once more")
+            return True
+    return False
+
+
+def _deploy(delivery: Delivery, read: Production, version: int, update: bool) -> bool:
+    settings, hosting = delivery.settings, delivery.hosting
+    package = registry.describe(delivery.clients.sagemaker, read.approvals[version].arn)
+    if package is None or not package.approved:
+        raise ConflictError(f"v{version} is no longer approved")
+    try:
+        verdict = verify(delivery.clients.s3, package)
+    except RefusedError as refusal:
+        _fail(delivery, read, version, "refused", str(refusal))
+        return False
+    config = names.production(settings.prefix, version)
+    try:
+        hosting.prepare(config, package, verdict, instance_count=settings.instance_count, capture=True)
+        (hosting.update if update else hosting.create)(settings.endpoint_name, config)
+    except ClientError as error:
+        return _explain(delivery, read, package, error)
+    delivery.story.tell(f"v{version} is being {'rolled out' if update else 'brought up'} ({verdict.runtime})")
+    read.attempt = version
+    delivery.records.save_endpoint(settings.endpoint_name, read)
+    return False
+
+
+def _explain(delivery: Delivery, read: Production, package: Package, error: ClientError) -> bool:
+    """Tell a refusal that says something about the version from those that say something about the moment."""
+    if errors.is_transient(error):
+        raise error
+    if errors.is_busy(error) or errors.is_existing(error):
+        raise ConflictError("another event got there first") from error
+    if errors.is_missing(error) and "endpoint" in errors.message(error):
+        raise ConflictError("another event removed what this one needed") from error
+    sentence = f"v{package.version} could not be deployed: {errors.message(error)} ({error.operation_name})"
+    _fail(delivery, read, package.version, "failed", sentence)
+    return False
+
+
+def _succeed(delivery: Delivery, read: Production, version: int) -> None:
+    served = delivery.hosting.served(names.production(delivery.settings.prefix, version))
+    read.champion = Champion(
+        version=version,
+        arn=read.approvals[version].arn,
+        model_uri=served.model_uri,
+        runtime=served.runtime,
+        precision=served.precision,
+    )
+    read.attempt = None
+    delivery.records.save_endpoint(delivery.settings.endpoint_name, read)
+    delivery.story.tell(f"v{version} serves production")
+
+
+def _fail(delivery: Delivery, read: Production, version: int, outcome: Outcome, sentence: str) -> None:
+    known = read.approvals.get(version)
+    if known is not None:
+        failed = replace(known, outcome=outcome, sentence=sentence)
+        delivery.records.save_approval(delivery.settings.endpoint_name, read, failed)
+    if read.attempt == version:
+        read.attempt = None
+        delivery.records.save_endpoint(delivery.settings.endpoint_name, read)
+    delivery.notify(f"v{version} was {'refused' if outcome == 'refused' else 'not deployed'}", sentence)
+
+
+def _tell_rest(delivery: Delivery, endpoint: Endpoint, serving: int | None, desired: Desired) -> None:
+    if endpoint.status is None:
+        delivery.story.tell("no approval stands, so there is no endpoint")
+    elif endpoint.status == "InService":
+        delivery.story.tell(
+            f"production serves v{serving}" if serving else "production serves what somebody else deployed"
+        )
+    else:
+        delivery.story.tell(
+            f"the endpoint is {endpoint.status}, its next event continues" if desired.version else "at rest"
+        )
+
+
+def _remove_unused(delivery: Delivery, endpoint: Endpoint) -> None:
+    """Remove the configurations and models that production used before; never while SageMaker moves between two."""
+    if endpoint.status not in (None, "InService"):
+        return
+    settings = delivery.settings
+    owned = delivery.hosting.owned_names()
+    # Read after listing: whatever another event made before that listing, its approval is in the records by now.
+    read = delivery.records.production(settings.endpoint_name)
+    chosen = choose(read.approvals.values())
+    needed = {read.attempt, read.champion and read.champion.version, chosen and chosen.version}
+    needed.add(names.production_version(settings.prefix, endpoint.config))
+    for name in sorted(owned):
+        version = names.production_version(settings.prefix, name)
+        if version is not None and version not in needed:
+            delivery.hosting.remove(name)
+            delivery.story.tell(f"{name} was removed")

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to do next with the production endpoint: a pure function of what is desired and what SageMaker describes.
+
+Production serves the newest approval that stands, and whose deployment did not fail. So an older version approved
+later goes (back) to production, and rejecting what serves rolls production back to the newest approval that is left;
+when none is left, production keeps serving what it has, because an empty endpoint helps nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Outcome = Literal["failed", "refused"]
+
+CLOCK_TOLERANCE_MILLISECONDS = 1000
+"""How far the times that an event and an API call give for one and the same approval may lie apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approval:
+    """One version's approval, as the deployer last saw it.
+
+    Attributes:
+        approved_at: milliseconds since 1970.
+        standing: whether the registry still says Approved.
+        outcome: how its deployment ended, when it ended badly; a new approval starts afresh.
+        sentence: why.
+    """
+
+    version: int
+    arn: str
+    approved_at: int
+    standing: bool = True
+    outcome: Outcome | None = None
+    sentence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desired:
+    """What should be served, and what the deployer has set out to do.
+
+    Attributes:
+        version: the version that production should serve; None when no approval stands.
+        attempt: the version whose deployment was started and has not been seen to end.
+        champion: the version that production was last seen to serve.
+    """
+
+    version: int | None
+    attempt: int | None = None
+    champion: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What SageMaker says of the production endpoint.
+
+    Attributes:
+        status: EndpointStatus as the API spells it (`InService`); None when there is no endpoint.
+        version: the version in the name of its endpoint configuration; None for a foreign one.
+        reason: FailureReason, when given.
+    """
+
+    status: str | None
+    version: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """Bring this version up, on a new endpoint or by an update of the present one."""
+
+    version: int
+    update: bool
+
+
+@dataclass(frozen=True)
+class Succeed:
+    """Record this version as the champion."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Record that this version's deployment failed, and tell people."""
+
+    version: int
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Abandon:
+    """Forget an attempt whose endpoint somebody deleted."""
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete the endpoint, which can do nothing else any more."""
+
+
+@dataclass(frozen=True)
+class AskAgain:
+    """Come back in a minute: no event is promised for what is awaited."""
+
+
+Action = Deploy | Succeed | Fail | Abandon | Delete | AskAgain
+
+
+def reconcile(desired: Desired, described: Described) -> list[Action]:
+    """Return what brings the endpoint nearer to what is desired; nothing when it is there, or when SageMaker is busy.
+
+    The caller performs the actions, looks again and asks again until nothing is left. SageMaker announces the end of
+    everything that it is busy with by an event, except that a deleted endpoint is gone.
+    """
+    match described.status:
+        case None:
+            return _when_absent(desired)
+        case "InService":
+            return _when_in_service(desired, described)
+        case "Failed":
+            return _when_failed(desired, described)
+        case "UpdateRollbackFailed":
+            return _when_stuck_between(desired, described)
+        case "Deleting":
+            return [AskAgain()] if desired.version is not None else []
+        case _:
+            return []
+
+
+def _when_absent(desired: Desired) -> list[Action]:
+    if desired.attempt is not None:
+        return [Abandon()]
+    if desired.version is None:
+        return []
+    return [Deploy(desired.version, update=False)]
+
+
+def _when_in_service(desired: Desired, described: Described) -> list[Action]:
+    if desired.attempt is not None and desired.attempt != described.version:
+        return [Fail(desired.attempt, _rolled_back(desired.attempt, described))]
+    if described.version is not None and (desired.attempt is not None or desired.champion != described.version):
+        return [Succeed(described.version)]
+    if desired.version in (None, described.version):
+        return []
+    return [Deploy(desired.version, update=True)]
+
+
+def _when_failed(desired: Desired, described: Described) -> list[Action]:
+    # A failed endpoint takes only DeleteEndpoint. Without an attempt it is a champion that broke: it is built anew.
+    if desired.attempt is None:
+        return [Delete()]
+    reason = described.reason or "SageMaker gave no reason; read the endpoint's log"
+    return [Fail(desired.attempt, f"v{desired.attempt} did not come up: {reason}"), Delete()]
+
+
+def _when_stuck_between(desired: Desired, described: Described) -> list[Action]:
+    # Neither the update nor its roll-back went through: the fleet is a mix that serves, so it is mended, never deleted.
+    if desired.attempt is not None:
+        reason = described.reason or "no reason given"
+        return [Fail(desired.attempt, f"v{desired.attempt} could be neither rolled out nor rolled back: {reason}")]
+    if desired.version in (None, described.version):
+        return []
+    return [Deploy(desired.version, update=True)]
+
+
+def _rolled_back(attempt: int, described: Described) -> str:
+    serving = f"v{described.version}" if described.version is not None else "what it served before"
+    reason = f": {described.reason}" if described.reason else "; the endpoint's alarms and log tell why"
+    return f"v{attempt} was rolled back by SageMaker, production serves {serving}{reason}"
+
+
+def choose(approvals: Iterable[Approval]) -> Approval | None:
+    """Return the newest approval that stands and did not fail; of two at the same time the higher version."""
+    eligible = [approval for approval in approvals if approval.standing and approval.outcome is None]
+    return max(eligible, key=lambda approval: (approval.approved_at, approval.version), default=None)
+
+
+def observe(
+    known: Approval | None, *, version: int, arn: str, approved: bool, modified_at: int, announced_at: int | None
+) -> Approval | None:
+    """Return what is known of a version after a look at the registry.
+
+    The registry's present word decides, so that duplicates and late events do no harm; an event only tells when a
+    version that counts as approved was approved again.
+
+    Args:
+        known: the record so far.
+        version: the model package's version.
+        arn: the model package's ARN.
+        approved: whether the registry says Approved now.
+        modified_at: the package's LastModifiedTime, milliseconds since 1970.
+        announced_at: the LastModifiedTime of an event that announced an approval of this version; None without one.
+    """
+    if not approved:
+        return replace(known, standing=False) if known else None
+    if known is None or not known.standing:
+        return Approval(version=version, arn=arn, approved_at=max(modified_at, announced_at or 0))
+    if announced_at is not None and announced_at > known.approved_at + CLOCK_TOLERANCE_MILLISECONDS:
+        return Approval(version=version, arn=arn, approved_at=announced_at)
+    return known

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model registry, read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from . import errors, names
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mypy_boto3_sagemaker import SageMakerClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A registered version.
+
+    Attributes:
+        modified_at: LastModifiedTime, milliseconds since 1970.
+        statistics_uri: S3 URI of evaluation.json as registered; unlike metadata nobody can change it afterwards.
+        environment: the container's environment as registered.
+    """
+
+    arn: str
+    version: int
+    approved: bool
+    modified_at: int
+    image: str
+    model_uri: str
+    statistics_uri: str | None
+    environment: dict[str, str]
+    metadata: dict[str, str]
+
+
+def describe(sagemaker: SageMakerClient, arn: str) -> Package | None:
+    """Return a version, or None when it was deleted."""
+    try:
+        answer: dict[str, Any] = dict(sagemaker.describe_model_package(ModelPackageName=arn))
+    except ClientError as error:
+        if errors.is_missing(error):
+            return None
+        raise
+    container = answer.get("InferenceSpecification", {}).get("Containers", [{}])[0]
+    statistics = answer.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+    return Package(
+        arn=arn,
+        version=int(answer.get("ModelPackageVersion") or names.package_version(arn)),
+        approved=answer.get("ModelApprovalStatus") == "Approved",
+        modified_at=_milliseconds(answer.get("LastModifiedTime") or answer["CreationTime"]),
+        image=container.get("Image", ""),
+        model_uri=container.get("ModelDataUrl", ""),
+        statistics_uri=statistics.get("S3Uri"),
+        environment=dict(container.get("Environment") or {}),
+        metadata=dict(answer.get("CustomerMetadataProperties") or {}),
+    )
+
+
+def approved(sagemaker: SageMakerClient, group: str) -> dict[int, str]:
+    """Return the ARN by version of each approved version; a group that is not there has none."""
+    found: dict[int, str] = {}
+    pages = sagemaker.get_paginator("list_model_packages").paginate(
+        ModelPackageGroupName=group, ModelApprovalStatus="Approved", SortBy="CreationTime", SortOrder="Descending"
+    )
+    try:
+        for page in pages:
+            for summary in page["ModelPackageSummaryList"]:
+                if summary.get("ModelApprovalStatus") == "Approved":
+                    arn = summary["ModelPackageArn"]
+                    found[names.package_version(arn)] = arn
+    except ClientError as error:
+        if not errors.is_missing(error):
+            raise
+    return found
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

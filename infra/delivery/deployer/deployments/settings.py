@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the stack tells the deployer, read from the function's environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The environment of one deployer.
+
+    Attributes:
+        prefix: `<project>-<environment>`, in front of every name that the deployer gives.
+        canary_percent: share of the new fleet that takes traffic first, 1 to 50.
+        data_capture_percent: share of production's requests kept under `data-capture/`; 0 turns it off.
+    """
+
+    prefix: str
+    table: str
+    bucket: str
+    model_package_group: str
+    endpoint_name: str
+    topic_arn: str
+    instance_type: str
+    instance_count: int
+    execution_role_arn: str
+    kms_key_arn: str | None = None
+    alarm_names: tuple[str, ...] = ()
+    canary_percent: int = 10
+    callback_queue_url: str | None = None
+    subnet_ids: tuple[str, ...] = ()
+    security_group_ids: tuple[str, ...] = ()
+    data_capture_percent: int = 0
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Read the settings; a missing one is a KeyError that names it."""
+        return cls(
+            prefix=environment["PREFIX"],
+            table=environment["TABLE"],
+            bucket=environment["BUCKET"],
+            model_package_group=environment["MODEL_PACKAGE_GROUP"],
+            endpoint_name=environment["ENDPOINT_NAME"],
+            topic_arn=environment["TOPIC_ARN"],
+            instance_type=environment["INFERENCE_INSTANCE_TYPE"],
+            instance_count=int(environment["INFERENCE_INSTANCE_COUNT"]),
+            execution_role_arn=environment["EXECUTION_ROLE_ARN"],
+            kms_key_arn=environment.get("KMS_KEY_ARN") or None,
+            alarm_names=_names(environment, "ALARM_NAMES"),
+            canary_percent=int(environment.get("CANARY_PERCENT") or 10),
+            callback_queue_url=environment.get("CALLBACK_QUEUE_URL") or None,
+            subnet_ids=_names(environment, "SUBNET_IDS"),
+            security_group_ids=_names(environment, "SECURITY_GROUP_IDS"),
+            data_capture_percent=int(environment.get("DATA_CAPTURE_PERCENT") or 0),
+        )
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags by which Studio groups a project's resources."""
+        project, _, stage = self.prefix.rpartition("-")
+        return {"sagemaker:project-name": project, "sagemaker:deployment-stage": stage}
+
+
+def _names(environment: Mapping[str, str], key: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in environment.get(key, "").split(",") if name.strip())
