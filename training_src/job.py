@@ -202,7 +202,7 @@ def _read_object(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(
-            f"{file} is missing: SageMaker writes it for every job; elsewhere let MAPGATE_ML_ROOT name the job's directory."
+            f"{file} is missing: SageMaker writes it for every job; elsewhere set MAPGATE_ML_ROOT."
         ) from None
     except ValueError as error:
         raise ConfigurationError(f"{file} is not JSON: {error}.") from None

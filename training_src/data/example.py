@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A labelled image as the TF Object Detection API's tf.Example.
+
+Source: https://github.com/tensorflow/models/tree/master/research/object_detection, `TfExampleFields` in
+`core/standard_fields.py`, and `data_decoders/tf_example_decoder.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training_src.data.protobuf import Feature, Floats, Integers, decode_example, encode_example
+from training_src.data.tfrecord import read_records
+from training_src.errors import DataError
+
+
+@dataclass(frozen=True)
+class DetectionExample:
+    """An encoded image and its boxes.
+
+    Attributes:
+        source_id: unique in the data set.
+        filename: of the image, for people.
+        encoded: the image file's bytes.
+        format: "jpeg" or "png".
+        width, height: pixels.
+        sha256: of `encoded`, hexadecimal.
+        boxes: float32 [N, 4]: ymin, xmin, ymax, xmax, as shares of height and width.
+        labels: int64 [N], label-map ids.
+        names: N class names.
+        difficult, truncated, crowd: int64 [N], 0 or 1.
+    """
+
+    source_id: str
+    filename: str
+    encoded: bytes
+    format: str
+    width: int
+    height: int
+    sha256: str
+    boxes: Floats
+    labels: Integers
+    names: tuple[str, ...]
+    difficult: Integers
+    truncated: Integers
+    crowd: Integers
+
+
+def encode(example: DetectionExample) -> bytes:
+    """The serialised tf.Example."""
+    ymin, xmin, ymax, xmax = (np.ascontiguousarray(example.boxes[:, column]) for column in range(4))
+    return encode_example(
+        {
+            "image/encoded": [example.encoded],
+            "image/filename": [example.filename.encode()],
+            "image/format": [example.format.encode()],
+            "image/height": np.array([example.height], np.int64),
+            "image/key/sha256": [example.sha256.encode()],
+            "image/object/bbox/xmax": xmax,
+            "image/object/bbox/xmin": xmin,
+            "image/object/bbox/ymax": ymax,
+            "image/object/bbox/ymin": ymin,
+            "image/object/class/label": example.labels,
+            "image/object/class/text": [name.encode() for name in example.names],
+            "image/object/difficult": example.difficult,
+            "image/object/is_crowd": example.crowd,
+            "image/object/truncated": example.truncated,
+            "image/source_id": [example.source_id.encode()],
+            "image/width": np.array([example.width], np.int64),
+        }
+    )
+
+
+def decode(data: bytes) -> DetectionExample:
+    """Read a serialised tf.Example; what it does not state is empty or 0.
+
+    Raises:
+        ValueError: no Example, or one whose lists of an object's properties differ in length.
+    """
+    features = decode_example(data)
+    edges = [_floats(features, f"image/object/bbox/{edge}") for edge in ("ymin", "xmin", "ymax", "xmax")]
+    count = len(edges[0])
+    labels = _integers(features, "image/object/class/label")
+    lengths = {len(edge) for edge in edges} | ({len(labels)} if len(labels) else set())
+    if lengths != {count}:
+        raise ValueError(f"its lists of box edges and labels have different lengths: {sorted(lengths)}")
+    return DetectionExample(
+        source_id=_text(features, "image/source_id"),
+        filename=_text(features, "image/filename"),
+        encoded=_bytes(features, "image/encoded")[0] if _bytes(features, "image/encoded") else b"",
+        format=_text(features, "image/format"),
+        width=_number(features, "image/width"),
+        height=_number(features, "image/height"),
+        sha256=_text(features, "image/key/sha256"),
+        boxes=np.stack(edges, axis=1),
+        labels=labels,
+        names=tuple(name.decode() for name in _bytes(features, "image/object/class/text")),
+        difficult=_flags(features, "image/object/difficult", count),
+        truncated=_flags(features, "image/object/truncated", count),
+        crowd=_flags(features, "image/object/is_crowd", count),
+    )
+
+
+def read_examples(folder: Path) -> Iterator[DetectionExample]:
+    """Every example of a prepared split: shards by name, records in their order.
+
+    Raises:
+        DataError: the folder holds no shard, or a record cannot be read.
+    """
+    shards = sorted(folder.glob("*.tfrecord"))
+    if not shards:
+        raise DataError(f"{folder} holds no *.tfrecord file; PrepareDataset writes them.")
+    for shard in shards:
+        for number, (_, data) in enumerate(read_records(shard)):
+            try:
+                yield decode(data)
+            except ValueError as error:
+                raise DataError(
+                    f"{shard.name}: record {number} is no tf.Example of a labelled image: {error}."
+                ) from None
+
+
+def _bytes(features: Mapping[str, Feature], name: str) -> list[bytes]:
+    value = features.get(name, [])
+    return [] if isinstance(value, np.ndarray) else list(value)
+
+
+def _text(features: Mapping[str, Feature], name: str) -> str:
+    values = _bytes(features, name)
+    return values[0].decode() if values else ""
+
+
+def _floats(features: Mapping[str, Feature], name: str) -> Floats:
+    value = features.get(name)
+    return value.astype(np.float32) if isinstance(value, np.ndarray) else np.zeros(0, np.float32)
+
+
+def _integers(features: Mapping[str, Feature], name: str) -> Integers:
+    value = features.get(name)
+    return value.astype(np.int64) if isinstance(value, np.ndarray) else np.zeros(0, np.int64)
+
+
+def _number(features: Mapping[str, Feature], name: str) -> int:
+    values = _integers(features, name)
+    return int(values[0]) if len(values) else 0
+
+
+def _flags(features: Mapping[str, Feature], name: str, count: int) -> Integers:
+    values = _integers(features, name)
+    return values if len(values) == count else np.zeros(count, np.int64)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Label maps: which id stands for which class. Ids start at 1 and may have gaps.
+
+Source: https://github.com/tensorflow/models/blob/master/research/object_detection/protos/string_int_label_map.proto
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from training_src.errors import DataError
+from training_src.models.errors import TextFormatError
+from training_src.models.text_format import Message, dump, parse
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Names by id, in the order of the ids."""
+
+    names: Mapping[int, str]
+
+    @property
+    def ids(self) -> Mapping[str, int]:
+        """Ids by name."""
+        return {name: number for number, name in self.names.items()}
+
+    @property
+    def greatest_id(self) -> int:
+        """What a model's `num_classes` must reach: it has one output for every id up to this one."""
+        return max(self.names)
+
+
+def read_label_map(file: Path) -> LabelMap:
+    """Read a `label_map.pbtxt`.
+
+    Raises:
+        DataError: the file breaks the grammar, or an item has no id or name, or one that another item has.
+    """
+    try:
+        items = parse(file.read_text(encoding="utf-8"), file.name).get("item", [])
+    except (TextFormatError, UnicodeDecodeError) as error:
+        raise DataError(f"{file.name} is no label map: {error}") from None
+    names: dict[int, str] = {}
+    for position, item in enumerate(items):
+        fields = item if isinstance(item, Message) else Message()
+        number, name = fields.get("id", [None])[-1], fields.get("name", fields.get("display_name", [None]))[-1]
+        if not isinstance(number, int) or number < 1:
+            raise DataError(f"{file.name}: item {position} has the id {number}; ids start at 1 (0 is the background).")
+        if not isinstance(name, str) or not name:
+            raise DataError(f"{file.name}: item {position} (id {number}) has no name.")
+        if number in names or name in names.values():
+            raise DataError(f'{file.name}: id {number} or name "{name}" stands twice; each class needs one of its own.')
+        names[number] = name
+    if not names:
+        raise DataError(f"{file.name} names no class; write `item {{ id: 1 name: 'vehicle' }}` for each.")
+    return LabelMap(dict(sorted(names.items())))
+
+
+def write_label_map(label_map: LabelMap, file: Path) -> None:
+    """Write a `label_map.pbtxt`."""
+    items = [Message({"id": [number], "name": [name]}) for number, name in label_map.names.items()]
+    beside = file.with_name(file.name + ".partial")
+    beside.write_text(dump(Message({"item": list(items)})), encoding="utf-8")
+    beside.replace(file)
