@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A single-shot detector: the sentence that joins backbone, pyramid, heads, anchors, losses and suppression."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -106,16 +107,27 @@ class Detector:
             or [tf.zeros([])]
         )
 
-    def scored_boxes(self, encodings: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Boxes `(batch, anchors, 4)` and scores `(batch, anchors, num_classes)`, before any suppression."""
-        boxes = decode(self.config.box_coder.faster_rcnn_box_coder, encodings, self.anchors[None])
-        return boxes, tf.sigmoid(logits)[..., 1:]
+    def scored_boxes(
+        self, encodings: tf.Tensor, logits: tf.Tensor, class_ids: Sequence[int] = ()
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Boxes and scores before any suppression.
 
-    def detections(self, encodings: tf.Tensor, logits: tf.Tensor) -> Detections:
-        """What is left after non-maximum suppression."""
-        return non_max_suppression(
-            self.config.post_processing.batch_non_max_suppression, *self.scored_boxes(encodings, logits)
-        )
+        Args:
+            encodings: `(batch, anchors, 4)`.
+            logits: `(batch, anchors, num_classes + 1)`.
+            class_ids: The label map's ids, ascending, where only these classes count; () for all.
+
+        Returns:
+            `(batch, anchors, 4)` clipped to the image, and `(batch, anchors, classes)`.
+        """
+        boxes = decode(self.config.box_coder.faster_rcnn_box_coder, encodings, self.anchors[None])
+        columns = list(class_ids) or list(range(1, self.config.num_classes + 1))
+        return tf.clip_by_value(boxes, 0.0, 1.0), tf.sigmoid(tf.gather(logits, columns, axis=-1))
+
+    def detections(self, encodings: tf.Tensor, logits: tf.Tensor, class_ids: Sequence[int] = ()) -> Detections:
+        """What is left after non-maximum suppression; classes are positions in `class_ids`."""
+        boxes, scores = self.scored_boxes(encodings, logits, class_ids)
+        return non_max_suppression(self.config.post_processing.batch_non_max_suppression, boxes, scores)
 
 
 def build_detector(config: Ssd) -> Detector:

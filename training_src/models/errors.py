@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be wrong with a model's description or its checkpoint; each message is one sentence for the user."""
 
+from training_src.errors import ConfigurationError
 
-class ModelError(Exception):
+
+class ModelError(ConfigurationError):
     """Something that the user gave does not make a detector."""
 
 

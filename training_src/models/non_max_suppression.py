@@ -29,13 +29,12 @@ def non_max_suppression(config: BatchNonMaxSuppression, boxes: tf.Tensor, scores
 
     Args:
         config: Thresholds and limits.
-        boxes: `(batch, anchors, 4)`: ymin, xmin, ymax, xmax normalised.
+        boxes: `(batch, anchors, 4)`: ymin, xmin, ymax, xmax normalised, clipped to the image: the API clips before it
+            compares boxes.
         scores: `(batch, anchors, classes)`, after the sigmoid.
     """
-    # The API clips before it compares boxes, the operation's own clipping comes after.
-    clipped = tf.clip_by_value(boxes, 0.0, 1.0)
     kept = tf.image.combined_non_max_suppression(
-        clipped[:, :, None],
+        boxes[:, :, None],
         scores,
         max_output_size_per_class=config.max_detections_per_class,
         max_total_size=config.max_total_detections,

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of a training on disk: weights, velocities, step and history, written beside and then renamed.
+
+The folder lies under the training's fingerprint in the directory that SageMaker uploads while a job runs and brings
+back when it starts again: https://docs.aws.amazon.com/sagemaker/latest/dg/model-checkpoints.html
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training_src.errors import TrainingError
+from training_src.models import checkpoint
+from training_src.models.errors import CheckpointError
+
+# A different number makes older checkpoints those of another training.
+FORMAT = 1
+KEPT = 2
+Tensors = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        step: Steps that are done.
+        history: Its losses and validations, as history.json holds them.
+        best_step: The step of the best validation; 0 before the first.
+        best_map: That validation's mAP.
+    """
+
+    step: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_step: int = 0
+    best_map: float = -1.0
+
+
+def fingerprint(config: str, hyperparameters: Mapping[str, str], dataset: str, initial: str = "") -> str:
+    """What makes a checkpoint one of this training and no other.
+
+    Args:
+        config: Digest of the pipeline.config.
+        hyperparameters: The job's.
+        dataset: Content hash of the prepared data set.
+        initial: Digest of the checkpoint to start from, if there is one.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    parts = {
+        "format": FORMAT,
+        "config": config,
+        "hyperparameters": dict(hyperparameters),
+        "dataset": dataset,
+        "initial": initial,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class CheckpointStore:
+    """The checkpoints of one training.
+
+    Args:
+        folder: Of this training alone; made when something is saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, tensors: Tensors, progress: Progress) -> None:
+        """Keep the state; the two newest are kept.
+
+        Raises:
+            TrainingError: If a tensor is not finite: the last good checkpoint stays the newest.
+        """
+        self._write(f"step-{progress.step:08d}", tensors, progress)
+        for old in self._named("step-")[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def save_best(self, tensors: Tensors, progress: Progress) -> None:
+        """Keep the weights of the best validation so far."""
+        self._write(f"best-{progress.step:08d}", tensors, progress)
+        for old in self._named("best-"):
+            if old.name != f"best-{progress.step:08d}":
+                shutil.rmtree(old, ignore_errors=True)
+
+    def latest(self) -> tuple[dict[str, NDArray[np.generic]], Progress] | None:
+        """The newest state that can be read; None where there is none."""
+        for folder in reversed(self._named("step-")):
+            try:
+                return checkpoint.read(str(folder / "state")), _progress(folder)
+            except (CheckpointError, OSError, ValueError, TypeError) as error:
+                print(f"{folder.name} cannot be read and is passed over: {error}", flush=True)
+        return None
+
+    def best(self, step: int) -> dict[str, NDArray[np.generic]] | None:
+        """The weights of the best validation, if they are those of this step."""
+        folder = self._folder / f"best-{step:08d}"
+        return checkpoint.read(str(folder / "state")) if folder.is_dir() else None
+
+    def _write(self, name: str, tensors: Tensors, progress: Progress) -> None:
+        for key, tensor in tensors.items():
+            if not np.isfinite(tensor).all():
+                raise TrainingError(
+                    f"Step {progress.step}: {key.split('/.ATTRIBUTES')[0]} is no longer finite; lower "
+                    f"learning_rate_base or set gradient_clipping_by_norm. {self.last_good()}"
+                )
+        partial = self._folder / f"partial-{name}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        checkpoint.write(str(partial / "state"), tensors)
+        (partial / "progress.json").write_text(json.dumps(asdict(progress)))
+        shutil.rmtree(self._folder / name, ignore_errors=True)
+        partial.rename(self._folder / name)
+
+    def last_good(self) -> str:
+        """A sentence that names the newest checkpoint."""
+        kept = self._named("step-")
+        if not kept:
+            return "There is no checkpoint yet."
+        return f"The checkpoint of step {int(kept[-1].name.removeprefix('step-'))} is kept in {self._folder}."
+
+    def _named(self, prefix: str) -> list[Path]:
+        return sorted(path for path in self._folder.glob(f"{prefix}*") if path.is_dir())
+
+
+def _progress(folder: Path) -> Progress:
+    content: dict[str, Any] = json.loads((folder / "progress.json").read_text())
+    return Progress(**content)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training says while it runs: lines that SageMaker's metric definitions read, and TensorBoard's scalars.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import tensorflow as tf  # type: ignore[import-untyped]
+
+
+class ProgressReport:
+    """Prints to standard output and writes TensorBoard's event file.
+
+    Args:
+        tensorboard: The event file's folder.
+        num_steps: Of the whole training.
+    """
+
+    def __init__(self, tensorboard: Path, num_steps: int) -> None:
+        self._writer = tf.summary.create_file_writer(str(tensorboard))
+        self._num_steps = num_steps
+
+    def training(self, step: int, values: Mapping[str, float], eta_seconds: float) -> None:
+        """Losses, learning rate and speed of the last steps."""
+        print(
+            f"step={step}/{self._num_steps} loss={values['loss']:.4f} "
+            f"classification_loss={values['classification_loss']:.4f} "
+            f"localization_loss={values['localization_loss']:.4f} learning_rate={values['learning_rate']:.5f} "
+            f"images_per_second={values['images_per_second']:.1f} eta_seconds={eta_seconds:.0f}",
+            flush=True,
+        )
+        self._scalars("train", step, values)
+
+    def validation(self, step: int, values: Mapping[str, float]) -> None:
+        """mAP on the validation split."""
+        print(f"validation step={step} mAP={values['mAP']:.4f} mAP_50={values['mAP_50']:.4f}", flush=True)
+        self._scalars("validation", step, values)
+
+    def _scalars(self, group: str, step: int, values: Mapping[str, float]) -> None:
+        with self._writer.as_default(step=step):
+            for name, value in values.items():
+                if name != "step":
+                    tf.summary.scalar(f"{group}/{name}", value)
+        self._writer.flush()
