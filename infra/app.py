@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CDK app: `cdk deploy --all -c environment=dev`. It composes the stacks of one environment, no more."""
+
+import os
+import sys
+
+import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
+
+from infra.delivery.infrastructure import Delivery
+from infra.foundation.infrastructure import Foundation
+from infra.observability.infrastructure import Observability
+from infra.registry.infrastructure import Registry
+from infra.settings import Settings, SettingsError
+from infra.training.infrastructure import Training
+
+
+def build(app: cdk.App) -> cdk.App:
+    """Add the stacks of the environment that the context names, `dev` if it names none.
+
+    Raises:
+        SettingsError: the environment is unknown or its settings are wrong.
+    """
+    settings = Settings.read(app.node.try_get_context("environment") or "dev")
+    where = cdk.Environment(
+        account=settings.account or os.environ.get("CDK_DEFAULT_ACCOUNT"),
+        region=settings.region or os.environ.get("CDK_DEFAULT_REGION"),
+    )
+
+    foundation = Foundation(app, f"{settings.prefix}-foundation", settings=settings, env=where)
+    registry = Registry(app, f"{settings.prefix}-registry", settings=settings, env=where)
+    delivery = Delivery(
+        app, f"{settings.prefix}-delivery", settings=settings, foundation=foundation, registry=registry, env=where
+    )
+    training = Training(
+        app,
+        f"{settings.prefix}-training",
+        settings=settings,
+        foundation=foundation,
+        registry=registry,
+        delivery=delivery,
+        env=where,
+    )
+    Observability(
+        app,
+        f"{settings.prefix}-observability",
+        settings=settings,
+        foundation=foundation,
+        delivery=delivery,
+        training=training,
+        env=where,
+    )
+
+    # Studio groups what belongs together by these two.
+    cdk.Tags.of(app).add("sagemaker:project-name", settings.project)
+    cdk.Tags.of(app).add("sagemaker:deployment-stage", settings.environment)
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    return app
+
+
+if __name__ == "__main__":
+    try:
+        build(cdk.App()).synth()
+    except SettingsError as error:
+        sys.exit(str(error))

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The foundation's stack: one key, one data bucket with its log and its default objects, two image repositories."""
+
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.acknowledgement import acknowledge
+from infra.function import Function
+from infra.images import IMAGE_NAMES, ImageName, image_tag, repository_name
+from infra.published import publish
+from infra.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULTS = ROOT / "infra" / "training" / "defaults"
+
+
+class Foundation(cdk.Stack):
+    """Key, bucket and repositories of an environment.
+
+    Attributes:
+        key: encrypts everything that the environment keeps.
+        bucket: data, executions, models, checkpoints and defaults.
+        repositories: of the images, by name.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, **options: Any) -> None:
+        super().__init__(scope, construct_id, description="mapgate: key, data bucket, image repositories", **options)
+        self._settings = settings
+        self._removal = cdk.RemovalPolicy.DESTROY if settings.removal == "destroy" else cdk.RemovalPolicy.RETAIN
+        self.key = self._key()
+        self.bucket = self._data_bucket()
+        self.repositories = {name: self._repository(name) for name in IMAGE_NAMES}
+        self._bucket_contents()
+        publish(
+            self,
+            settings,
+            {
+                "data-bucket": self.bucket.bucket_name,
+                "training-image": self.image_uri("training"),
+                "inference-image": self.image_uri("inference"),
+            },
+        )
+
+    def image_uri(self, name: ImageName) -> str:
+        """Return the URI whose tag names the sources as they are now; whether it was pushed is not asked at synth."""
+        return self.repositories[name].repository_uri_for_tag(image_tag(ROOT, name))
+
+    def _key(self) -> kms.Key:
+        key = kms.Key(
+            self,
+            "Key",
+            alias=self._settings.prefix,
+            description=f"Everything that {self._settings.prefix} keeps",
+            enable_key_rotation=True,
+            removal_policy=self._removal,
+        )
+        # These services use the key on their own account, not on a caller's: logs, dead letters of event rules, alarms.
+        for service in ("events", "cloudwatch", f"logs.{self.region}"):
+            key.add_to_resource_policy(
+                iam.PolicyStatement(
+                    principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
+                    actions=["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*", "kms:DescribeKey"],
+                    resources=["*"],
+                    conditions=None
+                    if service.startswith("logs")
+                    else {"StringEquals": {"aws:SourceAccount": self.account}},
+                )
+            )
+        return key
+
+    def _data_bucket(self) -> s3.Bucket:
+        logs = s3.Bucket(
+            self,
+            "AccessLogs",
+            bucket_name=f"{self._settings.prefix}-access-logs-{self.account}-{self.region}",
+            # Server access logging writes to buckets with S3's own key only.
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            lifecycle_rules=[s3.LifecycleRule(id="expire", expiration=cdk.Duration.days(90))],
+            removal_policy=self._removal,
+        )
+        self._access_logs = logs
+        return s3.Bucket(
+            self,
+            "Data",
+            bucket_name=f"{self._settings.prefix}-data-{self.account}-{self.region}",
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=self.key,
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            versioned=True,
+            server_access_logs_bucket=logs,
+            server_access_logs_prefix="data/",
+            removal_policy=self._removal,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="clean-up",
+                    abort_incomplete_multipart_upload_after=cdk.Duration.days(7),
+                    noncurrent_version_expiration=cdk.Duration.days(30),
+                ),
+                # What a later execution makes anew. Models and evaluations of versions in the registry stay.
+                s3.LifecycleRule(id="checkpoints", prefix="checkpoints/", expiration=cdk.Duration.days(60)),
+            ],
+        )
+
+    def _repository(self, name: ImageName) -> ecr.Repository:
+        repository = ecr.Repository(
+            self,
+            f"{name.capitalize()}Images",
+            repository_name=repository_name(self._settings.prefix, name),
+            image_tag_mutability=ecr.TagMutability.IMMUTABLE,
+            image_scan_on_push=True,
+            encryption=ecr.RepositoryEncryption.KMS,
+            encryption_key=self.key,
+            removal_policy=self._removal,
+            empty_on_delete=self._removal == cdk.RemovalPolicy.DESTROY,
+        )
+        repository.add_lifecycle_rule(
+            description="keep the last 50 images, which a version in the registry may still name", max_image_count=50
+        )
+        return repository
+
+    def _bucket_contents(self) -> None:
+        """Put the default objects, and empty the buckets when the stack goes, where the settings let data go."""
+        cleaner = Function(
+            self,
+            "Cleaner",
+            name="cleaner",
+            description="Puts default objects into buckets and empties them when their stack goes",
+            code=Path(__file__).with_name("cleaner"),
+            settings=self._settings,
+            key=self.key,
+            environment={},
+            timeout=cdk.Duration.minutes(5),
+        )
+        everything = "true" if self._removal == cdk.RemovalPolicy.DESTROY else "false"
+        for name, bucket, objects in (
+            ("DefaultObjects", self.bucket, default_objects()),
+            ("AccessLogsContents", self._access_logs, {}),
+        ):
+            cleaner.allow(
+                "s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads", on=[bucket.bucket_arn]
+            )
+            cleaner.allow(
+                "s3:PutObject",
+                "s3:DeleteObject",
+                "s3:DeleteObjectVersion",
+                "s3:AbortMultipartUpload",
+                on=[bucket.arn_for_objects("*")],
+            )
+            contents = cdk.CustomResource(
+                self,
+                name,
+                resource_type="Custom::BucketContents",
+                service_token=cleaner.function.function_arn,
+                properties={"BucketName": bucket.bucket_name, "Objects": objects, "EmptyOnDelete": everything},
+            )
+            contents.node.add_dependency(bucket, cleaner.role)
+            acknowledge(
+                cleaner.role,
+                f"AwsSolutions-IAM5[Resource::<{self.get_logical_id(bucket.node.default_child)}.Arn>/*]",  # type: ignore[arg-type]
+                reason="Emptying a bucket means every object in it.",
+            )
+
+
+def default_objects() -> dict[str, str]:
+    """Return the text of each object that a fresh bucket holds, by key."""
+    policy = (DEFAULTS / "gate_policy.yaml").read_text()
+    return {"defaults/none/none": "none\n", "defaults/gate-policy/gate_policy.yaml": policy}

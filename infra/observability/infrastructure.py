@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The observability's stack: a sentence for each failed execution, alarms on the machinery, one dashboard."""
+
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from constructs import Construct
+
+from infra.delivery.alarms import VARIANT
+from infra.delivery.infrastructure import Delivery
+from infra.foundation.infrastructure import Foundation
+from infra.function import Function
+from infra.permissions import sagemaker_arn
+from infra.queues import dead_letter_queue
+from infra.settings import Settings
+from infra.training.infrastructure import Training
+
+
+class Observability(cdk.Stack):
+    """Notifier, alarms and dashboard of an environment."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        foundation: Foundation,
+        delivery: Delivery,
+        training: Training,
+        **options: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, description="mapgate: notifications, alarms, dashboard", **options)
+        self._settings = settings
+        self._dead_letters = dead_letter_queue(
+            self, "DeadLetters", name="notifier-dead-letters", settings=settings, key=foundation.key
+        )
+        notifier = self._notifier(foundation, delivery, training)
+        self._tell_of_failed_executions(notifier, training)
+        alarms = self._alarms(delivery, notifier)
+        self._dashboard(delivery, alarms)
+
+    def _notifier(self, foundation: Foundation, delivery: Delivery, training: Training) -> Function:
+        notifier = Function(
+            self,
+            "Notifier",
+            name="notifier",
+            description="Tells people in one sentence why an execution failed",
+            code=Path(__file__).with_name("notifier"),
+            settings=self._settings,
+            key=foundation.key,
+            environment={
+                "PREFIX": self._settings.prefix,
+                "TOPIC_ARN": delivery.topic.topic_arn,
+                "BUCKET": foundation.bucket.bucket_name,
+            },
+            timeout=cdk.Duration.minutes(1),
+            dead_letters=self._dead_letters,
+        )
+        notifier.allow(
+            "sagemaker:DescribePipelineExecution",
+            "sagemaker:ListPipelineExecutionSteps",
+            on=[training.pipeline_arn, f"{training.pipeline_arn}/execution/*"],
+        )
+        notifier.allow("sagemaker:DescribeProcessingJob", on=[sagemaker_arn(self, "processing-job/pipelines-*")])
+        notifier.allow("sagemaker:DescribeTrainingJob", on=[sagemaker_arn(self, "training-job/pipelines-*")])
+        notifier.allow("s3:GetObject", on=[foundation.bucket.arn_for_objects("executions/*")])
+        notifier.allow("s3:ListBucket", on=[foundation.bucket.bucket_arn])
+        delivery.topic.grant_publish(notifier.role)
+        return notifier
+
+    def _tell_of_failed_executions(self, notifier: Function, training: Training) -> None:
+        """One rule: the notifier finds the failed step itself, so a failure is one message and not two."""
+        rule = events.Rule(
+            self,
+            "FailedExecutions",
+            rule_name=f"{self._settings.prefix}-failed-executions",
+            description="An execution of the pipeline failed, at its gate or elsewhere",
+            event_pattern=events.EventPattern(
+                source=["aws.sagemaker"],
+                detail_type=["SageMaker Model Building Pipeline Execution Status Change"],
+                detail={"pipelineArn": [training.pipeline_arn], "currentPipelineExecutionStatus": ["Failed"]},
+            ),
+        )
+        rule.add_target(
+            targets.LambdaFunction(
+                notifier.function,
+                dead_letter_queue=self._dead_letters,
+                retry_attempts=8,
+                max_event_age=cdk.Duration.hours(6),
+            )
+        )
+
+    def _alarms(self, delivery: Delivery, notifier: Function) -> list[cloudwatch.Alarm]:
+        every = cdk.Duration.minutes(5)
+        metrics = {
+            "deployer-errors": (delivery.deployer.function.metric_errors(period=every), "The deployer failed"),
+            "notifier-errors": (notifier.function.metric_errors(period=every), "The notifier failed"),
+            "delivery-dead-letters": (
+                delivery.dead_letters.metric_approximate_number_of_messages_visible(period=every, statistic="Maximum"),
+                "The deployer could not handle an event or a callback, which lies in its dead-letter queue",
+            ),
+            "notifier-dead-letters": (
+                self._dead_letters.metric_approximate_number_of_messages_visible(period=every, statistic="Maximum"),
+                "A failed execution could not be told of; the event lies in the notifier's dead-letter queue",
+            ),
+        }
+        alarms = []
+        for name, (metric, description) in metrics.items():
+            alarm = cloudwatch.Alarm(
+                self,
+                f"{''.join(word.capitalize() for word in name.split('-'))}Alarm",
+                alarm_name=f"{self._settings.prefix}-{name}",
+                alarm_description=description,
+                metric=metric,
+                threshold=1,
+                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+                evaluation_periods=1,
+                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            )
+            alarm.add_alarm_action(actions.SnsAction(delivery.topic))
+            alarms.append(alarm)
+        return alarms
+
+    def _dashboard(self, delivery: Delivery, alarms: list[cloudwatch.Alarm]) -> None:
+        dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=self._settings.prefix)
+        dashboard.add_widgets(
+            cloudwatch.AlarmStatusWidget(
+                title="Alarms", alarms=[*alarms, *delivery.endpoint_alarms.alarms], width=24, height=3
+            )
+        )
+        dashboard.add_widgets(
+            cloudwatch.GraphWidget(
+                title="Production: invocations and errors",
+                left=[
+                    self._endpoint_metric(delivery, "Invocations", "Sum"),
+                    self._endpoint_metric(delivery, "Invocation4XXErrors", "Sum"),
+                    self._endpoint_metric(delivery, "Invocation5XXErrors", "Sum"),
+                ],
+                width=12,
+            ),
+            cloudwatch.GraphWidget(
+                title="Production: model latency, microseconds",
+                left=[
+                    self._endpoint_metric(delivery, "ModelLatency", "p50"),
+                    self._endpoint_metric(delivery, "ModelLatency", "p90"),
+                    self._endpoint_metric(delivery, "ModelLatency", "p99"),
+                ],
+                width=12,
+            ),
+        )
+        dashboard.add_widgets(
+            cloudwatch.GraphWidget(
+                title="Deployer",
+                left=[delivery.deployer.function.metric_invocations(), delivery.deployer.function.metric_errors()],
+                width=12,
+            ),
+            cloudwatch.GraphWidget(
+                title="Callbacks waiting, dead letters",
+                left=[
+                    delivery.callback_queue.metric_approximate_number_of_messages_visible(),
+                    delivery.dead_letters.metric_approximate_number_of_messages_visible(),
+                ],
+                width=12,
+            ),
+        )
+
+    def _endpoint_metric(self, delivery: Delivery, name: str, statistic: str) -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace="AWS/SageMaker",
+            metric_name=name,
+            statistic=statistic,
+            label=f"{name} {statistic}",
+            dimensions_map={"EndpointName": delivery.endpoint_name, "VariantName": VARIANT},
+        )

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What differs between environments, typed, read from `environments/<name>.yaml`."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from infra.instances import has_local_nvme
+
+ENVIRONMENTS = Path(__file__).with_name("environments")
+
+InstanceType = Annotated[str, StringConstraints(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=20)]
+
+
+class SettingsError(Exception):
+    """An environment's file cannot be used."""
+
+
+class Section(BaseModel):
+    """A part of the settings: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Network(Section):
+    """A VPC for jobs and endpoints. Its endpoints for S3, ECR, Logs, KMS and STS are its owner's."""
+
+    subnets: tuple[Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")], ...] = Field(min_length=1)
+    security_groups: tuple[Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")], ...] = Field(min_length=1)
+
+
+class Security(Section):
+    """How jobs and endpoints are kept apart from the rest of the world.
+
+    Attributes:
+        network_isolation: jobs get no network at all; they need none.
+        encrypt_between_containers: of jobs on several instances.
+        customer_managed_volumes: encrypt job and endpoint volumes with the environment's key where SageMaker allows it.
+    """
+
+    network_isolation: bool = True
+    encrypt_between_containers: bool = False
+    customer_managed_volumes: bool = True
+
+
+class Processing(Section):
+    """Instances of the Processing steps; MeasureServing runs on the endpoint's type."""
+
+    prepare_instance_type: InstanceType = "ml.m5.xlarge"
+    evaluate_instance_type: InstanceType = "ml.m5.xlarge"
+    volume_gigabytes: int = Field(default=50, ge=1, le=16384)
+
+
+class Training(Section):
+    """Instances of TrainDetector.
+
+    Attributes:
+        instance_types: what may be chosen at the start of an execution; the first is the default.
+        spot: spare capacity, for less; training resumes from its checkpoints.
+        maximum_hours: of training.
+        maximum_wait_hours: of training and waiting for spare capacity together.
+        default_architecture: zoo name.
+        data_buckets: further buckets that hold labelled images.
+    """
+
+    instance_types: tuple[InstanceType, ...] = Field(default=("ml.g5.xlarge",), min_length=1)
+    spot: bool = True
+    maximum_hours: int = Field(default=24, ge=1, le=120)
+    maximum_wait_hours: int = Field(default=48, ge=1, le=240)
+    volume_gigabytes: int = Field(default=100, ge=1, le=16384)
+    default_architecture: str = "ssd_mobilenet_v2_fpnlite_640x640"
+    data_buckets: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _instance_types_agree(self) -> Self:
+        if len({has_local_nvme(instance_type) for instance_type in self.instance_types}) > 1:
+            raise ValueError(
+                "training.instance_types mixes types with and without local NVMe storage: SageMaker refuses a volume "
+                "key on the former, and one definition serves them all; keep to one kind"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _waiting_includes_training(self) -> Self:
+        if self.spot and self.maximum_wait_hours < self.maximum_hours:
+            raise ValueError(
+                f"training.maximum_wait_hours ({self.maximum_wait_hours}) is the time of training and waiting "
+                f"together and must be at least training.maximum_hours ({self.maximum_hours})"
+            )
+        return self
+
+
+class Delivery(Section):
+    """The production endpoint and who hears of it.
+
+    Attributes:
+        canary_percent: share of the new fleet that takes traffic first; SageMaker allows at most half.
+        latency_alarm_milliseconds: p90 of the model's latency at which an update rolls back.
+        data_capture_percent: share of production's requests that is kept.
+        email: address that gets the notifications, if any.
+    """
+
+    instance_type: InstanceType = "ml.c5.xlarge"
+    instance_count: int = Field(default=1, ge=1, le=20)
+    canary_percent: int = Field(default=10, ge=1, le=50)
+    latency_alarm_milliseconds: int = Field(default=2000, ge=1)
+    data_capture_percent: int = Field(default=0, ge=0, le=100)
+    email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+
+
+class Settings(Section):
+    """An environment.
+
+    Attributes:
+        account, region: where it stands; otherwise where the CDK CLI's credentials point.
+        removal: what becomes of data, keys and images when the stacks are destroyed.
+        log_retention_days: of every Lambda's log.
+    """
+
+    project: Name = "mapgate"
+    environment: Name
+    account: Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")] | None = None
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] | None = None
+    removal: Literal["destroy", "retain"] = "retain"
+    log_retention_days: Literal[7, 30, 90, 180, 365] = 90
+    network: Network | None = None
+    security: Security = Security()
+    processing: Processing = Processing()
+    training: Training = Training()
+    delivery: Delivery = Delivery()
+
+    @property
+    def prefix(self) -> str:
+        """What every physical name starts with, so that two projects fit in one account."""
+        return f"{self.project}-{self.environment}"
+
+    @classmethod
+    def read(cls, environment: str, folder: Path = ENVIRONMENTS) -> "Settings":
+        """Read the settings of an environment.
+
+        Raises:
+            SettingsError: no such file, or a value that cannot be; names the file, the key and the reason.
+        """
+        path = folder / f"{environment}.yaml"
+        if not path.is_file():
+            known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+            raise SettingsError(
+                f"{path}: no such environment; there are {known}. Choose one with -c environment=<name>"
+            )
+        try:
+            return cls.model_validate({"environment": environment, **(yaml.safe_load(path.read_text()) or {})})
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+            raise SettingsError(f"{path}: {faults}") from None

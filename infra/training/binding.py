@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the committed definition to an environment's: one pure function.
+
+The definition holds stand-ins that say `unbound`. Values may be CloudFormation expressions such as `${DataBucket}`:
+they are only ever put into strings.
+"""
+
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from infra.instances import has_local_nvme
+from infra.settings import Settings
+
+HOUR = 60 * 60
+
+
+class BindingError(Exception):
+    """The definition and its environment do not fit together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What the stacks made, as the definition names it."""
+
+    data_bucket: str
+    training_image: str
+    inference_image: str
+    processing_role: str
+    training_role: str
+    find_champion: str
+    publish_dossier: str
+    callback_queue: str
+    model_package_group: str
+    endpoint: str
+    key: str
+
+
+def bind(definition: dict[str, Any], settings: Settings, resources: Resources) -> dict[str, Any]:
+    """Return the definition of an environment.
+
+    Args:
+        definition: as `pipelines/definition.json` holds it; left as it is.
+        settings: of the environment.
+        resources: names and ARNs, or strings that stand for them.
+
+    Raises:
+        BindingError: names what stayed unbound, or the step that settings know and the definition does not.
+    """
+    bound = _with_resources(copy.deepcopy(definition), resources)
+    _bind_parameters(bound, settings)
+    steps = {step["Name"]: step for step in walk(bound["Steps"])}
+    for name, instance_type in _processing_instances(settings).items():
+        if name not in steps:
+            raise BindingError(f"settings give {name} an instance type, but the definition has no such step")
+        _bind_cluster(steps[name]["Arguments"]["ProcessingResources"]["ClusterConfig"], instance_type, settings)
+    for step in steps.values():
+        if step["Type"] == "Processing":
+            _secure_processing(step["Arguments"], settings, resources)
+        if step["Type"] == "Training":
+            _bind_training(step["Arguments"], settings)
+            _secure_training(step["Arguments"], settings, resources)
+        if step["Type"] == "RegisterModel":
+            _bind_inference(step["Arguments"]["InferenceSpecification"], settings)
+    if left := sorted({text for text in _strings(bound) if "unbound" in text}):
+        raise BindingError(f"the definition still holds {', '.join(left)}: infra/training/binding.py must replace it")
+    return bound
+
+
+def walk(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield every step of a definition, those inside conditions too."""
+    for step in steps:
+        yield step
+        for branch in ("IfSteps", "ElseSteps"):
+            if step["Type"] == "Condition":
+                yield from walk(step["Arguments"].get(branch, []))
+
+
+def _with_resources(definition: dict[str, Any], resources: Resources) -> dict[str, Any]:
+    """Replace each stand-in, wherever a string holds it. JSON text is where a bucket hides in `s3://` addresses."""
+    stand_ins = {
+        "000000000000.dkr.ecr.us-east-1.amazonaws.com/unbound-training:unbound": resources.training_image,
+        "000000000000.dkr.ecr.us-east-1.amazonaws.com/unbound-inference:unbound": resources.inference_image,
+        "arn:aws:iam::000000000000:role/unbound-processing-role": resources.processing_role,
+        "arn:aws:iam::000000000000:role/unbound-training-role": resources.training_role,
+        "arn:aws:lambda:us-east-1:000000000000:function:unbound-find-champion": resources.find_champion,
+        "arn:aws:lambda:us-east-1:000000000000:function:unbound-publish-dossier": resources.publish_dossier,
+        "https://sqs.us-east-1.amazonaws.com/000000000000/unbound-callback": resources.callback_queue,
+        "unbound-data-bucket": resources.data_bucket,
+        "unbound-model-package-group": resources.model_package_group,
+        "unbound-endpoint": resources.endpoint,
+    }
+    text = json.dumps(definition)
+    for stand_in, value in stand_ins.items():
+        if stand_in not in text:
+            raise BindingError(f"the definition nowhere says {stand_in}: run `make definition`")
+        text = text.replace(stand_in, json.dumps(value)[1:-1])
+    bound: dict[str, Any] = json.loads(text)
+    return bound
+
+
+def _bind_parameters(definition: dict[str, Any], settings: Settings) -> None:
+    parameters = {parameter["Name"]: parameter for parameter in definition["Parameters"]}
+    parameters["Architecture"]["DefaultValue"] = settings.training.default_architecture
+    parameters["TrainingInstanceType"]["DefaultValue"] = settings.training.instance_types[0]
+    # Whoever starts an execution chooses among these: a volume key and a budget were decided for them.
+    parameters["TrainingInstanceType"]["EnumValues"] = list(settings.training.instance_types)
+
+
+def _processing_instances(settings: Settings) -> dict[str, str]:
+    return {
+        "PrepareDataset": settings.processing.prepare_instance_type,
+        "MeasureServing": settings.delivery.instance_type,
+        "EvaluateDetector": settings.processing.evaluate_instance_type,
+    }
+
+
+def _bind_cluster(cluster: dict[str, Any], instance_type: str, settings: Settings) -> None:
+    cluster["InstanceType"] = instance_type
+    cluster["VolumeSizeInGB"] = settings.processing.volume_gigabytes
+
+
+def _secure_processing(arguments: dict[str, Any], settings: Settings, resources: Resources) -> None:
+    cluster = arguments["ProcessingResources"]["ClusterConfig"]
+    if settings.security.customer_managed_volumes and not has_local_nvme(cluster["InstanceType"]):
+        cluster["VolumeKmsKeyId"] = resources.key
+    arguments["ProcessingOutputConfig"]["KmsKeyId"] = resources.key
+    arguments["NetworkConfig"] = {
+        "EnableNetworkIsolation": settings.security.network_isolation,
+        "EnableInterContainerTrafficEncryption": settings.security.encrypt_between_containers,
+        **_vpc(settings),
+    }
+
+
+def _bind_training(arguments: dict[str, Any], settings: Settings) -> None:
+    arguments["ResourceConfig"]["VolumeSizeInGB"] = settings.training.volume_gigabytes
+    arguments["StoppingCondition"] = {"MaxRuntimeInSeconds": settings.training.maximum_hours * HOUR}
+    if settings.training.spot:
+        arguments["EnableManagedSpotTraining"] = True
+        arguments["StoppingCondition"]["MaxWaitTimeInSeconds"] = settings.training.maximum_wait_hours * HOUR
+
+
+def _secure_training(arguments: dict[str, Any], settings: Settings, resources: Resources) -> None:
+    if settings.security.customer_managed_volumes and not has_local_nvme(settings.training.instance_types[0]):
+        arguments["ResourceConfig"]["VolumeKmsKeyId"] = resources.key
+    arguments["OutputDataConfig"]["KmsKeyId"] = resources.key
+    arguments["EnableNetworkIsolation"] = settings.security.network_isolation
+    arguments["EnableInterContainerTrafficEncryption"] = settings.security.encrypt_between_containers
+    arguments.update(_vpc(settings))
+
+
+def _bind_inference(specification: dict[str, Any], settings: Settings) -> None:
+    specification["SupportedRealtimeInferenceInstanceTypes"] = [settings.delivery.instance_type]
+    specification["SupportedTransformInstanceTypes"] = [settings.delivery.instance_type]
+
+
+def _vpc(settings: Settings) -> dict[str, Any]:
+    if settings.network is None:
+        return {}
+    return {
+        "VpcConfig": {
+            "SecurityGroupIds": list(settings.network.security_groups),
+            "Subnets": list(settings.network.subnets),
+        }
+    }
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)

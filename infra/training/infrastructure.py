@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training's stack: the committed definition bound to this environment, its roles and functions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from infra.delivery.infrastructure import Delivery
+from infra.foundation.infrastructure import ROOT, Foundation
+from infra.function import Function
+from infra.permissions import sagemaker_arn
+from infra.published import publish
+from infra.registry.infrastructure import Registry
+from infra.settings import Settings
+from infra.training.binding import Resources, bind
+from infra.training.roles import JobRoles, PipelineRole
+
+DEFINITION = ROOT / "pipelines" / "definition.json"
+HERE = Path(__file__).parent
+
+
+class Training(cdk.Stack):
+    """The pipeline and what it runs with.
+
+    Attributes:
+        pipeline_name: which people start.
+        pipeline_arn: as SageMaker's events name it.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        foundation: Foundation,
+        registry: Registry,
+        delivery: Delivery,
+        **options: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, description="mapgate: the pipeline, its roles and functions", **options)
+        self._settings = settings
+        self.pipeline_name = settings.prefix
+        # Events give the name in lower case; the prefix has no other.
+        self.pipeline_arn = sagemaker_arn(self, f"pipeline/{self.pipeline_name}")
+        self.find_champion = self._find_champion(foundation, delivery)
+        self.publish_dossier = self._publish_dossier(foundation, registry)
+        jobs = JobRoles(self, "Jobs", settings=settings, foundation=foundation)
+        role = PipelineRole(
+            self,
+            "Pipeline",
+            settings=settings,
+            foundation=foundation,
+            registry=registry,
+            delivery=delivery,
+            jobs=jobs,
+            functions=[self.find_champion.function, self.publish_dossier.function],
+        ).role
+        body = bound_body(
+            settings,
+            {
+                "DataBucket": foundation.bucket.bucket_name,
+                "TrainingImage": foundation.image_uri("training"),
+                "InferenceImage": foundation.image_uri("inference"),
+                "ProcessingRole": jobs.processing.role_arn,
+                "TrainingRole": jobs.training.role_arn,
+                "FindChampion": self.find_champion.function.function_arn,
+                "PublishDossier": self.publish_dossier.function.function_arn,
+                "CallbackQueue": delivery.callback_queue.queue_url,
+                "ModelPackageGroup": registry.group_name,
+                "Endpoint": delivery.endpoint_name,
+                "Key": foundation.key.key_arn,
+            },
+        )
+        pipeline = sagemaker.CfnPipeline(
+            self,
+            "Definition",
+            pipeline_name=self.pipeline_name,
+            pipeline_display_name=self.pipeline_name,
+            pipeline_description="Labelled images to a gated detector in the model registry",
+            pipeline_definition={"PipelineDefinitionBody": body},
+            role_arn=role.role_arn,
+        )
+        pipeline.node.add_dependency(role)
+        publish(self, settings, {"pipeline-name": self.pipeline_name, "pipeline-role-arn": role.role_arn})
+
+    def _find_champion(self, foundation: Foundation, delivery: Delivery) -> Function:
+        function = self._function(
+            "find-champion",
+            "Which version production serves, by the record of deployments",
+            foundation,
+            {"TABLE": delivery.table.table_name, "BUCKET": foundation.bucket.bucket_name},
+            timeout=cdk.Duration.seconds(30),
+        )
+        delivery.table.grant(function.role, "dynamodb:GetItem")
+        return function
+
+    def _publish_dossier(self, foundation: Foundation, registry: Registry) -> Function:
+        function = self._function(
+            "publish-dossier",
+            "Writes an evaluation's figures and links onto the registered version",
+            foundation,
+            {"BUCKET": foundation.bucket.bucket_name},
+            timeout=cdk.Duration.minutes(1),
+        )
+        versions = [sagemaker_arn(self, f"model-package/{registry.group_name}/*")]
+        function.allow("sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage", on=versions)
+        # The dossier is for whoever decides; it decides nothing.
+        function.deny(
+            "sagemaker:UpdateModelPackage", on=versions, when={"Null": {"sagemaker:ModelApprovalStatus": "false"}}
+        )
+        function.allow("s3:GetObject", on=[foundation.bucket.arn_for_objects("executions/*")])
+        function.allow("s3:ListBucket", on=[foundation.bucket.bucket_arn])
+        return function
+
+    def _function(
+        self, name: str, description: str, foundation: Foundation, environment: dict[str, str], *, timeout: cdk.Duration
+    ) -> Function:
+        return Function(
+            self,
+            "".join(word.capitalize() for word in name.split("-")),
+            name=name,
+            description=description,
+            code=HERE / name.replace("-", "_"),
+            settings=self._settings,
+            key=foundation.key,
+            environment={"PREFIX": self._settings.prefix, **environment},
+            timeout=timeout,
+        )
+
+
+def bound_body(settings: Settings, values: dict[str, str]) -> str:
+    """Return the definition's text, with CloudFormation's variables where an environment's names stand.
+
+    Fn::Sub with named variables keeps `cdk diff` readable: the definition stays one text, the names stand beside it.
+
+    Args:
+        settings: of the environment.
+        values: what each variable means; may hold CDK tokens.
+    """
+    committed = json.loads(DEFINITION.read_text().replace("${", "${!"))
+    variables = {name: f"${{{name}}}" for name in values}
+    bound = bind(
+        committed,
+        settings,
+        Resources(
+            data_bucket=variables["DataBucket"],
+            training_image=variables["TrainingImage"],
+            inference_image=variables["InferenceImage"],
+            processing_role=variables["ProcessingRole"],
+            training_role=variables["TrainingRole"],
+            find_champion=variables["FindChampion"],
+            publish_dossier=variables["PublishDossier"],
+            callback_queue=variables["CallbackQueue"],
+            model_package_group=variables["ModelPackageGroup"],
+            endpoint=variables["Endpoint"],
+            key=variables["Key"],
+        ),
+    )
+    return cdk.Fn.sub(json.dumps(bound, separators=(",", ":")), values)
