@@ -17,7 +17,7 @@ from . import errors, names, registry
 from .errors import ConflictError, RefusedError
 from .records import Candidate, CandidateState
 from .smoke import UnfitAnswerError, smoke_test
-from .verdict import split, verify
+from .verdict import evaluation_location, split, verify
 
 if TYPE_CHECKING:
     from .delivery import Delivery
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _ROUNDS = 8
 _REASON_CHARACTERS = 256
+_SAMPLE = "sample.jpg"
+"""A test image that EvaluateDetector leaves beside its evaluation."""
 
 Step = Literal["start", "test", "give up", "delete", "tidy", "ask again", "wait"]
 
@@ -65,6 +67,7 @@ def receive(delivery: Delivery, request: Request) -> None:
 
 def advance(delivery: Delivery, endpoint_name: str) -> None:
     """Do what can be done now for a candidate: start it, test it, answer, take it away."""
+    conflict: ConflictError | None = None
     for _ in range(_ROUNDS):
         candidate = delivery.records.candidate(endpoint_name)
         if candidate is None:
@@ -73,9 +76,12 @@ def advance(delivery: Delivery, endpoint_name: str) -> None:
         endpoint = delivery.hosting.endpoint(endpoint_name)
         delivery.story.mark(endpoint=endpoint_name, status=endpoint.status, state=candidate.state)
         step = decide(candidate.state, endpoint.status)
-        if _take(delivery, candidate, step, endpoint.reason):
-            return
-    raise ConflictError(f"{endpoint_name} does not come to rest; the event is handled once more")
+        try:
+            if _take(delivery, candidate, step, endpoint.reason):
+                return
+        except ConflictError as error:
+            conflict = error
+    raise conflict or ConflictError(f"{endpoint_name} does not come to rest; the event is handled once more")
 
 
 def decide(state: CandidateState, status: str | None) -> Step:
@@ -161,8 +167,8 @@ def _test(delivery: Delivery, candidate: Candidate) -> None:
         _answer_failure(delivery, candidate, f"{candidate.package_arn} is not in the registry")
         return
     try:
-        verdict = verify(delivery.clients.s3, package, candidate.evaluation_uri)
-        bucket, key = split(verdict.sample_uri)
+        bucket, key = split(evaluation_location(package, candidate.evaluation_uri))
+        key = f"{key.rpartition('/')[0]}/{_SAMPLE}"
         image = delivery.clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         measured = smoke_test(delivery.clients.runtime, candidate.endpoint_name, image)
     except (RefusedError, UnfitAnswerError) as fault:

@@ -63,17 +63,15 @@ def bring_about(delivery: Delivery, announcement: Announcement | None = None) ->
     Raises:
         ConflictError: others kept changing the records; the event comes again.
     """
+    conflict: ConflictError | None = None
     for _ in range(_ROUNDS):
         try:
             if _round(delivery, announcement):
                 return
-        except ConflictError as conflict:
-            last: ConflictError | None = conflict
-        else:
-            last = None
-    if last is not None:
-        raise last
-    raise ConflictError(f"{delivery.settings.endpoint_name} does not come to rest; the event is handled once more")
+        except ConflictError as error:
+            conflict = error
+    name = delivery.settings.endpoint_name
+    raise conflict or ConflictError(f"{name} does not come to rest; the event is handled once more")
 
 
 def _round(delivery: Delivery, announcement: Announcement | None) -> bool:

@@ -35,14 +35,12 @@ class Verdict:
         runtime: the runtime whose detections were judged, such as `openvino`.
         precision: its precision, such as `f32`.
         artifact_sha256: of the model.tar.gz that was judged.
-        sample_uri: S3 URI of a test image beside the evaluation.
         sentence: the gate's own.
     """
 
     runtime: str
     precision: str
     artifact_sha256: str
-    sample_uri: str
     sentence: str
 
 
@@ -121,7 +119,6 @@ def judge(evaluation: Any, package: Package, uri: str) -> Verdict:
         runtime=chosen["runtime"],
         precision=chosen["precision"],
         artifact_sha256=evaluated,
-        sample_uri=f"{uri.rpartition('/')[0]}/sample.jpg",
         sentence=sentence,
     )
 
