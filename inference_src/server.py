@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 
 from inference_src.app import create_app
 from inference_src.errors import InferenceError, InputError, ModelError
+from inference_src.job import ml_root
 from inference_src.model import ModelDescription, choose_runtime, read_description
 from inference_src.runtimes import Detector, load_detector
 
@@ -39,7 +40,7 @@ def serve(environment: Mapping[str, str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # while loading; process 1 has no handler of its own
     try:
         host, port = environment.get("MAPGATE_BIND_HOST") or "0.0.0.0", _port(environment)  # noqa: S104
-        model_dir = Path(environment.get("MAPGATE_ML_ROOT") or "/opt/ml") / "model"
+        model_dir = ml_root(environment) / "model"
         app = _load(model_dir, environment)
         asyncio.run(_listen(app, host, port))
     except InferenceError as error:

@@ -28,36 +28,12 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[2]
 CLASSES = [{"id": 4, "name": "cyclist"}, {"id": 1, "name": "vehicle"}, {"id": 2, "name": "pedestrian"}]
 RUNTIMES = ("tensorflow", "openvino")
-
-
-@pytest.fixture(scope="session")
-def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An extracted model.tar.gz; not to be changed, tests copy it."""
-    directory = tmp_path_factory.mktemp("model") / "model"
-    _export(directory)
-    describe(directory)
-    return directory
-
-
-def describe(directory: Path, **changes: Any) -> None:
-    description = {
-        "schema_version": 1,
-        "architecture": "mean_colour",
-        "input": {"height": 48, "width": 64},
-        "classes": CLASSES,
-        "dataset": {"sha256": "0" * 64},
-        "runtimes": {
-            "tensorflow": {"path": "1", "precisions": ["f32"]},
-            "openvino": {"path": "runtimes/openvino/model.xml", "precisions": ["f32"]},
-        },
-    }
-    (directory / "model.json").write_text(json.dumps(description | changes))
-
-
-def _export(directory: Path) -> None:
-    """Write both forms of the model in a process of its own, which leaves no TensorFlow in this one."""
-    script = """
-import sys, openvino, tensorflow as tf
+PHOTOGRAPHS = [
+    *sorted((ROOT.parent / "shared/data/bccd/JPEGImages").glob("*.jpg"))[:2],
+    *sorted((ROOT.parent / "shared/data/raccoon").rglob("*.jpg"))[:2],
+]
+SCRIPT = """
+import sys, pathlib, numpy, openvino, tensorflow as tf
 
 @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8, "input_tensor")])
 def detect(input_tensor):
@@ -73,14 +49,51 @@ def detect(input_tensor):
         "num_detections": tf.constant([3.0]) + none,
     }
 
+target = pathlib.Path(sys.argv[1])
 module = tf.Module()
 module.detect = detect
-tf.saved_model.save(module, sys.argv[1] + "/1", signatures={"serving_default": detect})
-model = openvino.convert_model(sys.argv[1] + "/1")
-openvino.save_model(model, sys.argv[1] + "/runtimes/openvino/model.xml", compress_to_fp16=False)
+tf.saved_model.save(module, str(target / "model/1"), signatures={"serving_default": detect})
+model = openvino.convert_model(target / "model/1")
+openvino.save_model(model, target / "model/runtimes/openvino/model.xml", compress_to_fp16=False)
+
+texts = lambda *values: tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+numbers = tf.train.Feature(float_list=tf.train.FloatList(value=[0.5] * 40))
+label = tf.train.Feature(int64_list=tf.train.Int64List(value=[4, 2**40]))
+examples = [
+    {"image/source_id": texts(b"7"), "image/encoded": texts(b"\\xff\\xd8"), "image/object/class/text": texts()},
+    {"image/filename": texts(b"b.png"), "image/encoded": texts(bytes(300)), "image/key/sha256": texts(b"a", b"b")},
+]
+(target / "shard").mkdir()
+with tf.io.TFRecordWriter(str(target / "shard/a.tfrecord")) as writer:
+    for features in examples:
+        features |= {"image/object/bbox/xmin": numbers, "image/object/class/label": label}
+        writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+
+read = lambda path: tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_ACCURATE").numpy()
+numpy.savez(target / "pixels.npz", **{pathlib.Path(path).stem: read(path) for path in sys.argv[2:]})
 """
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    subprocess.run([sys.executable, "-c", script, str(directory)], check=True, env=environment)
+
+
+@pytest.fixture(scope="session")
+def model_dir(tensorflow_work: Path) -> Path:
+    """An extracted model.tar.gz; not to be changed, tests copy it."""
+    describe(tensorflow_work / "model")
+    return tensorflow_work / "model"
+
+
+def describe(directory: Path, **changes: Any) -> None:
+    description = {
+        "schema_version": 1,
+        "architecture": "mean_colour",
+        "input": {"height": 48, "width": 64},
+        "classes": CLASSES,
+        "dataset": {"sha256": "0" * 64},
+        "runtimes": {
+            "tensorflow": {"path": "1", "precisions": ["f32"]},
+            "openvino": {"path": "runtimes/openvino/model.xml", "precisions": ["f32"]},
+        },
+    }
+    (directory / "model.json").write_text(json.dumps(description | changes))
 
 
 @dataclass
@@ -205,6 +218,66 @@ def jpeg(picture: NDArray[np.uint8]) -> bytes:
 @pytest.fixture(scope="session")
 def png(picture: NDArray[np.uint8]) -> bytes:
     return cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes()
+
+
+@pytest.fixture(scope="session")
+def write_shard() -> Callable[..., None]:
+    """Write a TFRecord shard of (source id, encoded image) without TensorFlow; the data's checksums stay zero."""
+
+    def delimited(number: int, content: bytes) -> bytes:
+        return bytes([number << 3 | 2]) + varint(len(content)) + content
+
+    def varint(value: int) -> bytes:
+        return bytes([value]) if value < 0x80 else bytes([value & 0x7F | 0x80]) + varint(value >> 7)
+
+    def feature(name: str, value: bytes) -> bytes:
+        return delimited(1, delimited(1, name.encode()) + delimited(2, delimited(1, delimited(1, value))))
+
+    def write(path: Path, images: list[tuple[str, bytes]]) -> None:
+        with path.open("wb") as file:
+            for source_id, encoded in images:
+                example = delimited(
+                    1, feature("image/source_id", source_id.encode()) + feature("image/encoded", encoded)
+                )
+                length = len(example).to_bytes(8, "little")
+                file.write(length + masked_crc(length).to_bytes(4, "little") + example + bytes(4))
+
+    return write
+
+
+def masked_crc(data: bytes) -> int:
+    """CRC-32C bit by bit, then TFRecord's mask."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0x82F63B78 * (crc & 1)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32
+
+
+@pytest.fixture(scope="session")
+def tensorflow_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What TensorFlow makes in a process of its own, which leaves none of it in this one: model, shard, pixels."""
+    directory = tmp_path_factory.mktemp("tensorflow")
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run([sys.executable, "-c", SCRIPT, str(directory), *map(str, PHOTOGRAPHS)], check=True, env=environment)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tensorflow_shard(tensorflow_work: Path) -> Path:
+    """A shard of two tf.Examples as `tf.io.TFRecordWriter` writes them, with features of every kind."""
+    return tensorflow_work / "shard" / "a.tfrecord"
+
+
+@pytest.fixture(scope="session")
+def reference_decode(tensorflow_work: Path) -> dict[Path, NDArray[np.uint8]]:
+    """Real photographs as `tf.io.decode_jpeg` decodes them for training, by file."""
+    if not PHOTOGRAPHS:
+        pytest.skip("../shared/data is absent")
+    pixels = np.load(tensorflow_work / "pixels.npz")
+    return {path: pixels[path.stem] for path in PHOTOGRAPHS}
 
 
 def free_port() -> int:

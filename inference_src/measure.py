@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`measure`, the step MeasureServing: let the real server answer the test set, for challenger and champion.
+
+Every runtime of a model is started as an endpoint would start it, and gets each test image as an HTTP request. What it
+answers and how fast is written down; nothing is judged here.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference_src.archive import extract_model
+from inference_src.errors import InferenceError, InputError, MeasurementError, ModelError
+from inference_src.job import ProcessingJob, ml_root, read_job, write_message
+from inference_src.model import ModelDescription, read_description
+from inference_src.records import EncodedImage, read_images, shards
+from inference_src.server_process import ServerProcess, running_server
+
+CLIENTS = 2
+WARM_UP_IMAGES = 3
+LATENCY_IMAGES = 100
+
+log = logging.getLogger(__name__)
+
+
+def measure(environment: Mapping[str, str]) -> int:
+    """Measure as the job directory under `MAPGATE_ML_ROOT` says.
+
+    `MAPGATE_CHAMPION_RUNTIME` names the only runtime with which the champion is measured; unset or `none` means each.
+
+    Returns:
+        The exit code: 0 done, 1 a server could not be measured, 2 bad input; the sentence is in `output/message`.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no server outlives this process
+    root = ml_root(environment)
+    try:
+        _measure_job(read_job(root), environment)
+        return 0
+    except InferenceError as error:
+        log.error("%s", error)
+        write_message(root, str(error))
+        return 2 if isinstance(error, InputError) else 1
+    except Exception as error:
+        log.exception("measuring failed")
+        write_message(root, f"measuring failed: {error!r}; the log holds the trace")
+        return 1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one server did with the test set of I images, M detections in all.
+
+    Attributes:
+        image_index: int32 [M], the image's position in the test set.
+        boxes: float32 [M, 4], ymin, xmin, ymax, xmax as fractions.
+        scores: float32 [M].
+        classes: int32 [M], ids of the label map.
+        source_ids: str [I].
+        timings: the content of timings.json.
+    """
+
+    image_index: NDArray[np.int32]
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    classes: NDArray[np.int32]
+    source_ids: NDArray[np.str_]
+    timings: dict[str, Any]
+
+
+def _measure_job(job: ProcessingJob, environment: Mapping[str, str]) -> None:
+    test, target = job.input("test"), job.output("measurements")
+    champion_runtime = environment.get("MAPGATE_CHAMPION_RUNTIME") or "none"
+    only = None if champion_runtime == "none" else champion_runtime
+    champion = job.given("champion")
+    report = {
+        "schema_version": 1,
+        "test": {"sha256": _hash(shards(test))},
+        "challenger": _measure_model("challenger", job.input("model"), test, target, job.root),
+        "champion": _measure_model("champion", champion, test, target, job.root, only) if champion else None,
+    }
+    _write(target / "measurements.json", json.dumps(report, indent=2).encode())
+
+
+def _measure_model(
+    role: str, folder: Path, test: Path, target: Path, root: Path, only: str | None = None
+) -> dict[str, Any]:
+    """Measure each runtime of the one archive in a folder."""
+    archive = folder / "model.tar.gz"
+    work = Path(tempfile.mkdtemp(prefix="measure-", dir=root))
+    try:
+        extract_model(archive, work / "model")
+        description = read_description(work / "model")
+        runtimes = sorted(description.runtimes, key=lambda name: (name != "tensorflow", name))
+        if only is not None and only not in runtimes:
+            raise ModelError(f"the {role} has no runtime {only!r}: it has {', '.join(runtimes)}")
+        runtimes = runtimes if only is None else [only]
+        for runtime in runtimes:
+            measured = _measure_runtime(role, runtime, description, test, work)
+            _write_measured(measured, target / role / runtime)
+    except InferenceError as error:
+        raise type(error)(f"{role}: {error}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return {
+        "runtimes": runtimes,
+        "architecture": description.architecture,
+        "classes": [entry.model_dump() for entry in description.classes],
+        "model_sha256": _hash([archive]),
+    }
+
+
+def _measure_runtime(role: str, runtime: str, description: ModelDescription, test: Path, work: Path) -> Measured:
+    precision = description.runtimes[runtime].precisions[0]
+    log_name = f"{role} on {runtime} {precision}"
+    print(f"{log_name}: starting the server", flush=True)
+    with running_server(work, {"MAPGATE_RUNTIME": runtime, "MAPGATE_PRECISION": precision}) as server:
+        print(f"{log_name}: ready after {server.load_seconds:.1f} s", flush=True)
+        latencies = _latencies(server, test)
+        answers, seconds = _answers(server, test, log_name)
+    timings = {
+        "images": len(answers),
+        "images_per_second": round(len(answers) / seconds, 3),
+        "latency_milliseconds": {
+            name: round(float(np.percentile(latencies, at)) * 1000, 3)
+            for name, at in (("p50", 50), ("p90", 90), ("p99", 99))
+        },
+        "load_seconds": round(server.load_seconds, 3),
+        "resident_megabytes": server.resident_megabytes and round(server.resident_megabytes, 1),
+        "precision": precision,
+    }
+    print(f"{log_name}: {json.dumps(timings)}", flush=True)
+    return _collect(answers, [entry.id for entry in description.classes], timings)
+
+
+def _latencies(server: ServerProcess, test: Path) -> list[float]:
+    """Give the seconds of each of the first requests, one after the other, after a few that do not count."""
+    images = list(islice(read_images(test), LATENCY_IMAGES))
+    for image in images[:WARM_UP_IMAGES]:
+        _answer(server, image)
+    latencies = []
+    for image in images:
+        started = time.monotonic()
+        _answer(server, image)
+        latencies.append(time.monotonic() - started)
+    return latencies
+
+
+def _answers(server: ServerProcess, test: Path, log_name: str) -> tuple[list[dict[str, Any]], float]:
+    """Give the answer to each image, in the images' order, and the seconds that all of them took."""
+    answers: list[dict[str, Any]] = []
+    started = reported = time.monotonic()
+    for answer in _ask_side_by_side(server, read_images(test)):
+        answers.append(answer)
+        if time.monotonic() - reported > 2:
+            reported = time.monotonic()
+            rate = len(answers) / (reported - started)
+            print(f"{log_name}: images={len(answers)} images_per_second={rate:.1f}", flush=True)
+    if not answers:
+        raise InputError(f"{test}: the shards hold no image; give a data set with test images")
+    return answers, time.monotonic() - started
+
+
+def _ask_side_by_side(server: ServerProcess, images: Iterable[EncodedImage]) -> Iterator[dict[str, Any]]:
+    """Keep the clients busy, hold few images in memory, and give the answers in the images' order."""
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        ahead: deque[Future[dict[str, Any]]] = deque()
+        for image in images:
+            ahead.append(clients.submit(_answer, server, image))
+            if len(ahead) > 2 * CLIENTS:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _answer(server: ServerProcess, image: EncodedImage) -> dict[str, Any]:
+    status, body = server.ask(image.encoded)
+    if status == 200:
+        answer: dict[str, Any] = json.loads(body)
+        return answer | {"source_id": image.source_id}
+    sentence = f"test image {image.source_id!r} was answered with {status}: {body[:300].decode(errors='replace')}"
+    raise InputError(sentence) if 400 <= status < 500 else MeasurementError(sentence)
+
+
+def _collect(answers: list[dict[str, Any]], ids: list[int], timings: dict[str, Any]) -> Measured:
+    """Bring the answers into arrays; a class in an answer is the position of its id among the model's sorted ids."""
+    counts = [len(answer["scores"]) for answer in answers]
+    corners = np.array([box for answer in answers for box in answer["normalized_boxes"]], np.float32).reshape(-1, 4)
+    indices = np.array([index for answer in answers for index in answer["classes"]], np.intp)
+    return Measured(
+        image_index=np.repeat(np.arange(len(answers), dtype=np.int32), counts),
+        boxes=np.ascontiguousarray(corners[:, [1, 0, 3, 2]]),
+        scores=np.array([score for answer in answers for score in answer["scores"]], np.float32),
+        classes=np.array(ids, np.int32)[indices],
+        source_ids=np.array([answer["source_id"] for answer in answers], np.str_),
+        timings=timings,
+    )
+
+
+def _write_measured(measured: Measured, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / "detections.partial.npz"
+    np.savez_compressed(
+        partial,
+        image_index=measured.image_index,
+        boxes=measured.boxes,
+        scores=measured.scores,
+        classes=measured.classes,
+        images=np.int64(len(measured.source_ids)),
+        source_ids=measured.source_ids,
+    )
+    partial.rename(folder / "detections.npz")
+    _write(folder / "timings.json", json.dumps(measured.timings, indent=2).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    partial.rename(path)
+
+
+def _hash(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

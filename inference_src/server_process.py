@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real server as a child process, for measuring what an endpoint will do."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inference_src.errors import MeasurementError
+
+START_SECONDS = 600
+STOP_SECONDS = 40
+
+
+@dataclass
+class ServerProcess:
+    """A server that answers.
+
+    Attributes:
+        port: where it listens on 127.0.0.1.
+        load_seconds: from the start of its process to the first answered `/ping`.
+        resident_megabytes: its greatest resident memory; known once it has ended.
+    """
+
+    port: int
+    load_seconds: float
+    resident_megabytes: float | None = None
+    _connections: threading.local = field(default_factory=threading.local)
+
+    def ask(self, body: bytes, content_type: str = "application/x-image") -> tuple[int, bytes]:
+        """Send one request to `/invocations` over this thread's own connection.
+
+        Returns:
+            The status and the body of the answer.
+
+        Raises:
+            MeasurementError: the server does not answer.
+        """
+        connection = getattr(self._connections, "kept", None)
+        if connection is None:
+            connection = self._connections.kept = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        try:
+            connection.request("POST", "/invocations", body, {"Content-Type": content_type})
+            response = connection.getresponse()
+            return response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise MeasurementError(f"the server stopped answering ({error!r})") from error
+
+
+@contextmanager
+def running_server(root: Path, environment: Mapping[str, str]) -> Iterator[ServerProcess]:
+    """Run `serve` on the model under `root`/model, on a free loopback port, until the block ends.
+
+    Args:
+        root: what the server sees as the platform's root; its log goes to `root`/serve.log.
+        environment: the variables that choose runtime and precision.
+
+    Raises:
+        MeasurementError: the server does not become ready; the sentence holds its own last line.
+    """
+    port = _free_port()
+    log = root / "serve.log"
+    variables = {
+        "MAPGATE_ML_ROOT": str(root),
+        "MAPGATE_BIND_HOST": "127.0.0.1",
+        "SAGEMAKER_BIND_TO_PORT": str(port),
+    }
+    started = time.monotonic()
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "inference_src", "serve"],
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, **variables, **environment},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+    server = ServerProcess(port, 0.0)
+    try:
+        _wait_until_ready(process, port, log)
+        server.load_seconds = time.monotonic() - started
+        yield server
+    finally:
+        server.resident_megabytes = _stop(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise MeasurementError(f"the server ended with {process.returncode}: {_last_line(log)}")
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            connection.request("GET", "/ping")
+            if connection.getresponse().status == 200:
+                return
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.02)
+        finally:
+            connection.close()
+    raise MeasurementError(f"the server was not ready within {START_SECONDS} s: {_last_line(log)}")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _stop(process: subprocess.Popen[bytes]) -> float | None:
+    """End the server and give its greatest resident memory in megabytes, or None where it had ended already."""
+    if process.poll() is not None:
+        return None
+    process.send_signal(signal.SIGTERM)
+    last_resort = threading.Timer(STOP_SECONDS, process.kill)
+    last_resort.start()
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+    finally:
+        last_resort.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return usage.ru_maxrss * unit / 2**20
