@@ -25,9 +25,9 @@ def main(arguments: Sequence[str]) -> int:
 
         return evaluate.main()
     if command == "check":
-        from training_src.data import report
+        from training_src import prepare
 
-        return report.main(arguments[1:])
+        return prepare.run_check(arguments[1:])
     print(f'There is no command "{command}"; give one of {", ".join(COMMANDS)}.', file=sys.stderr)
     return 2
 

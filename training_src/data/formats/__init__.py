@@ -9,6 +9,7 @@ from typing import Protocol
 from training_src.data.dataset import Dataset
 from training_src.data.formats import pascal_voc, sagemaker_builtin, tfrecord
 from training_src.data.label_map import LabelMap, read_label_map
+from training_src.data.splits import given_split
 from training_src.errors import DataError
 
 
@@ -66,5 +67,8 @@ def read_dataset(folder: Path, label_map: LabelMap | None = None) -> Dataset:
 
 
 def _own_label_map(folder: Path) -> LabelMap | None:
-    found = sorted(folder.glob("*label_map*.pbtxt")) or sorted(folder.glob("*/*label_map*.pbtxt"))
-    return read_label_map(found[0]) if found else None
+    inner = (child for child in sorted(folder.iterdir()) if given_split(child.name) or child.name == "metadata")
+    for place in (folder, *inner):
+        if found := sorted(place.glob("*label_map*.pbtxt")):
+            return read_label_map(found[0])
+    return None

@@ -22,7 +22,7 @@ _SHARD = re.compile(r"\.(tf)?records?(-\d{5}-of-\d{5})?$")
 
 
 def recognise(folder: Path) -> bool:
-    """Whether the folder, or one directly in it, holds `*.record` or `*.tfrecord` files."""
+    """Whether the folder, or a split's folder in it, holds `*.record` or `*.tfrecord` files."""
     return any(_shards(folder))
 
 
@@ -53,10 +53,10 @@ def _shards(folder: Path) -> Iterator[tuple[Path, str | None]]:
     for child in sorted(folder.iterdir()):
         if child.is_file() and _SHARD.search(child.name):
             yield child, given_split(child.name)
-        elif child.is_dir():
+        elif child.is_dir() and given_split(child.name):
             for file in sorted(child.iterdir()):
                 if file.is_file() and _SHARD.search(file.name):
-                    yield file, given_split(child.name) or given_split(file.name)
+                    yield file, given_split(child.name)
 
 
 def _made_label_map(folder: Path, examples: list[DetectionExample]) -> LabelMap:
