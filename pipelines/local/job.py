@@ -30,7 +30,7 @@ LOOK = 0.2
 """Seconds between two looks at a running container."""
 
 
-class JobFailure(Exception):
+class JobError(Exception):
     """A job that failed; the message is its FailureReason."""
 
 
@@ -42,7 +42,7 @@ class JobKind:
         name: "Training" or "Processing", as in `CreateTrainingJob`.
         check: Refuses a request by `ServiceError`.
         describe_new: From (request, ARN, time of creation) to the first description.
-        run: Does the job's work, and returns "Completed" or "Stopped"; raises `JobFailure` otherwise.
+        run: Does the job's work, and returns "Completed" or "Stopped"; raises `JobError` otherwise.
     """
 
     name: Literal["Training", "Processing"]
@@ -109,7 +109,8 @@ class Job:
 
     def event_detail(self) -> dict[str, Any]:
         """The description as events carry it: times in milliseconds, tags as a map."""
-        return in_milliseconds(self.description()) | {"Tags": {tag["Key"]: tag["Value"] for tag in self.record["tags"]}}
+        detail: dict[str, Any] = in_milliseconds(self.description())
+        return detail | {"Tags": {tag["Key"]: tag["Value"] for tag in self.record["tags"]}}
 
     def update(self, **fields: Any) -> None:
         """Change the description; silent, and durable with the next change of state."""
@@ -149,7 +150,7 @@ class Job:
         """Do the work and end in Completed, Stopped or Failed."""
         try:
             self._end(self.kind.run(self))
-        except JobFailure as failure:
+        except JobError as failure:
             self._end("Failed", str(failure))
         except (ImageError, ObjectError) as failure:
             self._end("Failed", f"ClientError: {failure}")
@@ -254,14 +255,14 @@ def message_in(path: Path) -> str:
     """What a container left in its failure or message file, capped; empty if it left nothing.
 
     Raises:
-        JobFailure: It is not UTF-8.
+        JobError: It is not UTF-8.
     """
     try:
         return path.read_bytes()[:FAILURE_CHARACTERS].decode("utf-8", errors="strict").strip()
     except UnicodeDecodeError as error:
         if error.reason == "unexpected end of data":  # cut inside a character
             return path.read_bytes()[: error.start].decode().strip()
-        raise JobFailure(f"ClientError: {path.name} is not UTF-8") from error
+        raise JobError(f"ClientError: {path.name} is not UTF-8") from error
     except (FileNotFoundError, IsADirectoryError):
         return ""
 

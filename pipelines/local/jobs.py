@@ -7,6 +7,7 @@ wrote lies beside it in `log.txt` and `opt/ml`.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -22,33 +23,31 @@ from pipelines.local.moto_mends import Call, ServiceError, replace_action
 
 _KINDS: dict[str, JobKind] = {"Training": training_jobs.KIND, "Processing": processing_jobs.KIND}
 _jobs: dict[tuple[str, str, str, str], Job] = {}
+_interrupted: list[Job] = []
 _lock = threading.Lock()
 _home: Home | None = None
 
 
 def install(context: CloudContext) -> None:
-    """Answer the actions of training and processing jobs."""
+    """Answer the actions of training and processing jobs; read back the records of earlier ones."""
     global _home
     _home = Home(context.home)
     for name, kind in _KINDS.items():
         for verb, answer in _ANSWERS.items():
             action = f"{verb}{name}Job{'s' if verb == 'List' else ''}"
             replace_action("sagemaker", action, _bound(answer, kind))
-
-
-def resume(context: CloudContext) -> None:
-    """Read the records back. A job that was running when the cloud went down has failed, as its instance would have."""
-    home = Home(context.home)
-    for path in sorted(home.jobs.glob("*/job.json")):
-        record = read_json(path)
-        kind = _KINDS.get(record["kind"]) if record else None
-        if record is None or kind is None:
-            continue
-        job = Job(kind, record, path.parent, _announce)
-        with _lock:
-            _jobs.setdefault(job.key, job)
+    for path in sorted(_home.jobs.glob("*/job.json")):
+        record = json.loads(path.read_text())
+        job = Job(_KINDS[record["kind"]], record, path.parent, _announce)
+        _jobs[job.key] = job
         if not job.ended:
-            job.interrupted()
+            _interrupted.append(job)
+
+
+def resume(_: CloudContext) -> None:
+    """A job that was running when the cloud went down has failed, as it does when its instance is lost."""
+    while _interrupted:
+        _interrupted.pop().interrupted()
 
 
 def wait(kind: str, account: str, region: str, name: str, seconds: float | None = None) -> Mapping[str, Any] | None:

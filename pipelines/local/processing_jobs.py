@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.local.home import write_json
 from pipelines.local.images import resolve
-from pipelines.local.job import Job, JobFailure, JobKind, exit_sentence, message_in
+from pipelines.local.job import Job, JobError, JobKind, exit_sentence, message_in
 from pipelines.local.moto_mends import Call, ServiceError
 from pipelines.local.objects import ObjectError, download, upload_directory
 from pipelines.local.platform_files import below, processing_files
@@ -66,7 +66,7 @@ def run(job: Job) -> str:
         if not download(job.s3, source["S3Uri"], below(job.root, source["LocalPath"])):
             raise ObjectError(
                 f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source '
-                f'"{item["InputName"]}". Please ensure that the bucket exists, and that objects exist under that S3 prefix.'
+                f'"{item["InputName"]}". Please ensure that the bucket exists and that objects exist under that prefix.'
             )
     application = request["AppSpecification"]
     image = resolve(application["ImageUri"], job.region)
@@ -98,7 +98,7 @@ def run(job: Job) -> str:
         return "Stopped"
     if exit_.code:
         seen = "AlgorithmError: See job logs for more information"
-        raise JobFailure(exit_sentence(exit_.code) if exit_.code == KILLED else seen)
+        raise JobError(exit_sentence(exit_.code) if exit_.code == KILLED else seen)
     for item in outputs:
         if item["S3UploadMode"] == "EndOfJob":
             upload_directory(job.s3, below(job.root, item["LocalPath"]), item["S3Uri"], key)

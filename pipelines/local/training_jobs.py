@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pipelines.local.clients import client
 from pipelines.local.home import write_json
 from pipelines.local.images import resolve
-from pipelines.local.job import Job, JobFailure, JobKind, exit_sentence, message_in
+from pipelines.local.job import Job, JobError, JobKind, exit_sentence, message_in
 from pipelines.local.moto_mends import Call, ServiceError
 from pipelines.local.objects import ObjectError, download, has_objects, pack, upload_directory, upload_file
 from pipelines.local.platform_files import ML_ROOT, below, training_files
@@ -96,7 +96,7 @@ def run(job: Job) -> str:
     metrics.publish()
     _upload_output(job, request)
     if exit_.cause == "exit" and exit_.code:
-        raise JobFailure(exit_sentence(exit_.code, message_in(job.root / "output" / "failure")))
+        raise JobError(exit_sentence(exit_.code, message_in(job.root / "output" / "failure")))
     job.enter("Uploading", "Uploading generated training model")
     _upload_model(job, request)
     if exit_.cause == "exit":
