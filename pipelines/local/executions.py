@@ -212,7 +212,7 @@ def _stop(call: Call) -> dict[str, Any]:
         if execution.status in ENDED:
             raise ServiceError(
                 "ConflictException",
-                f"Pipeline execution {execution.arn} is in status {execution.status}; only a running one can be stopped",
+                f"Pipeline execution {execution.arn} is in status {execution.status}; only a running one can stop",
             )
         execution.enter("Stopping")
     return {"PipelineExecutionArn": execution.arn}
