@@ -160,6 +160,7 @@ class _Training:
         tensors, progress = latest
         for key, variable in {**self._variables, **self._velocities}.items():
             variable.assign(tensors[key])
+        print(f"resumed       after step {progress.step}", flush=True)
         return progress
 
     def use_best(self, progress: Progress) -> None:

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes into model.tar.gz: the same model for each runtime, and where it comes from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training_src.data.label_map import LabelMap, write_label_map
+from training_src.export.openvino_model import save_openvino
+from training_src.export.saved_model import save_model
+from training_src.models.detector import Detector
+
+SCHEMA_VERSION = 1
+OPENVINO = "runtimes/openvino/model.xml"
+# TensorFlow Serving looks for numbered versions.
+SAVED_MODEL = "1"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model comes from.
+
+    Attributes:
+        architecture: Its zoo name.
+        pipeline_config: The description as trained, in text protobuf.
+        dataset_sha256: Content hash of the prepared data set.
+        steps: Steps of the training.
+        seed: Its seed.
+        fingerprint: Of config, hyperparameters and data.
+        best_step: The step whose weights are exported.
+        history: Losses and validations.
+    """
+
+    architecture: str
+    pipeline_config: str
+    dataset_sha256: str
+    steps: int
+    seed: int
+    fingerprint: str
+    best_step: int
+    history: list[dict[str, float]]
+
+
+def write_artifact(folder: Path, detector: Detector, label_map: LabelMap, provenance: Provenance) -> None:
+    """Write everything that the server, the evaluation and the registry need.
+
+    Args:
+        folder: SageMaker packs it into model.tar.gz.
+        detector: With the weights to export.
+        label_map: Its ids are the classes that can be detected.
+        provenance: Where the model comes from.
+    """
+    class_ids = list(label_map.names)
+    save_model(detector, class_ids, folder / SAVED_MODEL)
+    save_openvino(detector, class_ids, folder / OPENVINO)
+    write_label_map(label_map, folder / "label_map.pbtxt")
+    _write(folder / "pipeline.config", provenance.pipeline_config)
+    _write(folder / "history.json", json.dumps(provenance.history, indent=1))
+    _write(folder / "model.json", json.dumps(_model_json(detector, label_map.names, provenance), indent=1))
+
+
+def _model_json(detector: Detector, names: Mapping[int, str], provenance: Provenance) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "architecture": provenance.architecture,
+        "input": {"height": detector.height, "width": detector.width},
+        "classes": [{"id": number, "name": name} for number, name in names.items()],
+        "dataset": {"sha256": provenance.dataset_sha256},
+        "pipeline_config": "pipeline.config",
+        "training": {
+            "steps": provenance.steps,
+            "seed": provenance.seed,
+            "fingerprint": provenance.fingerprint,
+            "best_step": provenance.best_step,
+        },
+        "runtimes": {
+            "tensorflow": {"path": SAVED_MODEL, "precisions": ["f32"]},
+            "openvino": {"path": OPENVINO, "precisions": ["f32"]},
+        },
+        "image_digest": None,
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(path.name + ".partial")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
