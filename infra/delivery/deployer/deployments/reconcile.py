@@ -26,6 +26,7 @@ class Approval:
 
     Attributes:
         approved_at: milliseconds since 1970.
+        announced: whether an event said so; otherwise the time is that of the package's last change, which may be later.
         standing: whether the registry still says Approved.
         outcome: how its deployment ended, when it ended badly; a new approval starts afresh.
         sentence: why.
@@ -34,6 +35,7 @@ class Approval:
     version: int
     arn: str
     approved_at: int
+    announced: bool
     standing: bool = True
     outcome: Outcome | None = None
     sentence: str = ""
@@ -197,8 +199,12 @@ def observe(
     """
     if not approved:
         return replace(known, standing=False) if known else None
+    at = modified_at if announced_at is None else announced_at
+    fresh = Approval(version=version, arn=arn, approved_at=at, announced=announced_at is not None)
     if known is None or not known.standing:
-        return Approval(version=version, arn=arn, approved_at=max(modified_at, announced_at or 0))
-    if announced_at is not None and announced_at > known.approved_at + CLOCK_TOLERANCE_MILLISECONDS:
-        return Approval(version=version, arn=arn, approved_at=announced_at)
-    return known
+        return fresh
+    if announced_at is None:
+        return known
+    if announced_at > known.approved_at + CLOCK_TOLERANCE_MILLISECONDS:
+        return fresh
+    return known if known.announced else replace(known, approved_at=announced_at, announced=True)
