@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The contract of `evaluation.json`, which CheckQuality, PublishDossier and the registry read.
 
-Its paths are fixed, because a condition's `JsonGet` cannot be parametrised. In `gate` every number is finite and unknown
-is -1; everywhere else unknown is null, with a reason.
+Its paths are fixed, because a condition's `JsonGet` cannot be parametrised. In `gate` every number is finite and
+unknown is -1; everywhere else unknown is null, with a reason.
 """
 
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+    model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
 
 
 class Estimate(_Part):
@@ -45,8 +45,16 @@ class TestSet(_Part):
 
 
 class Model(_Part):
-    """What `model.json` says of the challenger."""
+    """The challenger: its archive, and what its `model.json` says.
 
+    Attributes:
+        sha256: Of model.tar.gz, so that nothing else can be deployed by this evaluation.
+        uri: Where the archive was read from; None where the job does not say.
+        trained_on: Content hash of the data set it was trained on.
+    """
+
+    sha256: str
+    uri: str | None
     architecture: str
     trained_on: str | None
     steps: int | None = None
@@ -160,7 +168,7 @@ class Gate(_Part):
         return cls(
             passed=verdict.passed,
             sentence=verdict.sentence,
-            mean_ap=verdict.mean_ap,
+            mAP=verdict.mean_ap,
             rules=[RuleResult(**vars(rule)) for rule in verdict.rules],
         )
 

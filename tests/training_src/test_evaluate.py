@@ -1,0 +1,399 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EvaluateDetector as the platform runs it: a process, a job directory, and the files that it leaves."""
+
+import hashlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pycocotools.coco import COCO  # type: ignore[import-untyped]
+from pycocotools.cocoeval import COCOeval  # type: ignore[import-untyped]
+
+from training_src.data.example import DetectionExample, encode
+from training_src.data.label_map import LabelMap, write_label_map
+from training_src.data.tfrecord import write_record
+from training_src.evaluation.schema import Evaluation
+
+REPOSITORY = Path(__file__).parents[2]
+LABELS = {1: "vehicle", 2: "pedestrian", 4: "cyclist"}
+IMAGES = 60
+SHA256 = "d" * 64
+INPUTS = ("measurements", "test", "metadata", "model", "gate_policy")
+
+
+@dataclass
+class JobDirectory:
+    """A processing job's directory as SageMaker lays it out, whose parts a test may change before it runs."""
+
+    root: Path
+    source_ids: list[str]
+    truths: list[tuple[NDArray[np.float32], NDArray[np.int64]]]
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def input(self, name: str) -> Path:
+        return self.root / "processing/input" / name
+
+    def output(self, name: str) -> Path:
+        return self.root / "processing/output/evaluation" / name
+
+    def measure(self, who: str, runtime: str, speed: float, seed: int = 0, **damage: Any) -> None:
+        """Detections near the truth: `missed` share, `shift` of boxes, `noise` of scores, and other source ids."""
+        random = np.random.default_rng(seed)
+        index, boxes, scores, classes = [], [], [], []
+        for image, (truth, labels) in enumerate(self.truths):
+            kept = random.random(len(truth)) >= damage.get("missed", 0.1)
+            near = truth[kept] + random.normal(0, damage.get("shift", 0.004), (int(kept.sum()), 4))
+            index += [image] * (int(kept.sum()) + 1)
+            boxes += [*np.clip(near, 0, 1), np.array([0.4, 0.4, 0.5, 0.5])]
+            scores += [*random.uniform(0.5, 0.95, kept.sum()), random.uniform(0.11, 0.3)]
+            classes += [*labels[kept], 1]
+        folder = self.input("measurements") / who / runtime
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            folder / "detections.npz",
+            image_index=np.array(index, np.int32),
+            boxes=np.array(boxes, np.float32),
+            scores=np.array(scores, np.float32) - np.float32(damage.get("noise", 0)),
+            classes=np.array(classes, np.int32),
+            images=np.int64(len(self.truths)),
+            source_ids=np.array(damage.get("source_ids", self.source_ids)),
+        )
+        timings = {
+            "images": IMAGES, "images_per_second": speed, "load_seconds": 0.4, "resident_megabytes": 210.0,
+            "latency_milliseconds": {"p50": 900 / speed, "p90": 1000 / speed, "p99": 1200 / speed}, "precision": "f32",
+        }  # fmt: skip
+        (folder / "timings.json").write_text(json.dumps(timings))
+
+    def index(
+        self, champion: dict[str, Any] | None = None, runtimes: Iterable[str] = ("tensorflow", "openvino")
+    ) -> None:
+        content = {"schema_version": 1, "challenger": {"runtimes": list(runtimes)}, "champion": champion}
+        (self.input("measurements") / "measurements.json").write_text(json.dumps(content))
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """Run the entry point with nothing but what the platform gives it."""
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.root), "MAPGATE_ML_ROOT": str(self.root)}
+        command = [sys.executable, "-m", "training_src", "evaluate"]
+        done = subprocess.run(
+            command, cwd=REPOSITORY, env=environment | self.environment, capture_output=True, text=True, check=False
+        )
+        print(done.stdout, done.stderr)
+        return done
+
+    def evaluation(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.output("evaluation.json").read_text())
+        Evaluation.model_validate(content)
+        return content
+
+    def sentence(self) -> str:
+        return (self.root / "output/message").read_text()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> JobDirectory:
+    """A job whose detector is good, and whose OpenVINO form is the faster of two equal ones."""
+    random = np.random.default_rng(3)
+    made = JobDirectory(tmp_path, [f"street_{at:03}.jpg" for at in range(IMAGES)], [])
+    for name in INPUTS:
+        made.input(name).mkdir(parents=True)
+    examples = [_example(made, name, random) for name in made.source_ids]
+    for shard in range(2):
+        with (made.input("test") / f"test-0000{shard}-of-00002.tfrecord").open("wb") as stream:
+            for example in examples[shard * 30 : shard * 30 + 30]:
+                write_record(stream, encode(example))
+    write_label_map(LabelMap(LABELS), made.input("metadata") / "label_map.pbtxt")
+    facts = {"schema_version": 1, "sha256": SHA256, "format": "tfrecord", "images": 300}
+    (made.input("metadata") / "dataset.json").write_text(json.dumps(facts))
+    _write_model(made.input("model") / "model.tar.gz")
+    policy = (REPOSITORY / "infra/training/defaults/gate_policy.yaml").read_text()
+    (made.input("gate_policy") / "gate_policy.yaml").write_text(policy)
+    made.measure("challenger", "tensorflow", 11.0)
+    made.measure("challenger", "openvino", 38.0, noise=1e-6)
+    made.index()
+    _write_config(made)
+    return made
+
+
+def test_a_good_detector_passes_in_its_fastest_equal_runtime(job: JobDirectory) -> None:
+    done = job.run()
+    assert done.returncode == 0
+    content = job.evaluation()
+    assert content["gate"]["passed"] is True
+    assert content["gate"]["mAP"] == content["metrics"]["mAP"]["value"] > 0.5
+    assert 0 < content["metrics"]["mAP"]["standard_deviation"] < 0.1
+    assert content["dataset"]["sha256"] == SHA256
+    assert (content["serving"]["runtime"], content["serving"]["precision"]) == ("openvino", "f32")
+    assert content["serving"]["parity"]["matched"] == 1.0
+    assert content["champion"] is None
+    assert sorted(path.name for path in job.output("").iterdir()) == [
+        "detections.json", "evaluation.json", "report.html", "sample.jpg",
+    ]  # fmt: skip
+
+
+def test_prints_the_coco_table_and_every_rule(job: JobDirectory) -> None:
+    printed = job.run().stdout
+    assert "ssd_mobilenet_v2_fpnlite_640x640 on 60 test images" in printed
+    assert "Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 0." in printed
+    rules = [rule["rule"] for rule in job.evaluation()["gate"]["rules"]]
+    assert re.findall(r"^(?:pass|FAIL)  (\S+)", printed, re.MULTILINE) == rules
+    assert {"mAP", "mAP_50", "AP50[cyclist]", "support[vehicle]", "serving.matched", "test_set"} <= set(rules)
+    assert "GATE PASSED: All " in printed
+
+
+def test_the_numbers_are_those_of_pycocotools(job: JobDirectory) -> None:
+    job.run()
+    metrics = job.evaluation()["metrics"]
+    expected = _oracle(job, json.loads(job.output("detections.json").read_text()))
+    found = [-1.0 if one["value"] is None else one["value"] for one in metrics.values()]
+    assert found == pytest.approx(expected, abs=1e-3)  # detections.json is rounded
+    assert all(one["reason"] for one in metrics.values() if one["value"] is None)
+
+
+def test_the_model_that_was_judged_is_named_by_content_and_place(job: JobDirectory) -> None:
+    job.run()
+    model = job.evaluation()["model"]
+    archive = job.input("model") / "model.tar.gz"
+    assert model["sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert model["uri"] == "s3://bucket/model/model.tar.gz"
+
+
+def test_the_report_is_one_page_that_loads_nothing(job: JobDirectory) -> None:
+    job.run()
+    page = job.output("report.html").read_text()
+    assert "The gate is passed" in page
+    assert page.count("data:image/jpeg;base64,") >= 6
+    assert not re.search(r"""(src|href)=["'](?!data:)|<script|@import|url\(""", page)
+    assert page.count("<svg") == 5  # two precision-recall curves, loss, learning rate, validation mAP
+    assert "street_" in page
+
+
+def test_the_sample_is_a_test_image(job: JobDirectory) -> None:
+    job.run()
+    image = cv2.imdecode(np.frombuffer(job.output("sample.jpg").read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None and image.shape == (240, 320, 3)
+
+
+def test_a_weak_detector_fails_the_gate_but_not_the_step(job: JobDirectory) -> None:
+    for runtime in ("tensorflow", "openvino"):
+        job.measure("challenger", runtime, 10.0, missed=0.7)
+    done = job.run()
+    assert done.returncode == 0
+    gate = job.evaluation()["gate"]
+    assert gate["passed"] is False
+    assert gate["sentence"].startswith("mAP_50 of the test set is 0.")
+    assert "GATE FAILED: mAP_50 of the test set is 0." in done.stdout
+    assert "The gate is not passed" in job.output("report.html").read_text()
+    assert not (job.root / "output/message").exists()
+
+
+def test_a_detector_that_finds_nothing_fails_with_finite_numbers(job: JobDirectory) -> None:
+    for runtime in ("tensorflow", "openvino"):
+        job.measure("challenger", runtime, 10.0)
+        _rewrite(job, runtime, image_index=np.zeros(0, np.int32), boxes=np.zeros((0, 4), np.float32),
+                 scores=np.zeros(0, np.float32), classes=np.zeros(0, np.int32))  # fmt: skip
+    assert job.run().returncode == 0
+    gate = job.evaluation()["gate"]
+    assert (gate["passed"], gate["mAP"]) == (False, 0.0)
+    assert json.loads(job.output("detections.json").read_text()) == []
+
+
+def test_the_threshold_tightens_the_policy(job: JobDirectory) -> None:
+    job.environment["MAPGATE_MAP_THRESHOLD"] = "0.99"
+    assert job.run().returncode == 0
+    gate = job.evaluation()["gate"]
+    assert gate["passed"] is False
+    assert re.fullmatch(r"mAP of the test set is 0\.\d{4}; 0\.99 is required\.", gate["sentence"])
+
+
+def test_a_runtime_with_other_detections_does_not_serve(job: JobDirectory) -> None:
+    job.measure("challenger", "openvino", 38.0, seed=1)
+    assert job.run().returncode == 0
+    serving = job.evaluation()["serving"]
+    assert serving["runtime"] == "tensorflow"
+    assert serving["runtimes"]["openvino"]["parity"]["equal"] is False
+    assert job.evaluation()["gate"]["passed"] is True
+
+
+def test_without_the_savedmodels_answers_nothing_can_be_equal(job: JobDirectory) -> None:
+    job.index(runtimes=["openvino"])
+    assert job.run().returncode == 0
+    content = job.evaluation()
+    assert content["serving"]["parity"] is None
+    assert content["gate"]["passed"] is False
+    assert "openvino" in content["serving"]["runtimes"]
+
+
+def test_a_better_champion_stays(job: JobDirectory) -> None:
+    job.measure("champion", "openvino", 38.0, missed=0.0, shift=0.001)
+    job.index({"runtimes": ["openvino"], "runtime": "openvino"})
+    assert job.run().returncode == 0
+    content = job.evaluation()
+    assert content["gate"]["passed"] is False
+    assert "the champion's" in content["gate"]["sentence"]
+    change = content["champion"]["change"]["mAP"]
+    assert change["value"] < -0.02
+    assert change["lower"] <= change["value"] <= change["upper"]
+    assert change["probability_better"] == 0.0
+
+
+def test_the_champion_is_measured_in_its_own_runtime(job: JobDirectory) -> None:
+    job.measure("champion", "openvino", 38.0, missed=0.0, shift=0.001)
+    job.measure("champion", "tensorflow", 9.0, missed=0.6)
+    job.index({"runtimes": ["openvino", "tensorflow"]})
+    job.environment["MAPGATE_CHAMPION_RUNTIME"] = "tensorflow"
+    assert job.run().returncode == 0
+    content = job.evaluation()
+    assert content["champion"]["runtime"] == "tensorflow"
+    assert content["gate"]["passed"] is True
+
+
+@pytest.mark.parametrize(
+    ("champion", "runtime", "reason"),
+    [
+        ({"runtimes": [], "error": "its archive is gone"}, "", "its archive is gone"),
+        ({"runtimes": ["openvino"]}, "", "not the detections of a runtime"),
+        (None, "openvino", "its detections are missing among the measurements"),
+    ],
+)
+def test_a_champion_that_could_not_be_measured_fails_the_gate(
+    job: JobDirectory, champion: dict[str, Any] | None, runtime: str, reason: str
+) -> None:
+    job.index(champion)
+    job.environment["MAPGATE_CHAMPION_RUNTIME"] = runtime
+    assert job.run().returncode == 0
+    content = job.evaluation()
+    assert content["gate"]["passed"] is False
+    assert reason in content["champion"]["reason"]
+    assert "The champion could not be measured" in content["gate"]["sentence"]
+
+
+def test_a_score_of_other_images_fails_the_gate(job: JobDirectory) -> None:
+    others = [f"other_{at}" for at in range(IMAGES)]
+    for runtime in ("tensorflow", "openvino"):
+        job.measure("challenger", runtime, 10.0, source_ids=others)
+    assert job.run().returncode == 0
+    gate = job.evaluation()["gate"]
+    assert gate["passed"] is False
+    assert "not computed on the present test set" in gate["sentence"]
+
+
+def test_a_model_of_another_data_set_fails_the_gate(job: JobDirectory) -> None:
+    _write_model(job.input("model") / "model.tar.gz", sha256="e" * 64)
+    assert job.run().returncode == 0
+    assert "train again" in job.evaluation()["gate"]["sentence"]
+
+
+def test_wrong_inputs_end_with_two_and_one_sentence(job: JobDirectory) -> None:
+    policy = job.input("gate_policy") / "gate_policy.yaml"
+    policy.write_text(policy.read_text().replace("mAP_50: 0.5", "mAP_50: high"))
+    assert job.run().returncode == 2
+    assert "gate_policy.yaml: metrics.mAP_50: Input should be a valid number" in job.sentence()
+    assert not job.output("evaluation.json").exists()
+
+
+def test_detections_that_are_no_numbers_end_with_two(job: JobDirectory) -> None:
+    _rewrite(job, "openvino", scores=np.full(1, np.nan, np.float32), boxes=np.zeros((1, 4), np.float32),
+             image_index=np.zeros(1, np.int32), classes=np.ones(1, np.int32))  # fmt: skip
+    assert job.run().returncode == 2
+    assert "has the score nan" in job.sentence()
+
+
+def test_a_threshold_that_is_no_share_ends_with_two(job: JobDirectory) -> None:
+    job.environment["MAPGATE_MAP_THRESHOLD"] = "nan"
+    assert job.run().returncode == 2
+    assert 'MAPGATE_MAP_THRESHOLD: "nan" is no number from 0 to 1' in job.sentence()
+
+
+def _example(made: JobDirectory, name: str, random: np.random.Generator) -> DetectionExample:
+    count = int(random.integers(1, 5))
+    corner = np.column_stack([random.uniform(0.05, 0.6, count), np.arange(count) * 0.24 + 0.02])
+    boxes = np.hstack([corner, corner + random.uniform(0.12, 0.22, (count, 2))]).astype(np.float32)
+    labels = random.choice(list(LABELS), count).astype(np.int64)
+    made.truths.append((boxes, labels))
+    image = np.full((240, 320, 3), (200, 190, 180), np.uint8)
+    for (ymin, xmin, ymax, xmax), label in zip(boxes, labels, strict=True):
+        corners = [(round(float(x) * 319), round(float(y) * 239)) for x, y in ((xmin, ymin), (xmax, ymax))]
+        cv2.rectangle(image, corners[0], corners[1], (40 * int(label), 90, 200 - 40 * int(label)), cv2.FILLED)
+    encoded = cv2.imencode(".jpg", image)[1].tobytes()
+    none = np.zeros(count, np.int64)
+    names = tuple(LABELS[int(label)] for label in labels)
+    return DetectionExample(
+        name, name, encoded, "jpeg", 320, 240, hashlib.sha256(encoded).hexdigest(),
+        boxes, labels, names, none, none, none,
+    )  # fmt: skip
+
+
+def _write_model(path: Path, sha256: str = SHA256) -> None:
+    description = {
+        "schema_version": 1, "architecture": "ssd_mobilenet_v2_fpnlite_640x640", "dataset": {"sha256": sha256},
+        "training": {"steps": 1000, "seed": 17, "fingerprint": "abc", "best_step": 800},
+    }  # fmt: skip
+    history = [
+        {"step": step, "loss": 3.0 * 0.8 ** (step / 100), "classification_loss": 1.2, "learning_rate": step / 1e5}
+        for step in range(0, 1001, 20)
+    ]
+    history += [{"step": step, "mAP": step / 2000, "mAP_50": step / 1300} for step in range(200, 1001, 200)]
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in (("model.json", description), ("history.json", history)):
+            data = json.dumps(content).encode()
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
+def _write_config(made: JobDirectory) -> None:
+    suffixes = {"model": "/model.tar.gz"}
+    config = {
+        "ProcessingInputs": [
+            {"InputName": name, "S3Input": {
+                "S3Uri": f"s3://bucket/{name}{suffixes.get(name, '')}", "LocalPath": f"/opt/ml/processing/input/{name}",
+            }} for name in INPUTS
+        ],
+        "ProcessingOutputConfig": {"Outputs": [{"OutputName": "evaluation", "S3Output": {
+            "S3Uri": "s3://bucket/evaluation", "LocalPath": "/opt/ml/processing/output/evaluation",
+        }}]},
+        "Environment": {},
+    }  # fmt: skip
+    (made.root / "config").mkdir()
+    (made.root / "config/processingjobconfig.json").write_text(json.dumps(config))
+
+
+def _rewrite(job: JobDirectory, runtime: str, **arrays: Any) -> None:
+    path = job.input("measurements") / "challenger" / runtime / "detections.npz"
+    with np.load(path) as kept:
+        content = {name: kept[name] for name in kept.files}
+    np.savez(path, **(content | arrays))
+
+
+def _oracle(job: JobDirectory, results: list[dict[str, Any]]) -> list[float]:
+    truth, identifier = [], 0
+    for image, (boxes, labels) in enumerate(job.truths):
+        for (ymin, xmin, ymax, xmax), label in zip(boxes.astype(float), labels, strict=True):
+            identifier += 1
+            box = [xmin * 320, ymin * 240, (xmax - xmin) * 320, (ymax - ymin) * 240]
+            truth.append({"id": identifier, "image_id": image + 1, "category_id": int(label), "bbox": box,
+                          "area": box[2] * box[3], "iscrowd": 0})  # fmt: skip
+    dataset = COCO()
+    dataset.dataset = {
+        "images": [{"id": at + 1, "width": 320, "height": 240} for at in range(len(job.truths))],
+        "categories": [{"id": number, "name": name} for number, name in LABELS.items()],
+        "annotations": truth,
+    }
+    dataset.createIndex()
+    evaluator = COCOeval(dataset, dataset.loadRes(results), "bbox")
+    evaluator.evaluate()
+    evaluator.accumulate()
+    evaluator.summarize()
+    return [float(value) for value in evaluator.stats]

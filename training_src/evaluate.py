@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EvaluateDetector: COCO metrics of what will be served, the gate's verdict on them, and the report.
+
+Reads what MeasureServing measured and judges it; runs no model. A failed gate is a result, not an error: the exit code
+is 0, and CheckQuality decides by `evaluation.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training_src.data.label_map import read_label_map
+from training_src.evaluation import dossier
+from training_src.evaluation.artifact import read_artifact
+from training_src.evaluation.boxes import to_pixels
+from training_src.evaluation.dossier import Dossier, Scored, Source
+from training_src.evaluation.drawing import decode, encode_jpeg
+from training_src.evaluation.errors import EvaluationError, PolicyError
+from training_src.evaluation.gate import judge
+from training_src.evaluation.measurements import read_measurements
+from training_src.evaluation.outcomes import examples, outcomes
+from training_src.evaluation.pictures import galleries
+from training_src.evaluation.policy import read_policy
+from training_src.evaluation.report import render
+from training_src.evaluation.schema import Evaluation
+from training_src.evaluation.serving import candidates, choose
+from training_src.evaluation.test_set import TestSet, read_test_set
+from training_src.job import ProcessingJob, ml_root, run
+
+
+def main() -> int:
+    """Run the step; the exit code is 0 done, 1 the work failed, 2 bad input."""
+    return run(evaluate, ProcessingJob)
+
+
+def evaluate(job: ProcessingJob) -> None:
+    """Do the step's work.
+
+    Raises:
+        MapgateError: Something of the job's inputs is missing or not what it should be.
+    """
+    policy = read_policy(_only_file(_input(job, "gate_policy"), "*.y*ml"))
+    threshold = _threshold(_variable(job, "MAPGATE_MAP_THRESHOLD"))
+    metadata = _input(job, "metadata")
+    labels = read_label_map(metadata / "label_map.pbtxt").names
+    artifact = read_artifact(_only_file(_input(job, "model"), "*.tar.gz"))
+    source = Source(read_test_set(_input(job, "test")), _read_facts(metadata / "dataset.json"), artifact, _model_uri())
+    test_set = source.test_set
+    measured = read_measurements(_input(job, "measurements"))
+
+    found = candidates(measured.challenger, test_set.truth, labels, policy.serving)
+    served = choose(found)
+    challenger = dossier.score(served, test_set, labels)
+    recorded = _recorded(_variable(job, "MAPGATE_CHAMPION_RUNTIME"))
+    champion = dossier.score_champion(measured.champion, recorded, test_set, labels, policy.serving)
+    verdict = judge(dossier.evidence(challenger, served, champion, source), policy, threshold)
+
+    evaluation = dossier.evaluation(challenger, found, champion, verdict, source)
+    print(_headline(evaluation), challenger.metrics, verdict, sep="\n\n", flush=True)
+    pictures = galleries(test_set, challenger.measurement.detections, labels, challenger.metrics.score)
+    _write(job.output("evaluation"), Dossier(evaluation, challenger.metrics, source, pictures), challenger)
+
+
+def _headline(evaluation: Evaluation) -> str:
+    served = evaluation.serving
+    speed = served.runtimes[served.runtime].images_per_second
+    return (
+        f"{evaluation.model.architecture} on {evaluation.dataset.images} test images with {evaluation.dataset.boxes} "
+        f"boxes, as {served.runtime} ({served.precision}) serves it"
+        + (f" at {speed:.1f} images a second" if speed else "")
+    )
+
+
+def _write(folder: Path, made: Dossier, challenger: Scored) -> None:
+    """Leave the four files, each complete or not at all; evaluation.json last, as it vouches for the others."""
+    test_set = made.source.test_set
+    _replace(folder / "report.html", render(made).encode())
+    _replace(folder / "sample.jpg", _sample(test_set, challenger))
+    _replace(folder / "detections.json", json.dumps(_coco_results(test_set, challenger)).encode())
+    content = made.evaluation.model_dump(mode="json", by_alias=True)
+    _replace(folder / "evaluation.json", json.dumps(content, indent=1, allow_nan=False).encode())
+
+
+def _sample(test_set: TestSet, challenger: Scored) -> bytes:
+    """A test image as JPEG for smoke tests, one in which the detector finds something where there is such an image."""
+    best = examples(outcomes(test_set.truth, challenger.measurement.detections, challenger.metrics.score)).best
+    index = best[0].image if best else 0
+    encoded = test_set.encoded([index])[index]
+    return (
+        encoded if encoded.startswith(b"\xff\xd8") else encode_jpeg(decode(encoded, test_set.truth.source_ids[index]))
+    )
+
+
+def _coco_results(test_set: TestSet, challenger: Scored) -> list[dict[str, Any]]:
+    """All detections in COCO's results format, with the images' source ids; image ids count from 1."""
+    found = challenger.measurement.detections
+    boxes = to_pixels(found.boxes, test_set.truth.sizes, found.image_index).round(2)
+    return [
+        {
+            "image_id": int(image) + 1,
+            "source_id": test_set.truth.source_ids[int(image)],
+            "category_id": int(number),
+            "bbox": box.tolist(),
+            "score": round(float(score), 5),
+        }
+        for image, number, box, score in zip(found.image_index, found.classes, boxes, found.scores, strict=True)
+    ]
+
+
+def _input(job: ProcessingJob, name: str) -> Path:
+    folder = job.input(name)
+    if folder is None:
+        raise EvaluationError(f'the job has no input "{name}", or nothing is in it; add it to the step')
+    return folder
+
+
+def _only_file(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        names = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        raise EvaluationError(f"{folder}: one file {pattern} is needed, there is {names}")
+    return found[0]
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{path}: cannot be read as JSON ({error}); prepare the data set again") from error
+    if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), str) or not facts["sha256"]:
+        raise EvaluationError(f"{path}: has no sha256 of the data set; prepare it again")
+    return facts
+
+
+def _threshold(text: str) -> float:
+    """The pipeline's MapThreshold; nothing asks for nothing."""
+    try:
+        threshold = float(text or 0.0)
+    except ValueError:
+        threshold = math.nan
+    if not 0 <= threshold <= 1:
+        raise PolicyError(f'MAPGATE_MAP_THRESHOLD: "{text}" is no number from 0 to 1; give MapThreshold such a one')
+    return threshold
+
+
+def _recorded(text: str) -> str | None:
+    """The runtime that the champion's version records, where the pipeline hands it over."""
+    return None if text in ("", "none") else text
+
+
+def _variable(job: ProcessingJob, name: str) -> str:
+    return (os.environ.get(name) or job.environment.get(name) or "").strip()
+
+
+def _model_uri() -> str | None:
+    """Where the platform took the model from."""
+    config = json.loads((ml_root() / "config" / "processingjobconfig.json").read_text(encoding="utf-8"))
+    inputs: list[Mapping[str, Any]] = config.get("ProcessingInputs") or []
+    uris = [str(one["S3Input"].get("S3Uri") or "") for one in inputs if one.get("InputName") == "model"]
+    return uris[0] or None if uris else None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(path.name + ".partial")
+    beside.write_bytes(content)
+    beside.replace(path)

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measured numbers brought together: as evidence for the gate, as evaluation.json, and for the report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from training_src.evaluation import schema
+from training_src.evaluation.artifact import Artifact
+from training_src.evaluation.bootstrap import Resampled, bootstrap, difference, standard_deviation
+from training_src.evaluation.boxes import Floats
+from training_src.evaluation.coco import ClassMetrics, CocoMetrics, match
+from training_src.evaluation.errors import EvaluationError
+from training_src.evaluation.gate import ChampionEvidence, ClassEvidence, Evidence, ParityEvidence, Verdict
+from training_src.evaluation.measurements import ChampionMeasurements, Measurement
+from training_src.evaluation.pictures import Gallery
+from training_src.evaluation.policy import ServingRule
+from training_src.evaluation.serving import Candidate, candidates, choose
+from training_src.evaluation.test_set import TestSet
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The answers that count, their metrics, and how these move with other test images."""
+
+    measurement: Measurement
+    metrics: CocoMetrics
+    resampled: Resampled
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What serves now: scored, or the reason why it could not be."""
+
+    runtime: str | None
+    scored: Scored | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was evaluated on what.
+
+    Attributes:
+        test_set: The test images.
+        facts: `dataset.json`.
+        artifact: The challenger's archive.
+        model_uri: Where it was read from.
+    """
+
+    test_set: TestSet
+    facts: Mapping[str, Any]
+    artifact: Artifact
+    model_uri: str | None
+
+    @property
+    def sha256(self) -> str:
+        """Content hash of the prepared data set."""
+        return str(self.facts["sha256"])
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """All that the report shows."""
+
+    evaluation: schema.Evaluation
+    metrics: CocoMetrics
+    source: Source
+    galleries: Sequence[Gallery]
+
+
+def score(chosen: Candidate, test_set: TestSet, labels: Mapping[int, str]) -> Scored:
+    """Resample the chosen runtime's matches."""
+    matches = match(test_set.truth, chosen.measurement.detections, labels)
+    return Scored(chosen.measurement, chosen.metrics, bootstrap(matches))
+
+
+def score_champion(
+    measured: ChampionMeasurements | None,
+    recorded: str | None,
+    test_set: TestSet,
+    labels: Mapping[int, str],
+    rule: ServingRule,
+) -> Champion | None:
+    """The champion on the same images, in the runtime by which it serves; None when nothing serves yet.
+
+    Args:
+        measured: What MeasureServing measured of it.
+        recorded: The runtime that its version records, where that is known.
+        test_set: The present test images.
+        labels: The present label map.
+        rule: How the serving runtime is chosen where none is recorded.
+    """
+    if measured is None:
+        if recorded is None:
+            return None
+        return Champion(recorded, None, "its detections are missing among the measurements")
+    runtime = recorded or measured.runtime
+    if measured.reason is not None:
+        return Champion(runtime, None, measured.reason)
+    try:
+        chosen = choose(candidates(measured.runtimes, test_set.truth, labels, rule), runtime)
+        return Champion(chosen.measurement.runtime, score(chosen, test_set, labels), None)
+    except EvaluationError as error:
+        return Champion(runtime, None, str(error).rstrip("."))
+
+
+def evidence(challenger: Scored, served: Candidate, champion: Champion | None, source: Source) -> Evidence:
+    """The numbers that the gate looks at."""
+    metrics = challenger.metrics
+    classes = {one.name: ClassEvidence(one.values, one.support) for one in metrics.per_class}
+    theirs = None
+    if champion is not None:
+        scored = champion.scored
+        theirs = ChampionEvidence(
+            metrics=scored.metrics.values if scored else {},
+            test_set=scored.measurement.test_set if scored else None,
+            reason=champion.reason,
+        )
+    parity = None
+    if served.parity is not None:
+        parity = ParityEvidence(challenger.measurement.runtime, served.parity.matched, served.mean_ap_difference)
+    return Evidence(
+        test_set=source.test_set.digest,
+        scored=challenger.measurement.test_set,
+        dataset=source.sha256,
+        trained_on=source.artifact.trained_on,
+        images=metrics.images,
+        metrics=metrics.values,
+        classes=classes,
+        champion=theirs,
+        parity=parity,
+    )
+
+
+def evaluation(
+    challenger: Scored,
+    measured: Mapping[str, Candidate],
+    champion: Champion | None,
+    verdict: Verdict,
+    source: Source,
+) -> schema.Evaluation:
+    """What evaluation.json says."""
+    metrics = challenger.metrics
+    chosen = measured[challenger.measurement.runtime]
+    deviations = {
+        "mAP": standard_deviation(challenger.resampled.mean_ap),
+        "mAP_50": standard_deviation(challenger.resampled.mean_ap_50),
+    }
+    return schema.Evaluation(
+        dataset=schema.TestSet(
+            sha256=source.sha256, images=metrics.images, boxes=metrics.boxes, test_set=source.test_set.digest
+        ),
+        model=_model(source),
+        metrics=_estimates(metrics, deviations),
+        per_class={one.name: _class_result(one, challenger.resampled) for one in metrics.per_class},
+        score_threshold=metrics.score,
+        champion=_champion(challenger, champion) if champion else None,
+        serving=schema.Serving(
+            runtime=chosen.measurement.runtime,
+            precision=chosen.measurement.timings.precision,
+            parity=_parity(chosen),
+            runtimes={name: _runtime(one) for name, one in measured.items()},
+        ),
+        gate=schema.Gate.of(verdict),
+    )
+
+
+def _model(source: Source) -> schema.Model:
+    training = source.artifact.training
+    whole = {name: training.get(name) for name in ("steps", "best_step", "seed")}
+    return schema.Model(
+        sha256=source.artifact.sha256,
+        uri=source.model_uri,
+        architecture=str(source.artifact.description.get("architecture") or "unknown"),
+        trained_on=source.artifact.trained_on,
+        fingerprint=str(training["fingerprint"]) if training.get("fingerprint") else None,
+        **{name: value if isinstance(value, int) else None for name, value in whole.items()},
+    )
+
+
+def _estimates(metrics: CocoMetrics, deviations: Mapping[str, float | None]) -> dict[str, schema.Estimate]:
+    return {
+        name: schema.Estimate(value=value, standard_deviation=deviations.get(name), reason=metrics.reasons.get(name))
+        for name, value in metrics.values.items()
+    }
+
+
+def _class_result(one: ClassMetrics, resampled: Resampled) -> schema.ClassResult:
+    reason = None if one.support else f'the test set has no box of class "{one.name}"'
+
+    def estimate(name: str, samples: Floats | None = None) -> schema.Estimate:
+        deviation = standard_deviation(samples) if samples is not None and reason is None else None
+        return schema.Estimate(value=one.values[name], standard_deviation=deviation, reason=reason)
+
+    return schema.ClassResult(
+        id=one.id,
+        support=one.support,
+        support_images=one.support_images,
+        AP=estimate("AP", resampled.ap[one.id]),
+        AP50=estimate("AP50", resampled.ap_50[one.id]),
+        AP75=estimate("AP75"),
+        AR_100=estimate("AR_100"),
+    )
+
+
+def _champion(challenger: Scored, champion: Champion) -> schema.Champion:
+    scored = champion.scored
+    if scored is None:
+        return schema.Champion(runtime=champion.runtime, metrics={}, change={}, reason=champion.reason)
+    ours, theirs = challenger.resampled, scored.resampled
+    deviations = {"mAP": standard_deviation(theirs.mean_ap), "mAP_50": standard_deviation(theirs.mean_ap_50)}
+    return schema.Champion(
+        runtime=champion.runtime,
+        metrics=_estimates(scored.metrics, deviations),
+        change={
+            "mAP": _change(challenger.metrics["mAP"], scored.metrics["mAP"], ours.mean_ap, theirs.mean_ap),
+            "mAP_50": _change(
+                challenger.metrics["mAP_50"], scored.metrics["mAP_50"], ours.mean_ap_50, theirs.mean_ap_50
+            ),
+        },
+    )
+
+
+def _change(ours: float | None, theirs: float | None, samples: Floats, others: Floats) -> schema.Change:
+    if ours is None or theirs is None:
+        return schema.Change(value=None)
+    found = difference(samples, others)
+    return schema.Change(value=ours - theirs, **(vars(found) if found else {}))
+
+
+def _runtime(one: Candidate) -> schema.RuntimeResult:
+    timings = one.measurement.timings
+    return schema.RuntimeResult(
+        precision=timings.precision,
+        mAP=one.metrics["mAP"],
+        images_per_second=timings.images_per_second,
+        latency_milliseconds=dict(timings.latency_milliseconds),
+        load_seconds=timings.load_seconds,
+        resident_megabytes=timings.resident_megabytes,
+        parity=_parity(one),
+    )
+
+
+def _parity(one: Candidate) -> schema.ParityResult | None:
+    if one.parity is None:
+        return None
+    return schema.ParityResult(equal=one.equal, mAP_difference=one.mean_ap_difference, **vars(one.parity))

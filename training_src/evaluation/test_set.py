@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The test images and their ground truth, read from the prepared TFRecord shards."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training_src.data.example import read_examples
+from training_src.evaluation.boxes import GroundTruth
+from training_src.evaluation.errors import EvaluationError
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Ground truth of a split; the images themselves stay in the shards until they are asked for.
+
+    Attributes:
+        folder: Of the shards.
+        truth: With `source_ids`, in order of the records.
+        digest: Of the source ids in order: equal digests, equal test sets.
+    """
+
+    __test__ = False  # no test class for pytest
+
+    folder: Path
+    truth: GroundTruth
+    digest: str
+
+    def encoded(self, images: Iterable[int]) -> dict[int, bytes]:
+        """The image files of these indices."""
+        wanted = set(images)
+        return {index: example.encoded for index, example in enumerate(read_examples(self.folder)) if index in wanted}
+
+
+def read_test_set(folder: Path) -> TestSet:
+    """Read every record of a split. Boxes that are a crowd or difficult are ignored.
+
+    Raises:
+        DataError: The folder has no shards, or a record is damaged.
+        EvaluationError: There is no image, or one without source id or size.
+    """
+    sizes, boxes, labels, ignored, names = [], [], [], [], []
+    for index, example in enumerate(read_examples(folder)):
+        if not example.source_id:
+            raise EvaluationError(f"{folder}: image {index} has no source id; prepare the data set again")
+        if example.height <= 0 or example.width <= 0:
+            raise EvaluationError(f'{folder}: image "{example.source_id}" states no size; prepare the data set again')
+        sizes.append((example.height, example.width))
+        boxes.append(example.boxes)
+        labels.append(example.labels)
+        ignored.append((example.crowd != 0) | (example.difficult != 0))
+        names.append(example.source_id)
+    if not names:
+        raise EvaluationError(f"{folder}: the test set has no image; give the data set a test split")
+    truth = GroundTruth.from_images(sizes, boxes, labels, ignored, names)
+    return TestSet(folder, truth, digest(names))
+
+
+def digest(source_ids: Iterable[str]) -> str:
+    """SHA-256 over the images' names in their order."""
+    joined = hashlib.sha256()
+    for name in source_ids:
+        joined.update(name.encode() + b"\0")
+    return joined.hexdigest()
+
+
+def class_counts(truth: GroundTruth, label_map: Mapping[int, str]) -> dict[str, int]:
+    """Boxes of each class, ignored ones left out."""
+    counted = truth.classes[~truth.ignored]
+    return {name: int(np.sum(counted == number)) for number, name in label_map.items()}
