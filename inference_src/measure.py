@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 def measure(environment: Mapping[str, str]) -> int:
     """Measure as the job directory under `MAPGATE_ML_ROOT` says.
 
-    `MAPGATE_CHAMPION_RUNTIME` names the only runtime with which the champion is measured; unset or `none` means each.
+    `MAPGATE_CHAMPION_RUNTIME` names the only runtime in which the champion is measured; unset or `none` means each.
 
     Returns:
         The exit code: 0 done, 1 a server could not be measured, 2 bad input; the sentence is in `output/message`.
@@ -85,16 +85,27 @@ class Measured:
 
 def _measure_job(job: ProcessingJob, environment: Mapping[str, str]) -> None:
     test, target = job.input("test"), job.output("measurements")
-    champion_runtime = environment.get("MAPGATE_CHAMPION_RUNTIME") or "none"
-    only = None if champion_runtime == "none" else champion_runtime
     champion = job.given("champion")
     report = {
         "schema_version": 1,
         "test": {"sha256": _hash(shards(test))},
         "challenger": _measure_model("challenger", job.input("model"), test, target, job.root),
-        "champion": _measure_model("champion", champion, test, target, job.root, only) if champion else None,
+        "champion": _measure_champion(champion, test, target, job.root, environment) if champion else None,
     }
     _write(target / "measurements.json", json.dumps(report, indent=2).encode())
+
+
+def _measure_champion(
+    folder: Path, test: Path, target: Path, root: Path, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Measure the champion; one that this image cannot serve is a fact for the gate, not the challenger's failure."""
+    recorded = environment.get("MAPGATE_CHAMPION_RUNTIME") or "none"
+    runtime = None if recorded == "none" else recorded
+    try:
+        return {"runtime": runtime} | _measure_model("champion", folder, test, target, root, runtime)
+    except InferenceError as error:
+        log.warning("%s", error)
+        return {"runtime": runtime, "error": str(error)}
 
 
 def _measure_model(

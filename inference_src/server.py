@@ -36,7 +36,6 @@ def serve(environment: Mapping[str, str]) -> int:
         The exit code: 0 after SIGTERM, 1 with one sentence on standard error when there is nothing to serve.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("_granian").setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # while loading; process 1 has no handler of its own
     try:
         host, port = environment.get("MAPGATE_BIND_HOST") or "0.0.0.0", _port(environment)  # noqa: S104
@@ -95,7 +94,7 @@ def _warm_up(detector: Detector, description: ModelDescription) -> None:
 
 
 async def _listen(app: Starlette, host: str, port: int) -> None:
-    server = Server(app, address=host, port=port, interface=Interfaces.ASGI, websockets=False)
+    server = Server(app, address=host, port=port, interface=Interfaces.ASGI, websockets=False, log_enabled=False)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -140,6 +140,22 @@ def test_a_champion_is_measured_with_its_own_runtime(
     np.testing.assert_array_equal(challenger["scores"], champion["scores"])
 
 
+def test_a_champion_that_cannot_be_served_is_a_fact_for_the_gate(
+    job: Job, model_dir: Path, tmp_path: Path, describe_model: Callable[..., None]
+) -> None:
+    quick = shutil.copytree(model_dir, tmp_path / "quick")
+    describe_model(quick, runtimes={"openvino": {"path": "runtimes/openvino/model.xml", "precisions": ["f32"]}})
+    pack(quick, job.input("model"))
+    (quick / "runtimes/openvino/model.xml").write_text("<net")
+    (job.input("champion") / "none").unlink()
+    pack(quick, job.input("champion"))
+    assert job.run(MAPGATE_CHAMPION_RUNTIME="openvino") == (0, "")
+    report = json.loads((job.root / "processing/output/measurements/measurements.json").read_text())
+    assert set(report["champion"]) == {"runtime", "error"}
+    assert "champion: the server ended with 1" in report["champion"]["error"]
+    assert job.measured("challenger", "openvino")[0]["images"] == 5
+
+
 def _no_images(job: Job) -> None:
     for shard in job.input("test").iterdir():
         shard.write_bytes(b"")

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both images, built from this checkout, do the pipeline's work under the contract that SageMaker gives them.
+
+Read-only root, no capabilities, a user without rights, no network but the server's port: prepare, train, measure and
+evaluate follow one another, each on what the one before has left, and the model is served.
+"""
+
+import http.client
+import json
+import socket
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+
+from infra.images import IMAGE_NAMES, ImageName
+
+if TYPE_CHECKING:
+    from tests.containers.conftest import Engine
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "training_src/models/configs/ssd_mobilenet_v2_fpnlite_160x160.config"
+POLICY = ROOT / "infra/training/defaults/gate_policy.yaml"
+
+pytestmark = pytest.mark.timeout(2400)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight images a split, a red or a blue rectangle on each, in the layout of SageMaker's built-in algorithm."""
+    folder = tmp_path_factory.mktemp("dataset")
+    random = np.random.default_rng(17)
+    for split in ("train", "validation", "test"):
+        images, annotations = [], []
+        (folder / split / "images").mkdir(parents=True)
+        for number in range(8):
+            image = random.integers(90, 130, (120, 160, 3), np.uint8)
+            xmin, ymin = (int(value) for value in random.integers(5, 60, 2))
+            image[ymin : ymin + 50, xmin : xmin + 60] = [(20, 20, 220), (220, 20, 20)][number % 2]
+            name = f"{split}_{number}.jpg"
+            cv2.imwrite(str(folder / split / "images" / name), image)
+            images.append({"id": number, "file_name": name, "width": 160, "height": 120})
+            box = [xmin, ymin, xmin + 60, ymin + 50]
+            annotations.append({"image_id": number, "bbox": box, "category_id": number % 2})
+        content = {"images": images, "annotations": annotations}
+        (folder / split / "annotations.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's pipeline.config with two classes and a small batch."""
+    folder = tmp_path_factory.mktemp("config")
+    (folder / "pipeline.config").write_text(CONFIG.read_text())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(engine: "Engine", dataset: Path, config: Path, processing_job: Callable[..., Path]) -> Path:
+    """The outputs of `prepare`."""
+    inputs = {"dataset": dataset, "label_map": None, "config": config}
+    ml = processing_job(inputs, ["train", "validation", "test", "metadata"])
+    code, said = engine.run("training", "prepare", ml=ml)
+    assert code == 0, said
+    return ml / "processing/output"
+
+
+@pytest.fixture(scope="session")
+def trained(engine: "Engine", prepared: Path, config: Path, training_job: Callable[..., Path]) -> Path:
+    """The /opt/ml of `train` after two steps."""
+    channels = {name: prepared / name for name in ("train", "validation", "metadata")}
+    hyperparameters = {"architecture": "ssd_mobilenet_v2_fpnlite_160x160", "num_train_steps": "2", "seed": "17"}
+    ml = training_job(channels | {"config": config, "checkpoint": None}, **hyperparameters)
+    code, said = engine.run("training", "train", ml=ml)
+    assert code == 0, said
+    return ml
+
+
+@pytest.fixture(scope="session")
+def model(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with model.tar.gz, packed as SageMaker packs it."""
+    folder = tmp_path_factory.mktemp("artifact")
+    with tarfile.open(folder / "model.tar.gz", "w:gz") as archive:
+        archive.add(trained / "model", ".")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def measured(engine: "Engine", prepared: Path, model: Path, processing_job: Callable[..., Path]) -> Path:
+    """The output of `measure`."""
+    inputs = {"model": model, "champion": None, "test": prepared / "test", "metadata": prepared / "metadata"}
+    ml = processing_job(inputs, ["measurements"])
+    code, said = engine.run("inference", "measure", ml=ml)
+    assert code == 0, said
+    return ml / "processing/output/measurements"
+
+
+def test_prepare_writes_shards_of_every_split(prepared: Path) -> None:
+    for split in ("train", "validation", "test"):
+        assert list((prepared / split).glob(f"{split}-*.tfrecord"))
+    assert (prepared / "metadata/label_map.pbtxt").exists()
+
+
+def test_train_leaves_a_model_for_both_runtimes(trained: Path) -> None:
+    description = json.loads((trained / "model/model.json").read_text())
+    for runtime in description["runtimes"].values():
+        assert (trained / "model" / runtime["path"]).exists()
+    assert not (trained / "output/failure").exists()
+
+
+def test_a_failed_training_says_why_where_the_platform_looks(
+    engine: "Engine", config: Path, training_job: Callable[..., Path]
+) -> None:
+    ml = training_job({"config": config}, num_train_steps="2")
+    code, _ = engine.run("training", "train", ml=ml)
+    assert code == 2
+    assert (ml / "output/failure").read_text()
+
+
+def test_measure_lets_the_server_answer_every_test_image(measured: Path) -> None:
+    report = json.loads((measured / "measurements.json").read_text())
+    assert report["challenger"]["runtimes"] == ["tensorflow", "openvino"]
+    assert report["champion"] is None
+    for runtime in report["challenger"]["runtimes"]:
+        with np.load(measured / "challenger" / runtime / "detections.npz") as arrays:
+            assert arrays["images"] == 8
+
+
+def test_evaluate_judges_what_was_measured(
+    engine: "Engine", measured: Path, prepared: Path, model: Path, processing_job: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "gate_policy.yaml").write_text(POLICY.read_text())
+    inputs = {"measurements": measured, "model": model, "gate_policy": tmp_path}
+    inputs |= {"test": prepared / "test", "metadata": prepared / "metadata"}
+    ml = processing_job(inputs, ["evaluation"], MAPGATE_MAP_THRESHOLD="0.0")
+    code, said = engine.run("training", "evaluate", ml=ml, options=("-e", "MAPGATE_MAP_THRESHOLD=0.0"))
+    assert code == 0, said
+    evaluation = json.loads((ml / "processing/output/evaluation/evaluation.json").read_text())
+    assert evaluation["gate"]["passed"] is False
+    assert evaluation["gate"]["sentence"]
+
+
+@pytest.mark.parametrize("runtime", ["tensorflow", "openvino"])
+def test_serve_answers_and_drains(engine: "Engine", trained: Path, dataset: Path, runtime: str) -> None:
+    port = _free_port()
+    mounts = ("-v", f"{trained / 'model'}:/opt/ml/model:ro", "-p", f"127.0.0.1:{port}:8080")
+    container = engine.start("inference", "serve", options=(*mounts, "-e", f"MAPGATE_RUNTIME={runtime}"))
+    _wait_for_ping(engine, container, port)
+    image = next((dataset / "test/images").iterdir()).read_bytes()
+    status, answer = _ask(port, "POST", "/invocations", image, "application/x-image")
+    assert status == 200
+    assert set(answer) == {"normalized_boxes", "classes", "scores", "labels"}
+    status, answer = _ask(port, "POST", "/invocations", b"no image", "application/x-image")
+    assert status == 415
+    engine.ask("stop", "--time", "30", container)
+    assert engine.ask("inspect", "--format", "{{.State.ExitCode}}", container) == "0"
+
+
+@pytest.mark.parametrize("name", IMAGE_NAMES)
+def test_an_image_holds_no_build_tools_caches_or_foreign_source(engine: "Engine", name: ImageName) -> None:
+    script = (
+        "import importlib.util as find, os, pathlib; "
+        "print(sorted(path.name for path in pathlib.Path('/opt/program').iterdir())); "
+        "print(os.getuid(), [name for name in ('boto3', 'sagemaker', 'moto', 'aws_cdk') if find.find_spec(name)]); "
+        "print(os.path.exists('/root/.cache/pip'))"
+    )
+    said = engine.ask("run", "--rm", *("--entrypoint", "python"), engine.images[name], "-c", script)
+    assert said.splitlines() == [f"['{name}_src']", "1000 []", "False"]
+
+
+@pytest.mark.parametrize("lock", ["training/requirements.cpu.txt", "training/requirements.gpu.txt"])
+def test_a_lock_installs_on_linux(lock: str) -> None:
+    """Every pinned distribution is there for the image's platform, with one of the recorded hashes."""
+    uv = ROOT / ".venv/bin/uv"
+    if not uv.exists():
+        pytest.skip("uv is not in .venv")
+    command = [str(uv), "pip", "install", "--dry-run", "--require-hashes", "--target", "/nonexistent", "--quiet"]
+    platform = ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:"]
+    path = ROOT / "containers" / lock
+    resolved = subprocess.run([*command, *platform, "-r", str(path)], capture_output=True, text=True, timeout=300)
+    assert resolved.returncode == 0, resolved.stderr
+
+
+def test_the_gpu_lock_brings_cuda_and_the_cpu_lock_does_not() -> None:
+    locks = {kind: (ROOT / f"containers/training/requirements.{kind}.txt").read_text() for kind in ("cpu", "gpu")}
+    for wheel in ("nvidia-cudnn-cu12==", "nvidia-cuda-runtime-cu12==", "nvidia-cuda-nvcc-cu12=="):
+        assert wheel in locks["gpu"]
+    assert "nvidia" not in locks["cpu"]
+    assert "\ntensorflow==2.21.0" in locks["gpu"]
+    assert "\ntensorflow-cpu==2.21.0" in locks["cpu"]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for_ping(engine: "Engine", container: str, port: int) -> None:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        assert engine.ask("inspect", "--format", "{{.State.Running}}", container) == "true", engine.ask(
+            "logs", container
+        )
+        try:
+            if _ask(port, "GET", "/ping")[0] == 200:
+                return
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.2)
+    raise AssertionError("the server was not ready in three minutes")
+
+
+def _ask(port: int, method: str, path: str, body: bytes | None = None, content_type: str = "") -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request(method, path, body, {"Content-Type": content_type} if content_type else {})
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
