@@ -105,7 +105,7 @@ def _start(home: Path, port: int) -> CloudInfo:
     for name in [n for n in environment if n.startswith(("AWS_", "MOTO_"))]:
         del environment[name]
     with Home(home).log.open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=home, start_new_session=True
         )
     deadline = time.monotonic() + START_SECONDS
@@ -148,7 +148,7 @@ def _is_free(port: int) -> bool:
 def _ask(port: int) -> dict[str, str] | None:
     """What the server on `port` says of itself, or None if it is not one of ours."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/mapgate", timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/mapgate", timeout=5) as answer:
             value = json.loads(answer.read())
     except (OSError, ValueError):
         return None

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import moto
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
+from moto.core.serialize import XFormedAttributePicker, get_serializer_class
 from moto.core.utils import camelcase_to_underscores, get_service_model
+
+log = logging.getLogger(__name__)
 
 MOTO_VERSION = "5.2.5"
 
@@ -122,8 +127,9 @@ def install() -> None:
             f"moto {moto.__version__} is installed, but pipelines/local/moto_mends.py mends {MOTO_VERSION}: "
             "run `make setup`, or go through tests/pipelines/local/test_moto_mends.py with the new version"
         )
-    BaseResponse.call_action = _call_action  # type: ignore[method-assign]
+    BaseResponse.call_action = _call_action  # type: ignore[method-assign,assignment]
     _let_bodies_be_binary()
+    _know_managed_policies()
 
 
 def _response_class(service: str) -> Any:
@@ -158,6 +164,9 @@ def _call_action(response: BaseResponse) -> Any:
                 answer = _moto_call_action(response)
     except ServiceError as error:
         answer = _refusal(response, error)
+    except Exception as error:
+        log.exception("%s.%s", service, action)
+        answer = _refusal(response, ServiceError("InternalFailure", f"emulated cloud: {error!r}", 500))
     finally:
         for commit in _commits:
             commit(service, action, response.current_account, response.region)
@@ -165,8 +174,17 @@ def _call_action(response: BaseResponse) -> Any:
 
 
 def _serialized(response: BaseResponse, result: dict[str, Any]) -> Any:
-    status, headers, body = response.serialized(ActionResult(result))
-    output = get_service_model(response.boto3_service_name).operation_model(response._get_action()).output_shape
+    """As moto serialises, but without the transformations that fit only what moto's own code returns."""
+    service_model = get_service_model(response.boto3_service_name)
+    operation_model = service_model.operation_model(response._get_action())
+    protocol = response.determine_response_protocol(service_model)
+    serializer = get_serializer_class(service_model.service_name, protocol)(
+        operation_model=operation_model, value_picker=XFormedAttributePicker()
+    )
+    serialized = serializer.serialize(result)
+    status, body = serialized["status_code"], serialized["body"]
+    headers = {**serialized["headers"], **response.response_headers}
+    output = operation_model.output_shape
     for name, member in output.members.items() if output else ():  # moto's serializer prints its own content type
         if member.serialization.get("name") == "Content-Type" and name in result:
             headers["Content-Type"] = result[name]
@@ -188,3 +206,34 @@ def _let_bodies_be_binary() -> None:
 
     SageMakerRuntimeResponse.use_raw_body = True
     SageMakerRuntimeResponse.automated_parameter_parsing = True
+
+
+def _know_managed_policies() -> None:
+    """moto knows AWS's own policies only when it loads all 1,400 at once; this loads the one that is asked for."""
+    from moto.iam.models import AWSManagedPolicy, IAMBackend
+
+    @lru_cache(maxsize=1)
+    def documents() -> dict[str, Any]:
+        from moto.iam.aws_managed_policies import aws_managed_policies_data
+
+        parsed = json.loads(aws_managed_policies_data)
+        return {f"arn:aws:iam::aws:policy{policy['Path']}{name}": (name, policy) for name, policy in parsed.items()}
+
+    def learn(backend: IAMBackend, arn: str) -> None:
+        if arn.startswith("arn:aws:iam::aws:policy/") and arn not in backend.managed_policies and arn in documents():
+            name, policy = documents()[arn]
+            known = AWSManagedPolicy.from_data(name, backend.account_id, backend.region_name, policy)
+            backend.managed_policies[arn] = known
+
+    attach_role_policy, get_policy = IAMBackend.attach_role_policy, IAMBackend.get_policy
+
+    def attach(self: IAMBackend, policy_arn: str, role_name: str) -> None:
+        learn(self, policy_arn)
+        attach_role_policy(self, policy_arn, role_name)
+
+    def get(self: IAMBackend, policy_arn: str) -> Any:
+        learn(self, policy_arn)
+        return get_policy(self, policy_arn)
+
+    IAMBackend.attach_role_policy = attach  # type: ignore[method-assign]
+    IAMBackend.get_policy = get  # type: ignore[method-assign]

@@ -15,11 +15,11 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from pipelines.local import clients, moto_mends
+from pipelines.local import clients, custom_resources, moto_mends
 from pipelines.local.context import CloudContext
 
-PARTS = ("event_bridge", "executions", "endpoints", "jobs")
-"""Modules with `install(context)`, which registers actions, and perhaps `resume(context)`, called once state is back."""
+PARTS = ("stack_actions", "event_bridge", "executions", "endpoints", "jobs")
+"""Modules with `install(context)`, which registers actions, and perhaps `resume(context)`, run once state is back."""
 
 
 def serve(context: CloudContext) -> None:
@@ -67,7 +67,15 @@ class _Application:
         if environ.get("PATH_INFO") == "/mapgate":
             start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(self._about)))])
             return [self._about]
+        if environ.get("PATH_INFO", "").startswith(custom_resources.PATH):
+            return self._receive(environ, start_response)
         return self._moto(environ, start_response)
+
+    def _receive(self, environ: dict[str, Any], start_response: Any) -> Any:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        taken = custom_resources.receive(environ["PATH_INFO"].removeprefix(custom_resources.PATH), body)
+        start_response("200 OK" if taken else "403 Forbidden", [("Content-Length", "0")])
+        return [b""]
 
 
 class _Handler(MotoRequestHandler):
