@@ -29,6 +29,8 @@ from inference_src.runtimes import Detector
 
 MAX_BODY_BYTES = 25 * 2**20
 """SageMaker's own limit for a real-time request."""
+MAX_BODY_SECONDS = 60
+"""SageMaker gives a whole request no longer."""
 MAX_WAITING = 64
 """Requests that may wait for a core before a further one is sent away."""
 IMAGE_TYPES = ("application/x-image", "image/jpeg", "image/png")
@@ -87,7 +89,7 @@ class Service:
         self._present += 1
         try:
             answer = self._protocol(request)
-            body = await _read(request)
+            body = await _read_in_time(request)
             result = await asyncio.get_running_loop().run_in_executor(self._threads, answer, body)
         finally:
             self._present -= 1
@@ -112,6 +114,14 @@ class Service:
         return _encode(
             {"predictions": [tensorflow_serving.prediction(self._detector.detect(image)) for image in images]}
         )
+
+
+async def _read_in_time(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(MAX_BODY_SECONDS):
+            return await _read(request)
+    except TimeoutError as error:
+        raise RequestError(408, f"the body did not come within {MAX_BODY_SECONDS} s: send it at once") from error
 
 
 async def _read(request: Request) -> bytes:

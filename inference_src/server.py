@@ -57,6 +57,7 @@ def _port(environment: Mapping[str, str]) -> int:
 
 def _load(model_dir: Path, environment: Mapping[str, str]) -> Starlette:
     started = time.monotonic()
+    log.info("loading the model in %s", model_dir)
     description = read_description(model_dir)
     runtime, precision = choose_runtime(model_dir, description, environment)
     parallel = _cores()

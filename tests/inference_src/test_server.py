@@ -6,7 +6,6 @@ import http.client
 import json
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -200,9 +199,8 @@ def test_sigterm_answers_what_was_begun_refuses_the_rest_and_exits_0(servers: "S
 
 def test_sigterm_while_loading_ends_it(servers: "Servers", model_dir: Path) -> None:
     server = servers.spawn(model_dir, MAPGATE_RUNTIME="tensorflow")
-    while "serve" not in Path(f"/proc/{server.process.pid}/cmdline").read_text():
+    while "loading the model" not in server.log.read_text():
         time.sleep(0.01)
-    time.sleep(1)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(timeout=60) == 0
 
@@ -255,7 +253,7 @@ def test_what_cannot_be_served_ends_with_one_sentence_and_1(
     damage(copied_model, describe_model)
     server = servers.spawn(copied_model, **{"MAPGATE_RUNTIME": "openvino"} | environment)
     assert server.process.wait(timeout=60) == 1
-    lines = server.log.read_text().strip().splitlines()
+    lines = [line for line in server.log.read_text().splitlines() if " INFO " not in line]
     assert len(lines) == 1
     assert said in lines[0]
 
@@ -279,27 +277,22 @@ def test_only_the_chosen_runtime_is_loaded(server: "Served") -> None:
 
 def test_too_many_waiting_requests_are_sent_away(server: "Served", jpeg: bytes) -> None:
     """Requests that have not sent their body hold a place; the one too many is told to come again."""
-    held: list[socket.socket] = []
-    try:
-        statuses: set[int] = set()
-        lock = threading.Lock()
-        head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 10\r\n\r\n"
-        for _ in range(200):
-            connection = socket.create_connection(("127.0.0.1", server.port))
-            connection.sendall(head)
-            held.append(connection)
-        time.sleep(0.5)
-        with lock:
-            status, answer = server.request(jpeg, "image/jpeg")
-            statuses.add(status)
-        assert statuses == {503}
-        assert "try again" in answer["error"]
-    finally:
-        for connection in held:
-            connection.close()
-    deadline = time.monotonic() + 10
-    answered: tuple[int, Any] = (503, None)
-    while answered[0] == 503 and time.monotonic() < deadline:
-        time.sleep(0.1)
+    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 10\r\n\r\n"
+    held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(200)]
+    for connection in held:
+        connection.sendall(head)
+    status, answer = _answer_other_than(200, server, jpeg)
+    assert status == 503
+    assert "try again" in answer["error"]
+    for connection in held:
+        connection.close()
+    assert _answer_other_than(503, server, jpeg)[0] == 200
+
+
+def _answer_other_than(status: int, server: "Served", jpeg: bytes) -> tuple[int, Any]:
+    deadline = time.monotonic() + 20
+    answered = server.request(jpeg, "image/jpeg")
+    while answered[0] == status and time.monotonic() < deadline:
+        time.sleep(0.05)
         answered = server.request(jpeg, "image/jpeg")
-    assert answered[0] == 200
+    return answered

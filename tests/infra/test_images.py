@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.images import IMAGE_NAMES, image_tag, repository_name, sources
+from infra.images import IMAGE_NAMES, ImageName, image_tag, repository_name, sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,8 +75,7 @@ def test_half_a_checkout_is_refused(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("name", IMAGE_NAMES)
-def test_this_checkout_has_a_tag_over_dockerfile_lock_and_source(name: str) -> None:
-    assert name in IMAGE_NAMES
+def test_this_checkout_has_a_tag_over_dockerfile_lock_and_source(name: ImageName) -> None:
     paths = {path.relative_to(ROOT).as_posix() for path in sources(ROOT, name)}
     assert {f"containers/{name}/Dockerfile", f"{name}_src/__main__.py"} <= paths
     assert any(path.startswith(f"containers/{name}/requirements") for path in paths)
