@@ -1,0 +1,508 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SageMaker's endpoint state machine, which refuses what AWS refuses, and a world around it for the deployer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
+
+import boto3
+import pytest
+from botocore import xform_name
+from botocore.exceptions import ClientError
+from botocore.validate import ParamValidator
+from moto import mock_aws
+
+from infra.delivery.deployer.deployments.clients import Clients
+from infra.delivery.deployer.deployments.events import route
+from infra.delivery.deployer.deployments.settings import Settings
+
+REGION, ACCOUNT, GROUP, PREFIX, BUCKET = "us-east-1", "123456789012", "mapgate-dev", "mapgate-dev", "mapgate-dev-data"
+WAITING = "0123456789"
+BUSY = {"Creating", "Updating", "SystemUpdating"}
+CAPITALS = {
+    "Creating": "CREATING",
+    "Updating": "UPDATING",
+    "InService": "IN_SERVICE",
+    "Failed": "FAILED",
+    "Deleting": "DELETING",
+    "UpdateRollbackFailed": "UPDATE_ROLLBACK_FAILED",
+}
+ANSWER = {"normalized_boxes": [[0.1, 0.1, 0.5, 0.6]], "classes": [1], "scores": [0.9], "labels": ["a", "b"]}
+
+
+def arn(kind: str, name: str) -> str:
+    return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name}"
+
+
+def refusal(operation: str, message: str, code: str = "ValidationException") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+def nothing(operation: str) -> None:
+    """Let a call pass."""
+
+
+@dataclass
+class Package:
+    """A version in the registry."""
+
+    version: int
+    approval: str = "PendingManualApproval"
+    modified: float = 0.0
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        return arn("model-package", f"{GROUP}/{self.version}")
+
+    @property
+    def model_uri(self) -> str:
+        return f"s3://{BUCKET}/models/job-{self.version}/output/model.tar.gz"
+
+    @property
+    def evaluation_uri(self) -> str:
+        return f"s3://{BUCKET}/executions/execution{self.version}/evaluation"
+
+
+@dataclass
+class Endpoint:
+    """An endpoint, and where it is heading."""
+
+    config: str
+    status: str = "Creating"
+    pending: str | None = None
+    reason: str = ""
+
+
+class FakeSageMaker:
+    """The calls that the deployer makes of SageMaker, checked against botocore's model.
+
+    Attributes:
+        events: EventBridge events that nobody handled yet.
+        doomed: versions whose fleet does not come up.
+        stuck: versions whose roll-out can be neither finished nor rolled back.
+        tokens: answer by callback token; None while the pipeline waits.
+        before_call: called before each call; it may fail, or do something else in between.
+        violations: what SageMaker would let pass although its documentation forbids it.
+    """
+
+    def __init__(self) -> None:
+        self.now = 1_790_000_000.0
+        self.packages: dict[int, Package] = {}
+        self.models: dict[str, dict[str, Any]] = {}
+        self.configs: dict[str, dict[str, Any]] = {}
+        self.endpoints: dict[str, Endpoint] = {}
+        self.events: list[dict[str, Any]] = []
+        self.doomed: set[int] = set()
+        self.stuck: set[int] = set()
+        self.tokens: dict[str, Any] = {}
+        self.updates: list[dict[str, Any]] = []
+        self.before_call: Callable[[str], None] = nothing
+        self.violations: list[str] = []
+        self._request: dict[str, Any] = {}
+        self._model = boto3.client("sagemaker", region_name=REGION).meta
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        operation = self._model.method_to_api_mapping[name]
+        shape = self._model.service_model.operation_model(operation).input_shape
+        assert shape is not None
+
+        def call(**parameters: Any) -> Any:
+            report = ParamValidator().validate(parameters, shape)
+            assert not report.has_errors(), report.generate_report()
+            self.before_call(operation)
+            self._request = parameters
+            return getattr(self, f"_{name}")(**{xform_name(key): value for key, value in parameters.items()})
+
+        return call
+
+    def get_paginator(self, name: str) -> Any:
+        fake = self
+
+        class Paginator:
+            def paginate(self, **parameters: Any) -> Iterator[Any]:
+                yield getattr(fake, name)(**parameters)
+
+        return Paginator()
+
+    # What people and time do.
+
+    def register(self) -> Package:
+        version = len(self.packages) + 1
+        self.packages[version] = Package(version)
+        self._touch(version, [])
+        return self.packages[version]
+
+    def review(self, version: int, approval: str) -> None:
+        self.packages[version].approval = approval
+        self._touch(version, ["ModelApprovalStatus"])
+
+    def annotate(self, version: int) -> None:
+        self.packages[version].metadata["note"] = str(self.now)
+        self._touch(version, ["CustomerMetadataProperties"])
+
+    def progress(self, name: str) -> None:
+        """Let SageMaker finish what it is doing with an endpoint."""
+        endpoint = self.endpoints[name]
+        version = int((endpoint.pending or endpoint.config).rpartition("-")[2].lstrip("v"))
+        match endpoint.status:
+            case "Creating":
+                endpoint.status = "Failed" if version in self.doomed else "InService"
+                endpoint.reason = "The container did not pass the ping health check." if version in self.doomed else ""
+            case "Updating":
+                if version in self.stuck:
+                    endpoint.status = "UpdateRollbackFailed"
+                else:
+                    endpoint.status = "InService"
+                    endpoint.config = endpoint.config if version in self.doomed else str(endpoint.pending)
+                endpoint.pending = None
+            case "Deleting":
+                del self.endpoints[name]
+                return
+        self._announce(name)
+
+    # The calls.
+
+    def _describe_model_package(self, model_package_name: str) -> dict[str, Any]:
+        found = [package for package in self.packages.values() if package.arn == model_package_name]
+        if not found:
+            raise refusal("DescribeModelPackage", f"ModelPackage {model_package_name} does not exist.")
+        package = found[0]
+        statistics = {"ContentType": "application/json", "S3Uri": f"{package.evaluation_uri}/evaluation.json"}
+        moment = datetime.fromtimestamp(package.modified, UTC)
+        return {
+            "ModelPackageVersion": package.version,
+            "ModelApprovalStatus": package.approval,
+            "CreationTime": moment,
+            "LastModifiedTime": moment,
+            "InferenceSpecification": {"Containers": [{"Image": "image:tag", "ModelDataUrl": package.model_uri}]},
+            "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
+            "CustomerMetadataProperties": dict(package.metadata),
+        }
+
+    def _list_model_packages(self, model_approval_status: str, **_: Any) -> dict[str, Any]:
+        chosen = [package for package in self.packages.values() if package.approval == model_approval_status]
+        summaries = [{"ModelPackageArn": one.arn, "ModelApprovalStatus": one.approval} for one in chosen]
+        return {"ModelPackageSummaryList": summaries}
+
+    def _create_model(self, model_name: str, **_: Any) -> dict[str, Any]:
+        if model_name in self.models:
+            raise refusal("CreateModel", f'Cannot create already existing model "{arn("model", model_name)}".')
+        self.models[model_name] = self._request
+        return {"ModelArn": arn("model", model_name)}
+
+    def _describe_model(self, model_name: str) -> dict[str, Any]:
+        if model_name not in self.models:
+            raise refusal("DescribeModel", f'Could not find model "{arn("model", model_name)}".')
+        return self.models[model_name]
+
+    def _delete_model(self, model_name: str) -> None:
+        if model_name not in self.models:
+            raise refusal("DeleteModel", f'Could not find model "{arn("model", model_name)}".')
+        used = {self._variant(config)["ModelName"] for config in self._configs_in_use()}
+        if model_name in used:
+            self.violations.append(f"model {model_name} was deleted under an endpoint")
+        del self.models[model_name]
+
+    def _create_endpoint_config(
+        self, endpoint_config_name: str, production_variants: list[Any], **_: Any
+    ) -> dict[str, Any]:
+        if endpoint_config_name in self.configs:
+            name = arn("endpoint-config", endpoint_config_name)
+            raise refusal("CreateEndpointConfig", f'Cannot create already existing endpoint configuration "{name}".')
+        model = production_variants[0]["ModelName"]
+        if model not in self.models:
+            raise refusal("CreateEndpointConfig", f'Could not find model "{arn("model", model)}".')
+        self.configs[endpoint_config_name] = self._request
+        return {"EndpointConfigArn": arn("endpoint-config", endpoint_config_name)}
+
+    def _delete_endpoint_config(self, endpoint_config_name: str) -> None:
+        if endpoint_config_name not in self.configs:
+            raise self._no_config("DeleteEndpointConfig", endpoint_config_name)
+        if endpoint_config_name in self._configs_in_use():
+            self.violations.append(f"configuration {endpoint_config_name} was deleted under an endpoint")
+        del self.configs[endpoint_config_name]
+
+    def _create_endpoint(self, endpoint_name: str, endpoint_config_name: str, **_: Any) -> dict[str, Any]:
+        if endpoint_name in self.endpoints:
+            name = arn("endpoint", endpoint_name)
+            raise refusal("CreateEndpoint", f'Cannot create already existing endpoint "{name}".')
+        if endpoint_config_name not in self.configs:
+            raise self._no_config("CreateEndpoint", endpoint_config_name)
+        self.endpoints[endpoint_name] = Endpoint(endpoint_config_name)
+        self._announce(endpoint_name)
+        return {"EndpointArn": arn("endpoint", endpoint_name)}
+
+    def _update_endpoint(self, endpoint_name: str, endpoint_config_name: str, **_: Any) -> dict[str, Any]:
+        endpoint = self._endpoint("UpdateEndpoint", endpoint_name)
+        if endpoint.status not in {"InService", "UpdateRollbackFailed"}:
+            raise refusal("UpdateEndpoint", f'Cannot update in-progress endpoint "{arn("endpoint", endpoint_name)}".')
+        if endpoint_config_name not in self.configs:
+            raise self._no_config("UpdateEndpoint", endpoint_config_name)
+        if endpoint_config_name == endpoint.config:
+            self.violations.append(f"{endpoint_name} was updated to the configuration that it has")
+        endpoint.status, endpoint.pending = "Updating", endpoint_config_name
+        self.updates.append(self._request)
+        self._announce(endpoint_name)
+        return {"EndpointArn": arn("endpoint", endpoint_name)}
+
+    def _describe_endpoint(self, endpoint_name: str) -> dict[str, Any]:
+        endpoint = self._endpoint("DescribeEndpoint", endpoint_name)
+        answer = {"EndpointStatus": endpoint.status, "EndpointConfigName": endpoint.config}
+        return answer | ({"FailureReason": endpoint.reason} if endpoint.reason else {})
+
+    def _delete_endpoint(self, endpoint_name: str) -> None:
+        endpoint = self._endpoint("DeleteEndpoint", endpoint_name)
+        if endpoint.status in BUSY:
+            raise refusal("DeleteEndpoint", f'Cannot update in-progress endpoint "{arn("endpoint", endpoint_name)}".')
+        if endpoint_name == PREFIX and endpoint.status == "InService":
+            self.violations.append("production was deleted while it served")
+        endpoint.status = "Deleting"
+
+    def _list_endpoints(self, name_contains: str) -> dict[str, Any]:
+        return {"Endpoints": [{"EndpointName": name} for name in self.endpoints if name_contains in name]}
+
+    def _list_endpoint_configs(self, name_contains: str) -> dict[str, Any]:
+        return {"EndpointConfigs": [{"EndpointConfigName": name} for name in self.configs if name_contains in name]}
+
+    def _list_models(self, name_contains: str) -> dict[str, Any]:
+        return {"Models": [{"ModelName": name} for name in self.models if name_contains in name]}
+
+    def _send_pipeline_execution_step_success(self, callback_token: str, output_parameters: list[Any]) -> None:
+        self._take_answer("SendPipelineExecutionStepSuccess", callback_token)
+        self.tokens[callback_token] = {one["Name"]: one["Value"] for one in output_parameters}
+
+    def _send_pipeline_execution_step_failure(self, callback_token: str, failure_reason: str) -> None:
+        assert len(failure_reason) <= 256
+        self._take_answer("SendPipelineExecutionStepFailure", callback_token)
+        self.tokens[callback_token] = failure_reason
+
+    def _take_answer(self, operation: str, token: str) -> None:
+        if self.tokens.get(token, "unknown") is not None:
+            raise refusal(operation, f"Callback token {token} is not waited for", "ResourceNotFound")
+
+    def _touch(self, version: int, fields: list[str]) -> None:
+        self.now += 10
+        package = self.packages[version]
+        package.modified = self.now
+        detail = {
+            "ModelPackageGroupName": GROUP,
+            "ModelPackageVersion": version,
+            "ModelPackageArn": package.arn,
+            "LastModifiedTime": round(package.modified * 1000),
+            "ModelApprovalStatus": package.approval,
+            "UpdatedModelPackageFields": fields,
+        }
+        self._emit("SageMaker Model Package State Change", detail)
+
+    def _announce(self, name: str) -> None:
+        endpoint = self.endpoints[name]
+        detail = {
+            "EndpointName": name,
+            "EndpointConfigName": endpoint.config,
+            "EndpointStatus": CAPITALS[endpoint.status],
+        }
+        self._emit("SageMaker Endpoint State Change", detail)
+
+    def _emit(self, kind: str, detail: dict[str, Any]) -> None:
+        self.events.append({"source": "aws.sagemaker", "detail-type": kind, "detail": detail})
+
+    def _endpoint(self, operation: str, name: str) -> Endpoint:
+        if name not in self.endpoints:
+            raise refusal(operation, f'Could not find endpoint "{arn("endpoint", name)}".')
+        return self.endpoints[name]
+
+    def _no_config(self, operation: str, name: str) -> ClientError:
+        return refusal(operation, f'Could not find endpoint configuration "{arn("endpoint-config", name)}".')
+
+    def _configs_in_use(self) -> set[str]:
+        live = [endpoint for endpoint in self.endpoints.values() if endpoint.status not in {"Deleting", "Failed"}]
+        return {name for endpoint in live for name in (endpoint.config, endpoint.pending) if name in self.configs}
+
+    def _variant(self, config: str) -> dict[str, Any]:
+        return dict(self.configs[config]["ProductionVariants"][0])
+
+
+class FakeRuntime:
+    """Endpoints that answer a fixed answer."""
+
+    def __init__(self, sagemaker: FakeSageMaker) -> None:
+        self.sagemaker = sagemaker
+        self.answer: Any = ANSWER
+        self.requests: list[dict[str, Any]] = []
+
+    def invoke_endpoint(self, **request: Any) -> dict[str, Any]:
+        self.requests.append(request)
+        endpoint = self.sagemaker.endpoints.get(request["EndpointName"])
+        if endpoint is None or endpoint.status not in {"InService", "Updating"}:
+            raise refusal("InvokeEndpoint", f"Endpoint {request['EndpointName']} of account {ACCOUNT} not found.")
+        return {"Body": BytesIO(json.dumps(self.answer).encode())}
+
+
+class Outbox:
+    """Keeps what is sent to people or to the queue."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def publish(self, **message: Any) -> None:
+        assert len(message["Subject"]) <= 100
+        self.sent.append(message)
+
+    def send_message(self, **message: Any) -> None:
+        assert 0 <= message["DelaySeconds"] <= 900
+        self.sent.append(message)
+
+
+class World:
+    """The deployer's surroundings: fake SageMaker, moto's S3 and DynamoDB, and the queues between them."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._mock = mock_aws()
+        self._mock.start()
+        self.s3 = boto3.client("s3", region_name=REGION)
+        self.s3.create_bucket(Bucket=BUCKET)
+        keys = {"EndpointName": "HASH", "Record": "RANGE"}
+        self.table: Any = boto3.resource("dynamodb", region_name=REGION).create_table(
+            TableName="deployments",
+            KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],  # type: ignore[typeddict-item]
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        self.sagemaker = FakeSageMaker()
+        self.runtime = FakeRuntime(self.sagemaker)
+        self.topic, self.queue = Outbox(), Outbox()
+        self.clients = Clients(
+            {
+                "sagemaker": self.sagemaker,
+                "sagemaker-runtime": self.runtime,
+                "s3": self.s3,
+                "sns": self.topic,
+                "sqs": self.queue,
+                "table": self.table,
+            }
+        )
+        given: dict[str, Any] = {
+            "prefix": PREFIX,
+            "table": "deployments",
+            "bucket": BUCKET,
+            "model_package_group": GROUP,
+            "endpoint_name": PREFIX,
+            "topic_arn": f"arn:aws:sns:{REGION}:{ACCOUNT}:mapgate-dev",
+            "instance_type": "ml.m5.xlarge",
+            "instance_count": 1,
+            "execution_role_arn": f"arn:aws:iam::{ACCOUNT}:role/mapgate-dev",
+            "callback_queue_url": "https://queue",
+        }
+        self.settings = Settings(**(given | settings))
+
+    def close(self) -> None:
+        self._mock.stop()
+
+    def register(self, *, passed: bool = True, **evaluation: Any) -> Package:
+        """Register a version with its artifact and its evaluation."""
+        package = self.sagemaker.register()
+        artifact = f"model {package.version}".encode()
+        judged = {
+            "model": {"sha256": hashlib.sha256(artifact).hexdigest(), "uri": package.model_uri},
+            "serving": {"runtime": "openvino", "precision": "f32"},
+            "gate": {"passed": passed, "sentence": "mAP 0.7 is at least 0.5" if passed else "mAP 0.1", "mAP": 0.7},
+        }
+        self.put(package.model_uri, artifact)
+        self.put(f"{package.evaluation_uri}/evaluation.json", json.dumps(judged | evaluation).encode())
+        self.put(f"{package.evaluation_uri}/sample.jpg", b"\xff\xd8jpeg")
+        return package
+
+    def put(self, uri: str, body: bytes) -> None:
+        self.s3.put_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"), Body=body)
+
+    def remove(self, uri: str) -> None:
+        self.s3.delete_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))
+
+    def approve(self, package: Package) -> None:
+        self.sagemaker.review(package.version, "Approved")
+
+    def reject(self, package: Package) -> None:
+        self.sagemaker.review(package.version, "Rejected")
+
+    def handle(self, event: dict[str, Any]) -> None:
+        route(event, self.clients, self.settings)
+
+    def ask(self, package: Package, status: str = "Executing", token: str = WAITING) -> None:
+        """Deliver a message of the Callback step."""
+        if status == "Executing":
+            self.sagemaker.tokens.setdefault(token, None)
+        body = {
+            "token": token,
+            "pipelineExecutionArn": arn("pipeline", f"{PREFIX}/execution/{package.version:012d}"),
+            "arguments": {"model_package_arn": package.arn, "evaluation_uri": package.evaluation_uri},
+            "status": status,
+        }
+        self.handle({"Records": [{"messageId": "1", "body": json.dumps(body), "eventSource": "aws:sqs"}]})
+
+    def deliver(self) -> None:
+        """Deliver every event and reminder that is waiting."""
+        while self.sagemaker.events or self.queue.sent:
+            if self.sagemaker.events:
+                self.handle(self.sagemaker.events.pop(0))
+            else:
+                self.remind()
+
+    def remind(self) -> None:
+        """Let a minute pass: what was being deleted is gone, and the reminder arrives."""
+        for name in [name for name, endpoint in self.sagemaker.endpoints.items() if endpoint.status == "Deleting"]:
+            self.sagemaker.progress(name)
+        self.handle({"Records": [{"body": self.queue.sent.pop(0)["MessageBody"]}]})
+
+    def settle(self) -> None:
+        """Deliver events and let SageMaker work until neither has anything left to do."""
+        for _ in range(200):
+            self.deliver()
+            busy = [name for name, one in self.sagemaker.endpoints.items() if one.status in {*BUSY, "Deleting"}]
+            if not busy:
+                return
+            self.sagemaker.progress(busy[0])
+        raise AssertionError("the world does not come to rest")
+
+    def serving(self) -> str | None:
+        endpoint = self.sagemaker.endpoints.get(PREFIX)
+        return endpoint.config if endpoint and endpoint.status == "InService" else None
+
+    def record(self, key: str = "endpoint", endpoint: str = PREFIX) -> dict[str, Any]:
+        item: dict[str, Any] = self.table.get_item(Key={"EndpointName": endpoint, "Record": key}).get("Item", {})
+        return item
+
+    def champion(self) -> int | None:
+        champion = self.record().get("Champion")
+        return int(champion["Version"]) if champion else None
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+
+
+@pytest.fixture
+def make_world() -> Iterator[Callable[..., World]]:
+    worlds: list[World] = []
+
+    def make(**settings: Any) -> World:
+        worlds.append(World(**settings))
+        return worlds[-1]
+
+    yield make
+    for world in reversed(worlds):
+        world.close()
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    return make_world()

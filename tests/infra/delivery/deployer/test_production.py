@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How approvals reach the production endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+
+def refusal(operation: str, message: str, code: str = "ValidationException") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+def test_approved_version_becomes_the_champion(world: Any) -> None:
+    version = world.register()
+    world.approve(version)
+    world.settle()
+    assert world.serving() == "mapgate-dev-v1"
+    assert world.record()["Champion"] == {
+        "Version": 1,
+        "ModelPackageArn": version.arn,
+        "ModelUri": version.model_uri,
+        "Runtime": "openvino",
+        "Precision": "f32",
+    }
+    model = world.sagemaker.models["mapgate-dev-v1"]
+    assert model["PrimaryContainer"]["Environment"] == {"MAPGATE_RUNTIME": "openvino", "MAPGATE_PRECISION": "f32"}
+    assert model["EnableNetworkIsolation"] is True
+    assert {tag["Key"]: tag["Value"] for tag in model["Tags"]} == {
+        "sagemaker:project-name": "mapgate",
+        "sagemaker:deployment-stage": "dev",
+    }
+    assert world.topic.sent == []
+
+
+def test_pending_version_is_not_deployed(world: Any) -> None:
+    world.register()
+    world.settle()
+    assert world.sagemaker.endpoints == {}
+
+
+def test_next_version_replaces_the_one_before_and_leaves_nothing_behind(world: Any) -> None:
+    for _ in range(2):
+        world.approve(world.register())
+        world.settle()
+    assert (world.serving(), world.champion()) == ("mapgate-dev-v2", 2)
+    assert set(world.sagemaker.configs) == set(world.sagemaker.models) == {"mapgate-dev-v2"}
+    assert world.sagemaker.updates[0]["RetainAllVariantProperties"] is True
+
+
+def test_version_approved_while_another_rolls_out_waits_its_turn(world: Any) -> None:
+    world.approve(world.register())
+    world.settle()
+    world.approve(world.register())
+    world.deliver()
+    world.approve(world.register())
+    world.deliver()
+    assert world.sagemaker.endpoints["mapgate-dev"].pending == "mapgate-dev-v2"
+    world.settle()
+    assert (world.serving(), world.champion()) == ("mapgate-dev-v3", 3)
+
+
+def test_rolled_back_version_is_recorded_as_failed_and_told(world: Any) -> None:
+    world.approve(world.register())
+    world.settle()
+    world.sagemaker.doomed.add(2)
+    world.approve(world.register())
+    world.settle()
+    assert (world.serving(), world.champion()) == ("mapgate-dev-v1", 1)
+    assert world.record("version#000002")["Outcome"] == "failed"
+    (message,) = world.topic.sent
+    assert "v2 was rolled back by SageMaker, production serves v1" in message["Message"]
+    assert set(world.sagemaker.configs) == {"mapgate-dev-v1"}
+
+
+def test_failed_version_is_tried_again_when_it_is_approved_again(world: Any) -> None:
+    world.approve(world.register())
+    world.settle()
+    world.sagemaker.doomed.add(2)
+    second = world.register()
+    world.approve(second)
+    world.settle()
+    world.sagemaker.doomed.clear()
+    world.sagemaker.annotate(2)
+    world.settle()
+    assert world.champion() == 1
+    world.reject(second)
+    world.approve(second)
+    world.settle()
+    assert world.champion() == 2
+
+
+def test_endpoint_that_does_not_come_up_is_deleted_and_the_next_best_version_serves(world: Any) -> None:
+    world.approve(world.register())
+    world.sagemaker.doomed.add(2)
+    world.approve(world.register())
+    world.settle()
+    assert (world.serving(), world.champion()) == ("mapgate-dev-v1", 1)
+    assert "ping health check" in world.topic.sent[0]["Message"]
+
+
+def test_mixed_fleet_is_never_deleted_and_mended_by_the_next_version(world: Any) -> None:
+    world.approve(world.register())
+    world.settle()
+    world.sagemaker.stuck.add(2)
+    world.approve(world.register())
+    world.settle()
+    assert world.sagemaker.endpoints["mapgate-dev"].status == "UpdateRollbackFailed"
+    assert "neither rolled out nor rolled back" in world.topic.sent[0]["Message"]
+    world.approve(world.register())
+    world.settle()
+    assert world.champion() == 3
+
+
+def test_rejecting_what_serves_rolls_back_to_the_newest_standing_approval(world: Any) -> None:
+    versions = [world.register() for _ in range(3)]
+    for version in versions:
+        world.approve(version)
+        world.settle()
+    world.reject(versions[1])
+    world.reject(versions[2])
+    world.settle()
+    assert (world.serving(), world.champion()) == ("mapgate-dev-v1", 1)
+
+
+def test_rejecting_the_last_approval_leaves_it_serving_and_tells_people_once(world: Any) -> None:
+    version = world.register()
+    world.approve(version)
+    world.settle()
+    world.reject(version)
+    world.sagemaker.events.append(world.sagemaker.events[-1])
+    world.settle()
+    assert world.champion() == 1
+    assert [message["Subject"] for message in world.topic.sent] == ["mapgate-dev: v1 keeps serving"]
+
+
+def test_older_version_approved_later_goes_to_production(world: Any) -> None:
+    older, newer = world.register(), world.register()
+    world.approve(newer)
+    world.settle()
+    world.approve(older)
+    world.settle()
+    assert world.champion() == 1
+
+
+def test_version_rejected_before_its_event_is_handled_is_not_deployed(world: Any) -> None:
+    version = world.register()
+    world.approve(version)
+    world.reject(version)
+    world.settle()
+    assert world.sagemaker.endpoints == {}
+    assert world.topic.sent == []
+
+
+def test_version_rejected_during_its_roll_out_is_rolled_back(world: Any) -> None:
+    world.approve(world.register())
+    world.settle()
+    second = world.register()
+    world.approve(second)
+    world.deliver()
+    world.reject(second)
+    world.settle()
+    assert world.champion() == 1
+
+
+def test_same_event_twice_deploys_once(world: Any) -> None:
+    world.approve(world.register())
+    world.sagemaker.events *= 2
+    world.settle()
+    last = world.record()["Revision"]
+    world.handle(
+        {
+            "detail-type": "SageMaker Endpoint State Change",
+            "detail": {"EndpointName": "mapgate-dev", "EndpointStatus": "IN_SERVICE"},
+        }
+    )
+    assert world.record()["Revision"] == last
+
+
+def test_metadata_edit_of_an_older_approved_version_does_not_deploy_it_again(world: Any) -> None:
+    for _ in range(2):
+        world.approve(world.register())
+        world.settle()
+    world.sagemaker.annotate(1)
+    world.settle()
+    assert world.champion() == 2
+    assert len(world.sagemaker.updates) == 1
+
+
+def test_version_that_did_not_pass_its_gate_is_refused(world: Any) -> None:
+    world.approve(world.register(passed=False))
+    world.settle()
+    assert world.sagemaker.endpoints == {}
+    assert world.record("version#000001")["Outcome"] == "refused"
+    assert "v1 did not pass its gate: mAP 0.1" in world.topic.sent[0]["Message"]
+
+
+def test_missing_artifact_is_refused(world: Any) -> None:
+    version = world.register()
+    world.remove(version.model_uri)
+    world.approve(version)
+    world.settle()
+    assert world.sagemaker.endpoints == {}
+    assert f"its artifact {version.model_uri} is gone" in world.topic.sent[0]["Message"]
+
+
+def test_refused_creation_is_told_and_does_not_block_the_next_version(world: Any) -> None:
+    def refuse(operation: str) -> None:
+        if operation == "CreateModel" and len(world.sagemaker.packages) == 1:
+            raise refusal("CreateModel", "Requested image image:tag not found.")
+
+    world.sagemaker.before_call = refuse
+    world.approve(world.register())
+    world.settle()
+    assert (
+        "v1 could not be deployed: Requested image image:tag not found. (CreateModel)" in world.topic.sent[0]["Message"]
+    )
+    world.approve(world.register())
+    world.settle()
+    assert world.champion() == 2
+
+
+def test_throttling_fails_the_event_so_that_it_comes_again(world: Any) -> None:
+    def throttle(operation: str) -> None:
+        if operation == "CreateEndpoint":
+            raise refusal("CreateEndpoint", "Rate exceeded", "ThrottlingException")
+
+    world.approve(world.register())
+    world.sagemaker.before_call = throttle
+    with pytest.raises(Exception, match="Rate exceeded"):
+        world.handle(world.sagemaker.events[-1])
+    world.sagemaker.before_call = print
+    world.settle()
+    assert world.champion() == 1
+    assert world.topic.sent == []
+
+
+def test_every_event_ends_in_one_line_of_log(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    world.approve(world.register())
+    approval = world.sagemaker.events[-1]
+    capsys.readouterr()
+    world.handle(approval)
+    (line,) = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    assert told["message"].startswith("v1 is approved; v1 is being brought up (openvino)")
+    assert told["trigger"] == "SageMaker Model Package State Change"
+    assert told["status"] == "Creating"
+
+
+def test_other_groups_and_endpoints_are_passed_over(world: Any) -> None:
+    package = {"ModelPackageGroupName": "other", "ModelPackageArn": "arn", "ModelApprovalStatus": "Approved"}
+    world.handle({"detail-type": "SageMaker Model Package State Change", "detail": package})
+    for name in ("mapgate-dev2", "mapgate-dev-candidate-x", "other"):
+        world.handle({"detail-type": "SageMaker Endpoint State Change", "detail": {"EndpointName": name}})
+    assert world.sagemaker.endpoints == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "routing", "alarms"),
+    [
+        ({}, {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}, False),
+        ({"alarm_names": ("errors",)}, {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 300}, True),
+        ({"instance_count": 4}, {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}, False),
+        (
+            {"alarm_names": ("errors",), "instance_count": 4, "canary_percent": 10},
+            {
+                "Type": "CANARY",
+                "WaitIntervalInSeconds": 300,
+                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 25},
+            },
+            True,
+        ),
+        (
+            {"alarm_names": ("errors",), "instance_count": 2, "canary_percent": 80},
+            {
+                "Type": "CANARY",
+                "WaitIntervalInSeconds": 300,
+                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50},
+            },
+            True,
+        ),
+    ],
+)
+def test_update_goes_by_canary_where_one_is_possible(
+    make_world: Callable[..., Any], settings: dict[str, Any], routing: dict[str, Any], alarms: bool
+) -> None:
+    world = make_world(**settings)
+    for _ in range(2):
+        world.approve(world.register())
+        world.settle()
+    config = world.sagemaker.updates[0]["DeploymentConfig"]
+    assert config["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"] == routing
+    assert ("AutoRollbackConfiguration" in config) is alarms
+
+
+@pytest.mark.parametrize(("instance_type", "encrypted"), [("ml.m5.xlarge", True), ("ml.g5.xlarge", False)])
+def test_volume_key_is_left_out_where_instances_have_storage_of_their_own(
+    make_world: Callable[..., Any], instance_type: str, encrypted: bool
+) -> None:
+    world = make_world(kms_key_arn="arn:aws:kms:us-east-1:123456789012:key/1", instance_type=instance_type)
+    world.approve(world.register())
+    world.settle()
+    assert ("KmsKeyId" in world.sagemaker.configs["mapgate-dev-v1"]) is encrypted
+
+
+def test_capture_and_network_follow_the_settings(make_world: Callable[..., Any]) -> None:
+    world = make_world(data_capture_percent=20, subnet_ids=("subnet-1",), security_group_ids=("sg-1",))
+    world.approve(world.register())
+    world.settle()
+    assert world.sagemaker.configs["mapgate-dev-v1"]["DataCaptureConfig"]["InitialSamplingPercentage"] == 20
+    assert world.sagemaker.models["mapgate-dev-v1"]["VpcConfig"]["Subnets"] == ["subnet-1"]
+
+
+def test_endpoint_that_somebody_deleted_comes_back_with_the_next_event(world: Any) -> None:
+    world.approve(world.register())
+    world.settle()
+    del world.sagemaker.endpoints["mapgate-dev"]
+    world.sagemaker.annotate(1)
+    world.settle()
+    assert world.serving() == "mapgate-dev-v1"
