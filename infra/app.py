@@ -22,10 +22,7 @@ def build(app: cdk.App) -> cdk.App:
         SettingsError: the environment is unknown or its settings are wrong.
     """
     settings = Settings.read(app.node.try_get_context("environment") or "dev")
-    where = cdk.Environment(
-        account=settings.account or os.environ.get("CDK_DEFAULT_ACCOUNT"),
-        region=settings.region or os.environ.get("CDK_DEFAULT_REGION"),
-    )
+    where = _where(settings)
 
     foundation = Foundation(app, f"{settings.prefix}-foundation", settings=settings, env=where)
     registry = Registry(app, f"{settings.prefix}-registry", settings=settings, env=where)
@@ -56,6 +53,18 @@ def build(app: cdk.App) -> cdk.App:
     cdk.Tags.of(app).add("sagemaker:deployment-stage", settings.environment)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     return app
+
+
+def _where(settings: Settings) -> cdk.Environment:
+    """Return the account and region, which names and grants spell out, so a template stands for one place."""
+    account = settings.account or os.environ.get("CDK_DEFAULT_ACCOUNT")
+    region = settings.region or os.environ.get("CDK_DEFAULT_REGION")
+    if not account or not region:
+        raise SettingsError(
+            f"{settings.prefix}: no account and region; set them in infra/environments/{settings.environment}.yaml, "
+            "or call the CDK CLI with credentials of the account to deploy to"
+        )
+    return cdk.Environment(account=account, region=region)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.acknowledgement import acknowledge
+from infra.permissions import allow_key
 from infra.settings import Settings
 
 RUNTIME = lambda_.Runtime.PYTHON_3_12
@@ -23,7 +24,7 @@ class Function(Construct):
 
     Attributes:
         function: the Lambda function.
-        role: what it may do; components add their statements with `allow`.
+        role: what it may do; components add to it with `infra.permissions`.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Function(Construct):
             description=f"What {full_name} may do",
         )
         log.grant_write(self.role)
-        key.grant_encrypt_decrypt(self.role)
+        allow_key(self.role, key)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -83,18 +84,6 @@ class Function(Construct):
             self.function,
             "AwsSolutions-L1",
             reason=f"Every function runs on {RUNTIME.name}, supported and next to the interpreter of the tests.",
-        )
-
-    def allow(self, *actions: str, on: list[str], when: Mapping[str, object] | None = None) -> None:
-        """Let the function do `actions` on the ARNs `on`, under IAM conditions if any."""
-        self.role.add_to_policy(
-            iam.PolicyStatement(actions=list(actions), resources=on, conditions=dict(when) if when else None)
-        )
-
-    def deny(self, *actions: str, on: list[str], when: Mapping[str, object]) -> None:
-        """Keep the function from `actions` on the ARNs `on` whenever the IAM conditions hold."""
-        self.role.add_to_policy(
-            iam.PolicyStatement(effect=iam.Effect.DENY, actions=list(actions), resources=on, conditions=dict(when))
         )
 
 

@@ -1,53 +1,114 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statements that several roles of SageMaker's jobs and models share."""
+"""Granting: who may do what on which resources, and why wherever an asterisk stands."""
+
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 
+from infra.acknowledgement import acknowledge
 from infra.settings import Settings
 
 
-def sagemaker_arn(stack: cdk.Stack, resource: str) -> str:
-    """Return the ARN of a SageMaker resource (`pipeline/mapgate-dev`) in the stack's account and region."""
-    kind, _, name = resource.partition("/")
-    return stack.format_arn(service="sagemaker", resource=kind, resource_name=name)
+def allow(
+    role: iam.Role, *actions: str, on: Sequence[str], when: Mapping[str, object] | None = None, because: str = ""
+) -> None:
+    """Let a role do `actions` on the ARNs `on`, under the IAM conditions `when`.
+
+    Raises:
+        ValueError: an asterisk stands among actions or resources and nothing says why.
+    """
+    named = [*(f"Action::{action}" for action in actions), *(f"Resource::{arn}" for arn in on)]
+    wildcards = [name for name in named if "*" in name]
+    if wildcards and not because:
+        raise ValueError(f"{role.node.path}: {', '.join(wildcards)} needs a reason")
+    role.add_to_policy(
+        iam.PolicyStatement(actions=list(actions), resources=list(on), conditions=dict(when) if when else None)
+    )
+    acknowledge(role, *(f"AwsSolutions-IAM5[{wildcard}]" for wildcard in wildcards), reason=because)
 
 
-def logs_and_metrics(stack: cdk.Stack, log_group: str) -> list[iam.PolicyStatement]:
-    """Return what a container needs so that its output and its metrics can be read."""
+def deny(role: iam.Role, *actions: str, on: Sequence[str], when: Mapping[str, object]) -> None:
+    """Keep a role from `actions` on the ARNs `on` whenever the IAM conditions hold, whatever else allows them."""
+    role.add_to_policy(
+        iam.PolicyStatement(effect=iam.Effect.DENY, actions=list(actions), resources=list(on), conditions=dict(when))
+    )
+
+
+def allow_key(role: iam.Role, key: kms.IKey) -> None:
+    """Let a role read and write what the environment's key encrypts."""
+    allow(role, "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", on=[key.key_arn])
+
+
+def allow_volumes(role: iam.Role, key: kms.IKey) -> None:
+    """Let a role hand the key to the volumes of jobs and endpoints, which AWS opens by a grant."""
+    allow(role, "kms:CreateGrant", on=[key.key_arn], when={"Bool": {"kms:GrantIsForAWSResource": "true"}})
+
+
+def sagemaker_arns(scope: cdk.Stack, *resources: str) -> list[str]:
+    """Return ARNs of SageMaker resources (`pipeline/mapgate-dev`) in the stack's account and region."""
+    arns = []
+    for resource in resources:
+        kind, _, name = resource.partition("/")
+        arns.append(scope.format_arn(service="sagemaker", resource=kind, resource_name=name))
+    return arns
+
+
+def allow_container(role: iam.Role, *, repositories: Sequence[ecr.IRepository], log_group: str) -> None:
+    """Let SageMaker, as `role`, pull a container's image and keep its output and metrics."""
+    stack = cdk.Stack.of(role)
+    allow(
+        role,
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:GetDownloadUrlForLayer",
+        on=[repository.repository_arn for repository in repositories],
+    )
+    allow(role, "ecr:GetAuthorizationToken", on=["*"], because=NO_RESOURCE)
     group = stack.format_arn(
         service="logs", resource="log-group", resource_name=log_group, arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
     )
-    return [
-        iam.PolicyStatement(
-            actions=["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-            resources=[group, f"{group}:*"],
-        ),
-        iam.PolicyStatement(
-            actions=["cloudwatch:PutMetricData"],
-            resources=["*"],
-            conditions={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
-        ),
-    ]
+    allow(
+        role,
+        "logs:CreateLogGroup",
+        "logs:CreateLogStream",
+        "logs:DescribeLogStreams",
+        "logs:PutLogEvents",
+        on=[group, f"{group}:*"],
+        because="SageMaker names the streams, and an endpoint's group after the endpoint.",
+    )
+    allow(
+        role,
+        "cloudwatch:PutMetricData",
+        on=["*"],
+        when={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
+        because=NO_RESOURCE,
+    )
 
 
-def network_interfaces(settings: Settings) -> list[iam.PolicyStatement]:
-    """Return what SageMaker needs to put a job or an endpoint into a VPC; nothing where there is none."""
+def allow_network(role: iam.Role, settings: Settings) -> None:
+    """Let SageMaker, as `role`, put a job or an endpoint into the settings' VPC, where there is one."""
     if settings.network is None:
-        return []
-    return [
-        iam.PolicyStatement(
-            actions=[
-                "ec2:CreateNetworkInterface",
-                "ec2:CreateNetworkInterfacePermission",
-                "ec2:DeleteNetworkInterface",
-                "ec2:DeleteNetworkInterfacePermission",
-                "ec2:DescribeDhcpOptions",
-                "ec2:DescribeNetworkInterfaces",
-                "ec2:DescribeSecurityGroups",
-                "ec2:DescribeSubnets",
-                "ec2:DescribeVpcs",
-            ],
-            resources=["*"],
-        )
-    ]
+        return
+    allow(
+        role,
+        "ec2:CreateNetworkInterface",
+        "ec2:CreateNetworkInterfacePermission",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DeleteNetworkInterfacePermission",
+        "ec2:DescribeDhcpOptions",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcs",
+        on=["*"],
+        because="SageMaker makes network interfaces whose names nobody knows before.",
+    )
+
+
+NO_RESOURCE = "These actions have no resource that a statement could name."
+EVERY_OBJECT = "Objects below one prefix of the environment's own bucket."
+EVERY_VERSION = "Versions of the environment's own model package group."
+OWN_JOBS = "Pipelines names its jobs pipelines-<execution>-<step>-<random>; they are known only when they run."

@@ -24,6 +24,7 @@ from infra.delivery.permissions import allow_deployments
 from infra.foundation.infrastructure import Foundation
 from infra.function import Function
 from infra.instances import has_local_nvme
+from infra.permissions import allow
 from infra.published import publish
 from infra.queues import dead_letter_queue, work_queue
 from infra.registry.infrastructure import Registry
@@ -169,14 +170,22 @@ class Delivery(cdk.Stack):
             memory_megabytes=512,
             dead_letters=self.dead_letters,
         )
-        self.table.grant_read_write_data(deployer.role)
-        self.topic.grant_publish(deployer.role)
-        self.callback_queue.grant_send_messages(deployer.role)
+        allow(
+            deployer.role,
+            "dynamodb:DeleteItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:UpdateItem",
+            on=[self.table.table_arn],
+        )
+        allow(deployer.role, "sns:Publish", on=[self.topic.topic_arn])
+        # While a candidate goes away the deployer reminds itself.
+        allow(deployer.role, "sqs:SendMessage", on=[self.callback_queue.queue_arn])
         allow_deployments(
-            deployer,
+            deployer.role,
             settings=settings,
-            bucket=foundation.bucket,
-            key=self._key,
+            foundation=foundation,
             group_name=registry.group_name,
             endpoint_name=self.endpoint_name,
             model_role=model_role,

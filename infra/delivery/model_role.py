@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The role under which a model serves: its image, its artifact, its log, and no more."""
 
-import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.foundation.infrastructure import Foundation
-from infra.permissions import logs_and_metrics, network_interfaces
+from infra.permissions import EVERY_OBJECT, NO_RESOURCE, allow, allow_container, allow_key, allow_network
 from infra.settings import Settings
 
 
@@ -19,7 +18,6 @@ class ModelRole(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, foundation: Foundation) -> None:
         super().__init__(scope, construct_id)
-        stack = cdk.Stack.of(self)
         self.role = iam.Role(
             self,
             "Role",
@@ -27,15 +25,15 @@ class ModelRole(Construct):
             assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
             description="What a serving model may do",
         )
-        foundation.repositories["inference"].grant_pull(self.role)
-        foundation.bucket.grant_read(self.role, "models/*")
+        allow_container(
+            self.role,
+            repositories=[foundation.repositories["inference"]],
+            log_group=f"/aws/sagemaker/Endpoints/{settings.prefix}*",
+        )
+        allow_network(self.role, settings)
+        allow_key(self.role, foundation.key)
+        allow(self.role, "s3:GetObject", on=foundation.data_arns("models"), because=EVERY_OBJECT)
         if settings.delivery.data_capture_percent:
-            foundation.bucket.grant_put(self.role, "data-capture/*")
-        foundation.key.grant_encrypt_decrypt(self.role)
-        for statement in [
-            *logs_and_metrics(stack, f"/aws/sagemaker/Endpoints/{settings.prefix}*"),
-            # SageMaker watches the roll-back alarms as this role.
-            iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=["*"]),
-            *network_interfaces(settings),
-        ]:
-            self.role.add_to_policy(statement)
+            allow(self.role, "s3:PutObject", on=foundation.data_arns("data-capture"), because=EVERY_OBJECT)
+        # SageMaker watches the roll-back alarms as this role.
+        allow(self.role, "cloudwatch:DescribeAlarms", on=["*"], because=NO_RESOURCE)

@@ -3,72 +3,82 @@
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_s3 as s3
 
-from infra.function import Function
-from infra.permissions import sagemaker_arn
+from infra.foundation.infrastructure import Foundation
+from infra.permissions import EVERY_OBJECT, EVERY_VERSION, NO_RESOURCE, allow, allow_volumes, sagemaker_arns
 from infra.settings import Settings
+
+BY_VERSION = "The deployer names models, configurations and candidates by the version that they serve."
+EXECUTIONS = "Executions of the environment's own pipeline."
 
 
 def allow_deployments(
-    deployer: Function,
+    role: iam.Role,
     *,
     settings: Settings,
-    bucket: s3.IBucket,
-    key: kms.IKey,
+    foundation: Foundation,
     group_name: str,
     endpoint_name: str,
-    model_role: iam.IRole,
+    model_role: iam.Role,
 ) -> None:
     """Let the deployer read verdicts, make and remove endpoints, and answer the pipeline."""
-    stack = cdk.Stack.of(deployer)
-
-    def arns(*resources: str) -> list[str]:
-        return [sagemaker_arn(stack, resource) for resource in resources]
-
+    stack = cdk.Stack.of(role)
     prefix = settings.prefix
-    packages = arns(f"model-package/{group_name}/*")
-    models = arns(f"model/{prefix}-v*", f"model/{prefix}-candidate-*")
-    configurations = arns(f"endpoint-config/{prefix}-v*", f"endpoint-config/{prefix}-candidate-*")
-    candidates = arns(f"endpoint/{prefix}-candidate-*")
-    endpoints = [*arns(f"endpoint/{endpoint_name}"), *candidates]
+    versions = sagemaker_arns(stack, f"model-package/{group_name}/*")
+    models = sagemaker_arns(stack, f"model/{prefix}-v*", f"model/{prefix}-candidate-*")
+    configurations = sagemaker_arns(stack, f"endpoint-config/{prefix}-v*", f"endpoint-config/{prefix}-candidate-*")
+    candidates = sagemaker_arns(stack, f"endpoint/{prefix}-candidate-*")
+    endpoints = [*sagemaker_arns(stack, f"endpoint/{endpoint_name}"), *candidates]
 
-    deployer.allow("sagemaker:DescribeModelPackage", on=packages)
+    allow(role, "sagemaker:DescribeModelPackage", on=versions, because=EVERY_VERSION)
     if settings.removal == "destroy":
-        deployer.allow("sagemaker:DeleteModelPackage", on=packages)
-    deployer.allow("sagemaker:CreateModel", "sagemaker:DescribeModel", "sagemaker:DeleteModel", on=models)
-    deployer.allow(
-        "sagemaker:CreateEndpointConfig",
-        "sagemaker:DescribeEndpointConfig",
-        "sagemaker:DeleteEndpointConfig",
-        on=configurations,
+        allow(role, "sagemaker:DeleteModelPackage", on=versions, because=EVERY_VERSION)
+    _allow_each(role, "Model", on=models)
+    _allow_each(role, "EndpointConfig", on=configurations)
+    allow(
+        role,
+        "sagemaker:CreateEndpoint",
+        "sagemaker:UpdateEndpoint",
+        on=[*endpoints, *configurations],
+        because=BY_VERSION,
     )
-    deployer.allow("sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint", on=[*endpoints, *configurations])
-    deployer.allow("sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint", on=endpoints)
-    deployer.allow("sagemaker:InvokeEndpoint", on=candidates)
-    deployer.allow("sagemaker:AddTags", on=[*models, *configurations, *endpoints])
-    # These four have no resource to name.
-    deployer.allow(
+    allow(role, "sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint", on=endpoints, because=BY_VERSION)
+    allow(role, "sagemaker:InvokeEndpoint", on=candidates, because=BY_VERSION)
+    allow(role, "sagemaker:AddTags", on=[*models, *configurations, *endpoints], because=BY_VERSION)
+    allow(
+        role,
         "sagemaker:ListEndpointConfigs",
         "sagemaker:ListEndpoints",
         "sagemaker:ListModelPackages",
         "sagemaker:ListModels",
         on=["*"],
+        because=NO_RESOURCE,
     )
-    deployer.allow(
+    allow(
+        role,
         "sagemaker:SendPipelineExecutionStepFailure",
         "sagemaker:SendPipelineExecutionStepSuccess",
-        on=arns(f"pipeline/{prefix}", f"pipeline/{prefix}/execution/*"),
+        on=sagemaker_arns(stack, f"pipeline/{prefix}", f"pipeline/{prefix}/execution/*"),
+        because=EXECUTIONS,
     )
-    deployer.allow(
+    allow(
+        role,
         "iam:PassRole",
         on=[model_role.role_arn],
         when={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
     )
-    deployer.allow("s3:GetObject", on=[bucket.arn_for_objects("executions/*"), bucket.arn_for_objects("models/*")])
+    allow(role, "s3:GetObject", on=foundation.data_arns("executions", "models"), because=EVERY_OBJECT)
     # Without it a missing object is "forbidden" instead of "not found".
-    deployer.allow("s3:ListBucket", on=[bucket.bucket_arn])
-    # The volumes of an endpoint.
-    deployer.allow("kms:DescribeKey", on=[key.key_arn])
-    deployer.allow("kms:CreateGrant", on=[key.key_arn], when={"Bool": {"kms:GrantIsForAWSResource": "true"}})
+    allow(role, "s3:ListBucket", on=foundation.data_arns())
+    allow_volumes(role, foundation.key)
+
+
+def _allow_each(role: iam.Role, kind: str, *, on: list[str]) -> None:
+    allow(
+        role,
+        f"sagemaker:Create{kind}",
+        f"sagemaker:Describe{kind}",
+        f"sagemaker:Delete{kind}",
+        on=on,
+        because=BY_VERSION,
+    )

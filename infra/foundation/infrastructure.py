@@ -11,9 +11,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.acknowledgement import acknowledge
 from infra.function import Function
 from infra.images import IMAGE_NAMES, ImageName, image_tag, repository_name
+from infra.permissions import allow
 from infra.published import publish
 from infra.settings import Settings
 
@@ -52,6 +52,19 @@ class Foundation(cdk.Stack):
         """Return the URI whose tag names the sources as they are now; whether it was pushed is not asked at synth."""
         return self.repositories[name].repository_uri_for_tag(image_tag(ROOT, name))
 
+    def data_arns(self, *prefixes: str) -> list[str]:
+        """Return the ARNs of the objects below each prefix of the data bucket; of the bucket itself without any."""
+        return [self._bucket_arn("data", f"{prefix}/*") for prefix in prefixes] or [self._bucket_arn("data")]
+
+    def _bucket_name(self, kind: str) -> str:
+        return f"{self._settings.prefix}-{kind}-{self.account}-{self.region}"
+
+    def _bucket_arn(self, kind: str, objects: str | None = None) -> str:
+        """Return an ARN made of names, so that a grant reads the same in every stack."""
+        return self.format_arn(
+            service="s3", region="", account="", resource=self._bucket_name(kind), resource_name=objects
+        )
+
     def _key(self) -> kms.Key:
         key = kms.Key(
             self,
@@ -79,7 +92,7 @@ class Foundation(cdk.Stack):
         logs = s3.Bucket(
             self,
             "AccessLogs",
-            bucket_name=f"{self._settings.prefix}-access-logs-{self.account}-{self.region}",
+            bucket_name=self._bucket_name("access-logs"),
             # Server access logging writes to buckets with S3's own key only.
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
@@ -92,7 +105,7 @@ class Foundation(cdk.Stack):
         return s3.Bucket(
             self,
             "Data",
-            bucket_name=f"{self._settings.prefix}-data-{self.account}-{self.region}",
+            bucket_name=self._bucket_name("data"),
             encryption=s3.BucketEncryption.KMS,
             encryption_key=self.key,
             bucket_key_enabled=True,
@@ -145,33 +158,36 @@ class Foundation(cdk.Stack):
             timeout=cdk.Duration.minutes(5),
         )
         everything = "true" if self._removal == cdk.RemovalPolicy.DESTROY else "false"
-        for name, bucket, objects in (
-            ("DefaultObjects", self.bucket, default_objects()),
-            ("AccessLogsContents", self._access_logs, {}),
-        ):
-            cleaner.allow(
-                "s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads", on=[bucket.bucket_arn]
+        contents: tuple[tuple[str, s3.Bucket, str, dict[str, str]], ...] = (
+            ("DefaultObjects", self.bucket, "data", default_objects()),
+            ("AccessLogsContents", self._access_logs, "access-logs", {}),
+        )
+        for name, bucket, kind, objects in contents:
+            allow(
+                cleaner.role,
+                "s3:ListBucket",
+                "s3:ListBucketMultipartUploads",
+                "s3:ListBucketVersions",
+                on=[self._bucket_arn(kind)],
             )
-            cleaner.allow(
-                "s3:PutObject",
+            allow(
+                cleaner.role,
+                "s3:AbortMultipartUpload",
                 "s3:DeleteObject",
                 "s3:DeleteObjectVersion",
-                "s3:AbortMultipartUpload",
-                on=[bucket.arn_for_objects("*")],
+                "s3:PutObject",
+                on=[self._bucket_arn(kind, "*")],
+                because="Emptying a bucket means every object in it.",
             )
-            contents = cdk.CustomResource(
+            resource = cdk.CustomResource(
                 self,
                 name,
                 resource_type="Custom::BucketContents",
                 service_token=cleaner.function.function_arn,
                 properties={"BucketName": bucket.bucket_name, "Objects": objects, "EmptyOnDelete": everything},
             )
-            contents.node.add_dependency(bucket, cleaner.role)
-            acknowledge(
-                cleaner.role,
-                f"AwsSolutions-IAM5[Resource::<{self.get_logical_id(bucket.node.default_child)}.Arn>/*]",  # type: ignore[arg-type]
-                reason="Emptying a bucket means every object in it.",
-            )
+            # Made after, deleted before everything that the function works with.
+            resource.node.add_dependency(bucket, cleaner)
 
 
 def default_objects() -> dict[str, str]:

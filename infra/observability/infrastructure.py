@@ -15,7 +15,7 @@ from infra.delivery.alarms import VARIANT
 from infra.delivery.infrastructure import Delivery
 from infra.foundation.infrastructure import Foundation
 from infra.function import Function
-from infra.permissions import sagemaker_arn
+from infra.permissions import EVERY_OBJECT, OWN_JOBS, allow, sagemaker_arns
 from infra.queues import dead_letter_queue
 from infra.settings import Settings
 from infra.training.infrastructure import Training
@@ -62,16 +62,23 @@ class Observability(cdk.Stack):
             timeout=cdk.Duration.minutes(1),
             dead_letters=self._dead_letters,
         )
-        notifier.allow(
+        allow(
+            notifier.role,
             "sagemaker:DescribePipelineExecution",
             "sagemaker:ListPipelineExecutionSteps",
             on=[training.pipeline_arn, f"{training.pipeline_arn}/execution/*"],
+            because="Executions of the environment's own pipeline.",
         )
-        notifier.allow("sagemaker:DescribeProcessingJob", on=[sagemaker_arn(self, "processing-job/pipelines-*")])
-        notifier.allow("sagemaker:DescribeTrainingJob", on=[sagemaker_arn(self, "training-job/pipelines-*")])
-        notifier.allow("s3:GetObject", on=[foundation.bucket.arn_for_objects("executions/*")])
-        notifier.allow("s3:ListBucket", on=[foundation.bucket.bucket_arn])
-        delivery.topic.grant_publish(notifier.role)
+        allow(
+            notifier.role,
+            "sagemaker:DescribeProcessingJob",
+            "sagemaker:DescribeTrainingJob",
+            on=sagemaker_arns(self, "processing-job/pipelines-*", "training-job/pipelines-*"),
+            because=OWN_JOBS,
+        )
+        allow(notifier.role, "s3:GetObject", on=foundation.data_arns("executions"), because=EVERY_OBJECT)
+        allow(notifier.role, "s3:ListBucket", on=foundation.data_arns())
+        allow(notifier.role, "sns:Publish", on=[delivery.topic.topic_arn])
         return notifier
 
     def _tell_of_failed_executions(self, notifier: Function, training: Training) -> None:

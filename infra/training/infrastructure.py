@@ -12,7 +12,7 @@ from constructs import Construct
 from infra.delivery.infrastructure import Delivery
 from infra.foundation.infrastructure import ROOT, Foundation
 from infra.function import Function
-from infra.permissions import sagemaker_arn
+from infra.permissions import EVERY_OBJECT, EVERY_VERSION, allow, deny, sagemaker_arns
 from infra.published import publish
 from infra.registry.infrastructure import Registry
 from infra.settings import Settings
@@ -46,7 +46,7 @@ class Training(cdk.Stack):
         self._settings = settings
         self.pipeline_name = settings.prefix
         # Events give the name in lower case; the prefix has no other.
-        self.pipeline_arn = sagemaker_arn(self, f"pipeline/{self.pipeline_name}")
+        (self.pipeline_arn,) = sagemaker_arns(self, f"pipeline/{self.pipeline_name}")
         self.find_champion = self._find_champion(foundation, delivery)
         self.publish_dossier = self._publish_dossier(foundation, registry)
         jobs = JobRoles(self, "Jobs", settings=settings, foundation=foundation)
@@ -96,7 +96,7 @@ class Training(cdk.Stack):
             {"TABLE": delivery.table.table_name, "BUCKET": foundation.bucket.bucket_name},
             timeout=cdk.Duration.seconds(30),
         )
-        delivery.table.grant(function.role, "dynamodb:GetItem")
+        allow(function.role, "dynamodb:GetItem", on=[delivery.table.table_arn])
         return function
 
     def _publish_dossier(self, foundation: Foundation, registry: Registry) -> Function:
@@ -107,14 +107,24 @@ class Training(cdk.Stack):
             {"BUCKET": foundation.bucket.bucket_name},
             timeout=cdk.Duration.minutes(1),
         )
-        versions = [sagemaker_arn(self, f"model-package/{registry.group_name}/*")]
-        function.allow("sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage", on=versions)
-        # The dossier is for whoever decides; it decides nothing.
-        function.deny(
-            "sagemaker:UpdateModelPackage", on=versions, when={"Null": {"sagemaker:ModelApprovalStatus": "false"}}
+        role = function.role
+        versions = sagemaker_arns(self, f"model-package/{registry.group_name}/*")
+        allow(
+            role,
+            "sagemaker:DescribeModelPackage",
+            "sagemaker:UpdateModelPackage",
+            on=versions,
+            because=EVERY_VERSION,
         )
-        function.allow("s3:GetObject", on=[foundation.bucket.arn_for_objects("executions/*")])
-        function.allow("s3:ListBucket", on=[foundation.bucket.bucket_arn])
+        # The dossier is for whoever decides; it decides nothing.
+        deny(
+            role,
+            "sagemaker:UpdateModelPackage",
+            on=versions,
+            when={"Null": {"sagemaker:ModelApprovalStatus": "false"}},
+        )
+        allow(role, "s3:GetObject", on=foundation.data_arns("executions"), because=EVERY_OBJECT)
+        allow(role, "s3:ListBucket", on=foundation.data_arns())
         return function
 
     def _function(

@@ -4,24 +4,35 @@
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.delivery.infrastructure import Delivery
 from infra.foundation.infrastructure import Foundation
-from infra.permissions import logs_and_metrics, network_interfaces, sagemaker_arn
+from infra.images import ImageName
+from infra.permissions import (
+    EVERY_OBJECT,
+    EVERY_VERSION,
+    OWN_JOBS,
+    allow,
+    allow_container,
+    allow_key,
+    allow_network,
+    allow_volumes,
+    sagemaker_arns,
+)
 from infra.registry.infrastructure import Registry
 from infra.settings import Settings
 
-SAGEMAKER = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+TO_SAGEMAKER = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+READ = ("checkpoints", "datasets", "defaults", "executions", "models")
 
 
 class JobRoles(Construct):
     """The roles of Processing and of Training jobs.
 
     Attributes:
-        processing: reads the bucket, writes `executions/`.
-        training: reads the bucket, writes `models/` and `checkpoints/`.
+        processing: reads what people and steps put there, writes `executions/`.
+        training: reads the same, writes `models/` and `checkpoints/`.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, foundation: Foundation) -> None:
@@ -31,7 +42,7 @@ class JobRoles(Construct):
         self.processing = self._role("Processing", images=["training", "inference"], writes=["executions/*"])
         self.training = self._role("Training", images=["training"], writes=["models/*", "checkpoints/*"])
 
-    def _role(self, kind: str, *, images: list[str], writes: list[str]) -> iam.Role:
+    def _role(self, kind: str, *, images: list[ImageName], writes: list[str]) -> iam.Role:
         settings, foundation = self._settings, self._foundation
         role = iam.Role(
             self,
@@ -40,27 +51,21 @@ class JobRoles(Construct):
             assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
             description=f"What a {kind.lower()} job may do",
         )
-        for name, repository in foundation.repositories.items():
-            if name in images:
-                repository.grant_pull(role)
-        foundation.key.grant_encrypt_decrypt(role)
-        foundation.bucket.grant_read(role)
-        for prefix in writes:
-            foundation.bucket.grant_put(role, prefix)
-        for index, name in enumerate(settings.training.data_buckets):
-            s3.Bucket.from_bucket_name(self, f"{kind}Data{index}", name).grant_read(role)
-        # Volumes of a job are opened through a grant that its own role makes.
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["kms:CreateGrant"],
-                resources=[foundation.key.key_arn],
-                conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
-            )
+        allow_container(
+            role,
+            repositories=[foundation.repositories[name] for name in images],
+            log_group=f"/aws/sagemaker/{kind}Jobs",
         )
-        for statement in logs_and_metrics(cdk.Stack.of(self), f"/aws/sagemaker/{kind}Jobs"):
-            role.add_to_policy(statement)
-        for statement in network_interfaces(settings):
-            role.add_to_policy(statement)
+        allow_network(role, settings)
+        allow_key(role, foundation.key)
+        allow(role, "s3:GetObject", on=foundation.data_arns(*READ), because=EVERY_OBJECT)
+        allow(role, "s3:PutObject", "s3:AbortMultipartUpload", on=foundation.data_arns(*writes), because=EVERY_OBJECT)
+        allow(role, "s3:ListBucket", "s3:GetBucketLocation", on=foundation.data_arns())
+        for bucket in settings.training.data_buckets:
+            arn = cdk.Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket)
+            allow(role, "s3:GetObject", on=[f"{arn}/*"], because="The settings name this bucket as one of images.")
+            allow(role, "s3:ListBucket", on=[arn])
+        allow_volumes(role, foundation.key)
         return role
 
 
@@ -92,35 +97,34 @@ class PipelineRole(Construct):
             assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
             description="What the pipeline may do; it cannot approve a version",
         )
-        # Pipelines names its jobs pipelines-<execution id>-<step>-<random>.
-        processing = sagemaker_arn(stack, "processing-job/pipelines-*")
-        training = sagemaker_arn(stack, "training-job/pipelines-*")
-        self._allow(
-            "sagemaker:CreateProcessingJob",
-            "sagemaker:DescribeProcessingJob",
-            "sagemaker:StopProcessingJob",
-            on=[processing],
-        )
-        self._allow(
-            "sagemaker:CreateTrainingJob", "sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob", on=[training]
-        )
-        group = sagemaker_arn(stack, f"model-package-group/{registry.group_name}")
-        versions = sagemaker_arn(stack, f"model-package/{registry.group_name}/*")
-        self._allow("sagemaker:AddTags", on=[processing, training, versions])
-        self._allow("sagemaker:DescribeModelPackageGroup", "sagemaker:DescribeModelPackage", on=[group, versions])
+        role = self.role
+        processing = sagemaker_arns(stack, "processing-job/pipelines-*")
+        training = sagemaker_arns(stack, "training-job/pipelines-*")
+        group = sagemaker_arns(stack, f"model-package-group/{registry.group_name}")
+        versions = sagemaker_arns(stack, f"model-package/{registry.group_name}/*")
+        _allow_jobs(role, "ProcessingJob", on=processing)
+        _allow_jobs(role, "TrainingJob", on=training)
+        allow(role, "sagemaker:AddTags", on=[*processing, *training, *versions], because=OWN_JOBS)
+        allow(role, "sagemaker:DescribeModelPackageGroup", on=group)
+        allow(role, "sagemaker:DescribeModelPackage", on=versions, because=EVERY_VERSION)
         # A version is born pending: the request must say so, or it is refused.
-        self._allow(
+        allow(
+            role,
             "sagemaker:CreateModelPackage",
-            on=[group, versions],
+            on=[*group, *versions],
             when={"StringEquals": {"sagemaker:ModelApprovalStatus": "PendingManualApproval"}},
+            because=EVERY_VERSION,
         )
-        self._allow("iam:PassRole", on=[jobs.processing.role_arn, jobs.training.role_arn], when=SAGEMAKER)
-        for function in functions:
-            function.grant_invoke(self.role)
-        delivery.callback_queue.grant_send_messages(self.role)
-        # CheckQuality reads evaluation.json.
-        foundation.bucket.grant_read(self.role, "executions/*")
-        foundation.key.grant_encrypt_decrypt(self.role)
+        allow(role, "iam:PassRole", on=[jobs.processing.role_arn, jobs.training.role_arn], when=TO_SAGEMAKER)
+        allow(role, "lambda:InvokeFunction", on=[function.function_arn for function in functions])
+        allow(role, "sqs:SendMessage", on=[delivery.callback_queue.queue_arn])
+        # CheckQuality reads evaluation.json, under the environment's key.
+        allow(role, "s3:GetObject", on=foundation.data_arns("executions"), because=EVERY_OBJECT)
+        allow(role, "s3:ListBucket", on=foundation.data_arns())
+        allow_key(role, foundation.key)
+        allow_volumes(role, foundation.key)
 
-    def _allow(self, *actions: str, on: list[str], when: dict[str, object] | None = None) -> None:
-        self.role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=on, conditions=when))
+
+def _allow_jobs(role: iam.Role, kind: str, *, on: list[str]) -> None:
+    actions = [f"sagemaker:{verb}{kind}" for verb in ("Create", "Describe", "Stop")]
+    allow(role, *actions, on=on, because=OWN_JOBS)
