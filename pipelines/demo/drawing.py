@@ -126,4 +126,11 @@ def _channel(value: float) -> int:
 
 
 def _enlarged(points: Sequence[Point]) -> npt.NDArray[np.int32]:
-    return np.round(np.clip(np.asarray(points, np.float64), -4096, 4096) * SUPERSAMPLING).astype(np.int32)
+    # Plain Python: NumPy's own overhead is many times the work on a handful of corners.
+    return np.array(
+        [(round(_within(x) * SUPERSAMPLING), round(_within(y) * SUPERSAMPLING)) for x, y in points], np.int32
+    )
+
+
+def _within(coordinate: float) -> float:
+    return min(4096.0, max(-4096.0, coordinate))

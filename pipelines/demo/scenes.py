@@ -200,9 +200,10 @@ def _hides(view: View, thing: tuple[float, Figure], z: float, cast: list[_Actor]
 
 def _photographed(image: Image, rng: np.random.Generator) -> Image:
     """Exposure, a tint and the sensor's grain."""
-    gain = rng.uniform(0.82, 1.12) * rng.uniform(0.96, 1.04, 3)
+    gains = rng.uniform(0.82, 1.12) * rng.uniform(0.96, 1.04, 3)
+    curves = np.clip(np.arange(256)[None, :, None] * gains, 0, 255).astype(np.uint8)
     grain = rng.integers(-6, 7, image.shape, dtype=np.int8)
-    return np.asarray(np.clip(image * gain + grain, 0, 255), dtype=np.uint8)
+    return np.asarray(cv2.add(cv2.LUT(image, curves), grain, dtype=cv2.CV_8U), dtype=np.uint8)
 
 
 def _voc(filename: str, scene: Scene, size: tuple[int, int]) -> str:
