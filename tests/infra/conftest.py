@@ -171,7 +171,7 @@ def responses() -> Iterator[Responses]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield Responses(f"http://127.0.0.1:{server.server_port}/answer?signature=1", received)
     server.shutdown()
     server.server_close()

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -23,6 +24,7 @@ from infra.delivery.deployer.deployments.events import route
 from infra.delivery.deployer.deployments.settings import Settings
 
 REGION, ACCOUNT, GROUP, PREFIX, BUCKET = "us-east-1", "123456789012", "mapgate-dev", "mapgate-dev", "mapgate-dev-data"
+KEYS: Any = {"region_name": REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
 WAITING = "0123456789"
 BUSY = {"Creating", "Updating", "SystemUpdating"}
 CAPITALS = {
@@ -42,6 +44,18 @@ def arn(kind: str, name: str) -> str:
 
 def refusal(operation: str, message: str, code: str = "ValidationException") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+@cache
+def sagemaker_meta() -> Any:
+    """Return what boto3 knows of SageMaker's calls."""
+    return boto3.client("sagemaker", **KEYS).meta
+
+
+@cache
+def storage() -> tuple[Any, Any]:
+    """Return S3 and DynamoDB; making a client takes longer than most tests."""
+    return boto3.client("s3", **KEYS), boto3.resource("dynamodb", **KEYS)
 
 
 def nothing(operation: str) -> None:
@@ -106,11 +120,11 @@ class FakeSageMaker:
         self.before_call: Callable[[str], None] = nothing
         self.violations: list[str] = []
         self._request: dict[str, Any] = {}
-        self._model = boto3.client("sagemaker", region_name=REGION).meta
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        operation = self._model.method_to_api_mapping[name]
-        shape = self._model.service_model.operation_model(operation).input_shape
+        meta = sagemaker_meta()
+        operation = meta.method_to_api_mapping[name]
+        shape = meta.service_model.operation_model(operation).input_shape
         assert shape is not None
 
         def call(**parameters: Any) -> Any:
@@ -153,8 +167,9 @@ class FakeSageMaker:
         version = int((endpoint.pending or endpoint.config).rpartition("-")[2].lstrip("v"))
         match endpoint.status:
             case "Creating":
-                endpoint.status = "Failed" if version in self.doomed else "InService"
-                endpoint.reason = "The container did not pass the ping health check." if version in self.doomed else ""
+                broken = version in self.doomed | self.stuck
+                endpoint.status = "Failed" if broken else "InService"
+                endpoint.reason = "The container did not pass the ping health check." if broken else ""
             case "Updating":
                 if version in self.stuck:
                     endpoint.status = "UpdateRollbackFailed"
@@ -364,14 +379,15 @@ class World:
     """The deployer's surroundings: fake SageMaker, moto's S3 and DynamoDB, and the queues between them."""
 
     def __init__(self, **settings: Any) -> None:
+        self._closed = False
         self._mock = mock_aws()
         self._mock.start()
-        self.s3 = boto3.client("s3", region_name=REGION)
+        self.s3, dynamodb = storage()
         self.s3.create_bucket(Bucket=BUCKET)
         keys = {"EndpointName": "HASH", "Record": "RANGE"}
-        self.table: Any = boto3.resource("dynamodb", region_name=REGION).create_table(
+        self.table: Any = dynamodb.create_table(
             TableName="deployments",
-            KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],  # type: ignore[typeddict-item]
+            KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
             AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
             BillingMode="PAY_PER_REQUEST",
         )
@@ -403,7 +419,9 @@ class World:
         self.settings = Settings(**(given | settings))
 
     def close(self) -> None:
-        self._mock.stop()
+        if not self._closed:
+            self._mock.stop()
+        self._closed = True
 
     def register(self, *, passed: bool = True, **evaluation: Any) -> Package:
         """Register a version with its artifact and its evaluation."""
@@ -481,13 +499,6 @@ class World:
     def champion(self) -> int | None:
         champion = self.record().get("Champion")
         return int(champion["Version"]) if champion else None
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
 
 
 @pytest.fixture

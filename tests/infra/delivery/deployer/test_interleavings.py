@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever happens in whatever order, production ends with what was approved last and works.
+
+The machine approves, rejects and edits versions, lets SageMaker go on, and delivers events in any order, twice, in the
+middle of one another, or to a function that dies half-way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+SETTINGS = settings(
+    max_examples=60,
+    stateful_step_count=25,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes; the log of the failing example tells the story
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+picks = st.integers(0, 1_000)
+calls = st.integers(0, 14)
+
+
+class DiedError(Exception):
+    """The function's process ended."""
+
+
+class Machine(RuleBasedStateMachine):
+    """A registry, an endpoint and the events between them.
+
+    Attributes:
+        moments: when each version was last approved, by version.
+        fit: versions that pass the verdict and come up.
+    """
+
+    world: Any
+    make_world: Callable[..., Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = type(self).make_world()
+        self.moments: dict[int, float] = {}
+        self.fit: set[int] = set()
+        self.ever_served: str | None = None
+
+    @property
+    def sagemaker(self) -> Any:
+        return self.world.sagemaker
+
+    @precondition(lambda self: len(self.sagemaker.packages) < 5)
+    @rule(kind=st.sampled_from(["fit", "fit", "doomed", "stuck", "gate", "artifact"]))
+    def register(self, kind: str) -> None:
+        version = self.world.register(passed=kind != "gate")
+        if kind == "artifact":
+            self.world.remove(version.model_uri)
+        {"doomed": self.sagemaker.doomed, "stuck": self.sagemaker.stuck, "fit": self.fit}.get(kind, set()).add(
+            version.version
+        )
+
+    @precondition(lambda self: self.sagemaker.packages)
+    @rule(pick=picks)
+    def approve(self, pick: int) -> None:
+        version = self._version(pick)
+        self.world.approve(version)
+        self.moments[version.version] = version.modified
+
+    @precondition(lambda self: self.sagemaker.packages)
+    @rule(pick=picks)
+    def reject(self, pick: int) -> None:
+        self.world.reject(self._version(pick))
+
+    @precondition(lambda self: self.sagemaker.packages)
+    @rule(pick=picks)
+    def annotate(self, pick: int) -> None:
+        self.sagemaker.annotate(self._version(pick).version)
+
+    @precondition(lambda self: self.sagemaker.endpoints)
+    @rule()
+    def time_passes(self) -> None:
+        self.sagemaker.progress("mapgate-dev")
+
+    @precondition(lambda self: self.sagemaker.events)
+    @rule(pick=picks, again=st.booleans())
+    def deliver(self, pick: int, again: bool) -> None:
+        event = self._event(pick)
+        if not again:
+            self.sagemaker.events.remove(event)
+        self.world.handle(event)
+
+    @precondition(lambda self: self.sagemaker.events)
+    @rule(pick=picks, after=calls)
+    def die(self, pick: int, after: int) -> None:
+        """The function ends at one of its calls; the event is delivered again later."""
+
+        def stop() -> None:
+            raise DiedError
+
+        self._disturb(after, stop)
+        with contextlib.suppress(DiedError):
+            self.world.handle(self._event(pick))
+        self.sagemaker.before_call = print_nothing
+
+    @precondition(lambda self: self.sagemaker.events)
+    @rule(pick=picks, other=picks, after=calls, progress=st.booleans())
+    def interleave(self, pick: int, other: int, after: int, progress: bool) -> None:
+        """Another event is handled from beginning to end while the first is at one of its calls."""
+        first, second = self._event(pick), self._event(other)
+
+        def meanwhile() -> None:
+            self.world.handle(second)
+            if progress and "mapgate-dev" in self.sagemaker.endpoints:
+                self.sagemaker.progress("mapgate-dev")
+
+        self._disturb(after, meanwhile)
+        self.world.handle(first)
+        self.sagemaker.before_call = print_nothing
+
+    @precondition(lambda self: self.world.queue.sent)
+    @rule()
+    def remind(self) -> None:
+        self.world.remind()
+
+    @invariant()
+    def nothing_forbidden_happened(self) -> None:
+        assert self.sagemaker.violations == []
+
+    @invariant()
+    def only_what_passed_its_gate_is_on_an_endpoint(self) -> None:
+        endpoint = self.sagemaker.endpoints.get("mapgate-dev")
+        if endpoint is not None:
+            reached = self.fit | self.sagemaker.doomed | self.sagemaker.stuck
+            assert int(endpoint.config.rpartition("-v")[2]) in reached
+
+    def teardown(self) -> None:
+        try:
+            self._settle()
+            self._check_end()
+        finally:
+            self.world.close()
+
+    def _settle(self) -> None:
+        self.world.settle()
+        # A reminder may be all that is left of a deletion, and any later event has to find everything in order.
+        for _ in range(2):
+            self.sagemaker._announce("mapgate-dev") if "mapgate-dev" in self.sagemaker.endpoints else None
+            self.world.settle()
+        assert self.sagemaker.violations == []
+
+    def _check_end(self) -> None:
+        standing = {v for v, package in self.sagemaker.packages.items() if package.approval == "Approved"}
+        good = standing & self.fit
+        endpoint = self.sagemaker.endpoints.get("mapgate-dev")
+        if good:
+            newest = max(good, key=lambda version: self.moments[version])
+            assert endpoint is not None
+            assert (endpoint.config, self.world.champion()) == (f"mapgate-dev-v{newest}", newest)
+        if endpoint is None:
+            return
+        assert endpoint.status in {"InService", "UpdateRollbackFailed"}
+        if endpoint.status == "InService":
+            assert self.world.champion() == int(endpoint.config.rpartition("-v")[2])
+            assert set(self.sagemaker.configs) == set(self.sagemaker.models) == {endpoint.config}
+        assert self.world.record()["Attempt"] is None
+
+    def _version(self, pick: int) -> Any:
+        return self.sagemaker.packages[1 + pick % len(self.sagemaker.packages)]
+
+    def _event(self, pick: int) -> dict[str, Any]:
+        events: list[dict[str, Any]] = self.sagemaker.events
+        return events[pick % len(events)]
+
+    def _disturb(self, after: int, disturbance: Callable[[], None]) -> None:
+        """Call `disturbance` once, in front of the SageMaker call that comes after so many others."""
+        left = after
+
+        def before(operation: str) -> None:  # noqa: ARG001
+            nonlocal left
+            left -= 1
+            if left == -1:
+                self.sagemaker.before_call = print_nothing
+                disturbance()
+
+        self.sagemaker.before_call = before
+
+
+def print_nothing(operation: str) -> None:
+    """Let a call pass."""
+
+
+def test_any_interleaving_ends_in_the_right_state(make_world: Callable[..., Any]) -> None:
+    class Bound(Machine):
+        pass
+
+    Bound.make_world = staticmethod(make_world)
+    run_state_machine_as_test(Bound, settings=SETTINGS)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The decisions, as a pure function."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.delivery.deployer.deployments.reconcile import (
+    Action,
+    Approval,
+    Delete,
+    Deploy,
+    Described,
+    Desired,
+    Fail,
+    Succeed,
+    choose,
+    observe,
+    reconcile,
+)
+
+STATUSES = [
+    None,
+    "OutOfService",
+    "Creating",
+    "Updating",
+    "SystemUpdating",
+    "RollingBack",
+    "InService",
+    "Deleting",
+    "Failed",
+    "UpdateRollbackFailed",
+]
+versions = st.none() | st.integers(1, 3)
+desires = st.builds(Desired, version=versions, attempt=versions, champion=versions)
+descriptions = st.builds(Described, status=st.sampled_from(STATUSES), version=versions, reason=st.just(""))
+
+
+def approval(version: int, at: int, **changes: object) -> Approval:
+    return Approval(version=version, arn=f"arn/{version}", approved_at=at, announced=True, **changes)  # type: ignore[arg-type]
+
+
+@given(desires, descriptions)
+def test_busy_endpoint_is_left_alone(desired: Desired, described: Described) -> None:
+    if described.status in {"OutOfService", "Creating", "Updating", "SystemUpdating", "RollingBack"}:
+        assert reconcile(desired, described) == []
+
+
+@given(desires, descriptions)
+def test_only_a_failed_endpoint_is_deleted(desired: Desired, described: Described) -> None:
+    deleted = any(isinstance(action, Delete) for action in reconcile(desired, described))
+    assert deleted == (described.status == "Failed")
+
+
+@given(desires, descriptions)
+def test_nothing_but_the_desired_version_is_deployed(desired: Desired, described: Described) -> None:
+    for action in reconcile(desired, described):
+        if isinstance(action, Deploy):
+            assert action.version == desired.version != described.version or described.status is None
+            assert action.update == (described.status is not None)
+
+
+@given(desires, descriptions)
+def test_champion_is_what_is_in_service(desired: Desired, described: Described) -> None:
+    for action in reconcile(desired, described):
+        if isinstance(action, Succeed):
+            assert described.status == "InService"
+            assert action.version == described.version
+
+
+@given(desires, descriptions)
+def test_only_an_attempt_can_fail(desired: Desired, described: Described) -> None:
+    for action in reconcile(desired, described):
+        if isinstance(action, Fail):
+            assert action.version == desired.attempt
+            assert f"v{action.version}" in action.sentence
+
+
+@pytest.mark.parametrize(
+    ("desired", "described", "actions"),
+    [
+        (Desired(version=None), Described(status=None), []),
+        (Desired(version=2), Described(status=None), [Deploy(2, update=False)]),
+        (Desired(version=2, champion=1), Described(status="InService", version=1), [Deploy(2, update=True)]),
+        (Desired(version=2, attempt=2, champion=1), Described(status="InService", version=2), [Succeed(2)]),
+        (Desired(version=2, champion=2), Described(status="InService", version=2), []),
+        (Desired(version=None, champion=2), Described(status="InService", version=2), []),
+        (Desired(version=3, attempt=2, champion=1), Described(status="InService", version=2), [Succeed(2)]),
+        (Desired(version=2), Described(status="InService", version=None), [Deploy(2, update=True)]),
+        (Desired(version=2, champion=2), Described(status="Failed", version=2), [Delete()]),
+    ],
+)
+def test_next_step(desired: Desired, described: Described, actions: list[Action]) -> None:
+    assert reconcile(desired, described) == actions
+
+
+def test_rolled_back_attempt_fails_with_what_serves() -> None:
+    (action,) = reconcile(Desired(version=2, attempt=2, champion=1), Described(status="InService", version=1))
+    assert action == Fail(
+        2, "v2 was rolled back by SageMaker, production serves v1; the endpoint's alarms and log tell why"
+    )
+
+
+def test_newest_standing_approval_is_chosen() -> None:
+    approvals = [
+        approval(1, 30),
+        approval(2, 40, standing=False),
+        approval(3, 50, outcome="failed"),
+        approval(4, 60, outcome="refused"),
+        approval(5, 20),
+    ]
+    assert choose(approvals) == approvals[0]
+    assert choose([]) is None
+    assert choose([approval(1, 30), approval(2, 30)]) == approval(2, 30)
+
+
+def test_order_and_repetition_of_announcements_do_not_matter() -> None:
+    moments = [10_000, 20_000, 30_000]
+    ends = set()
+    for order in itertools.permutations([*moments, None, moments[1]]):
+        known = None
+        for announced in order:
+            known = observe(known, version=1, arn="arn/1", approved=True, modified_at=90_000, announced_at=announced)
+        assert known is not None
+        ends.add((known.approved_at, known.announced, known.standing))
+    assert ends == {(30_000, True, True)}
+
+
+def test_failure_is_forgotten_only_by_a_new_approval() -> None:
+    failed = approval(1, 10_000, outcome="failed", sentence="broke")
+
+    def seen(announced_at: int | None, known: Approval = failed) -> Approval | None:
+        return observe(known, version=1, arn="arn/1", approved=True, modified_at=99_000, announced_at=announced_at)
+
+    assert seen(None) == seen(10_000) == seen(10_900) == seen(5_000) == failed
+    again = seen(20_000)
+    assert again is not None
+    assert again.outcome is None
+
+
+def test_withdrawn_approval_stands_again_only_when_the_registry_says_so() -> None:
+    known = approval(1, 10_000)
+    withdrawn = observe(known, version=1, arn="arn/1", approved=False, modified_at=20_000, announced_at=10_000)
+    assert withdrawn is not None
+    assert not withdrawn.standing
+    assert observe(None, version=1, arn="arn/1", approved=False, modified_at=1, announced_at=10_000) is None
+    back = observe(withdrawn, version=1, arn="arn/1", approved=True, modified_at=30_000, announced_at=None)
+    assert back is not None
+    assert (back.standing, back.approved_at) == (True, 30_000)
