@@ -10,12 +10,14 @@ import importlib
 import json
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import moto
+from moto.backends import get_backend
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
 from moto.core.serialize import XFormedAttributePicker, get_serializer_class
@@ -62,6 +64,7 @@ Commit = Callable[[str, str, str, str], None]
 _handlers: dict[tuple[str, str], Handler] = {}
 _checks: dict[str, list[Check]] = {}
 _commits: list[Commit] = []
+_UNLOCKED = frozenset({("sqs", "ReceiveMessage")})
 
 
 def replace_action(service: str, action: str, handler: Handler) -> None:
@@ -116,6 +119,57 @@ def original_action(service: str, action: str, call: Call) -> dict[str, Any]:
     return dict(json.loads(body)) if isinstance(body, str) and body else {}
 
 
+def backend(service: str, account: str, region: str) -> Any:
+    """moto's own state of a service in an account and region; hold `state_lock` while using it."""
+    return get_backend(service)[account][region]  # type: ignore[call-overload]
+
+
+def backends(service: str) -> Iterator[tuple[str, str, Any]]:
+    """Account, region and state, for each account and region where a service has been used."""
+    yield from list(get_backend(service).iter_backends())  # type: ignore[call-overload]
+
+
+def send_events_through(deliver: Callable[[Any, Any], None]) -> None:
+    """Let `deliver(rule, event)` do what moto's rules do, for the few targets that moto knows, under its lock."""
+    from moto.events.models import Rule
+
+    original = Rule.send_to_targets
+
+    def send_to_targets(self: Rule, original_event: Any, transform_input: bool = True) -> None:
+        if self.managed_by or not transform_input:  # an archive's own rule
+            original(self, original_event, transform_input)
+        else:
+            deliver(self, original_event)
+
+    Rule.send_to_targets = send_to_targets  # type: ignore[method-assign]
+
+
+def invoke_functions_through(invoke: Callable[[str, str, str, Any], None]) -> None:
+    """Let `invoke(account, region, function_arn, event)` run functions that moto's other services trigger."""
+    from moto.awslambda.models import LambdaFunction
+
+    def invoked(self: LambdaFunction, body: Any, _headers: Any, _response_headers: Any) -> str:
+        invoke(self.account_id, self.region, self.function_arn, json.loads(body) if body else {})
+        return ""
+
+    LambdaFunction.invoke = invoked  # type: ignore[method-assign,assignment]
+
+
+def mail_through(mail: Callable[[str, str, str, str | None], None]) -> None:
+    """Let `mail(topic_arn, address, message, subject)` do what moto leaves undone for e-mail subscriptions."""
+    from moto.sns.models import Subscription
+
+    original = Subscription.publish
+
+    def publish(self: Subscription, message: str, message_id: str, subject: str | None = None, **more: Any) -> None:
+        if self.protocol in ("email", "email-json", "sms"):
+            mail(self.topic.arn, self.endpoint, message, subject)
+        else:
+            original(self, message, message_id, subject=subject, **more)
+
+    Subscription.publish = publish  # type: ignore[method-assign,assignment]
+
+
 def install() -> None:
     """Apply every mend. To be called once, before the server starts.
 
@@ -130,6 +184,10 @@ def install() -> None:
     BaseResponse.call_action = _call_action  # type: ignore[method-assign,assignment]
     _let_bodies_be_binary()
     _know_managed_policies()
+    _keep_all_of_functions()
+    _leave_queues_to_their_pollers()
+    _wait_for_messages_unlocked()
+    _ignore_conditional_denials()
 
 
 def _response_class(service: str) -> Any:
@@ -159,6 +217,8 @@ def _call_action(response: BaseResponse) -> Any:
                 check(action, call)
         if handler:
             answer = _serialized(response, handler(call))
+        elif (service, action) in _UNLOCKED:
+            answer = _moto_call_action(response)
         else:
             with state_lock:
                 answer = _moto_call_action(response)
@@ -237,3 +297,95 @@ def _know_managed_policies() -> None:
 
     IAMBackend.attach_role_policy = attach  # type: ignore[method-assign]
     IAMBackend.get_policy = get  # type: ignore[method-assign]
+
+
+def _keep_all_of_functions() -> None:
+    """moto forgets some of a function's configuration; it is kept here and shown again."""
+    from moto.awslambda.models import LambdaFunction
+
+    names = ("DeadLetterConfig", "LoggingConfig")
+    initialise, update, show = (
+        LambdaFunction.__init__,
+        LambdaFunction.update_configuration,
+        LambdaFunction.get_configuration,
+    )
+
+    def initialised(self: Any, account_id: str, spec: dict[str, Any], *more: Any, **named: Any) -> None:
+        self.beyond_moto = {name: spec[name] for name in names if name in spec}
+        initialise(self, account_id, spec, *more, **named)
+
+    def updated(self: Any, config_updates: dict[str, Any]) -> dict[str, Any]:
+        self.beyond_moto = {**self.beyond_moto, **{n: config_updates[n] for n in names if n in config_updates}}
+        update(self, config_updates)
+        return shown(self)
+
+    def shown(self: Any, on_create: bool = False) -> dict[str, Any]:
+        return {**show(self, on_create), **{name: value for name, value in self.beyond_moto.items() if value}}
+
+    LambdaFunction.__init__ = initialised  # type: ignore[method-assign]
+    LambdaFunction.update_configuration = updated  # type: ignore[method-assign]
+    LambdaFunction.get_configuration = shown  # type: ignore[method-assign]
+
+
+def _leave_queues_to_their_pollers() -> None:
+    """moto runs a mapped function inside SendMessage, once a message; `event_sources` polls instead."""
+    from moto.awslambda.models import LambdaBackend
+
+    original = LambdaBackend.create_event_source_mapping
+
+    def create(self: LambdaBackend, spec: dict[str, Any]) -> Any:
+        mapping = original(self, spec)
+        mapping.function_response_types = spec.get("FunctionResponseTypes") or []
+        from moto.sqs.models import sqs_backends
+
+        for queue in sqs_backends[self.account_id][self.region_name].queues.values():
+            queue.lambda_event_source_mappings.clear()
+        return mapping
+
+    LambdaBackend.create_event_source_mapping = create  # type: ignore[method-assign]
+
+
+def _wait_for_messages_unlocked() -> None:
+    """moto waits for messages while it holds the queue; here nothing is held between two looks."""
+    from moto.sqs.models import SQSBackend
+
+    original = SQSBackend.receive_message
+
+    def receive(
+        self: SQSBackend, queue_name: str, count: int, wait_seconds_timeout: int, *more: Any, **named: Any
+    ) -> Any:
+        end = time.monotonic() + (wait_seconds_timeout or 0)
+        while True:
+            with state_lock:
+                messages = original(self, queue_name, count, 0, *more, **named)
+            if messages or time.monotonic() >= end:
+                return messages
+            time.sleep(0.05)
+
+    SQSBackend.receive_message = receive  # type: ignore[method-assign]
+
+
+def _ignore_conditional_denials() -> None:
+    """moto evaluates bucket policies without their conditions: "deny what is not TLS" would deny everything."""
+    from moto.iam.access_control import IAMPolicy, PermissionResult
+    from moto.s3.models import FakeBucket
+
+    def get_permission(self: FakeBucket, action: str, resource: str) -> Any:
+        if self.policy is None:
+            return PermissionResult.NEUTRAL
+        document = json.loads(self.policy)
+        document["Statement"] = [
+            statement
+            for statement in document["Statement"]
+            if not (
+                statement["Effect"] == "Deny" and ("Condition" in statement or statement.get("Principal") not in _ANY)
+            )
+        ]
+        if not document["Statement"]:
+            return PermissionResult.NEUTRAL
+        return IAMPolicy(json.dumps(document)).is_action_permitted(action, resource)
+
+    FakeBucket.get_permission = get_permission  # type: ignore[method-assign]
+
+
+_ANY = ("*", {"AWS": "*"}, {"AWS": ["*"]})

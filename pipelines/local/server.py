@@ -18,7 +18,16 @@ from werkzeug.serving import make_server
 from pipelines.local import clients, custom_resources, moto_mends
 from pipelines.local.context import CloudContext
 
-PARTS = ("stack_actions", "event_bridge", "executions", "endpoints", "jobs")
+PARTS = (
+    "stack_actions",
+    "functions",
+    "event_bridge",
+    "event_sources",
+    "notifications",
+    "executions",
+    "endpoints",
+    "jobs",
+)
 """Modules with `install(context)`, which registers actions, and perhaps `resume(context)`, run once state is back."""
 
 
