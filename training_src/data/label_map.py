@@ -39,7 +39,7 @@ def read_label_map(file: Path) -> LabelMap:
         DataError: the file breaks the grammar, or an item has no id or name, or one that another item has.
     """
     try:
-        items = parse(file.read_text(encoding="utf-8"), file.name).get("item", [])
+        items = parse(file.read_bytes().decode("utf-8"), file.name).get("item", [])
     except (TextFormatError, UnicodeDecodeError) as error:
         raise DataError(f"{file.name} is no label map: {error}") from None
     names: dict[int, str] = {}

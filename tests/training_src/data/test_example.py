@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records that TensorFlow reads as they were meant, and back."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training_src.data.example import DetectionExample, decode, encode, read_examples
+from training_src.data.protobuf import Feature, decode_example, encode_example
+from training_src.data.tfrecord import read_records, write_record
+from training_src.errors import DataError
+
+floats = st.lists(st.floats(width=32, allow_nan=False), max_size=5).map(lambda values: np.array(values, np.float32))
+integers = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=5).map(lambda values: np.array(values, np.int64))
+features = st.dictionaries(
+    st.text(max_size=8), st.one_of(st.lists(st.binary(max_size=40), max_size=4), floats, integers)
+)
+
+
+@st.composite
+def examples(draw: st.DrawFn) -> DetectionExample:
+    count = draw(st.integers(0, 6))
+    numbers = np.random.default_rng(draw(st.integers(0, 2**32)))
+    return DetectionExample(
+        source_id=draw(st.text(max_size=20)),
+        filename=draw(st.text(max_size=20)),
+        encoded=draw(st.binary(max_size=200)),
+        format=draw(st.sampled_from(["jpeg", "png"])),
+        width=draw(st.integers(1, 10_000)),
+        height=draw(st.integers(1, 10_000)),
+        sha256="0" * 64,
+        boxes=numbers.random((count, 4), np.float32),
+        labels=numbers.integers(1, 5000, count),
+        names=tuple(draw(st.lists(st.text(max_size=5), min_size=count, max_size=count))),
+        difficult=numbers.integers(0, 2, count),
+        truncated=numbers.integers(0, 2, count),
+        crowd=numbers.integers(0, 2, count),
+    )
+
+
+@given(features)
+def test_features_survive_the_round_trip(given_features: dict[str, Feature]) -> None:
+    found = decode_example(encode_example(given_features))
+
+    assert found.keys() == given_features.keys()
+    for name, value in given_features.items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(found[name], value)
+        else:
+            assert found[name] == value
+
+
+@given(examples())
+def test_labelled_image_survives_the_round_trip(example: DetectionExample) -> None:
+    _assert_equal(decode(encode(example)), example)
+
+
+@given(st.binary(min_size=1, max_size=60))
+def test_bytes_that_are_no_example_are_refused_or_read(data: bytes) -> None:
+    try:
+        decode_example(data)
+    except ValueError:
+        return
+
+
+def test_tensorflow_reads_what_is_written_and_writes_what_is_read(tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+    example = DetectionExample(
+        "a.jpg", "a.jpg", b"\xff\xd8 not really", "jpeg", 640, 480, "0" * 64,
+        np.array([[0.1, 0.2, 0.3, 0.4], [0.0, 0.0, 1.0, 1.0]], np.float32), np.array([1, 4], np.int64),
+        ("vehicle", "cyclist"), np.array([1, 0]), np.array([0, 1]), np.array([0, 0]),
+    )  # fmt: skip
+    with (tmp_path / "train-00000-of-00001.tfrecord").open("wb") as stream:
+        write_record(stream, encode(example))
+
+    (record,) = list(tf.data.TFRecordDataset(str(tmp_path / "train-00000-of-00001.tfrecord")))
+    parsed = tf.io.parse_single_example(
+        record,
+        {
+            "image/encoded": tf.io.FixedLenFeature([], tf.string),
+            "image/width": tf.io.FixedLenFeature([], tf.int64),
+            "image/object/bbox/ymin": tf.io.VarLenFeature(tf.float32),
+            "image/object/class/label": tf.io.VarLenFeature(tf.int64),
+            "image/object/class/text": tf.io.VarLenFeature(tf.string),
+        },
+    )
+    theirs = tf.train.Example.FromString(record.numpy()).SerializeToString()
+
+    assert parsed["image/encoded"].numpy() == example.encoded
+    assert parsed["image/width"].numpy() == 640
+    np.testing.assert_array_equal(parsed["image/object/bbox/ymin"].values, example.boxes[:, 0])
+    np.testing.assert_array_equal(parsed["image/object/class/label"].values, [1, 4])
+    assert parsed["image/object/class/text"].values.numpy().tolist() == [b"vehicle", b"cyclist"]
+    _assert_equal(decode(theirs), example)
+    _assert_equal(next(iter(read_examples(tmp_path))), example)
+
+
+def test_damaged_record_is_named(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    write_record(stream, b"first" * 40)
+    write_record(stream, b"second" * 40)
+    whole = stream.getvalue()
+    file = tmp_path / "a.tfrecord"
+
+    file.write_bytes(whole[:-30])
+    with pytest.raises(DataError, match=r"a\.tfrecord: record 1 is cut off"):
+        list(read_records(file))
+    file.write_bytes(whole[:50] + b"?" + whole[51:])
+    with pytest.raises(DataError, match=r"a\.tfrecord: record 0 is damaged"):
+        list(read_records(file))
+    file.write_bytes(b"<html>not here</html>")
+    with pytest.raises(DataError, match=r"a\.tfrecord: record 0 has a damaged header"):
+        list(read_records(file))
+
+
+def test_span_reads_the_record_again(tmp_path: Path) -> None:
+    file = tmp_path / "a.tfrecord"
+    with file.open("wb") as stream:
+        for data in (b"one", b"", b"three" * 1000):
+            write_record(stream, data)
+
+    assert [(span.read(), data) for span, data in read_records(file)] == [
+        (d, d) for d in (b"one", b"", b"three" * 1000)
+    ]
+
+
+def test_folder_without_shards_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no"):
+        list(read_examples(tmp_path))
+
+
+def _assert_equal(found: DetectionExample, expected: DetectionExample) -> None:
+    for name, value in vars(expected).items():
+        if isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(getattr(found, name), value, err_msg=name)
+        else:
+            assert getattr(found, name) == value, name

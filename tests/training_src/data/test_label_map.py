@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training_src.data.label_map import LabelMap, read_label_map, write_label_map
+from training_src.errors import DataError
+
+label_maps = st.dictionaries(st.integers(1, 2000), st.text(min_size=1), min_size=1).filter(
+    lambda names: len(set(names.values())) == len(names)
+)
+
+
+@given(label_maps)
+def test_label_map_survives_the_round_trip(tmp_path_factory: pytest.TempPathFactory, names: dict[int, str]) -> None:
+    file = tmp_path_factory.mktemp("map") / "label_map.pbtxt"
+
+    write_label_map(LabelMap(names), file)
+
+    assert read_label_map(file).names == dict(sorted(names.items()))
+
+
+def test_ids_may_have_gaps(tmp_path: Path) -> None:
+    file = tmp_path / "label_map.pbtxt"
+    file.write_text("item {\n  name: \"cyclist\" # Waymo\n  id: 4\n}\nitem: <id: 1, name: 'vehicle'>")
+
+    label_map = read_label_map(file)
+
+    assert label_map.ids == {"vehicle": 1, "cyclist": 4}
+    assert label_map.greatest_id == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "names no class"),
+        ("item { id: 0 name: 'background' }", "has the id 0; ids start at 1"),
+        ("item { id: 1 }", r"item 0 \(id 1\) has no name"),
+        ("item { id: 1 name: 'a' } item { id: 1 name: 'b' }", "stands twice"),
+        ("item { id: 1 name: 'a' } item { id: 2 name: 'a' }", "stands twice"),
+        ("vehicle\npedestrian\n", "is no label map"),
+    ],
+)
+def test_faulty_label_map_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    file = tmp_path / "label_map.pbtxt"
+    file.write_text(text)
+
+    with pytest.raises(DataError, match=sentence):
+        read_label_map(file)

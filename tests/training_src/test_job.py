@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The platform's job directory, laid out as SageMaker documents it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from training_src.errors import ConfigurationError, DataError, TrainingError
+from training_src.job import LONGEST_MESSAGE, ProcessingJob, TrainingJob, run
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MAPGATE_ML_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def _training(root: Path) -> None:
+    config = root / "input/config"
+    config.mkdir(parents=True)
+    (config / "hyperparameters.json").write_text('{"architecture": "ssd", "num_train_steps": "0"}')
+    channel = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
+    (config / "inputdataconfig.json").write_text(json.dumps(dict.fromkeys(["train", "config", "checkpoint"], channel)))
+    for name, file in (("train", "train-00000-of-00001.tfrecord"), ("config", "none")):
+        (root / "input/data" / name).mkdir(parents=True)
+        (root / "input/data" / name / file).write_text("none\n")
+
+
+def _processing(root: Path, **changes: object) -> None:
+    (root / "config").mkdir()
+    document = {
+        "ProcessingInputs": [
+            {"InputName": name, "S3Input": {"LocalPath": f"/opt/ml/processing/input/{name}", "S3Uri": "s3://b/p"}}
+            for name in ("dataset", "config")
+        ],
+        "ProcessingOutputConfig": {
+            "Outputs": [{"OutputName": "train", "S3Output": {"LocalPath": "/opt/ml/processing/output/train"}}]
+        },
+        "Environment": {"MAPGATE_ARCHITECTURE": "ssd"},
+    }
+    (root / "config/processingjobconfig.json").write_text(json.dumps({**document, **changes}))
+    (root / "processing/input/dataset").mkdir(parents=True)
+    (root / "processing/input/dataset/a.jpg").write_text("")
+    (root / "processing/input/config").mkdir()
+    (root / "processing/input/config/none").write_text("none\n")
+
+
+def test_training_job_reads_the_platforms_files(root: Path) -> None:
+    _training(root)
+
+    job = TrainingJob.load()
+
+    assert job.hyperparameters == {"architecture": "ssd", "num_train_steps": "0"}
+    assert job.channel("train") == root / "input/data/train"
+    assert [job.channel(name) for name in ("config", "checkpoint", "other")] == [None, None, None]
+    assert (job.model_dir, job.checkpoint_dir) == (root / "model", root / "checkpoints")
+    assert job.output_dir == root / "output/data"
+    assert all(folder.is_dir() for folder in (job.model_dir, job.checkpoint_dir, job.output_dir))
+
+
+def test_processing_job_moves_the_platforms_paths_under_the_root(root: Path) -> None:
+    _processing(root)
+
+    job = ProcessingJob.load()
+
+    assert job.input("dataset") == root / "processing/input/dataset"
+    assert job.input("config") is None
+    assert job.output("train") == root / "processing/output/train"
+    assert job.environment == {"MAPGATE_ARCHITECTURE": "ssd"}
+    with pytest.raises(ConfigurationError, match='no output "test"'):
+        job.output("test")
+
+
+def test_processing_job_without_inputs_or_environment(root: Path) -> None:
+    _processing(root, ProcessingInputs=None, Environment=None)
+
+    job = ProcessingJob.load()
+
+    assert (job.input("dataset"), job.environment) == (None, {})
+
+
+def test_missing_job_file_is_bad_input(root: Path) -> None:
+    assert run(lambda _: None, TrainingJob) == 2
+    assert "inputdataconfig.json is missing" in (root / "output/failure").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(TrainingError("The loss is not finite."), 1), (DataError("a.", "b."), 2), (ZeroDivisionError("by zero"), 1)],
+)
+def test_failure_is_left_where_the_platform_looks(root: Path, error: Exception, code: int) -> None:
+    _training(root)
+    (root / "config").mkdir()
+    (root / "config/processingjobconfig.json").write_text("{}")
+
+    def fail(_: TrainingJob | ProcessingJob) -> None:
+        raise error
+
+    assert run(fail, TrainingJob) == code
+    assert run(fail, ProcessingJob) == code
+    assert (root / "output/failure").read_text() == (root / "output/message").read_text()
+    assert str(error) in (root / "output/failure").read_text()
+
+
+def test_long_failure_is_cut_to_what_the_platform_shows(root: Path) -> None:
+    _training(root)
+
+    def fail(_: TrainingJob) -> None:
+        raise DataError(*["A sentence about a box.\n"] * 200)
+
+    assert run(fail, TrainingJob) == 2
+    message = (root / "output/failure").read_text()
+    assert len(message) == LONGEST_MESSAGE
+    assert "\n" not in message
+    assert message.endswith(" ...")
+
+
+def test_work_that_succeeds_leaves_no_failure(root: Path) -> None:
+    _training(root)
+
+    assert run(lambda _: None, TrainingJob) == 0
+    assert not (root / "output").exists()
+
+
+def test_unknown_command_is_bad_input() -> None:
+    done = subprocess.run([sys.executable, "-m", "training_src", "dance"], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert "train, prepare, evaluate, check" in done.stderr

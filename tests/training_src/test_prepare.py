@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PrepareDataset and `check` as real processes in a job directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.demo.scenes import draw_scenes
+from training_src.data.example import read_examples
+from training_src.data.label_map import read_label_map
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BCCD = REPOSITORY.parent / "shared" / "data" / "bccd"
+OUTPUTS = ("train", "validation", "test", "metadata")
+Result = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn")
+    draw_scenes(folder, train=14, validation=4, test=6, size=(160, 120))
+    return folder
+
+
+@pytest.fixture
+def dataset(drawn: Path, tmp_path: Path) -> Path:
+    """A copy to break."""
+    return Path(shutil.copytree(drawn, tmp_path / "dataset"))
+
+
+@pytest.fixture
+def prepare(tmp_path: Path) -> Callable[..., tuple[Result, Path]]:
+    """Runs `python -m training_src prepare` as the platform would; returns the process and the job's root."""
+
+    def run(dataset: Path, *, config: str = "", architecture: str = "") -> tuple[Result, Path]:
+        root = tmp_path / f"job_{len(list(tmp_path.glob('job_*')))}"
+        inputs = root / "processing/input"
+        inputs.mkdir(parents=True)
+        (inputs / "dataset").symlink_to(dataset)
+        for name, text in (("label_map", ""), ("config", config)):
+            (inputs / name).mkdir()
+            (inputs / name / ("pipeline.config" if text else "none")).write_text(text or "none\n")
+        document = {
+            "ProcessingInputs": [
+                {"InputName": name, "S3Input": {"LocalPath": f"/opt/ml/processing/input/{name}"}}
+                for name in ("dataset", "label_map", "config")
+            ],
+            "ProcessingOutputConfig": {
+                "Outputs": [
+                    {"OutputName": name, "S3Output": {"LocalPath": f"/opt/ml/processing/output/{name}"}}
+                    for name in OUTPUTS
+                ]
+            },
+            "Environment": {"MAPGATE_ARCHITECTURE": architecture},
+        }
+        (root / "config").mkdir()
+        (root / "config/processingjobconfig.json").write_text(json.dumps(document))
+        return _run("prepare", MAPGATE_ML_ROOT=str(root)), root
+
+    return run
+
+
+def test_prepared_data_set_is_whole(drawn: Path, prepare: Callable[..., tuple[Result, Path]]) -> None:
+    done, root = prepare(drawn, architecture="ssd_mobilenet_v2_fpnlite_640x640")
+    output = root / "processing/output"
+
+    assert done.returncode == 0, done.stderr
+    assert "checked=24/24" in done.stdout and "written=24/24" in done.stdout
+    assert not list(output.rglob("*.partial"))
+    assert [shard.name for shard in sorted((output / "train").iterdir())] == [
+        f"train-{number:05d}-of-00004.tfrecord" for number in range(4)
+    ]
+    assert read_label_map(output / "metadata/label_map.pbtxt").names == {1: "vehicle", 2: "pedestrian", 4: "cyclist"}
+    for split, count in (("train", 14), ("validation", 4), ("test", 6)):
+        examples = list(read_examples(output / split))
+        assert len(examples) == len({example.source_id for example in examples}) == count
+        for example in examples:
+            assert example.encoded == (drawn / example.source_id).read_bytes()
+            assert np.all((example.boxes >= 0) & (example.boxes <= 1))
+            assert set(example.labels.tolist()) <= {1, 2, 4}
+
+
+def test_description_counts_what_was_written(drawn: Path, prepare: Callable[..., tuple[Result, Path]]) -> None:
+    _, root = prepare(drawn)
+    described = json.loads((root / "processing/output/metadata/dataset.json").read_text())
+    examples = list(read_examples(root / "processing/output/train"))
+
+    assert described["format"] == "pascal_voc"
+    assert len(described["sha256"]) == 64
+    assert described["greatest_id"] == 4
+    assert described["images"] == 24
+    assert described["splits"]["train"]["boxes"] == sum(len(example.boxes) for example in examples)
+    assert sum(described["class_balance"].values()) == pytest.approx(1, abs=0.001)
+    heights = np.concatenate([example.boxes[:, 2] - example.boxes[:, 0] for example in examples])
+    statistics = described["splits"]["train"]["box_statistics"]
+    assert statistics["height"]["median"] == pytest.approx(float(np.median(heights)), abs=1e-4)
+    groups = [set(described["groups"][split]) for split in ("train", "validation", "test")]
+    assert [len(group) for group in groups] == [14, 4, 6]
+    assert not set.intersection(*groups)
+
+
+def test_same_data_give_the_same_bytes(drawn: Path, prepare: Callable[..., tuple[Result, Path]]) -> None:
+    first, second = (prepare(drawn)[1] / "processing/output" for _ in range(2))
+
+    for file in first.rglob("*.*"):
+        assert file.read_bytes() == (second / file.relative_to(first)).read_bytes()
+
+
+def test_content_hash_follows_the_boxes(dataset: Path) -> None:
+    before = json.loads(_run("check", str(dataset), "--json").stdout)
+    file = next(dataset.glob("Annotations/train*.xml"))
+    text = file.read_text()
+    xmin = text.split("<xmin>")[1].split("<")[0]
+    file.write_text(text.replace(f"<xmin>{xmin}<", f"<xmin>{int(xmin) + 1}<", 1))
+
+    after = json.loads(_run("check", str(dataset), "--json").stdout)
+
+    assert before["faults"] == after["faults"] == []
+    assert before["sha256"] != after["sha256"]
+
+
+def _break_image(dataset: Path) -> tuple[str, str]:
+    file = dataset / "JPEGImages/train_00003.jpg"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    return "JPEGImages/train_00003.jpg", "cannot be decoded"
+
+
+def _move_box_outside(dataset: Path) -> tuple[str, str]:
+    _edit(dataset / "Annotations/train_00002.xml", "xmax", "999")
+    return "Annotations/train_00002.xml", "object 0"
+
+
+def _name_unknown_class(dataset: Path) -> tuple[str, str]:
+    _edit(dataset / "Annotations/val_00001.xml", "name", "tram")
+    return "Annotations/val_00001.xml", 'object 0 has the unknown class "tram"'
+
+
+def _empty_annotation(dataset: Path) -> tuple[str, str]:
+    (dataset / "Annotations/test_00000.xml").write_text("")
+    return "Annotations/test_00000.xml", "is empty"
+
+
+def _empty_annotations_json(dataset: Path) -> tuple[str, str]:
+    shutil.rmtree(dataset / "Annotations")
+    shutil.rmtree(dataset / "ImageSets")
+    (dataset / "JPEGImages").rename(dataset / "images")
+    (dataset / "annotations.json").write_text("")
+    return "annotations.json", "is empty"
+
+
+def _unsupported_layout(dataset: Path) -> tuple[str, str]:
+    shutil.rmtree(dataset / "Annotations")
+    shutil.rmtree(dataset / "ImageSets")
+    (dataset / "labels.csv").write_text("image,x,y\n")
+    return "dataset", "no supported layout"
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        _break_image,
+        _move_box_outside,
+        _name_unknown_class,
+        _empty_annotation,
+        _empty_annotations_json,
+        _unsupported_layout,
+    ],
+)
+def test_planted_fault_is_one_sentence_and_stops_before_anything_is_written(
+    dataset: Path, prepare: Callable[..., tuple[Result, Path]], plant: Callable[[Path], tuple[str, str]]
+) -> None:
+    file, words = plant(dataset)
+
+    done, root = prepare(dataset)
+    checked = _run("check", str(dataset))
+    as_json = json.loads(_run("check", str(dataset), "--json").stdout)
+
+    assert done.returncode == checked.returncode == 2
+    for sentence in (done.stderr, checked.stderr, (root / "output/message").read_text()):
+        (line,) = sentence.strip().splitlines()
+        assert line.startswith(file)
+        assert words in line
+    assert [fault["message"] for fault in as_json["faults"]] == [checked.stderr.strip()]
+    assert not list((root / "processing").glob("output/*/*"))
+
+
+def test_every_fault_has_its_sentence(dataset: Path) -> None:
+    _break_image(dataset)
+    _move_box_outside(dataset)
+    _name_unknown_class(dataset)
+
+    assert len(_run("check", str(dataset)).stderr.strip().splitlines()) == 3
+
+
+def test_config_with_too_few_classes_is_refused(drawn: Path, prepare: Callable[..., tuple[Result, Path]]) -> None:
+    text = (REPOSITORY / "training_src/models/configs/ssd_mobilenet_v2_fpnlite_640x640.config").read_text()
+
+    done, root = prepare(drawn, config=text.replace("num_classes: 90", "num_classes: 3"))
+
+    assert done.returncode == 2
+    assert "num_classes is 3, but the greatest label id is 4" in (root / "output/message").read_text()
+    assert prepare(drawn, config=text)[0].returncode == 0
+
+
+def test_unknown_architecture_is_refused_before_the_work(
+    drawn: Path, prepare: Callable[..., tuple[Result, Path]]
+) -> None:
+    done, _ = prepare(drawn, architecture="yolo")
+
+    assert done.returncode == 2
+    assert 'Architecture "yolo" is not known; choose one of' in done.stderr
+    assert "checked" not in done.stdout
+
+
+def test_check_tells_counts_by_split_and_class(drawn: Path) -> None:
+    done = _run("check", str(drawn))
+    as_json = json.loads(_run("check", str(drawn), "--json").stdout)
+
+    assert done.returncode == 0
+    assert "train: 14 images" in done.stdout
+    assert {"faults", "images", "boxes", "classes", "splits", "format", "sha256"} <= as_json.keys()
+    assert [entry["id"] for entry in as_json["classes"]] == [1, 2, 4]
+
+
+def test_label_map_option_takes_the_folders_place(drawn: Path, tmp_path: Path) -> None:
+    file = tmp_path / "other.pbtxt"
+    file.write_text("item { id: 1 name: 'vehicle' } item { id: 2 name: 'pedestrian' }")
+
+    done = _run("check", str(drawn), "--label-map", str(file))
+
+    assert done.returncode == 2
+    assert 'unknown class "cyclist"' in done.stderr
+
+
+def test_identical_images_are_never_torn_apart(tmp_path: Path, drawn: Path) -> None:
+    folder = tmp_path / "unsplit"
+    shutil.copytree(drawn / "JPEGImages", folder / "JPEGImages")
+    shutil.copytree(drawn / "Annotations", folder / "Annotations")
+    for image in list((folder / "JPEGImages").iterdir()):
+        shutil.copy(image, image.with_stem(f"again_{image.stem}"))
+        annotation = (folder / "Annotations" / image.name).with_suffix(".xml")
+        text = annotation.read_text().replace(image.name, f"again_{image.name}")
+        annotation.with_stem(f"again_{image.stem}").write_text(text)
+    counts = json.loads(_run("check", str(folder), "--json").stdout)["splits"]
+
+    assert all(split["images"] % 2 == 0 for split in counts.values())
+    assert sum(split["images"] for split in counts.values()) == 48
+
+
+@pytest.mark.skipif(not BCCD.is_dir(), reason=f"the real data set is not at {BCCD}")
+def test_bccd_is_prepared_as_published(prepare: Callable[..., tuple[Result, Path]]) -> None:
+    done, root = prepare(BCCD)
+    described = json.loads((root / "processing/output/metadata/dataset.json").read_text())
+
+    assert done.returncode == 0, done.stderr
+    assert [described["splits"][split]["images"] for split in ("train", "validation", "test")] == [205, 87, 72]
+    assert described["repaired"] == {"clipped_boxes": 0, "dropped_boxes": 2}
+    assert "BloodImage_00338.xml: 1 box that is a single point dropped" in done.stdout
+
+
+def _run(*arguments: str, **environment: str) -> Result:
+    return subprocess.run(
+        [sys.executable, "-m", "training_src", *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _edit(file: Path, tag: str, value: str) -> None:
+    text = file.read_text()
+    at = text.index(f"<{tag}>", text.index("<object>"))
+    file.write_text(text[:at] + f"<{tag}>{value}" + text[text.index(f"</{tag}>", at) :])
