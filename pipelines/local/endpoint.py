@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import event_bridge, rollout
+from pipelines.local import rollout
+from pipelines.local.announcing import announce
 from pipelines.local.clients import client
 from pipelines.local.fleets import Answer, Fleet, FleetError
 from pipelines.local.home import write_json
@@ -261,7 +262,7 @@ class Endpoint:
         }
 
     def _emit(self, what: str, detail: dict[str, Any]) -> None:
-        event_bridge.emit(self.account, self.region, f"SageMaker Endpoint {what}", detail, [self.arn])
+        announce(self.account, self.region, f"Endpoint {what}", detail, [self.arn])
 
     def _in_thread(self, work: Callable[[], object]) -> None:
         def guarded() -> None:

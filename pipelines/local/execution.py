@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import caching, event_bridge, retries, steps
+from pipelines.local import caching, retries, steps
+from pipelines.local.announcing import announce
 from pipelines.local.expressions import ExpressionError, PropertyFile, Scope, evaluate
 from pipelines.local.graph import Graph
 from pipelines.local.home import write_json
@@ -295,10 +296,10 @@ class Execution:
         return {"pipelineArn": self.record["pipeline_arn"], "pipelineExecutionArn": self.arn}
 
     def _emit(self, what: str, detail: Mapping[str, Any]) -> None:
-        event_bridge.emit(
+        announce(
             self.account,
             self.region,
-            f"SageMaker Model Building Pipeline {what}",
+            f"Model Building Pipeline {what}",
             {key: value for key, value in detail.items() if value is not None},
             [self.record["pipeline_arn"], self.arn],
         )

@@ -8,8 +8,10 @@ import os
 import random
 import shutil
 import socket
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +136,7 @@ class _Container:
         self._process: Process | None = None
         self._follower: LogFollower | None = None
         self._stopped = threading.Event()
+        self._changing = threading.Lock()
         self._port = 0
 
     def prepare(self) -> None:
@@ -195,7 +198,8 @@ class _Container:
         threading.Thread(target=self._supervise, name=f"endpoint {self._endpoint}", daemon=True).start()
 
     def stop(self) -> None:
-        self._stopped.set()
+        with self._changing:  # no restart comes in between
+            self._stopped.set()
         if self._process:
             self._process.stop(STOP_SECONDS)
         if self._follower:
@@ -225,7 +229,15 @@ class _Container:
         """Start the container again when it ends by itself, as SageMaker does."""
         while not self._stopped.wait(LOOK):
             if self._process and not self._process.running and not self._stopped.wait(RESTART_PAUSE):
-                self.start()
+                with self._changing:
+                    if not self._stopped.is_set():
+                        self._start_again()
+
+    def _start_again(self) -> None:
+        try:
+            self.start()
+        except Exception:  # tried again at the next look
+            traceback.print_exc(file=sys.stderr)
 
 
 def _plan_variant(sagemaker: Any, variant: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import event_bridge, processing_jobs, training_jobs
+from pipelines.local import processing_jobs, training_jobs
+from pipelines.local.announcing import announce
 from pipelines.local.context import CloudContext
 from pipelines.local.home import Home, read_json, write_json
 from pipelines.local.job import Job, JobKind
@@ -156,6 +157,4 @@ def _directory(call: Call, name: str) -> Path:
 
 def _announce(job: Job) -> None:
     write_json(job.directory / "job.json", job.record)
-    event_bridge.emit(
-        job.account, job.region, f"SageMaker {job.kind.name} Job State Change", job.event_detail(), [job.arn]
-    )
+    announce(job.account, job.region, f"{job.kind.name} Job State Change", job.event_detail(), [job.arn])

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plays the containers of the tests: a trainer, a processor, a server. What it does, hyperparameters and files say."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+ROOT = Path(os.environ["MAPGATE_ML_ROOT"])
+
+
+def train() -> int:
+    wishes = json.loads((ROOT / "input" / "config" / "hyperparameters.json").read_text())
+    print("environment", json.dumps(dict(os.environ)))
+    print("arguments", sys.argv[1:])
+    data = ROOT / "input" / "data"
+    print("files", sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_file()))
+    signal.signal(signal.SIGTERM, lambda *_: save_and_exit(wishes))
+    checkpoints = ROOT / "checkpoints"
+    checkpoints.mkdir(exist_ok=True)
+    step = max((int(path.name) for path in checkpoints.iterdir() if path.name.isdigit()), default=0)
+    print(f"starts at step={step}", flush=True)
+    while step < int(wishes.get("steps", "2")):
+        step += 1
+        (checkpoints / f"{step}.tmp").write_text("half")
+        (checkpoints / f"{step}.tmp").write_text(f"checkpoint {step}")
+        (checkpoints / f"{step}.tmp").rename(checkpoints / str(step))
+        print(f"step={step} loss={1 / step:.4f} mAP=0.{step}", flush=True)
+        time.sleep(float(wishes.get("pause", "0")))
+    if "fail" in wishes:
+        (ROOT / "output" / "failure").write_text(wishes["fail"])
+        return int(wishes.get("code", "1"))
+    save(step)
+    return 0
+
+
+def save(step: int) -> None:
+    (ROOT / "model" / "weights").write_text(f"weights {step}")
+    (ROOT / "output" / "data" / "notes.txt").write_text("notes")
+
+
+def save_and_exit(wishes: dict[str, str]) -> None:
+    print("stops", flush=True)
+    if "stubborn" not in wishes:
+        save(-1)
+        sys.exit(0)
+
+
+def process() -> int:
+    configuration = json.loads((ROOT / "config" / "processingjobconfig.json").read_text())
+    wishes = configuration["Environment"]
+    print("environment", json.dumps(dict(os.environ)), flush=True)
+    time.sleep(float(wishes.get("pause", "0")))
+    if "fail" in wishes:
+        (ROOT / "output" / "message").write_text(wishes["fail"])
+        return 1
+    for output in configuration["ProcessingOutputConfig"]["Outputs"]:
+        path = ROOT / output["S3Output"]["LocalPath"].removeprefix("/opt/ml/")
+        (path / "report.json").write_text(json.dumps({"gate": {"passed": wishes.get("passed") != "no", "mAP": 0.7}}))
+        (path / "below").mkdir()
+        (path / "below" / "text.txt").write_text("text")
+        (path / "link").symlink_to(path / "report.json")
+    return 0
+
+
+class Handler(BaseHTTPRequestHandler):
+    """/ping, and /invocations that answers what it was asked with, or the status that the body names."""
+
+    def do_GET(self) -> None:  # http.server's name
+        self.answer(200, b"")
+
+    def do_POST(self) -> None:  # http.server's name
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if body.startswith(b"status "):
+            self.answer(int(body.split()[1]), b'{"error": "as you wished"}')
+            return
+        if body == b"die":
+            os._exit(1)
+        model = (ROOT / "model" / "weights").read_text()
+        told = {
+            "model": model,
+            "content_type": self.headers["Content-Type"],
+            "accept": self.headers["Accept"],
+            "attributes": self.headers["X-Amzn-SageMaker-Custom-Attributes"],
+            "bytes": body.hex(),
+            "greeting": os.environ.get("GREETING"),
+        }
+        self.answer(200, json.dumps(told).encode())
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Amzn-SageMaker-Custom-Attributes", "trace")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def serve() -> int:
+    if "BROKEN" in os.environ:
+        print("cannot load the model", flush=True)
+        return 1
+    host, port = os.environ["MAPGATE_BIND_HOST"], int(os.environ["SAGEMAKER_BIND_TO_PORT"])
+    ThreadingHTTPServer((host, port), Handler).serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit({"train": train, "serve": serve, "process": process}[sys.argv[1]]())
