@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MeasureServing: the real server answers the test set with each runtime, challenger and champion. It judges nothing."""
+"""MeasureServing: the real server answers the test set with each runtime, challenger and champion, unjudged."""
 
 from pipelines.steps.placeholders import INFERENCE_IMAGE
 from pipelines.steps.processing import output_of, processing_step
