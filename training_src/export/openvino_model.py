@@ -60,35 +60,46 @@ def _with_suppression(scored: ov.Model, config: BatchNonMaxSuppression, class_id
         sort_result_descending=True,
         output_type="i64",
     )
-    # Rows are batch, class, anchor, best first; as many rows of zeros behind them make the number constant.
+    # Rows are batch, class, anchor. As many rows of zeros behind them make sure that there are enough.
     padding = ops.constant(np.zeros((total, 3), np.int64))
-    rows = _first(ops.concat([selected.output(0), padding], 0), total)
-    best = _first(ops.concat([selected.output(1), ops.convert(padding, "f32")], 0), total)
-    count = ops.minimum(ops.convert(selected.output(2), "f32"), ops.constant(np.array([total], np.float32)))
-    present = ops.convert(
-        ops.less(
-            ops.constant(np.arange(total, dtype=np.float32)), ops.broadcast(count, ops.constant(np.array([total])))
-        ),
-        "f32",
+    rows = ops.concat([selected.output(0), padding], 0)
+    found_scores = _column(ops.concat([selected.output(1), ops.convert(padding, "f32")], 0), 2)
+    found_boxes = ops.gather(ops.squeeze(boxes, ops.constant([0])), _column(rows, 2), ops.constant(0))
+    clipped = ops.clamp(found_boxes, 0.0, 1.0)
+    best = ops.topk(
+        ops.select(_has_area(clipped), found_scores, ops.constant(np.float32(0))),
+        ops.constant(np.int64(total)),
+        axis=0,
+        mode="max",
+        sort="value",
+        stable=True,
     )
-    anchor = _column(rows, 2)
-    found = ops.gather(ops.squeeze(boxes, ops.constant([0])), anchor, ops.constant(0))
+    shown = ops.greater(best.output(0), ops.constant(np.float32(0)))
+    mask = ops.convert(shown, "f32")
     ids = ops.gather(ops.constant(np.array(class_ids, np.float32)), _column(rows, 1), ops.constant(0))
     outputs = {
-        "detection_boxes": ops.multiply(found, ops.unsqueeze(present, ops.constant([1]))),
-        "detection_scores": ops.multiply(_column(best, 2), present),
-        "detection_classes": ops.multiply(ids, present),
+        "detection_boxes": ops.multiply(_rows(clipped, best.output(1)), ops.unsqueeze(mask, ops.constant([1]))),
+        "detection_scores": best.output(0),
+        "detection_classes": ops.multiply(_rows(ids, best.output(1)), mask),
+        "num_detections": ops.reduce_sum(mask, ops.constant([0])),
     }
     results = [_named(ops.unsqueeze(node, ops.constant([0])), name) for name, node in outputs.items()]
-    return ov.Model([*results, _named(count, "num_detections")], scored.get_parameters(), "detector")
+    return ov.Model(results, scored.get_parameters(), "detector")
 
 
-def _first(rows: ov.Output, count: int) -> ov.Output:
-    return ops.slice(rows, ops.constant([0]), ops.constant([count]), ops.constant([1]), ops.constant([0])).output(0)
+def _has_area(boxes: ov.Node) -> ov.Node:
+    height = ops.subtract(_column(boxes, 2), _column(boxes, 0))
+    width = ops.subtract(_column(boxes, 3), _column(boxes, 1))
+    zero = ops.constant(np.float32(0))
+    return ops.logical_and(ops.greater(height, zero), ops.greater(width, zero))
 
 
-def _column(rows: ov.Output, index: int) -> ov.Output:
-    return ops.gather(rows, ops.constant(index), ops.constant(1)).output(0)
+def _rows(array: ov.Node, index: ov.Output) -> ov.Node:
+    return ops.gather(array, index, ops.constant(0))
+
+
+def _column(rows: ov.Node, index: int) -> ov.Node:
+    return ops.gather(rows, ops.constant(index), ops.constant(1))
 
 
 def _named(node: ov.Node, name: str) -> ov.Node:

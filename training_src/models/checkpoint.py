@@ -170,7 +170,7 @@ def _open(prefix: str) -> tf.train.load_checkpoint:
 def _tensor(reader: tf.train.load_checkpoint, name: str, prefix: str) -> NDArray[np.generic]:
     try:
         return np.asarray(reader.get_tensor(name))
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    except (tf.errors.OpError, RuntimeError, ValueError, IndexError) as error:
         raise CheckpointError(f"{prefix}: {name} cannot be read, the file is damaged ({_first_line(error)})") from error
 
 

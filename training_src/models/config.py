@@ -444,9 +444,7 @@ def load_bundled(architecture: str, num_classes: int) -> PipelineDescription:
     path = CONFIGS / f"{architecture}.config"
     if architecture not in bundled_architectures():
         known = ", ".join(bundled_architectures())
-        raise ConfigError(
-            f"architecture {architecture!r} is not known; choose one of {known}, or give a pipeline.config"
-        )
+        raise ConfigError(f"architecture {architecture!r} is not known: choose {known}, or give a pipeline.config")
     message = parse(path.read_text(), path.name)
     _only_message(_only_message(message, "model"), "ssd")["num_classes"] = [num_classes]
     return PipelineDescription(decode(PipelineConfig, message), message, architecture)

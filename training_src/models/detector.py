@@ -118,11 +118,11 @@ class Detector:
             class_ids: The label map's ids, ascending, where only these classes count; () for all.
 
         Returns:
-            `(batch, anchors, 4)` clipped to the image, and `(batch, anchors, classes)`.
+            `(batch, anchors, 4)`, not clipped, and `(batch, anchors, classes)`.
         """
         boxes = decode(self.config.box_coder.faster_rcnn_box_coder, encodings, self.anchors[None])
         columns = list(class_ids) or list(range(1, self.config.num_classes + 1))
-        return tf.clip_by_value(boxes, 0.0, 1.0), tf.sigmoid(tf.gather(logits, columns, axis=-1))
+        return boxes, tf.sigmoid(tf.gather(logits, columns, axis=-1))
 
     def detections(self, encodings: tf.Tensor, logits: tf.Tensor, class_ids: Sequence[int] = ()) -> Detections:
         """What is left after non-maximum suppression; classes are positions in `class_ids`."""

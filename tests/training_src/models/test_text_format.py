@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text protobuf without a schema."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training_src.models.errors import TextFormatError
+from training_src.models.text_format import Identifier, Message, dump, parse
+
+
+def test_reads_every_notation_that_configs_use() -> None:
+    message = parse(
+        """
+        # a comment
+        model { ssd: < num_classes: 3, > };
+        aspect_ratios: [1.0, 2, .5f]
+        aspect_ratios: -1e-3
+        names: 'it''s' names: "a\\n\\x41\\101"
+        activation: RELU_6, shuffle: false empty {} none: []
+        """
+    )
+    assert message == {
+        "model": [{"ssd": [{"num_classes": [3]}]}],
+        "aspect_ratios": [1.0, 2, 0.5, -0.001],
+        "names": ["its", "a\nAA"],
+        "activation": ["RELU_6"],
+        "shuffle": ["false"],
+        "empty": [{}],
+        "none": [],
+    }
+    assert isinstance(message["activation"][0], Identifier)
+    assert isinstance(message["aspect_ratios"][1], int)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("model {\n  ssd {\n", "line 3: found 'the end of the file'"),
+        ("a: 1\nb 2", "line 2: found '2' where ':' or '{'"),
+        ("a: 1\n\nb: $", "line 3: cannot read '$'"),
+        ("a: [1 2]", "found '2' where ',' or ']'"),
+        ("a: 1 }", "found '}' where a field's name"),
+        ('a: "open', "cannot read"),
+    ],
+)
+def test_broken_text_is_one_sentence_with_file_and_line(text: str, complaint: str) -> None:
+    with pytest.raises(TextFormatError, match=r"pipeline\.config, line") as error:
+        parse(text, "pipeline.config")
+    assert complaint in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+names = st.from_regex(r"[a-z][a-z_0-9]{0,8}", fullmatch=True)
+scalars = st.one_of(
+    st.integers(-(2**40), 2**40),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(codec="ascii", exclude_characters="\r\x0b\x0c\x1c\x1d\x1e\x1f\x00"), max_size=12),
+    st.sampled_from(["RELU_6", "true", "SIGMOID"]).map(Identifier),
+)
+
+
+def _message(fields: dict[str, list[Any]]) -> Message:
+    return Message(fields)
+
+
+messages = st.recursive(
+    st.dictionaries(names, st.lists(scalars, min_size=1, max_size=3), max_size=4).map(_message),
+    lambda inner: st.dictionaries(names, st.lists(inner, min_size=1, max_size=2), max_size=3).map(_message),
+    max_leaves=6,
+)
+
+
+@given(messages)
+def test_what_is_written_is_read_back(message: Message) -> None:
+    assert parse(dump(message)) == message
