@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from botocore.exceptions import ClientError
+
 from pipelines.local.clients import client
 from pipelines.local.home import write_json
 from pipelines.local.images import Image, ImageError
@@ -152,7 +154,7 @@ class Job:
             self._end(self.kind.run(self))
         except JobError as failure:
             self._end("Failed", str(failure))
-        except (ImageError, ObjectError) as failure:
+        except (ImageError, ObjectError, ClientError) as failure:
             self._end("Failed", f"ClientError: {failure}")
         except Exception as error:  # whatever breaks here, the job must end
             traceback.print_exc(file=sys.stderr)
@@ -197,6 +199,8 @@ class Job:
                 return Exit(process.stop(stop_grace()), "stop")
             if time.monotonic() > deadline:
                 return Exit(process.stop(stop_grace()), "time")
+        if code < 0:
+            raise JobError("InternalServerError: We lost the instance that ran this job. Please try again.")
         return Exit(code, "exit")
 
     def _end(self, status: str, reason: str | None = None) -> None:

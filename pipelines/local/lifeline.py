@@ -3,17 +3,20 @@
 
 The cloud holds the other end. A `t` on it sends SIGTERM to the command, as `docker stop` does; its end, which also
 comes when the cloud is killed, kills the command and all that it started. Works wherever there are pipes and process
-groups, and depends on nothing but the standard library.
+groups, and depends on nothing but the standard library. Should this very process be killed, Linux kills the command.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess  # the standard library is all that is here
 import sys
 import threading
+
+PR_SET_PDEATHSIG = 1
 
 
 def main(command: list[str]) -> int:
@@ -21,7 +24,7 @@ def main(command: list[str]) -> int:
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, lambda *_: None)  # unlike SIG_IGN, not inherited by the command
     try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_me)
     except OSError as error:
         print(f"{command[0]} cannot be started: {error}", file=sys.stderr)
         return 127
@@ -29,6 +32,11 @@ def main(command: list[str]) -> int:
     code = child.wait()
     _kill(child.pid)  # what the command left behind
     return code if code >= 0 else 128 - code
+
+
+def _die_with_me() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _watch(child: subprocess.Popen[bytes]) -> None:

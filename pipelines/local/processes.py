@@ -55,7 +55,7 @@ class Process:
                 self._line.stdin.close()
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """The exit code (128 + n for signal n), or None if it still runs after `seconds`."""
+        """The exit code (128 + n for signal n; negative if the supervisor was lost), or None after `seconds`."""
         try:
             return self._line.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -105,6 +105,15 @@ def test_no_process_outlives_a_killed_parent(tmp_path: Path) -> None:
     assert _gone(child)
 
 
+def test_a_command_whose_supervisor_is_killed_ends(tmp_path: Path) -> None:
+    process, log = start(tmp_path, "import os, time; print(os.getpid(), os.getppid(), flush=True); time.sleep(60)")
+    wait_for(log, "\n")
+    child, supervisor = map(int, log.read_text().split())
+    os.kill(supervisor, signal.SIGKILL)
+    assert process.wait(20) == -signal.SIGKILL
+    assert _gone(child)
+
+
 def _gone(pid: int) -> bool:
     for _ in range(100):
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:

@@ -25,12 +25,16 @@ def train() -> int:
     checkpoints.mkdir(exist_ok=True)
     step = max((int(path.name) for path in checkpoints.iterdir() if path.name.isdigit()), default=0)
     print(f"starts at step={step}", flush=True)
+    lose = "lose" in wishes and step == 0
     while step < int(wishes.get("steps", "2")):
         step += 1
         (checkpoints / f"{step}.tmp").write_text("half")
         (checkpoints / f"{step}.tmp").write_text(f"checkpoint {step}")
         (checkpoints / f"{step}.tmp").rename(checkpoints / str(step))
         print(f"step={step} loss={1 / step:.4f} mAP=0.{step}", flush=True)
+        if lose:
+            os.kill(os.getppid(), signal.SIGKILL)  # as when a machine is lost
+            time.sleep(60)
         time.sleep(float(wishes.get("pause", "0")))
     if "fail" in wishes:
         (ROOT / "output" / "failure").write_text(wishes["fail"])

@@ -200,6 +200,14 @@ def test_what_the_laptop_cannot_do_is_refused_with_one_sentence(
         cloud.client("sagemaker").create_training_job(**request)
 
 
+def test_outputs_that_cannot_go_up_fail_the_job(cloud: Any, until: Until) -> None:
+    request = training(cloud, "no-bucket")
+    request["OutputDataConfig"]["S3OutputPath"] = "s3://no-such-bucket/models"
+    described = train(cloud, until, request)
+    assert described["FailureReason"].startswith("ClientError: ")
+    assert "bucket does not exist" in described["FailureReason"]
+
+
 def test_a_name_is_used_once(cloud: Any, until: Until) -> None:
     train(cloud, until, training(cloud, "once"))
     with pytest.raises(ClientError, match=r"ResourceInUse.*already exists"):
