@@ -58,7 +58,8 @@ def evaluate(job: ProcessingJob) -> None:
     challenger = dossier.score(served, test_set, labels)
     recorded = _recorded(_variable(job, "MAPGATE_CHAMPION_RUNTIME"))
     champion = dossier.score_champion(measured.champion, recorded, test_set, labels, policy.serving)
-    verdict = judge(dossier.evidence(challenger, served, champion, source), policy, threshold)
+    evidence = dossier.evidence(challenger, served, champion, measured.model, source)
+    verdict = judge(evidence, policy, threshold)
 
     evaluation = dossier.evaluation(challenger, found, champion, verdict, source)
     print(_headline(evaluation), challenger.metrics, verdict, sep="\n\n", flush=True)

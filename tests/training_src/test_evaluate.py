@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO  # type: ignore[import-untyped]
 from pycocotools.cocoeval import COCOeval  # type: ignore[import-untyped]
 
-from training_src.data.example import DetectionExample, encode
+from training_src.data.example import DetectionExample, encode, read_examples
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.data.tfrecord import write_record
 from training_src.evaluation.schema import Evaluation
@@ -58,7 +58,8 @@ class JobDirectory:
             index += [image] * (int(kept.sum()) + 1)
             boxes += [*np.clip(near, 0, 1), np.array([0.4, 0.4, 0.5, 0.5])]
             scores += [*random.uniform(0.5, 0.95, kept.sum()), random.uniform(0.11, 0.3)]
-            classes += [*labels[kept], 1]
+            ids = damage.get("ids", {})
+            classes += [*(ids.get(int(label), label) for label in labels[kept]), ids.get(1, 1)]
         folder = self.input("measurements") / who / runtime
         folder.mkdir(parents=True, exist_ok=True)
         np.savez(
@@ -79,7 +80,14 @@ class JobDirectory:
     def index(
         self, champion: dict[str, Any] | None = None, runtimes: Iterable[str] = ("tensorflow", "openvino")
     ) -> None:
-        content = {"schema_version": 1, "challenger": {"runtimes": list(runtimes)}, "champion": champion}
+        """What MeasureServing says that it measured: the archive and the shards as they are now."""
+        model = _digest([self.input("model") / "model.tar.gz"])
+        content = {
+            "schema_version": 1,
+            "test": {"sha256": _digest(sorted(self.input("test").glob("*.tfrecord")))},
+            "challenger": {"runtimes": list(runtimes), "model_sha256": model},
+            "champion": champion,
+        }
         (self.input("measurements") / "measurements.json").write_text(json.dumps(content))
 
     def run(self) -> subprocess.CompletedProcess[str]:
@@ -101,9 +109,30 @@ class JobDirectory:
         return (self.root / "output/message").read_text()
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A job that ran, and what it printed."""
+
+    job: JobDirectory
+    printed: str
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> JobDirectory:
     """A job whose detector is good, and whose OpenVINO form is the faster of two equal ones."""
+    return _make_job(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The same job after its run, for tests that only look."""
+    made = _make_job(tmp_path_factory.mktemp("finished"))
+    done = made.run()
+    assert done.returncode == 0
+    return Finished(made, done.stdout)
+
+
+def _make_job(tmp_path: Path) -> JobDirectory:
     random = np.random.default_rng(3)
     made = JobDirectory(tmp_path, [f"street_{at:03}.jpg" for at in range(IMAGES)], [])
     for name in INPUTS:
@@ -126,10 +155,8 @@ def job(tmp_path: Path) -> JobDirectory:
     return made
 
 
-def test_a_good_detector_passes_in_its_fastest_equal_runtime(job: JobDirectory) -> None:
-    done = job.run()
-    assert done.returncode == 0
-    content = job.evaluation()
+def test_a_good_detector_passes_in_its_fastest_equal_runtime(finished: Finished) -> None:
+    content = finished.job.evaluation()
     assert content["gate"]["passed"] is True
     assert content["gate"]["mAP"] == content["metrics"]["mAP"]["value"] > 0.5
     assert 0 < content["metrics"]["mAP"]["standard_deviation"] < 0.1
@@ -137,41 +164,38 @@ def test_a_good_detector_passes_in_its_fastest_equal_runtime(job: JobDirectory) 
     assert (content["serving"]["runtime"], content["serving"]["precision"]) == ("openvino", "f32")
     assert content["serving"]["parity"]["matched"] == 1.0
     assert content["champion"] is None
-    assert sorted(path.name for path in job.output("").iterdir()) == [
+    assert sorted(path.name for path in finished.job.output("").iterdir()) == [
         "detections.json", "evaluation.json", "report.html", "sample.jpg",
     ]  # fmt: skip
 
 
-def test_prints_the_coco_table_and_every_rule(job: JobDirectory) -> None:
-    printed = job.run().stdout
+def test_prints_the_coco_table_and_every_rule(finished: Finished) -> None:
+    printed = finished.printed
     assert "ssd_mobilenet_v2_fpnlite_640x640 on 60 test images" in printed
     assert "Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 0." in printed
-    rules = [rule["rule"] for rule in job.evaluation()["gate"]["rules"]]
+    rules = [rule["rule"] for rule in finished.job.evaluation()["gate"]["rules"]]
     assert re.findall(r"^(?:pass|FAIL)  (\S+)", printed, re.MULTILINE) == rules
     assert {"mAP", "mAP_50", "AP50[cyclist]", "support[vehicle]", "serving.matched", "test_set"} <= set(rules)
     assert "GATE PASSED: All " in printed
 
 
-def test_the_numbers_are_those_of_pycocotools(job: JobDirectory) -> None:
-    job.run()
-    metrics = job.evaluation()["metrics"]
-    expected = _oracle(job, json.loads(job.output("detections.json").read_text()))
+def test_the_numbers_are_those_of_pycocotools(finished: Finished) -> None:
+    metrics = finished.job.evaluation()["metrics"]
+    expected = _oracle(finished.job, json.loads(finished.job.output("detections.json").read_text()))
     found = [-1.0 if one["value"] is None else one["value"] for one in metrics.values()]
     assert found == pytest.approx(expected, abs=1e-3)  # detections.json is rounded
     assert all(one["reason"] for one in metrics.values() if one["value"] is None)
 
 
-def test_the_model_that_was_judged_is_named_by_content_and_place(job: JobDirectory) -> None:
-    job.run()
-    model = job.evaluation()["model"]
-    archive = job.input("model") / "model.tar.gz"
+def test_the_model_that_was_judged_is_named_by_content_and_place(finished: Finished) -> None:
+    model = finished.job.evaluation()["model"]
+    archive = finished.job.input("model") / "model.tar.gz"
     assert model["sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
     assert model["uri"] == "s3://bucket/model/model.tar.gz"
 
 
-def test_the_report_is_one_page_that_loads_nothing(job: JobDirectory) -> None:
-    job.run()
-    page = job.output("report.html").read_text()
+def test_the_report_is_one_page_that_loads_nothing(finished: Finished) -> None:
+    page = finished.job.output("report.html").read_text()
     assert "The gate is passed" in page
     assert page.count("data:image/jpeg;base64,") >= 6
     assert not re.search(r"""(src|href)=["'](?!data:)|<script|@import|url\(""", page)
@@ -179,9 +203,8 @@ def test_the_report_is_one_page_that_loads_nothing(job: JobDirectory) -> None:
     assert "street_" in page
 
 
-def test_the_sample_is_a_test_image(job: JobDirectory) -> None:
-    job.run()
-    image = cv2.imdecode(np.frombuffer(job.output("sample.jpg").read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+def test_the_sample_is_a_test_image(finished: Finished) -> None:
+    image = cv2.imdecode(np.frombuffer(finished.job.output("sample.jpg").read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     assert image is not None and image.shape == (240, 320, 3)
 
 
@@ -291,8 +314,35 @@ def test_a_score_of_other_images_fails_the_gate(job: JobDirectory) -> None:
 
 def test_a_model_of_another_data_set_fails_the_gate(job: JobDirectory) -> None:
     _write_model(job.input("model") / "model.tar.gz", sha256="e" * 64)
+    job.index()
     assert job.run().returncode == 0
     assert "train again" in job.evaluation()["gate"]["sentence"]
+
+
+def test_a_score_of_another_model_fails_the_gate(job: JobDirectory) -> None:
+    _write_model(job.input("model") / "model.tar.gz", steps=2000)
+    assert job.run().returncode == 0
+    assert job.evaluation()["gate"]["sentence"].startswith("The measured model is not the one to be registered")
+
+
+def test_a_score_of_the_same_images_with_other_content_fails_the_gate(job: JobDirectory) -> None:
+    shard = job.input("test") / "test-00000-of-00002.tfrecord"
+    examples = list(read_examples(job.input("test")))[:30]
+    with shard.open("wb") as stream:
+        for example in examples:
+            write_record(stream, encode(replace(example, filename="changed.jpg")))
+    assert job.run().returncode == 0
+    assert "not computed on the present test set" in job.evaluation()["gate"]["sentence"]
+
+
+def test_a_champion_with_other_ids_is_compared_by_names(job: JobDirectory) -> None:
+    job.measure("champion", "openvino", 38.0, missed=0.5, ids={1: 3, 2: 1, 4: 2})
+    classes = [{"id": 3, "name": "vehicle"}, {"id": 1, "name": "pedestrian"}, {"id": 2, "name": "cyclist"}]
+    job.index({"runtimes": ["openvino"], "classes": classes})
+    assert job.run().returncode == 0
+    content = job.evaluation()
+    assert content["champion"]["reason"] is None
+    assert 0.2 < content["champion"]["metrics"]["mAP"]["value"] < content["metrics"]["mAP"]["value"]
 
 
 def test_wrong_inputs_end_with_two_and_one_sentence(job: JobDirectory) -> None:
@@ -316,6 +366,10 @@ def test_a_threshold_that_is_no_share_ends_with_two(job: JobDirectory) -> None:
     assert 'MAPGATE_MAP_THRESHOLD: "nan" is no number from 0 to 1' in job.sentence()
 
 
+def _digest(paths: list[Path]) -> str:
+    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in paths)).hexdigest()
+
+
 def _example(made: JobDirectory, name: str, random: np.random.Generator) -> DetectionExample:
     count = int(random.integers(1, 5))
     corner = np.column_stack([random.uniform(0.05, 0.6, count), np.arange(count) * 0.24 + 0.02])
@@ -335,10 +389,10 @@ def _example(made: JobDirectory, name: str, random: np.random.Generator) -> Dete
     )  # fmt: skip
 
 
-def _write_model(path: Path, sha256: str = SHA256) -> None:
+def _write_model(path: Path, sha256: str = SHA256, steps: int = 1000) -> None:
     description = {
         "schema_version": 1, "architecture": "ssd_mobilenet_v2_fpnlite_640x640", "dataset": {"sha256": sha256},
-        "training": {"steps": 1000, "seed": 17, "fingerprint": "abc", "best_step": 800},
+        "training": {"steps": steps, "seed": 17, "fingerprint": "abc", "best_step": 800},
     }  # fmt: skip
     history = [
         {"step": step, "loss": 3.0 * 0.8 ** (step / 100), "classification_loss": 1.2, "learning_rate": step / 1e5}

@@ -27,6 +27,11 @@ class Artifact:
     history: Sequence[Mapping[str, Any]]
 
     @property
+    def measured_as(self) -> str:
+        """How MeasureServing names the archive: SHA-256 over its SHA-256."""
+        return hashlib.sha256(bytes.fromhex(self.sha256)).hexdigest()
+
+    @property
     def trained_on(self) -> str | None:
         """Content hash of the data set that the model was trained on."""
         dataset = self.description.get("dataset")

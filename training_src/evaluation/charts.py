@@ -81,7 +81,8 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
     if not values:
         return 0.0, 1.0
     low, high = min(values), max(values)
-    return (low, high + (high - low) * 0.04) if high > low else (low, low + 1.0)
+    told_apart = high - low > 1e-9 * max(abs(low), abs(high), 1e-3)
+    return (low, high + (high - low) * 0.04) if told_apart else (low, low + 1.0)
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -90,4 +91,4 @@ def _ticks(low: float, high: float) -> list[float]:
     magnitude = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
-    return [round(at * step, 10) for at in range(first, math.floor(high / step + 1e-9) + 1)]
+    return [round(at * step, 12) for at in range(first, math.floor(high / step + 1e-9) + 1)]

@@ -2,13 +2,15 @@
 """Measured numbers brought together: as evidence for the gate, as evaluation.json, and for the report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from training_src.evaluation import schema
 from training_src.evaluation.artifact import Artifact
 from training_src.evaluation.bootstrap import Resampled, bootstrap, difference, standard_deviation
-from training_src.evaluation.boxes import Floats
+from training_src.evaluation.boxes import Detections, Floats
 from training_src.evaluation.coco import ClassMetrics, CocoMetrics, match
 from training_src.evaluation.errors import EvaluationError
 from training_src.evaluation.gate import ChampionEvidence, ClassEvidence, Evidence, ParityEvidence, Verdict
@@ -99,13 +101,28 @@ def score_champion(
     if measured.reason is not None:
         return Champion(runtime, None, measured.reason)
     try:
-        chosen = choose(candidates(measured.runtimes, test_set.truth, labels, rule), runtime)
+        translated = {name: _translated(one, measured.label_map, labels) for name, one in measured.runtimes.items()}
+        chosen = choose(candidates(translated, test_set.truth, labels, rule), runtime)
         return Champion(chosen.measurement.runtime, score(chosen, test_set, labels), None)
     except EvaluationError as error:
         return Champion(runtime, None, str(error).rstrip("."))
 
 
-def evidence(challenger: Scored, served: Candidate, champion: Champion | None, source: Source) -> Evidence:
+def _translated(one: Measurement, theirs: Mapping[int, str] | None, ours: Mapping[int, str]) -> Measurement:
+    """The champion's detections by the present label map's ids; those of classes that it has no more are left out."""
+    if theirs is None or dict(theirs) == dict(ours):
+        return one
+    ids = {name: number for number, name in ours.items()}
+    renamed = np.array([ids.get(theirs.get(int(number), ""), 0) for number in one.detections.classes], np.int64)
+    kept = renamed > 0
+    found = one.detections
+    detections = Detections(found.image_index[kept], found.boxes[kept], found.scores[kept], renamed[kept])
+    return replace(one, detections=detections)
+
+
+def evidence(
+    challenger: Scored, served: Candidate, champion: Champion | None, measured_model: str | None, source: Source
+) -> Evidence:
     """The numbers that the gate looks at."""
     metrics = challenger.metrics
     classes = {one.name: ClassEvidence(one.values, one.support) for one in metrics.per_class}
@@ -123,6 +140,8 @@ def evidence(challenger: Scored, served: Candidate, champion: Champion | None, s
     return Evidence(
         test_set=source.test_set.digest,
         scored=challenger.measurement.test_set,
+        model=source.artifact.measured_as,
+        measured=measured_model,
         dataset=source.sha256,
         trained_on=source.artifact.trained_on,
         images=metrics.images,

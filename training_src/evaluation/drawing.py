@@ -102,12 +102,20 @@ def _draw_label(canvas: Image, mark: Mark) -> None:
     (width, height), _ = cv2.getTextSize(text, _FONT, 0.42, 1)
     chip = height + 8
     x = min(max(left - 1, 0), max(canvas.shape[1] - width - 8, 0))
-    y = top - chip if top >= chip else min(bottom + 1, canvas.shape[0] - chip)
+    y = _label_top(top, bottom, chip, canvas.shape[0], below=mark.dashed)
     colour = _rgb(mark.colour)
     cv2.rectangle(canvas, (x, y), (x + width + 8, y + chip), colour, cv2.FILLED)
     dark = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 150
     ink = (20, 20, 20) if dark else (255, 255, 255)
     cv2.putText(canvas, text, (x + 4, y + height + 4), _FONT, 0.42, ink, 1, cv2.LINE_AA)
+
+
+def _label_top(top: int, bottom: int, chip: int, height: int, *, below: bool) -> int:
+    """Where a label starts: above a detection, below what was missed, so that neither covers the other's."""
+    over, under, lowest = top - chip, bottom + 1, height - chip
+    if below:
+        return under if under <= lowest else max(over, 0)
+    return over if over >= 0 else min(under, lowest)
 
 
 def _corners(canvas: Image, mark: Mark) -> tuple[int, int, int, int]:

@@ -62,6 +62,8 @@ class Evidence:
     Attributes:
         test_set: Digest of the test images as they are now.
         scored: Digest of the images that the detections belong to; None when not known.
+        model: Digest of the model's archive.
+        measured: Digest of the archive that was measured; None when not known.
         dataset: Content hash of the prepared data set that the test set is part of.
         trained_on: The same hash as the model recorded it; None when not known.
         images: Test images that were scored.
@@ -73,6 +75,8 @@ class Evidence:
 
     test_set: str
     scored: str | None
+    model: str
+    measured: str | None
     dataset: str
     trained_on: str | None
     images: float | None
@@ -130,6 +134,7 @@ def judge(evidence: Evidence, policy: Policy, map_threshold: float = 0.0) -> Ver
 
 def _rules(evidence: Evidence, policy: Policy, map_threshold: float) -> Iterator[Rule]:
     yield _same_test_set(evidence)
+    yield _same_model(evidence)
     yield _same_dataset(evidence)
     yield _at_least("support.images", policy.support.images, evidence.images, "The test set", "images", math.inf)
     yield from _metric_rules(evidence, policy, map_threshold)
@@ -146,6 +151,16 @@ def _same_test_set(evidence: Evidence) -> Rule:
         else "The score was not computed on the present test set: the measured images are others; measure again."
     )
     return Rule("test_set", "at least", 1.0, float(same), same, sentence)
+
+
+def _same_model(evidence: Evidence) -> Rule:
+    same = bool(evidence.model) and evidence.measured == evidence.model
+    sentence = (
+        "The measured model is the one to be registered."
+        if same
+        else "The measured model is not the one to be registered; measure again."
+    )
+    return Rule("model", "at least", 1.0, float(same), same, sentence)
 
 
 def _same_dataset(evidence: Evidence) -> Rule:
@@ -213,8 +228,9 @@ def _champion_rules(evidence: Evidence, policy: Policy) -> Iterator[Rule]:
             fall = theirs - ours
             passed = fall <= greatest
             sentence = f"{name} is {ours:.4f}, the champion's {theirs:.4f} on the same images: " + (
-                f"{'a fall of' if fall > 0 else 'better by'} {abs(fall):.4f}, "
-                f"{'within' if passed else 'more than'} the {greatest:g} allowed."
+                f"a fall of {fall:.4f}, {'within' if passed else 'more than'} the {greatest:g} allowed."
+                if fall > 0
+                else f"no fall, {greatest:g} is allowed."
             )
             yield Rule(rule, "at most", greatest, fall, passed, sentence)
 
@@ -246,7 +262,7 @@ def _at_least(rule: str, required: float, actual: float | None, what: str, unit:
     elif required > greatest:
         sentence = f"{what} is {value:.4f}; the threshold given is no number from 0 to 1, so nothing can meet it."
     else:
-        sentence = f"{what} is {value:.4f}; {required:g} is required."
+        sentence = f"{what} is {value:.4f}; {f'{required:g} is required' if required else 'it must be known'}."
     return Rule(rule, "at least", float(required), value, passed, sentence)
 
 

@@ -22,8 +22,8 @@ class Timings:
 
     Attributes:
         precision: Such as `f32`.
-        images_per_second: With one request after the other.
-        latency_milliseconds: By `p50`, `p90`, `p99`.
+        images_per_second: With requests side by side.
+        latency_milliseconds: By `p50`, `p90`, `p99`, with one request after the other.
         load_seconds: From the start of the process to the first answer.
         resident_megabytes: Memory of the server.
     """
@@ -43,7 +43,7 @@ class Measurement:
         runtime: Its name.
         detections: In the columns of `detections.npz`.
         images: How many images it answered.
-        test_set: Digest of these images' source ids, in order.
+        test_set: Digest of these images, as `TestSet` has one.
         timings: Its speed.
     """
 
@@ -56,18 +56,33 @@ class Measurement:
 
 @dataclass(frozen=True)
 class ChampionMeasurements:
-    """The champion's runtimes, or the reason why there are none."""
+    """The champion's runtimes, or the reason why there are none.
+
+    Attributes:
+        runtimes: What was measured, by name.
+        runtime: The one by which it serves, where that is known.
+        label_map: The champion's own names by id; None where it is not known.
+        reason: Why it was not measured.
+    """
 
     runtimes: Mapping[str, Measurement] = field(default_factory=dict)
     runtime: str | None = None
+    label_map: Mapping[int, str] | None = None
     reason: str | None = None
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """The challenger's runtimes, and the champion's if there is a champion."""
+    """The challenger's runtimes, and the champion's if there is a champion.
+
+    Attributes:
+        challenger: Its runtimes by name.
+        model: Digest of the archive that was measured; None where it is not known.
+        champion: None when nothing serves yet.
+    """
 
     challenger: Mapping[str, Measurement]
+    model: str | None
     champion: ChampionMeasurements | None
 
 
@@ -84,14 +99,16 @@ def read_measurements(folder: Path) -> Measurements:
         raise EvaluationError(
             f"{folder}/measurements.json: schema_version is not 1; images of one version belong together"
         )
-    names = (index.get("challenger") or {}).get("runtimes") or []
+    shards = str((index.get("test") or {}).get("sha256") or "unknown")
+    entry = index.get("challenger") or {}
+    names = entry.get("runtimes") or []
     if not names:
         raise EvaluationError(f"{folder}/measurements.json: no runtime of the challenger was measured")
-    challenger = {name: _read_measurement(folder / "challenger" / name) for name in names}
-    return Measurements(challenger, _read_champion(folder, index.get("champion")))
+    challenger = {name: _read_measurement(folder / "challenger" / name, shards) for name in names}
+    return Measurements(challenger, entry.get("model_sha256"), _read_champion(folder, index.get("champion"), shards))
 
 
-def _read_champion(folder: Path, entry: Mapping[str, Any] | None) -> ChampionMeasurements | None:
+def _read_champion(folder: Path, entry: Mapping[str, Any] | None, shards: str) -> ChampionMeasurements | None:
     if entry is None:
         return None
     recorded = entry.get("runtime")
@@ -101,13 +118,16 @@ def _read_champion(folder: Path, entry: Mapping[str, Any] | None) -> ChampionMea
     if not names:
         return ChampionMeasurements(runtime=recorded, reason="none of its runtimes was measured")
     try:
-        found = {name: _read_measurement(folder / "champion" / name) for name in names}
+        found = {name: _read_measurement(folder / "champion" / name, shards) for name in names}
+        label_map = {int(one["id"]): str(one["name"]) for one in entry.get("classes") or []}
     except EvaluationError as error:
         return ChampionMeasurements(runtime=recorded, reason=str(error).rstrip("."))
-    return ChampionMeasurements(found, recorded)
+    except (KeyError, TypeError, ValueError) as error:
+        return ChampionMeasurements(runtime=recorded, reason=f"its list of classes cannot be read: {error!r}")
+    return ChampionMeasurements(found, recorded, label_map or None)
 
 
-def _read_measurement(folder: Path) -> Measurement:
+def _read_measurement(folder: Path, shards: str) -> Measurement:
     path = folder / "detections.npz"
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -124,7 +144,8 @@ def _read_measurement(folder: Path) -> Measurement:
         raise EvaluationError(f"{path}: not the detections of a runtime ({error}); measure again") from error
     if len(names) != images:
         raise EvaluationError(f"{path}: {images} images but {len(names)} source ids; measure again")
-    return Measurement(folder.name, detections, images, digest(names), _timings(_read_json(folder / "timings.json")))
+    timings = _timings(_read_json(folder / "timings.json"))
+    return Measurement(folder.name, detections, images, digest(names, shards), timings)
 
 
 def _timings(content: Mapping[str, Any]) -> Timings:

@@ -53,7 +53,7 @@ def outcomes(truth: GroundTruth, detections: Detections, score: float) -> list[O
     ]
 
 
-def examples(found: list[Outcome], each: int = 4) -> Examples:
+def examples(found: list[Outcome], each: int = 3) -> Examples:
     """The best images (most boxes, no error), and those with the most misses and the most false alarms."""
     missed = sorted((one for one in found if one.missed), key=lambda one: (-len(one.missed), -one.errors, one.image))
     missed = missed[:each]

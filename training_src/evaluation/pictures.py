@@ -76,7 +76,7 @@ class _Painter:
         ]
         seen = [Mark(truth.boxes[row], "", "#ffffff", dashed=True) for row in outcome.found]
         hits = [Mark(found.boxes[row], self._label(row), colour[int(found.classes[row])]) for row in outcome.hits]
-        alarms = [Mark(found.boxes[row], f"not a {self._label(row)}", FALSE_ALARM) for row in outcome.false_alarms]
+        alarms = [Mark(found.boxes[row], f"false: {self._label(row)}", FALSE_ALARM) for row in outcome.false_alarms]
         return [*missed, *seen, *hits, *alarms]
 
     def _label(self, row: int) -> str:

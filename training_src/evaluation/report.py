@@ -42,6 +42,7 @@ def render(dossier: Dossier) -> str:
     evaluation = dossier.evaluation
     return environment.get_template("report.html.j2").render(
         evaluation=evaluation,
+        splits=_splits(dossier.source.facts),
         facts=_facts(dossier.source.facts),
         metrics=[(*_METRIC_TITLES[name], estimate) for name, estimate in evaluation.metrics.items()],
         class_colours={one.name: colour for one, colour in _class_colours(dossier)},
@@ -74,14 +75,15 @@ def _precision_recall(dossier: Dossier) -> list[str]:
 
 
 def _confusion(matrix: ConfusionMatrix) -> dict[str, Any]:
-    """Rows of cells, each with its count, its share of the row, and whether it is right."""
+    """Rows of cells, each with its count and share: of the true class's boxes, in the last row of the detections."""
     rows = []
     last = len(matrix.names)
+    detected = matrix.counts.sum(axis=0)
     for at, counts in enumerate(matrix.counts.tolist()):
-        total = sum(counts)
+        totals = [sum(counts)] * (last + 1) if at < last else detected.tolist()
         cells = [
             {"count": count, "share": count / total if total else 0.0, "right": at == column}
-            for column, count in enumerate(counts)
+            for column, (count, total) in enumerate(zip(counts, totals, strict=True))
         ]
         rows.append({"name": matrix.names[at] if at < last else "nothing there", "cells": cells})
     return {"names": [*matrix.names, "missed"], "rows": rows, "score": matrix.score}
@@ -104,14 +106,16 @@ def _training_charts(history: Sequence[Mapping[str, Any]]) -> list[str]:
             if _points(history, name)
         ]
         if lines:
-            legend = "".join(
-                f'<span class="key"><i style="background:{line.colour}"></i>{line.name.replace("_", " ")}</span>'
-                for line in lines
-            )
+            legend = "".join(_key(line) for line in lines)
             y_range = (0.0, 1.0) if y == "validation mAP" else None
             chart = line_chart(lines, Axes(title, "step", y, y_range=y_range))
             charts.append(f"<h3>{title}</h3>{chart}<p class=legend>{legend}</p>")
     return charts
+
+
+def _key(line: Line) -> str:
+    name = line.name if line.marked else line.name.replace("_", " ")
+    return f'<span class="key"><i style="background:{line.colour}"></i>{name}</span>'
 
 
 def _points(history: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
@@ -133,18 +137,37 @@ def _serving_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _facts(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """dataset.json as names and values, nested ones by their path; long lists are left to the file."""
+def _splits(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A row of counts a split; None where dataset.json does not have them."""
+    splits = facts.get("splits")
+    if not isinstance(splits, Mapping) or not splits:
+        return None
+    classes = sorted({name for one in splits.values() for name in one.get("boxes_per_class") or {}})
+    rows = []
+    for name, one in splits.items():
+        sizes = (one.get("box_statistics") or {}).get("coco_sizes") or {}
+        counts = [one.get("images"), one.get("background_images"), one.get("boxes")]
+        counts += [(one.get("boxes_per_class") or {}).get(each) for each in classes]
+        counts += [sizes.get(each) for each in ("small", "medium", "large")]
+        rows.append((name, ["" if count is None else count for count in counts]))
+    titles = ["Images", "Without boxes", "Boxes", *classes, "small", "medium", "large"]
+    return {"titles": titles, "rows": rows}
+
+
+def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The other short facts of dataset.json; its long lists and tables are left to the file."""
     rows: list[tuple[str, str]] = []
     for name, value in facts.items():
-        path = f"{prefix}{name}".replace("_", " ")
-        if isinstance(value, Mapping):
-            rows += _facts(value, f"{path} → ") if len(value) <= _LONGEST_FACT else [(path, f"{len(value)} entries")]
-        elif isinstance(value, list):
-            shown = ", ".join(_fact(one) for one in value) if len(value) <= _LONGEST_FACT else f"{len(value)} entries"
-            rows.append((path, shown or "none"))
+        if name in ("schema_version", "splits", "groups", "classes"):
+            continue
+        entries = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else None
+        if entries is None:
+            text = _fact(value)
+        elif len(value) > _LONGEST_FACT:
+            text = f"{len(value)} entries"
         else:
-            rows.append((path, _fact(value)))
+            text = ", ".join(_fact(one) if isinstance(key, int) else f"{key} {_fact(one)}" for key, one in entries)
+        rows.append((name.replace("_", " "), text or "none"))
     return rows
 
 

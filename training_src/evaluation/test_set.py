@@ -2,11 +2,9 @@
 """The test images and their ground truth, read from the prepared TFRecord shards."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from training_src.data.example import read_examples
 from training_src.evaluation.boxes import GroundTruth
@@ -20,7 +18,7 @@ class TestSet:
     Attributes:
         folder: Of the shards.
         truth: With `source_ids`, in order of the records.
-        digest: Of the source ids in order: equal digests, equal test sets.
+        digest: Of the shards' content and of the source ids in order: equal digests, equal test sets.
     """
 
     __test__ = False  # no test class for pytest
@@ -56,18 +54,21 @@ def read_test_set(folder: Path) -> TestSet:
     if not names:
         raise EvaluationError(f"{folder}: the test set has no image; give the data set a test split")
     truth = GroundTruth.from_images(sizes, boxes, labels, ignored, names)
-    return TestSet(folder, truth, digest(names))
+    return TestSet(folder, truth, digest(names, _shards_sha256(folder)))
 
 
-def digest(source_ids: Iterable[str]) -> str:
-    """SHA-256 over the images' names in their order."""
-    joined = hashlib.sha256()
+def digest(source_ids: Iterable[str], shards_sha256: str) -> str:
+    """SHA-256 over the content hash of the shards and the images' names in their order."""
+    joined = hashlib.sha256(shards_sha256.encode())
     for name in source_ids:
         joined.update(name.encode() + b"\0")
     return joined.hexdigest()
 
 
-def class_counts(truth: GroundTruth, label_map: Mapping[int, str]) -> dict[str, int]:
-    """Boxes of each class, ignored ones left out."""
-    counted = truth.classes[~truth.ignored]
-    return {name: int(np.sum(counted == number)) for number, name in label_map.items()}
+def _shards_sha256(folder: Path) -> str:
+    """As MeasureServing computes it: SHA-256 over the SHA-256 of each shard, by name."""
+    joined = hashlib.sha256()
+    for shard in sorted(folder.glob("*.tfrecord")):
+        with shard.open("rb") as stream:
+            joined.update(hashlib.file_digest(stream, "sha256").digest())
+    return joined.hexdigest()

@@ -26,6 +26,8 @@ POLICY = Policy.model_validate(
 GOOD = Evidence(
     test_set="t1",
     scored="t1",
+    model="m1",
+    measured="m1",
     dataset="d1",
     trained_on="d1",
     images=100,
@@ -93,6 +95,11 @@ def test_fails_when_other_images_were_scored(scored: str | None) -> None:
 @pytest.mark.parametrize("trained", [None, "", "d2"])
 def test_fails_when_the_model_was_trained_on_another_data_set(trained: str | None) -> None:
     refuse(replace(GOOD, trained_on=trained), "dataset", "test images may be among those it was trained on")
+
+
+@pytest.mark.parametrize("measured", [None, "", "m2"])
+def test_fails_when_another_model_was_measured(measured: str | None) -> None:
+    refuse(replace(GOOD, measured=measured), "model", "not the one to be registered; measure again")
 
 
 def test_two_unknown_data_sets_are_not_the_same() -> None:
@@ -171,11 +178,11 @@ def test_the_threshold_only_tightens() -> None:
 
 
 def test_many_failures_make_a_sentence_that_can_be_read() -> None:
-    nothing = Evidence("t", None, "d", None, None, {}, GOOD.classes, ChampionEvidence(reason="gone"), None)
+    nothing = Evidence("t", None, "m", None, "d", None, None, {}, GOOD.classes, ChampionEvidence(reason="gone"), None)
     verdict = judge(nothing, POLICY)
-    assert "And 5 more." in verdict.sentence
+    assert "And 6 more." in verdict.sentence
     assert len(verdict.sentence) < 700
-    assert str(verdict).count("FAIL  ") == 8
+    assert str(verdict).count("FAIL  ") == 9
 
 
 shares = st.none() | st.floats(allow_nan=True, allow_infinity=True) | st.floats(0, 1)
@@ -188,6 +195,8 @@ def evidences(draw: st.DrawFn, numbers: st.SearchStrategy[Any] = shares) -> Evid
     names = draw(st.sampled_from([("t1", "t1"), ("t1", "t2"), ("t1", None)]))
     return Evidence(
         *names,
+        "m1",
+        draw(st.sampled_from(["m1", "m1", "m1", None])),
         "d1",
         draw(st.sampled_from(["d1", "d1", "d1", None])),
         draw(numbers.map(lambda value: value if value is None else value * 200)),

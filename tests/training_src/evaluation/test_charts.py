@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Charts are well-formed SVG whose curves lie inside, whatever the numbers."""
+
+import math
+import xml.etree.ElementTree as ElementTree
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training_src.evaluation.charts import HEIGHT, WIDTH, Axes, Line, line_chart
+
+numbers = st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, 0.0, 1e-9])
+
+
+@given(st.lists(st.lists(st.tuples(numbers, numbers), max_size=6), max_size=3))
+def test_any_numbers_make_a_chart(curves: list[list[tuple[float, float]]]) -> None:
+    lines = [Line(f"<{at}>", points, "#123456", marked=True) for at, points in enumerate(curves)]
+    root = ElementTree.fromstring(line_chart(lines, Axes("a & b", "x", "y")))
+    for circle in root.iter("circle"):
+        assert 0 <= float(circle.attrib["cx"]) <= WIDTH
+        assert 0 <= float(circle.attrib["cy"]) <= HEIGHT
+
+
+def test_greater_values_lie_higher_and_further_right() -> None:
+    chart = line_chart([Line("loss", [(0, 1), (10, 3)], "red")], Axes("t", "step", "loss"))
+    points = ElementTree.fromstring(chart).find("polyline")
+    assert points is not None
+    (x0, y0), (x1, y1) = (map(float, pair.split(",")) for pair in points.attrib["points"].split())
+    assert x1 > x0 and y1 < y0
+
+
+def test_ticks_are_round_and_within_the_range() -> None:
+    chart = line_chart([], Axes("t", "recall", "precision", (0.0, 1.0), (0.0, 1.0)))
+    labels = [text.text for text in ElementTree.fromstring(chart).iter("text")]
+    assert labels.count("0.2") == 2 and labels.count("1") == 2
