@@ -72,7 +72,8 @@ def run_check(arguments: Sequence[str]) -> int:
         for file in (options.config, options.label_map):
             if file is not None and not file.is_file():
                 raise BadInputError(f"{file} is no file.")
-        examined = examine(options.folder, config=options.config, label_map=options.label_map)
+        progress = None if options.json else _Progress("checked")
+        examined = examine(options.folder, config=options.config, label_map=options.label_map, progress=progress)
     except BadInputError as error:
         sentences = error.sentences if isinstance(error, DataError) else [str(error)]
         faults = [Fault(options.folder.name, None, "layout", sentence) for sentence in sentences]
