@@ -34,7 +34,8 @@ def client(service: str, account: str = ACCOUNT, region: str = REGION) -> Any:
         region: Region name.
     """
     with _session_lock:  # making clients on one session is not thread-safe
-        made = boto3.session.Session().client(
+        session: Any = boto3.session.Session()
+        made = session.client(
             service,
             region_name=region,
             endpoint_url=_endpoint_url,

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pipelines.local.home import Home, private_directory, read_json, write_json
 
@@ -145,7 +146,7 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _ask(port: int) -> dict[str, str] | None:
+def _ask(port: int) -> dict[str, Any] | None:
     """What the server on `port` says of itself, or None if it is not one of ours."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/mapgate", timeout=5) as answer:

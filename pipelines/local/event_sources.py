@@ -14,16 +14,11 @@ from botocore.exceptions import ClientError
 from pipelines.local import functions
 from pipelines.local.clients import client
 from pipelines.local.context import CloudContext
-from pipelines.local.moto_mends import Call, ServiceError, add_check, backend, backends, state_lock
+from pipelines.local.moto_mends import ServiceError, backend, backends, state_lock
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
-
-
-def install(_: CloudContext) -> None:
-    """Refuse mappings whose queue would show messages again while the function still works on them."""
-    add_check("lambda", _refuse_short_visibility)
 
 
 def resume(_: CloudContext) -> None:
@@ -121,21 +116,3 @@ def _record(message: dict[str, Any], queue_arn: str, region: str) -> dict[str, A
         "eventSourceARN": queue_arn,
         "awsRegion": region,
     }
-
-
-def _refuse_short_visibility(action: str, call: Call) -> None:
-    """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
-    arn = call.parameters.get("EventSourceArn", "")
-    if action != "CreateEventSourceMapping" or ":sqs:" not in arn:
-        return
-    queue = backend("sqs", call.account, call.region).queues.get(arn.rsplit(":", 1)[1])
-    if queue is None:
-        message = f"Error occurred while ReceiveMessage. SQS Error Code: QueueDoesNotExist. {arn}"
-        raise ServiceError("InvalidParameterValueException", message)
-    seconds = functions.timeout(call.account, call.region, call.parameters["FunctionName"])
-    if int(queue.visibility_timeout) < seconds:
-        message = (
-            f"Queue visibility timeout: {queue.visibility_timeout} seconds is less than Function timeout: {seconds} "
-            "seconds"
-        )
-        raise ServiceError("InvalidParameterValueException", message)

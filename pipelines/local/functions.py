@@ -23,37 +23,15 @@ from pipelines.local.clients import ACCOUNT, client
 from pipelines.local.context import CloudContext
 from pipelines.local.function_runs import FunctionCode, Outcome, UnsupportedRuntimeError
 from pipelines.local.home import Home, private_directory, read_json, write_json
-from pipelines.local.moto_mends import Call, ServiceError, add_check, backend, replace_action, state_lock
+from pipelines.local.moto_mends import Call, ServiceError, backend, replace_action, state_lock
 
 log = logging.getLogger(__name__)
 
 MAX_SYNCHRONOUS_PAYLOAD = 6_291_456
 MAX_ASYNCHRONOUS_PAYLOAD = 1_048_576
-MAX_ENVIRONMENT = 4_096
 RETRY_SECONDS = (1.0, 2.0)
 """Pauses before the second and third attempt. AWS waits one and two minutes: there is nobody here who could wait."""
 ACCOUNT_CONCURRENCY = 8
-RESERVED_VARIABLES = frozenset(
-    {
-        "_HANDLER",
-        "AWS_REGION",
-        "AWS_DEFAULT_REGION",
-        "AWS_EXECUTION_ENV",
-        "AWS_LAMBDA_FUNCTION_NAME",
-        "AWS_ACCESS_KEY",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-        "AWS_LAMBDA_FUNCTION_VERSION",
-        "AWS_LAMBDA_LOG_GROUP_NAME",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_LAMBDA_LOG_STREAM_NAME",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "LAMBDA_TASK_ROOT",
-        "LAMBDA_RUNTIME_DIR",
-        "AWS_LAMBDA_RUNTIME_API",
-        "AWS_LAMBDA_INITIALIZATION_TYPE",
-    }
-)
 
 _home: Home
 _endpoint_url = ""
@@ -61,11 +39,10 @@ _workers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="invocation")
 
 
 def install(context: CloudContext) -> None:
-    """Answer Invoke, and refuse environments that Lambda refuses."""
+    """Answer Invoke."""
     global _home, _endpoint_url
     _home, _endpoint_url = Home(context.home), context.endpoint_url
     replace_action("lambda", "Invoke", _invoke)
-    add_check("lambda", _refuse_environment)
 
 
 def resume(_: CloudContext) -> None:
@@ -342,28 +319,6 @@ def _place(key: str, reserved: int | None, *, wait: bool) -> Iterator[None]:
         with _places:
             _running[key] -= 1
             _places.notify_all()
-
-
-def _refuse_environment(action: str, call: Call) -> None:
-    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
-    if action not in ("CreateFunction", "UpdateFunctionConfiguration"):
-        return
-    variables = (call.parameters.get("Environment") or {}).get("Variables") or {}
-    reserved = sorted(RESERVED_VARIABLES & set(variables))
-    if reserved:
-        message = (
-            "Lambda was unable to configure your environment variables because the environment variables you have "
-            f"provided contains reserved keys that are currently not supported for modification. Reserved keys used in "
-            f"this request: {', '.join(reserved)}"
-        )
-        raise ServiceError("InvalidParameterValueException", message)
-    text = json.dumps(variables, separators=(",", ":"))
-    if len(text.encode()) > MAX_ENVIRONMENT:
-        message = (
-            "Lambda was unable to configure your environment variables because the environment variables you have "
-            f"provided exceeded the 4KB limit. String measured: {text[:200]}"
-        )
-        raise ServiceError("InvalidParameterValueException", message)
 
 
 def _queue() -> Path:

@@ -24,11 +24,14 @@ PARTS = (
     "event_bridge",
     "event_sources",
     "notifications",
+    "registry",
+    "model_records",
+    "refusals",
     "executions",
     "endpoints",
     "jobs",
 )
-"""Modules with `install(context)`, which registers actions, and perhaps `resume(context)`, run once state is back."""
+"""Modules with `install(context)`, which registers actions, or `resume(context)`, run once state is back, or both."""
 
 
 def serve(context: CloudContext) -> None:
@@ -41,7 +44,8 @@ def serve(context: CloudContext) -> None:
     clients.use_endpoint(context.endpoint_url)
     parts = [_part(name) for name in PARTS if find_spec(f"pipelines.local.{name}")]
     for part in parts:
-        part.install(context)
+        if hasattr(part, "install"):
+            part.install(context)
     application = _Application(context)
     server = make_server("127.0.0.1", context.port, application, threaded=True, request_handler=_Handler)
     server.daemon_threads = True  # type: ignore[attr-defined]
