@@ -142,7 +142,7 @@ def _splits(facts: Mapping[str, Any]) -> dict[str, Any] | None:
     splits = facts.get("splits")
     if not isinstance(splits, Mapping) or not splits:
         return None
-    classes = sorted({name for one in splits.values() for name in one.get("boxes_per_class") or {}})
+    classes = list(dict.fromkeys(name for one in splits.values() for name in one.get("boxes_per_class") or {}))
     rows = []
     for name, one in splits.items():
         sizes = (one.get("box_statistics") or {}).get("coco_sizes") or {}
