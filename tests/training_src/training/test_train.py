@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training job as the platform runs it: a process, its directory, its signals."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from training_src.models import checkpoint
+
+CHECKOUT = Path(__file__).parents[3]
+MakeJob = Callable[..., Path]
+TRAIN_LINE = re.compile(
+    r"^step=(\d+)/(\d+) loss=([0-9.]+) classification_loss=([0-9.]+) localization_loss=([0-9.]+) "
+    r"learning_rate=([0-9.]+) images_per_second=([0-9.]+) eta_seconds=(\d+)$"
+)
+VALIDATION_LINE = re.compile(r"^validation step=(\d+) mAP=([0-9.]+) mAP_50=([0-9.]+)$")
+
+
+def start(root: Path) -> subprocess.Popen[str]:
+    """`train` as SageMaker starts it: a clean environment without any `SM_*` variable."""
+    environment = {"PATH": os.environ["PATH"], "MAPGATE_ML_ROOT": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "training_src", "train"],
+        cwd=CHECKOUT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(root: Path, expect: int = 0) -> str:
+    process = start(root)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == expect, output
+    return output
+
+
+def last_state(root: Path) -> dict[str, Any]:
+    (folder,) = (root / "checkpoints").iterdir()
+    newest = max(folder.glob("step-*"))
+    return checkpoint.read(str(newest / "state"))
+
+
+def history(root: Path) -> list[dict[str, float]]:
+    entries: list[dict[str, float]] = json.loads((root / "model" / "history.json").read_text())
+    return [{k: v for k, v in entry.items() if k != "images_per_second"} for entry in entries]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted() -> dict[str, Path]:
+    """Filled by the first test that trains to the end, so that others can compare."""
+    return {}
+
+
+def test_trains_and_writes_everything_that_later_steps_read(make_job: MakeJob, uninterrupted: dict[str, Path]) -> None:
+    root = make_job(num_train_steps="12", seed="3", checkpoint_interval="2", validation_interval="6")
+    output = run(root)
+    lines = output.splitlines()
+    assert [match.group(1) for match in map(TRAIN_LINE.match, lines) if match] == [str(step) for step in range(1, 13)]
+    assert [match.group(1) for match in map(VALIDATION_LINE.match, lines) if match] == ["6", "12"]
+    assert any(line.startswith("fingerprint ") for line in lines)
+    assert "1 square, 2 disc, 4 bar" in output
+
+    model = root / "model"
+    description = json.loads((model / "model.json").read_text())
+    assert description["schema_version"] == 1
+    assert description["input"] == {"height": 64, "width": 64}
+    assert [item["id"] for item in description["classes"]] == [1, 2, 4]
+    assert description["dataset"] == {"sha256": "0" * 64}
+    assert description["training"]["steps"] == 12
+    assert description["training"]["seed"] == 3
+    for runtime in description["runtimes"].values():
+        assert (model / runtime["path"]).exists()
+    assert "num_steps: 12" in (model / "pipeline.config").read_text()
+    assert [entry["step"] for entry in history(root) if "mAP" in entry] == [6, 12]
+    assert list((root / "output" / "tensorboard").glob("events.out.tfevents.*"))
+    assert not (root / "output" / "failure").exists()
+    uninterrupted["root"] = root
+
+
+def test_killed_at_any_step_it_goes_on_with_the_same_sequence(
+    make_job: MakeJob, uninterrupted: dict[str, Path]
+) -> None:
+    if "root" not in uninterrupted:
+        pytest.skip("there is no uninterrupted run to compare with")
+    root = make_job(num_train_steps="12", seed="3", checkpoint_interval="2", validation_interval="6")
+    process = start(root)
+    assert process.stdout is not None
+    reached = int(np.random.default_rng().integers(3, 11))
+    for line in process.stdout:
+        if line.startswith(f"step={reached}/"):
+            break
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (root / "model").exists() or not (root / "model" / "model.json").exists()
+
+    output = run(root)
+    resumed = re.search(r"^resumed +after step (\d+)$", output, re.MULTILINE)
+    assert resumed, output
+    assert reached - 2 <= int(resumed.group(1)) <= 12
+    for ours, theirs in zip(history(root), history(uninterrupted["root"]), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6)
+    expected = last_state(uninterrupted["root"])
+    for key, tensor in last_state(root).items():
+        np.testing.assert_allclose(tensor, expected[key], rtol=1e-3, atol=1e-4, err_msg=key)
+
+
+def test_sigterm_writes_a_checkpoint_and_says_so(make_job: MakeJob) -> None:
+    root = make_job(num_train_steps="5000", checkpoint_interval="5000", validation_interval="5000")
+    process = start(root)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step="):
+            break
+    asked = time.monotonic()
+    process.terminate()
+    output, _ = process.communicate(timeout=100)
+    assert time.monotonic() - asked < 60
+    assert process.returncode == 143
+    assert "Traceback" not in output
+    failure = (root / "output" / "failure").read_text()
+    stopped = re.match(r"Training was asked to stop at step (\d+) of 5000; started again", failure)
+    assert stopped, failure
+    (folder,) = (root / "checkpoints").iterdir()
+    assert [path.name for path in folder.glob("step-*")] == [f"step-{int(stopped.group(1)):08d}"]
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_sentence(make_job: MakeJob, small_config: str) -> None:
+    config = small_config
+    for name in ("learning_rate_base", "warmup_learning_rate"):
+        config = re.sub(rf"{name}: [0-9.e+-]+", f"{name}: 1e30", config)
+    root = make_job(config=config, num_train_steps="30", checkpoint_interval="1", validation_interval="30")
+    output = run(root, expect=1)
+    assert "Traceback" not in output
+    assert re.match(r"Step \d+: .* learning_rate_base", (root / "output" / "failure").read_text())
+    assert not (root / "model" / "model.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "hyperparameters", "sentence"),
+    [
+        (("num_classes: 4", "num_classes: 3"), {}, "num_classes is 3, but the label map's greatest id is 4"),
+        (("use_depthwise: true", "use_depthwise: true use_bifpn: 1"), {}, "use_bifpn: 1 is not supported"),
+        (("", ""), {"num_train_steps": "many"}, 'The hyperparameter num_train_steps is "many"'),
+        (("", ""), {"learning_rate": "1"}, 'The hyperparameter "learning_rate" is not known'),
+    ],
+)
+def test_bad_input_ends_with_two_and_a_sentence(
+    make_job: MakeJob,
+    small_config: str,
+    change: tuple[str, str],
+    hyperparameters: dict[str, str],
+    sentence: str,
+) -> None:
+    root = make_job(config=small_config.replace(*change) if change[0] else small_config, **hyperparameters)
+    output = run(root, expect=2)
+    assert "Traceback" not in output
+    assert sentence in (root / "output" / "failure").read_text()
+
+
+def test_starts_from_a_checkpoint_and_tells_what_was_restored(
+    make_job: MakeJob, uninterrupted: dict[str, Path]
+) -> None:
+    if "root" not in uninterrupted:
+        pytest.skip("there is no trained model to start from")
+    root = make_job(num_train_steps="1", seed="4")
+    config = root / "input" / "config" / "inputdataconfig.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "checkpoint": {}}))
+    checkpoint.write(_made(root / "input" / "data" / "checkpoint") + "/ckpt-12", last_state(uninterrupted["root"]))
+    output = run(root)
+    assert re.search(r"^restored +\d+ variables$", output, re.MULTILINE), output
+
+
+def _made(folder: Path) -> str:
+    folder.mkdir(parents=True)
+    return str(folder)
