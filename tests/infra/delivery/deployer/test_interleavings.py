@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 SETTINGS = settings(
-    max_examples=60,
-    stateful_step_count=25,
+    max_examples=70,
+    stateful_step_count=30,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes; the log of the failing example tells the story
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
@@ -106,19 +106,30 @@ class Machine(RuleBasedStateMachine):
         self.sagemaker.before_call = print_nothing
 
     @precondition(lambda self: self.sagemaker.events)
-    @rule(pick=picks, other=picks, after=calls, progress=st.booleans())
-    def interleave(self, pick: int, other: int, after: int, progress: bool) -> None:
-        """Another event is handled from beginning to end while the first is at one of its calls."""
-        first, second = self._event(pick), self._event(other)
+    @rule(pick=picks, other=picks, after=calls, what=st.sampled_from(["event", "time", "approval", "rejection"]))
+    def interleave(self, pick: int, other: int, after: int, what: str) -> None:
+        """Something happens from beginning to end while the function is at one of its calls."""
+        event = self._event(pick)
 
         def meanwhile() -> None:
-            self.world.handle(second)
-            if progress and "mapgate-dev" in self.sagemaker.endpoints:
+            if what == "approval":
+                self.approve(other)
+            elif what == "rejection":
+                self.reject(other)
+            else:
+                self.world.handle(self._event(other))
+            if what == "time" and "mapgate-dev" in self.sagemaker.endpoints:
                 self.sagemaker.progress("mapgate-dev")
 
         self._disturb(after, meanwhile)
-        self.world.handle(first)
+        self.world.handle(event)
         self.sagemaker.before_call = print_nothing
+
+    @precondition(lambda self: self.sagemaker.events)
+    @rule()
+    def rest(self) -> None:
+        """A quiet hour, in which everything is delivered and done."""
+        self.world.settle()
 
     @precondition(lambda self: self.world.queue.sent)
     @rule()
