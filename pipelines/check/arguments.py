@@ -83,7 +83,7 @@ def _condition_step_faults(step: Step, references: References) -> Iterator[Fault
 
 def _condition_faults(name: str, path: str, condition: Any, references: References) -> Iterator[Fault]:
     kind = condition.get("Type") if isinstance(condition, Mapping) else None
-    if kind not in CONDITION_MEMBERS:
+    if not isinstance(kind, str) or kind not in CONDITION_MEMBERS:
         yield Fault(name, f"{path}.Type", kind, f"must be one of {', '.join(CONDITION_MEMBERS)}")
         return
     for member in CONDITION_MEMBERS[kind]:
@@ -92,6 +92,10 @@ def _condition_faults(name: str, path: str, condition: Any, references: Referenc
             return
     for member in set(condition) - {"Type", *CONDITION_MEMBERS[kind]}:
         yield Fault(name, f"{path}.{member}", condition[member], f"is unknown in a condition of type {kind}")
+    for member in {"Conditions", "Values"} & set(CONDITION_MEMBERS[kind]):
+        if not isinstance(condition[member], list):
+            yield Fault(name, f"{path}.{member}", condition[member], "must be a list")
+            return
     if kind == "Not":
         yield from _condition_faults(name, f"{path}.Expression", condition["Expression"], references)
     elif kind == "Or":
@@ -108,8 +112,6 @@ def _condition_faults(name: str, path: str, condition: Any, references: Referenc
 def _operand_kind(value: Any, references: References) -> str | None:
     """Return number, text or truth; None where only an execution knows, or where the value is at fault itself."""
     if is_expression(value):
-        if any(references.faults(value)):
-            return None
         kind = references.resolve(value).kind
         return {"String": "text", "Boolean": "truth", "Integer": "number", "Float": "number"}.get(kind or "")
     if isinstance(value, bool):
@@ -130,7 +132,7 @@ def _callback_faults(step: Step, references: References) -> Iterator[Fault]:
 def _fail_faults(step: Step, references: References) -> Iterator[Fault]:
     message = step.get("Arguments", {}).get("ErrorMessage")
     if is_expression(message):
-        if not any(references.faults(message)) and references.resolve(message).kind not in (None, "String"):
+        if references.resolve(message).kind not in (None, "String"):
             yield Fault(step["Name"], "Arguments.ErrorMessage", message, "must be a string")
     elif not isinstance(message, str):
         yield Fault(step["Name"], "Arguments.ErrorMessage", message, "is required: a string")

@@ -9,7 +9,8 @@ from pipelines.check.fault import Fault
 Form = Any
 """A type, a list of one form for every item, an object's forms by name, or a tuple of such to choose from."""
 
-PARAMETER: Form = {"Name": str, "Type": str, "EnumValues": [(str, int, float, bool)]}
+SCALAR: Form = (str, int, float, bool)
+PARAMETER: Form = {"Name": str, "Type": str, "DefaultValue": SCALAR, "EnumValues": [SCALAR]}
 RETRY_POLICY: Form = {"ExceptionType": [str]}
 PROPERTY_FILE: Form = {"PropertyFileName": str, "OutputName": str, "FilePath": str}
 OUTPUT_PARAMETER: Form = {"OutputName": str, "OutputType": str}
@@ -38,7 +39,8 @@ def form_faults(definition: Any) -> Iterator[Fault]:
     if not isinstance(definition.get("Steps"), list) or not definition["Steps"]:
         yield Fault("", "Steps", definition.get("Steps"), "is required: a list of at least one step", fatal=True)
         return
-    for index, parameter in enumerate(definition.get("Parameters") or []):
+    parameters = definition.get("Parameters")
+    for index, parameter in enumerate(parameters if isinstance(parameters, list) else []):
         yield from _missing(parameter, "Parameters", f"Parameters[{index}]", "")
     yield from _step_faults(definition["Steps"], "Steps")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.model import Shape
 
-from pipelines.check.expressions import is_expression
+from pipelines.check.expressions import expressions, is_expression
 from pipelines.check.graph import walk
 from pipelines.check.service import OPERATIONS, output_shape
 
@@ -75,7 +75,12 @@ class References:
             yield from self._json_get_faults(argument)
 
     def resolve(self, expression: Mapping[str, Any]) -> Resolved:
-        """Return the type and the known values of an expression without fault."""
+        """Return the type and the known values of an expression; unknown where any part of it is at fault."""
+        if any(fault for _, part in expressions(expression) for fault in self.faults(part)):
+            return Resolved(None)
+        return self._resolve(expression)
+
+    def _resolve(self, expression: Mapping[str, Any]) -> Resolved:
         ((function, argument),) = expression.items()
         if function == "Std:JsonGet":
             return Resolved(None)
@@ -95,7 +100,7 @@ class References:
         parts = []
         for value in join["Values"]:
             if is_expression(value):
-                examples = self.resolve(value).examples
+                examples = self._resolve(value).examples
                 if not examples:
                     return ()
                 parts.append(str(examples[0]))

@@ -88,12 +88,7 @@ def _structure_findings(
 def _expression_findings(
     expression: Mapping[str, Any], shape: Shape, path: str, references: References
 ) -> Iterator[Finding]:
-    if any(references.faults(expression)):
-        return
-    try:
-        resolved = references.resolve(expression)
-    except (KeyError, TypeError, AttributeError):
-        return  # an expression inside this one is at fault, and is reported as such
+    resolved = references.resolve(expression)
     takes = _TAKES.get(shape.type_name, (shape.type_name,))
     if resolved.kind is not None and resolved.kind not in takes:
         yield path, dict(expression), f"is of type {resolved.kind}, but the argument takes {' or '.join(takes)}"

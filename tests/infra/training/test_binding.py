@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Binding puts an environment into the definition: whatever the settings say, SageMaker's rules hold."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infra.instances import has_local_nvme
+from infra.settings import Delivery, Network, Processing, Security, Settings, Training
+from infra.training.binding import BindingError, Resources, bind
+from pipelines.check import check
+
+COMMITTED = json.loads((Path(__file__).parents[3] / "pipelines" / "definition.json").read_text())
+RESOURCES = Resources(
+    data_bucket="mapgate-dev-data-123456789012-us-east-1",
+    training_image="123456789012.dkr.ecr.us-east-1.amazonaws.com/mapgate-dev-training:0123456789abcdef",
+    inference_image="123456789012.dkr.ecr.us-east-1.amazonaws.com/mapgate-dev-inference:0123456789abcdef",
+    processing_role="arn:aws:iam::123456789012:role/mapgate-dev-processing",
+    training_role="arn:aws:iam::123456789012:role/mapgate-dev-training",
+    find_champion="arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-find-champion",
+    publish_dossier="arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-publish-dossier",
+    callback_queue="https://sqs.us-east-1.amazonaws.com/123456789012/mapgate-dev-callback",
+    model_package_group="mapgate-dev",
+    endpoint="mapgate-dev",
+    key="arn:aws:kms:us-east-1:123456789012:key/0b1c2d3e-0000-0000-0000-000000000000",
+)
+DEV = Settings(environment="dev")
+
+PLAIN = ["ml.m5.xlarge", "ml.c5.xlarge", "ml.m5.2xlarge"]
+NVME = ["ml.g5.xlarge", "ml.g4dn.xlarge", "ml.g6.xlarge"]
+any_settings = st.builds(
+    Settings,
+    environment=st.sampled_from(["dev", "prod"]),
+    network=st.none() | st.just(Network(subnets=("subnet-0a", "subnet-0b"), security_groups=("sg-0a",))),
+    security=st.builds(Security),
+    processing=st.builds(
+        Processing,
+        prepare_instance_type=st.sampled_from(PLAIN + NVME),
+        evaluate_instance_type=st.sampled_from(PLAIN + NVME),
+        volume_gigabytes=st.integers(1, 16384),
+    ),
+    training=st.builds(
+        Training,
+        instance_types=st.sampled_from([tuple(PLAIN), tuple(NVME), ("ml.m5.xlarge",), ("ml.g5.xlarge",)]),
+        spot=st.booleans(),
+        maximum_hours=st.integers(1, 100),
+        maximum_wait_hours=st.integers(100, 240),
+    ),
+    delivery=st.builds(Delivery, instance_type=st.sampled_from(PLAIN + NVME)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_settings)
+def test_gives_a_definition_without_fault_for_any_settings(chosen: Settings) -> None:
+    before = copy.deepcopy(COMMITTED)
+    bound = bind(COMMITTED, chosen, RESOURCES)
+    assert check(bound) == []
+    assert before == COMMITTED, "the committed definition must stay as it is"
+    assert "unbound" not in json.dumps(bound)
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_settings)
+def test_every_job_is_as_secure_as_the_settings_say(chosen: Settings) -> None:
+    bound = bind(COMMITTED, chosen, RESOURCES)
+    training = step(bound, "TrainDetector")["Arguments"]
+    for job in [each["Arguments"] for each in walk(bound["Steps"]) if each["Type"] == "Processing"]:
+        cluster = job["ProcessingResources"]["ClusterConfig"]
+        wanted = chosen.security.customer_managed_volumes and not has_local_nvme(cluster["InstanceType"])
+        assert cluster.get("VolumeKmsKeyId") == (RESOURCES.key if wanted else None)
+        assert job["ProcessingOutputConfig"]["KmsKeyId"] == RESOURCES.key
+        assert job["NetworkConfig"]["EnableNetworkIsolation"] is chosen.security.network_isolation
+        assert ("VpcConfig" in job["NetworkConfig"]) == (chosen.network is not None)
+    wanted = chosen.security.customer_managed_volumes and not has_local_nvme(chosen.training.instance_types[0])
+    assert training["ResourceConfig"].get("VolumeKmsKeyId") == (RESOURCES.key if wanted else None)
+    assert training["EnableNetworkIsolation"] is chosen.security.network_isolation
+    assert training.get("EnableManagedSpotTraining", False) is chosen.training.spot
+    assert ("VpcConfig" in training) == (chosen.network is not None)
+
+
+def test_measures_on_the_type_that_serves() -> None:
+    chosen = Settings(environment="dev", delivery=Delivery(instance_type="ml.c5.2xlarge"))
+    bound = bind(COMMITTED, chosen, RESOURCES)
+    cluster = step(bound, "MeasureServing")["Arguments"]["ProcessingResources"]["ClusterConfig"]
+    assert cluster["InstanceType"] == "ml.c5.2xlarge"
+    inference = step(bound, "RegisterDetector")["Arguments"]["InferenceSpecification"]
+    assert inference["SupportedRealtimeInferenceInstanceTypes"] == ["ml.c5.2xlarge"]
+
+
+def test_lets_an_execution_choose_only_the_instances_of_the_settings() -> None:
+    chosen = Settings(environment="dev", training=Training(instance_types=("ml.m5.xlarge", "ml.c5.2xlarge")))
+    parameters = {each["Name"]: each for each in bind(COMMITTED, chosen, RESOURCES)["Parameters"]}
+    assert parameters["TrainingInstanceType"]["DefaultValue"] == "ml.m5.xlarge"
+    assert parameters["TrainingInstanceType"]["EnumValues"] == ["ml.m5.xlarge", "ml.c5.2xlarge"]
+    assert parameters["GatePolicyUri"]["DefaultValue"] == f"s3://{RESOURCES.data_bucket}/defaults/gate-policy/"
+
+
+def test_passes_expressions_of_cloudformation_through() -> None:
+    names = {name: f"${{{name}}}" for name in vars(RESOURCES)}
+    bound = json.dumps(bind(COMMITTED, DEV, Resources(**names)))
+    assert "s3://${data_bucket}/executions" in bound
+    assert all(value in bound for value in names.values())
+
+
+def test_says_which_stand_in_was_forgotten_or_is_gone() -> None:
+    forgotten = copy.deepcopy(COMMITTED)
+    step(forgotten, "FindChampion")["Arguments"]["other"] = "unbound-table"
+    with pytest.raises(BindingError, match="still holds unbound-table"):
+        bind(forgotten, DEV, RESOURCES)
+    gone = json.loads(json.dumps(COMMITTED).replace("unbound-endpoint", "endpoint"))
+    with pytest.raises(BindingError, match="nowhere says unbound-endpoint"):
+        bind(gone, DEV, RESOURCES)
+    renamed = json.loads(json.dumps(COMMITTED).replace("PrepareDataset", "Prepare"))
+    with pytest.raises(BindingError, match="give PrepareDataset an instance type, but the definition has no such step"):
+        bind(renamed, DEV, RESOURCES)
+
+
+def walk(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for each in steps:
+        yield each
+        yield from walk(each["Arguments"].get("IfSteps", []))
+        yield from walk(each["Arguments"].get("ElseSteps", []))
+
+
+def step(definition: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(each for each in walk(definition["Steps"]) if each["Name"] == name)

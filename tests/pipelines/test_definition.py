@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The committed definition is what the SDK builds, offline, and what the steps' contracts say."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SDK = ROOT / ".venv-definition" / "bin" / "python"
+COMMITTED = ROOT / "pipelines" / "definition.json"
+DEFINITION = json.loads(COMMITTED.read_text())
+
+# One process, since importing the SDK takes seconds. Nothing may go out, not even while it is imported.
+BUILD = """
+import socket, sys
+def refuse(*arguments, **_):
+    raise OSError(f"the network was used: {arguments[1:]}")
+socket.socket.connect = refuse
+socket.getaddrinfo = refuse
+
+from pipelines.definition import main
+from pipelines.steps.session import NetworkUseError, offline
+built, stale = sys.argv[1:]
+print(main(["--output", built]), main(["--check", "--output", built]), main(["--check", "--output", stale]))
+
+for reach in (lambda: socket.create_connection(("aws", 443)), lambda: socket.socket().connect(("127.0.0.1", 9))):
+    try:
+        with offline():
+            reach()
+    except NetworkUseError as error:
+        print(error)
+print(socket.getaddrinfo is refuse)
+"""
+
+
+@pytest.mark.skipif(not SDK.exists(), reason="no SageMaker SDK: run `make .venv-definition/ready`")
+def test_builds_the_committed_bytes_without_a_network_and_without_an_account(tmp_path: Path) -> None:
+    built, stale = tmp_path / "definition.json", tmp_path / "stale.json"
+    stale.write_text("{}")
+    run = subprocess.run(
+        [SDK, "-c", BUILD, built, stale],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert built.read_bytes() == COMMITTED.read_bytes(), "run `make definition` and review the difference"
+    assert f"{stale}: not what pipelines/definition.py builds; run `make definition`" in run.stderr
+    assert run.stdout.splitlines() == [
+        "0 0 1",
+        "building the definition tried to reach aws: it must need no network",
+        "building the definition tried to reach ('127.0.0.1', 9): it must need no network",
+        "True",
+    ]
+
+
+def test_names_the_steps_in_the_order_of_the_data() -> None:
+    assert [(step["Name"], step["Type"]) for step in walk(DEFINITION["Steps"])] == [
+        ("PrepareDataset", "Processing"),
+        ("TrainDetector", "Training"),
+        ("FindChampion", "Lambda"),
+        ("MeasureServing", "Processing"),
+        ("EvaluateDetector", "Processing"),
+        ("CheckQuality", "Condition"),
+        ("RegisterDetector", "RegisterModel"),
+        ("PublishDossier", "Lambda"),
+        ("DeployCandidate", "Callback"),
+        ("QualityGateFailed", "Fail"),
+    ]
+
+
+def test_reads_and_writes_what_the_scripts_expect() -> None:
+    def inputs(name: str) -> list[str]:
+        return [each["InputName"] for each in step(name)["Arguments"]["ProcessingInputs"]]
+
+    def outputs(name: str) -> list[str]:
+        return [each["OutputName"] for each in step(name)["Arguments"]["ProcessingOutputConfig"]["Outputs"]]
+
+    assert inputs("PrepareDataset") == ["dataset", "label_map", "config"]
+    assert outputs("PrepareDataset") == ["train", "validation", "test", "metadata"]
+    assert inputs("MeasureServing") == ["model", "champion", "test", "metadata"]
+    assert outputs("MeasureServing") == ["measurements"]
+    assert inputs("EvaluateDetector") == ["measurements", "test", "metadata", "model", "gate_policy"]
+    assert outputs("EvaluateDetector") == ["evaluation"]
+    channels = [channel["ChannelName"] for channel in step("TrainDetector")["Arguments"]["InputDataConfig"]]
+    assert channels == ["train", "validation", "metadata", "config", "checkpoint"]
+    for each in walk(DEFINITION["Steps"]):
+        for entry in each["Arguments"].get("ProcessingInputs", []):
+            assert entry["S3Input"]["LocalPath"] == f"/opt/ml/processing/input/{entry['InputName']}"
+
+
+def test_caches_the_dataset_and_the_training_and_nothing_that_judges() -> None:
+    cached = {each["Name"]: each["CacheConfig"] for each in walk(DEFINITION["Steps"]) if "CacheConfig" in each}
+    month = {"Enabled": True, "ExpireAfter": "P30D"}
+    assert cached == {"PrepareDataset": month, "TrainDetector": month}
+
+
+def test_bears_versions_pending_and_gives_nobody_a_parameter_to_change_that() -> None:
+    assert step("RegisterDetector")["Arguments"]["ModelApprovalStatus"] == "PendingManualApproval"
+    assert "ModelApprovalStatus" not in [parameter["Name"] for parameter in DEFINITION["Parameters"]]
+
+
+def test_metric_expressions_find_their_number_and_nothing_in_the_other_kind_of_line() -> None:
+    training = (
+        "step=120/1000 loss=1.2345 classification_loss=0.8 localization_loss=0.4 learning_rate=0.01000 "
+        "images_per_second=18.3 eta_seconds=85"
+    )
+    validation = "validation step=500 mAP=0.4312 mAP_50=0.7011"
+    found = {
+        (definition["Name"], line): match[1]
+        for definition in step("TrainDetector")["Arguments"]["AlgorithmSpecification"]["MetricDefinitions"]
+        for line in (training, validation)
+        if (match := re.search(definition["Regex"], line))
+    }
+    assert found == {
+        ("train:loss", training): "1.2345",
+        ("train:learning_rate", training): "0.01000",
+        ("train:images_per_second", training): "18.3",
+        ("validation:mAP", validation): "0.4312",
+        ("validation:mAP_50", validation): "0.7011",
+    }
+
+
+def walk(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for each in steps:
+        yield each
+        yield from walk(each["Arguments"].get("IfSteps", []))
+        yield from walk(each["Arguments"].get("ElseSteps", []))
+
+
+def step(name: str) -> dict[str, Any]:
+    return next(each for each in walk(DEFINITION["Steps"]) if each["Name"] == name)
