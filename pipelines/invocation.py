@@ -62,6 +62,6 @@ def _translated(error: ClientError, endpoint: str) -> Exception:
     message = told["Error"]["Message"]
     if told["Error"]["Code"] in ("ValidationError", "ValidationException"):
         return BadInputError(f"endpoint {endpoint}: {message}")
-    if 400 <= told.get("OriginalStatusCode", 500) < 500:  # type: ignore[typeddict-item,operator]
+    if 400 <= told.get("OriginalStatusCode", 500) < 500:  # type: ignore[operator]
         return BadInputError(f"endpoint {endpoint} refused the image: {told.get('OriginalMessage', message)}")
     return WorkFailedError(f"endpoint {endpoint} could not answer: {message}")

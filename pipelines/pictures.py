@@ -93,7 +93,7 @@ def write_animation(path: Path, pictures: Sequence[Picture], *, milliseconds: in
     width = max(picture.shape[1] for picture in pictures)
     animation = cv2.Animation()
     animation.frames = [fit(picture, height, width) for picture in pictures]
-    animation.durations = np.full(len(pictures), milliseconds, np.int32)
+    animation.durations = [milliseconds] * len(pictures)
     beside = path.with_name(f".{path.name}.gif")
     cv2.imwriteanimation(str(beside), animation)
     beside.replace(path)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -90,7 +90,7 @@ class _LiveView:
             return Text("the same as before: reused", style="dim")
         if step.name == "TrainDetector" and self._training:
             done, total = int(self._training["step"]), int(self._training["steps"])
-            lines = [
+            lines: list[RenderableType] = [
                 Group(ProgressBar(total=total, completed=done, width=40)),
                 Text(f"{done}/{total}  {_readable(self._training['rest'])}", style="dim"),
             ]

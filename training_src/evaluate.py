@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from training_src.data.label_map import read_label_map
 from training_src.evaluation import dossier
 from training_src.evaluation.artifact import read_artifact
@@ -31,6 +33,9 @@ from training_src.evaluation.schema import Evaluation
 from training_src.evaluation.serving import candidates, choose
 from training_src.evaluation.test_set import TestSet, read_test_set
 from training_src.job import ProcessingJob, ml_root, run
+
+SAMPLES = 24
+JPEG = b"\xff\xd8"
 
 
 def main() -> int:
@@ -78,8 +83,10 @@ def _headline(evaluation: Evaluation) -> str:
 
 
 def _write(folder: Path, made: Dossier, challenger: Scored) -> None:
-    """Leave the four files, each complete or not at all; evaluation.json last, as it vouches for the others."""
+    """Leave the files, each complete or not at all; evaluation.json last, as it vouches for the others."""
     test_set = made.source.test_set
+    for name, image in _samples(test_set).items():
+        _replace(folder / "samples" / name, image)
     _replace(folder / "report.html", render(made).encode())
     _replace(folder / "sample.jpg", _sample(test_set, challenger))
     _replace(folder / "detections.json", json.dumps(_coco_results(test_set, challenger)).encode())
@@ -92,9 +99,17 @@ def _sample(test_set: TestSet, challenger: Scored) -> bytes:
     best = examples(outcomes(test_set.truth, challenger.measurement.detections, challenger.metrics.score)).best
     index = best[0].image if best else 0
     encoded = test_set.encoded([index])[index]
-    return (
-        encoded if encoded.startswith(b"\xff\xd8") else encode_jpeg(decode(encoded, test_set.truth.source_ids[index]))
-    )
+    return encoded if encoded.startswith(JPEG) else encode_jpeg(decode(encoded, test_set.truth.source_ids[index]))
+
+
+def _samples(test_set: TestSet) -> dict[str, bytes]:
+    """Test images from all over the test set by file name, as they are, for whoever wants to try the endpoint."""
+    images = len(test_set.truth.source_ids)
+    chosen = sorted({round(index) for index in np.linspace(0, images - 1, min(SAMPLES, images))})
+    return {
+        f"{index:05d}{'.jpg' if encoded.startswith(JPEG) else '.png'}": encoded
+        for index, encoded in test_set.encoded(chosen).items()
+    }
 
 
 def _coco_results(test_set: TestSet, challenger: Scored) -> list[dict[str, Any]]:
@@ -167,6 +182,7 @@ def _model_uri() -> str | None:
 
 
 def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
     beside = path.with_name(path.name + ".partial")
     beside.write_bytes(content)
     beside.replace(path)
