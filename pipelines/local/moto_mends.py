@@ -6,7 +6,9 @@ Pinned to one version of moto: each mend has a test that fails as soon as moto i
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import io
 import json
 import logging
 import threading
@@ -14,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import moto
@@ -22,6 +25,8 @@ from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
 from moto.core.serialize import XFormedAttributePicker, get_serializer_class
 from moto.core.utils import camelcase_to_underscores, get_service_model
+
+from pipelines.local.home import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -170,6 +175,45 @@ def mail_through(mail: Callable[[str, str, str, str | None], None]) -> None:
     Subscription.publish = publish  # type: ignore[method-assign,assignment]
 
 
+def keep_objects_in(directory: Path) -> None:
+    """Keep the bytes of S3 objects in files named by their content, not in memory and not in snapshots."""
+    from moto.s3.models import FakeKey
+
+    def path(digest: str) -> Path:
+        return directory / digest[:2] / digest
+
+    def read(self: Any) -> bytes:
+        return path(self.content_digest).read_bytes()
+
+    def write(self: Any, value: bytes | str) -> None:
+        content = value.encode() if isinstance(value, str) else value
+        self.content_digest = hashlib.sha256(content).hexdigest()
+        self.content_md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        self.contentsize = len(content)
+        file = path(self.content_digest)
+        if not file.exists():
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            write_atomically(file, content)
+
+    def etag(self: Any) -> str:
+        if self._etag is None:
+            self._etag = self.content_md5
+        return f'"{self._etag}"'
+
+    def state(self: Any) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key not in ("_value_buffer", "lock")}
+
+    def restore(self: Any, kept: dict[str, Any]) -> None:
+        self.__dict__.update(kept)
+        self._value_buffer = io.BytesIO()
+        self.lock = threading.Lock()
+
+    FakeKey.value = property(read, write)  # type: ignore[assignment,method-assign]
+    FakeKey.etag = property(etag)  # type: ignore[assignment,method-assign]
+    FakeKey.__getstate__ = state  # type: ignore[method-assign]
+    FakeKey.__setstate__ = restore  # type: ignore[method-assign,assignment]
+
+
 def install() -> None:
     """Apply every mend. To be called once, before the server starts.
 
@@ -182,6 +226,7 @@ def install() -> None:
             "run `make setup`, or go through tests/pipelines/local/test_moto_mends.py with the new version"
         )
     BaseResponse.call_action = _call_action  # type: ignore[method-assign,assignment]
+    _serve_s3_as_the_rest()
     _let_bodies_be_binary()
     _know_managed_policies()
     _keep_all_of_functions()
@@ -258,6 +303,27 @@ class _Refusal(ServiceException):
 def _refusal(response: BaseResponse, error: ServiceError) -> Any:
     status, headers, body = response.serialized(ActionResult(_Refusal(error.code, error.message)))
     return (error.status if error.status != 400 else status), headers, body
+
+
+def _serve_s3_as_the_rest() -> None:
+    """S3 has a dispatch of its own in moto: it is given the lock and the commit that the other services have."""
+    from moto.s3.responses import S3Response
+
+    def locked(original: Callable[..., Any]) -> Callable[..., Any]:
+        def respond(self: S3Response, request: Any, full_url: str, headers: Any) -> Any:
+            request.get_data()  # the body arrives before the lock is taken
+            try:
+                with state_lock:
+                    return original(self, request, full_url, headers)
+            finally:
+                reads = request.method in ("GET", "HEAD", "OPTIONS")
+                for commit in _commits:
+                    commit("s3", "GetObject" if reads else "PutObject", self.current_account, self.region)
+
+        return respond
+
+    S3Response.bucket_response = locked(S3Response.bucket_response)  # type: ignore[method-assign]
+    S3Response.key_response = locked(S3Response.key_response)  # type: ignore[method-assign]
 
 
 def _let_bodies_be_binary() -> None:

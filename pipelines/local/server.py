@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import signal
 import threading
+import warnings
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -15,10 +17,13 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from pipelines.local import clients, custom_resources, moto_mends
+from pipelines.local import clients, custom_resources, durability, moto_mends
 from pipelines.local.context import CloudContext
 
+log = logging.getLogger(__name__)
+
 PARTS = (
+    "durability",
     "stack_actions",
     "functions",
     "event_bridge",
@@ -31,7 +36,7 @@ PARTS = (
     "endpoints",
     "jobs",
 )
-"""Modules with `install(context)`, which registers actions, or `resume(context)`, run once state is back, or both."""
+"""Modules with `install(context)`, `resume(context)`, run once state is back, or `stop(context)`, run at the end."""
 
 
 def serve(context: CloudContext) -> None:
@@ -40,6 +45,8 @@ def serve(context: CloudContext) -> None:
     Raises:
         SystemExit: The port is taken.
     """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    warnings.filterwarnings("ignore", module="moto")
     moto_mends.install()
     clients.use_endpoint(context.endpoint_url)
     parts = [_part(name) for name in PARTS if find_spec(f"pipelines.local.{name}")]
@@ -57,12 +64,20 @@ def serve(context: CloudContext) -> None:
     signal.signal(signal.SIGINT, stop)
     threading.Thread(target=_resume, args=(parts, context), daemon=True).start()
     server.serve_forever()
+    for part in reversed(parts):
+        if hasattr(part, "stop"):
+            part.stop(context)
+    durability.flush()
 
 
 def _resume(parts: list[ModuleType], context: CloudContext) -> None:
     for part in parts:
-        if hasattr(part, "resume"):
+        if not hasattr(part, "resume"):
+            continue
+        try:
             part.resume(context)
+        except Exception:
+            log.exception("%s could not resume", part.__name__)
 
 
 def _part(name: str) -> ModuleType:
