@@ -39,8 +39,8 @@ class JobRoles(Construct):
         super().__init__(scope, construct_id)
         self._settings = settings
         self._foundation = foundation
-        self.processing = self._role("Processing", images=["training", "inference"], writes=["executions/*"])
-        self.training = self._role("Training", images=["training"], writes=["models/*", "checkpoints/*"])
+        self.processing = self._role("Processing", images=["training", "inference"], writes=["executions"])
+        self.training = self._role("Training", images=["training"], writes=["models", "checkpoints"])
 
     def _role(self, kind: str, *, images: list[ImageName], writes: list[str]) -> iam.Role:
         settings, foundation = self._settings, self._foundation

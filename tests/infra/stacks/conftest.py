@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One synth of each environment for all tests of the stacks: a synth takes seconds."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+
+from infra.app import build
+
+ROOT = Path(__file__).resolve().parents[3]
+ACCOUNT, REGION = "123456789012", "us-east-1"
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What one synth wrote.
+
+    Attributes:
+        folder: the cloud assembly.
+        prefix: `<project>-<environment>`.
+    """
+
+    folder: Path
+    prefix: str
+
+    @functools.cached_property
+    def templates(self) -> dict[str, dict[str, Any]]:
+        """The templates by stack, without the prefix: `foundation`, `registry`, ..."""
+        return {
+            path.name.removeprefix(f"{self.prefix}-").removesuffix(".template.json"): json.loads(path.read_text())
+            for path in sorted(self.folder.glob("*.template.json"))
+        }
+
+    def resources(self, kind: str, stack: str | None = None) -> dict[str, dict[str, Any]]:
+        """Return resources of a type by logical id, of one stack or of all."""
+        return {
+            name: resource
+            for template_name, template in self.templates.items()
+            if stack in (None, template_name)
+            for name, resource in template["Resources"].items()
+            if resource["Type"] == kind
+        }
+
+
+Synthesize = Callable[[str], Assembly]
+
+
+@pytest.fixture(scope="session")
+def synthesize(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synthesize]:
+    """Synthesize an environment once, with the context of the repository's cdk.json."""
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    before = {name: os.environ.get(name) for name in ("CDK_DEFAULT_ACCOUNT", "CDK_DEFAULT_REGION")}
+    os.environ.update(CDK_DEFAULT_ACCOUNT=ACCOUNT, CDK_DEFAULT_REGION=REGION)
+
+    @functools.cache
+    def synthesized(environment: str) -> Assembly:
+        folder = tmp_path_factory.mktemp(f"cdk-{environment}")
+        app = cdk.App(outdir=str(folder), context={**context, "environment": environment}, analytics_reporting=False)
+        build(app).synth()
+        return Assembly(folder, f"mapgate-{environment}")
+
+    yield synthesized
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def dev(synthesize: Synthesize) -> Assembly:
+    return synthesize("dev")

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What wakes the deployer, what it is told, and what outlives it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from moto.events.models import EventPattern
+
+
+def rule(assembly: Any, name: str) -> dict[str, Any]:
+    (found,) = [
+        each["Properties"]
+        for each in assembly.resources("AWS::Events::Rule").values()
+        if each["Properties"]["Name"] == f"mapgate-dev-{name}"
+    ]
+    return dict(found)
+
+
+def matches(pattern: dict[str, Any], event: Any) -> bool:
+    return bool(EventPattern.load(json.dumps(pattern)).matches_event(event))
+
+
+def decision(**detail: Any) -> dict[str, Any]:
+    return {
+        "source": "aws.sagemaker",
+        "detail-type": "SageMaker Model Package State Change",
+        "detail": {
+            "ModelPackageGroupName": "mapgate-dev",
+            "ModelApprovalStatus": "Approved",
+            "UpdatedModelPackageFields": ["ModelApprovalStatus"],
+            **detail,
+        },
+    }
+
+
+def test_decisions_wake_the_deployer_and_edits_do_not(dev: Any) -> None:
+    pattern = rule(dev, "decisions")["EventPattern"]
+    assert matches(pattern, decision())
+    assert matches(pattern, decision(ModelApprovalStatus="Rejected"))
+    assert matches(pattern, decision(UpdatedModelPackageFields=["ApprovalDescription", "ModelApprovalStatus"]))
+    assert not matches(pattern, decision(UpdatedModelPackageFields=["CustomerMetadataProperties"]))
+    assert not matches(pattern, decision(ModelPackageGroupName="another"))
+    assert not matches(pattern, decision(ModelApprovalStatus="PendingManualApproval"))
+
+
+def test_own_endpoints_wake_the_deployer(dev: Any) -> None:
+    pattern = rule(dev, "endpoints")["EventPattern"]
+
+    def event(name: str, kind: str = "SageMaker Endpoint State Change") -> dict[str, Any]:
+        return {"source": "aws.sagemaker", "detail-type": kind, "detail": {"EndpointName": name}}
+
+    assert matches(pattern, event("mapgate-dev"))
+    assert matches(pattern, event("mapgate-dev", "SageMaker Endpoint Deployment State Change"))
+    assert matches(pattern, event("mapgate-dev-candidate-7"))
+    assert not matches(pattern, event("mapgate-prod"))
+    assert not matches(pattern, event("mapgate-development"))
+
+
+def test_nothing_that_fails_is_lost(dev: Any) -> None:
+    for each in dev.resources("AWS::Events::Rule").values():
+        for target in each["Properties"]["Targets"]:
+            assert target["DeadLetterConfig"]["Arn"]
+    (callback,) = [
+        each["Properties"]
+        for each in dev.resources("AWS::SQS::Queue").values()
+        if each["Properties"]["QueueName"] == "mapgate-dev-callback"
+    ]
+    assert callback["RedrivePolicy"]["maxReceiveCount"] == 3
+    deployer = function(dev, "deployer")
+    assert callback["VisibilityTimeout"] >= 6 * deployer["Timeout"]
+    assert deployer["DeadLetterConfig"]["TargetArn"]
+
+
+def function(assembly: Any, name: str) -> dict[str, Any]:
+    (found,) = [
+        each["Properties"]
+        for each in assembly.resources("AWS::Lambda::Function").values()
+        if each["Properties"]["FunctionName"] == f"mapgate-dev-{name}"
+    ]
+    return dict(found)
+
+
+def test_deployer_is_told_what_it_needs(dev: Any) -> None:
+    told = function(dev, "deployer")["Environment"]["Variables"]
+    assert set(told) == {
+        "ALARM_NAMES",
+        "BUCKET",
+        "CALLBACK_QUEUE_URL",
+        "CANARY_PERCENT",
+        "DATA_CAPTURE_PERCENT",
+        "ENDPOINT_NAME",
+        "EXECUTION_ROLE_ARN",
+        "INFERENCE_INSTANCE_COUNT",
+        "INFERENCE_INSTANCE_TYPE",
+        "KMS_KEY_ARN",
+        "MODEL_PACKAGE_GROUP",
+        "PREFIX",
+        "TABLE",
+        "TOPIC_ARN",
+    }
+    alarms = {each["Properties"]["AlarmName"] for each in dev.resources("AWS::CloudWatch::Alarm").values()}
+    assert set(told["ALARM_NAMES"].split(",")) == {"mapgate-dev-endpoint-errors", "mapgate-dev-endpoint-latency"}
+    assert set(told["ALARM_NAMES"].split(",")) <= alarms
+
+
+def test_records_can_be_restored(dev: Any) -> None:
+    (table,) = dev.resources("AWS::DynamoDB::Table").values()
+    properties = table["Properties"]
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert properties["SSESpecification"]["SSEType"] == "KMS"
+    assert [(key["AttributeName"], key["KeyType"]) for key in properties["KeySchema"]] == [
+        ("EndpointName", "HASH"),
+        ("Record", "RANGE"),
+    ]
+
+
+def test_deliveries_go_before_what_their_removal_needs(dev: Any) -> None:
+    (logical,) = dev.resources("Custom::Deliveries")
+    depends = set(dev.templates["delivery"]["Resources"][logical]["DependsOn"])
+    needed = {
+        *dev.resources("AWS::DynamoDB::Table", "delivery"),
+        *dev.resources("AWS::IAM::Policy", "delivery"),
+        *dev.resources("AWS::Lambda::Function", "delivery"),
+    }
+    assert needed <= depends
+
+
+def test_everything_that_waits_or_tells_is_encrypted_and_tls_only(dev: Any) -> None:
+    (topic,) = dev.resources("AWS::SNS::Topic").values()
+    assert topic["Properties"]["KmsMasterKeyId"]
+    queues = dev.resources("AWS::SQS::Queue")
+    assert all(each["Properties"]["KmsMasterKeyId"] for each in queues.values())
+    policies = [*dev.resources("AWS::SQS::QueuePolicy").values(), *dev.resources("AWS::SNS::TopicPolicy").values()]
+    assert len(policies) == len(queues) + 1
+    for policy in policies:
+        conditions = [each.get("Condition") for each in policy["Properties"]["PolicyDocument"]["Statement"]]
+        assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
+
+
+def test_logs_end_and_are_encrypted(dev: Any) -> None:
+    groups = dev.resources("AWS::Logs::LogGroup").values()
+    assert len(groups) == 5
+    assert all(each["Properties"]["RetentionInDays"] == 30 and each["Properties"]["KmsKeyId"] for each in groups)
+
+
+def test_failed_executions_and_alarms_reach_people(dev: Any) -> None:
+    pattern = rule(dev, "failed-executions")["EventPattern"]
+    event: dict[str, Any] = {
+        "source": "aws.sagemaker",
+        "detail-type": "SageMaker Model Building Pipeline Execution Status Change",
+        "detail": {
+            "pipelineArn": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/mapgate-dev",
+            "currentPipelineExecutionStatus": "Failed",
+        },
+    }
+    assert matches(pattern, event)
+    assert not matches(pattern, {**event, "detail": {**event["detail"], "currentPipelineExecutionStatus": "Succeeded"}})
+    alarms = {
+        each["Properties"]["AlarmName"]: each["Properties"] for each in dev.resources("AWS::CloudWatch::Alarm").values()
+    }
+    assert {"mapgate-dev-deployer-errors", "mapgate-dev-delivery-dead-letters"} <= set(alarms)
+    assert all(alarm["AlarmActions"] for alarm in alarms.values())

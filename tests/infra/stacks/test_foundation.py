@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The foundation keeps data encrypted, private, and only as long as it should."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from infra.images import image_tag
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_key_turns(dev: Any) -> None:
+    (key,) = dev.resources("AWS::KMS::Key").values()
+    assert key["Properties"]["EnableKeyRotation"] is True
+
+
+def test_buckets_are_private_encrypted_and_tls_only(dev: Any) -> None:
+    buckets = dev.resources("AWS::S3::Bucket")
+    assert len(buckets) == 2
+    for bucket in buckets.values():
+        assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
+        assert bucket["Properties"]["BucketEncryption"]
+    policies = dev.resources("AWS::S3::BucketPolicy").values()
+    for policy in policies:
+        denied = [each for each in policy["Properties"]["PolicyDocument"]["Statement"] if each["Effect"] == "Deny"]
+        assert {"Bool": {"aws:SecureTransport": "false"}} in [each.get("Condition") for each in denied]
+    assert len(policies) == 2
+
+
+def test_data_has_versions_a_log_and_an_end(dev: Any) -> None:
+    (data,) = [b for b in dev.resources("AWS::S3::Bucket").values() if "-data-" in b["Properties"]["BucketName"]]
+    properties = data["Properties"]
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert properties["LoggingConfiguration"]["LogFilePrefix"] == "data/"
+    encryption = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]
+    assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    rules = {rule["Id"]: rule for rule in properties["LifecycleConfiguration"]["Rules"]}
+    assert rules["clean-up"]["NoncurrentVersionExpiration"]["NoncurrentDays"] == 30
+    assert rules["checkpoints"]["Prefix"] == "checkpoints/"
+    assert not any(rule.get("Prefix", "").startswith(("models", "executions")) for rule in rules.values())
+
+
+def test_image_tags_cannot_be_moved_and_images_are_scanned(dev: Any) -> None:
+    repositories = {
+        each["Properties"]["RepositoryName"]: each for each in dev.resources("AWS::ECR::Repository").values()
+    }
+    assert set(repositories) == {"mapgate-dev-training", "mapgate-dev-inference"}
+    for repository in repositories.values():
+        properties = repository["Properties"]
+        assert properties["ImageTagMutability"] == "IMMUTABLE"
+        assert properties["ImageScanningConfiguration"] == {"ScanOnPush": True}
+        assert properties["EncryptionConfiguration"]["EncryptionType"] == "KMS"
+        assert properties["EmptyOnDelete"] is True
+        assert "countNumber" in properties["LifecyclePolicy"]["LifecyclePolicyText"]
+
+
+def test_image_uris_name_the_sources_as_they_are(dev: Any) -> None:
+    parameters = {
+        each["Properties"]["Name"]: each["Properties"]["Value"]
+        for each in dev.resources("AWS::SSM::Parameter").values()
+    }
+    for name in ("training", "inference"):
+        assert json.dumps(parameters[f"/mapgate-dev/{name}-image"]).count(f":{image_tag(ROOT, name)}") == 1
+
+
+def test_default_objects_are_the_ones_that_parameters_default_to(dev: Any) -> None:
+    contents = [each["Properties"] for each in dev.resources("Custom::BucketContents").values()]
+    assert all(each["EmptyOnDelete"] == "true" for each in contents)
+    (objects,) = [each["Objects"] for each in contents if each["Objects"]]
+    policy = (ROOT / "infra" / "training" / "defaults" / "gate_policy.yaml").read_text()
+    assert objects == {"defaults/none/none": "none\n", "defaults/gate-policy/gate_policy.yaml": policy}
+
+
+def test_assets_hold_no_by_products(dev: Any) -> None:
+    for asset in dev.folder.glob("asset.*"):
+        names = [path.name for path in asset.rglob("*")]
+        assert "index.py" in names
+        assert "__pycache__" not in names
