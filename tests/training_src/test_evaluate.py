@@ -165,8 +165,15 @@ def test_a_good_detector_passes_in_its_fastest_equal_runtime(finished: Finished)
     assert content["serving"]["parity"]["matched"] == 1.0
     assert content["champion"] is None
     assert sorted(path.name for path in finished.job.output("").iterdir()) == [
-        "detections.json", "evaluation.json", "report.html", "sample.jpg",
+        "detections.json", "evaluation.json", "report.html", "sample.jpg", "samples",
     ]  # fmt: skip
+
+
+def test_leaves_test_images_from_all_over_the_test_set(finished: Finished) -> None:
+    samples = sorted(finished.job.output("samples").iterdir())
+    assert len(samples) == 24
+    assert (samples[0].stem, samples[-1].stem) == ("00000", "00059")
+    assert all(cv2.imread(str(sample)) is not None for sample in samples)
 
 
 def test_prints_the_coco_table_and_every_rule(finished: Finished) -> None:
