@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both runtimes of an artifact take the same image and find the same."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras  # type: ignore[import-untyped]
+import numpy as np
+import openvino as ov  # type: ignore[import-untyped]
+import pytest
+import simplejpeg  # type: ignore[import-untyped]
+import tensorflow as tf  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from training_src.data.label_map import LabelMap, read_label_map
+from training_src.export.artifact import Provenance, write_artifact
+from training_src.models.config import CONFIGS, PipelineConfig, decode
+from training_src.models.detector import build_detector
+from training_src.models.preprocessing import resize
+from training_src.models.text_format import parse
+
+FRAMES = Path(__file__).parents[4] / "shared" / "data" / "urban_frames"
+OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+LABELS = LabelMap({1: "vehicle", 2: "pedestrian", 4: "cyclist"})
+Image = NDArray[np.uint8]
+Answer = dict[str, NDArray[np.float32]]
+Runtime = Callable[[Image], Answer]
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported detector whose random weights give scores and boxes that differ from each other."""
+    text = (CONFIGS / "ssd_mobilenet_v2_fpnlite_160x160.config").read_text()
+    text = text.replace("num_classes: 90", "num_classes: 4").replace("bias_init: -4.6", "bias_init: -2.0")
+    keras.utils.set_random_seed(5)
+    detector = build_detector(decode(PipelineConfig, parse(text)).model.ssd)
+    rng = np.random.default_rng(5)
+    for variable in detector.network.variables:
+        if variable.name in ("beta", "moving_mean"):
+            variable.assign(rng.normal(0, 0.3, variable.shape))
+    folder = tmp_path_factory.mktemp("artifact")
+    provenance = Provenance("small", text, "0" * 64, 600, 17, "f" * 16, 540, [{"step": 1, "loss": 2.0}])
+    write_artifact(folder, detector, LABELS, provenance)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tensorflow_runtime(artifact: Path) -> Runtime:
+    loaded = tf.saved_model.load(str(artifact / "1"))
+    serve = loaded.signatures["serving_default"]
+    return lambda image: {name: value.numpy() for name, value in serve(input_tensor=tf.constant(image[None])).items()}
+
+
+@pytest.fixture(scope="module")
+def openvino_runtime(artifact: Path) -> Runtime:
+    model = ov.Core().compile_model(
+        artifact / "runtimes" / "openvino" / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+
+    def answer(image: Image) -> Answer:
+        results = model({"input_tensor": image[None]})
+        return {name: results[name] for name in OUTPUTS}
+
+    return answer
+
+
+def assert_same_detections(ours: Answer, theirs: Answer, tolerance: float = 1e-3) -> None:
+    """Each detection of one has its like in the other, but for those at the end whose scores tie with what was cut."""
+    assert abs(ours["num_detections"][0] - theirs["num_detections"][0]) <= 1
+    (boxes, scores, classes), (others, other_scores, other_classes) = (
+        (answer["detection_boxes"][0], answer["detection_scores"][0], answer["detection_classes"][0])
+        for answer in (ours, theirs)
+    )
+    np.testing.assert_allclose(scores, other_scores, atol=tolerance)
+    count = int(ours["num_detections"][0])
+    for box, score, number in zip(boxes[:count], scores[:count], classes[:count], strict=True):
+        if score - scores[count - 1] < tolerance and count == len(boxes):
+            continue
+        alike = (
+            (np.abs(others - box).max(axis=1) < tolerance)
+            & (np.abs(other_scores - score) < tolerance)
+            & (other_classes == number)
+        )
+        assert alike.any(), (box, score, number)
+
+
+@pytest.mark.parametrize("size", [(160, 160), (90, 120), (481, 333), (33, 700)])
+def test_runtimes_agree_on_random_images(
+    tensorflow_runtime: Runtime, openvino_runtime: Runtime, size: tuple[int, int]
+) -> None:
+    image = np.random.default_rng(size).integers(0, 256, (*size, 3), dtype=np.uint8)
+    ours, theirs = tensorflow_runtime(image), openvino_runtime(image)
+    for name in OUTPUTS:
+        assert ours[name].dtype == theirs[name].dtype == np.float32
+        assert ours[name].shape == theirs[name].shape
+    assert ours["num_detections"][0] > 10
+    assert set(ours["detection_classes"].ravel().tolist()) <= {0.0, 1.0, 2.0, 4.0}
+    assert_same_detections(ours, theirs)
+
+
+@pytest.mark.skipif(not FRAMES.is_dir(), reason=f"the photographs are not at {FRAMES}")
+def test_runtimes_agree_on_photographs(tensorflow_runtime: Runtime, openvino_runtime: Runtime) -> None:
+    for path in sorted(FRAMES.glob("*.jpg"))[::25]:
+        image = np.asarray(simplejpeg.decode_jpeg(path.read_bytes(), "RGB"), np.uint8)
+        assert_same_detections(tensorflow_runtime(image), openvino_runtime(image))
+
+
+def test_outputs_are_padded_with_zeros_and_sorted_by_score(openvino_runtime: Runtime) -> None:
+    answer = openvino_runtime(np.zeros((64, 64, 3), np.uint8))
+    assert answer["detection_boxes"].shape == (1, 100, 4)
+    assert (np.diff(answer["detection_scores"][0]) <= 0).all()
+    count = int(answer["num_detections"][0])
+    assert (answer["detection_scores"][0, :count] > 0).all()
+    for name in OUTPUTS[:3]:
+        assert (answer[name][0, count:] == 0).all()
+    boxes = answer["detection_boxes"][0, :count]
+    assert (boxes >= 0).all()
+    assert (boxes <= 1).all()
+    assert (boxes[:, 2:] > boxes[:, :2]).all()
+
+
+@pytest.mark.parametrize("size", [(37, 53), (400, 611), (160, 160), (161, 159)])
+def test_openvino_resizes_with_the_same_corners(size: tuple[int, int]) -> None:
+    image = np.random.default_rng(size).integers(0, 256, (1, *size, 3), dtype=np.uint8)
+    signature = tf.function(lambda pixels: resize(tf.cast(pixels, tf.float32), 160, 160)).get_concrete_function(
+        tf.TensorSpec([1, None, None, 3], tf.uint8, name="pixels")
+    )
+    model = ov.Core().compile_model(ov.convert_model(signature), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    # Pixel centres or corners differ by tens of grey levels; rounding a coordinate in float32, by hundredths.
+    np.testing.assert_allclose(model([image])[0], signature(tf.constant(image)), atol=0.05)
+
+
+def test_the_artifact_says_what_it_is(artifact: Path) -> None:
+    description: dict[str, Any] = json.loads((artifact / "model.json").read_text())
+    assert description == {
+        "schema_version": 1,
+        "architecture": "small",
+        "input": {"height": 160, "width": 160},
+        "classes": [{"id": 1, "name": "vehicle"}, {"id": 2, "name": "pedestrian"}, {"id": 4, "name": "cyclist"}],
+        "dataset": {"sha256": "0" * 64},
+        "pipeline_config": "pipeline.config",
+        "training": {"steps": 600, "seed": 17, "fingerprint": "f" * 16, "best_step": 540},
+        "runtimes": {
+            "tensorflow": {"path": "1", "precisions": ["f32"]},
+            "openvino": {"path": "runtimes/openvino/model.xml", "precisions": ["f32"]},
+        },
+        "image_digest": None,
+    }
+    assert read_label_map(artifact / "label_map.pbtxt") == LABELS
+    assert decode(PipelineConfig, parse((artifact / "pipeline.config").read_text())).model.ssd.num_classes == 4
+    assert json.loads((artifact / "history.json").read_text()) == [{"step": 1, "loss": 2.0}]
