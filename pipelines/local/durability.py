@@ -132,6 +132,9 @@ class Snapshots:
             restored = backend(service, account, region)
             restored.__dict__.clear()
             restored.__dict__.update(state)
+            if service == "s3":
+                every: Any = get_backend("s3")
+                every.bucket_accounts.update({name: (restored.partition, account) for name in restored.buckets})
 
     def _write_for_ever(self) -> None:
         swept = time.monotonic()

@@ -233,6 +233,8 @@ def install() -> None:
     _leave_queues_to_their_pollers()
     _wait_for_messages_unlocked()
     _ignore_conditional_denials()
+    _let_buckets_log()
+    replace_action("cloudtrail", "LookupEvents", lambda _: {"Events": []})  # the CDK CLI asks it why something failed
 
 
 def _response_class(service: str) -> Any:
@@ -269,6 +271,10 @@ def _call_action(response: BaseResponse) -> Any:
                 answer = _moto_call_action(response)
     except ServiceError as error:
         answer = _refusal(response, error)
+    except NotImplementedError as error:
+        log.error("%s.%s: %s", service, action, error)
+        message = f"the emulated cloud does not know {service}'s {action}"
+        answer = _refusal(response, ServiceError("NotImplemented", message, 501))
     except Exception as error:
         log.exception("%s.%s", service, action)
         answer = _refusal(response, ServiceError("InternalFailure", f"emulated cloud: {error!r}", 500))
@@ -455,3 +461,10 @@ def _ignore_conditional_denials() -> None:
 
 
 _ANY = ("*", {"AWS": "*"}, {"AWS": ["*"]})
+
+
+def _let_buckets_log() -> None:
+    """moto wants the target bucket's policy to be there first; S3 does not, and CDK creates it later."""
+    from moto.s3.models import FakeBucket
+
+    FakeBucket._log_permissions_enabled_policy = staticmethod(lambda *_, **__: True)  # type: ignore[method-assign]
