@@ -375,6 +375,20 @@ class Outbox:
         self.sent.append(message)
 
 
+class DisturbedTable:
+    """The table of records, whose calls can be disturbed as SageMaker's can."""
+
+    def __init__(self, table: Any, sagemaker: FakeSageMaker) -> None:
+        self._table, self._sagemaker = table, sagemaker
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(**parameters: Any) -> Any:
+            self._sagemaker.before_call(name)
+            return getattr(self._table, name)(**parameters)
+
+        return call
+
+
 class World:
     """The deployer's surroundings: fake SageMaker, moto's S3 and DynamoDB, and the queues between them."""
 
@@ -401,7 +415,7 @@ class World:
                 "s3": self.s3,
                 "sns": self.topic,
                 "sqs": self.queue,
-                "table": self.table,
+                "table": DisturbedTable(self.table, self.sagemaker),
             }
         )
         given: dict[str, Any] = {

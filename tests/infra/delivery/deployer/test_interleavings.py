@@ -11,19 +11,19 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 SETTINGS = settings(
-    max_examples=70,
     stateful_step_count=30,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes; the log of the failing example tells the story
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 picks = st.integers(0, 1_000)
-calls = st.integers(0, 14)
+calls = st.integers(0, 20)
 
 
 class DiedError(Exception):
@@ -147,6 +147,12 @@ class Machine(RuleBasedStateMachine):
             reached = self.fit | self.sagemaker.doomed | self.sagemaker.stuck
             assert int(endpoint.config.rpartition("-v")[2]) in reached
 
+    @invariant()
+    def nobody_is_told_that_a_fit_version_failed(self) -> None:
+        for message in self.world.topic.sent:
+            told = message["Subject"].removeprefix("mapgate-dev: ")
+            assert told.endswith("keeps serving") or int(told.split()[0].removeprefix("v")) not in self.fit
+
     def teardown(self) -> None:
         try:
             self._settle()
@@ -186,7 +192,7 @@ class Machine(RuleBasedStateMachine):
         return events[pick % len(events)]
 
     def _disturb(self, after: int, disturbance: Callable[[], None]) -> None:
-        """Call `disturbance` once, in front of the SageMaker call that comes after so many others."""
+        """Call `disturbance` once, in front of the call that comes after so many others."""
         left = after
 
         def before(operation: str) -> None:  # noqa: ARG001
@@ -203,9 +209,18 @@ def print_nothing(operation: str) -> None:
     """Let a call pass."""
 
 
-def test_any_interleaving_ends_in_the_right_state(make_world: Callable[..., Any]) -> None:
+def run(make_world: Callable[..., Any], examples: int) -> None:
     class Bound(Machine):
         pass
 
     Bound.make_world = staticmethod(make_world)
-    run_state_machine_as_test(Bound, settings=SETTINGS)
+    run_state_machine_as_test(Bound, settings=settings(SETTINGS, max_examples=examples))
+
+
+def test_any_interleaving_ends_in_the_right_state(make_world: Callable[..., Any]) -> None:
+    run(make_world, 35)
+
+
+@pytest.mark.verify
+def test_a_thousand_interleavings_end_in_the_right_state(make_world: Callable[..., Any]) -> None:
+    run(make_world, 1000)

@@ -167,6 +167,20 @@ def test_version_rejected_during_its_roll_out_is_rolled_back(world: Any) -> None
     assert world.champion() == 1
 
 
+def test_version_rejected_while_its_approval_is_handled_is_not_deployed(world: Any) -> None:
+    version = world.register()
+    world.approve(version)
+
+    def reject(operation: str) -> None:
+        if operation == "DescribeEndpoint":
+            world.sagemaker.before_call = print
+            world.reject(version)
+
+    world.sagemaker.before_call = reject
+    world.handle(world.sagemaker.events[-1])
+    assert world.sagemaker.endpoints == {}
+
+
 def test_same_event_twice_deploys_once(world: Any) -> None:
     world.approve(world.register())
     world.sagemaker.events *= 2
