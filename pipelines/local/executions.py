@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
+from moto.core.utils import utcnow
+from moto.sagemaker.models import sagemaker_backends
 
 from pipelines.local import caching, jobs
 from pipelines.local.clients import client
@@ -20,7 +22,7 @@ from pipelines.local.execution import ENDED, Execution
 from pipelines.local.graph import DefinitionError, Graph
 from pipelines.local.home import Home
 from pipelines.local.listing import listed, paged
-from pipelines.local.moto_mends import Call, ServiceError, original_action, replace_action
+from pipelines.local.moto_mends import Call, ServiceError, original_action, replace_action, state_lock
 from pipelines.local.parameters import ParameterError, bound
 from pipelines.local.steps import StepError, answer_callback
 
@@ -72,6 +74,8 @@ def _start(call: Call) -> dict[str, Any]:
             if token and known.record["token"] == token and known.record["pipeline_arn"] == pipeline["PipelineArn"]:
                 return {"PipelineExecutionArn": known.arn}
         execution = _remember(_new_record(call, pipeline))
+    with state_lock:  # DescribePipeline's LastRunTime
+        sagemaker_backends[call.account][call.region].pipelines[pipeline["PipelineName"]].last_execution_time = utcnow()
     execution.start()
     return {"PipelineExecutionArn": execution.arn}
 

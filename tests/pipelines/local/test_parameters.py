@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pipelines.local.parameters import ParameterError, bound
 
-DECLARED = [
+DECLARED: list[dict[str, Any]] = [
     {"Name": "Uri", "Type": "String"},
     {"Name": "Steps", "Type": "Integer", "DefaultValue": 0},
     {"Name": "Threshold", "Type": "Float", "DefaultValue": 0.5},

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -286,6 +288,68 @@ def test_arguments_that_do_not_fit_the_action_fail_the_step(cloud: Any, pipeline
     assert "Environment.threshold" in reason
 
 
+HANDLER = """
+def handler(event, context):
+    if event["name"] == "fail":
+        raise ValueError("no champion here")
+    return {"Uri": "s3://bucket/" + event["name"], "Number": 7} if event["name"] != "short" else {"Uri": "x"}
+"""
+
+
+@pytest.fixture(scope="module")
+def function(cloud: Any) -> str:
+    """ARN of a function that answers with two outputs, fails, or forgets one."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = {"Version": "2012-10-17", "Statement": [trust]}
+    role = cloud.client("iam").create_role(RoleName="find", AssumeRolePolicyDocument=json.dumps(policy))["Role"]["Arn"]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("find.py", HANDLER)
+    created = cloud.client("lambda").create_function(
+        FunctionName="find",
+        Runtime="python3.11",
+        Role=role,
+        Handler="find.handler",
+        Code={"ZipFile": archive.getvalue()},
+    )
+    return str(created["FunctionArn"])
+
+
+def find(function: str, name: str) -> dict[str, Any]:
+    outputs = [{"OutputName": "Uri", "OutputType": "String"}, {"OutputName": "Number", "OutputType": "Integer"}]
+    arguments = {"name": name}
+    return {
+        "Name": "Find",
+        "Type": "Lambda",
+        "FunctionArn": function,
+        "Arguments": arguments,
+        "OutputParameters": outputs,
+    }
+
+
+def test_a_function_runs_and_its_outputs_are_typed(pipelines: Pipelines, function: str) -> None:
+    wanted = [
+        equals(get("Steps.Find.OutputParameters['Number']"), 7),
+        equals(get("Steps.Find.OutputParameters['Uri']"), "s3://bucket/champion"),
+    ]
+    arn, described = pipelines.run(
+        pipelines.create("finding", find(function, "champion"), check(wanted, [], [fail("x")]))
+    )
+    assert described["PipelineExecutionStatus"] == "Succeeded"
+    outputs = [{"Name": "Uri", "Value": "s3://bucket/champion"}, {"Name": "Number", "Value": "7"}]
+    assert pipelines.steps(arn)["Find"]["Metadata"] == {"Lambda": {"Arn": function, "OutputParameters": outputs}}
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("fail", "no champion here"), ("short", "did not give the output Number")]
+)
+def test_a_function_that_fails_or_forgets_an_output_fails_the_step(
+    pipelines: Pipelines, function: str, name: str, sentence: str
+) -> None:
+    arn, _ = pipelines.run(pipelines.create(f"finding-{name}", find(function, name)))
+    assert sentence in pipelines.steps(arn)["Find"]["FailureReason"]
+
+
 def test_a_callback_gets_a_message_and_its_outputs_are_typed(
     cloud: Any, pipelines: Pipelines, until: Until, queue: str
 ) -> None:
@@ -462,6 +526,7 @@ def test_executions_are_listed_newest_first_with_their_parameters(pipelines: Pip
     summaries = pipelines.sagemaker.list_pipeline_executions(PipelineName=name)["PipelineExecutionSummaries"]
     assert [each["PipelineExecutionArn"] for each in summaries] == [second, first]
     assert summaries[0]["PipelineExecutionStatus"] == "Failed"
+    assert pipelines.sagemaker.describe_pipeline(PipelineName=name)["LastRunTime"]
     values = pipelines.sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=second)
     assert {each["Name"]: each["Value"] for each in values["PipelineParameters"]} == {
         "DatasetUri": "s3://bucket/data/",
