@@ -13,9 +13,14 @@ import pytest
 import simplejpeg  # type: ignore[import-untyped]
 import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+from openvino_telemetry.utils.opt_in_checker import (  # type: ignore[import-untyped]
+    ConsentCheckResult,
+    OptInChecker,
+)
 
 from training_src.data.label_map import LabelMap, read_label_map
 from training_src.export.artifact import Provenance, write_artifact
+from training_src.export.openvino_model import convert
 from training_src.models.config import CONFIGS, PipelineConfig, decode
 from training_src.models.detector import build_detector
 from training_src.models.preprocessing import resize
@@ -127,7 +132,7 @@ def test_openvino_resizes_with_the_same_corners(size: tuple[int, int]) -> None:
     signature = tf.function(lambda pixels: resize(tf.cast(pixels, tf.float32), 160, 160)).get_concrete_function(
         tf.TensorSpec([1, None, None, 3], tf.uint8, name="pixels")
     )
-    model = ov.Core().compile_model(ov.convert_model(signature), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    model = ov.Core().compile_model(convert(signature), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     # Pixel centres or corners differ by tens of grey levels; rounding a coordinate in float32, by hundredths.
     np.testing.assert_allclose(model([image])[0], signature(tf.constant(image)), atol=0.05)
 
@@ -151,3 +156,11 @@ def test_the_artifact_says_what_it_is(artifact: Path) -> None:
     assert read_label_map(artifact / "label_map.pbtxt") == LABELS
     assert decode(PipelineConfig, parse((artifact / "pipeline.config").read_text())).model.ssd.num_classes == 4
     assert json.loads((artifact / "history.json").read_text()) == [{"step": 1, "loss": 2.0}]
+
+
+def test_converting_tells_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "")
+    consent = OptInChecker()
+    # As openvino/tools/ovc/telemetry_utils.py asks it.
+    monkeypatch.setattr(ov, "convert_model", lambda _: consent.check(enable_opt_in_dialog=False, disable_in_ci=True))
+    assert convert(None) == ConsentCheckResult.DECLINED
