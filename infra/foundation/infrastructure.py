@@ -2,7 +2,7 @@
 """The foundation's stack: one key, one data bucket with its log and its default objects, two image repositories."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
@@ -18,6 +18,7 @@ from infra.published import publish
 from infra.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
+LOG_PREFIX = "data/"
 DEFAULTS = ROOT / "infra" / "training" / "defaults"
 
 
@@ -35,6 +36,7 @@ class Foundation(cdk.Stack):
         self._settings = settings
         self._removal = cdk.RemovalPolicy.DESTROY if settings.removal == "destroy" else cdk.RemovalPolicy.RETAIN
         self.key = self._key()
+        self._access_logs = self._access_log_bucket()
         self.bucket = self._data_bucket()
         self.repositories = {name: self._repository(name) for name in IMAGE_NAMES}
         self._bucket_contents()
@@ -88,7 +90,7 @@ class Foundation(cdk.Stack):
             )
         return key
 
-    def _data_bucket(self) -> s3.Bucket:
+    def _access_log_bucket(self) -> s3.Bucket:
         logs = s3.Bucket(
             self,
             "AccessLogs",
@@ -101,8 +103,22 @@ class Foundation(cdk.Stack):
             lifecycle_rules=[s3.LifecycleRule(id="expire", expiration=cdk.Duration.days(90))],
             removal_policy=self._removal,
         )
-        self._access_logs = logs
-        return s3.Bucket(
+        logs.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("logging.s3.amazonaws.com")],
+                actions=["s3:PutObject"],
+                resources=[logs.arn_for_objects(f"{LOG_PREFIX}*")],
+                # By its name: the log must accept the data bucket's entries before that bucket exists.
+                conditions={
+                    "ArnLike": {"aws:SourceArn": self._bucket_arn("data")},
+                    "StringEquals": {"aws:SourceAccount": self.account},
+                },
+            )
+        )
+        return logs
+
+    def _data_bucket(self) -> s3.Bucket:
+        bucket = s3.Bucket(
             self,
             "Data",
             bucket_name=self._bucket_name("data"),
@@ -113,8 +129,6 @@ class Foundation(cdk.Stack):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
             versioned=True,
-            server_access_logs_bucket=logs,
-            server_access_logs_prefix="data/",
             removal_policy=self._removal,
             lifecycle_rules=[
                 s3.LifecycleRule(
@@ -126,6 +140,12 @@ class Foundation(cdk.Stack):
                 s3.LifecycleRule(id="checkpoints", prefix="checkpoints/", expiration=cdk.Duration.days(60)),
             ],
         )
+        resource = cast("s3.CfnBucket", bucket.node.default_child)
+        resource.logging_configuration = s3.CfnBucket.LoggingConfigurationProperty(
+            destination_bucket_name=self._access_logs.bucket_name, log_file_prefix=LOG_PREFIX
+        )
+        bucket.node.add_dependency(cast("s3.BucketPolicy", self._access_logs.policy))
+        return bucket
 
     def _repository(self, name: ImageName) -> ecr.Repository:
         repository = ecr.Repository(
