@@ -63,7 +63,7 @@ def train_detector(job: TrainingJob) -> None:
     store = CheckpointStore(job.checkpoint_dir / mark)
     _print_header(description, detector, label_map, records, validation_records, plan, mark)
     if initial:
-        kind = description.config.train_config.fine_tune_checkpoint_type or "detection"
+        kind = description.config.train_config.fine_tune_checkpoint_type
         print(checkpoint.restore(detector.network, initial, kind).table(), flush=True)
 
     report = ProgressReport(job.root / "output" / "tensorboard", plan.config.num_steps)
@@ -103,6 +103,9 @@ def _describe(job: TrainingJob, label_map: LabelMap) -> PipelineDescription:
         raise ConfigurationError(
             f"{description.source}: train_config.num_steps is not set; set it, or num_train_steps."
         )
+    configured = description.config.train_config.num_steps
+    if configured not in (0, num_steps):
+        print(f"schedule      of {configured} steps, scaled to the {num_steps} that were asked for", flush=True)
     return with_num_steps(description, num_steps)
 
 

@@ -66,13 +66,14 @@ def restore(network: keras.Model, prefix: str, kind: str) -> Restored:
         network: Its variables are overwritten.
         prefix: The checkpoint's path without `.index`.
         kind: `fine_tune_checkpoint_type`: `detection` takes the feature extractor, `classification` the backbone,
-            `full` every variable.
+            `full` every variable; empty is `classification` for a checkpoint of a backbone alone, else `detection`.
 
     Raises:
         CheckpointError: If the checkpoint cannot be read, a shape differs, nothing matches, or `full` lacks a variable.
     """
     reader = _open(prefix)
     shapes = reader.get_variable_to_shape_map()
+    kind = kind or ("detection" if any(key.startswith(EXTRACTOR) for key in shapes) else "classification")
     wanted, left = _wanted(variables_by_key(network), shapes, kind)
     restored, missing = [], []
     for key, (variable, stored) in wanted.items():

@@ -469,11 +469,14 @@ def load(path: Path, num_classes: int) -> PipelineDescription:
 
 
 def with_num_steps(description: PipelineDescription, num_steps: int) -> PipelineDescription:
-    """The same description trained for `num_steps` steps, the learning rate's schedule scaled to that length."""
+    """The same description trained for `num_steps` steps, the learning rate's schedule scaled to that length.
+
+    Where the config does not say for how many steps it was made, its schedule stays as it is.
+    """
     config = description.config
     if num_steps == config.train_config.num_steps:
         return description
-    ratio = num_steps / max(1, config.train_config.num_steps)
+    ratio = num_steps / (config.train_config.num_steps or num_steps)
     message = parse(description.text())
     train_config = _only_message(message, "train_config")
     train_config["num_steps"] = [num_steps]

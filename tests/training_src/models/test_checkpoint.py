@@ -20,7 +20,7 @@ def test_every_key_of_the_reference_is_a_variable(case: Path, description: Pipel
     assert {key: list(v.shape) for key, v in checkpoint.variables_by_key(network).items()} == shapes
 
 
-@pytest.mark.parametrize(("kind", "count"), [("detection", 290), ("classification", 260), ("full", 384)])
+@pytest.mark.parametrize(("kind", "count"), [("detection", 290), ("classification", 260), ("full", 384), ("", 290)])
 def test_a_type_restores_what_it_says(
     description: PipelineDescription, reference_checkpoint: str, kind: str, count: int
 ) -> None:
@@ -47,7 +47,8 @@ def test_a_classification_checkpoint_is_rooted_at_the_backbone(
     prefix = str(tmp_path / "mobilenet_v2.ckpt-1")
     checkpoint.write(prefix, tensors)
     network = build_detector(description.config.model.ssd).network
-    assert len(checkpoint.restore(network, prefix, "classification").restored) == 260
+    for kind in ("classification", ""):
+        assert len(checkpoint.restore(network, prefix, kind).restored) == 260
     with pytest.raises(CheckpointError, match="none of its 260 tensors is a detection variable of this model"):
         checkpoint.restore(network, prefix, "detection")
 

@@ -135,6 +135,15 @@ def test_other_number_of_steps_scales_the_schedule() -> None:
     assert scaled.digest() != zoo.digest()
 
 
+def test_a_schedule_without_a_number_of_steps_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.config"
+    path.write_text(ZOO.replace("num_steps: 50000", ""))
+    scaled = with_num_steps(load(path, 90), 500).config.train_config
+    cosine = scaled.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    assert cosine is not None
+    assert (scaled.num_steps, cosine.total_steps) == (500, 50_000)
+
+
 def test_digest_ignores_layout_and_comments(case: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.config"
     other.write_text("# mine\n" + (case / "pipeline.config").read_text().replace("\n", "\n  "))
