@@ -234,6 +234,8 @@ def install() -> None:
     _wait_for_messages_unlocked()
     _ignore_conditional_denials()
     _let_buckets_log()
+    _leave_access_logs_undelivered()
+    _know_images_by_their_manifest()
     replace_action("cloudtrail", "LookupEvents", lambda _: {"Events": []})  # the CDK CLI asks it why something failed
 
 
@@ -468,3 +470,20 @@ def _let_buckets_log() -> None:
     from moto.s3.models import FakeBucket
 
     FakeBucket._log_permissions_enabled_policy = staticmethod(lambda *_, **__: True)  # type: ignore[method-assign]
+
+
+def _leave_access_logs_undelivered() -> None:
+    """S3 delivers access logs within hours, moto at once: into a bucket that is just being emptied and deleted."""
+    from moto.s3.models import S3Backend
+
+    S3Backend.log_incoming_request = lambda *_: None  # type: ignore[method-assign]
+
+
+def _know_images_by_their_manifest() -> None:
+    """An image's digest is that of its manifest; moto takes its layers', which images may share, or a random one."""
+    from moto.ecr.models import Image
+
+    def create_digest(self: Image) -> None:
+        self._image_digest = f"sha256:{hashlib.sha256(self.image_manifest.encode()).hexdigest()}"
+
+    Image._create_digest = create_digest  # type: ignore[method-assign]
