@@ -115,11 +115,20 @@ class PipelineRole(Construct):
             when={"StringEquals": {"sagemaker:ModelApprovalStatus": "PendingManualApproval"}},
             because=EVERY_VERSION,
         )
+        # The registry looks at image and artifact as whoever registers them.
+        allow(
+            role,
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:DescribeImages",
+            "ecr:GetDownloadUrlForLayer",
+            on=[foundation.repositories["inference"].repository_arn],
+        )
         allow(role, "iam:PassRole", on=[jobs.processing.role_arn, jobs.training.role_arn], when=TO_SAGEMAKER)
         allow(role, "lambda:InvokeFunction", on=[function.function_arn for function in functions])
         allow(role, "sqs:SendMessage", on=[delivery.callback_queue.queue_arn])
         # CheckQuality reads evaluation.json, under the environment's key.
-        allow(role, "s3:GetObject", on=foundation.data_arns("executions"), because=EVERY_OBJECT)
+        allow(role, "s3:GetObject", on=foundation.data_arns("executions", "models"), because=EVERY_OBJECT)
         allow(role, "s3:ListBucket", on=foundation.data_arns())
         allow_key(role, foundation.key)
         allow_volumes(role, foundation.key)

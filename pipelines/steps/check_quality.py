@@ -41,10 +41,9 @@ def quality_gate_failed(*, evaluate: ProcessingStep) -> FailStep:
     """Return the step that ends the execution, naming the report.
 
     The gate's own sentence cannot stand here. AWS documents JsonGet, of a property file as of an S3 object, for
-    conditions only (https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-propertyfile.html), and an
-    ErrorMessage of literals, parameters, properties and Std:Join
-    (https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-steps-types.html#step-type-fail). People read
-    the sentence in the notification, which the notifier takes from evaluation.json, and in `mapgate run`.
+    conditions only (https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-propertyfile.html); elsewhere it
+    shows properties, parameters and Std:Join. People read the sentence in the notification, which the notifier takes
+    from evaluation.json, and in `mapgate run`.
     """
     return FailStep(
         "QualityGateFailed",
