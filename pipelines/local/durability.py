@@ -3,8 +3,8 @@
 
 Each backend of moto (a service in an account and region) is one file under `state/backends`. A request that changes
 something is answered only after the backends that it may have changed have been written. Logs and metrics are written
-within `LAZY_SECONDS`, and so is whatever changes without a request. The bytes of S3 objects lie beside, once each, in
-files named by their content.
+within `LAZY_SECONDS`, and whatever changes without a request within `SWEEP_SECONDS`. The bytes of S3 objects lie
+beside, once each, in files named by their content; their descriptions, of which there are thousands, in rows.
 """
 
 from __future__ import annotations
@@ -26,16 +26,19 @@ import dill  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives import serialization
 from moto.backends import get_backend
 from moto.core.base_backend import AccountSpecificBackend, BackendDict, BaseBackend
+from moto.s3.utils import _VersionedKeyStore
 
 from pipelines.local import moto_mends
 from pipelines.local.context import CloudContext
 from pipelines.local.home import Home, private_directory, read_json, write_atomically, write_json
 from pipelines.local.moto_mends import MOTO_VERSION, add_commit, backend, backends, state_lock
+from pipelines.local.object_rows import ObjectRows
 
 log = logging.getLogger(__name__)
 
 COALESCE_SECONDS = 0.005
 LAZY_SECONDS = 1.0
+SWEEP_SECONDS = 5.0
 LONGEST_WAIT_SECONDS = 30.0
 LAZY = frozenset({"logs", "cloudwatch"})
 READS = (
@@ -106,7 +109,7 @@ class Snapshots:
         frozen: dict[Key, bytes] = {}
         for key in keys:
             with state_lock:
-                frozen[key] = _frozen(backend(*key))
+                frozen[key] = _frozen(backend(*key).__dict__)
         for key, content in frozen.items():
             digest = hashlib.blake2b(content, digest_size=16).digest()
             if self._written.get(key) != digest:
@@ -124,7 +127,7 @@ class Snapshots:
         for file in sorted(self._directory.glob("*/*/*.pickle")):
             service, account, region = file.parent.parent.name, file.parent.name, file.stem
             try:
-                state = _Unpickler(io.BytesIO(file.read_bytes())).load()
+                state = _thawed(file.read_bytes())
             except Exception as error:
                 raise StateError(
                     f"{file}: cannot be read ({error!r}); remove {self._directory.parent} to start with an empty cloud"
@@ -134,22 +137,24 @@ class Snapshots:
             restored.__dict__.update(state)
             if service == "s3":
                 every: Any = get_backend("s3")
-                every.bucket_accounts.update({name: (restored.partition, account) for name in restored.buckets})
+                every.bucket_accounts.update(dict.fromkeys(restored.buckets, (restored.partition, account)))
 
     def _write_for_ever(self) -> None:
-        swept = time.monotonic()
+        lazily = swept = time.monotonic()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._asked > self._done, LAZY_SECONDS)
             time.sleep(COALESCE_SECONDS)
+            now = time.monotonic()
             with self._changed:
                 asked = self._asked
-                keys = {key for key in self._dirty if key[0] not in LAZY}
+                late = now - lazily >= LAZY_SECONDS
+                keys = {key for key in self._dirty if late or key[0] not in LAZY}
                 self._dirty -= keys
+            lazily = now if late else lazily
             try:
-                if time.monotonic() - swept >= LAZY_SECONDS:
-                    swept = time.monotonic()
-                    self._dirty.clear()
+                if now - swept >= SWEEP_SECONDS:
+                    swept = now
                     keys |= every_key()
                 self.write(keys)
             except Exception:
@@ -160,6 +165,7 @@ class Snapshots:
 
 
 _snapshots: Snapshots
+_object_rows: ObjectRows
 
 
 def install(context: CloudContext) -> None:
@@ -168,7 +174,7 @@ def install(context: CloudContext) -> None:
     Raises:
         StateError: The state was written by another version of moto, or cannot be read.
     """
-    global _snapshots
+    global _object_rows, _snapshots
     state = Home(context.home).state
     written_by = (read_json(state / "version.json") or {}).get("moto", MOTO_VERSION)
     if written_by != MOTO_VERSION:
@@ -178,8 +184,10 @@ def install(context: CloudContext) -> None:
         )
     objects = private_directory(state / "objects")
     moto_mends.keep_objects_in(objects)
+    _object_rows = ObjectRows(state / "objects.sqlite", _frozen, _thawed)
     _snapshots = Snapshots(state / "backends")
     _snapshots.load()
+    _object_rows.drop_unused()
     _drop_unused(objects)
     write_json(state / "version.json", {"moto": MOTO_VERSION})
     add_commit(_snapshots.commit)
@@ -226,8 +234,16 @@ def _drop_unused(objects: Path) -> None:
 
 def _frozen(state: Any) -> bytes:
     written = io.BytesIO()
-    _Pickler(written, protocol=pickle.HIGHEST_PROTOCOL).dump(state.__dict__)
+    _Pickler(written, protocol=pickle.HIGHEST_PROTOCOL).dump(state)
     return written.getvalue()
+
+
+def _thawed(content: bytes) -> Any:
+    return _Unpickler(io.BytesIO(content)).load()
+
+
+def _restored_keys(index: bytes) -> Any:
+    return _object_rows.store_of(index)
 
 
 class _Pickler(pickle.Pickler):
@@ -247,6 +263,8 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, value: Any) -> Any:
         kind = type(value)
+        if kind is _VersionedKeyStore:
+            return _restored_keys, (_object_rows.index_of(value),)
         if kind in _LOCKS:
             return _LOCKS[kind], ()
         if isinstance(value, threading.Condition):

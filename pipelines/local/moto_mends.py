@@ -27,6 +27,7 @@ from moto.core.serialize import XFormedAttributePicker, get_serializer_class
 from moto.core.utils import camelcase_to_underscores, get_service_model
 
 from pipelines.local.home import write_atomically
+from pipelines.local.object_rows import ROW
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +177,10 @@ def mail_through(mail: Callable[[str, str, str, str | None], None]) -> None:
 
 
 def keep_objects_in(directory: Path) -> None:
-    """Keep the bytes of S3 objects in files named by their content, not in memory and not in snapshots."""
+    """Keep the bytes of S3 objects in files named by their content, not in memory and not in snapshots.
+
+    An object forgets its `ROW` (see `object_rows`) when anything about it changes.
+    """
     from moto.s3.models import FakeKey
 
     def path(digest: str) -> Path:
@@ -201,7 +205,19 @@ def keep_objects_in(directory: Path) -> None:
         return f'"{self._etag}"'
 
     def state(self: Any) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in ("_value_buffer", "lock")}
+        left_out = ("_value_buffer", "lock", ROW)
+        return {key: value for key, value in self.__dict__.items() if key not in left_out}
+
+    def change(self: Any, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name != ROW:
+            self.__dict__.pop(ROW, None)
+
+    described = FakeKey.set_metadata
+
+    def describe(self: Any, *arguments: Any, **named: Any) -> None:
+        described(self, *arguments, **named)
+        self.__dict__.pop(ROW, None)
 
     def restore(self: Any, kept: dict[str, Any]) -> None:
         self.__dict__.update(kept)
@@ -210,6 +226,8 @@ def keep_objects_in(directory: Path) -> None:
 
     FakeKey.value = property(read, write)  # type: ignore[assignment,method-assign]
     FakeKey.etag = property(etag)  # type: ignore[assignment,method-assign]
+    FakeKey.set_metadata = describe  # type: ignore[method-assign]
+    FakeKey.__setattr__ = change  # type: ignore[method-assign]
     FakeKey.__getstate__ = state  # type: ignore[method-assign]
     FakeKey.__setstate__ = restore  # type: ignore[method-assign,assignment]
 
@@ -298,9 +316,11 @@ def _serialized(response: BaseResponse, result: dict[str, Any]) -> Any:
     status, body = serialized["status_code"], serialized["body"]
     headers = {**serialized["headers"], **response.response_headers}
     output = operation_model.output_shape
-    for name, member in output.members.items() if output else ():  # moto's serializer prints its own content type
+    for name, member in output.members.items() if output else ():  # moto's serializer prints its own
         if member.serialization.get("name") == "Content-Type" and name in result:
             headers["Content-Type"] = result[name]
+        if member.serialization.get("location") == "statusCode" and name in result:
+            status = result[name]
     return status, headers, body
 
 
