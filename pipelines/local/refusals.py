@@ -190,6 +190,20 @@ def _refuse_short_visibility(call: Call) -> None:
         raise ServiceError("InvalidParameterValueException", message)
 
 
+def _refuse_moving_tag(call: Call) -> None:
+    repository = backend("ecr", call.account, call.region).repositories.get(call.parameters["repositoryName"])
+    tag = call.parameters.get("imageTag")
+    if repository is None or repository.image_tag_mutability != "IMMUTABLE":
+        return
+    for image in repository.images:
+        if tag in image.image_tags and image.image_manifest != call.parameters["imageManifest"]:
+            message = (
+                f"The image tag '{tag}' already exists in the '{repository.name}' repository and cannot be overwritten "
+                "because the repository is immutable."
+            )
+            raise ServiceError("ImageTagAlreadyExistsException", message)
+
+
 def _refuse_many_targets(call: Call) -> None:
     bus = backend("events", call.account, call.region).event_buses.get(call.parameters.get("EventBusName", "default"))
     rule = bus.rules.get(call.parameters["Rule"]) if bus else None
@@ -229,6 +243,12 @@ def _refusals() -> Iterator[tuple[str, str, Callable[[Call], None], str]]:
         "CreateEventSourceMapping",
         _refuse_short_visibility,
         "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html",
+    )
+    yield (
+        "ecr",
+        "PutImage",
+        _refuse_moving_tag,
+        "https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html",
     )
     yield (
         "events",

@@ -212,7 +212,6 @@ def update(stack: Stack, plan: Plan) -> None:
 
 def delete(stack: Stack) -> None:
     """Remove every resource in reverse order; one that cannot be removed stays, and so does the stack."""
-    _set_status(stack, "DELETE_IN_PROGRESS")
     _clear_leftovers(stack)
     failed = _delete_all(stack)
     if failed:
@@ -316,6 +315,7 @@ def _change(stack: Stack, resource: Resource, properties: dict[str, Any], replac
     kind = _kind(resource)
     before = resource.properties
     changed = {key for key in {*properties, *before} if properties.get(key) != before.get(key)}
+    old = Resource(**asdict(resource))
     _note(stack, resource, "UPDATE_IN_PROGRESS")
     if not changed & kind.replaced_by:
         try:
@@ -325,6 +325,8 @@ def _change(stack: Stack, resource: Resource, properties: dict[str, Any], replac
             pass
         else:
             resource.properties = properties
+            if resource.physical_id != old.physical_id:  # a custom resource may answer with another one
+                replaced.append(old)
             return
     name = kind.name_property
     if name and name in properties and properties[name] == before.get(name):
@@ -334,7 +336,6 @@ def _change(stack: Stack, resource: Resource, properties: dict[str, Any], replac
         )
         _note(stack, resource, "UPDATE_FAILED", reason)
         raise _ResourceError(_failure("update", resource.logical_id))
-    old = Resource(**asdict(resource))
     target = _target(stack, resource, properties).named("")
     _note(stack, resource, "UPDATE_IN_PROGRESS", "Requested update requires the creation of a new physical resource")
     _apply(stack, resource, "update", lambda: kind.create(target))

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events reach functions, queues and topics, if these let EventBridge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from email import message_from_string
+from typing import Any
+
+
+def put_rule(cloud: Any, name: str, target: dict[str, Any]) -> str:
+    events = cloud.client("events")
+    arn = events.put_rule(Name=name, EventPattern=json.dumps({"source": [name], "detail": {"go": [True]}}))["RuleArn"]
+    events.put_targets(Rule=name, Targets=[{"Id": "target", **target}])
+    return str(arn)
+
+
+def send(cloud: Any, source: str, **detail: Any) -> None:
+    entry = {"Source": source, "DetailType": "Test", "Detail": json.dumps(detail), "Resources": ["arn:of:it"]}
+    assert cloud.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
+
+
+def test_a_function_runs_once_it_has_a_permission(cloud: Any, until: Callable[..., Any]) -> None:
+    dead_url, dead_arn = cloud.create_queue("undelivered")
+    function = cloud.create_function("event-handler", "def handler(event, context):\n    print(event['detail'])\n")
+    target = {"Arn": function, "DeadLetterConfig": {"Arn": dead_arn}}
+    rule = put_rule(cloud, "to-function", target)
+    send(cloud, "to-function", go=True, n=1)
+    assert json.loads(cloud.messages(dead_url)[0])["detail"]["n"] == 1
+    cloud.client("lambda").add_permission(
+        FunctionName="event-handler",
+        StatementId="events",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule,
+    )
+    send(cloud, "to-function", go=False, n=2)
+    send(cloud, "to-function", go=True, n=3)
+
+    def ran() -> bool:
+        groups = cloud.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/event-handler")["logGroups"]
+        return bool(groups) and "'n': 3" in cloud.log_of("event-handler")
+
+    assert until(ran)
+    assert "'n': 2" not in cloud.log_of("event-handler")
+
+
+def test_a_queue_gets_the_event_as_eventbridge_shapes_it(cloud: Any) -> None:
+    url, arn = cloud.create_queue("events")
+    put_rule(cloud, "to-queue", {"Arn": arn})
+    send(cloud, "to-queue", go=True)
+    event = json.loads(cloud.messages(url)[0])
+    assert (event["source"], event["detail-type"], event["account"]) == ("to-queue", "Test", "123456789012")
+    assert event["resources"] == ["arn:of:it"]
+    assert event["time"].endswith("Z")
+
+
+def test_an_input_transformer_fills_its_template(cloud: Any) -> None:
+    url, arn = cloud.create_queue("transformed")
+    transformer = {
+        "InputPathsMap": {"what": "$.detail.what", "all": "$.detail"},
+        "InputTemplate": '{"text": "it was <what>", "what": "<what>", "detail": <all>}',
+    }
+    put_rule(cloud, "transformed", {"Arn": arn, "InputTransformer": transformer})
+    send(cloud, "transformed", go=True, what="good")
+    expected = {"text": "it was good", "what": "good", "detail": {"go": True, "what": "good"}}
+    assert json.loads(cloud.messages(url)[0]) == expected
+
+
+def test_a_topic_passes_events_on_to_queues_and_people(cloud: Any, until: Callable[..., Any]) -> None:
+    sns = cloud.client("sns")
+    topic = sns.create_topic(Name="events")["TopicArn"]
+    url, arn = cloud.create_queue("behind-the-topic")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="someone@example.com")
+    statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sns:Publish"}
+    policy = json.dumps({"Statement": [{**statement, "Resource": topic}]})
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+    put_rule(cloud, "to-topic", {"Arn": topic, "Input": '"told"'})
+    send(cloud, "to-topic", go=True)
+    assert json.loads(cloud.messages(url)[0])["Message"] == '"told"'
+    assert until(lambda: list((cloud.home / "outbox").glob("*.eml")))
+    letter = message_from_string(next((cloud.home / "outbox").glob("*.eml")).read_text())
+    assert letter["To"] == "someone@example.com"
+
+
+def test_a_disabled_rule_stays_silent(cloud: Any) -> None:
+    url, arn = cloud.create_queue("silent")
+    put_rule(cloud, "disabled", {"Arn": arn})
+    cloud.client("events").disable_rule(Name="disabled")
+    send(cloud, "disabled", go=True)
+    assert cloud.messages(url, 1.5) == []
