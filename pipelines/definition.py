@@ -39,7 +39,7 @@ def pipeline() -> Pipeline:
     train = train_detector(session, parameters, prepare=prepare)
     champion = find_champion(session)
     measure = measure_serving(session, prepare=prepare, train=train, champion=champion)
-    evaluate = evaluate_detector(session, parameters, prepare=prepare, train=train, measure=measure)
+    evaluate = evaluate_detector(session, parameters, prepare=prepare, train=train, champion=champion, measure=measure)
 
     register = register_detector(session, train=train, evaluate=evaluate)
     publish = publish_dossier(session, register=register, evaluate=evaluate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -121,12 +121,13 @@ def describe(connection: Connection, arn: str) -> Execution:
     pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
         PipelineExecutionArn=arn, SortOrder="Ascending"
     )
+    steps = [_step(item) for page in pages for item in page["PipelineExecutionSteps"]]
     return Execution(
         arn=arn,
         status=told["PipelineExecutionStatus"],
         started=told["CreationTime"],
         failure_reason=told.get("FailureReason"),
-        steps=[_step(item) for page in pages for item in page["PipelineExecutionSteps"]],
+        steps=[_with_exit_message(connection, step) for step in steps],
     )
 
 
@@ -206,6 +207,14 @@ class StepLog:
             if answer["nextForwardToken"] == self._tokens.get(stream):
                 return
             self._tokens[stream] = answer["nextForwardToken"]
+
+
+def _with_exit_message(connection: Connection, step: Step) -> Step:
+    """A failed processing job says in its exit message what its failure reason only points to."""
+    if step.status != "Failed" or step.job is None or "ProcessingJob" not in step.metadata:
+        return step
+    job = connection.client("sagemaker").describe_processing_job(ProcessingJobName=step.job[1])
+    return replace(step, failure_reason=job.get("ExitMessage") or step.failure_reason)
 
 
 def _step(item: dict[str, Any]) -> Step:

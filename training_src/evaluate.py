@@ -70,6 +70,7 @@ def evaluate(job: ProcessingJob) -> None:
     print(_headline(evaluation), challenger.metrics, verdict, sep="\n\n", flush=True)
     pictures = galleries(test_set, challenger.measurement.detections, labels, challenger.metrics.score)
     _write(job.output("evaluation"), Dossier(evaluation, challenger.metrics, source, pictures), challenger)
+    job.leave_message(verdict.sentence)
 
 
 def _headline(evaluation: Evaluation) -> str:

@@ -148,6 +148,13 @@ class ProcessingJob:
             raise ConfigurationError(f'The job has no output "{name}" (it has: {known}); add it to the step.')
         return _made(self.outputs[name])
 
+    def leave_message(self, sentence: str) -> None:
+        """Tell the pipeline what came of the job: the sentence becomes `ExitMessage` of DescribeProcessingJob.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html
+        """
+        _leave(sentence, self.root / self.failure_file)
+
 
 def run(work: Callable[[AnyJob], None], job: type[AnyJob]) -> int:
     """Do a job's work and leave its failure, if any, where the platform looks for it.
@@ -173,7 +180,11 @@ def _leave_failure(error: Exception, file: Path) -> None:
     sentences = error.sentences if isinstance(error, DataError) else [str(error) or type(error).__name__]
     for sentence in sentences:
         print(sentence, file=sys.stderr, flush=True)
-    message = " ".join(" ".join(sentences).split())
+    _leave(" ".join(sentences), file)
+
+
+def _leave(sentence: str, file: Path) -> None:
+    message = " ".join(sentence.split())
     if len(message) > LONGEST_MESSAGE:
         message = message[: LONGEST_MESSAGE - 4] + " ..."
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -38,21 +38,23 @@ def check_quality(
 
 
 def quality_gate_failed(*, evaluate: ProcessingStep) -> FailStep:
-    """Return the step that ends the execution, naming the report.
+    """Return the step that ends the execution with the gate's sentence.
 
-    The gate's own sentence cannot stand here. AWS documents JsonGet, of a property file as of an S3 object, for
-    conditions only (https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-propertyfile.html); elsewhere it
-    shows properties, parameters and Std:Join. People read the sentence in the notification, which the notifier takes
-    from evaluation.json, and in `mapgate run`.
+    The sentence is the evaluation job's exit message. AWS documents JsonGet, of a property file as of an S3 object, for
+    conditions only (https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-propertyfile.html), but a job's
+    properties may stand anywhere, and what the container left in /opt/ml/output/message is one of them, of completed
+    jobs too (https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html).
     """
     return FailStep(
         "QualityGateFailed",
         error_message=Join(
             on="",
             values=[
-                "The quality gate did not let this model through. The verdict, rule by rule: ",
+                "The quality gate did not let this model through: ",
+                evaluate.properties.ExitMessage,
+                " Rule by rule: ",
                 output_of(evaluate, "evaluation"),
-                "/report.html (gate.sentence in evaluation.json beside it).",
+                "/report.html",
             ],
         ),
     )

@@ -4,7 +4,7 @@
 from pipelines.parameters import Parameters
 from pipelines.steps.placeholders import TRAINING_IMAGE
 from pipelines.steps.processing import output_of, processing_step
-from pipelines.steps.sdk import PipelineSession, ProcessingStep, PropertyFile, TrainingStep
+from pipelines.steps.sdk import LambdaStep, PipelineSession, ProcessingStep, PropertyFile, TrainingStep
 
 EVALUATION = PropertyFile(name="Evaluation", output_name="evaluation", path="evaluation.json")
 
@@ -15,6 +15,7 @@ def evaluate_detector(
     *,
     prepare: ProcessingStep,
     train: TrainingStep,
+    champion: LambdaStep,
     measure: ProcessingStep,
 ) -> ProcessingStep:
     """Return the step with the output `evaluation`, whose evaluation.json a condition may read."""
@@ -23,7 +24,10 @@ def evaluate_detector(
         session=session,
         image=TRAINING_IMAGE,
         entrypoint=["python", "-m", "training_src", "evaluate"],
-        environment={"MAPGATE_MAP_THRESHOLD": parameters.map_threshold.to_string()},
+        environment={
+            "MAPGATE_MAP_THRESHOLD": parameters.map_threshold.to_string(),
+            "MAPGATE_CHAMPION_RUNTIME": champion.properties.Outputs["ChampionRuntime"],
+        },
         inputs={
             "measurements": output_of(measure, "measurements"),
             "test": output_of(prepare, "test"),

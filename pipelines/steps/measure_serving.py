@@ -15,6 +15,7 @@ def measure_serving(
         session=session,
         image=INFERENCE_IMAGE,
         entrypoint=["python", "-m", "inference_src", "measure"],
+        environment={"MAPGATE_CHAMPION_RUNTIME": champion.properties.Outputs["ChampionRuntime"]},
         inputs={
             "model": train.properties.ModelArtifacts.S3ModelArtifacts,
             "champion": champion.properties.Outputs["ChampionModelUri"],
