@@ -14,16 +14,24 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 SETTINGS = settings(
-    stateful_step_count=30,
+    stateful_step_count=20,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes; the log of the failing example tells the story
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 picks = st.integers(0, 1_000)
 calls = st.integers(0, 20)
+kinds = st.sampled_from(["fit", "fit", "doomed", "stuck", "gate", "artifact"])
 
 
 class DiedError(Exception):
@@ -52,8 +60,18 @@ class Machine(RuleBasedStateMachine):
     def sagemaker(self) -> Any:
         return self.world.sagemaker
 
-    @precondition(lambda self: len(self.sagemaker.packages) < 5)
-    @rule(kind=st.sampled_from(["fit", "fit", "doomed", "stuck", "gate", "artifact"]))
+    @initialize(kinds=st.lists(kinds, min_size=2, max_size=4), serving=st.booleans())
+    def begin(self, kinds: list[str], serving: bool) -> None:
+        """Most of what matters happens to an endpoint that serves already, so half of the stories begin with one."""
+        for kind in ["fit", *kinds]:
+            self.register(kind)
+        self.sagemaker.events.clear()
+        if serving:
+            self.approve(0)
+            self.world.settle()
+
+    @precondition(lambda self: len(self.sagemaker.packages) < 6)
+    @rule(kind=kinds)
     def register(self, kind: str) -> None:
         version = self.world.register(passed=kind != "gate")
         if kind == "artifact":

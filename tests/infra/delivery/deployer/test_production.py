@@ -181,6 +181,46 @@ def test_version_rejected_while_its_approval_is_handled_is_not_deployed(world: A
     assert world.sagemaker.endpoints == {}
 
 
+@pytest.mark.parametrize("serving", [False, True])
+def test_two_events_that_deploy_at_the_same_time_do_it_once(world: Any, serving: bool) -> None:
+    if serving:
+        world.approve(world.register())
+        world.settle()
+    world.approve(world.register())
+    event = world.sagemaker.events[-1]
+
+    def overtake(operation: str) -> None:
+        if operation in {"CreateEndpoint", "UpdateEndpoint"}:
+            world.sagemaker.before_call = print
+            world.handle(event)
+
+    world.sagemaker.before_call = overtake
+    world.handle(event)
+    world.settle()
+    assert world.champion() == (2 if serving else 1)
+    assert (world.topic.sent, world.sagemaker.violations) == ([], [])
+
+
+def test_crash_between_update_and_record_leaves_the_roll_out_alone(world: Any) -> None:
+    world.approve(world.register())
+    world.settle()
+    world.approve(world.register())
+
+    def die(operation: str) -> None:
+        if operation == "put_item" and world.sagemaker.updates:
+            raise RuntimeError("the function timed out")
+
+    world.sagemaker.before_call = die
+    with pytest.raises(RuntimeError):
+        world.handle(world.sagemaker.events[-1])
+    world.sagemaker.before_call = print
+    world.approve(world.register())
+    world.deliver()
+    assert "mapgate-dev-v2" in world.sagemaker.configs
+    world.settle()
+    assert (world.champion(), world.sagemaker.violations) == (3, [])
+
+
 def test_same_event_twice_deploys_once(world: Any) -> None:
     world.approve(world.register())
     world.sagemaker.events *= 2
