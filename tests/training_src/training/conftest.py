@@ -20,7 +20,7 @@ CLASSES = {1: "square", 2: "disc", 4: "bar"}
 SMALL = {
     "depth_multiplier: 0.5": "depth_multiplier: 0.1",
     "height: 160 width: 160": "height: 64 width: 64",
-    "batch_size: 16": "batch_size: 2",
+    "batch_size: 8": "batch_size: 2",
 }
 MakeJob = Callable[..., Path]
 
