@@ -26,7 +26,7 @@ class Approval:
 
     Attributes:
         approved_at: milliseconds since 1970.
-        announced: whether an event said so; otherwise the time is that of the package's last change, which may be later.
+        announced: whether an event said so; otherwise the time is that of the package's last change, perhaps later.
         standing: whether the registry still says Approved.
         outcome: how its deployment ended, when it ended badly; a new approval starts afresh.
         sentence: why.

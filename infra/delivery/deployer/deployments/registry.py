@@ -78,5 +78,24 @@ def approved(sagemaker: SageMakerClient, group: str) -> dict[int, str]:
     return found
 
 
+def delete_all(sagemaker: SageMakerClient, group: str) -> int:
+    """Delete every version of a group, and return how many there were; a group that is not there has none."""
+    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+    try:
+        # Listed to the end first: deleting while paging would skip some.
+        doomed = [summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"]]
+    except ClientError as error:
+        if errors.is_missing(error):
+            return 0
+        raise
+    for arn in doomed:
+        try:
+            sagemaker.delete_model_package(ModelPackageName=arn)
+        except ClientError as error:
+            if not errors.is_missing(error):
+                raise
+    return len(doomed)
+
+
 def _milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)

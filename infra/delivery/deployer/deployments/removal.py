@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The custom resource `Custom::Deliveries`: when the stack goes, what the deployer made goes before it.
 
+Its property `DeleteVersions` ("true" or "false") says whether the registry's versions go, too: a model package group
+that still has some cannot be deleted.
+
 CloudFormation waits up to an hour for the answer at ResponseURL, so an endpoint that is busy now is asked for again
 through the queue.
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-responses.html
@@ -12,7 +15,7 @@ import json
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from . import candidate
+from . import candidate, registry
 from .errors import ConflictError
 
 if TYPE_CHECKING:
@@ -54,6 +57,9 @@ def _remove_all(delivery: Delivery, request: dict[str, Any]) -> bool:
     for name in sorted(delivery.hosting.owned_names()):
         delivery.hosting.remove(name)
     delivery.story.tell("endpoints, configurations and models are removed")
+    if str(request.get("ResourceProperties", {}).get("DeleteVersions", "false")).lower() == "true":
+        count = registry.delete_all(delivery.clients.sagemaker, delivery.settings.model_package_group)
+        delivery.story.tell(f"{count} versions are deleted from the registry")
     return True
 
 

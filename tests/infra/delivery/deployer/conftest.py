@@ -201,10 +201,13 @@ class FakeSageMaker:
             "CustomerMetadataProperties": dict(package.metadata),
         }
 
-    def _list_model_packages(self, model_approval_status: str, **_: Any) -> dict[str, Any]:
-        chosen = [package for package in self.packages.values() if package.approval == model_approval_status]
+    def _list_model_packages(self, model_approval_status: str | None = None, **_: Any) -> dict[str, Any]:
+        chosen = [one for one in self.packages.values() if model_approval_status in (None, one.approval)]
         summaries = [{"ModelPackageArn": one.arn, "ModelApprovalStatus": one.approval} for one in chosen]
         return {"ModelPackageSummaryList": summaries}
+
+    def _delete_model_package(self, model_package_name: str) -> None:
+        del self.packages[int(model_package_name.rpartition("/")[2])]
 
     def _create_model(self, model_name: str, **_: Any) -> dict[str, Any]:
         if model_name in self.models:

@@ -44,6 +44,18 @@ def test_delete_removes_what_is_owned_and_nothing_else(world: Any, responses: An
     assert sagemaker.tokens["0123456789"] == "the stack is being deleted"
 
 
+@pytest.mark.parametrize(("wanted", "left"), [("true", 0), ("false", 2)])
+def test_versions_go_only_where_the_settings_let_them_go(world: Any, responses: Any, wanted: str, left: int) -> None:
+    world.approve(world.register())
+    world.register()
+    world.settle()
+    world.handle({**request("Delete", responses.url), "ResourceProperties": {"DeleteVersions": wanted}})
+    assert responses.received[0]["Status"] == "SUCCESS"
+    assert len(world.sagemaker.packages) == left
+    world.settle()
+    assert world.sagemaker.endpoints == {}
+
+
 def test_events_that_arrive_while_the_stack_goes_bring_nothing_back(world: Any, responses: Any) -> None:
     version = world.register()
     world.approve(version)
