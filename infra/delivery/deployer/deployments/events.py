@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -111,6 +112,10 @@ def _request(message: dict[str, Any]) -> candidate.Request:
     )
 
 
-def _milliseconds(moment: float) -> int:
-    """Return an event's time in milliseconds; events give some in seconds and some in milliseconds since 1970."""
+def _milliseconds(moment: float | str) -> int:
+    """Return an event's time in milliseconds since 1970; events give it as text, in seconds or in milliseconds."""
+    if isinstance(moment, str):
+        text = moment.replace("Z", "+00:00")
+        seconds = datetime.fromisoformat(text).timestamp() if "T" in text else float(text)
+        return _milliseconds(seconds)
     return round(moment) if moment > 1e11 else round(moment * 1000)

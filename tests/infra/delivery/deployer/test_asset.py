@@ -60,7 +60,7 @@ def register(cloud: Any, environment: dict[str, str], *, passed: bool) -> str:
     return str(answer["ModelPackageArn"])
 
 
-def approval(environment: dict[str, str], arn: str) -> dict[str, Any]:
+def approval(environment: dict[str, str], arn: str, moment: float | str = 1790000000000) -> dict[str, Any]:
     return {
         "source": "aws.sagemaker",
         "detail-type": "SageMaker Model Package State Change",
@@ -69,17 +69,18 @@ def approval(environment: dict[str, str], arn: str) -> dict[str, Any]:
             "ModelPackageVersion": 1,
             "ModelPackageArn": arn,
             "ModelApprovalStatus": "Approved",
-            "LastModifiedTime": 1790000000000,
+            "LastModifiedTime": moment,
             "UpdatedModelPackageFields": ["ModelApprovalStatus"],
         },
     }
 
 
+@pytest.mark.parametrize("moment", [1790000000000, 1790000000.5, "2026-09-21T13:33:20.000Z"])
 def test_approval_brings_production_up_and_the_pipeline_finds_its_champion(
-    cloud: Any, invoke: Any, environment: dict[str, str]
+    cloud: Any, invoke: Any, environment: dict[str, str], moment: float | str
 ) -> None:
     arn = register(cloud, environment, passed=True)
-    run = invoke("delivery/deployer", approval(environment, arn), **environment)
+    run = invoke("delivery/deployer", approval(environment, arn, moment), **environment)
     assert run.error == ""
     (line,) = run.log
     assert "v1 serves production" in line["message"]
