@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipelines.errors import MapgateError
 from pipelines.local.home import Home, private_directory, read_json, write_json
 
 DEFAULT_PORT = 4577
@@ -26,7 +27,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
 
-class CloudError(Exception):
+class CloudError(MapgateError):
     """The cloud could not be started or stopped; the message says why, and what to do."""
 
 
@@ -67,7 +68,14 @@ def up(home: Path, port: int | None = None) -> CloudInfo:
                     f"{home}: the cloud runs already on port {running.port}; run `mapgate local down` first"
                 )
             return running
-        return _start(home, _choose_port(home, port))
+        while True:
+            chosen = _choose_port(home, port)
+            try:
+                return _start(home, chosen)
+            except CloudError:
+                # Another program was quicker: only a port that nobody asked for can be left to it.
+                if port or _recorded_port(home) or _is_free(chosen):
+                    raise
 
 
 def down(home: Path) -> bool:
@@ -124,8 +132,7 @@ def _start(home: Path, port: int) -> CloudInfo:
 
 
 def _choose_port(home: Path, wanted: int | None) -> int:
-    recorded = (read_json(Home(home).information) or {}).get("port")
-    port = wanted or recorded
+    port = wanted or _recorded_port(home)
     if port:
         if _is_free(port):
             return int(port)
@@ -134,6 +141,10 @@ def _choose_port(home: Path, wanted: int | None) -> int:
             f"(what was deployed under {home} keeps working on any port)"
         )
     return next(p for p in range(DEFAULT_PORT, DEFAULT_PORT + 1000) if _is_free(p))
+
+
+def _recorded_port(home: Path) -> int | None:
+    return (read_json(Home(home).information) or {}).get("port")
 
 
 def _is_free(port: int) -> bool:
