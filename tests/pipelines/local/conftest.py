@@ -10,6 +10,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,18 @@ ROLE = "arn:aws:iam::123456789012:role/service"
 Answer = TypeVar("Answer")
 
 
+@cache
+def _client(service: str, endpoint_url: str) -> Any:
+    made: Any = boto3.client  # the stubs want a literal
+    return made(
+        service,
+        endpoint_url=endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106  # any key opens the emulated cloud
+    )
+
+
 @dataclass
 class Cloud:
     """A running cloud, as a user sees it."""
@@ -31,14 +44,7 @@ class Cloud:
     role: str = ROLE
 
     def client(self, service: str) -> Any:
-        made: Any = boto3.client  # the stubs want a literal
-        return made(
-            service,
-            endpoint_url=self.endpoint_url,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106  # any key opens the emulated cloud
-        )
+        return _client(service, self.endpoint_url)
 
     def create_role(self) -> None:
         """The role that functions and jobs run with."""
