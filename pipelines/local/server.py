@@ -68,6 +68,8 @@ def serve(context: CloudContext) -> None:
         if hasattr(part, "stop"):
             part.stop(context)
     durability.flush()
+    logging.shutdown()
+    os._exit(0)  # runs that are under way end with this process, and are taken up by the next one
 
 
 def _resume(parts: list[ModuleType], context: CloudContext) -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import boto3
 import pytest
+from botocore.config import Config
 
 from pipelines.local import cloud as local_cloud
 
@@ -24,7 +25,7 @@ Answer = TypeVar("Answer")
 
 
 @cache
-def _client(service: str, endpoint_url: str) -> Any:
+def _client(service: str, endpoint_url: str, retries: int) -> Any:
     made: Any = boto3.client  # the stubs want a literal
     return made(
         service,
@@ -32,6 +33,7 @@ def _client(service: str, endpoint_url: str) -> Any:
         region_name="us-east-1",
         aws_access_key_id="test",
         aws_secret_access_key="test",  # noqa: S106  # any key opens the emulated cloud
+        config=Config(retries={"max_attempts": retries}),
     )
 
 
@@ -43,8 +45,8 @@ class Cloud:
     endpoint_url: str
     role: str = ROLE
 
-    def client(self, service: str) -> Any:
-        return _client(service, self.endpoint_url)
+    def client(self, service: str, retries: int = 4) -> Any:
+        return _client(service, self.endpoint_url, retries)
 
     def create_role(self) -> None:
         """The role that functions and jobs run with."""

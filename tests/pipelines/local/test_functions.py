@@ -88,7 +88,7 @@ def test_a_node_function_is_an_honest_error(cloud: Any) -> None:
 
 def test_reserved_concurrency_throttles(cloud: Any) -> None:
     cloud.create_function("one-at-a-time", "import time\ndef handler(event, context):\n    time.sleep(2)\n")
-    api = cloud.client("lambda")
+    api = cloud.client("lambda", retries=0)
     api.put_function_concurrency(FunctionName="one-at-a-time", ReservedConcurrentExecutions=1)
 
     def throttled() -> bool:
