@@ -179,8 +179,9 @@ def _send(delivery: dict[str, Any]) -> None:
             _send_to_queue(account, region, rest[-1], target, delivery)
         elif service == "sns":
             sns = client("sns", account, region)
-            policy = sns.get_topic_attributes(TopicArn=arn)["Attributes"].get("Policy")
-            _require_permission(policy, "sns:Publish", delivery)
+            attributes = sns.get_topic_attributes(TopicArn=arn)["Attributes"]
+            _require_permission(attributes.get("Policy"), "sns:Publish", delivery)
+            _require_key(attributes.get("KmsMasterKeyId"), account, region, delivery)
             sns.publish(TopicArn=arn, Message=body)
         elif service == "states":
             client("stepfunctions", account, region).start_execution(stateMachineArn=arn, input=body)
@@ -204,8 +205,9 @@ def _send(delivery: dict[str, Any]) -> None:
 def _send_to_queue(account: str, region: str, name: str, target: Mapping[str, Any], delivery: dict[str, Any]) -> None:
     sqs = client("sqs", account, region)
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]).get("Attributes", {})
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]).get("Attributes", {})
     _require_permission(attributes.get("Policy"), "sqs:SendMessage", delivery)
+    _require_key(attributes.get("KmsMasterKeyId"), account, region, delivery)
     group = target.get("SqsParameters", {}).get("MessageGroupId")
     sqs.send_message(QueueUrl=url, MessageBody=delivery["body"], **({"MessageGroupId": group} if group else {}))
 
@@ -222,6 +224,20 @@ def _require_permission(policy: Any, action: str, delivery: dict[str, Any]) -> N
     if not permits(policy, SERVICE, action, delivery["rule"], delivery["account"]):
         arn = delivery["target"]["Arn"]
         raise DeliveryError("NO_PERMISSIONS", f"the policy of {arn} does not let {SERVICE} do {action}")
+
+
+def _require_key(key: str | None, account: str, region: str, delivery: dict[str, Any]) -> None:
+    """A customer's key must let EventBridge encrypt with it.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html#eb-sqs-encrypted
+    """
+    if not key or key.startswith("alias/aws/"):
+        return
+    kms = client("kms", account, region)
+    key_id = kms.describe_key(KeyId=key)["KeyMetadata"]["KeyId"]
+    policy = kms.get_key_policy(KeyId=key_id, PolicyName="default")["Policy"]
+    for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+        _require_permission(policy, action, delivery)
 
 
 def _bury(delivery: dict[str, Any], error: DeliveryError) -> None:

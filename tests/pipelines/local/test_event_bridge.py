@@ -91,3 +91,19 @@ def test_a_disabled_rule_stays_silent(cloud: Any) -> None:
     cloud.client("events").disable_rule(Name="disabled")
     send(cloud, "disabled", go=True)
     assert cloud.messages(url, 1.5) == []
+
+
+def test_an_encrypted_queue_takes_events_once_its_key_lets_eventbridge_use_it(cloud: Any) -> None:
+    kms = cloud.client("kms")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    url, arn = cloud.create_queue("encrypted", KmsMasterKeyId=key)
+    dead_url, dead_arn = cloud.create_queue("not-encrypted")
+    put_rule(cloud, "to-encrypted", {"Arn": arn, "DeadLetterConfig": {"Arn": dead_arn}})
+    send(cloud, "to-encrypted", go=True)
+    assert cloud.messages(dead_url)
+    principal = {"Service": "events.amazonaws.com"}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": ["kms:GenerateDataKey*", "kms:Decrypt"]}
+    policy = {"Version": "2012-10-17", "Statement": [{**statement, "Resource": "*"}]}
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+    send(cloud, "to-encrypted", go=True)
+    assert cloud.messages(url)
