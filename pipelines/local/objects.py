@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -137,6 +138,23 @@ def unpack(archive: Path, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            tar.extractall(directory, filter="data")
-    except (tarfile.TarError, OSError, EOFError) as error:
+            for member in tar:
+                _unpack_member(tar, member, directory)
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise ObjectError(f"Failed to extract model data archive {archive.name}: {error}") from error
+
+
+def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> None:
+    """Write one file or folder; Python 3.11 before 3.11.4 has no extraction filters."""
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
+        raise tarfile.ExtractError(f"{member.name!r} leads out of the archive, or is a link or a device")
+    target = directory / path
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = tar.extractfile(member)
+    if content:
+        with content, target.open("wb") as file:
+            shutil.copyfileobj(content, file)
