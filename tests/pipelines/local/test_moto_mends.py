@@ -240,6 +240,7 @@ def test_models_forget_their_isolation() -> None:
     assert not sagemaker.describe_model(ModelName="m").get("EnableNetworkIsolation")
 
 
+@pytest.mark.filterwarnings("ignore:Tried to parse")
 def test_stacks_skip_what_moto_does_not_know() -> None:
     """Why `stacks.py` stands for moto's CloudFormation."""
     group = {"Type": "AWS::SageMaker::ModelPackageGroup", "Properties": {"ModelPackageGroupName": "skipped"}}

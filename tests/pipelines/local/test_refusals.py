@@ -153,7 +153,7 @@ def test_a_tag_that_would_move_in_an_immutable_repository(cloud: Any) -> None:
 
 
 def test_a_sixth_target_of_a_rule(cloud: Any) -> None:
-    events = cloud.client("events")
+    events = cloud.client("events", retries=0)
     events.put_rule(Name="crowded", EventPattern='{"source": ["x"]}')
     targets = [{"Id": str(n), "Arn": "arn:aws:sqs:us-east-1:123456789012:q"} for n in range(6)]
     events.put_targets(Rule="crowded", Targets=targets[:5])
