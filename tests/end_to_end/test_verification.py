@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The long forms of the end-to-end tests: real data sets, and a story that is cut off at many points."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.end_to_end.conftest import User
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+Record = Callable[[str, str], None]
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["bccd", "raccoon"])
+def test_the_demo_takes_a_real_data_set(user: User, record: Record, name: str) -> None:
+    if not (DATA / name).is_dir():
+        pytest.skip(f"{DATA / name} is not there")
+
+    result = user.mapgate("demo", "--data", str(DATA / name), seconds=3000)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    summary = user.summary
+    verdict = "passed" if summary["gate_passed"] else "not passed"
+    record(f"{name}: mAP, `make demo DATA=../shared/data/{name}`", f"{summary['mAP']:.3f}")
+    record(f"{name}: mAP_50, gate {verdict}", f"{summary['mAP_50']:.3f}")
+    record(f"{name}: seconds in all", f"{sum(summary['seconds'].values()):.0f}")
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(3600)
+def test_a_demo_that_is_killed_anywhere_ends_well(user: User, record: Record) -> None:
+    draw, kills = random.Random(5), 8
+    for kill in range(kills):
+        running = user.begin("demo", "--training-steps", "20")
+        time.sleep(draw.uniform(0.5, 45))
+        if kill % 2:
+            _kill_cloud(user)
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
+    result = user.mapgate("demo", "--training-steps", "20")
+
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "the gate let nothing through" in result.stderr
+    record("demo killed at random moments, half the times with its cloud, then told to its end", f"{kills} kills")
+
+
+def _kill_cloud(user: User) -> None:
+    try:
+        os.kill(user.cloud_pid, signal.SIGKILL)
+    except AssertionError:
+        return
