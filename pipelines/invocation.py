@@ -63,5 +63,14 @@ def _translated(error: ClientError, endpoint: str) -> Exception:
     if told["Error"]["Code"] in ("ValidationError", "ValidationException"):
         return BadInputError(f"endpoint {endpoint}: {message}")
     if 400 <= told.get("OriginalStatusCode", 500) < 500:  # type: ignore[operator]
-        return BadInputError(f"endpoint {endpoint} refused the image: {told.get('OriginalMessage', message)}")
+        sentence = _sentence(str(told.get("OriginalMessage", message)))
+        return BadInputError(f"endpoint {endpoint} refused the image: {sentence}")
     return WorkFailedError(f"endpoint {endpoint} could not answer: {message}")
+
+
+def _sentence(answer: str) -> str:
+    """What our server says in its JSON; another container's answer as it is."""
+    try:
+        return str(json.loads(answer)["error"])
+    except (ValueError, KeyError, TypeError):
+        return answer

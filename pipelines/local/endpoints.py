@@ -197,6 +197,8 @@ def _model_error(call: Call, status: int, message: str) -> ServiceError:
         f'Received {side} error ({status}) from primary with message "{message[:4096]}". See {where} in account '
         f"{call.account} for more information.",
         424,
+        OriginalStatusCode=status,
+        OriginalMessage=message[:4096],
     )
 
 

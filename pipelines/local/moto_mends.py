@@ -54,13 +54,18 @@ class Call:
 
 
 class ServiceError(Exception):
-    """An error that the client sees as AWS shapes it: `botocore.exceptions.ClientError` with this code and message."""
+    """An error that the client sees as AWS shapes it: `botocore.exceptions.ClientError` with this code and message.
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
+    Args:
+        members: What the error's shape has beside its message, such as ModelError's `OriginalStatusCode`.
+    """
+
+    def __init__(self, code: str, message: str, status: int = 400, **members: Any) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
+        self.members = members
 
 
 Handler = Callable[[Call], dict[str, Any]]
@@ -329,7 +334,11 @@ class _Refusal(ServiceException):
 
 
 def _refusal(response: BaseResponse, error: ServiceError) -> Any:
-    status, headers, body = response.serialized(ActionResult(_Refusal(error.code, error.message)))
+    refusal = _Refusal(error.code, error.message)
+    for name, value in error.members.items():
+        setattr(refusal, name, value)
+        setattr(refusal, camelcase_to_underscores(name), value)
+    status, headers, body = response.serialized(ActionResult(refusal))
     return (error.status if error.status != 400 else status), headers, body
 
 

@@ -107,6 +107,8 @@ def test_a_refusing_container_is_a_model_error(cloud: Any, endpoint: str, status
         invoke(cloud, endpoint, f"status {status}".encode())
     assert caught.value.response["Error"]["Code"] == "ModelError"
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 424
+    told: Any = caught.value.response
+    assert (told["OriginalStatusCode"], told["OriginalMessage"]) == (status, '{"error": "as you wished"}')
     message = caught.value.response["Error"]["Message"]
     assert f'Received {side} error ({status}) from primary with message "{{"error": "as you wished"}}"' in message
 
