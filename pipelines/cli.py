@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+)
 from rich.console import Console
 from rich.table import Table
 
@@ -52,10 +59,14 @@ VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", help="The versi
 def main() -> None:
     """Run the command; every error of ours is one sentence and its exit code."""
     try:
-        app()
+        app(prog_name="mapgate")
     except MapgateError as error:
         complaints.print(f"[red]mapgate:[/] {_escaped(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
+    except (NoRegionError, NoCredentialsError, ProfileNotFound, EndpointConnectionError) as error:
+        way_out = "name --region and --profile, or take --local for the laptop's cloud"
+        complaints.print(f"[red]mapgate:[/] {_escaped(str(error))} {way_out}", soft_wrap=True)
+        sys.exit(BadInputError.exit_code)
     except (ClientError, BotoCoreError) as error:
         complaints.print(f"[red]mapgate:[/] {_escaped(str(error))}", soft_wrap=True)
         sys.exit(1)
