@@ -120,6 +120,8 @@ class _Story:
         self.summary.write(path)
         self.console.rule("[bold]Summary", align="left")
         table = Table(show_header=False, box=None, padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
         for name, value in asdict(self.summary).items():
             if name == "seconds":
                 told = ", ".join(f"{stage} {seconds:.0f}" for stage, seconds in value.items())
@@ -128,6 +130,11 @@ class _Story:
                 table.add_row(name, _linked(value) if name in _FILES else str(value))
         table.add_row("summary", _linked(str(path)))
         self.console.print(table)
+        self.console.print(
+            "\n  The cloud goes on: `mapgate --local models list`, `mapgate --local invoke <image>`; "
+            "`mapgate local down` stops it.",
+            soft_wrap=True,
+        )
 
 
 _FILES = ("animation", "contact_sheet", "report")

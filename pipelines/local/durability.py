@@ -66,6 +66,9 @@ SHARED = frozenset({"s3", "sqs", "iam"})
 SKIPPED = frozenset({"cloudformation", "moto_api", "instance_metadata"})
 """CloudFormation is not moto's here: its stacks have files of their own."""
 
+VERSION = "version.json"
+"""Says by which moto the state was written; without it there is no state."""
+
 Key = tuple[str, str, str]
 
 
@@ -78,6 +81,7 @@ class Snapshots:
 
     def __init__(self, directory: Path) -> None:
         self._directory = private_directory(directory)
+        self._version = directory.parent / VERSION
         self._written: dict[Key, bytes] = {}
         self._dirty: set[Key] = set()
         self._asked = 0
@@ -156,7 +160,8 @@ class Snapshots:
                 if now - swept >= SWEEP_SECONDS:
                     swept = now
                     keys |= every_key()
-                self.write(keys)
+                if self._version.exists():  # else somebody has removed the state, and nothing must come back
+                    self.write(keys)
             except Exception:
                 log.exception("the state could not be written")
             with self._changed:
@@ -176,7 +181,7 @@ def install(context: CloudContext) -> None:
     """
     global _object_rows, _snapshots
     state = Home(context.home).state
-    written_by = (read_json(state / "version.json") or {}).get("moto", MOTO_VERSION)
+    written_by = (read_json(state / VERSION) or {}).get("moto", MOTO_VERSION)
     if written_by != MOTO_VERSION:
         raise StateError(
             f"{state}: written with moto {written_by}, but {MOTO_VERSION} is installed; remove {context.home} "
@@ -189,7 +194,7 @@ def install(context: CloudContext) -> None:
     _snapshots.load()
     _object_rows.drop_unused()
     _drop_unused(objects)
-    write_json(state / "version.json", {"moto": MOTO_VERSION})
+    write_json(state / VERSION, {"moto": MOTO_VERSION})
     add_commit(_snapshots.commit)
     _snapshots.start()
 

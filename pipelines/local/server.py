@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import threading
+import time
 import warnings
 from importlib.util import find_spec
 from types import ModuleType
@@ -19,8 +20,12 @@ from werkzeug.serving import make_server
 
 from pipelines.local import clients, custom_resources, durability, moto_mends
 from pipelines.local.context import CloudContext
+from pipelines.local.home import Home
 
 log = logging.getLogger(__name__)
+
+HOME_SECONDS = 2.0
+"""How often the cloud looks whether its state is still there."""
 
 PARTS = (
     "durability",
@@ -63,6 +68,7 @@ def serve(context: CloudContext) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     threading.Thread(target=_resume, args=(parts, context), daemon=True).start()
+    threading.Thread(target=_end_without_home, args=(context,), daemon=True).start()
     server.serve_forever()
     for part in reversed(parts):
         if hasattr(part, "stop"):
@@ -80,6 +86,15 @@ def _resume(parts: list[ModuleType], context: CloudContext) -> None:
             part.resume(context)
         except Exception:
             log.exception("%s could not resume", part.__name__)
+
+
+def _end_without_home(context: CloudContext) -> None:
+    """A cloud whose state somebody has removed, with `git clean` perhaps, has nothing left to be."""
+    version = Home(context.home).state / durability.VERSION
+    while version.exists():
+        time.sleep(HOME_SECONDS)
+    log.error("%s is gone: the cloud ends", context.home)
+    os._exit(1)
 
 
 def _part(name: str) -> ModuleType:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -57,3 +58,13 @@ def test_the_directory_is_private_and_the_server_on_loopback_only(tmp_path: Path
     with urllib.request.urlopen(f"{running.endpoint_url}/mapgate") as answer:
         assert answer.status == 200
     cloud.down(tmp_path / "home")
+
+
+def test_a_cloud_whose_directory_was_removed_ends_and_does_not_come_back(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    running = psutil.Process(cloud.up(tmp_path / "home", free_port()).pid)
+    shutil.rmtree(tmp_path / "home")
+    _, alive = psutil.wait_procs([running], timeout=15)
+    assert not alive
+    assert not (tmp_path / "home" / "state").exists()
