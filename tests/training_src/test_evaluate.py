@@ -225,7 +225,7 @@ def test_a_weak_detector_fails_the_gate_but_not_the_step(job: JobDirectory) -> N
     assert gate["sentence"].startswith("mAP_50 of the test set is 0.")
     assert "GATE FAILED: mAP_50 of the test set is 0." in done.stdout
     assert "The gate is not passed" in job.output("report.html").read_text()
-    assert not (job.root / "output/message").exists()
+    assert (job.root / "output/message").read_text() == gate["sentence"]
 
 
 def test_a_detector_that_finds_nothing_fails_with_finite_numbers(job: JobDirectory) -> None:
