@@ -58,6 +58,21 @@ def resume(_: CloudContext) -> None:
         endpoint.resume()
 
 
+def users_of(account: str, region: str, configuration: str) -> list[str]:
+    """Names of the endpoints that serve an endpoint configuration, or are about to; one being deleted does neither.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteEndpointConfig.html
+    """
+    with _lock:
+        own = [each for key, each in _endpoints.items() if key[:2] == (account, region)]
+    return [
+        each.name
+        for each in own
+        if each.status != "Deleting"
+        and configuration in {(each.record.get(part) or {}).get("config") for part in ("serving", "target")}
+    ]
+
+
 def _create(call: Call) -> dict[str, Any]:
     request, name = call.parameters, call.parameters["EndpointName"]
     arn = _arn(call, "endpoint", name)

@@ -15,7 +15,7 @@ from botocore.model import OperationNotFoundError
 from moto.core.utils import get_service_model
 
 from pipelines.check.refusals import NVME
-from pipelines.local import functions, registry
+from pipelines.local import endpoints, functions, registry
 from pipelines.local.context import CloudContext
 from pipelines.local.moto_mends import Call, ServiceError, add_check, backend
 from pipelines.local.service_limits import violations
@@ -136,10 +136,9 @@ def _refuse_tags_on_versions(call: Call) -> None:
 
 def _refuse_config_in_use(call: Call) -> None:
     name = call.parameters["EndpointConfigName"]
-    for endpoint in backend("sagemaker", call.account, call.region).endpoints.values():
-        if endpoint.endpoint_config_name == name:
-            message = f"Cannot delete endpoint configuration {name}: endpoint {endpoint.endpoint_name} uses it."
-            raise ServiceError("ValidationException", message)
+    for endpoint in endpoints.users_of(call.account, call.region, name):
+        message = f"Cannot delete endpoint configuration {name}: endpoint {endpoint} uses it."
+        raise ServiceError("ValidationException", message)
 
 
 def _refuse_impatient_spot(call: Call) -> None:

@@ -122,16 +122,16 @@ def test_everything_is_as_it_was_after_the_cloud_was_killed(user: User) -> None:
     assert user.told("--local", "invoke", str(sample))
 
 
-@pytest.mark.parametrize("victims", ["the command", "the command and the cloud"])
-def test_a_demo_that_was_killed_ends_well_the_next_time(user: User, victims: str) -> None:
-    running = user.begin("demo", "--training-steps", "30")
+@pytest.mark.parametrize(("victims", "steps"), [("the command", "30"), ("the command and the cloud", "31")])
+def test_a_demo_that_was_killed_ends_well_the_next_time(user: User, victims: str, steps: str) -> None:
+    running = user.begin("demo", "--training-steps", steps)
     _wait_until(lambda: _step_status(user, "TrainDetector") == "Executing", seconds=240)
     if victims == "the command and the cloud":
         os.kill(user.cloud_pid, signal.SIGKILL)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
 
-    result = user.mapgate("demo", "--training-steps", "30")
+    result = user.mapgate("demo", "--training-steps", steps)
 
     assert result.returncode == 1, result.stdout + result.stderr
     assert "the gate let nothing through" in result.stderr
