@@ -212,7 +212,7 @@ PLANTED = {
         "CheckQuality: Arguments.Conditions[1]: LessThan compares values of one kind",
     ),
     # the graph
-    "name used twice": (put(["step", "FindChampion", "Name"], "PublishDossier"), "Name: is the name of another step"),
+    "name used twice": (put(["step", "DeployCandidate", "Name"], "PublishDossier"), "Name: is the name of another step"),
     "waiting for nothing": (
         put(["step", "DeployCandidate", "DependsOn"], ["PublishDosier"]),
         "DeployCandidate: DependsOn[0]: is no step of this pipeline",
@@ -228,7 +228,7 @@ PLANTED = {
     # the document
     "version": (put(["Version"], "2021-01-01"), "Version: must be '2020-12-01'"),
     "step type": (put(["step", "FindChampion", "Type"], "Fax"), "FindChampion: Type: must be one of Callback"),
-    "step name": (put(["step", "FindChampion", "Name"], "Find Champion"), "Find Champion: Name: must match"),
+    "step name": (put(["step", "DeployCandidate", "Name"], "Deploy Candidate"), "Deploy Candidate: Name: must match"),
     "parameter used twice": (
         lambda d: d["Parameters"].append(dict(d["Parameters"][0])),
         "Parameters[9].Name: is the name of another parameter",
