@@ -212,7 +212,10 @@ PLANTED = {
         "CheckQuality: Arguments.Conditions[1]: LessThan compares values of one kind",
     ),
     # the graph
-    "name used twice": (put(["step", "DeployCandidate", "Name"], "PublishDossier"), "Name: is the name of another step"),
+    "name used twice": (
+        put(["step", "DeployCandidate", "Name"], "PublishDossier"),
+        "Name: is the name of another step",
+    ),
     "waiting for nothing": (
         put(["step", "DeployCandidate", "DependsOn"], ["PublishDosier"]),
         "DeployCandidate: DependsOn[0]: is no step of this pipeline",
