@@ -57,19 +57,21 @@ def serve(s3: S3Client, request: dict[str, Any]) -> None:
 def empty(s3: S3Client, bucket: str) -> None:
     """Delete every object, every version and every unfinished upload of a bucket; one that is gone is empty."""
     try:
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-            doomed: list[ObjectIdentifierTypeDef] = [
-                {"Key": one["Key"], "VersionId": one["VersionId"]} for one in found
-            ]
-            if doomed:
-                _delete(s3, bucket, doomed)
+        while doomed := _first_versions(s3, bucket):
+            _delete(s3, bucket, doomed)
         for uploads in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
             for upload in uploads.get("Uploads", []):
                 s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") != "NoSuchBucket":
             raise
+
+
+def _first_versions(s3: S3Client, bucket: str) -> list[ObjectIdentifierTypeDef]:
+    """List from the start each time: a marker would name an object that has been deleted since."""
+    page = s3.list_object_versions(Bucket=bucket)
+    found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+    return [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]
 
 
 def _delete(s3: S3Client, bucket: str, doomed: list[ObjectIdentifierTypeDef]) -> None:

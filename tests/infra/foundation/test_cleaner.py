@@ -68,6 +68,15 @@ def test_delete_empties_every_version_only_when_told(
     assert responses.received == [{**responses.received[0], "Status": "SUCCESS", "PhysicalResourceId": "given"}]
 
 
+def test_delete_empties_more_than_one_page_of_versions(cloud: Any, invoke: Any, responses: Any, bucket: str) -> None:
+    s3 = cloud.client("s3")
+    for number in range(1100):
+        s3.put_object(Bucket=bucket, Key=f"k/{number}", Body=b"")
+    invoke("foundation/cleaner", request("Delete", responses.url, bucket, properties={"EmptyOnDelete": "true"}))
+    assert s3.list_object_versions(Bucket=bucket).get("Versions", []) == []
+    assert responses.received[0]["Status"] == "SUCCESS"
+
+
 def test_delete_of_a_bucket_that_is_gone_succeeds(invoke: Any, responses: Any) -> None:
     event = request("Delete", responses.url, "mapgate-gone", properties={"EmptyOnDelete": "true"})
     invoke("foundation/cleaner", event)
