@@ -132,16 +132,8 @@ class Endpoint:
         return {key: value for key, value in described.items() if value is not None}
 
     def _create(self) -> None:
-        fleet = self._make_fleet(self.record["target"])
-        try:
-            fleet.start()
-        except FleetError as error:
-            self._enter("Failed", failure_reason=str(error)[:1024])
-            return
-        with self.lock:
-            self._fleet = fleet
-        self._ready.set()
-        self._enter("InService", serving=self.record["target"], target=None)
+        if self._bring_up(self.record["target"]):
+            self._enter("InService", serving=self.record["target"], target=None)
 
     def _restart_and_update(self) -> None:
         self._restart()
@@ -149,17 +141,22 @@ class Endpoint:
             self._update()
 
     def _restart(self) -> None:
-        fleet = self._make_fleet(self.record["serving"])
+        up = self._bring_up(self.record["serving"])
+        if up and self.status == "Updating" and not self.record.get("target"):
+            self._enter("InService")
+
+    def _bring_up(self, plan: dict[str, Any]) -> bool:
+        """Start the endpoint's only fleet; False where it does not come up, and the endpoint has failed."""
+        fleet = self._make_fleet(plan)
         try:
             fleet.start()
         except FleetError as error:
             self._enter("Failed", failure_reason=str(error)[:1024])
-            return
+            return False
         with self.lock:
             self._fleet = fleet
         self._ready.set()
-        if self.status == "Updating" and not self.record.get("target"):
-            self._enter("InService")
+        return True
 
     def _update(self) -> None:
         """Blue/green: the new fleet comes up beside the old one, takes over in stages, and the old one ends.
