@@ -117,6 +117,10 @@ def _update(call: Call) -> dict[str, Any]:
             _retain(serving, target, excluded)
         _check_deployment(deployment, target)
         _refuse_scaled_variants(call, endpoint, target)
+        if target["config"] == serving["config"]:
+            # "To update an endpoint, you must create a new EndpointConfig" (API_UpdateEndpoint.html).
+            message = f'Cannot update endpoint "{endpoint.arn}" to the endpoint configuration that it has.'
+            raise ServiceError("ValidationException", message)
         endpoint.update(target, deployment)
     return {"EndpointArn": endpoint.arn}
 

@@ -207,6 +207,9 @@ def _explain(delivery: Delivery, read: Production, package: Package, error: Clie
         raise ConflictError("another event got there first") from error
     if errors.is_missing(error) and "endpoint" in errors.message(error):
         raise ConflictError("another event removed what this one needed") from error
+    config = names.production(delivery.settings.prefix, package.version)
+    if delivery.hosting.endpoint(delivery.settings.endpoint_name).config == config:
+        raise ConflictError(f"another event brought v{package.version} up") from error
     sentence = f"v{package.version} could not be deployed: {errors.message(error)} ({error.operation_name})"
     _fail(delivery, read, package.version, "failed", sentence)
     return False

@@ -264,7 +264,8 @@ class FakeSageMaker:
         if endpoint_config_name not in self.configs:
             raise self._no_config("UpdateEndpoint", endpoint_config_name)
         if endpoint_config_name == endpoint.config:
-            self.violations.append(f"{endpoint_name} was updated to the configuration that it has")
+            # "To update an endpoint, you must create a new EndpointConfig" (API_UpdateEndpoint.html).
+            raise refusal("UpdateEndpoint", f"{endpoint_name} has the configuration {endpoint_config_name} already.")
         endpoint.status, endpoint.pending = "Updating", endpoint_config_name
         self.updates.append(self._request)
         self._announce(endpoint_name)

@@ -242,6 +242,8 @@ def test_what_aws_refuses_is_refused(sagemaker: Any, endpoint: str) -> None:
         sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName="nothing")
     with pytest.raises(ClientError, match="Could not find endpoint"):
         sagemaker.describe_endpoint(EndpointName="nothing")
+    with pytest.raises(ClientError, match="the endpoint configuration that it has"):
+        sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=endpoint)
     size = {"Type": "CAPACITY_PERCENT", "Value": 60}
     routing = {"Type": "CANARY", "WaitIntervalInSeconds": 0, "CanarySize": size}
     with pytest.raises(ClientError, match="1 to 50 percent"):
