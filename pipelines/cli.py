@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,10 +21,11 @@ from botocore.exceptions import (
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import executions, images, invocation, registry
+from pipelines import data_commands, executions, images, invocation, model_commands, registry
 from pipelines.connection import Connection
 from pipelines.deployment import Deployment
 from pipelines.errors import BadInputError, MapgateError, WorkFailedError
+from pipelines.training_source import training_source
 
 console = Console(highlight=False)
 complaints = Console(stderr=True, highlight=False)
@@ -41,12 +41,12 @@ app = typer.Typer(
 executions_app = typer.Typer(no_args_is_help=True, help="Pipeline executions: list, show, follow, stop, logs.")
 images_app = typer.Typer(no_args_is_help=True, help="The training and the inference image.")
 models_app = typer.Typer(no_args_is_help=True, help="Versions in the model registry: list, show, approve, reject.")
-data_app = typer.Typer(no_args_is_help=True, help="Labelled images, before any training cost is spent.")
 local_app = typer.Typer(no_args_is_help=True, help="The laptop's cloud: up, down, status.")
 app.add_typer(executions_app, name="executions")
 app.add_typer(images_app, name="images")
 app.add_typer(models_app, name="models")
-app.add_typer(data_app, name="data")
+app.add_typer(data_commands.app, name="data")
+app.add_typer(model_commands.app, name="model")
 app.add_typer(local_app, name="local")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -350,18 +350,6 @@ def check(
         raise typer.Exit(2)
 
 
-@data_app.command("check", epilog="Example: `mapgate data check ./street_images --label-map label_map.pbtxt`")
-def check_data(
-    folder: Annotated[Path, typer.Argument(help="A folder of labelled images.")],
-    config: Annotated[Path | None, typer.Option(help="Your own pipeline.config.")] = None,
-    label_map: Annotated[Path | None, typer.Option(help="Your own label_map.pbtxt.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Check a data set as the pipeline's first step will, a sentence for each fault."""
-    options = [*(["--config", str(config)] if config else []), *(["--label-map", str(label_map)] if label_map else [])]
-    raise typer.Exit(_check_data(folder, [*options, *(["--json"] if as_json else [])]))
-
-
 @local_app.command("up")
 def local_up(port: Annotated[int | None, typer.Option(help="A loopback port.")] = None, as_json: Json = False) -> None:
     """Start the laptop's cloud, or find it running."""
@@ -412,7 +400,7 @@ def demo(
     """Tell the whole story on the laptop's cloud, from images to an approved model that answers."""
     from pipelines.demo.story import tell
 
-    if data is not None and (code := _check_data(data, [])):
+    if data is not None and (code := training_source("check", data)):
         raise typer.Exit(code)
     tell(home(), data=data, training_steps=training_steps, port=port, console=console)
 
@@ -441,12 +429,6 @@ def _decide(connection: Connection, number: int, decision: registry.Decision, re
     found = registry.version(connection, Deployment.find(connection).model_package_group, number)
     registry.decide(connection, found.arn, decision, reason)
     console.print(f"version {found.number} is {decision}")
-
-
-def _check_data(folder: Path, options: list[str]) -> int:
-    # The checks are the training image's: they run as its process, so that the command needs none of its libraries.
-    command = [sys.executable, "-m", "training_src", "check", str(folder), *options]
-    return subprocess.run(command, check=False).returncode
 
 
 def _print_json(value: Any) -> None:

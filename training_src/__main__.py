@@ -1,34 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training image's entry points: `python -m training_src train|prepare|evaluate|check`."""
+"""The training image's entry points: `python -m training_src train|prepare|evaluate`, and the laptop's commands."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-COMMANDS = ("train", "prepare", "evaluate", "check")
+# Jobs take what they need from the platform's files.
+JOBS = {"train": "train", "prepare": "prepare", "evaluate": "evaluate"}
+# Commands take arguments: module and function.
+COMMANDS = {"check": ("prepare", "run_check")}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one entry point. Each is imported only when asked for: TensorFlow takes seconds, and two do without."""
-    command = arguments[0] if arguments else ""
-    if command == "train":
-        from training_src import train
-
-        return train.main()
-    if command == "prepare":
-        from training_src import prepare
-
-        return prepare.main()
-    if command == "evaluate":
-        from training_src import evaluate
-
-        return evaluate.main()
-    if command == "check":
-        from training_src import prepare
-
-        return prepare.run_check(arguments[1:])
-    print(f'There is no command "{command}"; give one of {", ".join(COMMANDS)}.', file=sys.stderr)
+    """Run one entry point. Each is imported only when asked for: TensorFlow takes seconds, and some do without."""
+    name = arguments[0] if arguments else ""
+    if name in JOBS:
+        return int(import_module(f"training_src.{JOBS[name]}").main())
+    if name in COMMANDS:
+        module, function = COMMANDS[name]
+        return int(getattr(import_module(f"training_src.{module}"), function)(arguments[1:]))
+    print(f'There is no command "{name}"; give one of {", ".join([*JOBS, *COMMANDS])}.', file=sys.stderr)
     return 2
 
 
