@@ -24,7 +24,7 @@ from training_src.data.splits import SPLITS, Member, Split, assign
 from training_src.data.statistics import Prepared, describe, group_key
 from training_src.errors import BadInputError, ConfigurationError, DataError
 from training_src.job import ProcessingJob, run
-from training_src.models.config import bundled_architectures, load
+from training_src.models.config.pipeline import bundled_architectures, load
 from training_src.models.errors import ModelError
 
 # How many notices and faults are printed; the rest is counted.

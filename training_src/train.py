@@ -20,7 +20,7 @@ from training_src.errors import ConfigurationError, DataError, TrainingError
 from training_src.export.artifact import Provenance, write_artifact
 from training_src.job import TrainingJob, run
 from training_src.models import checkpoint
-from training_src.models.config import PipelineDescription, load, load_bundled, with_num_steps
+from training_src.models.config.pipeline import PipelineDescription, load, load_bundled, with_num_steps
 from training_src.models.detector import Detector, build_detector
 from training_src.training.checkpoints import CheckpointStore, fingerprint
 from training_src.training.loop import Plan, train

@@ -49,7 +49,7 @@ def run() -> list[Row]:
 def _export(folder: Path) -> None:
     from training_src.data.label_map import LabelMap
     from training_src.export.artifact import Provenance, write_artifact
-    from training_src.models.config import load_bundled
+    from training_src.models.config.pipeline import load_bundled
     from training_src.models.detector import build_detector
 
     folder.mkdir(parents=True)

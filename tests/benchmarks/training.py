@@ -14,7 +14,7 @@ import tensorflow as tf  # type: ignore[import-untyped]
 from pipelines.demo.scenes import draw_scenes
 from tests.benchmarks import preparation
 from tests.benchmarks.ratio import Row
-from training_src.models.config import load_bundled, with_num_steps
+from training_src.models.config.pipeline import load_bundled, with_num_steps
 from training_src.models.detector import Detector, build_detector
 from training_src.training.checkpoints import CheckpointStore
 from training_src.training.loop import Plan, train

@@ -14,7 +14,7 @@ import openvino as ov  # type: ignore[import-untyped]
 import tensorflow as tf  # type: ignore[import-untyped]
 from openvino import opset13 as ops
 
-from training_src.models.config import BatchNonMaxSuppression
+from training_src.models.config.post_processing import BatchNonMaxSuppression
 from training_src.models.detector import Detector
 from training_src.models.preprocessing import preprocess
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training_src.models.config import MultiscaleAnchorGenerator
+from training_src.models.config.anchors import MultiscaleAnchorGenerator
 
 Floats = NDArray[np.float32]
 

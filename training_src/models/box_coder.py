@@ -3,7 +3,7 @@
 
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.models.config import FasterRcnnBoxCoder
+from training_src.models.config.matching import FasterRcnnBoxCoder
 
 # Keeps the logarithm finite where an unmatched anchor's target box is empty.
 EPSILON = 1e-8

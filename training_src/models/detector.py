@@ -10,7 +10,7 @@ import tensorflow as tf  # type: ignore[import-untyped]
 
 from training_src.models.anchors import anchors_per_cell, multiscale_anchors
 from training_src.models.box_coder import decode
-from training_src.models.config import Ssd
+from training_src.models.config.ssd import Ssd
 from training_src.models.errors import ConfigError
 from training_src.models.feature_pyramid import feature_pyramid
 from training_src.models.heads import heads

@@ -4,7 +4,7 @@
 import keras  # type: ignore[import-untyped]
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.models.config import FeaturePyramidNetworks
+from training_src.models.config.ssd import FeaturePyramidNetworks
 from training_src.models.layers import Layers
 
 EXTRACTOR = "model._feature_extractor"

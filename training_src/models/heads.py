@@ -7,7 +7,7 @@ https://arxiv.org/abs/1708.02002, section 4; OD API `weight_shared_convolutional
 import keras  # type: ignore[import-untyped]
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.models.config import WeightSharedConvolutionalBoxPredictor
+from training_src.models.config.box_predictor import WeightSharedConvolutionalBoxPredictor
 from training_src.models.layers import Layers
 
 PREDICTOR = "model._box_predictor"

@@ -8,7 +8,7 @@ needs no table of names.
 import keras  # type: ignore[import-untyped]
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.models.config import BatchNorm, ConvHyperparams, Initializer
+from training_src.models.config.hyperparams import BatchNorm, ConvHyperparams, Initializer
 
 # What MobileNet uses where `override_base_feature_extractor_hyperparams` is not set.
 DEFAULT_REGULARIZATION = 0.00004

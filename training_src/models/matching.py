@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf  # type: ignore[import-untyped]
 
 from training_src.models.box_coder import encode
-from training_src.models.config import ArgMaxMatcher, FasterRcnnBoxCoder
+from training_src.models.config.matching import ArgMaxMatcher, FasterRcnnBoxCoder
 
 NEGATIVE = -1
 IGNORED = -2

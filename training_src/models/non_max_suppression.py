@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.models.config import BatchNonMaxSuppression
+from training_src.models.config.post_processing import BatchNonMaxSuppression
 
 
 class Detections(NamedTuple):

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.models.config import (
+from training_src.models.config.augmentation import (
     PreprocessingStep,
     RandomAdjustContrast,
     RandomAdjustSaturation,

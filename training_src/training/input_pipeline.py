@@ -9,7 +9,7 @@ import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from training_src.data.example import DetectionExample
-from training_src.models.config import TrainConfig
+from training_src.models.config.training import TrainConfig
 from training_src.models.preprocessing import resize
 from training_src.training.augmentation import Labelled, augmentation
 from training_src.training.records import Records, pixels

@@ -3,7 +3,7 @@
 
 import math
 
-from training_src.models.config import CosineDecayLearningRate, LearningRate
+from training_src.models.config.training import CosineDecayLearningRate, LearningRate
 
 
 def learning_rate(config: LearningRate, step: int) -> float:

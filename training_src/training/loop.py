@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from training_src.errors import MapgateError, TrainingError
 from training_src.models.checkpoint import variables_by_key
-from training_src.models.config import TrainConfig
+from training_src.models.config.training import TrainConfig
 from training_src.models.detector import Detector, GroundTruth
 from training_src.models.preprocessing import normalise
 from training_src.training.checkpoints import CheckpointStore, Progress

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from training_src.models import checkpoint
-from training_src.models.config import PipelineDescription, load
+from training_src.models.config.pipeline import PipelineDescription, load
 from training_src.models.detector import Detector, build_detector
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden"

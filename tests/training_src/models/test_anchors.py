@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from training_src.models.anchors import anchors_per_cell, multiscale_anchors
-from training_src.models.config import AnchorGenerator, decode
+from training_src.models.config.anchors import AnchorGenerator
+from training_src.models.config.decoding import decode
 from training_src.models.text_format import parse
 
 

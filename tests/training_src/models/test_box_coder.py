@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training_src.models.box_coder import decode, encode
-from training_src.models.config import FasterRcnnBoxCoder
+from training_src.models.config.matching import FasterRcnnBoxCoder
 
 CODER = FasterRcnnBoxCoder()
 

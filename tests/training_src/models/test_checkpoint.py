@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from training_src.models import checkpoint
-from training_src.models.config import PipelineDescription, load
+from training_src.models.config.pipeline import PipelineDescription, load
 from training_src.models.detector import build_detector
 from training_src.models.errors import CheckpointError
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from training_src.models.config import (
+from training_src.models.config.decoding import decode
+from training_src.models.config.pipeline import (
     CONFIGS,
     PipelineConfig,
     PipelineDescription,
     bundled_architectures,
-    decode,
     load,
     load_bundled,
     with_num_steps,

@@ -14,7 +14,8 @@ import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from training_src.models.checkpoint import variables_by_key
-from training_src.models.config import FixedShapeResizer, ImageResizer, PipelineDescription
+from training_src.models.config.image_resizer import FixedShapeResizer, ImageResizer
+from training_src.models.config.pipeline import PipelineDescription
 from training_src.models.detector import Detector, GroundTruth, build_detector
 from training_src.models.errors import ConfigError
 from training_src.models.preprocessing import preprocess

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.models.config import ArgMaxMatcher, FasterRcnnBoxCoder
+from training_src.models.config.matching import ArgMaxMatcher, FasterRcnnBoxCoder
 from training_src.models.matching import IGNORED, NEGATIVE, assign_targets, iou, match_anchors
 
 MATCHERS = [

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.models.config import BatchNonMaxSuppression, PostProcessing, decode
+from training_src.models.config.decoding import decode
+from training_src.models.config.post_processing import BatchNonMaxSuppression, PostProcessing
 from training_src.models.errors import ConfigError
 from training_src.models.non_max_suppression import non_max_suppression
 from training_src.models.text_format import Message, parse

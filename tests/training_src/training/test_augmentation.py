@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from training_src.models.config import PreprocessingStep, decode
+from training_src.models.config.augmentation import PreprocessingStep
+from training_src.models.config.decoding import decode
 from training_src.models.text_format import parse
 from training_src.training.augmentation import Labelled, augmentation
 

@@ -9,7 +9,9 @@ import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 
 from training_src.errors import DataError
-from training_src.models.config import PipelineConfig, TrainConfig, decode
+from training_src.models.config.decoding import decode
+from training_src.models.config.pipeline import PipelineConfig
+from training_src.models.config.training import TrainConfig
 from training_src.models.text_format import parse
 from training_src.training import input_pipeline
 from training_src.training.input_pipeline import training_batches

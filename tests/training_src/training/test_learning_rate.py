@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training_src.models.config import LearningRate, decode
+from training_src.models.config.decoding import decode
+from training_src.models.config.training import LearningRate
 from training_src.models.text_format import parse
 from training_src.training.learning_rate import learning_rate
 

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hyperparams.proto`: how convolutions are initialised, regularised, normalised and activated."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from training_src.models.config.decoding import only
+
+
+@dataclass(frozen=True, kw_only=True)
+class L2Regularizer:
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regularizer:
+    l2_regularizer: L2Regularizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalInitializer:
+    mean: float = 0.0
+    stddev: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class VarianceScalingInitializer:
+    factor: float = 2.0
+    uniform: bool = False
+    mode: Literal["FAN_IN", "FAN_OUT", "FAN_AVG"] = "FAN_IN"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Initializer:
+    ONE_OF: ClassVar = True
+    truncated_normal_initializer: NormalInitializer | None = None
+    random_normal_initializer: NormalInitializer | None = None
+    variance_scaling_initializer: VarianceScalingInitializer | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNorm:
+    ACCEPTED: ClassVar = frozenset({"train"})
+    decay: float = 0.999
+    center: bool = True
+    scale: bool = False
+    epsilon: float = 0.001
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvHyperparams:
+    ACCEPTED: ClassVar = frozenset({"regularize_depthwise"})
+    op: Literal["CONV"] = "CONV"
+    regularizer: Regularizer
+    initializer: Initializer
+    activation: Literal["NONE", "RELU", "RELU_6"] = "RELU"
+    batch_norm: BatchNorm
+    force_use_bias: bool = only(False)
