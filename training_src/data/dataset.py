@@ -3,13 +3,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from training_src.data.label_map import LabelMap
 
+Severity = Literal["error", "warning", "notice"]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Where an image's encoded bytes lie: a file, or a part of one. Small and picklable, so that processes can load it.
+
+    Attributes:
+        path: the file.
+        offset: of the first byte.
+        length: in bytes; -1 means to the end of the file.
+    """
+
+    path: Path
+    offset: int = 0
+    length: int = -1
+
+    def load(self) -> bytes:
+        """The bytes.
+
+        Raises:
+            OSError: the file is gone or cannot be read.
+        """
+        with self.path.open("rb") as stream:
+            stream.seek(self.offset)
+            return stream.read(self.length)
+
+
+@dataclass(frozen=True, slots=True)
 class Box:
     """An object's box, in pixels from the left upper corner; edges, not pixel indices.
 
@@ -19,6 +48,7 @@ class Box:
         name: class name.
         place: where it stands in its file, for messages, such as `object 3`.
         difficult, truncated, crowd: as the annotation says.
+        confidence: of whoever or whatever drew it, from 0 to 1; None where the annotation says nothing.
     """
 
     xmin: float
@@ -31,13 +61,14 @@ class Box:
     difficult: bool = False
     truncated: bool = False
     crowd: bool = False
+    confidence: float | None = None
 
     def __str__(self) -> str:
         """The edges as people write them."""
         return f"({self.xmin:g}, {self.ymin:g}, {self.xmax:g}, {self.ymax:g})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabelledImage:
     """An image that is not loaded yet, and its annotation.
 
@@ -45,17 +76,17 @@ class LabelledImage:
         source_id: unique in the data set.
         image: the image's name relative to the data set's folder.
         annotation: the file that its boxes come from, relative to the data set's folder.
-        load: reads the encoded image.
+        encoded: where the image's bytes lie.
         boxes: its objects; none makes it a background image.
         width, height: as the annotation states them, 0 where it does not.
         given_split: see `splits.given_split`.
-        group: key of the images that must stay in one split; empty: images with the same bytes.
+        group: key of the images that must stay in one split, such as a video's name; empty: none is stated.
     """
 
     source_id: str
     image: str
     annotation: str
-    load: Callable[[], bytes]
+    encoded: Encoded
     boxes: tuple[Box, ...]
     width: int = 0
     height: int = 0
@@ -72,28 +103,34 @@ class Fault:
         box: which box, as text; None where the fault is the file's.
         check: a short name of the rule.
         message: a sentence that names file, box and the way out.
+        severity: an error stops the execution.
+        image: the image to show beside it, relative to the data set's folder; empty: none.
     """
 
     file: str
     box: str | None
     check: str
     message: str
+    severity: Severity = "error"
+    image: str = ""
+
+
+Entry = LabelledImage | Fault
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a layout's reader found.
+    """What a layout's reader found. Nothing in it grows with the number of images.
 
     Attributes:
         format: the layout's name.
-        images: in the order of their source ids.
-        label_map: given, or made from the annotations.
-        faults: what the reader could not make sense of.
+        label_map: given, or made from the annotations; complete before the first entry.
+        entries: goes through the images, and through what the reader could not make sense of. Each call starts
+            again and yields the same sequence, whatever order the operating system lists files in.
         notices: what people should know, but nobody needs to mend.
     """
 
     format: str
-    images: tuple[LabelledImage, ...]
     label_map: LabelMap
-    faults: tuple[Fault, ...] = ()
-    notices: tuple[str, ...] = field(default=())
+    entries: Callable[[], Iterator[Entry]]
+    notices: tuple[str, ...] = ()

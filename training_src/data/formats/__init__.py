@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -57,13 +58,13 @@ def read_dataset(folder: Path, label_map: LabelMap | None = None) -> Dataset:
         raise DataError(f"{folder.name} has no supported layout (it holds: {seen}); supported are {_LAYOUTS}.")
     chosen = fitting[0]
     dataset = chosen.read(folder, label_map or _own_label_map(folder))
-    if not dataset.images and not dataset.faults:
+    if next(dataset.entries(), None) is None:
         raise DataError(f"{folder.name} holds no labelled image in the layout {chosen.NAME}.")
     if len(fitting) == 1:
         return dataset
     ignored = ", ".join(layout.NAME for layout in fitting[1:])
     notice = f"Read as {chosen.NAME}; the folder also holds files of the layout {ignored}, which were not read."
-    return Dataset(dataset.format, dataset.images, dataset.label_map, dataset.faults, (notice, *dataset.notices))
+    return replace(dataset, notices=(notice, *dataset.notices))
 
 
 def _own_label_map(folder: Path) -> LabelMap | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from training_src.data.dataset import Box, Dataset, Fault, LabelledImage
+from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.label_map import LabelMap
 from training_src.data.splits import given_split
@@ -45,7 +45,8 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
             raise DataError(f"{folder.name}: no annotation file holds an object; there is nothing to learn.")
         label_map = LabelMap(dict(enumerate(names, start=1)))
     images = [_labelled(folder, document, label_map, faults) for document in documents]
-    return Dataset(NAME, tuple(images), label_map, tuple(faults), tuple(notices))
+    entries: tuple[Entry, ...] = (*images, *faults)
+    return Dataset(NAME, label_map, lambda: iter(entries), tuple(notices))
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,7 @@ def _labelled(folder: Path, document: _Document, label_map: LabelMap, faults: li
         source_id=image,
         image=image,
         annotation=document.file,
-        load=document.image.read_bytes,
+        encoded=Encoded(document.image),
         boxes=tuple(boxes),
         width=document.width,
         height=document.height,

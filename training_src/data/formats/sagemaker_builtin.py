@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training_src.data.dataset import Box, Dataset, Fault, LabelledImage
+from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
 from training_src.data.label_map import LabelMap
 from training_src.data.splits import given_split
 from training_src.errors import DataError
@@ -34,7 +34,8 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     images: list[LabelledImage] = []
     for root, content in contents.items():
         images += _read_root(folder, root, content, label_map, faults)
-    return Dataset(NAME, tuple(sorted(images, key=lambda image: image.source_id)), label_map, tuple(faults))
+    entries: tuple[Entry, ...] = (*sorted(images, key=lambda image: image.source_id), *faults)
+    return Dataset(NAME, label_map, lambda: iter(entries))
 
 
 def _roots(folder: Path) -> list[Path]:
@@ -135,7 +136,7 @@ def _labelled(folder: Path, root: Path, entry: Mapping[str, Any], boxes: tuple[B
         source_id=image,
         image=image,
         annotation=(root / ANNOTATIONS).relative_to(folder).as_posix(),
-        load=file.read_bytes,
+        encoded=Encoded(file),
         boxes=boxes,
         width=int(entry.get("width") or 0),
         height=int(entry.get("height") or 0),

@@ -6,14 +6,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from training_src.data.dataset import Box, Dataset, Fault, LabelledImage
+from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
 from training_src.data.example import DetectionExample, decode
 from training_src.data.label_map import LabelMap
 from training_src.data.splits import given_split
-from training_src.data.tfrecord import Span, read_records
+from training_src.data.tfrecord import read_records
 from training_src.errors import DataError
 
 NAME = "tfrecord"
@@ -29,14 +28,16 @@ def recognise(folder: Path) -> bool:
 def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     """Read every record's annotation and remember where its image lies."""
     faults: list[Fault] = []
-    found: list[tuple[str, str | None, Span, DetectionExample]] = []
+    found: list[tuple[str, str | None, Encoded, DetectionExample]] = []
     for shard, split in _shards(folder):
         place = shard.relative_to(folder).as_posix()
         if shard.stat().st_size == 0:
             faults.append(Fault(place, None, "empty", f"{place} is empty; write it again, or remove it."))
         try:
             for number, (span, data) in enumerate(read_records(shard)):
-                found.append((f"{place}: record {number}", split, span, replace(decode(data), encoded=b"")))
+                example = decode(data)
+                encoded = Encoded(shard, span.offset + data.find(example.encoded), len(example.encoded))
+                found.append((f"{place}: record {number}", split, encoded, replace(example, encoded=b"")))
         except DataError as error:
             faults.append(Fault(place, None, "record", f"{place}: {error}"))
         except ValueError as error:
@@ -44,9 +45,10 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
             faults.append(Fault(place, None, "record", message))
     label_map = label_map or _made_label_map(folder, [example for *_, example in found])
     images = [
-        _labelled(folder, split, span, place, example, label_map, faults) for place, split, span, example in found
+        _labelled(folder, split, encoded, place, example, label_map, faults) for place, split, encoded, example in found
     ]
-    return Dataset(NAME, tuple(images), label_map, tuple(faults))
+    entries: tuple[Entry, ...] = (*images, *faults)
+    return Dataset(NAME, label_map, lambda: iter(entries))
 
 
 def _shards(folder: Path) -> Iterator[tuple[Path, str | None]]:
@@ -71,20 +73,16 @@ def _made_label_map(folder: Path, examples: list[DetectionExample]) -> LabelMap:
     return LabelMap(names)
 
 
-def _load(span: Span) -> bytes:
-    return decode(span.read()).encoded
-
-
 def _labelled(
     folder: Path,
     split: str | None,
-    span: Span,
+    encoded: Encoded,
     place: str,
     example: DetectionExample,
     label_map: LabelMap,
     faults: list[Fault],
 ) -> LabelledImage:
-    file = span.file.relative_to(folder).as_posix()
+    file = encoded.path.relative_to(folder).as_posix()
     named = f'{place} ("{example.filename or example.source_id}")'
     boxes = []
     for number, edges in enumerate(example.boxes.tolist()):
@@ -122,7 +120,7 @@ def _labelled(
         source_id=example.source_id or example.filename or place,
         image=named,
         annotation=named,
-        load=partial(_load, span),
+        encoded=encoded,
         boxes=tuple(boxes),
         width=example.width,
         height=example.height,
