@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the data set's report is made of: what preparation collects on its way through the images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training_src.data.dataset import Fault
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+# Bounds that whoever collects should keep, so that memory and the page stay small.
+MOST_BOXES = 200_000
+MOST_SAMPLES = 48
+MOST_FAULTS = 200
+MOST_FAULT_PICTURES = 24
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image to show with its boxes.
+
+    Attributes:
+        source_id: its name in the data set.
+        split: train, validation or test; empty where it is in none.
+        encoded: JPEG or PNG, the original or a smaller copy; what cannot be decoded is shown as such.
+        width, height: of the original, in pixels.
+        boxes: float32 [N, 4]: xmin, ymin, xmax, ymax in the original's pixels; they may lie outside.
+        labels: int64 [N], label-map ids.
+        names: N class names.
+    """
+
+    source_id: str
+    split: str
+    encoded: bytes
+    width: int
+    height: int
+    boxes: Floats
+    labels: Integers
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FaultPicture:
+    """A fault and the image that has it.
+
+    Attributes:
+        fault: what is wrong.
+        sample: its image; None where there is none to show.
+        box: which of the sample's boxes is meant; None where the fault is the image's.
+    """
+
+    fault: Fault
+    sample: Sample | None = None
+    box: int | None = None
+
+
+@dataclass(frozen=True)
+class BoxArrays:
+    """Boxes as columns of equal length N: all of a data set, or an even sample of at most `MOST_BOXES`.
+
+    Attributes:
+        width, height: float32 [N], pixels.
+        image_width, image_height: float32 [N], pixels.
+        centre_x, centre_y: float32 [N], as shares of the image's width and height.
+        label: int64 [N], label-map ids.
+        split: int64 [N], index into `splits.SPLITS`.
+    """
+
+    width: Floats
+    height: Floats
+    image_width: Floats
+    image_height: Floats
+    centre_x: Floats
+    centre_y: Floats
+    label: Integers
+    split: Integers
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclass(frozen=True)
+class AnchorLevel:
+    """Anchors of one feature map, which stand at every cell of a grid.
+
+    Attributes:
+        name: such as `stride 8`.
+        shapes: float32 [S, 2]: width, height, in pixels of the network's input.
+        stride: float (x, y), the grid's step in those pixels.
+        offset: float (x, y), the first cell's centre.
+        cells: (columns, rows).
+    """
+
+    name: str
+    shapes: Floats
+    stride: tuple[float, float]
+    offset: tuple[float, float]
+    cells: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """A detector's anchors and what it takes a box and an anchor for a match.
+
+    Attributes:
+        detector: architecture or configuration file, for people.
+        width, height: of the network's input, in pixels (the greatest, where the aspect ratio is kept).
+        keeps_aspect_ratio: whether an image is scaled evenly, or each side on its own.
+        threshold: IoU from which an anchor learns a box.
+        forced: whether a box that no anchor reaches is given its best one all the same.
+        levels: finest first.
+    """
+
+    detector: str
+    width: int
+    height: int
+    keeps_aspect_ratio: bool
+    threshold: float
+    forced: bool
+    levels: tuple[AnchorLevel, ...]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Figures of a data set's images and boxes, from which those of `dataset.json` and of the page are computed.
+
+    Attributes:
+        names: class names by label-map id, in the ids' order.
+        boxes: see there.
+        brightness: float32 [I]: each image's mean luma, 0..255; all images, or an even sample.
+        brightness_split: int64 [I], index into `splits.SPLITS`.
+        co_occurrence: int64 [C, C], in the order of `names`: images that hold both classes; on the diagonal, the class.
+        anchors: None where no detector is known.
+    """
+
+    names: Mapping[int, str]
+    boxes: BoxArrays
+    brightness: Floats
+    brightness_split: Integers
+    co_occurrence: Integers
+    anchors: Anchors | None = None
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """All that the page shows.
+
+    Attributes:
+        description: the content of dataset.json.
+        collected: see there.
+        samples: at most `MOST_SAMPLES`.
+        faults: the first `MOST_FAULTS`, errors before warnings before notices.
+        fault_counts: how many there are in all, by check.
+        fault_pictures: at most `MOST_FAULT_PICTURES`.
+    """
+
+    description: Mapping[str, Any]
+    collected: Collected
+    samples: Sequence[Sample] = ()
+    faults: Sequence[Fault] = ()
+    fault_counts: Mapping[str, int] = field(default_factory=dict)
+    fault_pictures: Sequence[FaultPicture] = ()
