@@ -59,12 +59,12 @@ def train_detector(job: TrainingJob) -> None:
     records, validation_records = Records(_channel(job, "train")), Records(_channel(job, "validation"))
 
     keras.utils.set_random_seed(plan.seed)
-    detector = build_detector(description.config.model.ssd)
+    detector = build_detector(description.config.model)
     store = CheckpointStore(job.checkpoint_dir / mark)
     _print_header(description, detector, label_map, records, validation_records, plan, mark)
     if initial:
         kind = description.config.train_config.fine_tune_checkpoint_type
-        print(checkpoint.restore(detector.network, initial, kind).table(), flush=True)
+        print(checkpoint.restore(detector.variables(), initial, kind).table(), flush=True)
 
     report = ProgressReport(job.root / "output" / "tensorboard", plan.config.num_steps)
     validation = Validation(detector, validation_records, label_map.names)
@@ -202,9 +202,10 @@ def _print_header(
         next(name for name, value in vars(option).items() if value is not None)
         for option in plan.config.data_augmentation_options
     ]
+    size = "x".join(map(str, detector.input_size)) if detector.input_size else "as the image's"
+    parameters = sum(network.count_params() for network in detector.networks)
     print(
-        f"model         {description.source}, input {detector.height}x{detector.width}, "
-        f"{detector.network.count_params() / 1e6:.2f} M parameters, {len(detector.anchors)} anchors\n"
+        f"model         {description.source}, input {size}, {parameters / 1e6:.2f} M parameters\n"
         f"classes       {classes}\n"
         f"data          {len(records)} images to train on, {len(validation)} to validate on\n"
         f"training      {plan.config.num_steps} steps of batch {plan.config.batch_size}, seed {plan.seed}, "

@@ -11,6 +11,7 @@ from training_src.data.label_map import LabelMap, write_label_map
 from training_src.export.openvino_model import save_openvino
 from training_src.export.saved_model import save_model
 from training_src.models.detector import Detector
+from training_src.models.ssd import SsdDetector
 
 SCHEMA_VERSION = 1
 OPENVINO = "runtimes/openvino/model.xml"
@@ -54,7 +55,8 @@ def write_artifact(folder: Path, detector: Detector, label_map: LabelMap, proven
     """
     class_ids = list(label_map.names)
     save_model(detector, class_ids, folder / SAVED_MODEL)
-    save_openvino(detector, class_ids, folder / OPENVINO)
+    if isinstance(detector, SsdDetector):
+        save_openvino(detector, class_ids, folder / OPENVINO)
     write_label_map(label_map, folder / "label_map.pbtxt")
     _write(folder / "pipeline.config", provenance.pipeline_config)
     _write(folder / "history.json", json.dumps(provenance.history, indent=1))
@@ -65,7 +67,7 @@ def _model_json(detector: Detector, names: Mapping[int, str], provenance: Proven
     return {
         "schema_version": SCHEMA_VERSION,
         "architecture": provenance.architecture,
-        "input": {"height": detector.height, "width": detector.width},
+        "input": _input(detector),
         "classes": [{"id": number, "name": name} for number, name in names.items()],
         "dataset": {"sha256": provenance.dataset_sha256},
         "pipeline_config": "pipeline.config",
@@ -81,6 +83,10 @@ def _model_json(detector: Detector, names: Mapping[int, str], provenance: Proven
         },
         "image_digest": None,
     }
+
+
+def _input(detector: Detector) -> dict[str, int] | None:
+    return dict(zip(("height", "width"), detector.input_size, strict=True)) if detector.input_size else None
 
 
 def _write(path: Path, text: str) -> None:

@@ -15,11 +15,10 @@ import tensorflow as tf  # type: ignore[import-untyped]
 from openvino import opset13 as ops
 
 from training_src.models.config.post_processing import BatchNonMaxSuppression
-from training_src.models.detector import Detector
-from training_src.models.preprocessing import preprocess
+from training_src.models.ssd import SsdDetector
 
 
-def save_openvino(detector: Detector, class_ids: Sequence[int], path: Path) -> None:
+def save_openvino(detector: SsdDetector, class_ids: Sequence[int], path: Path) -> None:
     """Write `model.xml` and `model.bin`, weights in float32.
 
     Args:
@@ -46,12 +45,12 @@ def convert(function: tf.types.experimental.ConcreteFunction) -> ov.Model:
             os.environ["CI"] = before
 
 
-def _scored(detector: Detector, class_ids: Sequence[int]) -> ov.Model:
+def _scored(detector: SsdDetector, class_ids: Sequence[int]) -> ov.Model:
     """From a uint8 image to boxes `(1, anchors, 4)` and scores `(1, classes, anchors)`."""
 
     def score(input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
-        encodings, logits = detector.network(preprocess(input_tensor, detector.height, detector.width), training=False)
-        boxes, scores = detector.scored_boxes(encodings, logits, class_ids)
+        predictions = detector.predict(detector.preprocess(input_tensor), training=False)
+        boxes, scores = detector.scored_boxes(predictions, class_ids)
         return {"boxes": boxes, "scores": tf.linalg.matrix_transpose(scores)}
 
     signature = tf.function(score, autograph=False).get_concrete_function(

@@ -7,7 +7,6 @@ from pathlib import Path
 import tensorflow as tf  # type: ignore[import-untyped]
 
 from training_src.models.detector import Detector
-from training_src.models.preprocessing import preprocess
 
 
 def save_model(detector: Detector, class_ids: Sequence[int], folder: Path) -> None:
@@ -23,12 +22,13 @@ def save_model(detector: Detector, class_ids: Sequence[int], folder: Path) -> No
         folder: Made, or overwritten.
     """
     module = tf.Module()
-    module.variables_of_network = [variable.value for variable in detector.network.variables]
+    module.variables_of_network = [variable.value for variable in detector.variables().values()]
     table = tf.constant(sorted(class_ids), tf.float32)
 
     def serve(input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
-        encodings, logits = detector.network(preprocess(input_tensor, detector.height, detector.width), training=False)
-        found = detector.detections(encodings, logits, sorted(class_ids))
+        inputs = detector.preprocess(input_tensor)
+        predictions = detector.predict(inputs, training=False)
+        found = detector.postprocess(predictions, inputs.true_shapes, sorted(class_ids))
         present = tf.sequence_mask(found.count, tf.shape(found.scores)[1], tf.float32)
         return {
             "detection_boxes": found.boxes,

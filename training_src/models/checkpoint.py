@@ -59,11 +59,11 @@ def variables_by_key(network: keras.Model) -> dict[str, keras.Variable]:
     }
 
 
-def restore(network: keras.Model, prefix: str, kind: str) -> Restored:
-    """Read an OD API checkpoint into a network.
+def restore(variables: Mapping[str, keras.Variable], prefix: str, kind: str) -> Restored:
+    """Read an OD API checkpoint into a detector.
 
     Args:
-        network: Its variables are overwritten.
+        variables: The detector's by their keys; they are overwritten.
         prefix: The checkpoint's path without `.index`.
         kind: `fine_tune_checkpoint_type`: `detection` takes the feature extractor, `classification` the backbone,
             `full` every variable; empty is `classification` for a checkpoint of a backbone alone, else `detection`.
@@ -74,7 +74,7 @@ def restore(network: keras.Model, prefix: str, kind: str) -> Restored:
     reader = _open(prefix)
     shapes = reader.get_variable_to_shape_map()
     kind = kind or ("detection" if any(key.startswith(EXTRACTOR) for key in shapes) else "classification")
-    wanted, left = _wanted(variables_by_key(network), shapes, kind)
+    wanted, left = _wanted(variables, shapes, kind)
     restored, missing = [], []
     for key, (variable, stored) in wanted.items():
         if stored not in shapes:

@@ -25,7 +25,7 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, config: BatchNorm, frozen: bool, name: str) -> None:
         super().__init__(name=name)
         self._config = config
-        self._frozen = frozen
+        self.frozen = frozen
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = (input_shape[-1],)
@@ -41,7 +41,7 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        learning = training and not self._frozen
+        learning = training and not self.frozen
         normalised = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=self.gamma.value,

@@ -3,19 +3,29 @@
 
 import tensorflow as tf  # type: ignore[import-untyped]
 
+from training_src.models.config.image_resizer import ImageResizer
 
-def preprocess(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """A batch of images as the network takes it.
+
+def resized_shape(resizer: ImageResizer) -> tuple[int, int] | None:
+    """Height and width of what `resize_to` gives; None where they depend on the image."""
+    fixed = resizer.fixed_shape_resizer
+    return fixed.height, fixed.width
+
+
+def resize_to(resizer: ImageResizer, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Images in the size that a config asks for.
 
     Args:
-        images: `(batch, h, w, 3)`, RGB of 0..255, any numeric dtype.
-        height: The network's input, in pixels.
-        width: The same.
+        resizer: The config's.
+        images: `(batch, h, w, channels)` float32.
 
     Returns:
-        `(batch, height, width, 3)` float32.
+        `(batch, height, width, channels)` float32 and the shapes without padding, `(batch, 3)` int32.
     """
-    return resize(normalise(tf.cast(images, tf.float32)), height, width)
+    fixed = resizer.fixed_shape_resizer
+    resized = resize(images, fixed.height, fixed.width)
+    shape = tf.stack([fixed.height, fixed.width, tf.shape(images)[3]])
+    return resized, tf.tile(shape[None], [tf.shape(images)[0], 1])
 
 
 def normalise(pixels: tf.Tensor) -> tf.Tensor:

@@ -11,10 +11,8 @@ import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from training_src.errors import MapgateError, TrainingError
-from training_src.models.checkpoint import variables_by_key
 from training_src.models.config.training import TrainConfig
 from training_src.models.detector import Detector, GroundTruth
-from training_src.models.preprocessing import normalise
 from training_src.training.checkpoints import CheckpointStore, Progress
 from training_src.training.input_pipeline import training_batches
 from training_src.training.learning_rate import learning_rate
@@ -79,7 +77,7 @@ def train(
     training = _Training(detector, plan, store)
     progress = training.resume()
     num_steps, rates = plan.config.num_steps, plan.config.optimizer.momentum_optimizer.learning_rate
-    batches = training_batches(records, plan.config, (detector.height, detector.width), plan.seed, progress.step)
+    batches = training_batches(records, plan.config, _input_size(detector), plan.seed, progress.step)
     window = _Window(plan.config.batch_size)
     for batch in batches.take(num_steps - progress.step):
         rate = learning_rate(rates, progress.step)
@@ -131,9 +129,9 @@ class _Training:
         self._detector = detector
         self._clip = plan.config.gradient_clipping_by_norm
         self._regularize = plan.config.add_regularization_loss
-        self._trainable = detector.network.trainable_variables
+        self._trainable = detector.trainable_variables
         self._optimizer = Momentum(self._trainable, plan.config.optimizer.momentum_optimizer.momentum_optimizer_value)
-        self._variables = variables_by_key(detector.network)
+        self._variables = detector.variables()
         keys = {id(variable): key for key, variable in self._variables.items()}
         self._velocities = {
             VELOCITY + keys[id(variable)]: velocity
@@ -175,7 +173,7 @@ class _Training:
     def _signature(self, config: TrainConfig) -> list[tf.TensorSpec]:
         size = config.batch_size
         return [
-            tf.TensorSpec([size, self._detector.height, self._detector.width, 3], tf.float32),
+            tf.TensorSpec([size, *_input_size(self._detector), 3], tf.float32),
             tf.TensorSpec([size, None, 4], tf.float32),
             tf.TensorSpec([size, None], tf.int32),
             tf.TensorSpec([size, None], tf.float32),
@@ -186,15 +184,22 @@ class _Training:
         self, pixels: tf.Tensor, boxes: tf.Tensor, classes: tf.Tensor, weights: tf.Tensor, rate: tf.Tensor
     ) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            encodings, logits = self._detector.network(normalise(pixels), training=True)
-            losses = self._detector.losses(encodings, logits, GroundTruth(boxes, classes, weights))
+            true_shapes = tf.broadcast_to(tf.shape(pixels)[1:], [tf.shape(pixels)[0], 3])
+            truth = GroundTruth(boxes, classes, weights)
+            predictions = self._detector.predict(self._detector.normalise(pixels, true_shapes), training=True)
+            losses = self._detector.losses(predictions, truth)
             regularization = self._detector.regularization_loss() if self._regularize else tf.zeros([])
-            total = losses.classification + losses.localization + regularization
+            total = tf.add_n([*losses.values(), regularization])
         gradients = tape.gradient(total, [variable.value for variable in self._trainable])
         if self._clip > 0:
             gradients, _ = tf.clip_by_global_norm(gradients, self._clip)
         self._optimizer.apply(gradients, rate)
-        return tf.stack([total, losses.classification, losses.localization, regularization])
+        return tf.stack([total, *losses.values(), regularization])
+
+
+def _input_size(detector: Detector) -> tuple[int, int]:
+    assert detector.input_size is not None
+    return detector.input_size
 
 
 class _Window:

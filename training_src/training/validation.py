@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from training_src.evaluation.boxes import Detections, GroundTruth
 from training_src.evaluation.coco import CocoMetrics, evaluate
-from training_src.models.detector import Detector
-from training_src.models.preprocessing import preprocess
+from training_src.models.detector import Detector, Inputs
 from training_src.training.records import Records, pixels
 
 BATCH_SIZE = 8
@@ -45,23 +44,24 @@ class Validation:
         boxes: list[NDArray[np.float32]] = []
         scores: list[NDArray[np.float32]] = []
         classes: list[NDArray[np.int64]] = []
-        for images in self._batches():
-            found = self._predict(images)
+        for inputs in self._batches():
+            found = self._predict(inputs)
             for index, count in enumerate(found.count.numpy()):
                 boxes.append(found.boxes[index, :count].numpy())
                 scores.append(found.scores[index, :count].numpy())
                 classes.append(self._class_ids[found.classes[index, :count].numpy().astype(int)])
         return evaluate(self._truth, Detections.from_images(boxes, scores, classes), self._label_map)
 
-    def _predictions(self, images: tf.Tensor) -> tf.Tensor:
-        encodings, logits = self._detector.network(images, training=False)
-        return self._detector.detections(encodings, logits, self._class_ids.tolist())
+    def _predictions(self, inputs: Inputs) -> tf.Tensor:
+        predictions = self._detector.predict(inputs, training=False)
+        return self._detector.postprocess(predictions, inputs.true_shapes, self._class_ids.tolist())
 
     def _batches(self) -> tf.data.Dataset:
-        size = (self._detector.height, self._detector.width)
+        size = self._detector.input_size or (None, None)
 
-        def load(index: tf.Tensor) -> tf.Tensor:
+        def load(index: tf.Tensor) -> Inputs:
             image = tf.numpy_function(lambda number: pixels(self._records[int(number)]), [index], tf.uint8)
-            return tf.ensure_shape(preprocess(image[None], *size)[0], [*size, 3])
+            inputs = self._detector.preprocess(tf.ensure_shape(image, [None, None, 3])[None])
+            return Inputs(tf.ensure_shape(inputs.images[0], [*size, 3]), inputs.true_shapes[0])
 
         return tf.data.Dataset.range(len(self._records)).map(load, PARALLEL_CALLS).batch(BATCH_SIZE)

@@ -41,9 +41,9 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (CONFIGS / "ssd_mobilenet_v2_fpnlite_160x160.config").read_text()
     text = text.replace("num_classes: 90", "num_classes: 4").replace("bias_init: -3.0", "bias_init: -2.0")
     keras.utils.set_random_seed(5)
-    detector = build_detector(decode(PipelineConfig, parse(text)).model.ssd)
+    detector = build_detector(decode(PipelineConfig, parse(text)).model)
     rng = np.random.default_rng(5)
-    for variable in detector.network.variables:
+    for variable in detector.variables().values():
         if variable.name in ("beta", "moving_mean"):
             variable.assign(rng.normal(0, 0.3, variable.shape))
     folder = tmp_path_factory.mktemp("artifact")

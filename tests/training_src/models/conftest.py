@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from training_src.models import checkpoint
 from training_src.models.config.pipeline import PipelineDescription, load
-from training_src.models.detector import Detector, build_detector
+from training_src.models.detector import build_detector
+from training_src.models.ssd import SsdDetector
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden"
 Arrays = dict[str, NDArray[Any]]
@@ -60,8 +61,9 @@ def reference_checkpoint(golden: Path, case: Path, tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture
-def detector(description: PipelineDescription, reference_checkpoint: str) -> Detector:
+def detector(description: PipelineDescription, reference_checkpoint: str) -> SsdDetector:
     """The case's detector with the checkpoint's weights, for this test alone."""
-    detector = build_detector(description.config.model.ssd)
-    checkpoint.restore(detector.network, reference_checkpoint, "full")
+    detector = build_detector(description.config.model)
+    assert isinstance(detector, SsdDetector)
+    checkpoint.restore(detector.variables(), reference_checkpoint, "full")
     return detector

@@ -16,21 +16,21 @@ from training_src.models.errors import CheckpointError
 def test_every_key_of_the_reference_is_a_variable(case: Path, description: PipelineDescription) -> None:
     entries = json.loads((case / "variables.json").read_text())
     shapes = {entry["key"]: entry["shape"] for entry in entries if not entry["key"].startswith("save_counter")}
-    network = build_detector(description.config.model.ssd).network
-    assert {key: list(v.shape) for key, v in checkpoint.variables_by_key(network).items()} == shapes
+    variables = build_detector(description.config.model).variables()
+    assert {key: list(v.shape) for key, v in variables.items()} == shapes
 
 
 @pytest.mark.parametrize(("kind", "count"), [("detection", 290), ("classification", 260), ("full", 384), ("", 290)])
 def test_a_type_restores_what_it_says(
     description: PipelineDescription, reference_checkpoint: str, kind: str, count: int
 ) -> None:
-    network = build_detector(description.config.model.ssd).network
-    drawn = {key: variable.numpy() for key, variable in checkpoint.variables_by_key(network).items()}
-    restored = checkpoint.restore(network, reference_checkpoint, kind)
+    variables = build_detector(description.config.model).variables()
+    drawn = {key: variable.numpy() for key, variable in variables.items()}
+    restored = checkpoint.restore(variables, reference_checkpoint, kind)
     assert len(restored.restored) == count
     assert len(restored.left) == len(restored.unused) == 384 - count
     stored = checkpoint.read(reference_checkpoint)
-    for key, variable in checkpoint.variables_by_key(network).items():
+    for key, variable in variables.items():
         np.testing.assert_array_equal(variable.numpy(), stored[key] if key in restored.restored else drawn[key])
     assert f"restored       {count} variables" in restored.table()
 
@@ -46,36 +46,36 @@ def test_a_classification_checkpoint_is_rooted_at_the_backbone(
     }
     prefix = str(tmp_path / "mobilenet_v2.ckpt-1")
     checkpoint.write(prefix, tensors)
-    network = build_detector(description.config.model.ssd).network
+    variables = build_detector(description.config.model).variables()
     for kind in ("classification", ""):
-        assert len(checkpoint.restore(network, prefix, kind).restored) == 260
+        assert len(checkpoint.restore(variables, prefix, kind).restored) == 260
     with pytest.raises(CheckpointError, match="none of its 260 tensors is a detection variable of this model"):
-        checkpoint.restore(network, prefix, "detection")
+        checkpoint.restore(variables, prefix, "detection")
 
 
 def test_another_class_count_is_named(case: Path, reference_checkpoint: str, tmp_path: Path) -> None:
     config = tmp_path / "pipeline.config"
     config.write_text((case / "pipeline.config").read_text().replace("num_classes: 3", "num_classes: 5"))
-    network = build_detector(load(config, 5).config.model.ssd).network
+    variables = build_detector(load(config, 5).config.model).variables()
     with pytest.raises(
         CheckpointError,
         match=r"class_predictions_with_background.* has shape \[1, 1, 128, 24\], .* needs \[1, 1, 128, 36\]",
     ):
-        checkpoint.restore(network, reference_checkpoint, "full")
-    assert len(checkpoint.restore(network, reference_checkpoint, "detection").restored) == 290
+        checkpoint.restore(variables, reference_checkpoint, "full")
+    assert len(checkpoint.restore(variables, reference_checkpoint, "detection").restored) == 290
 
 
 def test_damaged_and_missing_checkpoints_are_sentences(
     description: PipelineDescription, reference_checkpoint: str, tmp_path: Path
 ) -> None:
-    network = build_detector(description.config.model.ssd).network
+    variables = build_detector(description.config.model).variables()
     with pytest.raises(CheckpointError, match="not a readable TensorFlow checkpoint"):
-        checkpoint.restore(network, str(tmp_path / "nothing"), "full")
+        checkpoint.restore(variables, str(tmp_path / "nothing"), "full")
     data = Path(f"{reference_checkpoint}.data-00000-of-00001").read_bytes()
     (tmp_path / "cut.data-00000-of-00001").write_bytes(data[: len(data) // 2])
     (tmp_path / "cut.index").write_bytes(Path(f"{reference_checkpoint}.index").read_bytes())
     with pytest.raises(CheckpointError, match=r"cut: .*damaged"):
-        checkpoint.restore(network, str(tmp_path / "cut"), "full")
+        checkpoint.restore(variables, str(tmp_path / "cut"), "full")
     with pytest.raises(CheckpointError, match="no checkpoint"):
         checkpoint.find(tmp_path / "empty")
 

@@ -13,12 +13,11 @@ import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from training_src.models.checkpoint import variables_by_key
 from training_src.models.config.image_resizer import FixedShapeResizer, ImageResizer
 from training_src.models.config.pipeline import PipelineDescription
-from training_src.models.detector import Detector, GroundTruth, build_detector
+from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions, build_detector
 from training_src.models.errors import ConfigError
-from training_src.models.preprocessing import preprocess
+from training_src.models.ssd import SsdDetector
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -30,45 +29,56 @@ def differs(actual: Any, expected: NDArray[Any]) -> tuple[float, float]:
 
 
 @pytest.fixture
+def predictions(detector: SsdDetector, expected: Arrays) -> Predictions:
+    inputs = Inputs(tf.constant(expected["preprocessed_inputs"]), tf.constant(expected["true_image_shapes"]))
+    return detector.predict(inputs, training=False)
+
+
+@pytest.fixture
 def truth(expected: Arrays) -> GroundTruth:
     boxes = [expected["groundtruth_boxes_0"], np.pad(expected["groundtruth_boxes_1"], [[0, 1], [0, 0]])]
     classes = [expected["groundtruth_classes_0"], np.pad(expected["groundtruth_classes_1"], [0, 1])]
     return GroundTruth(tf.constant(boxes), tf.constant(classes), tf.constant([[1.0, 1.0], [1.0, 0.0]]))
 
 
-def test_anchors_and_network_input_equal_the_reference(detector: Detector, expected: Arrays) -> None:
-    images = [preprocess(expected[f"image_{index}"][None], 192, 192) for index in (0, 1)]
-    assert differs(tf.concat(images, axis=0), expected["preprocessed_inputs"])[0] < 1e-4
-    assert differs(detector.anchors, expected["anchors"])[0] < 1e-5
+def test_anchors_and_network_input_equal_the_reference(
+    detector: SsdDetector, predictions: Predictions, expected: Arrays
+) -> None:
+    images = [detector.preprocess(expected[f"image_{index}"][None]) for index in (0, 1)]
+    assert differs(tf.concat([image.images for image in images], axis=0), expected["preprocessed_inputs"])[0] < 1e-4
+    np.testing.assert_array_equal(
+        tf.concat([image.true_shapes for image in images], axis=0), expected["true_image_shapes"]
+    )
+    assert differs(predictions["anchors"], expected["anchors"])[0] < 1e-5
 
 
-def test_predictions_and_detections_equal_the_reference(detector: Detector, expected: Arrays) -> None:
-    encodings, logits = detector.network(expected["preprocessed_inputs"], training=False)
-    for actual, name in ((encodings, "box_encodings"), (logits, "class_predictions_with_background")):
-        greatest, rms = differs(actual, expected[name])
+def test_predictions_and_detections_equal_the_reference(
+    detector: SsdDetector, predictions: Predictions, expected: Arrays
+) -> None:
+    for name in ("box_encodings", "class_predictions_with_background"):
+        greatest, rms = differs(predictions[name], expected[name])
         assert greatest < 1e-4
         assert rms < 2e-5
-    found = detector.detections(encodings, logits)
+    found = detector.postprocess(predictions, expected["true_image_shapes"])
     np.testing.assert_array_equal(found.count, expected["num_detections"])
     np.testing.assert_allclose(found.scores, expected["detection_scores"], atol=1e-4)
     np.testing.assert_array_equal(found.classes, expected["detection_classes"])
     np.testing.assert_allclose(found.boxes, expected["detection_boxes"], atol=1e-4)
 
 
-def test_only_the_label_maps_classes_are_detected(detector: Detector, expected: Arrays) -> None:
-    encodings, logits = detector.network(expected["preprocessed_inputs"], training=False)
-    _, scores = detector.scored_boxes(encodings, logits, class_ids=[1, 3])
-    _, all_scores = detector.scored_boxes(encodings, logits)
+def test_only_the_label_maps_classes_are_detected(detector: SsdDetector, predictions: Predictions) -> None:
+    _, scores = detector.scored_boxes(predictions, class_ids=[1, 3])
+    _, all_scores = detector.scored_boxes(predictions)
     np.testing.assert_allclose(scores, tf.gather(all_scores, [0, 2], axis=-1), rtol=1e-6)
 
 
-def test_targets_equal_the_reference(detector: Detector, truth: GroundTruth, expected: Arrays) -> None:
-    targets = detector.targets(truth)
-    np.testing.assert_array_equal(targets.match, expected["train_match"])
-    np.testing.assert_array_equal(targets.classes, expected["train_cls_targets"])
-    np.testing.assert_array_equal(targets.class_weights[..., None] * np.ones(4), expected["train_cls_weights"])
-    np.testing.assert_array_equal(targets.box_weights, expected["train_reg_weights"])
-    assert differs(targets.boxes, expected["train_reg_targets"])[0] < 1e-5
+def test_targets_equal_the_reference(
+    detector: SsdDetector, predictions: Predictions, truth: GroundTruth, expected: Arrays
+) -> None:
+    arrays = detector.inner_arrays(predictions, truth)
+    for name in ("match", "cls_targets", "cls_weights", "reg_weights"):
+        np.testing.assert_array_equal(arrays[name], expected[f"train_{name}"])
+    assert differs(arrays["reg_targets"], expected["train_reg_targets"])[0] < 1e-5
 
 
 def test_frozen_losses_and_gradients_equal_the_reference(
@@ -86,7 +96,7 @@ def test_frozen_losses_and_gradients_equal_the_reference(
 def test_training_losses_gradients_and_moving_averages_equal_the_reference(
     detector: Detector, truth: GroundTruth, expected: Arrays
 ) -> None:
-    variables = variables_by_key(detector.network)
+    variables = detector.variables()
     keys = [str(key) for key in expected["train_moving_keys"]]
     before = {key: variables[key].numpy() for key in keys}
     step = _losses_and_gradients(detector, truth, expected, training=True)
@@ -104,20 +114,19 @@ def test_training_losses_gradients_and_moving_averages_equal_the_reference(
 
 
 def _losses_and_gradients(detector: Detector, truth: GroundTruth, expected: Arrays, training: bool) -> dict[str, Any]:
-    variables = variables_by_key(detector.network)
+    variables = detector.variables()
     trained = [variables[str(key)].value for key in expected["train_trainable_keys"]]
 
     def compute() -> dict[str, tf.Tensor]:
         with tf.GradientTape() as tape:
-            encodings, logits = detector.network(expected["preprocessed_inputs"], training=training)
-            losses = detector.losses(encodings, logits, truth)
+            inputs = Inputs(tf.constant(expected["preprocessed_inputs"]), tf.constant(expected["true_image_shapes"]))
+            predictions = detector.predict(inputs, training)
+            losses = detector.losses(predictions, truth)
             regularization = detector.regularization_loss()
-            total = losses.classification + losses.localization + regularization
+            total = tf.add_n([*losses.values(), regularization])
         return {
-            "box_encodings": encodings,
-            "class_predictions_with_background": logits,
-            "Loss_classification_loss": losses.classification,
-            "Loss_localization_loss": losses.localization,
+            **predictions,
+            **{name.replace("/", "_"): value for name, value in losses.items()},
             "regularization_loss": regularization,
             "total_loss": total,
             "grad_norms": tf.stack([tf.norm(gradient) for gradient in tape.gradient(total, trained)]),
@@ -127,16 +136,17 @@ def _losses_and_gradients(detector: Detector, truth: GroundTruth, expected: Arra
 
 
 def test_frozen_batch_norm_keeps_its_averages(description: PipelineDescription) -> None:
-    detector = build_detector(replace(description.config.model.ssd, freeze_batchnorm=True))
-    averages = [variable for variable in detector.network.variables if variable.name == "moving_variance"]
-    detector.network(np.random.default_rng(0).normal(size=(2, 192, 192, 3)).astype(np.float32), training=True)
+    frozen = replace(description.config.model.ssd, freeze_batchnorm=True)
+    detector = build_detector(replace(description.config.model, ssd=frozen))
+    averages = [variable for variable in detector.variables().values() if variable.name == "moving_variance"]
+    detector.networks[0](np.random.default_rng(0).normal(size=(2, 192, 192, 3)).astype(np.float32), training=True)
     assert all((variable.numpy() == 1).all() for variable in averages)
 
 
 def test_each_layer_is_drawn_on_its_own(description: PipelineDescription) -> None:
     keras.utils.set_random_seed(3)
-    detector = build_detector(description.config.model.ssd)
-    kernels = [v.numpy() for v in detector.network.variables if tuple(v.shape) == (3, 3, 128, 1)]
+    detector = build_detector(description.config.model)
+    kernels = [v.numpy() for v in detector.variables().values() if tuple(v.shape) == (3, 3, 128, 1)]
     assert len(kernels) > 4
     assert len({kernel.tobytes() for kernel in kernels}) == len(kernels)
 
@@ -144,4 +154,6 @@ def test_each_layer_is_drawn_on_its_own(description: PipelineDescription) -> Non
 def test_an_input_that_the_levels_do_not_divide_is_an_error(description: PipelineDescription) -> None:
     resizer = ImageResizer(fixed_shape_resizer=FixedShapeResizer(height=200, width=192))
     with pytest.raises(ConfigError, match="200x192 does not divide by 32"):
-        build_detector(replace(description.config.model.ssd, image_resizer=resizer))
+        build_detector(
+            replace(description.config.model, ssd=replace(description.config.model.ssd, image_resizer=resizer))
+        )
