@@ -67,17 +67,19 @@ def check(
         progress: called with the number of images checked and their total.
         workers: threads that decode.
     """
-    faults = list(dataset.faults)
+    entries = list(dataset.entries())
+    found = [entry for entry in entries if isinstance(entry, LabelledImage)]
+    faults = [entry for entry in entries if isinstance(entry, Fault)]
     images: list[CheckedImage] = []
-    total = len(dataset.images)
-    for done, (labelled, outcome) in enumerate(_in_order(dataset.images, workers), start=1):
+    total = len(found)
+    for done, (labelled, outcome) in enumerate(_in_order(found, workers), start=1):
         if isinstance(outcome, Fault):
             faults.append(outcome)
         else:
             images.append(_checked(labelled, *outcome, faults))
         if progress:
             progress(done, total)
-    faults += _repeated(dataset.images)
+    faults += _repeated(found)
     if not any(image.labelled.boxes for image in images) and not faults:
         faults.append(Fault(dataset.format, None, "empty", "No image has a box; there is nothing to learn."))
     if config is not None and (fault := check_num_classes(config, dataset.label_map)):
@@ -133,7 +135,7 @@ def _in_order(
 
 def _inspected(labelled: LabelledImage) -> tuple[ImageFacts, str] | Fault:
     try:
-        encoded = labelled.load()
+        encoded = labelled.encoded.load()
         return inspect(encoded), hashlib.sha256(encoded).hexdigest()
     except (BrokenImageError, OSError) as error:
         message = f"{labelled.image} {error}; export it again, or remove it and its annotation."

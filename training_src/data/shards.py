@@ -60,7 +60,7 @@ def to_example(image: CheckedImage) -> DetectionExample:
     return DetectionExample(
         source_id=labelled.source_id,
         filename=labelled.source_id,
-        encoded=labelled.load(),
+        encoded=labelled.encoded.load(),
         format=image.format,
         width=labelled.width,
         height=labelled.height,
