@@ -77,14 +77,23 @@ class Layers:
         self._frozen = freeze_batchnorm
 
     def convolution(
-        self, filters: int, kernel_size: int, name: str, *, strides: int = 1, bias: float | None = None
+        self,
+        filters: int,
+        kernel_size: int,
+        name: str,
+        *,
+        strides: int = 1,
+        dilation: int = 1,
+        padding: str = "same",
+        bias: float | None = None,
     ) -> keras.layers.Layer:
         """A convolution; with a bias of that first value, if one is given."""
         return keras.layers.Conv2D(
             filters,
             kernel_size,
             strides=strides,
-            padding="same",
+            dilation_rate=dilation,
+            padding=padding,
             use_bias=bias is not None,
             bias_initializer=keras.initializers.Constant(bias or 0.0),
             kernel_initializer=self.initializer(),
