@@ -30,8 +30,9 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = (input_shape[-1],)
         config = self._config
-        self.gamma = self.add_weight(shape=channels, initializer="ones", name="gamma", trainable=config.scale)
-        self.beta = self.add_weight(shape=channels, initializer="zeros", name="beta", trainable=config.center)
+        # A checkpoint has no gamma or beta where the config asks for none.
+        self.gamma = self.add_weight(shape=channels, initializer="ones", name="gamma") if config.scale else None
+        self.beta = self.add_weight(shape=channels, initializer="zeros", name="beta") if config.center else None
         self.moving_mean = self.add_weight(shape=channels, initializer="zeros", name="moving_mean", trainable=False)
         self.moving_variance = self.add_weight(
             shape=channels, initializer="ones", name="moving_variance", trainable=False
@@ -44,8 +45,8 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
         learning = training and not self.frozen
         normalised = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=self.gamma.value,
-            offset=self.beta.value,
+            scale=tf.ones_like(self.moving_variance.value) if self.gamma is None else self.gamma.value,
+            offset=tf.zeros_like(self.moving_mean.value) if self.beta is None else self.beta.value,
             mean=[] if learning else self.moving_mean.value,
             variance=[] if learning else self.moving_variance.value,
             epsilon=self._config.epsilon,
@@ -79,7 +80,7 @@ class Layers:
     def convolution(
         self,
         filters: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         name: str,
         *,
         strides: int = 1,
