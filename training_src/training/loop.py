@@ -16,12 +16,11 @@ from training_src.models.detector import Detector, GroundTruth
 from training_src.training.checkpoints import CheckpointStore, Progress
 from training_src.training.input_pipeline import training_batches
 from training_src.training.learning_rate import learning_rate
-from training_src.training.optimizer import Momentum
+from training_src.training.optimizer import build_optimizer
 from training_src.training.progress_report import ProgressReport
 from training_src.training.records import Records
 from training_src.training.validation import Validation
 
-VELOCITY = "optimizer/velocity/"
 LOSSES = ("loss", "classification_loss", "localization_loss", "regularization_loss")
 
 
@@ -76,7 +75,7 @@ def train(
     """
     training = _Training(detector, plan, store)
     progress = training.resume()
-    num_steps, rates = plan.config.num_steps, plan.config.optimizer.momentum_optimizer.learning_rate
+    num_steps, rates = plan.config.num_steps, plan.config.optimizer.learning_rate
     batches = training_batches(records, plan.config, _input_size(detector), plan.seed, progress.step)
     window = _Window(plan.config.batch_size)
     for batch in batches.take(num_steps - progress.step):
@@ -130,12 +129,14 @@ class _Training:
         self._clip = plan.config.gradient_clipping_by_norm
         self._regularize = plan.config.add_regularization_loss
         self._trainable = detector.trainable_variables
-        self._optimizer = Momentum(self._trainable, plan.config.optimizer.momentum_optimizer.momentum_optimizer_value)
+        self._optimizer = build_optimizer(plan.config.optimizer, self._trainable)
+        self._done = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._variables = detector.variables()
         keys = {id(variable): key for key, variable in self._variables.items()}
         self._velocities = {
-            VELOCITY + keys[id(variable)]: velocity
-            for variable, velocity in zip(self._trainable, self._optimizer.velocities, strict=True)
+            f"optimizer/{name}/{keys[id(variable)]}": slot
+            for name, slots in self._optimizer.slots.items()
+            for variable, slot in zip(self._trainable, slots, strict=True)
         }
         self._step = tf.function(self._compute_step, autograph=False, input_signature=self._signature(plan.config))
 
@@ -193,7 +194,8 @@ class _Training:
         gradients = tape.gradient(total, [variable.value for variable in self._trainable])
         if self._clip > 0:
             gradients, _ = tf.clip_by_global_norm(gradients, self._clip)
-        self._optimizer.apply(gradients, rate)
+        self._optimizer.apply(gradients, rate, self._done)
+        self._done.assign_add(1)
         return tf.stack([total, *losses.values(), regularization])
 
 

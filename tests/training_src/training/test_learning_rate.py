@@ -8,15 +8,28 @@ import numpy as np
 import pytest
 
 from training_src.models.config.decoding import decode
-from training_src.models.config.training import LearningRate
+from training_src.models.config.training import LearningRate, TrainConfig, scale_schedule
+from training_src.models.errors import ConfigError
 from training_src.models.text_format import parse
 from training_src.training.learning_rate import learning_rate
 
 FUNCTIONS = Path(__file__).parents[4] / "shared" / "golden" / "functions.npz"
 
 
+CASES = [
+    "lr_constant",
+    "lr_cosine_hold",
+    "lr_cosine_nowarmup",
+    "lr_cosine_warmup",
+    "lr_exponential",
+    "lr_exponential_smooth_burnin",
+    "lr_manual",
+    "lr_manual_warmup",
+]
+
+
 @pytest.mark.skipif(not FUNCTIONS.exists(), reason=f"the reference arrays are not at {FUNCTIONS}")
-@pytest.mark.parametrize("name", ["lr_cosine_warmup", "lr_cosine_nowarmup", "lr_cosine_hold", "lr_constant"])
+@pytest.mark.parametrize("name", CASES)
 def test_rates_equal_the_reference(name: str) -> None:
     text = json.loads(FUNCTIONS.with_suffix(".json").read_text())[name]["config"]
     config = decode(LearningRate, parse(text))
@@ -24,3 +37,60 @@ def test_rates_equal_the_reference(name: str) -> None:
         steps, expected = arrays[f"{name}/steps"], arrays[f"{name}/learning_rate"]
     rates = [learning_rate(config, int(step)) for step in steps]
     np.testing.assert_allclose(rates, expected, rtol=1e-5, atol=1e-8)
+
+
+def test_the_minimum_holds_for_the_burn_in_too() -> None:
+    config = decode(
+        LearningRate,
+        parse("exponential_decay_learning_rate { burnin_learning_rate: 1e-5 burnin_steps: 9 min_learning_rate: 1e-3 }"),
+    )
+    assert learning_rate(config, 0) == 1e-3
+
+
+def test_a_burn_in_without_its_rate_is_at_the_first_rate() -> None:
+    config = decode(
+        LearningRate, parse("exponential_decay_learning_rate { initial_learning_rate: 0.1 burnin_steps: 9 }")
+    )
+    assert learning_rate(config, 3) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "cosine_decay_learning_rate { total_steps: 1000 warmup_steps: 100 hold_base_rate_steps: 10 }",
+            "total_steps: 100 warmup_steps: 10 hold_base_rate_steps: 1",
+        ),
+        ("cosine_decay_learning_rate { total_steps: 20000 }", "total_steps: 2000 warmup_steps: 1000"),
+        (
+            "exponential_decay_learning_rate { decay_steps: 50 burnin_steps: 20 }",
+            "decay_steps: 5 burnin_steps: 2",
+        ),
+        (
+            "manual_step_learning_rate { schedule { step: 90 } schedule { step: 92 } }",
+            "schedule { step: 9 } schedule { step: 10 }",
+        ),
+        ("constant_learning_rate { learning_rate: 0.1 }", "learning_rate: 0.1"),
+    ],
+)
+@pytest.mark.parametrize("optimizer", ["momentum_optimizer", "rms_prop_optimizer", "adam_optimizer"])
+def test_every_schedule_is_stretched_to_another_length(text: str, expected: str, optimizer: str) -> None:
+    message = parse(f"optimizer {{ {optimizer} {{ learning_rate {{ {text} }} }} }}")
+    scale_schedule(message, 0.1)
+    kind = text.split()[0]
+    wanted = parse(f"optimizer {{ {optimizer} {{ learning_rate {{ {kind} {{ {expected} }} }} }} }}")
+    assert decode(TrainConfig, message) == decode(TrainConfig, wanted)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("cosine_decay_learning_rate { learning_rate_base: 0.01 warmup_learning_rate: 0.1 }", "is above"),
+        ("cosine_decay_learning_rate { total_steps: 50 warmup_steps: 100 }", "total_steps 50 is less than"),
+        ("manual_step_learning_rate {}", "above 0 and ascending"),
+        ("manual_step_learning_rate { schedule { step: 9 } schedule { step: 9 } }", "above 0 and ascending"),
+    ],
+)
+def test_a_schedule_that_contradicts_itself_is_a_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        decode(TrainConfig, parse(f"optimizer {{ adam_optimizer {{ learning_rate {{ {text} }} }} }}"))

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from training_src.models.config.decoding import decode, message_of
 from training_src.models.config.ssd import Ssd
-from training_src.models.config.training import TrainConfig
+from training_src.models.config.training import TrainConfig, scale_schedule
 from training_src.models.errors import ConfigError
 from training_src.models.text_format import Message, dump, parse
 
@@ -102,10 +102,5 @@ def with_num_steps(description: PipelineDescription, num_steps: int) -> Pipeline
     message = parse(description.text())
     train_config = message_of(message, "train_config")
     train_config["num_steps"] = [num_steps]
-    rate = message_of(message_of(message_of(train_config, "optimizer"), "momentum_optimizer"), "learning_rate")
-    cosine = config.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
-    if cosine is not None:
-        schedule = message_of(rate, "cosine_decay_learning_rate")
-        for name in ("total_steps", "warmup_steps", "hold_base_rate_steps"):
-            schedule[name] = [int(getattr(cosine, name) * ratio)]
+    scale_schedule(train_config, ratio)
     return replace(description, config=decode(PipelineConfig, message), message=message)

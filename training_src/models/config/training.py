@@ -2,15 +2,42 @@
 """`train.proto` and `optimizer.proto`."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from itertools import pairwise
+from typing import ClassVar
 
 from training_src.models.config.augmentation import PreprocessingStep
-from training_src.models.config.decoding import only
+from training_src.models.config.decoding import message_of, only
+from training_src.models.errors import ConfigError
+from training_src.models.text_format import Message
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConstantLearningRate:
     learning_rate: float = 0.002
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExponentialDecayLearningRate:
+    initial_learning_rate: float = 0.002
+    decay_steps: int = 4_000_000
+    decay_factor: float = 0.95
+    staircase: bool = True
+    burnin_learning_rate: float = 0.0
+    burnin_steps: int = 0
+    min_learning_rate: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRateSchedule:
+    step: int = 0
+    learning_rate: float = 0.002
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManualStepLearningRate:
+    initial_learning_rate: float = 0.002
+    schedule: tuple[LearningRateSchedule, ...] = ()
+    warmup: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +53,8 @@ class CosineDecayLearningRate:
 class LearningRate:
     ONE_OF: ClassVar = True
     constant_learning_rate: ConstantLearningRate | None = None
+    exponential_decay_learning_rate: ExponentialDecayLearningRate | None = None
+    manual_step_learning_rate: ManualStepLearningRate | None = None
     cosine_decay_learning_rate: CosineDecayLearningRate | None = None
 
 
@@ -36,20 +65,54 @@ class MomentumOptimizer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RmsPropOptimizer:
+    learning_rate: LearningRate
+    momentum_optimizer_value: float = 0.9
+    decay: float = 0.9
+    epsilon: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamOptimizer:
+    learning_rate: LearningRate
+    epsilon: float = 1e-8
+
+
+@dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    ACCEPTED: ClassVar = frozenset({"moving_average_decay"})
-    momentum_optimizer: MomentumOptimizer
-    use_moving_average: Literal[False]
+    """One of three optimizers, and whether the weights' moving averages are what is evaluated and exported."""
+
+    rms_prop_optimizer: RmsPropOptimizer | None = None
+    momentum_optimizer: MomentumOptimizer | None = None
+    adam_optimizer: AdamOptimizer | None = None
+    use_moving_average: bool = True
+    moving_average_decay: float = 0.9999
+
+    def __post_init__(self) -> None:
+        if len(self._chosen()) != 1:
+            raise ConfigError(
+                "train_config.optimizer: exactly one of rms_prop_optimizer, momentum_optimizer, adam_optimizer "
+                f"must be set, not {len(self._chosen())}"
+            )
+        check_schedule(self.learning_rate)
+
+    @property
+    def learning_rate(self) -> LearningRate:
+        return self._chosen()[0].learning_rate
+
+    def _chosen(self) -> list[RmsPropOptimizer | MomentumOptimizer | AdamOptimizer]:
+        return [each for each in (self.rms_prop_optimizer, self.momentum_optimizer, self.adam_optimizer) if each]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
+    # What speaks of queues, summaries, TPUs and asynchronous replicas has no influence on what is computed here;
+    # unpad_groundtruth_tensors changes the layout of the ground truth, and our losses do not count its padding.
     ACCEPTED: ClassVar = frozenset(
         {
             "sync_replicas",
             "keep_checkpoint_every_n_hours",
             "fine_tune_checkpoint_version",
-            "load_all_detection_checkpoint_vars",
             "run_fine_tune_checkpoint_dummy_computation",
             "startup_delay_steps",
             "replicas_to_aggregate",
@@ -67,11 +130,87 @@ class TrainConfig:
     optimizer: Optimizer
     gradient_clipping_by_norm: float = 0.0
     fine_tune_checkpoint: str = ""
-    fine_tune_checkpoint_type: Literal["", "classification", "detection", "full"] = ""
-    from_detection_checkpoint: bool = only(False)
+    fine_tune_checkpoint_type: str = ""
+    from_detection_checkpoint: bool = False
+    load_all_detection_checkpoint_vars: bool = only(False)
     num_steps: int = 0
-    bias_grad_multiplier: float = only(0.0)
+    bias_grad_multiplier: float = 0.0
+    update_trainable_variables: tuple[str, ...] = ()
+    freeze_variables: tuple[str, ...] = ()
     merge_multiple_label_boxes: bool = only(False)
     use_multiclass_scores: bool = only(False)
     add_regularization_loss: bool = True
     max_number_of_boxes: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_number_of_boxes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"train_config.{name}: {getattr(self, name)} is not supported; give 1 or more")
+
+
+def check_schedule(config: LearningRate) -> None:
+    """Refuse what the API refuses.
+
+    Raises:
+        ConfigError: If a schedule contradicts itself.
+    """
+    cosine, manual = config.cosine_decay_learning_rate, config.manual_step_learning_rate
+    if cosine and cosine.learning_rate_base < cosine.warmup_learning_rate:
+        raise ConfigError(
+            f"cosine_decay_learning_rate: warmup_learning_rate {cosine.warmup_learning_rate} is above "
+            f"learning_rate_base {cosine.learning_rate_base}; lower it"
+        )
+    if cosine and cosine.total_steps < cosine.warmup_steps + cosine.hold_base_rate_steps:
+        raise ConfigError(
+            f"cosine_decay_learning_rate: total_steps {cosine.total_steps} is less than warmup_steps "
+            f"{cosine.warmup_steps} and hold_base_rate_steps {cosine.hold_base_rate_steps}; raise it"
+        )
+    if manual is None:
+        return
+    steps = [entry.step for entry in manual.schedule]
+    if not steps or steps[0] < 1 or any(later <= earlier for earlier, later in pairwise(steps)):
+        raise ConfigError(
+            f"manual_step_learning_rate: the schedule's steps are {steps}; give at least one, above 0 and ascending"
+        )
+
+
+def scale_schedule(train_config: Message, ratio: float) -> None:
+    """Stretch the learning rate's schedule in a `train_config` message, fields that are not set by their defaults.
+
+    Args:
+        train_config: Changed in place.
+        ratio: New length over old.
+    """
+    optimizer = message_of(train_config, "optimizer")
+    kind = next(name for name in ("rms_prop_optimizer", "momentum_optimizer", "adam_optimizer") if name in optimizer)
+    rate = message_of(message_of(optimizer, kind), "learning_rate")
+    (schedule,) = rate
+    message = message_of(rate, schedule)
+    for name in STEP_FIELDS.get(schedule, ()):
+        shortest = 0 if name.startswith(("warmup", "hold", "burnin")) else 1
+        given = message[name][-1] if name in message else getattr(SCHEDULES[schedule], name)
+        assert isinstance(given, int)
+        message[name] = [max(int(given * ratio), shortest)]
+    if schedule == "manual_step_learning_rate":
+        _scale_manual_steps(message, ratio)
+
+
+SCHEDULES = {
+    "cosine_decay_learning_rate": CosineDecayLearningRate,
+    "exponential_decay_learning_rate": ExponentialDecayLearningRate,
+}
+STEP_FIELDS = {
+    "cosine_decay_learning_rate": ("total_steps", "warmup_steps", "hold_base_rate_steps"),
+    "exponential_decay_learning_rate": ("decay_steps", "burnin_steps"),
+}
+
+
+def _scale_manual_steps(message: Message, ratio: float) -> None:
+    """Steps stay ascending, however short the training is."""
+    previous = 0
+    for entry in message["schedule"]:
+        assert isinstance(entry, Message)
+        step = entry["step"][-1]
+        assert isinstance(step, int)
+        previous = max(int(step * ratio), previous + 1)
+        entry["step"] = [previous]
