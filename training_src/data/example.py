@@ -17,6 +17,9 @@ from training_src.data.protobuf import Feature, Floats, Integers, decode_example
 from training_src.data.tfrecord import read_records
 from training_src.errors import DataError
 
+# Ours, and what exports of Waymo's frames call the drive that a frame is from.
+_GROUPS = ("image/group", "image/context_name", "image/context/name", "context_name", "context/name")
+
 
 @dataclass(frozen=True)
 class DetectionExample:
@@ -33,6 +36,8 @@ class DetectionExample:
         labels: int64 [N], label-map ids.
         names: N class names.
         difficult, truncated, crowd: int64 [N], 0 or 1.
+        confidence: float32 [N] from 0 to 1, not-a-number where nobody said; None where nobody said for any box.
+        group: key of the images that must stay in one split; empty: none is stated.
     """
 
     source_id: str
@@ -48,13 +53,21 @@ class DetectionExample:
     difficult: Integers
     truncated: Integers
     crowd: Integers
+    confidence: Floats | None = None
+    group: str = ""
 
 
 def encode(example: DetectionExample) -> bytes:
     """The serialised tf.Example."""
     ymin, xmin, ymax, xmax = (np.ascontiguousarray(example.boxes[:, column]) for column in range(4))
+    ours: dict[str, Feature] = {}
+    if example.confidence is not None:
+        ours["image/object/confidence"] = example.confidence
+    if example.group:
+        ours["image/group"] = [example.group.encode()]
     return encode_example(
         {
+            **ours,
             "image/encoded": [example.encoded],
             "image/filename": [example.filename.encode()],
             "image/format": [example.format.encode()],
@@ -85,11 +98,12 @@ def decode(data: bytes) -> DetectionExample:
     edges = [_floats(features, f"image/object/bbox/{edge}") for edge in ("ymin", "xmin", "ymax", "xmax")]
     count = len(edges[0])
     labels = _integers(features, "image/object/class/label")
+    confidence = _floats(features, "image/object/confidence")
     lengths = {len(edge) for edge in edges} | ({len(labels)} if len(labels) else set())
     if lengths != {count}:
         raise ValueError(f"its lists of box edges and labels have different lengths: {sorted(lengths)}")
     return DetectionExample(
-        source_id=_text(features, "image/source_id"),
+        source_id=_text(features, "image/source_id") or str(_number(features, "image/source_id") or ""),
         filename=_text(features, "image/filename"),
         encoded=_bytes(features, "image/encoded")[0] if _bytes(features, "image/encoded") else b"",
         format=_text(features, "image/format"),
@@ -102,6 +116,8 @@ def decode(data: bytes) -> DetectionExample:
         difficult=_flags(features, "image/object/difficult", count),
         truncated=_flags(features, "image/object/truncated", count),
         crowd=_flags(features, "image/object/is_crowd", count),
+        confidence=confidence if len(confidence) == count and count else None,
+        group=next((group for key in _GROUPS if (group := _text(features, key))), ""),
     )
 
 

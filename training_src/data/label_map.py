@@ -6,13 +6,16 @@ Source: https://github.com/tensorflow/models/blob/master/research/object_detecti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from training_src.errors import DataError
 from training_src.models.errors import TextFormatError
 from training_src.models.text_format import Message, dump, parse
+
+# The proto's field is an int32.
+GREATEST_ID = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,15 @@ def read_label_map(file: Path) -> LabelMap:
     """
     try:
         items = parse(file.read_bytes().decode("utf-8"), file.name).get("item", [])
-    except (TextFormatError, UnicodeDecodeError) as error:
+    except (TextFormatError, UnicodeDecodeError, OSError) as error:
         raise DataError(f"{file.name} is no label map: {error}") from None
+    except RecursionError:
+        raise DataError(f"{file.name} is no label map: it nests too deeply.") from None
     names: dict[int, str] = {}
     for position, item in enumerate(items):
         fields = item if isinstance(item, Message) else Message()
         number, name = fields.get("id", [None])[-1], fields.get("name", fields.get("display_name", [None]))[-1]
-        if not isinstance(number, int) or number < 1:
+        if not isinstance(number, int) or not 1 <= number <= GREATEST_ID:
             raise DataError(f"{file.name}: item {position} has the id {number}; ids start at 1 (0 is the background).")
         if not isinstance(name, str) or not name:
             raise DataError(f"{file.name}: item {position} (id {number}) has no name.")
@@ -56,6 +61,32 @@ def read_label_map(file: Path) -> LabelMap:
     if not names:
         raise DataError(f"{file.name} names no class; write `item {{ id: 1 name: 'vehicle' }}` for each.")
     return LabelMap(dict(sorted(names.items())))
+
+
+def make_label_map(lists: Sequence[Mapping[int, str]], source: str) -> LabelMap:
+    """The label map of a data set that brings none, whatever order its files are read in.
+
+    Args:
+        lists: names by label id, as each file has them. Where files contradict each other, the names, sorted, get
+            the ids from 1.
+        source: the data set's name, for errors.
+
+    Raises:
+        DataError: an id is no label id, or one list gives a name to two ids.
+    """
+    merged: dict[int, str] = {}
+    agree = True
+    for names in lists:
+        for number, name in names.items():
+            if not 1 <= number <= GREATEST_ID:
+                raise DataError(f'{source}: the class "{name}" has the label id {number}; ids start at 1.')
+            agree = agree and merged.setdefault(number, name) == name
+        if len(set(names.values())) < len(names):
+            twice = next(name for name in names.values() if list(names.values()).count(name) > 1)
+            raise DataError(f'{source} gives the class name "{twice}" to several ids; add a label_map.pbtxt.')
+    if not agree or len(set(merged.values())) < len(merged):
+        merged = dict(enumerate(sorted({name for names in lists for name in names.values()}), start=1))
+    return LabelMap(dict(sorted(merged.items())))
 
 
 def write_label_map(label_map: LabelMap, file: Path) -> None:

@@ -7,46 +7,50 @@ Source: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf, section 2
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
-from training_src.data.images import IMAGE_SUFFIXES
+from training_src.data.formats.classes import named_class
+from training_src.data.formats.data_folder import DataFolder, is_file
+from training_src.data.formats.fields import AnnotationError, class_name, flag, four_numbers, shown, size
+from training_src.data.formats.xml_document import parse
 from training_src.data.label_map import LabelMap
+from training_src.data.spill import Spill
 from training_src.data.splits import given_split
-from training_src.errors import DataError
 
 NAME = "pascal_voc"
 
 
 def recognise(folder: Path) -> bool:
-    """Whether the folder or a split's folder in it has `Annotations`, or XML files beside its images."""
-    if (folder / "Annotations").is_dir() or (folder / "ImageSets").is_dir():
+    """Whether the folder or a split's folder in it has `Annotations` with XML, or XML files beside its images."""
+    if (folder / "ImageSets").is_dir() or any(folder.glob("*.xml")) or any(_split_folders(folder)):
         return True
-    return any(folder.glob("*.xml")) or any(_split_folders_with_annotations(folder))
+    annotations = folder / "Annotations"
+    return annotations.is_dir() and (any(annotations.glob("*.xml")) or not any(annotations.iterdir()))
 
 
 def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     """Read all XML files; without a label map the class names, sorted, get the ids from 1."""
-    faults: list[Fault] = []
-    notices: list[str] = []
-    lists = _image_sets(folder, faults)
-    documents = []
-    for root in [folder, *_split_folders_with_annotations(folder)]:
-        split = None if root == folder else given_split(root.name)
-        documents += _read_root(folder, root, split, faults)
-    if lists:
-        documents = _listed(documents, lists, faults, notices)
-    names = sorted({item.name for document in documents for item in document.objects})
+    inside = DataFolder(folder)
+    lists = _read_lists(inside)
     if label_map is None:
-        if not names:
-            raise DataError(f"{folder.name}: no annotation file holds an object; there is nothing to learn.")
+        names = sorted({name for document in _documents(inside, lists) for name in _class_names(document)})
         label_map = LabelMap(dict(enumerate(names, start=1)))
-    images = [_labelled(folder, document, label_map, faults) for document in documents]
-    entries: tuple[Entry, ...] = (*images, *faults)
-    return Dataset(NAME, label_map, lambda: iter(entries), tuple(notices))
+    fixed, ids = label_map, label_map.ids
+
+    def entries() -> Iterator[Entry]:
+        yield from lists.faults
+        for document in _documents(inside, lists):
+            if isinstance(document, Fault):
+                yield document
+            else:
+                yield from _labelled(inside, document, fixed, ids)
+        yield from _listed_but_missing(inside, lists)
+
+    return Dataset(NAME, label_map, entries, _notices(inside, lists))
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,17 @@ class _Document:
     objects: tuple[_Object, ...]
     split: str | None
 
-    @property
-    def stem(self) -> str:
-        return Path(self.file).stem
+
+@dataclass
+class _Lists:
+    """What ImageSets/Main says: splits by stem; `given` is False where there are no such lists."""
+
+    given: bool = False
+    splits: Spill = field(default_factory=Spill)
+    faults: list[Fault] = field(default_factory=list)
 
 
-def _split_folders_with_annotations(folder: Path) -> Iterator[Path]:
+def _split_folders(folder: Path) -> Iterator[Path]:
     for child in sorted(folder.iterdir()):
         if not child.is_dir() or not given_split(child.name):
             continue
@@ -81,126 +90,108 @@ def _split_folders_with_annotations(folder: Path) -> Iterator[Path]:
             yield child
 
 
-def _image_sets(folder: Path, faults: list[Fault]) -> Mapping[str, Sequence[str]]:
-    """Names by split, from ImageSets/Main; lists of single classes (`car_train.txt`) are not looked at."""
-    found: dict[str, list[str]] = {}
-    main = folder / "ImageSets" / "Main"
-    if not main.is_dir():
-        return found
-    files = {file.stem.lower(): file for file in sorted(main.glob("*.txt"))}
+def _read_lists(folder: DataFolder) -> _Lists:
+    """Names by split; lists of single classes (`car_train.txt`) are not looked at."""
+    lists = _Lists()
+    main = folder.path / "ImageSets" / "Main"
+    files = {file.stem.lower(): file for file in folder.files(main, (".txt",))}
     wanted = {stem: given_split(stem) for stem in files if "_" not in stem and given_split(stem)}
     if "trainval" in files and not {"train", "validation"} & set(wanted.values()):
         wanted["trainval"] = "train"
+    lists.given = bool(wanted)
     for stem, split in wanted.items():
-        names = [line.split()[0] for line in files[stem].read_text(encoding="utf-8").splitlines() if line.strip()]
-        if not names:
-            place = files[stem].relative_to(folder).as_posix()
-            faults.append(Fault(place, None, "empty", f"{place} is empty; list its images, or remove the file."))
-        found.setdefault(str(split), []).extend(names)
-    return found
-
-
-def _read_root(folder: Path, root: Path, split: str | None, faults: list[Fault]) -> list[_Document]:
-    annotations = root / "Annotations" if (root / "Annotations").is_dir() else root
-    pictures = root / "JPEGImages" if (root / "JPEGImages").is_dir() else root
-    by_name = {file.name: file for file in sorted(pictures.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES}
-    by_stem = {file.stem: file for file in by_name.values()}
-    documents = []
-    for file in sorted(annotations.glob("*.xml")):
-        place = file.relative_to(folder).as_posix()
+        place = folder.name(files[stem])
         try:
-            document = _parse(file)
-            named = (document.findtext("filename") or "").replace("\\", "/").rsplit("/", 1)[-1].strip()
-            image = by_name.get(named) or by_stem.get(file.stem)
-            if image is None:
-                raise ValueError(
-                    f'names the image "{named}", which is not in {pictures.name}; add it or remove the file'
-                )
-            size = _size(document)
-            documents.append(_Document(place, image, *size, tuple(_objects(document)), split))
-        except ValueError as error:
-            faults.append(Fault(place, None, "annotation", f"{place} {error}."))
-    return documents
+            names = [line.split()[0] for line in folder.text(files[stem], 1 << 30).splitlines() if line.strip()]
+        except AnnotationError as error:
+            lists.faults.append(Fault(place, None, error.check, f"{place} {error}."))
+            continue
+        if not names:
+            lists.faults.append(Fault(place, None, "empty", f"{place} is empty; list its images, or remove the file."))
+        for name in names:
+            _add(lists, name, str(split))
+    return lists
 
 
-def _parse(file: Path) -> ElementTree.Element:
-    content = file.read_bytes()
-    if not content.strip():
-        raise ValueError("is empty; export it again")
+def _add(lists: _Lists, name: str, split: str) -> None:
+    before = lists.splits.rows(name)
+    if before and before[0] != split:
+        message = f'ImageSets/Main lists "{shown(name)}" for {before[0]} and for {split}; an image has one split.'
+        lists.faults.append(Fault("ImageSets/Main", None, "split", message))
+    elif not before:
+        lists.splits.add(name, split)
+
+
+def _files(folder: DataFolder, lists: _Lists) -> Iterator[tuple[Path, Path, str | None]]:
+    """Annotation files with their image folder and split, those that no list names left out."""
+    for root in [folder.path, *_split_folders(folder.path)]:
+        annotations = root / "Annotations" if (root / "Annotations").is_dir() else root
+        pictures = root / "JPEGImages" if (root / "JPEGImages").is_dir() else root
+        split = None if root == folder.path else given_split(root.name)
+        for file in folder.files(annotations, (".xml",)):
+            if not lists.given:
+                yield file, pictures, split
+            elif found := lists.splits.rows(file.stem):
+                yield file, pictures, str(found[0])
+
+
+def _documents(folder: DataFolder, lists: _Lists) -> Iterator[_Document | Fault]:
+    for file, pictures, split in _files(folder, lists):
+        place = folder.name(file)
+        try:
+            root = parse(folder.read(file))
+            if root.tag != "annotation":
+                rest = f"holds <{shown(root.tag)}>, not the <annotation> of Pascal VOC; remove it or export it again"
+                raise AnnotationError("annotation", rest)
+            image = _image(folder, pictures, file, root)
+            sizes = size(root.findtext("size/width"), root.findtext("size/height"))
+            yield _Document(place, image, *sizes, tuple(_objects(root)), split)
+        except AnnotationError as error:
+            yield Fault(place, None, error.check, f"{place} {error}.")
+
+
+def _image(folder: DataFolder, pictures: Path, file: Path, root: Element) -> Path:
+    """The image that `filename` names, or else the one with the annotation's own stem."""
+    named = (root.findtext("filename") or "").replace("\\", "/").rsplit("/", 1)[-1].strip()
     try:
-        root = ElementTree.fromstring(content)
-    except ElementTree.ParseError as error:
-        raise ValueError(f"is no XML: {error}; export it again") from None
-    if root.tag != "annotation":
-        raise ValueError(f"holds <{root.tag}>, not the <annotation> of Pascal VOC; remove it or export it again")
-    return root
+        return folder.image(named, (pictures,))
+    except AnnotationError:
+        if image := folder.beside(file.stem, (pictures,)):
+            return image
+    rest = f'names the image "{shown(named)}", which is not in {pictures.name}; add it or remove the file'
+    raise AnnotationError("missing_image", rest)
 
 
-def _size(document: ElementTree.Element) -> tuple[int, int]:
-    width, height = document.findtext("size/width") or "0", document.findtext("size/height") or "0"
-    try:
-        return int(float(width)), int(float(height))
-    except ValueError:
-        raise ValueError(f'states the size "{width}" x "{height}"; write whole pixels') from None
-
-
-def _objects(document: ElementTree.Element) -> Iterator[_Object]:
-    for number, item in enumerate(document.findall("object")):
+def _objects(root: Element) -> Iterator[_Object]:
+    for number, item in enumerate(root.findall("object")):
         name = (item.findtext("name") or "").strip()
         texts = [item.findtext(f"bndbox/{edge}") or "" for edge in ("xmin", "ymin", "xmax", "ymax")]
         try:
-            xmin, ymin, xmax, ymax = map(float, texts)
-        except ValueError:
-            raise ValueError(f'has object {number} ("{name}") with a box that is not four numbers: {texts}') from None
-        flags = [(item.findtext(flag) or "0").strip() in ("1", "true", "True") for flag in ("difficult", "truncated")]
-        yield _Object(name, (xmin, ymin, xmax, ymax), *flags)
+            edges = four_numbers(texts)
+            class_name(name)
+        except AnnotationError as error:
+            raise AnnotationError(error.check, f'has object {number} ("{shown(name)}"), which {error}') from None
+        flags = [flag((item.findtext(key) or "").strip()) for key in ("difficult", "truncated")]
+        yield _Object(name, edges, *flags)
 
 
-def _listed(
-    documents: Sequence[_Document], lists: Mapping[str, Sequence[str]], faults: list[Fault], notices: list[str]
-) -> list[_Document]:
-    """The documents that ImageSets list, with their splits."""
-    by_stem = {document.stem: document for document in documents}
-    broken = {Path(fault.file).stem for fault in faults}
-    found: dict[str, _Document] = {}
-    for split, names in lists.items():
-        for name in names:
-            document = by_stem.get(name)
-            if document is None:
-                if name not in broken:
-                    message = f'ImageSets/Main lists "{name}" for {split}, but there is no Annotations/{name}.xml.'
-                    faults.append(Fault("ImageSets/Main", None, "annotation", message))
-            elif name in found and found[name].split != split:
-                message = (
-                    f'ImageSets/Main lists "{name}" for {found[name].split} and for {split}; an image has one split.'
-                )
-                faults.append(Fault("ImageSets/Main", None, "split", message))
-            else:
-                found[name] = _Document(
-                    document.file, document.image, document.width, document.height, document.objects, split
-                )
-    if len(by_stem) > len(found):
-        notices.append(
-            f"{len(by_stem) - len(found)} annotated images are in no list of ImageSets/Main and are left out."
-        )
-    return [found[name] for name in sorted(found)]
+def _class_names(document: _Document | Fault) -> Iterator[str]:
+    if isinstance(document, _Document):
+        yield from (item.name for item in document.objects)
 
 
-def _labelled(folder: Path, document: _Document, label_map: LabelMap, faults: list[Fault]) -> LabelledImage:
+def _labelled(folder: DataFolder, document: _Document, label_map: LabelMap, ids: Mapping[str, int]) -> Iterator[Entry]:
+    image = folder.name(document.image)
     boxes = []
     for number, item in enumerate(document.objects):
-        label = label_map.ids.get(item.name)
-        if label is None:
-            known = ", ".join(label_map.names.values())
-            message = (
-                f'{document.file}: object {number} has the unknown class "{item.name}"; the label map has: {known}.'
-            )
-            faults.append(Fault(document.file, f"object {number}", "class", message))
-            continue
         place = f"object {number}"
-        boxes.append(Box(*item.edges, label, item.name, place, difficult=item.difficult, truncated=item.truncated))
-    image = document.image.relative_to(folder).as_posix()
-    return LabelledImage(
+        try:
+            label = named_class(label_map, ids, item.name)
+        except AnnotationError as error:
+            yield Fault(document.file, place, error.check, f"{document.file}: {place} {error}.", image=image)
+            continue
+        boxes.append(Box(*item.edges, label, item.name, place, item.difficult, item.truncated))
+    yield LabelledImage(
         source_id=image,
         image=image,
         annotation=document.file,
@@ -210,3 +201,22 @@ def _labelled(folder: Path, document: _Document, label_map: LabelMap, faults: li
         height=document.height,
         given_split=document.split,
     )
+
+
+def _listed_but_missing(folder: DataFolder, lists: _Lists) -> Iterator[Fault]:
+    annotations = folder.path / "Annotations"
+    for name, split in lists.splits.items():
+        if not is_file(f"{annotations}/{name}.xml"):
+            text = shown(str(name))
+            message = f'ImageSets/Main lists "{text}" for {split}, but there is no Annotations/{text}.xml.'
+            yield Fault("ImageSets/Main", None, "annotation", message)
+
+
+def _notices(folder: DataFolder, lists: _Lists) -> tuple[str, ...]:
+    annotations = folder.path / "Annotations"
+    if not lists.given or not annotations.is_dir():
+        return ()
+    left_out = sum(file.stem not in lists.splits for file in folder.files(annotations, (".xml",)))
+    if not left_out:
+        return ()
+    return (f"{left_out} annotated images are in no list of ImageSets/Main and are left out.",)

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one way in which readers touch the disk: nothing outside the data set's folder is ever opened."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from training_src.data.formats.fields import AnnotationError, shown
+from training_src.data.images import IMAGE_SUFFIXES
+from training_src.data.spill import Spill
+from training_src.errors import DataError
+
+# No tool writes a larger annotation file for a single image.
+LARGEST_TEXT = 16 << 20
+
+
+class DataFolder:
+    """A data set's folder.
+
+    Attributes:
+        path: the folder itself.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._real = os.path.realpath(path)
+        self._inside: dict[str, bool] = {}
+
+    def name(self, path: Path) -> str:
+        """A file's name for people, relative to the folder."""
+        return path.relative_to(self.path).as_posix()
+
+    def holds(self, path: str) -> bool:
+        """Whether a file lies in the folder even after all symbolic links are followed."""
+        parent, _ = os.path.split(path)
+        inside = self._inside.get(parent)
+        if inside is None:
+            if len(self._inside) > 10_000:
+                self._inside.clear()
+            inside = self._inside[parent] = self._is_within(parent)
+        return (inside and not os.path.islink(path)) or self._is_within(path)  # noqa: PTH114
+
+    def read(self, file: Path, largest: int = LARGEST_TEXT) -> bytes:
+        """An annotation file's bytes.
+
+        Raises:
+            AnnotationError: it cannot be read, is too large, or is a link out of the folder.
+        """
+        if not self.holds(str(file)):
+            raise AnnotationError("path", "is a link to a place outside the data set; copy the file in")
+        try:
+            with file.open("rb") as stream:
+                content = stream.read(largest + 1)
+        except OSError as error:
+            raise AnnotationError("annotation", f"cannot be read ({error.strerror}); copy it again") from None
+        if len(content) > largest:
+            raise AnnotationError("annotation", f"is larger than {largest >> 20} MB; this is no annotation file")
+        return content
+
+    def text(self, file: Path, largest: int = LARGEST_TEXT) -> str:
+        """An annotation file's text.
+
+        Raises:
+            AnnotationError: as `read`, or the bytes are no UTF-8.
+        """
+        try:
+            return self.read(file, largest).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise AnnotationError("annotation", f"is no UTF-8 text (byte {error.start}); export it again") from None
+
+    def lines(self, file: Path) -> Iterator[tuple[int, str]]:
+        """The lines of a text of any length that are not empty, with their numbers, which count from 1.
+
+        Raises:
+            AnnotationError: as `text`, or a line is longer than any annotation file.
+        """
+        if not self.holds(str(file)):
+            raise AnnotationError("path", "is a link to a place outside the data set; copy the file in")
+        with file.open("rb") as stream:
+            number = 0
+            while line := stream.readline(LARGEST_TEXT):
+                number += 1
+                if len(line) == LARGEST_TEXT:
+                    raise AnnotationError("annotation", f"has a line {number} of more than {LARGEST_TEXT >> 20} MB")
+                try:
+                    text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                except UnicodeDecodeError:
+                    rest = f"is no UTF-8 text (line {number}); export it again"
+                    raise AnnotationError("annotation", rest) from None
+                if text:
+                    yield number, text
+
+    def ending(self, path: str, places: Sequence[Path] = ()) -> Path | None:
+        """What lies in the folder under a path's end, the longest end first: its beginning was another machine's.
+
+        Args:
+            path: such as an S3 key, or an absolute path; `..` in it counts for nothing.
+            places: folders to look in; the data set's own is always the last.
+        """
+        if "\0" in path or not is_text(path):
+            return None
+        parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        for start in range(len(parts)):
+            for place in (*places, self.path):
+                found = place.joinpath(*parts[start:])
+                if exists(str(found)) and self.holds(str(found)):
+                    return found
+        return None
+
+    def image(self, name: str, places: Sequence[Path]) -> Path:
+        """The image file that an annotation names, in the first of some folders that has it.
+
+        Raises:
+            AnnotationError: no folder has it, or the name leads out of the data set's folder.
+        """
+        slashed = name.replace("\\", "/")
+        if not slashed.strip() or "\0" in slashed or not is_text(slashed):
+            raise AnnotationError("annotation", f'has the file name "{shown(name)}", which no file can have')
+        where = f"{places[0].name}/" if places[0] != self.path else "the data set's folder"
+        if slashed.startswith("/") or ".." in slashed.split("/"):
+            raise AnnotationError("path", f'lies outside {where}: "{shown(name)}"; write its name relative to {where}')
+        for place in places:
+            path = os.path.join(place, slashed)  # noqa: PTH118 - a third of a Path's time, for every image
+            if not is_file(path):
+                continue
+            if not self.holds(path):
+                raise AnnotationError("path", f'lies outside {where}: "{shown(name)}" is a link; copy the image in')
+            return Path(path)
+        raise AnnotationError("missing_image", f'names the file "{shown(name)}", which is not in {where}')
+
+    def beside(self, stem: str, places: Sequence[Path]) -> Path | None:
+        """The image of a stem, whatever its suffix; None where no folder has it."""
+        for suffix in IMAGE_SUFFIXES:
+            for written in (suffix, suffix.upper()):
+                for place in places:
+                    path = os.path.join(place, stem + written)  # noqa: PTH118
+                    if is_file(path) and self.holds(path):
+                        return Path(path)
+        return None
+
+    def files(self, place: Path, suffixes: Sequence[str], *, deep: bool = False) -> Iterator[Path]:
+        """A folder's files by name, whatever order the operating system lists them in.
+
+        Args:
+            place: the folder; one that does not exist has no files.
+            suffixes: in small letters.
+            deep: also those in its folders, but for links.
+
+        Raises:
+            DataError: a name is no UTF-8.
+        """
+        names, folders = Spill(), []
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if deep and entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.name)
+                    elif entry.name.lower().endswith(tuple(suffixes)) and entry.is_file():
+                        names.add(_written(entry.name, place), 0)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for name in names.sorted_keys():
+            yield place / str(name)
+        for name in sorted(folders):
+            yield from self.files(place / name, suffixes, deep=True)
+
+    def _is_within(self, path: str) -> bool:
+        real = os.path.realpath(path)
+        return real == self._real or real.startswith(self._real.rstrip("/") + "/")
+
+
+def is_text(text: str) -> bool:
+    """Whether UTF-8 can write a text: JSON can smuggle in halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _written(name: str, place: Path) -> str:
+    if not is_text(name):
+        raise DataError(f'{place.name} holds a file whose name is no UTF-8: "{shown(name)}"; rename it.')
+    return name
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file or folder."""
+    try:
+        return os.path.exists(path)  # noqa: PTH110
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(path: str) -> bool:
+    """Whether there is a file, also where the name is longer than any file's."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
+    except (OSError, ValueError):
+        return False

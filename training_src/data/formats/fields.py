@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the fields of an annotation may hold. Nothing in a file is believed before it went through here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Edges = tuple[float, float, float, float]
+"""xmin, ymin, xmax, ymax in pixels."""
+
+
+class AnnotationError(ValueError):
+    """Something in an annotation is wrong; the message is the rest of a sentence that begins with the place.
+
+    Attributes:
+        check: the rule's short name.
+    """
+
+    def __init__(self, check: str, rest: str) -> None:
+        self.check = check
+        super().__init__(rest)
+
+
+def shown(value: object, longest: int = 80) -> str:
+    """A value as a message can show it: short, on one line."""
+    text = str(value)[: longest + 1] if isinstance(value, str) else _representation(value)
+    text = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def four_numbers(values: Any) -> Edges:
+    """Four numbers of a list; not-a-number and infinity pass, since the gate names such boxes.
+
+    Raises:
+        AnnotationError: there are not four, or they are no numbers.
+    """
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 4:
+        raise AnnotationError("annotation", f"has a bbox that is not four numbers: {shown(values)}")
+    try:
+        first, second, third, fourth = map(number, values)
+    except AnnotationError:
+        raise AnnotationError("annotation", f"has a bbox that is not four numbers: {shown(values)}") from None
+    return first, second, third, fourth
+
+
+def number(value: Any) -> float:
+    """A JSON number, or a text that is one.
+
+    Raises:
+        AnnotationError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise AnnotationError("annotation", f"has {shown(value)} where a number is expected")
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if isinstance(value, int) and value > 0 else float("-inf")
+    except ValueError:
+        raise AnnotationError("annotation", f'has "{shown(value)}" where a number is expected') from None
+
+
+def size(width: Any, height: Any) -> tuple[int, int]:
+    """An image's stated width and height; 0 where nothing is stated.
+
+    Raises:
+        AnnotationError: they are no whole numbers of pixels.
+    """
+    try:
+        wide, high = number(width or 0), number(height or 0)
+    except AnnotationError:
+        wide = high = -1.0
+    if not 0 <= wide < 2**31 or not 0 <= high < 2**31:
+        raise AnnotationError("size", f'states the size "{shown(width)}" x "{shown(height)}"; write whole pixels')
+    return int(wide), int(high)
+
+
+def identifier(value: Any) -> int | str:
+    """The id of an image or class: a whole number of at most 63 bits, or a text.
+
+    Raises:
+        AnnotationError: it is neither.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str) or (isinstance(value, int) and abs(value) >> 63):
+        raise AnnotationError("annotation", f"has the id {shown(value)}, which is neither a whole number nor a text")
+    if isinstance(value, str) and not value.isprintable():
+        raise AnnotationError("annotation", f'has the id "{shown(value)}", which holds unprintable characters')
+    return value
+
+
+def flag(value: Any) -> bool:
+    """Whether an annotation says yes: 1, true, or a text of these."""
+    return value is True or value in (1, "1", "true", "True")
+
+
+def confidence(value: Any) -> float | None:
+    """A share from 0 to 1; None where there is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        return None
+    return float(value)
+
+
+def class_name(value: Any) -> str:
+    """A class's name, without blanks around it.
+
+    Raises:
+        AnnotationError: it is empty, or holds what cannot be printed.
+    """
+    name = value.strip() if isinstance(value, str) else ""
+    if not name or not name.isprintable() or len(name) > 200:
+        raise AnnotationError("class", f'has the class name "{shown(value)}"; write a short printable text')
+    return name
+
+
+def _representation(value: object) -> str:
+    try:
+        return repr(value)[:200]
+    except (ValueError, RecursionError):  # a number of thousands of digits, or lists in lists
+        return type(value).__name__

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SageMaker Ground Truth's augmented manifest: a JSON object a line, boxes as left, top, width and height in pixels.
+
+Every attribute whose metadata say `groundtruth/object-detection` counts, several of them together; where a job
+adjusted boxes, its attribute stands for all, the youngest of several. Class ids count from 0, and `class-map` names them. `source-ref` is an S3 address; its image is
+found in the folder by the longest end of its key.
+Source: https://docs.aws.amazon.com/sagemaker/latest/dg/sms-data-output.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
+from training_src.data.formats.classes import SourceClasses, made_names
+from training_src.data.formats.data_folder import DataFolder
+from training_src.data.formats.fields import AnnotationError, class_name, confidence, four_numbers, shown, size
+from training_src.data.label_map import LabelMap, make_label_map
+from training_src.data.splits import given_split
+from training_src.errors import DataError
+
+NAME = "ground_truth"
+
+_SUFFIXES = (".manifest", ".jsonl")
+_TYPE = "groundtruth/object-detection"
+
+
+def recognise(folder: Path) -> bool:
+    """Whether there is a `*.manifest` or `*.jsonl` file, also in a split's folder or in a job's `manifests/output`."""
+    return any(True for _ in _manifests(DataFolder(folder)))
+
+
+def read(folder: Path, label_map: LabelMap | None) -> Dataset:
+    """Read every line; class ids shift by one, names come from the label map or `class-map`."""
+    inside = DataFolder(folder)
+    manifests = list(_manifests(inside))
+    if not manifests:
+        raise DataError(f"{folder.name} holds no *.manifest or *.jsonl file; a labelling job writes output.manifest.")
+    if label_map is None:
+        label_map = _made_label_map(inside, manifests)
+    fixed = label_map
+
+    def entries() -> Iterator[Entry]:
+        for file, split in manifests:
+            for line in _lines(inside, file):
+                yield from [line] if isinstance(line, Fault) else _labelled(inside, line, split, fixed)
+
+    return Dataset(NAME, label_map, entries)
+
+
+@dataclass(frozen=True)
+class _Line:
+    file: Path
+    place: str
+    number: int
+    content: Mapping[str, Any]
+
+    def fault(self, error: AnnotationError, within: str = "", image: str = "") -> Fault:
+        """What is wrong in the line, as a sentence."""
+        where = f"line {self.number}{within}"
+        return Fault(self.place, where, error.check, f"{self.place}: {where} {error}.", image=image)
+
+
+def _manifests(folder: DataFolder) -> Iterator[tuple[Path, str | None]]:
+    for place in (folder.path, folder.path / "manifests" / "output"):
+        for file in folder.files(place, _SUFFIXES):
+            yield file, given_split(file.name)
+    for child in sorted(folder.path.iterdir()):
+        if child.is_dir() and (split := given_split(child.name)):
+            yield from ((file, split) for file in folder.files(child, _SUFFIXES))
+
+
+def _lines(folder: DataFolder, file: Path) -> Iterator[_Line | Fault]:
+    place = folder.name(file)
+    number = 0
+    try:
+        for number, text in folder.lines(file):
+            try:
+                content = json.loads(text)
+            except (ValueError, RecursionError):
+                content = None
+            if isinstance(content, dict):
+                yield _Line(file, place, number, content)
+            else:
+                where = f"line {number}"
+                yield Fault(place, where, "annotation", f"{place}: {where} is no JSON object; copy the file again.")
+    except AnnotationError as error:
+        yield Fault(place, None, error.check, f"{place} {error}.")
+        return
+    if not number:
+        yield Fault(place, None, "empty", f"{place} is empty; write it again, or remove it.")
+
+
+def _attributes(content: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Names, values and metadata of the line's box attributes; only the youngest of those that adjust others."""
+    found = []
+    for key, value in content.items():
+        metadata = content.get(f"{key}-metadata")
+        if isinstance(metadata, dict) and isinstance(value, dict) and metadata.get("type", _TYPE) == _TYPE:
+            found.append((key, value, metadata))
+    adjusting = [attribute for attribute in found if "adjustment-status" in attribute[2]]
+    if not adjusting:
+        return found
+    # A chain of adjustments ends with the youngest; dates are ISO 8601, so texts compare.
+    return [max(adjusting, key=lambda attribute: str(attribute[2].get("creation-date")))]
+
+
+def _class_map(metadata: Mapping[str, Any]) -> dict[int, str]:
+    written = metadata.get("class-map")
+    if written is None:
+        return {}
+    if not isinstance(written, dict) or not all(key.isdecimal() and len(key) < 10 for key in written):
+        raise AnnotationError("class", f"has a class-map that names no class numbers: {shown(written)}")
+    return {int(key): class_name(name) for key, name in written.items()}
+
+
+def _made_label_map(folder: DataFolder, manifests: Sequence[tuple[Path, str | None]]) -> LabelMap:
+    """A class-map names only the classes of its own line, so all lines are read first."""
+    by_attribute: dict[str, dict[int, str]] = {}
+    used: dict[str, set[int]] = {}
+    for file, _ in manifests:
+        for line in _lines(folder, file):
+            for key, value, metadata in _attributes(line.content) if isinstance(line, _Line) else ():
+                try:
+                    names = _class_map(metadata)
+                except AnnotationError:
+                    continue  # named when the entries are read
+                by_attribute.setdefault(key, {}).update(names)
+                used.setdefault(key, set()).update(_used(value))
+    named = [made_names(names, sorted(used[key]), 1) for key, names in sorted(by_attribute.items())]
+    return make_label_map(named, folder.path.name)
+
+
+def _used(value: Mapping[str, Any]) -> Iterator[int]:
+    annotations = value.get("annotations")
+    for item in annotations if isinstance(annotations, list) else ():
+        number = item.get("class_id") if isinstance(item, dict) else None
+        if isinstance(number, int) and 0 <= number < 1 << 20:
+            yield number
+
+
+def _labelled(folder: DataFolder, line: _Line, split: str | None, label_map: LabelMap) -> Iterator[Entry]:
+    attributes = _attributes(line.content)
+    try:
+        image = _image(folder, line)
+        if not attributes:
+            raise AnnotationError("unlabelled", "has no boxes of a labelling job; label the image, or remove the line")
+    except AnnotationError as error:
+        yield line.fault(error)
+        return
+    named = folder.name(image)
+    boxes: list[Box] = []
+    width = height = 0
+    for key, value, metadata in attributes:
+        try:
+            if "failure-reason" in metadata:
+                rest = f'was not labelled ("{shown(metadata["failure-reason"])}"); label it, or remove the line'
+                raise AnnotationError("unlabelled", rest)
+            width, height = _size(value) if not width else (width, height)
+            classes = SourceClasses(_class_map(metadata), 1, label_map, by_name=True)
+            within = f" {key}" if len(attributes) > 1 else ""
+            for box in _boxes(line, value, metadata, classes, within, named):
+                if isinstance(box, Fault):
+                    yield box
+                else:
+                    boxes.append(box)
+        except AnnotationError as error:
+            yield line.fault(error, image=named)
+            return
+    yield LabelledImage(
+        source_id=named,
+        image=named,
+        annotation=line.place,
+        encoded=Encoded(image),
+        boxes=tuple(boxes),
+        width=width,
+        height=height,
+        given_split=split,
+    )
+
+
+def _image(folder: DataFolder, line: _Line) -> Path:
+    address = line.content.get("source-ref")
+    if not isinstance(address, str):
+        raise AnnotationError("annotation", "has no source-ref; a labelling job of images writes it")
+    key = address.split("://", 1)[-1].split("/", 1)[-1] if "://" in address else address
+    places = (line.file.parent, folder.path / "images", line.file.parent / "images")
+    found = folder.ending(key, [place for place in places if place.is_dir()])
+    if found is None or not found.is_file():
+        rest = f'names the file "{shown(address)}", which is not in the data set; copy it beside the manifest'
+        raise AnnotationError("missing_image", rest)
+    return found
+
+
+def _size(value: Mapping[str, Any]) -> tuple[int, int]:
+    sizes = value.get("image_size")
+    first = sizes[0] if isinstance(sizes, list) and sizes and isinstance(sizes[0], dict) else {}
+    return size(first.get("width"), first.get("height"))
+
+
+def _boxes(
+    line: _Line,
+    value: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    classes: SourceClasses,
+    within: str,
+    image: str,
+) -> Iterator[Box | Fault]:
+    annotations = value.get("annotations")
+    if not isinstance(annotations, list):
+        raise AnnotationError("annotation", "has no list of annotations; export the manifest again")
+    objects = metadata.get("objects")
+    for number, item in enumerate(annotations):
+        where = f"{within} box {number}"
+        try:
+            if not isinstance(item, dict):
+                raise AnnotationError("annotation", f"is no object: {shown(item)}")
+            label, name = classes.label(item.get("class_id"))
+            left, top, width, height = four_numbers([item.get(key) for key in ("left", "top", "width", "height")])
+            edges = left, top, left + width, top + height
+            about = objects[number] if isinstance(objects, list) and number < len(objects) else None
+            score = confidence(about.get("confidence")) if isinstance(about, dict) else None
+            yield Box(*edges, label, name, f"line {line.number}{where}", confidence=score)
+        except AnnotationError as error:
+            yield line.fault(error, where, image)

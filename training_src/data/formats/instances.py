@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON with `images`, `annotations` and `categories`: what COCO and SageMaker's built-in layout have in common.
+
+A file is read once, an element at a time, into rows by image; beyond some hundred thousand they lie on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
+from training_src.data.formats.classes import SourceClasses, made_names
+from training_src.data.formats.data_folder import DataFolder
+from training_src.data.formats.fields import (
+    AnnotationError,
+    Edges,
+    class_name,
+    confidence,
+    flag,
+    four_numbers,
+    identifier,
+    shown,
+    size,
+)
+from training_src.data.formats.json_stream import elements
+from training_src.data.label_map import LabelMap, make_label_map
+from training_src.data.spill import Spill
+from training_src.errors import DataError
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What the two layouts do differently.
+
+    Attributes:
+        format: the layout's name.
+        edges: makes xmin, ymin, xmax, ymax of a `bbox`.
+        from_zero: whether category ids count from 0; None: only where one is 0.
+    """
+
+    format: str
+    edges: Callable[[Edges], Edges]
+    from_zero: bool | None
+
+
+@dataclass(frozen=True)
+class InstancesFile:
+    """A JSON file, the folders in which its images may lie, best first, and its split."""
+
+    file: Path
+    places: tuple[Path, ...]
+    split: str | None
+
+
+def read_instances(
+    folder: DataFolder, files: Sequence[InstancesFile], convention: Convention, label_map: LabelMap | None
+) -> Dataset:
+    """Read the files; names come from the label map, the files' `categories`, or are `class_<id>`.
+
+    Raises:
+        DataError: a file is no such JSON, or holds nothing.
+    """
+    contents = [_read(folder, source, convention) for source in files]
+    if label_map is None:
+        names = [made_names(content.names, sorted(content.used), content.shift) for content in contents]
+        label_map = make_label_map(names, folder.path.name)
+    classes = [SourceClasses(content.names, content.shift, label_map) for content in contents]
+
+    def entries() -> Iterator[Entry]:
+        for content, known in zip(contents, classes, strict=True):
+            yield from _entries(folder, content, known)
+
+    notices = [
+        (*content.notices, *known.notices(content.place)) for content, known in zip(contents, classes, strict=True)
+    ]
+    return Dataset(convention.format, label_map, entries, tuple(notice for found in notices for notice in found))
+
+
+# number, category id, edges, crowd, difficult, truncated, confidence
+_Row = tuple[int, Any, Edges, bool, bool, bool, float | None]
+# number, check, rest of the sentence
+_FaultyRow = tuple[int, str, str]
+
+
+@dataclass
+class _Content:
+    source: InstancesFile
+    place: str
+    convention: Convention
+    names: dict[int, str] = field(default_factory=dict)
+    supercategories: set[str] = field(default_factory=set)
+    used: set[int] = field(default_factory=set)
+    images: Spill = field(default_factory=Spill)
+    boxes: Spill = field(default_factory=Spill)
+    faults: Spill = field(default_factory=Spill)
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def shift(self) -> int:
+        """What makes a label id of a category id."""
+        if self.convention.from_zero is None:
+            return int(0 in self.names or (not self.names and 0 in self.used))
+        return int(self.convention.from_zero)
+
+
+def _read(folder: DataFolder, source: InstancesFile, convention: Convention) -> _Content:
+    content = _Content(source, folder.name(source.file), convention)
+    if not folder.holds(str(source.file)):
+        raise DataError(f"{content.place} is a link to a place outside the data set; copy the file in.")
+    if not source.file.stat().st_size:
+        raise DataError(f'{content.place} is empty; it must hold {{"images": [...], "annotations": [...]}}.')
+    counts = dict.fromkeys(_SECTIONS, 0)
+    try:
+        for key, element in elements(source.file):
+            if section := _SECTIONS.get(key):
+                section(content, counts[key], element)
+                counts[key] += 1
+    except AnnotationError as error:
+        raise DataError(f"{content.place} {error}.") from None
+    except ValueError as error:
+        raise DataError(f"{content.place} is no JSON object: {error}; export it again.") from None
+    for key in ("images", "annotations"):
+        if not counts[key]:
+            raise DataError(f'{content.place} is empty: it has no "{key}"; export it again, with at least one of them.')
+    _leave_out_placeholder(content)
+    return content
+
+
+def _add_image(content: _Content, number: int, element: Any) -> None:
+    try:
+        if not isinstance(element, dict) or "id" not in element or not isinstance(element.get("file_name"), str):
+            raise AnnotationError("annotation", "has no id or file_name")
+        key = identifier(element["id"])
+        sizes = size(element.get("width"), element.get("height"))
+        group = element.get("group") or element.get("video_id") or ""
+        content.images.add(key, (number, element["file_name"], sizes, str(group)[:200]))
+    except AnnotationError as error:
+        content.faults.add(f"image {number}", (error.check, str(error)))
+
+
+def _add_annotation(content: _Content, number: int, element: Any) -> None:
+    try:
+        if not isinstance(element, dict) or not {"image_id", "bbox", "category_id"} <= element.keys():
+            raise AnnotationError("annotation", "lacks image_id, bbox or category_id")
+        key = identifier(element["image_id"])
+    except AnnotationError as error:
+        content.faults.add(f"annotation {number}", (error.check, str(error)))
+        return
+    row: _Row | _FaultyRow
+    try:
+        category = identifier(element["category_id"])
+        edges = content.convention.edges(four_numbers(element["bbox"]))
+        difficult = flag(element.get("difficult")) or flag(element.get("ignore"))
+        flags = flag(element.get("iscrowd")), difficult, flag(element.get("truncated"))
+        row = (number, category, edges, *flags, confidence(element.get("score")))
+        if isinstance(category, int):
+            content.used.add(category)
+    except AnnotationError as error:
+        row = (number, error.check, str(error))
+    content.boxes.add(key, row)
+
+
+def _add_category(content: _Content, number: int, element: Any) -> None:
+    if not isinstance(element, dict) or not isinstance(element.get("id"), int):
+        raise AnnotationError("class", f"has the category {number} without a whole number as id")
+    name = class_name(element.get("name"))
+    if content.names.setdefault(element["id"], name) != name:
+        raise AnnotationError("class", f"has two categories with the id {shown(element['id'])}; give each its own")
+    content.supercategories.add(str(element.get("supercategory")))
+
+
+_SECTIONS: Mapping[str, Callable[[_Content, int, Any], None]] = {
+    "images": _add_image,
+    "annotations": _add_annotation,
+    "categories": _add_category,
+}
+
+
+def _leave_out_placeholder(content: _Content) -> None:
+    """Roboflow puts the project's name at id 0, as everything's supercategory; no box has it."""
+    name = content.names.get(0)
+    if content.convention.from_zero is None and 0 not in content.used and name in content.supercategories:
+        del content.names[0]
+        content.notices.append(f'{content.place}: the category 0 "{name}" has no box and is left out.')
+
+
+def _entries(folder: DataFolder, content: _Content, classes: SourceClasses) -> Iterator[Entry]:
+    for key, (number, name, sizes, group) in content.images.items():
+        first = content.images.rows(key)[0]
+        try:
+            if first[0] != number:
+                other = f'the id {shown(key)}, which "{shown(first[1])}" has too'
+                raise AnnotationError("duplicate", f'("{shown(name)}") has {other}')
+            file = folder.image(name, content.source.places)
+        except AnnotationError as error:
+            yield Fault(content.place, None, error.check, f"{content.place}: image {number} {error}.")
+            continue
+        image = folder.name(file)
+        boxes: list[Box] = []
+        for box in _boxes(content, content.boxes.rows(key), f' (of "{shown(name)}")', classes, image):
+            if isinstance(box, Fault):
+                yield box
+            else:
+                boxes.append(box)
+        yield LabelledImage(
+            source_id=image,
+            image=image,
+            annotation=content.place,
+            encoded=Encoded(file),
+            boxes=tuple(boxes),
+            width=sizes[0],
+            height=sizes[1],
+            given_split=content.source.split,
+            group=group,
+        )
+    yield from _homeless(content)
+
+
+def _boxes(
+    content: _Content, rows: Sequence[_Row | _FaultyRow], of: str, classes: SourceClasses, image: str
+) -> Iterator[Box | Fault]:
+    for row in rows:
+        where = f"annotation {row[0]}"
+        try:
+            if len(row) == 3:
+                raise AnnotationError(row[1], row[2])
+            _, category, edges, crowd, difficult, truncated, score = row
+            label, name = classes.label(category)
+            yield Box(*edges, label, name, where, difficult, truncated, crowd, score)
+        except AnnotationError as error:
+            sentence = f"{content.place}: {where}{of} {error}."
+            yield Fault(content.place, where, error.check, sentence, image=image)
+
+
+def _homeless(content: _Content) -> Iterator[Fault]:
+    """What stands in the file but belongs to no image."""
+    for where, (check, rest) in content.faults.items():
+        box = None if str(where).startswith("image") else str(where)
+        yield Fault(content.place, box, check, f"{content.place}: {where} {rest}.")
+    for key, row in content.boxes.items():
+        if key not in content.images:
+            where, rest = f"annotation {row[0]}", f"belongs to image {shown(key)}, which is not listed"
+            yield Fault(content.place, where, "annotation", f"{content.place}: {where} {rest}.")
