@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data policy: which checks there are, how severe each is, and from which number on it speaks.
+
+A policy file (YAML) changes any of it:
+
+    checks:
+      near_leak: error
+      outside: {severity: fix, tolerance: 8}
+    sequence: '(?P<sequence>.+)_\\d+$'
+    splits: [train, validation, test]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from training_src.data.dataset import Fault, Severity
+from training_src.errors import ConfigurationError
+
+# "fix" repairs what the check finds and tells it as a notice; "off" does not look.
+Handling = Literal["error", "warning", "notice", "fix", "off"]
+
+# In a data set's own folder this file is its policy.
+POLICY_FILE = "data_policy.yaml"
+
+# A frame's name: a sequence, then the word frame, then a number: `drive_17/frame_0004`, `cam2-frame-12`.
+_FRAME = r"(?:^|/)(?P<sequence>[^/]+?)(?:/|[-_. ])frame[-_ ]?\d+$"
+_NO_SEQUENCE = frozenset(("images", "jpegimages", "train", "training", "val", "valid", "validation", "eval", "test"))
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check as the policy sees it.
+
+    Attributes:
+        finds: for people, what it finds.
+        handling: what is done about it.
+        thresholds: numbers by name; empty where there is nothing to choose.
+        fix: what `fix` does, for people; empty where nothing safe can be done.
+    """
+
+    finds: str
+    handling: Handling
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    fix: str = ""
+
+
+CHECKS: Mapping[str, Check] = {
+    # Images.
+    "image": Check("an image that is missing, truncated or otherwise cannot be decoded", "error", fix="leave it out"),
+    "bomb": Check("an image of more megapixels than it may have, by its header", "error", {"megapixels": 100}),
+    "format": Check("bytes that are not what the file's name says (PNG in a .jpg)", "warning"),
+    "size": Check(
+        "a stated size that is not the image's own",
+        "error",
+        fix="take the image's own size, where all its boxes lie inside it",
+    ),
+    "orientation": Check(
+        "an EXIF orientation other than 1: viewers turn such an image, detectors do not",
+        "error",
+        fix="turn pixels and boxes, and encode anew (PNG without loss, JPEG at quality 95)",
+    ),
+    "image_size": Check(
+        "an extremely small, large or long image", "warning", {"least": 16, "greatest": 12_000, "aspect": 12}
+    ),
+    "background": Check("images without a box, as a share of all", "notice", {"share": 0.0}),
+    # Boxes.
+    "box": Check("a box edge that is no finite number", "error", fix="drop the box"),
+    "corners": Check("a box whose corners are swapped", "error", fix="swap them back"),
+    "point": Check("a box that is a single point: a click without a drag", "fix", fix="drop the box"),
+    "area": Check("a box without area", "error", fix="drop the box"),
+    "normalised": Check(
+        "boxes from 0 to 1 where pixels are expected", "error", fix="multiply by the image's width and height"
+    ),
+    "outside": Check(
+        "a box that leaves its image by more than some pixels (by less, it is clipped and told)",
+        "error",
+        {"tolerance": 2, "kept_area": 0.5},
+        fix="clip it, or drop it where less than `kept_area` of it is inside",
+    ),
+    "duplicate": Check("an annotation that stands twice", "error", fix="keep the first"),
+    "box_size": Check("a box that is extremely small", "warning", {"least": 2}),
+    "box_aspect": Check("a box that is extremely long", "warning", {"aspect": 25}),
+    # Classes.
+    "class": Check("a class that is not in the label map", "error"),
+    "label_offset": Check("label ids that are off by one against the label map", "error"),
+    "num_classes": Check("a pipeline.config whose num_classes is below the greatest label id", "error"),
+    "missing_class": Check("a class without any box in a split", "warning"),
+    "few_examples": Check("a class with few boxes in the train split", "warning", {"boxes": 10}),
+    # Splits.
+    "split": Check("a split that holds nothing to learn or measure on", "error"),
+    "leak": Check("the same image in two splits", "error", fix="keep it in test, else in validation, only"),
+    "near_leak": Check(
+        "almost the same image in two splits (differing bits of a 64-bit dHash)", "warning", {"bits": 2}
+    ),
+    "repeated_image": Check("the same image more than once in a split", "notice"),
+    "sequence": Check("one sequence, by its name in the data set or the policy's pattern, in two splits", "error"),
+    "likely_sequence": Check("one sequence, as far as file names tell (`drive_frame_0012`), in two splits", "warning"),
+    # What the readers found.
+    "empty": Check("an annotation file, list or data set that holds nothing", "error"),
+    "annotation": Check("an annotation that cannot be read", "error"),
+}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the checks go by.
+
+    Attributes:
+        checks: by name.
+        sequence: pattern of an image's name, without its suffix, whose group `sequence` names the sequence.
+        splits: the splits that the data set brings, where an instance sees only a part of it; None: look.
+    """
+
+    checks: Mapping[str, Check] = field(default_factory=lambda: CHECKS)
+    sequence: str | None = None
+    splits: frozenset[str] | None = None
+
+    def handling(self, check: str) -> Handling:
+        """What is done about a check's findings; a check that a reader made up is an error."""
+        return self.checks[check].handling if check in self.checks else "error"
+
+    def threshold(self, check: str, name: str) -> float:
+        """A check's number."""
+        return self.checks[check].thresholds[name]
+
+    def judge(self, fault: Fault) -> Fault | None:
+        """A fault with the policy's severity; None where the check is off."""
+        handling = self.handling(fault.check)
+        if handling == "off":
+            return None
+        severity: Severity = "error" if handling == "fix" else handling
+        return fault if fault.severity == severity else replace(fault, severity=severity)
+
+    def with_fixes(self) -> Policy:
+        """The same, but what is wrong and can be repaired safely is repaired."""
+        fixed = {
+            name: replace(check, handling="fix") if check.fix and check.handling in ("error", "warning") else check
+            for name, check in self.checks.items()
+        }
+        return replace(self, checks=fixed)
+
+    def sequence_of(self, image: str) -> tuple[str, bool]:
+        """The sequence that an image's name tells, empty for none; and whether that is only likely."""
+        stem = image.rsplit(".", 1)[0]
+        if self.sequence is not None:
+            found = re.search(self.sequence, stem)
+            return (found["sequence"] or "", False) if found else ("", False)
+        if "frame" not in stem:
+            return "", True
+        found = re.search(_FRAME, stem)
+        if not found or found["sequence"].lower() in _NO_SEQUENCE:
+            return "", True
+        return stem[: found.end("sequence")], True
+
+
+def read_policy(file: Path) -> Policy:
+    """Read a policy file; what it does not name stays as it is.
+
+    Raises:
+        ConfigurationError: it cannot be read, or names what there is not; the message says what there is.
+    """
+    import yaml  # here, since most data sets have no policy
+
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{file.name} is no data policy: {' '.join(str(error).split())}.") from None
+    if not isinstance(content, dict):
+        raise ConfigurationError(
+            f"{file.name} holds no mapping; write `checks:` and below it, say, `near_leak: error`."
+        )
+    if unknown := sorted(map(str, content.keys() - {"checks", "sequence", "splits"})):
+        raise ConfigurationError(f'{file.name}: "{unknown[0]}" is unknown; there are checks, sequence and splits.')
+    given = content.get("checks") or {}
+    if not isinstance(given, dict):
+        raise ConfigurationError(f"{file.name}: checks is no mapping; write `checks: {{near_leak: error}}`.")
+    checks = {**CHECKS, **{name: _read_check(file.name, name, value) for name, value in given.items()}}
+    return Policy(checks, _read_sequence(file.name, content.get("sequence")), _read_splits(file.name, content))
+
+
+def _read_check(file: str, name: Any, value: Any) -> Check:
+    if name not in CHECKS:
+        raise ConfigurationError(f'{file}: there is no check "{name}"; there are {", ".join(CHECKS)}.')
+    check = CHECKS[name]
+    settings = value if isinstance(value, dict) else {"severity": value}
+    thresholds = dict(check.thresholds)
+    handling: Any = check.handling
+    for key, setting in settings.items():
+        if key == "severity":
+            handling = "off" if setting is False else setting  # YAML 1.1 reads off as false
+        elif key not in thresholds:
+            known = ", ".join(["severity", *thresholds])
+            raise ConfigurationError(f'{file}: {name} has no setting "{key}"; it has {known}.')
+        elif isinstance(setting, bool) or not isinstance(setting, int | float) or not setting >= 0:
+            raise ConfigurationError(f"{file}: {name}.{key} is {setting!r}; write a number from 0 on.")
+        else:
+            thresholds[key] = setting
+    if handling not in get_args(Handling):
+        raise ConfigurationError(
+            f'{file}: {name} has the severity "{handling}"; there are {", ".join(get_args(Handling))}.'
+        )
+    if handling == "fix" and not check.fix:
+        raise ConfigurationError(f"{file}: {name} cannot be fixed safely; choose error, warning, notice or off.")
+    return replace(check, handling=cast(Handling, handling), thresholds=thresholds)
+
+
+def _read_sequence(file: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    try:
+        fits = isinstance(value, str) and "sequence" in re.compile(value).groupindex
+    except re.error as error:
+        raise ConfigurationError(f"{file}: sequence is no regular expression: {error}.") from None
+    if not fits:
+        raise ConfigurationError(f"{file}: sequence needs a group of that name, such as '(?P<sequence>.+)_\\d+$'.")
+    return str(value)
+
+
+def _read_splits(file: str, content: Mapping[str, Any]) -> frozenset[str] | None:
+    if "splits" not in content:
+        return None
+    known = {"train", "validation", "eval", "test"}
+    value = content["splits"]
+    if not isinstance(value, list) or not set(map(str, value)) <= known:
+        raise ConfigurationError(
+            f"{file}: splits is {value!r}; list some of {', '.join(sorted(known))}, or [] for none."
+        )
+    return frozenset(map(str, value))
