@@ -46,7 +46,9 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     ]
     if not files:
         raise DataError(f'{folder.name} holds no JSON file with "images" and "annotations"; COCO has them.')
-    return read_instances(DataFolder(folder), files, Convention(NAME, _edges, from_zero=None), label_map)
+    return read_instances(
+        DataFolder(folder), files, Convention(NAME, _edges, from_zero=None, required=("images",)), label_map
+    )
 
 
 def _edges(bbox: Edges) -> Edges:

@@ -2,8 +2,8 @@
 """SageMaker Ground Truth's augmented manifest: a JSON object a line, boxes as left, top, width and height in pixels.
 
 Every attribute whose metadata say `groundtruth/object-detection` counts, several of them together; where a job
-adjusted boxes, its attribute stands for all, the youngest of several. Class ids count from 0, and `class-map` names them. `source-ref` is an S3 address; its image is
-found in the folder by the longest end of its key.
+adjusted boxes, its attribute stands for all, the youngest of several. Class ids count from 0, and `class-map` names
+them. `source-ref` is an S3 address; its image is found in the folder by the longest end of its key.
 Source: https://docs.aws.amazon.com/sagemaker/latest/dg/sms-data-output.html
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
+from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage, Severity
 from training_src.data.formats.classes import SourceClasses, made_names
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, class_name, confidence, four_numbers, shown, size
@@ -62,7 +62,8 @@ class _Line:
     def fault(self, error: AnnotationError, within: str = "", image: str = "") -> Fault:
         """What is wrong in the line, as a sentence."""
         where = f"line {self.number}{within}"
-        return Fault(self.place, where, error.check, f"{self.place}: {where} {error}.", image=image)
+        severity: Severity = "warning" if error.check == "unlabelled" else "error"
+        return Fault(self.place, where, error.check, f"{self.place}: {where} {error}.", severity, image)
 
 
 def _manifests(folder: DataFolder) -> Iterator[tuple[Path, str | None]]:
@@ -148,7 +149,7 @@ def _labelled(folder: DataFolder, line: _Line, split: str | None, label_map: Lab
     try:
         image = _image(folder, line)
         if not attributes:
-            raise AnnotationError("unlabelled", "has no boxes of a labelling job; label the image, or remove the line")
+            raise AnnotationError("unlabelled", "has no boxes of a labelling job; the image is left out")
     except AnnotationError as error:
         yield line.fault(error)
         return
@@ -158,7 +159,7 @@ def _labelled(folder: DataFolder, line: _Line, split: str | None, label_map: Lab
     for key, value, metadata in attributes:
         try:
             if "failure-reason" in metadata:
-                rest = f'was not labelled ("{shown(metadata["failure-reason"])}"); label it, or remove the line'
+                rest = f'was not labelled ("{shown(metadata["failure-reason"])}"); the image is left out'
                 raise AnnotationError("unlabelled", rest)
             width, height = _size(value) if not width else (width, height)
             classes = SourceClasses(_class_map(metadata), 1, label_map, by_name=True)

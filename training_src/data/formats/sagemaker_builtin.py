@@ -36,7 +36,8 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     ]
     if not files:
         raise DataError(f"{folder.name} holds no {ANNOTATIONS}; SageMaker's built-in layout has it beside images/.")
-    return read_instances(DataFolder(folder), files, Convention(NAME, _edges, from_zero=True), label_map)
+    convention = Convention(NAME, _edges, from_zero=True, required=("images", "annotations"))
+    return read_instances(DataFolder(folder), files, convention, label_map)
 
 
 def _edges(bbox: Edges) -> Edges:

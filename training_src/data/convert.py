@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing a data set that was read in any layout as TFRecords or as COCO, for other tools.
+
+Nothing is judged, repaired or decoded: images keep their bytes, boxes their edges, classes their ids.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from training_src.data.dataset import Dataset, Fault, LabelledImage
+from training_src.data.formats import FORMAT_NAMES, read_dataset
+from training_src.data.formats.image_size import stream_size
+from training_src.data.label_map import read_label_map
+from training_src.data.writers import WRITERS, Image
+from training_src.errors import BadInputError, DataError
+
+# How many faults are named before the rest is not looked for.
+_SHOWN = 50
+
+
+def run_convert(arguments: Sequence[str]) -> int:
+    """Entry point of `convert SOURCE DESTINATION --to tfrecord|coco [--format F] [--label-map F]`: 0 done, 2 faulty."""
+    parser = argparse.ArgumentParser(prog="python -m training_src convert", description="Write a data set anew.")
+    parser.add_argument("source", type=Path, help="the folder that holds images and annotations, or a list of such")
+    parser.add_argument("destination", type=Path, help="a folder that does not exist yet, or is empty")
+    parser.add_argument("--to", choices=sorted(WRITERS), required=True, help="the layout to write")
+    parser.add_argument("--format", choices=FORMAT_NAMES, help="the layout to read; the folder shows it otherwise")
+    parser.add_argument("--label-map", type=Path, help="label_map.pbtxt to use instead of the folder's own")
+    options = parser.parse_args(arguments)
+    try:
+        converted = convert(
+            options.source,
+            options.destination,
+            to=options.to,
+            format=options.format,
+            label_map=options.label_map,
+            progress=_Progress(),
+        )
+    except DataError as error:
+        print(*error.sentences, sep="\n", file=sys.stderr)
+        return error.exit_code
+    except BadInputError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"{options.destination} cannot be written: {error}.", file=sys.stderr)
+        return 1
+    for notice in converted.notices:
+        print(f"notice: {notice}")
+    print(f"{converted.format} to {options.to}: {converted.images} images, {converted.boxes} boxes")
+    return 0
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written: the layout that was read, counts, and what people should know."""
+
+    format: str
+    images: int
+    boxes: int
+    notices: tuple[str, ...]
+
+
+def convert(
+    source: Path,
+    destination: Path,
+    *,
+    to: str,
+    format: str | None = None,  # noqa: A002 - as the command's option
+    label_map: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Converted:
+    """Write a data set beside, and give it its name once it is whole.
+
+    Args:
+        source: the folder, or a list file of several.
+        destination: a folder that does not exist yet, or is empty.
+        to: one of `WRITERS`.
+        format: the layout to read; None: the folder shows it.
+        label_map: to use instead of the folder's own.
+        progress: called with the number of images written.
+
+    Raises:
+        DataError: the data set cannot be read, has faults, or the destination is taken; nothing is written then.
+        OSError: the disk is full, or the destination cannot be written to.
+    """
+    _refuse_taken(source, destination)
+    if label_map is not None and not label_map.is_file():
+        raise DataError(f"{label_map} is no file; name a label_map.pbtxt.")
+    dataset = read_dataset(source, read_label_map(label_map) if label_map else None, format)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", suffix=".partial", dir=destination.parent))
+    try:
+        converted = _write(dataset, beside, to, progress or (lambda _: None))
+        beside.chmod(0o755)
+        beside.replace(destination)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return converted
+
+
+def _refuse_taken(source: Path, destination: Path) -> None:
+    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
+        raise DataError(f"{destination} is not empty; name a folder that does not exist yet.")
+    read, written = source.resolve(), destination.resolve()
+    if written == read or read in written.parents:
+        raise DataError(f"{destination} lies within {source}; name a folder outside the data set.")
+
+
+def _write(dataset: Dataset, folder: Path, to: str, progress: Callable[[int], None]) -> Converted:
+    faults: list[str] = []
+    warnings: list[str] = []
+    images = boxes = 0
+    with WRITERS[to](folder, dataset.label_map) as writer:
+        for entry in dataset.entries():
+            fault = entry if isinstance(entry, Fault) else _fault(entry)
+            if fault is None and isinstance(entry, LabelledImage):
+                found = _image(entry)
+                if isinstance(found, Image):
+                    # What comes after a fault is looked at, but not written: it will be thrown away.
+                    if not faults:
+                        writer.write(found)
+                    images, boxes = images + 1, boxes + len(entry.boxes)
+                    progress(images)
+                    continue
+                fault = found
+            if fault is not None:
+                (faults if fault.severity == "error" else warnings).append(fault.message)
+            if len(faults) >= _SHOWN:
+                break
+    if faults:
+        raise DataError(*faults)
+    return Converted(dataset.format, images, boxes, (*dataset.notices, *_shortened(warnings)))
+
+
+def _fault(image: LabelledImage) -> Fault | None:
+    """A box that no layout can write."""
+    for box in image.boxes:
+        if not all(map(math.isfinite, (box.xmin, box.ymin, box.xmax, box.ymax))):
+            message = (
+                f"{image.annotation}: {image.image}: {box.place} ({box.name}) has an edge that is no finite number."
+            )
+            return Fault(image.annotation, box.place, "box", message, image=image.image)
+    return None
+
+
+def _image(labelled: LabelledImage) -> Image | Fault:
+    """An image with its bytes; its size as stated, or else as its header says."""
+    try:
+        encoded = labelled.encoded.load()
+    except OSError as error:
+        message = f"{labelled.image} cannot be read ({error.strerror}); copy it again."
+        return Fault(labelled.image, None, "image", message)
+    kind = "jpeg" if encoded.startswith(b"\xff\xd8") else "png" if encoded.startswith(b"\x89PNG") else ""
+    width, height = labelled.width, labelled.height
+    if kind and not (width and height):
+        width, height = stream_size(io.BytesIO(encoded)) or (0, 0)
+    if not kind or not width or not height:
+        message = f"{labelled.image} is neither JPEG nor PNG, or is cut off in its header; export it again."
+        return Fault(labelled.image, None, "image", message)
+    return Image(labelled, encoded, kind, width, height)
+
+
+def _shortened(sentences: Sequence[str]) -> list[str]:
+    if len(sentences) <= _SHOWN:
+        return list(sentences)
+    return [*sentences[:_SHOWN], f"... and {len(sentences) - _SHOWN} more like these."]
+
+
+class _Progress:
+    """Prints a line now and then, such as `converted=200 images_per_second=812.0`."""
+
+    def __init__(self) -> None:
+        self._started = self._printed = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if now - self._printed >= 2.0:
+            self._printed = now
+            print(f"converted={done} images_per_second={done / (now - self._started):.1f}", flush=True)
