@@ -1,94 +1,214 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches as a pure function of the seed and the step, so that a resumed training goes on with the same ones."""
+"""Batches as a pure function of the seed and the step, so that a resumed training goes on with the same ones.
 
+An image is read, decoded, augmented and resized by C libraries in one call, and stays uint8 until the network takes it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from training_src.data.example import DetectionExample
+from training_src.errors import ConfigurationError
+from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.training import TrainConfig
-from training_src.models.preprocessing import resize
-from training_src.training.augmentation import Labelled, augmentation
+from training_src.models.preprocessing import padding_values, resize_to, resized_shape
+from training_src.training.augmentation import Labelled, Resized, augmentation, moves_pixels
 from training_src.training.records import Records, pixels
 
 # Decoded images up to this size are kept, so that each is decoded once.
 CACHE_BYTES = 1 << 30
 # AUTOTUNE was measured to be slower on two cores.
 PARALLEL_CALLS = 2
+# Numbers of boxes that a batch is padded to, so that few shapes occur; the last one is the config's own greatest.
+BUCKETS = (8, 16, 32, 64)
+
+
+class Batch(NamedTuple):
+    """What a training step takes.
+
+    Attributes:
+        images: `(batch, height, width, 3)`, RGB of 0..255, resized and padded: uint8 where an augmentation moves
+            pixels, otherwise float32 exactly as the OD API resizes.
+        true_shapes: `(batch, 3)` int32: height, width and channels without padding.
+        boxes: `(batch, boxes, 4)` float32: ymin, xmin, ymax, xmax, normalised to the padded image.
+        classes: `(batch, boxes)` int32, from 0.
+        weights: `(batch, boxes)` float32: 0 for padding, and for crowds and difficult boxes.
+    """
+
+    images: tf.Tensor
+    true_shapes: tf.Tensor
+    boxes: tf.Tensor
+    classes: tf.Tensor
+    weights: tf.Tensor
 
 
 def training_batches(
-    records: Records, config: TrainConfig, size: tuple[int, int], seed: int, first_step: int
+    records: Records, config: TrainConfig, resizer: ImageResizer, seed: int, first_step: int
 ) -> tf.data.Dataset:
     """The batches from a step on, without end.
 
     Args:
         records: The training images.
         config: Batch size, augmentation, greatest number of boxes.
-        size: Height and width of the network's input.
+        resizer: The size of the network's input.
         seed: Decides order and augmentation.
         first_step: Steps that are already done.
 
     Returns:
-        A data set of images `(batch, height, width, 3)` float32 0..255, boxes `(batch, boxes, 4)`,
-        classes `(batch, boxes)` int32 from 0 and weights `(batch, boxes)`, padded to the batch's greatest count.
+        A data set of `Batch`es, their boxes padded to one of a few numbers.
+
+    Raises:
+        ConfigurationError: If the images of a batch would differ in size.
     """
-    load = _Loader(records, config.max_number_of_boxes, seed)
-    augment = augmentation(config.data_augmentation_options, seed)
-
-    def labelled(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        image, boxes, classes = tf.numpy_function(load, [position], [tf.uint8, tf.float32, tf.int32])
-        image.set_shape([None, None, 3])
-        boxes.set_shape([None, 4])
-        classes.set_shape([None])
-        result = augment(Labelled(image, boxes, classes), position)
-        resized = tf.ensure_shape(resize(result.image[None], *size)[0], [*size, 3])
-        return resized, *_at_least_one_row(result.boxes, result.classes)
-
+    signature = batch_signature(config, resizer)
+    cv2.setNumThreads(1)  # the calls below run beside each other
+    prepare = _drawn if moves_pixels(config.data_augmentation_options) else _resized
     positions = tf.data.Dataset.range(first_step * config.batch_size, np.iinfo(np.int64).max)
+    buckets = tf.constant([*(one for one in BUCKETS if one < config.max_number_of_boxes), config.max_number_of_boxes])
+
+    def padded(batch: Batch) -> Batch:
+        count = tf.shape(batch.weights)[1]
+        extra = [[0, 0], [0, tf.reduce_min(tf.where(buckets >= count, buckets, buckets[-1])) - count]]
+        boxes = tf.pad(batch.boxes, [*extra, [0, 0]])
+        full = (batch.images, batch.true_shapes, boxes, tf.pad(batch.classes, extra), tf.pad(batch.weights, extra))
+        return Batch(*map(tf.ensure_shape, full, [spec.shape for spec in signature]))
+
     return (
-        positions.map(labelled, num_parallel_calls=PARALLEL_CALLS, deterministic=True)
+        positions.map(prepare(records, config, resizer, seed), num_parallel_calls=PARALLEL_CALLS, deterministic=True)
         .padded_batch(config.batch_size, drop_remainder=True)
+        .map(padded)
         .prefetch(2)
     )
 
 
-def _at_least_one_row(boxes: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Boxes, classes and weights, with a row of padding where there is no box."""
-    weights = tf.ones_like(classes, tf.float32)
-    padding = tf.maximum(1 - tf.shape(boxes)[0], 0)
-    return (
-        tf.pad(boxes, [[0, padding], [0, 0]]),
-        tf.pad(classes, [[0, padding]]),
-        tf.pad(weights, [[0, padding]]),
+def batch_signature(config: TrainConfig, resizer: ImageResizer) -> Batch:
+    """Shapes and types of the batches' tensors, boxes of any number.
+
+    Raises:
+        ConfigurationError: If the images of a batch would differ in size.
+    """
+    size, count = resized_shape(resizer), config.batch_size
+    if size is None and count > 1:
+        raise ConfigurationError(
+            f"image_resizer: images keep different sizes, of which a batch of {count} cannot be made; "
+            "set pad_to_max_dimension: true, or batch_size: 1."
+        )
+    moved = moves_pixels(config.data_augmentation_options)
+    return Batch(
+        tf.TensorSpec([count, *(size or (None, None)), 3], tf.uint8 if moved else tf.float32),
+        tf.TensorSpec([count, 3], tf.int32),
+        tf.TensorSpec([count, None, 4], tf.float32),
+        tf.TensorSpec([count, None], tf.int32),
+        tf.TensorSpec([count, None], tf.float32),
     )
 
 
-class _Loader:
-    """The image that stands at a position of the endless sequence of shuffled epochs."""
+def _drawn(records: Records, config: TrainConfig, resizer: ImageResizer, seed: int) -> Callable[[tf.Tensor], Batch]:
+    """Augmentation and resizing as one: the part that is seen, at the size that is wanted."""
+    values = padding_values(resizer)
+    load = _Loader(records, config, seed, lambda height, width: _content_size(resizer, height, width))
 
-    def __init__(self, records: Records, max_boxes: int, seed: int) -> None:
+    def draw(position: NDArray[np.int64]) -> tuple[NDArray[np.generic], ...]:
+        labelled = load(int(position))
+        height, width = labelled.image.shape[:2]
+        full = resized_shape(resizer) or _padded_size(resizer, height, width)
+        image = labelled.image
+        if full != (height, width):
+            borders = (0, full[0] - height, 0, full[1] - width)
+            image = np.asarray(cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT, value=values), np.uint8)
+        scale = np.array([height / full[0], width / full[1]] * 2, np.float32)
+        return image, np.array([height, width, 3], np.int32), labelled.boxes * scale, labelled.classes, labelled.weights
+
+    def of(position: tf.Tensor) -> Batch:
+        types = [tf.uint8, tf.int32, tf.float32, tf.int32, tf.float32]
+        columns = tf.numpy_function(draw, [position], types, stateful=False)
+        shapes = [[None, None, 3], [3], [None, 4], [None], [None]]
+        return Batch(*map(tf.ensure_shape, columns, shapes))
+
+    return of
+
+
+def _resized(records: Records, config: TrainConfig, resizer: ImageResizer, seed: int) -> Callable[[tf.Tensor], Batch]:
+    """Images whose pixels stay in place, resized as evaluation and serving resize."""
+    load = _Loader(records, config, seed)
+
+    def of(position: tf.Tensor) -> Batch:
+        types = [tf.uint8, tf.float32, tf.int32, tf.float32]
+        columns = tf.numpy_function(lambda number: tuple(load(int(number))), [position], types, stateful=False)
+        image, boxes, classes, weights = map(tf.ensure_shape, columns, [[None, None, 3], [None, 4], [None], [None]])
+        resized, true_shapes = resize_to(resizer, image[None])
+        scale = tf.cast(true_shapes[0, :2], tf.float32) / tf.cast(tf.shape(resized)[1:3], tf.float32)
+        boxes *= tf.concat([scale, scale], axis=0)
+        return Batch(tf.cast(resized[0], tf.float32), true_shapes[0], boxes, classes, weights)
+
+    return of
+
+
+def _content_size(resizer: ImageResizer, height: int, width: int) -> tuple[int, int]:
+    """Height and width that an image is resized to, without padding."""
+    if resizer.fixed_shape_resizer:
+        return resizer.fixed_shape_resizer.height, resizer.fixed_shape_resizer.width
+    if keep := resizer.keep_aspect_ratio_resizer:
+        factor = min(keep.min_dimension / min(height, width), keep.max_dimension / max(height, width))
+    elif conditional := resizer.conditional_shape_resizer:
+        greater = conditional.condition == "GREATER"
+        factor = conditional.size_threshold / (max if greater else min)(height, width)
+        factor = min(factor, 1.0) if greater else max(factor, 1.0)
+    else:
+        factor = 1.0
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def _padded_size(resizer: ImageResizer, height: int, width: int) -> tuple[int, int]:
+    multiple = resizer.pad_to_multiple_resizer.multiple if resizer.pad_to_multiple_resizer else 1
+    return height + -height % multiple, width + -width % multiple
+
+
+class _Loader:
+    """The augmented image that stands at a position of the endless sequence of shuffled epochs."""
+
+    def __init__(self, records: Records, config: TrainConfig, seed: int, resized: Resized | None = None) -> None:
         self._records = records
-        self._max_boxes = max_boxes
+        self._most_boxes = config.max_number_of_boxes
+        self._augment = augmentation(config.data_augmentation_options, seed, resized)
         self._kept: dict[int, tuple[DetectionExample, NDArray[np.uint8]]] = {}
         self._room = CACHE_BYTES
+        self._scratch = threading.local()
         self._order = lru_cache(maxsize=2)(lambda epoch: np.random.default_rng([seed, epoch]).permutation(len(records)))
 
-    def __call__(self, position: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int32]]:
-        epoch, offset = divmod(int(position), len(self._records))
+    def __call__(self, position: int) -> Labelled:
+        epoch, offset = divmod(position, len(self._records))
         example, image = self._decoded(int(self._order(epoch)[offset]))
-        classes = example.labels[: self._max_boxes].astype(np.int32) - 1
-        return image, example.boxes[: self._max_boxes], classes
+        weightless = (example.difficult > 0) | (example.crowd > 0)
+        weights = np.where(weightless, 0, 1).astype(np.float32)
+        classes = example.labels.astype(np.int32) - 1
+        seen = self._augment(Labelled(image, example.boxes, classes, weights), position)
+        # The image is kept, or another one will be decoded into it.
+        own = seen.image.copy() if np.may_share_memory(seen.image, image) else seen.image
+        most = self._most_boxes
+        return Labelled(own, seen.boxes[:most], seen.classes[:most], seen.weights[:most])
 
     def _decoded(self, index: int) -> tuple[DetectionExample, NDArray[np.uint8]]:
         if index in self._kept:
             return self._kept[index]
         example = self._records[index]
-        image = pixels(example)
-        if image.nbytes <= self._room:
+        size = example.height * example.width * 3
+        if 0 < size <= self._room:
+            image = pixels(example)
             self._room -= image.nbytes
             self._kept[index] = replace(example, encoded=b""), image
-        return example, image
+            return self._kept[index]
+        # A fresh array costs half as much time as the decoding.
+        if getattr(self._scratch, "buffer", np.empty(0)).nbytes < size:
+            self._scratch.buffer = np.empty(size, np.uint8)
+        return example, pixels(example, getattr(self._scratch, "buffer", None))

@@ -14,7 +14,7 @@ from training_src.errors import MapgateError, TrainingError
 from training_src.models.config.training import TrainConfig
 from training_src.models.detector import Detector, GroundTruth
 from training_src.training.checkpoints import CheckpointStore, Progress
-from training_src.training.input_pipeline import training_batches
+from training_src.training.input_pipeline import Batch, batch_signature, training_batches
 from training_src.training.learning_rate import learning_rate
 from training_src.training.optimizer import build_optimizer
 from training_src.training.progress_report import ProgressReport
@@ -76,7 +76,7 @@ def train(
     training = _Training(detector, plan, store)
     progress = training.resume()
     num_steps, rates = plan.config.num_steps, plan.config.optimizer.learning_rate
-    batches = training_batches(records, plan.config, _input_size(detector), plan.seed, progress.step)
+    batches = training_batches(records, plan.config, detector.resizer, plan.seed, progress.step)
     window = _Window(plan.config.batch_size)
     for batch in batches.take(num_steps - progress.step):
         rate = learning_rate(rates, progress.step)
@@ -172,22 +172,14 @@ class _Training:
             variable.assign(best[key])
 
     def _signature(self, config: TrainConfig) -> list[tf.TensorSpec]:
-        size = config.batch_size
-        return [
-            tf.TensorSpec([size, *_input_size(self._detector), 3], tf.float32),
-            tf.TensorSpec([size, None, 4], tf.float32),
-            tf.TensorSpec([size, None], tf.int32),
-            tf.TensorSpec([size, None], tf.float32),
-            tf.TensorSpec([], tf.float32),
-        ]
+        return [*batch_signature(config, self._detector.resizer), tf.TensorSpec([], tf.float32)]
 
-    def _compute_step(
-        self, pixels: tf.Tensor, boxes: tf.Tensor, classes: tf.Tensor, weights: tf.Tensor, rate: tf.Tensor
-    ) -> tf.Tensor:
+    def _compute_step(self, *inputs: tf.Tensor) -> tf.Tensor:
+        batch, rate = Batch(*inputs[:-1]), inputs[-1]
         with tf.GradientTape() as tape:
-            true_shapes = tf.broadcast_to(tf.shape(pixels)[1:], [tf.shape(pixels)[0], 3])
-            truth = GroundTruth(boxes, classes, weights)
-            predictions = self._detector.predict(self._detector.normalise(pixels, true_shapes), training=True)
+            truth = GroundTruth(batch.boxes, batch.classes, batch.weights)
+            inputs = self._detector.normalise(tf.cast(batch.images, tf.float32), batch.true_shapes)
+            predictions = self._detector.predict(inputs, training=True)
             losses = self._detector.losses(predictions, truth)
             regularization = self._detector.regularization_loss() if self._regularize else tf.zeros([])
             total = tf.add_n([*losses.values(), regularization])
@@ -197,11 +189,6 @@ class _Training:
         self._optimizer.apply(gradients, rate, self._done)
         self._done.assign_add(1)
         return tf.stack([total, *losses.values(), regularization])
-
-
-def _input_size(detector: Detector) -> tuple[int, int]:
-    assert detector.input_size is not None
-    return detector.input_size
 
 
 class _Window:

@@ -37,15 +37,23 @@ class Records(Sequence[DetectionExample]):
         return decode(self._spans[index].read())
 
 
-def pixels(example: DetectionExample) -> NDArray[np.uint8]:
+def pixels(example: DetectionExample, buffer: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """The decoded image, `(height, width, 3)`, RGB; a JPEG as TensorFlow's INTEGER_ACCURATE decodes it.
+
+    Args:
+        example: Its encoded image.
+        buffer: Memory that a JPEG may be decoded into; the result is then only good until it is used again.
 
     Raises:
         DataError: If it can no longer be decoded.
     """
     if simplejpeg.is_jpeg(example.encoded):
-        return np.asarray(simplejpeg.decode_jpeg(example.encoded, "RGB", fastdct=False, fastupsample=False))
-    image = cv2.imdecode(np.frombuffer(example.encoded, np.uint8), cv2.IMREAD_COLOR)
+        height, width, *_ = simplejpeg.decode_jpeg_header(example.encoded)
+        room = buffer if buffer is not None and buffer.nbytes >= height * width * 3 else None
+        return np.asarray(
+            simplejpeg.decode_jpeg(example.encoded, "RGB", fastdct=False, fastupsample=False, buffer=room)
+        )
+    image = cv2.imdecode(np.frombuffer(example.encoded, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise DataError(f"{example.source_id}: neither a readable JPEG nor PNG; prepare the data set anew.")
     return np.ascontiguousarray(image[:, :, ::-1], np.uint8)

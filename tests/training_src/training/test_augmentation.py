@@ -1,86 +1,249 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Augmentation: boxes follow the pixels, and position and seed alone decide."""
+"""Augmentation: boxes follow the pixels to half a pixel, and position and seed alone decide."""
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from training_src.models.config.augmentation import PreprocessingStep
+from training_src.models.config.augmentation import PreprocessingStep, RandomDistortColor
 from training_src.models.config.decoding import decode
+from training_src.models.errors import ConfigError
 from training_src.models.text_format import parse
-from training_src.training.augmentation import Labelled, augmentation
+from training_src.training.augmentation import Labelled, augmentation, moves_pixels
+from training_src.training.augmentation.autoaugment import _CHANGES as CHANGES
+from training_src.training.augmentation.autoaugment import POLICIES
+from training_src.training.augmentation.colour import brightened, contrasted, recoloured
+from training_src.training.augmentation.crops import Crop, sample_window
 
 CROP = "random_crop_image { min_object_covered: 0.5 min_area: 0.3 overlap_thresh: 0.3 max_aspect_ratio: 2.0 }"
-SQUARE = "random_scale_crop_and_pad_to_square { output_size: 64 scale_min: 0.5 scale_max: 2.0 }"
-ALL = [
+GEOMETRY = [
     "random_horizontal_flip {}",
+    "random_vertical_flip {}",
+    "random_rotation90 {}",
+    "random_image_scale {}",
     CROP,
-    SQUARE,
+    "random_crop_to_aspect_ratio { aspect_ratio: 0.7 }",
+    "random_pad_image {}",
+    "random_pad_image { min_image_height: 200 min_image_width: 300 max_image_height: 400 max_image_width: 400 "
+    "pad_color: 10 pad_color: 20 pad_color: 30 }",
+    "random_absolute_pad_image { max_height_padding: 20 max_width_padding: 20 }",
+    "random_crop_pad_image { min_area: 0.4 }",
+    "random_scale_crop_and_pad_to_square { output_size: 160 scale_min: 0.5 scale_max: 2.0 }",
+    "random_square_crop_by_scale {}",
+    "ssd_random_crop {}",
+    "ssd_random_crop { operations { min_object_covered: 0.3 min_aspect_ratio: 0.8 max_aspect_ratio: 1.2 "
+    "min_area: 0.5 max_area: 0.9 } }",
+    "ssd_random_crop_pad {}",
+    "ssd_random_crop_pad { operations { min_aspect_ratio: 0.8 max_aspect_ratio: 1.2 min_area: 0.5 max_area: 0.9 "
+    "max_padded_size_ratio: 1.5 max_padded_size_ratio: 1.5 pad_color_r: 40 pad_color_g: 20 } }",
+    "ssd_random_crop_fixed_aspect_ratio {}",
+    "ssd_random_crop_pad_fixed_aspect_ratio {}",
+]
+DISTURBANCES = [
+    "random_black_patches { size_to_image_ratio: 0.05 }",
+    "random_patch_gaussian { max_patch_size: 20 max_gaussian_stddev: 0.1 }",
+    "random_jpeg_quality { min_jpeg_quality: 60 }",
+]
+COLOURS = [
     "random_adjust_brightness {}",
     "random_adjust_contrast {}",
     "random_adjust_hue {}",
     "random_adjust_saturation {}",
+    "random_distort_color {}",
+    "random_distort_color { color_ordering: 1 }",
+    "random_rgb_to_gray { probability: 0.5 }",
+    "rgb_to_gray {}",
 ]
+AUTOAUGMENT = [f'autoaugment_image {{ policy_name: "{name}" }}' for name in POLICIES]
+ALL = [*GEOMETRY, *DISTURBANCES, *COLOURS, *AUTOAUGMENT]
 
 
 def picture() -> Labelled:
-    """A bright object on a dark ground, and the box around it."""
-    image = np.full((60, 90, 3), 20, np.uint8)
-    image[12:30, 40:70] = (250, 240, 230)
-    boxes = np.array([[12 / 60, 40 / 90, 30 / 60, 70 / 90]], np.float32)
-    return Labelled(tf.constant(image), tf.constant(boxes), tf.constant([2]))
+    """A bright object with an even edge on a dark ground, and the box around it."""
+    image = np.full((120, 180, 3), 20, np.uint8)
+    image[30:66, 45:99] = (250, 240, 230)
+    boxes = np.array([[30 / 120, 45 / 180, 66 / 120, 99 / 180]], np.float32)
+    return Labelled(image, boxes, np.array([2], np.int32), np.array([0.5], np.float32))
 
 
 def options(*texts: str) -> Sequence[PreprocessingStep]:
     return [decode(PreprocessingStep, parse(text)) for text in texts]
 
 
-@pytest.mark.parametrize("text", ["random_horizontal_flip {}", CROP, SQUARE])
-def test_boxes_follow_the_pixels(text: str) -> None:
-    augment = augmentation(options(text), seed=1)
-    shapes = set()
-    for position in range(20):
-        result = augment(picture(), tf.constant(position))
+def edges(image: NDArray[np.uint8]) -> list[float]:
+    """Where the object begins and ends, ymin, xmin, ymax, xmax: partly covered pixels count by their brightness."""
+    found: list[float] = []
+    for axis in (0, 1):
+        profile = image[..., 1].max(axis=1 - axis) / 240
+        inside = np.flatnonzero(profile > 0.97)
+        first, last = int(inside[0]), int(inside[-1])
+        found += [first - covered(profile[max(first - 6, 0) : first]), last + 1 + covered(profile[last + 1 : last + 7])]
+    return [found[0], found[2], found[1], found[3]]
+
+
+def covered(ramp: NDArray[np.float64]) -> float:
+    """How many pixels of a ramp from the ground's brightness to the object's belong to the object."""
+    return float(((ramp - ramp.min()) / (1 - ramp.min())).sum()) if len(ramp) else 0.0
+
+
+@pytest.mark.parametrize("size", [None, (96, 96), (320, 200)])
+@pytest.mark.parametrize("text", GEOMETRY)
+def test_boxes_follow_the_pixels_to_half_a_pixel(text: str, size: tuple[int, int] | None) -> None:
+    augment = augmentation(options(text), seed=1, resized=size and (lambda *_: size))
+    seen = set()
+    for position in range(25):
+        result = augment(picture(), position)
         height, width = result.image.shape[:2]
-        shapes.add((height, width, tuple(np.round(result.boxes.numpy().ravel(), 3))))
-        bright = np.argwhere(np.asarray(result.image)[..., 1] > 130)
+        if size:
+            assert (height, width) == size
+        seen.add((height, width, tuple(np.round(result.boxes.ravel(), 3))))
+        bright = result.image[..., 1] > 130
         if len(result.boxes) == 0:
-            assert len(bright) < 0.6 * height * width
+            assert bright.mean() < 0.7
             continue
-        seen = [*bright.min(axis=0), *(bright.max(axis=0) + 1)]
-        np.testing.assert_allclose(result.boxes[0] * [height, width, height, width], seen, atol=2.1)
-    assert len(shapes) > 1
+        assert result.classes.tolist() == [2]
+        assert result.weights.tolist() == [0.5]
+        np.testing.assert_allclose(result.boxes[0] * [height, width, height, width], edges(result.image), atol=0.51)
+    if size is None or "image_scale" not in text:  # which is undone by a given size
+        assert len(seen) > 1
 
 
-def test_position_and_seed_alone_decide() -> None:
-    def outcome(seed: int, position: int) -> NDArray[np.float32]:
-        result = augmentation(options(*ALL), seed)(picture(), tf.constant(position))
-        return np.concatenate([np.asarray(result.image, np.float32).ravel(), np.ravel(result.boxes)])
+@pytest.mark.parametrize("name", ["TranslateX_BBox", "TranslateY_BBox", "ShearX_BBox", "ShearY_BBox", "Rotate_BBox"])
+def test_autoaugments_moves_keep_boxes_around_the_object(name: str) -> None:
+    image, boxes, *_ = picture()
+    for number in range(4):
+        moved, found = CHANGES[name](image, boxes.astype(np.float64), 1.0 + number % 2, np.random.default_rng(number))
+        assert not np.array_equal(moved, image)
+        brightness = np.maximum(moved[..., 1] - 140.0, 0.0)  # the padding is 128
+        y, x = (np.average(places + 0.5, weights=brightness) for places in np.indices(brightness.shape))
+        box = found[0] * (120, 180, 120, 180)
+        np.testing.assert_allclose([y, x], [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2], atol=0.25)
+        top, left, bottom, right = np.rint(box).astype(int)
+        around = brightness[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1]
+        assert around.sum() == brightness.sum()
 
-    np.testing.assert_array_equal(outcome(1, 5), outcome(1, 5))
-    for seed, position in ((2, 5), (1, 6)):
-        assert not np.array_equal(outcome(1, 5), outcome(seed, position))
+
+@pytest.mark.parametrize("text", ALL)
+def test_position_and_seed_alone_decide(text: str) -> None:
+    given = picture()
+    untouched = given.image.copy()
+
+    def outcome(seed: int) -> list[Labelled]:
+        augment = augmentation(options(text), seed)
+        return [augment(given, position) for position in range(12)]
+
+    def flat(results: list[Labelled]) -> list[bytes]:
+        return [result.image.tobytes() + result.boxes.tobytes() for result in results]
+
+    first = flat(outcome(1))
+    assert first == flat(outcome(1))
+    np.testing.assert_array_equal(given.image, untouched)
+    if text != "rgb_to_gray {}":
+        assert len(set(first)) > 1
+        assert first != flat(outcome(2))
 
 
-def test_an_image_without_boxes_passes_every_option() -> None:
-    empty = picture()._replace(boxes=tf.zeros([0, 4]), classes=tf.zeros([0], tf.int32))
-    result = augmentation(options(*ALL), seed=1)(empty, tf.constant(3))
-    assert result.boxes.shape == (0, 4)
-    assert result.image.shape[2] == 3
+@pytest.mark.parametrize("text", ALL)
+def test_an_image_without_boxes_passes_every_option(text: str) -> None:
+    given = picture()
+    empty = given._replace(boxes=given.boxes[:0], classes=given.classes[:0], weights=given.weights[:0])
+    for position in range(6):
+        result = augmentation(options(text), seed=1, resized=lambda *_: (64, 64))(empty, position)
+        assert result.boxes.shape == (0, 4)
+        assert result.image.shape == (64, 64, 3)
+        assert result.image.dtype == np.uint8
+
+
+def test_all_options_together_keep_boxes_within_the_image() -> None:
+    for position in range(30):
+        result = augmentation(options(*ALL), seed=3, resized=lambda *_: (96, 96))(picture(), position)
+        assert (result.boxes >= 0).all()
+        assert (result.boxes <= 1).all()
+        assert (result.boxes[:, 2:] >= result.boxes[:, :2]).all()
 
 
 def test_flips_half_of_the_images_or_as_many_as_told() -> None:
     for text, share in (("random_horizontal_flip {}", 0.5), ("random_horizontal_flip { probability: 0.2 }", 0.2)):
         flip = augmentation(options(text), seed=4)
-        flipped = [float(flip(picture(), tf.constant(p)).boxes[0, 1]) < 0.4 for p in range(200)]
-        assert abs(np.mean(flipped) - share) < 0.1
+        shifted = picture()._replace(boxes=np.array([[0.1, 0.1, 0.2, 0.2]], np.float32))
+        flipped = [float(flip(shifted, position).boxes[0, 1]) > 0.5 for position in range(300)]
+        assert abs(np.mean(flipped) - share) < 0.08
 
 
-def test_colours_stay_within_their_range_and_boxes_as_they_are() -> None:
-    result = augmentation(options(*ALL[3:]), seed=9)(picture(), tf.constant(0))
-    pixels = np.asarray(result.image)
-    assert 0 <= pixels.min() < pixels.max() <= 255
-    np.testing.assert_array_equal(result.boxes, picture().boxes)
+@pytest.mark.parametrize("text", [*COLOURS, *DISTURBANCES])
+def test_colours_and_noise_leave_boxes_as_they_are(text: str) -> None:
+    assert not moves_pixels(options(text))
+    result = augmentation(options(text), seed=9)(picture(), 0)
+    np.testing.assert_allclose(result.boxes, picture().boxes, atol=1e-6)
+
+
+def test_colour_changes_are_those_of_tensorflow() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8)
+    shares = tf.constant(image, tf.float32) / 255
+
+    def expected(changed: tf.Tensor) -> NDArray[np.float32]:
+        return np.asarray(np.clip(changed.numpy(), 0, 1) * 255, np.float32)
+
+    for actual, wanted in (
+        (brightened(image, -0.13), tf.image.adjust_brightness(shares, -0.13)),
+        (contrasted(image, 1.4), tf.image.adjust_contrast(shares, 1.4)),
+        (recoloured(image, turn=0.15), tf.image.adjust_hue(shares, 0.15)),
+        (recoloured(image, turn=-0.2), tf.image.adjust_hue(shares, -0.2)),
+        (recoloured(image, saturation=1.4), tf.image.adjust_saturation(shares, 1.4)),
+        (recoloured(image, saturation=0.3), tf.image.adjust_saturation(shares, 0.3)),
+    ):
+        np.testing.assert_allclose(actual, expected(wanted), atol=0.6)
+
+
+def test_crops_are_drawn_as_tensorflow_draws_them() -> None:
+    """The two samplers' heights, widths and places have the same distribution."""
+    boxes = np.array([[0.1, 0.2, 0.5, 0.6], [0.6, 0.5, 0.9, 0.95]])
+    crop = Crop(0.6, (0.5, 2.0), (0.1, 0.8), 0.3, True, 0.0)
+    ours = np.array([sample_window(120, 180, boxes, crop, np.random.default_rng(seed)) for seed in range(1500)])
+    draw = tf.function(
+        lambda seed: tf.concat(
+            tf.image.stateless_sample_distorted_bounding_box(
+                [120, 180, 3], boxes[None].astype(np.float32), seed, 0.6, (0.5, 2.0), (0.1, 0.8), 100, True
+            )[:2],
+            axis=0,
+        ),
+        input_signature=[tf.TensorSpec([2], tf.int64)],
+    )
+    theirs = np.array([draw(tf.constant([7, seed], tf.int64)).numpy()[[0, 1, 3, 4]] for seed in range(1500)])
+    np.testing.assert_allclose(ours.mean(axis=0), theirs.mean(axis=0), atol=3.0)
+    np.testing.assert_allclose(ours.std(axis=0), theirs.std(axis=0), atol=3.0)
+
+
+def test_a_crop_that_cannot_be_found_leaves_the_image_whole() -> None:
+    boxes = np.array([[0.0, 0.0, 1.0, 1.0]])
+    crop = Crop(1.0, (1.0, 1.0), (0.1, 0.5), 0.3, True, 0.0)
+    assert sample_window(100, 200, boxes, crop, np.random.default_rng(0)) == (0, 0, 100, 200)
+
+
+def test_both_orders_of_colour_distortion_differ() -> None:
+    assert options("random_distort_color {}")[0].random_distort_color == RandomDistortColor(color_ordering=0)
+    image = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_JET)
+    given = picture()._replace(image=image)
+    first, second = (augmentation(options(text), seed=2)(given, 1).image for text in COLOURS[4:6])
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("random_jitter_boxes {}", "random_jitter_boxes"),
+        ("random_distort_color { color_ordering: 2 }", "color_ordering"),
+        ('autoaugment_image { policy_name: "v9" }', "policy_name"),
+        ("random_pad_image { min_image_height: 5 }", "min_image_width"),
+        ("random_pad_image { pad_color: 5 }", "pad_color"),
+        ("ssd_random_crop { operations { min_object_covered: 0.5 } }", "aspect_ratio"),
+        ("random_crop_image { min_area: 0.9 max_area: 0.5 }", "max_area"),
+    ],
+)
+def test_what_is_not_supported_is_named(text: str, names: str) -> None:
+    with pytest.raises(ConfigError, match=names):
+        options(text)

@@ -1,13 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`preprocessor.proto`: the `data_augmentation_options`."""
+"""`preprocessor.proto`: the `data_augmentation_options`.
+
+Options about keypoints are accepted, since there are no keypoints that they could permute.
+"""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+from training_src.models.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomHorizontalFlip:
+    ACCEPTED: ClassVar = frozenset({"keypoint_flip_permutation"})
     probability: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomVerticalFlip:
+    ACCEPTED: ClassVar = frozenset({"keypoint_flip_permutation"})
+    probability: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomRotation90:
+    ACCEPTED: ClassVar = frozenset({"keypoint_rot_permutation"})
+    probability: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomImageScale:
+    min_scale_ratio: float = 0.5
+    max_scale_ratio: float = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +44,153 @@ class RandomCropImage:
     overlap_thresh: float = 0.3
     clip_boxes: bool = True
     random_coef: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_range("random_crop_image", "aspect_ratio", self.min_aspect_ratio, self.max_aspect_ratio)
+        _check_area("random_crop_image", self.min_area, self.max_area)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomPadImage:
+    """Sizes that are not set are None: at least the image's own, at most twice that. Without a colour, its mean."""
+
+    min_image_height: float | None = None
+    min_image_width: float | None = None
+    max_image_height: float | None = None
+    max_image_width: float | None = None
+    pad_color: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for edge in ("min", "max"):
+            sizes = (getattr(self, f"{edge}_image_height"), getattr(self, f"{edge}_image_width"))
+            if (sizes[0] is None) != (sizes[1] is None):
+                raise ConfigError(
+                    f"random_pad_image: {edge}_image_height and {edge}_image_width must be both set, or neither"
+                )
+        _check_count("random_pad_image", "pad_color", self.pad_color, 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomAbsolutePadImage:
+    max_height_padding: int = 1
+    max_width_padding: int = 1
+    pad_color: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_count("random_absolute_pad_image", "pad_color", self.pad_color, 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomCropPadImage:
+    """Ratios are (height, width); none means (1, 1) and (2, 2)."""
+
+    min_object_covered: float = 1.0
+    min_aspect_ratio: float = 0.75
+    max_aspect_ratio: float = 1.33
+    min_area: float = 0.1
+    max_area: float = 1.0
+    overlap_thresh: float = 0.3
+    clip_boxes: bool = True
+    random_coef: float = 0.0
+    min_padded_size_ratio: tuple[float, ...] = ()
+    max_padded_size_ratio: tuple[float, ...] = ()
+    pad_color: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_range("random_crop_pad_image", "aspect_ratio", self.min_aspect_ratio, self.max_aspect_ratio)
+        _check_area("random_crop_pad_image", self.min_area, self.max_area)
+        _check_count("random_crop_pad_image", "min_padded_size_ratio", self.min_padded_size_ratio, 2)
+        _check_count("random_crop_pad_image", "max_padded_size_ratio", self.max_padded_size_ratio, 2)
+        _check_count("random_crop_pad_image", "pad_color", self.pad_color, 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomCropToAspectRatio:
+    aspect_ratio: float = 1.0
+    overlap_thresh: float = 0.3
+    clip_boxes: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class SsdRandomCropOperation:
+    """The proto gives these numbers no defaults of their own; unset ones are 0, as the API reads them."""
+
+    min_object_covered: float = 0.0
+    min_aspect_ratio: float = 0.0
+    max_aspect_ratio: float = 0.0
+    min_area: float = 0.0
+    max_area: float = 0.0
+    overlap_thresh: float = 0.0
+    clip_boxes: bool = True
+    random_coef: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_range("ssd_random_crop", "aspect_ratio", self.min_aspect_ratio, self.max_aspect_ratio)
+        _check_area("ssd_random_crop", self.min_area, self.max_area)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SsdRandomCropPadOperation(SsdRandomCropOperation):
+    min_padded_size_ratio: tuple[float, ...] = ()
+    max_padded_size_ratio: tuple[float, ...] = ()
+    pad_color_r: float = 0.0
+    pad_color_g: float = 0.0
+    pad_color_b: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_count("ssd_random_crop_pad", "min_padded_size_ratio", self.min_padded_size_ratio, 2)
+        _check_count("ssd_random_crop_pad", "max_padded_size_ratio", self.max_padded_size_ratio, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SsdRandomCropFixedAspectRatioOperation:
+    min_object_covered: float = 0.0
+    min_area: float = 0.0
+    max_area: float = 0.0
+    overlap_thresh: float = 0.0
+    clip_boxes: bool = True
+    random_coef: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_area("ssd_random_crop_fixed_aspect_ratio", self.min_area, self.max_area)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SsdRandomCrop:
+    operations: tuple[SsdRandomCropOperation, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SsdRandomCropPad:
+    operations: tuple[SsdRandomCropPadOperation, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SsdRandomCropFixedAspectRatio:
+    operations: tuple[SsdRandomCropFixedAspectRatioOperation, ...] = ()
+    aspect_ratio: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SsdRandomCropPadFixedAspectRatio:
+    operations: tuple[SsdRandomCropOperation, ...] = ()
+    aspect_ratio: float = 1.0
+    min_padded_size_ratio: tuple[float, ...] = ()
+    max_padded_size_ratio: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        name = "ssd_random_crop_pad_fixed_aspect_ratio"
+        _check_count(name, "min_padded_size_ratio", self.min_padded_size_ratio, 2)
+        _check_count(name, "max_padded_size_ratio", self.max_padded_size_ratio, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSquareCropByScale:
+    max_border: int = 128
+    scale_min: float = 0.6
+    scale_max: float = 1.3
+    num_scales: int = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +223,99 @@ class RandomAdjustSaturation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RandomDistortColor:
+    color_ordering: Literal[0, 1] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomRgbToGray:
+    probability: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RgbToGray:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomBlackPatches:
+    max_black_patches: int = 10
+    probability: float = 0.5
+    size_to_image_ratio: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomPatchGaussian:
+    random_coef: float = 0.0
+    min_patch_size: int = 1
+    max_patch_size: int = 250
+    min_gaussian_stddev: float = 0.0
+    max_gaussian_stddev: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.min_patch_size < 1:
+            raise ConfigError(f"random_patch_gaussian: min_patch_size is {self.min_patch_size}, at least 1 is needed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomJpegQuality:
+    random_coef: float = 0.0
+    min_jpeg_quality: int = 0
+    max_jpeg_quality: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoAugmentImage:
+    policy_name: Literal["v0", "v1", "v2", "v3"] = "v0"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PreprocessingStep:
     """One `data_augmentation_options`."""
 
     ONE_OF: ClassVar = True
     random_horizontal_flip: RandomHorizontalFlip | None = None
+    random_vertical_flip: RandomVerticalFlip | None = None
+    random_rotation90: RandomRotation90 | None = None
+    random_image_scale: RandomImageScale | None = None
     random_crop_image: RandomCropImage | None = None
+    random_pad_image: RandomPadImage | None = None
+    random_absolute_pad_image: RandomAbsolutePadImage | None = None
+    random_crop_pad_image: RandomCropPadImage | None = None
+    random_crop_to_aspect_ratio: RandomCropToAspectRatio | None = None
+    ssd_random_crop: SsdRandomCrop | None = None
+    ssd_random_crop_pad: SsdRandomCropPad | None = None
+    ssd_random_crop_fixed_aspect_ratio: SsdRandomCropFixedAspectRatio | None = None
+    ssd_random_crop_pad_fixed_aspect_ratio: SsdRandomCropPadFixedAspectRatio | None = None
+    random_square_crop_by_scale: RandomSquareCropByScale | None = None
     random_scale_crop_and_pad_to_square: RandomScaleCropAndPadToSquare | None = None
     random_adjust_brightness: RandomAdjustBrightness | None = None
     random_adjust_contrast: RandomAdjustContrast | None = None
     random_adjust_hue: RandomAdjustHue | None = None
     random_adjust_saturation: RandomAdjustSaturation | None = None
+    random_distort_color: RandomDistortColor | None = None
+    random_rgb_to_gray: RandomRgbToGray | None = None
+    rgb_to_gray: RgbToGray | None = None
+    random_black_patches: RandomBlackPatches | None = None
+    random_patch_gaussian: RandomPatchGaussian | None = None
+    random_jpeg_quality: RandomJpegQuality | None = None
+    autoaugment_image: AutoAugmentImage | None = None
+
+
+def _check_range(option: str, name: str, least: float, greatest: float) -> None:
+    if not 0 < least <= greatest:
+        raise ConfigError(
+            f"{option}: min_{name} is {least:g} and max_{name} {greatest:g}; both must be above 0, in this order"
+        )
+
+
+def _check_area(option: str, least: float, greatest: float) -> None:
+    if not 0 <= least <= greatest or not 0 < greatest <= 1:
+        raise ConfigError(
+            f"{option}: min_area is {least:g} and max_area {greatest:g}; they are shares of the image, in this order"
+        )
+
+
+def _check_count(option: str, name: str, values: tuple[float, ...], count: int) -> None:
+    if values and len(values) != count:
+        raise ConfigError(f"{option}: {name} has {len(values)} values, {count} are needed, or none")

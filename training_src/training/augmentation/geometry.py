@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flips, turns, scalings and paddings of `preprocessor.proto`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from numpy.random import Generator
+
+from training_src.models.config.augmentation import (
+    RandomAbsolutePadImage,
+    RandomHorizontalFlip,
+    RandomImageScale,
+    RandomPadImage,
+    RandomRotation90,
+    RandomScaleCropAndPadToSquare,
+    RandomSquareCropByScale,
+    RandomVerticalFlip,
+)
+from training_src.training.augmentation.view import BLACK, Colour, View
+
+
+def horizontal_flip(config: RandomHorizontalFlip, view: View, rng: Generator) -> View:
+    return view.flipped() if rng.random() < config.probability else view
+
+
+def vertical_flip(config: RandomVerticalFlip, view: View, rng: Generator) -> View:
+    return view.flipped(vertically=True) if rng.random() < config.probability else view
+
+
+def rotation90(config: RandomRotation90, view: View, rng: Generator) -> View:
+    return view.rotated() if rng.random() < config.probability else view
+
+
+def image_scale(config: RandomImageScale, view: View, rng: Generator) -> View:
+    """Another size of the same canvas: what later options count in pixels changes."""
+    scale = rng.uniform(config.min_scale_ratio, config.max_scale_ratio)
+    return replace(view, height=max(1, int(view.height * scale)), width=max(1, int(view.width * scale)))
+
+
+def pad_image(config: RandomPadImage, view: View, rng: Generator) -> View:
+    least = (config.min_image_height or 0, config.min_image_width or 0)
+    most = (config.max_image_height or 2 * view.height, config.max_image_width or 2 * view.width)
+    return pad(view, least, most, colour(config.pad_color), rng)
+
+
+def absolute_pad_image(config: RandomAbsolutePadImage, view: View, rng: Generator) -> View:
+    most = (view.height + (config.max_height_padding or 1), view.width + (config.max_width_padding or 1))
+    return pad(view, (0, 0), most, colour(config.pad_color), rng)
+
+
+def pad(view: View, least: tuple[float, float], most: tuple[float, float], fill: Colour | None, rng: Generator) -> View:
+    """The canvas somewhere on a larger one, whose height and width lie between `least` and `most`.
+
+    No colour means the canvas's mean. As in the API, sizes below the canvas's own are raised to it, and upper bounds
+    are not reached.
+    """
+    size = (view.height, view.width)
+    targets = []
+    for own, low, high in zip(size, least, most, strict=True):
+        lowest, highest = max(int(low), own), max(int(high), own)
+        targets.append(int(rng.integers(lowest, highest)) if highest > lowest else highest)
+    offsets = [
+        int(rng.integers(target - own)) if target > own else 0 for own, target in zip(size, targets, strict=True)
+    ]
+    return view.framed((offsets[0], offsets[1]), (targets[0], targets[1]), fill or view.mean_colour())
+
+
+def pad_to_aspect_ratio(
+    view: View, aspect_ratio: float, least: tuple[float, float], most: tuple[float, float], rng: Generator
+) -> View:
+    """Black below and to the right, until width / height is `aspect_ratio`; `least` and `most` are sizes in pixels."""
+    height = view.height if view.width <= aspect_ratio * view.height else view.width / aspect_ratio
+    width = view.width if view.width >= aspect_ratio * view.height else view.height * aspect_ratio
+    most_scale = min(max(most[0], height) / height, max(most[1], width) / width)
+    least_scale = min(most_scale, max(max(least[0], height) / height, max(least[1], width) / width))
+    scale = rng.uniform(least_scale, most_scale)
+    size = (max(view.height, round(scale * height)), max(view.width, round(scale * width)))
+    return view.framed((0, 0), size, BLACK)
+
+
+def scale_crop_and_pad_to_square(config: RandomScaleCropAndPadToSquare, view: View, rng: Generator) -> View:
+    """EfficientDet's: https://arxiv.org/abs/1911.09070."""
+    side = config.output_size
+    scale = rng.uniform(config.scale_min, config.scale_max) * side / max(view.height, view.width)
+    drawn = rng.random(2)
+    part = []
+    for own, where in zip((view.height, view.width), drawn, strict=True):
+        scaled = max(1, int(own * scale))
+        offset = int(max(0, scaled - side) * where)
+        part.append((offset / scaled, (offset + side) / scaled))
+    return view.through((part[0][0], part[1][0], part[0][1], part[1][1]), (side, side))
+
+
+def square_crop_by_scale(config: RandomSquareCropByScale, view: View, rng: Generator) -> View:
+    """CenterNet's: https://arxiv.org/abs/1904.07850."""
+    steps = max(config.num_scales - 1, 1)
+    scale = config.scale_min + rng.integers(config.num_scales) / steps * (config.scale_max - config.scale_min)
+    side = max(1, int(scale * max(view.height, view.width)))
+    begin = []
+    for own in (view.height, view.width):
+        border = _border(config.max_border, own)
+        begin.append(int(rng.integers(border, own - border + 1)) - side // 2)
+    part = (
+        begin[0] / view.height,
+        begin[1] / view.width,
+        (begin[0] + side) / view.height,
+        (begin[1] + side) / view.width,
+    )
+    return view.through(part, (side, side))
+
+
+def colour(components: tuple[float, ...]) -> Colour | None:
+    """An option's colour; None where it gives none."""
+    if not components:
+        return None
+    red, green, blue = (round(component) for component in components)
+    return red, green, blue
+
+
+def _border(greatest: int, size: int) -> int:
+    """How far a crop's centre stays from an edge: halved until it is less than half of the image."""
+    halvings = max(0, math.ceil(math.log2(2 * greatest / size)))
+    return greatest // int(min(2**halvings, greatest))

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of a config, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.random import Generator, Philox
+from numpy.typing import NDArray
+
+from training_src.models.config.augmentation import PreprocessingStep
+from training_src.training.augmentation import autoaugment, colour, crops, disturbances, geometry
+from training_src.training.augmentation.view import Pixels, View
+
+# The size to which an image of some height and width is resized in the end.
+Resized: TypeAlias = Callable[[int, int], tuple[int, int]]
+
+
+class Labelled(NamedTuple):
+    """An image and its boxes.
+
+    Attributes:
+        image: `(height, width, 3)` uint8.
+        boxes: `(boxes, 4)` float32: ymin, xmin, ymax, xmax, normalised.
+        classes: `(boxes,)`.
+        weights: `(boxes,)` float32.
+    """
+
+    image: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    classes: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+
+def augmentation(
+    options: Sequence[PreprocessingStep], seed: int, resized: Resized | None = None
+) -> Callable[[Labelled, int], Labelled]:
+    """All options, in their order.
+
+    Args:
+        options: the config's.
+        seed: the training's.
+        resized: gives the height and width that the result is drawn at; None: as large as the options leave it.
+
+    Returns:
+        A function of an image and its position in the training's sequence, which with the seed alone decides what
+        happens to it. What it is given is left as it is.
+    """
+    steps = [_step(option) for option in options]
+    # Numbers that are unrelated for related seeds and neighbouring options.
+    keys = [int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]) for index in range(len(steps))]
+    # Later on nothing depends on the size any more.
+    settled = max((index + 1 for index, step in enumerate(steps) if step.kind != "colour"), default=0)
+
+    def augment(labelled: Labelled, position: int) -> Labelled:
+        view = View.of(labelled.image, labelled.boxes)
+        for index, (step, key) in enumerate(zip(steps, keys, strict=True)):
+            if step.kind != "geometry":
+                view = view.drawn(resized(view.height, view.width) if resized and index >= settled else None)
+            view = step.apply(view, Generator(Philox(key=[key, position])))
+        view = view.drawn(resized(view.height, view.width) if resized else None)
+        return Labelled(
+            view.pixels, view.boxes.astype(np.float32), labelled.classes[view.rows], labelled.weights[view.rows]
+        )
+
+    return augment
+
+
+def moves_pixels(options: Sequence[PreprocessingStep]) -> bool:
+    """Whether any option crops, flips, pads, turns or scales."""
+    return any(_step(option).kind == "geometry" for option in options)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What an option does, and whether it moves pixels, changes them depending on the image's size, or one by one."""
+
+    kind: Literal["geometry", "disturbance", "colour"]
+    apply: Callable[[View, Generator], View]
+
+
+_GEOMETRY: dict[str, Callable[[Any, View, Generator], View]] = {
+    "random_horizontal_flip": geometry.horizontal_flip,
+    "random_vertical_flip": geometry.vertical_flip,
+    "random_rotation90": geometry.rotation90,
+    "random_image_scale": geometry.image_scale,
+    "random_crop_image": crops.crop_image,
+    "random_pad_image": geometry.pad_image,
+    "random_absolute_pad_image": geometry.absolute_pad_image,
+    "random_crop_pad_image": crops.crop_pad_image,
+    "random_crop_to_aspect_ratio": crops.crop_to_aspect_ratio,
+    "ssd_random_crop": crops.ssd_random_crop,
+    "ssd_random_crop_pad": crops.ssd_random_crop_pad,
+    "ssd_random_crop_fixed_aspect_ratio": crops.ssd_random_crop_fixed_aspect_ratio,
+    "ssd_random_crop_pad_fixed_aspect_ratio": crops.ssd_random_crop_pad_fixed_aspect_ratio,
+    "random_square_crop_by_scale": geometry.square_crop_by_scale,
+    "random_scale_crop_and_pad_to_square": geometry.scale_crop_and_pad_to_square,
+    "autoaugment_image": autoaugment.autoaugment,
+}
+_DISTURBANCES: dict[str, Callable[[Any, Pixels, Generator], Pixels]] = {
+    "random_black_patches": disturbances.black_patches,
+    "random_patch_gaussian": disturbances.patch_gaussian,
+    "random_jpeg_quality": disturbances.jpeg_quality,
+}
+_COLOURS: dict[str, Callable[[Any, Pixels, Generator], Pixels]] = {
+    "random_adjust_brightness": colour.adjust_brightness,
+    "random_adjust_contrast": colour.adjust_contrast,
+    "random_adjust_hue": colour.adjust_hue,
+    "random_adjust_saturation": colour.adjust_saturation,
+    "random_distort_color": colour.distort_color,
+    "random_rgb_to_gray": colour.random_rgb_to_gray,
+    "rgb_to_gray": colour.rgb_to_gray,
+}
+
+
+def _step(option: PreprocessingStep) -> _Step:
+    name, config = next(
+        (item.name, value) for item in fields(option) if (value := getattr(option, item.name)) is not None
+    )
+    if name in _GEOMETRY:
+        return _Step("geometry", partial(_GEOMETRY[name], config))
+    if name in _DISTURBANCES:
+        return _Step("disturbance", partial(_repaint, _DISTURBANCES[name], config))
+    return _Step("colour", partial(_repaint, _COLOURS[name], config))
+
+
+def _repaint(change: Callable[[Any, Pixels, Generator], Pixels], config: Any, view: View, rng: Generator) -> View:
+    return replace(view, pixels=change(config, view.pixels, rng))

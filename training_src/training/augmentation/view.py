@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An image of which a window is seen: cropped, flipped, padded and scaled, but not yet copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Boxes: TypeAlias = NDArray[np.float64]
+Colour: TypeAlias = tuple[int, int, int]
+
+BLACK: Colour = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A canvas onto which a window of an image is drawn.
+
+    Attributes:
+        pixels: `(h, w, 3)` uint8, never written to.
+        height, width: the canvas's, in pixels; only fractions of it depend on them until it is drawn.
+        window: where the canvas's top, left, bottom and right edge lie in `pixels`. Swapped ones mean a flip; what lies
+            outside of `pixels` is padding.
+        fill: the padding's colour.
+        boxes: `(boxes, 4)`: ymin, xmin, ymax, xmax as shares of the canvas.
+        rows: `(boxes,)`: which of the first boxes these are.
+    """
+
+    pixels: Pixels
+    height: int
+    width: int
+    window: tuple[float, float, float, float]
+    fill: Colour
+    boxes: Boxes
+    rows: NDArray[np.int64]
+
+    @staticmethod
+    def of(pixels: Pixels, boxes: NDArray[Any]) -> View:
+        """All of an image."""
+        height, width = pixels.shape[:2]
+        rows = np.arange(len(boxes))
+        return View(pixels, height, width, (0.0, 0.0, height, width), BLACK, boxes.astype(np.float64), rows)
+
+    def through(
+        self,
+        part: tuple[float, float, float, float],
+        size: tuple[int, int],
+        overlap: float = 0.0,
+        *,
+        clip: bool = True,
+        fill: Colour = BLACK,
+    ) -> View:
+        """A part of the canvas as a new one.
+
+        Args:
+            part: ymin, xmin, ymax, xmax as shares of this canvas; it may reach beyond it.
+            size: the new canvas's height and width.
+            overlap: boxes of which a smaller share is left are dropped, and so are those of which nothing is.
+            clip: whether boxes end where the canvas does.
+            fill: what is seen beyond this canvas.
+        """
+        ymin, xmin, ymax, xmax = part
+        view = self._surrounded_by(fill) if min(part) < 0 or max(part) > 1 else self
+        top, left, bottom, right = view.window
+        down, across = bottom - top, right - left
+        window = (top + ymin * down, left + xmin * across, top + ymax * down, left + xmax * across)
+        boxes = (view.boxes - (ymin, xmin) * 2) / ((ymax - ymin, xmax - xmin) * 2)
+        inside = np.clip(boxes, 0.0, 1.0)
+        seen = ((inside[:, 2:] > inside[:, :2]) | (boxes[:, 2:] == boxes[:, :2])).all(axis=1)
+        kept = seen & (_areas(inside) >= overlap * _areas(boxes))
+        return replace(
+            view,
+            height=size[0],
+            width=size[1],
+            window=window,
+            boxes=(inside if clip else boxes)[kept],
+            rows=view.rows[kept],
+        )
+
+    def framed(self, offset: tuple[int, int], size: tuple[int, int], fill: Colour) -> View:
+        """This canvas on a larger one.
+
+        Args:
+            offset: of its upper left corner, y and x, in pixels.
+            size: the larger one's height and width.
+            fill: what surrounds it.
+        """
+        ymin, xmin = -offset[0] / self.height, -offset[1] / self.width
+        part = (ymin, xmin, ymin + size[0] / self.height, xmin + size[1] / self.width)
+        return self.through(part, size, clip=False, fill=fill)
+
+    def flipped(self, *, vertically: bool = False) -> View:
+        """Its mirror image: left and right, or top and bottom, change places."""
+        ymin, xmin, ymax, xmax = self.boxes.T
+        top, left, bottom, right = self.window
+        if vertically:
+            return replace(
+                self, window=(bottom, left, top, right), boxes=np.stack([1 - ymax, xmin, 1 - ymin, xmax], axis=1)
+            )
+        return replace(
+            self, window=(top, right, bottom, left), boxes=np.stack([ymin, 1 - xmax, ymax, 1 - xmin], axis=1)
+        )
+
+    def rotated(self) -> View:
+        """Turned by 90 degrees, counter-clockwise."""
+        ymin, xmin, ymax, xmax = self.boxes.T
+        top, left, bottom, right = self.window
+        edge = self.pixels.shape[1]
+        return replace(
+            self,
+            pixels=np.asarray(cv2.rotate(self.pixels, cv2.ROTATE_90_COUNTERCLOCKWISE), np.uint8),
+            height=self.width,
+            width=self.height,
+            window=(edge - right, top, edge - left, bottom),
+            boxes=np.stack([1 - xmax, ymin, 1 - xmin, ymax], axis=1),
+        )
+
+    def mean_colour(self) -> Colour:
+        """Of all that is seen."""
+        view = self.drawn() if self._padded else self
+        rows = _Placement.of(view.window[0], view.window[2], view.pixels.shape[0], view.height)
+        columns = _Placement.of(view.window[1], view.window[3], view.pixels.shape[1], view.width)
+        red, green, blue = cv2.mean(view.pixels[rows.taken, columns.taken])[:3]
+        return round(red), round(green), round(blue)
+
+    def drawn(self, size: tuple[int, int] | None = None) -> View:
+        """The canvas as an image of its own, of its own size unless another is given.
+
+        The window is rounded to whole pixels of both images, and the boxes follow that rounding.
+        """
+        height, width = size or (self.height, self.width)
+        rows = _Placement.of(self.window[0], self.window[2], self.pixels.shape[0], height)
+        columns = _Placement.of(self.window[1], self.window[3], self.pixels.shape[1], width)
+        part = self.pixels[rows.taken, columns.taken]
+        extent = (columns.drawn.stop - columns.drawn.start, rows.drawn.stop - rows.drawn.start)
+        if (part.shape[1], part.shape[0]) != extent:
+            part = np.asarray(cv2.resize(part, extent, interpolation=cv2.INTER_LINEAR), np.uint8)
+        if extent != (width, height):
+            borders = (rows.drawn.start, height - rows.drawn.stop, columns.drawn.start, width - columns.drawn.stop)
+            part = np.asarray(cv2.copyMakeBorder(part, *borders, cv2.BORDER_CONSTANT, value=self.fill), np.uint8)
+        if rows.flipped or columns.flipped:
+            part = np.asarray(cv2.flip(part, _FLIPS[rows.flipped, columns.flipped]), np.uint8)
+        exact = np.empty_like(self.boxes)
+        exact[:, 0::2] = rows.moved(self.boxes[:, 0::2])
+        exact[:, 1::2] = columns.moved(self.boxes[:, 1::2])
+        inside = (self.boxes >= 0) & (self.boxes <= 1)
+        boxes = np.where(inside, np.clip(exact, 0.0, 1.0), exact)
+        return View(part, height, width, (0.0, 0.0, height, width), BLACK, boxes, self.rows)
+
+    @property
+    def _padded(self) -> bool:
+        """Whether something outside of the image is seen."""
+        return any(low < 0 or high > size for low, high, size in self._extents())
+
+    def _surrounded_by(self, fill: Colour) -> View:
+        """The same canvas with `fill` beyond it, whatever of the image was cut off there before."""
+        whole = all(low <= 0 and high >= size for low, high, size in self._extents())
+        view = self if whole and (fill == self.fill or not self._padded) else self.drawn()
+        return replace(view, fill=fill)
+
+    def _extents(self) -> tuple[tuple[float, float, int], tuple[float, float, int]]:
+        """For each axis the window's lower and upper edge in the image, and the image's size."""
+        top, left, bottom, right = self.window
+        height, width = self.pixels.shape[:2]
+        return (min(top, bottom), max(top, bottom), height), (min(left, right), max(left, right), width)
+
+
+# OpenCV's codes, by whether rows and columns change places.
+_FLIPS = {(True, False): 0, (False, True): 1, (True, True): -1}
+
+
+@dataclass(frozen=True, slots=True)
+class _Placement:
+    """Which pixels of an image go where on a canvas, along one axis.
+
+    Attributes:
+        first, last: the canvas's edges in the image, in pixels; `first` may be the greater.
+        taken: the image's pixels.
+        drawn: where they go, before a flip.
+        size: the canvas's.
+    """
+
+    first: float
+    last: float
+    taken: slice
+    drawn: slice
+    size: int
+
+    @staticmethod
+    def of(first: float, last: float, available: int, size: int) -> _Placement:
+        low, high = min(first, last), max(first, last)
+        seen = min(max(low, 0.0), available), min(max(high, 0.0), available)
+        begin = min(round(seen[0]), available - 1)
+        end = max(round(seen[1]), begin + 1)
+        scale = size / (high - low)
+        start = min(max(round((seen[0] - low) * scale), 0), size - 1)
+        stop = min(max(round((seen[1] - low) * scale), start + 1), size)
+        return _Placement(first, last, slice(begin, end), slice(start, stop), size)
+
+    @property
+    def flipped(self) -> bool:
+        return self.first > self.last
+
+    def moved(self, shares: Boxes) -> Boxes:
+        """Coordinates on the canvas as it was meant, as those on the canvas as it is drawn."""
+        places = self.first + shares * (self.last - self.first)
+        scale = (self.drawn.stop - self.drawn.start) / (self.taken.stop - self.taken.start)
+        drawn = (self.drawn.start + (places - self.taken.start) * scale) / self.size
+        return np.asarray(1 - drawn if self.flipped else drawn)
+
+
+def _areas(boxes: Boxes) -> Boxes:
+    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
