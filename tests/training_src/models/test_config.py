@@ -3,101 +3,204 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from training_src.models.config.decoding import decode
+from training_src.models.config.decoding import decode, undeclared
 from training_src.models.config.pipeline import (
     CONFIGS,
     PipelineConfig,
-    PipelineDescription,
     bundled_architectures,
+    canonical_name,
     load,
     load_bundled,
     with_num_steps,
 )
 from training_src.models.errors import ConfigError, TextFormatError
-from training_src.models.text_format import parse
+from training_src.models.text_format import Identifier, Message, Value, parse
 
 ZOO = (CONFIGS / "ssd_mobilenet_v2_fpnlite_320x320.config").read_text()
+CASES = (
+    "ssd_mobilenet_v2_fpnlite",
+    "ssd_resnet50_v1_fpn",
+    "efficientdet_d1",
+    "faster_rcnn_resnet50_v1",
+    "faster_rcnn_inception_resnet_v2",
+    "ssd_mobilenet_v2_hard_mining",
+)
 
 
-def test_fields_and_defaults_equal_the_reference(case: Path, description: PipelineDescription) -> None:
-    reference = json.loads((case / "config_defaults.json").read_text())
-    compared = dict(_leaves(description.config, reference))
-    assert len(compared) > 80
+@pytest.mark.parametrize("name", CASES)
+def test_fields_and_defaults_equal_the_reference(golden: Path, name: str) -> None:
+    reference = json.loads((golden / name / "config_defaults.json").read_text())
+    config = decode(PipelineConfig, parse((golden / name / "pipeline.config").read_text().replace(*TWIN)))
+    compared = dict(_leaves(config, reference))
+    assert len(compared) > 70
     assert {path: ours for path, (ours, theirs) in compared.items() if ours != theirs} == {}
+
+
+# The one field that a file of TensorFlow 1 cannot keep.
+TWIN = ('"ssd_mobilenet_v2"', '"ssd_mobilenet_v2_keras"')
 
 
 def _leaves(config: Any, reference: Any, path: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
     if is_dataclass(config):
         for item in fields(config):
             value, place = getattr(config, item.name), f"{path}.{item.name}"
-            if value is not None:
+            if value is not None and item.name in reference:
                 yield from _leaves(value, reference[item.name], place)
+            elif value is not None and not is_dataclass(value):
+                yield place, (value, "nothing: the API has no such field")
     elif isinstance(config, tuple):
+        yield f"{path}#", (len(config), len(reference))
         for index, value in enumerate(config):
             yield from _leaves(value, reference[index], f"{path}[{index}]")
     else:
-        yield path, (config, reference)
+        yield path, (config, {"ssd_mobilenet_v2": "ssd_mobilenet_v2_keras"}.get(str(reference), reference))
+
+
+@pytest.mark.parametrize("form", ["config", "config_defaults"])
+@pytest.mark.parametrize("name", CASES)
+def test_every_field_of_the_reference_is_declared_or_accepted(golden: Path, name: str, form: str) -> None:
+    message = _message(json.loads((golden / name / f"{form}.json").read_text()))
+    assert list(undeclared(PipelineConfig, message)) == []
+
+
+def _message(reference: dict[str, Any]) -> Message:
+    def value(plain: Any) -> Value:
+        if isinstance(plain, dict):
+            return _message(plain)
+        return Identifier(str(plain).lower()) if isinstance(plain, bool) else plain
+
+    lists = {name: plain if isinstance(plain, list) else [plain] for name, plain in reference.items()}
+    return Message({name: [value(plain) for plain in plains] for name, plains in lists.items()})
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [
+        ("ssd_mobilenet_v2_fpnlite", "ssd_mobilenet_v2_fpnlite_320x320"),
+        ("ssd_resnet50_v1_fpn", "ssd_resnet50_v1_fpn_640x640"),
+        ("efficientdet_d1", "efficientdet_d1_640x640"),
+        ("faster_rcnn_resnet50_v1", "faster_rcnn_resnet50_v1_640x640"),
+        ("faster_rcnn_inception_resnet_v2", "faster_rcnn_inception_resnet_v2_640x640"),
+    ],
+)
+def test_bundled_configs_have_the_zoos_settings(golden: Path, name: str, architecture: str) -> None:
+    zoo = load(golden / name / "pipeline.config", num_classes=3).config
+    ours = load_bundled(architecture, num_classes=3).config
+    # The reference cases are smaller; which checkpoint training starts from is the user's to say.
+    family = replace(ours.model.family, image_resizer=zoo.model.family.image_resizer)
+    assert family == zoo.model.family
+    augmentation = zoo.train_config.data_augmentation_options if name == "efficientdet_d1" else None
+    assert (
+        replace(
+            ours.train_config,
+            fine_tune_checkpoint=zoo.train_config.fine_tune_checkpoint,
+            fine_tune_checkpoint_type=zoo.train_config.fine_tune_checkpoint_type,
+            data_augmentation_options=augmentation or ours.train_config.data_augmentation_options,
+        )
+        == zoo.train_config
+    )
 
 
 @pytest.mark.parametrize("architecture", bundled_architectures())
 def test_bundled_configs_take_the_label_maps_greatest_id(architecture: str) -> None:
-    description = load_bundled(architecture, num_classes=4)
-    assert description.config.model.ssd.num_classes == 4
-    size = int(architecture.rsplit("x", 1)[1])
-    resizer = description.config.model.ssd.image_resizer.fixed_shape_resizer
-    assert (resizer.height, resizer.width) == (size, size)
+    family = load_bundled(architecture, num_classes=4).config.model.family
+    assert family.num_classes == 4
+    fixed, kept = family.image_resizer.fixed_shape_resizer, family.image_resizer.keep_aspect_ratio_resizer
+    named = architecture.rsplit("_", 1)[1].split("x")
+    if fixed:
+        size = 300 if architecture == "ssd_mobilenet_v2_320x320" else int(named[0])
+        assert (fixed.height, fixed.width) == (size, size)
+    else:
+        assert kept is not None
+        assert [kept.min_dimension, kept.max_dimension] == [int(side) for side in named]
 
 
-def test_the_zoo_configs_keep_the_zoos_settings() -> None:
-    config = load_bundled("ssd_mobilenet_v2_fpnlite_640x640", num_classes=90).config
-    assert config.train_config.batch_size == 128
-    assert config.train_config.num_steps == 50_000
-    assert config.model.ssd.feature_extractor.conv_hyperparams.batch_norm.decay == 0.997
+def test_every_architecture_of_the_zoo_is_there() -> None:
+    resnets = [f"resnet{depth}_v1" for depth in (50, 101, 152)]
+    sizes = (512, 640, 768, 896, 1024, 1280, 1408, 1536)
+    assert set(bundled_architectures()) == {
+        "ssd_mobilenet_v2_320x320",
+        *(f"ssd_mobilenet_v2_fpnlite_{size}x{size}" for size in (160, 320, 640)),
+        *(f"ssd_{resnet}_fpn_{size}x{size}" for resnet in resnets for size in (640, 1024)),
+        *(f"efficientdet_d{number}_{size}x{size}" for number, size in enumerate(sizes)),
+        *(f"faster_rcnn_{resnet}_{size}" for resnet in resnets for size in ("640x640", "800x1333", "1024x1024")),
+        *(f"faster_rcnn_inception_resnet_v2_{size}x{size}" for size in (640, 1024)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("ssd_mobilenet_v2_fpnlite_640x640_coco17_tpu-8", "ssd_mobilenet_v2_fpnlite_640x640"),
+        ("faster_rcnn_resnet50_v1_800x1333_coco17_gpu-8", "faster_rcnn_resnet50_v1_800x1333"),
+        ("efficientdet_d1_coco17_tpu-32", "efficientdet_d1_640x640"),
+        ("ssd_efficientdet_d7_1536x1536_coco17_tpu-32", "efficientdet_d7_1536x1536"),
+        ("efficientdet_d6_1280x1280", "efficientdet_d6_1408x1408"),
+    ],
+)
+def test_all_of_the_zoos_names_are_taken(given: str, name: str) -> None:
+    assert canonical_name(given) == name
 
 
 def test_unknown_architecture_names_the_known_ones() -> None:
-    with pytest.raises(
-        ConfigError, match="architecture 'yolo' is not known: choose ssd_mobilenet_v2_fpnlite_160x160, "
-    ):
+    with pytest.raises(ConfigError, match="architecture 'yolo' is not known: choose efficientdet_d0_512x512, "):
         load_bundled("yolo", num_classes=3)
+    with pytest.raises(ConfigError, match=r"did you mean ssd_mobilenet_v2_fpnlite_320x320\?"):
+        load_bundled("ssd_mobilenetv2_fpnlite_320", num_classes=3)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("num_classes: 90", "num_classes: 90 nonsense: 7", "model.ssd.nonsense: 7 is not supported"),
-        ("depth_multiplier: 1.0", "pad_to_multiple: 32", "pad_to_multiple: 32 is not supported, only 1 is"),
+        ("num_classes: 90", "num_classes: 90 nonsense: 7", "model.ssd.nonsense: 7 is not supported; remove the field"),
+        ("num_classes: 90", "num_clases: 90", r"model.ssd.num_clases: 90 .*did you mean num_classes\?"),
+        ("num_classes: 90", "", "model.ssd: num_classes is not set"),
+        ("num_classes: 90", "num_classes: 90.5", "model.ssd.num_classes: 90.5 is no whole number"),
+        ("num_classes: 90", "num_classes: '90'", "model.ssd.num_classes: '90' is no whole number"),
+        (
+            "num_classes: 90",
+            "num_classes: 90 first_stage_max_proposals: 300",
+            "it is a field of model.faster_rcnn, so move or remove it",
+        ),
         ("ssd_mobilenet_v2_fpn_keras", "ssd_nasnet", "feature_extractor.type: 'ssd_nasnet' is not supported"),
-        ("score_converter: SIGMOID", "score_converter: SOFTMAX", "score_converter: SOFTMAX is not supported"),
-        ("fixed_shape_resizer {", "keep_aspect_ratio_resizer { min_dimension:", "keep_aspect_ratio_resizer"),
-        ("random_horizontal_flip {}", "random_jitter_boxes {}", r"data_augmentation_options\[0\].random_jitter_boxes"),
+        ("ssd_mobilenet_v2_fpn_keras", "ssd_mobilnet_v2_fpn_keras", "did you mean 'ssd_mobilenet_v2_fpn_keras'?"),
+        ("activation: RELU_6", "activation: RELU6", r"activation: RELU6 is not supported, did you mean 'RELU_6'\?"),
+        ("iou_similarity {}", "iou_similarity: 3", "iou_similarity: 3 stands where a message"),
+        ("freeze_batchnorm: false", "freeze_batchnorm: maybe", "freeze_batchnorm: maybe is no bool"),
+        ("random_horizontal_flip {}", "random_flip {}", r"data_augmentation_options\[0\].random_flip"),
         (
             "momentum_optimizer_value: 0.9",
             "momentum_optimizer_value: fast",
-            "momentum_optimizer_value: fast is no float",
+            "momentum_optimizer_value: fast is no number",
         ),
-        ("use_moving_average: false", "", "optimizer: use_moving_average is not set"),
-        ("encode_background_as_zeros: true", "", "encode_background_as_zeros is not set, and its default"),
-        ("weighted_smooth_l1 {}", "weighted_l2 {}", r"localization_loss.weighted_l2: \{  \} is not supported"),
-        (
-            "max_number_of_boxes: 100",
-            "freeze_variables: 'conv'",
-            "train_config.freeze_variables: 'conv' is not supported",
-        ),
+        ("model {", "modle {", "did you mean model"),
     ],
 )
 def test_what_is_not_supported_is_named_with_its_value(old: str, new: str, complaint: str) -> None:
     assert old in ZOO
-    text = ZOO.replace(old, new).replace("min_dimension: height", "min_dimension")
     with pytest.raises(ConfigError, match=complaint) as error:
-        decode(PipelineConfig, parse(text))
+        decode(PipelineConfig, parse(ZOO.replace(old, new)))
     assert "\n" not in str(error.value)
+
+
+def test_two_architectures_in_one_file_are_an_error() -> None:
+    other = (CONFIGS / "faster_rcnn_resnet50_v1_640x640.config").read_text()
+    with pytest.raises(ConfigError, match="model: exactly one of ssd, faster_rcnn must be set, not 2"):
+        decode(PipelineConfig, parse(ZOO + other))
+
+
+def test_what_is_written_twice_is_joined_as_protobuf_does() -> None:
+    text = ZOO + "model { ssd { num_classes: 7 } } train_config { batch_size: 3 }"
+    config = decode(PipelineConfig, parse(text))
+    assert config.model.family.num_classes == 7
+    assert config.train_config.batch_size == 3
+    assert config.train_config.num_steps == 50_000
 
 
 def test_fields_without_effect_here_are_accepted() -> None:
@@ -110,25 +213,10 @@ def test_too_few_classes_for_the_label_map_is_an_error(case: Path) -> None:
         load(case / "pipeline.config", num_classes=4)
 
 
-@pytest.mark.parametrize(
-    ("name", "complaint"),
-    [
-        ("efficientdet_d1", "model.ssd.add_background_class: false"),
-        ("faster_rcnn_resnet50_v1", "model.faster_rcnn: "),
-        ("ssd_mobilenet_v2_hard_mining", "model.ssd.feature_extractor.type: 'ssd_mobilenet_v2'"),
-    ],
-)
-def test_other_families_are_refused_in_a_sentence(golden: Path, name: str, complaint: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        load(golden / name / "pipeline.config", num_classes=2)
-    assert complaint in str(error.value)
-    assert len(str(error.value)) < 300
-
-
 def test_other_number_of_steps_scales_the_schedule() -> None:
     zoo = load_bundled("ssd_mobilenet_v2_fpnlite_320x320", num_classes=3)
     scaled = with_num_steps(zoo, 500)
-    cosine = scaled.config.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    cosine = scaled.config.train_config.optimizer.learning_rate.cosine_decay_learning_rate
     assert cosine is not None
     assert (scaled.config.train_config.num_steps, cosine.total_steps, cosine.warmup_steps) == (500, 500, 10)
     assert decode(PipelineConfig, parse(scaled.text())) == scaled.config
@@ -139,7 +227,7 @@ def test_a_schedule_without_a_number_of_steps_stays_as_it_is(tmp_path: Path) -> 
     path = tmp_path / "pipeline.config"
     path.write_text(ZOO.replace("num_steps: 50000", ""))
     scaled = with_num_steps(load(path, 90), 500).config.train_config
-    cosine = scaled.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    cosine = scaled.optimizer.learning_rate.cosine_decay_learning_rate
     assert cosine is not None
     assert (scaled.num_steps, cosine.total_steps) == (500, 50_000)
 

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pipeline.proto`: a whole `pipeline.config`, read, bundled, and fitted to a data set."""
 
+import difflib
 import hashlib
-from dataclasses import dataclass, replace
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 from training_src.models.config.decoding import decode, message_of
+from training_src.models.config.evaluation import EvalConfig
+from training_src.models.config.faster_rcnn import FasterRcnn
+from training_src.models.config.graph_rewriter import GraphRewriter
+from training_src.models.config.input_reader import InputReader
+from training_src.models.config.legacy import Mapped, modernise
 from training_src.models.config.ssd import Ssd
 from training_src.models.config.training import TrainConfig, scale_schedule
 from training_src.models.errors import ConfigError
@@ -17,16 +24,35 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    ssd: Ssd
+    """`model.proto`."""
+
+    ONE_OF: ClassVar = True
+    ssd: Ssd | None = None
+    faster_rcnn: FasterRcnn | None = None
+
+    @property
+    def family(self) -> Ssd | FasterRcnn:
+        """The one that is set."""
+        chosen = self.ssd or self.faster_rcnn
+        assert chosen is not None  # the message holds exactly one
+        return chosen
 
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineConfig:
-    """A whole `pipeline.config`. The readers and the evaluation are the pipeline's own, fed through channels."""
+    """A whole `pipeline.config`."""
 
-    ACCEPTED: ClassVar = frozenset({"train_input_reader", "eval_input_reader", "eval_config"})
     model: Model
     train_config: TrainConfig
+    train_input_reader: InputReader = field(default_factory=InputReader)
+    eval_config: EvalConfig = field(default_factory=EvalConfig)
+    eval_input_reader: tuple[InputReader, ...] = ()
+    graph_rewriter: GraphRewriter = field(default_factory=GraphRewriter)
+
+    @property
+    def quantize(self) -> bool:
+        """Whether an int8 export is asked for."""
+        return self.graph_rewriter.quantization is not None
 
 
 @dataclass(frozen=True)
@@ -37,11 +63,13 @@ class PipelineDescription:
         config: The typed fields.
         message: The text's message, changes applied: what goes into the artifact.
         source: The file's name, or the bundled architecture's.
+        mapped: What is taken in another way than the file says.
     """
 
     config: PipelineConfig
     message: Message
     source: str
+    mapped: tuple[Mapped, ...] = ()
 
     def text(self) -> str:
         """The description as text protobuf."""
@@ -57,19 +85,42 @@ def bundled_architectures() -> list[str]:
     return sorted(path.stem for path in CONFIGS.glob("*.config"))
 
 
+def canonical_name(architecture: str) -> str:
+    """The bundled name of an architecture, whichever of the zoo's names is given.
+
+    The zoo's archives are called `efficientdet_d1_coco17_tpu-32` or `ssd_resnet50_v1_fpn_640x640_coco17_tpu-8`, its
+    configs `ssd_efficientdet_d1_640x640_coco17_tpu-8`, and its page gives D6 1280x1280 where the config has 1408x1408.
+
+    Raises:
+        ConfigError: If there is no such architecture.
+    """
+    known = bundled_architectures()
+    stem = re.sub(r"_coco17_[tg]pu-\d+$", "", architecture.strip())
+    if stem in known:
+        return stem
+    numbered = re.match(r"(?:ssd_)?(efficientdet_d\d)(?:_|$)", stem)
+    for name in known:
+        if numbered and name.startswith(f"{numbered.group(1)}_"):
+            return name
+    similar = difflib.get_close_matches(stem, known, n=1)
+    asked = f"did you mean {similar[0]}? There are" if similar else "choose"
+    raise ConfigError(
+        f"architecture {architecture!r} is not known: {asked} {', '.join(known)}, or give a pipeline.config"
+    )
+
+
 def load_bundled(architecture: str, num_classes: int) -> PipelineDescription:
     """The bundled config of an architecture, for a label map whose greatest id is `num_classes`.
 
     Raises:
         ConfigError: If there is no such architecture.
     """
-    path = CONFIGS / f"{architecture}.config"
-    if architecture not in bundled_architectures():
-        known = ", ".join(bundled_architectures())
-        raise ConfigError(f"architecture {architecture!r} is not known: choose {known}, or give a pipeline.config")
-    message = parse(path.read_text(), path.name)
-    message_of(message_of(message, "model"), "ssd")["num_classes"] = [num_classes]
-    return PipelineDescription(decode(PipelineConfig, message), message, architecture)
+    name = canonical_name(architecture)
+    message = parse((CONFIGS / f"{name}.config").read_text(), f"{name}.config")
+    model = message_of(message, "model")
+    (family,) = model
+    message_of(model, family)["num_classes"] = [num_classes]
+    return PipelineDescription(decode(PipelineConfig, message), message, name)
 
 
 def load(path: Path, num_classes: int) -> PipelineDescription:
@@ -79,15 +130,23 @@ def load(path: Path, num_classes: int) -> PipelineDescription:
         ConfigError: If a field is not supported, or the config has fewer classes than the label map needs.
         TextFormatError: If the file is not text protobuf.
     """
-    message = parse(path.read_text(), path.name)
+    message = parse(_text(path), path.name)
+    mapped = modernise(message)
     config = decode(PipelineConfig, message)
-    configured = config.model.ssd.num_classes
+    configured = config.model.family.num_classes
     if configured < num_classes:
         raise ConfigError(
             f"{path.name}: num_classes is {configured}, but the label map's greatest id is {num_classes}; "
             f"set num_classes: {num_classes} (ids may have gaps, the class count must reach the greatest)"
         )
-    return PipelineDescription(config, message, path.name)
+    return PipelineDescription(config, message, path.name, mapped)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text ({error}); give a pipeline.config") from error
 
 
 def with_num_steps(description: PipelineDescription, num_steps: int) -> PipelineDescription:
