@@ -39,16 +39,12 @@ def recognise(folder: Path) -> bool:
 
 def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     """Read every file; names come from the label map or `categories`, ids too, shifted by one if one of them is 0."""
-    files = [
-        InstancesFile(file, tuple(_places(folder, file)), split)
-        for file, split in _files(folder)
-        if json_stream.first(file, "images", "annotations", "categories") or file.name.endswith(".coco.json")
-    ]
+    found = list(_files(folder))
+    fitting = [(file, split) for file, split in found if json_stream.first(file, "images", "annotations", "categories")]
+    files = [InstancesFile(file, tuple(_places(folder, file)), split) for file, split in fitting or found]
     if not files:
         raise DataError(f'{folder.name} holds no JSON file with "images" and "annotations"; COCO has them.')
-    return read_instances(
-        DataFolder(folder), files, Convention(NAME, _edges, from_zero=None, required=("images",)), label_map
-    )
+    return read_instances(DataFolder(folder), files, Convention(NAME, _edges, from_zero=None), label_map)
 
 
 def _edges(bbox: Edges) -> Edges:

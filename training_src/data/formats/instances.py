@@ -39,13 +39,11 @@ class Convention:
         format: the layout's name.
         edges: makes xmin, ymin, xmax, ymax of a `bbox`.
         from_zero: whether category ids count from 0; None: only where one is 0.
-        required: the lists that must not be empty.
     """
 
     format: str
     edges: Callable[[Edges], Edges]
     from_zero: bool | None
-    required: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -124,9 +122,8 @@ def _read(folder: DataFolder, source: InstancesFile, convention: Convention) -> 
         raise DataError(f"{content.place} {error}.") from None
     except ValueError as error:
         raise DataError(f"{content.place} is no JSON object: {error}; export it again.") from None
-    for key in convention.required:
-        if not counts[key]:
-            raise DataError(f'{content.place} is empty: it has no "{key}"; export it again, with at least one of them.')
+    if not counts["images"]:
+        raise DataError(f'{content.place} is empty: it has no "images"; export it again, with at least one of them.')
     _leave_out_placeholder(content)
     return content
 

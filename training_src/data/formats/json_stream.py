@@ -100,11 +100,13 @@ class _Window:
         if len(self._text) - self._at > LARGEST_ELEMENT:
             raise ValueError(f"an element at character {self._before + self._at} is larger than any annotation")
         read = self._stream.read(count)
+        if not read:
+            self._ended = True
+            return False
         self._before += self._at
         self._text = self._text[self._at :] + read
         self._at = 0
-        self._ended = not read
-        return bool(read)
+        return True
 
 
 def _members(window: _Window) -> Iterator[tuple[str, Any]]:

@@ -36,7 +36,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     ]
     if not files:
         raise DataError(f"{folder.name} holds no {ANNOTATIONS}; SageMaker's built-in layout has it beside images/.")
-    convention = Convention(NAME, _edges, from_zero=True, required=("images", "annotations"))
+    convention = Convention(NAME, _edges, from_zero=True)
     return read_instances(DataFolder(folder), files, convention, label_map)
 
 

@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
 from training_src.data.example import DetectionExample, decode
 from training_src.data.formats.classes import listed
@@ -20,6 +22,7 @@ from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, class_name, confidence, shown
 from training_src.data.formats.image_size import stream_size
 from training_src.data.label_map import LabelMap, make_label_map
+from training_src.data.protobuf import Floats
 from training_src.data.splits import given_split
 from training_src.data.tfrecord import decompress, is_compressed, read_records
 from training_src.errors import DataError
@@ -30,6 +33,9 @@ _SHARD = re.compile(r"(\.(tf)?records?(-\d{5}-of-\d{5})?|-\d{5}-of-\d{5}(\.(tf)?
 _NUMBERED = re.compile(r"^(.*-)(\d{5})(-of-(\d{5}).*)$")
 # Waymo's names of drives: segment-<context>_with_camera_labels.tfrecord, and the images' names made from it.
 _DRIVE = re.compile(r"segment-\d+(_\d+){4}|^\d{15,20}(_\d+){4}")
+
+# Entries name places in decompressed shards and may outlive their data set, so these folders go with the process.
+_KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def recognise(folder: Path) -> bool:
@@ -70,7 +76,7 @@ class _Record:
 
 
 class _PlainShards:
-    """Shards as they are, or decompressed into a temporary folder, which goes with this object."""
+    """Shards as they are, or decompressed into a temporary folder."""
 
     def __init__(self, folder: DataFolder) -> None:
         self.folder = folder
@@ -92,6 +98,7 @@ class _PlainShards:
     def _written(self, shard: Path) -> Path:
         if self._temporary is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="mapgate-shards-")
+            _KEPT.append(self._temporary)
         plain = Path(self._temporary.name) / f"{len(self._decompressed):05d}.tfrecord"
         try:
             decompress(shard, plain)
@@ -173,7 +180,7 @@ def _labelled(record: _Record, split: str | None, label_map: LabelMap, ids: Mapp
         yield Fault(record.file, None, "size", message, image=record.named)
         return
     texts, boxes = _texts(example), []
-    for number, (ymin, xmin, ymax, xmax) in enumerate(example.boxes.astype(float).tolist()):
+    for number, (ymin, xmin, ymax, xmax) in enumerate(_pixels(example.boxes, width, height)):
         where = f"box {number}"
         try:
             text = class_name(texts[number]) if texts[number] else ""
@@ -187,8 +194,7 @@ def _labelled(record: _Record, split: str | None, label_map: LabelMap, ids: Mapp
             bool(values[number]) for values in (example.difficult, example.truncated, example.crowd)
         )
         score = None if example.confidence is None else confidence(float(example.confidence[number]))
-        edges = xmin * width, ymin * height, xmax * width, ymax * height
-        boxes.append(Box(*edges, label, name, where, difficult, truncated, crowd, score))
+        boxes.append(Box(xmin, ymin, xmax, ymax, label, name, where, difficult, truncated, crowd, score))
     yield LabelledImage(
         source_id=example.source_id or example.filename or record.place,
         image=record.named,
@@ -200,6 +206,16 @@ def _labelled(record: _Record, split: str | None, label_map: LabelMap, ids: Mapp
         given_split=split,
         group=example.group or _drive(example.filename or example.source_id),
     )
+
+
+def _pixels(shares: Floats, width: int, height: int) -> list[list[float]]:
+    """Edges in pixels: in thousandths where such a number has the very same float32 share, so 346 is not 345.99998."""
+    size = np.array([height, width, height, width], np.float64)
+    with np.errstate(all="ignore"):  # hostile shares may be infinite; the gate names such boxes
+        exact = shares * size
+        short = np.round(exact, 3)
+        found: list[list[float]] = np.where((short / size).astype(np.float32) == shares, short, exact).tolist()
+    return found
 
 
 def _class(label: int, text: str, label_map: LabelMap, ids: Mapping[str, int]) -> str:

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""COCO in the folders that people have it in, and what a file may hold beside boxes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training_src.data import spill
+from training_src.data.dataset import Box, Dataset, Fault, LabelledImage
+from training_src.data.formats import read_dataset
+from training_src.data.formats.json_stream import elements
+from training_src.errors import DataError
+
+EncodedImage = Callable[..., bytes]
+
+
+def content(count: int = 2, **changes: Any) -> dict[str, Any]:
+    return {
+        "info": {"description": "streets"},
+        "images": [{"id": n, "file_name": f"{n}.jpg", "width": 64, "height": 48} for n in range(count)],
+        "annotations": [
+            {"id": n, "image_id": n, "category_id": 3, "bbox": [4, 6, 28, 24], "area": 672, "iscrowd": n % 2}
+            for n in range(count)
+        ],
+        "categories": [{"id": 3, "name": "vehicle"}, {"id": 5, "name": "cyclist"}],
+        **changes,
+    }
+
+
+@pytest.fixture
+def coco(tmp_path: Path, encoded_image: EncodedImage) -> Callable[..., Dataset]:
+    """Reads a COCO data set of which annotation file and image folder are given."""
+
+    def read(file: str, pictures: str, **changes: Any) -> Dataset:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(json.dumps(content(**changes)))
+        (tmp_path / pictures).mkdir(parents=True, exist_ok=True)
+        for number in range(2):
+            (tmp_path / pictures / f"{number}.jpg").write_bytes(encoded_image(number))
+        return read_dataset(tmp_path)
+
+    return read
+
+
+def images_of(dataset: Dataset) -> list[LabelledImage]:
+    return [entry for entry in dataset.entries() if isinstance(entry, LabelledImage)]
+
+
+def messages(dataset: Dataset) -> list[str]:
+    return [entry.message for entry in dataset.entries() if isinstance(entry, Fault)]
+
+
+@pytest.mark.parametrize(
+    ("file", "pictures", "split"),
+    [
+        ("annotations/instances_train2017.json", "train2017", "train"),
+        ("annotations/instances_val2017.json", "images/val2017", "validation"),
+        ("train/_annotations.coco.json", "train", "train"),
+        ("instances.json", "images", None),
+        ("annotations.json", "images", None),
+        ("result.json", ".", None),
+        ("annotations/instances_default.json", "images", None),
+    ],
+)
+def test_usual_folders_are_found(coco: Callable[..., Dataset], file: str, pictures: str, split: str | None) -> None:
+    dataset = coco(file, pictures)
+
+    assert dataset.format == "coco"
+    assert dataset.label_map.names == {3: "vehicle", 5: "cyclist"}
+    assert [image.given_split for image in images_of(dataset)] == [split, split]
+    assert images_of(dataset)[1].boxes == (Box(4, 6, 32, 30, 3, "vehicle", "annotation 1", crowd=True),)
+
+
+def test_other_annotations_of_the_same_images_are_not_read(coco: Callable[..., Dataset], tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    for name in ("captions_train2017", "person_keypoints_train2017", "notes"):
+        (tmp_path / f"annotations/{name}.json").write_text(json.dumps(content()))
+
+    assert len(images_of(coco("annotations/instances_train2017.json", "train2017"))) == 2
+
+
+def test_segmentations_are_passed_over(coco: Callable[..., Dataset]) -> None:
+    annotations = content()["annotations"]
+    annotations[0]["segmentation"] = [[1, 2, 3, 4, 5, 6]]
+    annotations[1]["segmentation"] = {"counts": "abc", "size": [48, 64]}
+
+    dataset = coco("instances.json", "images", annotations=annotations)
+
+    assert [len(image.boxes) for image in images_of(dataset)] == [1, 1]
+
+
+def test_ids_from_zero_shift_by_one(coco: Callable[..., Dataset]) -> None:
+    annotations = [{**item, "category_id": 0} for item in content()["annotations"]]
+    categories = [{"id": 0, "name": "vehicle"}, {"id": 1, "name": "cyclist"}]
+
+    dataset = coco("instances.json", "images", annotations=annotations, categories=categories)
+
+    assert dataset.label_map.names == {1: "vehicle", 2: "cyclist"}
+    assert images_of(dataset)[0].boxes[0].label == 1
+
+
+def test_placeholder_of_roboflow_is_left_out(coco: Callable[..., Dataset]) -> None:
+    categories = [
+        {"id": 0, "name": "streets", "supercategory": "none"},
+        {"id": 3, "name": "vehicle", "supercategory": "streets"},
+    ]
+
+    dataset = coco("train/_annotations.coco.json", "train", categories=categories)
+
+    assert dataset.label_map.names == {3: "vehicle"}
+    assert 'the category 0 "streets" has no box' in dataset.notices[0]
+
+
+def test_names_of_a_label_map_decide_over_ids(coco: Callable[..., Dataset], tmp_path: Path) -> None:
+    (tmp_path / "label_map.pbtxt").write_text("item { id: 1 name: 'cyclist' } item { id: 2 name: 'vehicle' }")
+
+    assert images_of(coco("instances.json", "images"))[0].boxes[0].label == 2
+
+
+def test_ids_decide_where_the_label_map_knows_no_name_and_it_is_told(
+    coco: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    (tmp_path / "label_map.pbtxt").write_text("item { id: 3 name: 'Auto' } item { id: 5 name: 'Rad' }")
+
+    dataset = coco("instances.json", "images")
+
+    assert images_of(dataset)[0].boxes[0].name == "Auto"
+    assert "vehicle as Auto, cyclist as Rad" in dataset.notices[0]
+
+
+def test_frames_of_a_video_are_a_group(coco: Callable[..., Dataset]) -> None:
+    images = [{**image, "video_id": 12} for image in content()["images"]]
+
+    assert [image.group for image in images_of(coco("instances.json", "images", images=images))] == ["12", "12"]
+
+
+@pytest.mark.parametrize(
+    ("section", "entry", "sentence"),
+    [
+        ("images", {"id": 9, "file_name": "9.jpg"}, 'image 2 names the file "9.jpg", which is not in images/.'),
+        ("images", {"id": 9, "file_name": "../0.jpg"}, 'image 2 lies outside images/: "../0.jpg"'),
+        ("images", {"id": 9, "file_name": "/etc/passwd"}, 'image 2 lies outside images/: "/etc/passwd"'),
+        ("images", {"id": 9, "file_name": "a\0b"}, "which no file can have"),
+        ("images", {"id": 9, "file_name": "\ud800.jpg"}, "which no file can have"),
+        ("images", {"id": 0, "file_name": "1.jpg"}, 'image 2 ("1.jpg") has the id 0, which "0.jpg" has too.'),
+        ("images", {"id": [], "file_name": "1.jpg"}, "image 2 has the id [], which is neither"),
+        ("images", {"id": 9, "file_name": "1.jpg", "width": -4}, 'image 2 states the size "-4"'),
+        ("images", 17, "image 2 has no id or file_name."),
+        ("annotations", None, "annotation 2 lacks image_id, bbox or category_id."),
+        ("annotations", {"image_id": 77, "category_id": 3, "bbox": [0, 0, 1, 1]}, "belongs to image 77, which"),
+        ("annotations", {"image_id": 0, "category_id": 4, "bbox": [0, 0, 1, 1]}, "has the unknown class 4; known are"),
+        ("annotations", {"image_id": 0, "category_id": True, "bbox": [0, 0, 1, 1]}, "has the id True"),
+        (
+            "annotations",
+            {"image_id": 0, "category_id": 3, "bbox": [0, 0, 1]},
+            "bbox that is not four numbers: [0, 0, 1]",
+        ),
+        ("annotations", {"image_id": 0, "category_id": 3, "bbox": [0, 0, 1, None]}, "not four numbers"),
+        ("annotations", {"image_id": 0, "category_id": 3, "bbox": "0011"}, "not four numbers"),
+    ],
+)
+def test_faulty_entry_is_named(coco: Callable[..., Dataset], section: str, entry: object, sentence: str) -> None:
+    dataset = coco("instances.json", "images", **{section: [*content()[section], entry]})
+
+    (message,) = messages(dataset)
+    assert message.startswith("instances.json: ")
+    assert sentence in message
+    assert len(images_of(dataset)) == 2
+
+
+def test_link_out_of_the_data_set_is_not_followed(coco: Callable[..., Dataset], tmp_path: Path) -> None:
+    secret = tmp_path.parent / f"{tmp_path.name}-secret.jpg"
+    secret.write_bytes(b"secret")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/2.jpg").symlink_to(secret)
+
+    dataset = coco("instances.json", "images", images=[*content()["images"], {"id": 2, "file_name": "2.jpg"}])
+
+    assert messages(dataset) == ['instances.json: image 2 lies outside images/: "2.jpg" is a link; copy the image in.']
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"images": [{"id": 1}', "is no JSON object"),
+        ('{"images": [' + "[" * 100_000, "is no JSON object: it nests too deeply"),
+        ('{"images": [{"id": ' + "9" * 10_000 + "}]}", "is no JSON object"),
+        ('{"images": [{"id": 1, "file_name": "a"}]} tail', "something follows the object"),
+    ],
+)
+def test_broken_file_is_named(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "instances.json").write_text(text)
+
+    with pytest.raises(DataError, match=sentence):
+        read_dataset(tmp_path, format="coco")
+
+
+def test_many_rows_leave_memory_and_come_back_the_same(
+    coco: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    annotations = [
+        {"image_id": n % 2, "category_id": 3 + 2 * (n % 2), "bbox": [n % 30, n % 20, 5, 6]} for n in range(1000)
+    ]
+    expected = list(coco("instances.json", "images", annotations=annotations).entries())
+    monkeypatch.setattr(spill.Spill.__init__, "__defaults__", (7,))
+
+    found = coco("instances.json", "images", annotations=annotations)
+
+    assert list(found.entries()) == expected == list(found.entries())
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64])
+def test_elements_do_not_depend_on_where_a_chunk_ends(tmp_path: Path, chunk: int) -> None:
+    written = {"a": [1.5e3, -2, "x", {"b": [[]]}, None, True, 12345678901234567890], "c": {}, "d": [], "e": [0.25]}
+    (tmp_path / "a.json").write_text(json.dumps(written, indent=1))
+
+    found = list(elements(tmp_path / "a.json", chunk=chunk))
+
+    assert found == [*(("a", element) for element in written["a"]), ("c", {}), ("e", 0.25)]
