@@ -25,6 +25,8 @@ from training_src.models.preprocessing import padding_values, resize_to, resized
 from training_src.training.augmentation import Labelled, Resized, augmentation, moves_pixels
 from training_src.training.records import Records, pixels
 
+# Nothing below needs Python's control flow to be translated into TensorFlow's.
+_as_it_is = tf.autograph.experimental.do_not_convert
 # Decoded images up to this size are kept, so that each is decoded once.
 CACHE_BYTES = 1 << 30
 # AUTOTUNE was measured to be slower on two cores.
@@ -53,7 +55,13 @@ class Batch(NamedTuple):
 
 
 def training_batches(
-    records: Records, config: TrainConfig, resizer: ImageResizer, seed: int, first_step: int
+    records: Records,
+    config: TrainConfig,
+    resizer: ImageResizer,
+    seed: int,
+    first_step: int,
+    instance: int = 0,
+    instances: int = 1,
 ) -> tf.data.Dataset:
     """The batches from a step on, without end.
 
@@ -63,6 +71,8 @@ def training_batches(
         resizer: The size of the network's input.
         seed: Decides order and augmentation.
         first_step: Steps that are already done.
+        instance: Which part of each batch is wanted, counted from 0.
+        instances: How many parts a batch has; `config.batch_size` is that of one.
 
     Returns:
         A data set of `Batch`es, their boxes padded to one of a few numbers.
@@ -73,7 +83,10 @@ def training_batches(
     signature = batch_signature(config, resizer)
     cv2.setNumThreads(1)  # the calls below run beside each other
     prepare = _drawn if moves_pixels(config.data_augmentation_options) else _resized
-    positions = tf.data.Dataset.range(first_step * config.batch_size, np.iinfo(np.int64).max)
+    size = config.batch_size
+    positions = tf.data.Dataset.range(first_step * size, np.iinfo(np.int64).max)
+    if instances > 1:
+        positions = positions.map(lambda own: own // size * (size * instances) + instance * size + own % size)
     buckets = tf.constant([*(one for one in BUCKETS if one < config.max_number_of_boxes), config.max_number_of_boxes])
 
     def padded(batch: Batch) -> Batch:
@@ -84,9 +97,11 @@ def training_batches(
         return Batch(*map(tf.ensure_shape, full, [spec.shape for spec in signature]))
 
     return (
-        positions.map(prepare(records, config, resizer, seed), num_parallel_calls=PARALLEL_CALLS, deterministic=True)
+        positions.map(
+            _as_it_is(prepare(records, config, resizer, seed)), num_parallel_calls=PARALLEL_CALLS, deterministic=True
+        )
         .padded_batch(config.batch_size, drop_remainder=True)
-        .map(padded)
+        .map(_as_it_is(padded))
         .prefetch(2)
     )
 

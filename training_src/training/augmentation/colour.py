@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from training_src.models.config.augmentation import (
     RandomAdjustBrightness,
@@ -19,7 +20,10 @@ from training_src.models.config.augmentation import (
 )
 from training_src.training.augmentation.view import Pixels
 
-_LEVELS = np.arange(256, dtype=np.float32)
+# Rows that are computed with at a time: as floats they stay in a core's cache.
+_STRIP = 32
+# The greatest hue below 360 degrees.
+_FULL_CIRCLE = float(np.nextafter(np.float32(360), np.float32(0)))
 
 
 def adjust_brightness(config: RandomAdjustBrightness, image: Pixels, rng: Generator) -> Pixels:
@@ -59,26 +63,32 @@ def rgb_to_gray(config: RgbToGray, image: Pixels, rng: Generator) -> Pixels:  # 
 
 def brightened(image: Pixels, delta: float) -> Pixels:
     """With `delta` added, as a share of white."""
-    return _mapped(image, (_LEVELS + 255 * delta)[None])
+    return _scaled(image, 1.0, [255 * delta] * 3)
 
 
 def contrasted(image: Pixels, factor: float) -> Pixels:
     """With each channel's distance from its mean multiplied."""
-    means = np.array(cv2.mean(image)[:3], np.float32)[:, None]
-    return _mapped(image, (_LEVELS - means) * factor + means)
+    return _scaled(image, factor, [mean * (1 - factor) for mean in cv2.mean(image)[:3]])
 
 
 def recoloured(image: Pixels, turn: float = 0.0, saturation: float = 1.0) -> Pixels:
     """With its hue turned, as a share of the circle, and its saturation multiplied (HSV)."""
-    hsv = np.asarray(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2HSV))
-    if turn:
-        hsv[..., 0] = np.mod(hsv[..., 0] + 360 * turn, 360)
-    if saturation != 1.0:
-        hsv[..., 1] = np.minimum(hsv[..., 1] * saturation, 1.0)
-    return np.asarray(cv2.convertScaleAbs(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)), np.uint8)
+    changed = np.empty_like(image)
+    for top in range(0, len(image), _STRIP):
+        rows = slice(top, top + _STRIP)
+        hsv = np.asarray(cv2.cvtColor(image[rows].astype(np.float32), cv2.COLOR_RGB2HSV))
+        if turn:
+            hue = cv2.add(cv2.extractChannel(hsv, 0), 360 * (turn % 1))  # type: ignore[call-overload]
+            beyond = cv2.threshold(hue, _FULL_CIRCLE, 360.0, cv2.THRESH_BINARY)[1]
+            cv2.insertChannel(cv2.subtract(hue, beyond), hsv, 0)
+        if saturation != 1:
+            strength = cv2.multiply(cv2.extractChannel(hsv, 1), saturation)  # type: ignore[call-overload]
+            cv2.insertChannel(cv2.min(strength, 1.0), hsv, 1)  # type: ignore[call-overload]
+        changed[rows] = cv2.convertScaleAbs(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
+    return changed
 
 
-def _mapped(image: Pixels, levels: NDArray[np.float32]) -> Pixels:
-    """Each level replaced, by one table or by one a channel: `(1 or 3, 256)`."""
-    table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
-    return np.asarray(cv2.LUT(image, table.T[None] if len(table) == 3 else table[0]), np.uint8)
+def _scaled(image: Pixels, factor: float, offsets: Sequence[float]) -> Pixels:
+    """Each channel multiplied and shifted, rounded and clipped; several times as fast as a table."""
+    change = np.concatenate([factor * np.eye(3), np.array(offsets)[:, None]], axis=1)
+    return np.asarray(cv2.transform(image, change), np.uint8)

@@ -19,7 +19,7 @@ from training_src.models.config.augmentation import (
     SsdRandomCropPad,
     SsdRandomCropPadFixedAspectRatio,
 )
-from training_src.training.augmentation.geometry import colour, pad, pad_to_aspect_ratio
+from training_src.training.augmentation.geometry import fill_colour, pad, pad_to_aspect_ratio
 from training_src.training.augmentation.view import Boxes, Colour, View
 
 # The API gives up after as many trials, and keeps the whole image.
@@ -72,7 +72,7 @@ def crop_image(config: RandomCropImage, view: View, rng: Generator) -> View:
 
 
 def crop_pad_image(config: RandomCropPadImage, view: View, rng: Generator) -> View:
-    return _crop_and_pad(Crop.of(config), config, colour(config.pad_color), view, rng)
+    return _crop_and_pad(Crop.of(config), config, fill_colour(config.pad_color), view, rng)
 
 
 def crop_to_aspect_ratio(config: RandomCropToAspectRatio, view: View, rng: Generator) -> View:
@@ -93,7 +93,7 @@ def ssd_random_crop_pad(config: SsdRandomCropPad, view: View, rng: Generator) ->
         crops = _ssd_crops((0.5, 2.0))[1:]
         return _crop_and_pad(crops[rng.integers(len(crops))], RandomCropPadImage(), None, view, rng)
     chosen = config.operations[rng.integers(len(config.operations))]
-    fill = colour((chosen.pad_color_r, chosen.pad_color_g, chosen.pad_color_b))
+    fill = fill_colour((chosen.pad_color_r, chosen.pad_color_g, chosen.pad_color_b))
     return _crop_and_pad(Crop.of(chosen), chosen, fill, view, rng)
 
 

@@ -42,12 +42,12 @@ def image_scale(config: RandomImageScale, view: View, rng: Generator) -> View:
 def pad_image(config: RandomPadImage, view: View, rng: Generator) -> View:
     least = (config.min_image_height or 0, config.min_image_width or 0)
     most = (config.max_image_height or 2 * view.height, config.max_image_width or 2 * view.width)
-    return pad(view, least, most, colour(config.pad_color), rng)
+    return pad(view, least, most, fill_colour(config.pad_color), rng)
 
 
 def absolute_pad_image(config: RandomAbsolutePadImage, view: View, rng: Generator) -> View:
     most = (view.height + (config.max_height_padding or 1), view.width + (config.max_width_padding or 1))
-    return pad(view, (0, 0), most, colour(config.pad_color), rng)
+    return pad(view, (0, 0), most, fill_colour(config.pad_color), rng)
 
 
 def pad(view: View, least: tuple[float, float], most: tuple[float, float], fill: Colour | None, rng: Generator) -> View:
@@ -111,7 +111,7 @@ def square_crop_by_scale(config: RandomSquareCropByScale, view: View, rng: Gener
     return view.through(part, (side, side))
 
 
-def colour(components: tuple[float, ...]) -> Colour | None:
+def fill_colour(components: tuple[float, ...]) -> Colour | None:
     """An option's colour; None where it gives none."""
     if not components:
         return None
