@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`faster_rcnn.proto`, and `box_predictor.proto` as far as its second stage needs it."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from training_src.models.config.anchors import AnchorGenerator
+from training_src.models.config.decoding import only
+from training_src.models.config.hyperparams import BatchNorm, ConvHyperparams
+from training_src.models.config.image_resizer import ImageResizer
+from training_src.models.config.losses import ClassificationLoss, HardExampleMiner
+from training_src.models.config.post_processing import PostProcessing
+
+
+@dataclass(frozen=True, kw_only=True)
+class FasterRcnnFeatureExtractor:
+    # Only extractors with a pyramid look at these.
+    ACCEPTED: ClassVar = frozenset(
+        {"conv_hyperparams", "override_base_feature_extractor_hyperparams", "pad_to_multiple"}
+    )
+    type: Literal[
+        "faster_rcnn_resnet50_keras",
+        "faster_rcnn_resnet101_keras",
+        "faster_rcnn_resnet152_keras",
+        "faster_rcnn_inception_resnet_v2_keras",
+    ]
+    first_stage_features_stride: int = only(16)
+    batch_norm_trainable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FcHyperparams:
+    """The API's Keras heads take nothing from here but the batch norm: kernels are Keras's own, without a penalty."""
+
+    ACCEPTED: ClassVar = frozenset(
+        {"regularizer", "initializer", "activation", "regularize_depthwise", "force_use_bias"}
+    )
+    op: Literal["FC"]
+    batch_norm: BatchNorm | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskRcnnBoxPredictor:
+    """Masks are not predicted; what describes them is accepted, see `dropped`."""
+
+    ACCEPTED: ClassVar = frozenset(
+        {
+            "conv_hyperparams",
+            "mask_prediction_conv_depth",
+            "mask_height",
+            "mask_width",
+            "mask_prediction_num_conv_layers",
+            "masks_are_class_agnostic",
+            "convolve_then_upsample_masks",
+        }
+    )
+    fc_hyperparams: FcHyperparams
+    use_dropout: bool = False
+    dropout_keep_probability: float = 0.5
+    box_code_size: int = only(4)
+    predict_instance_masks: bool = False
+    predict_keypoints: bool = only(False)
+    share_box_across_classes: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondStageBoxPredictor:
+    mask_rcnn_box_predictor: MaskRcnnBoxPredictor
+
+
+@dataclass(frozen=True, kw_only=True)
+class FasterRcnn:
+    """The second stage's fields may be missing where `number_of_stages` is 1."""
+
+    # Ways to the same numbers, and what belongs to masks.
+    ACCEPTED: ClassVar = frozenset(
+        {
+            "second_stage_mask_prediction_loss_weight",
+            "use_matmul_gather_in_matcher",
+            "resize_masks",
+            "use_static_shapes_for_eval",
+            "use_partitioned_nms_in_first_stage",
+            "use_combined_nms_in_first_stage",
+            "return_raw_detections_during_predict",
+        }
+    )
+    number_of_stages: Literal[1, 2, 3] = 2
+    num_classes: int
+    image_resizer: ImageResizer
+    feature_extractor: FasterRcnnFeatureExtractor
+    first_stage_anchor_generator: AnchorGenerator
+    first_stage_atrous_rate: int = 1
+    first_stage_box_predictor_conv_hyperparams: ConvHyperparams
+    first_stage_box_predictor_kernel_size: int = 3
+    first_stage_box_predictor_depth: int = 512
+    first_stage_minibatch_size: int = 256
+    first_stage_positive_balance_fraction: float = 0.5
+    first_stage_nms_score_threshold: float = 0.0
+    first_stage_nms_iou_threshold: float = 0.7
+    first_stage_max_proposals: int = 300
+    first_stage_localization_loss_weight: float = 1.0
+    first_stage_objectness_loss_weight: float = 1.0
+    initial_crop_size: int = 0
+    maxpool_kernel_size: int = 0
+    maxpool_stride: int = 0
+    second_stage_box_predictor: SecondStageBoxPredictor | None = None
+    second_stage_batch_size: int = 64
+    second_stage_balance_fraction: float = 0.25
+    second_stage_post_processing: PostProcessing | None = None
+    second_stage_localization_loss_weight: float = 1.0
+    second_stage_classification_loss_weight: float = 1.0
+    hard_example_miner: HardExampleMiner | None = None
+    second_stage_classification_loss: ClassificationLoss | None = None
+    inplace_batchnorm_update: bool = only(False)
+    use_matmul_crop_and_resize: bool = False
+    clip_anchors_to_image: bool = False
+    use_static_balanced_label_sampler: bool = False
+    use_static_shapes: bool = False
+    output_final_box_features: bool = only(False)
+    output_final_box_rpn_features: bool = only(False)
+
+
+def dropped(config: FasterRcnn) -> str | None:
+    """What of the description is left out, in one sentence."""
+    predictor = config.second_stage_box_predictor
+    if config.number_of_stages < 3 and not (predictor and predictor.mask_rcnn_box_predictor.predict_instance_masks):
+        return None
+    return "Masks are dropped: boxes and classes are trained and predicted as with number_of_stages: 2, without a mask head."
