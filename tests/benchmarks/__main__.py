@@ -10,7 +10,7 @@ import json
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("evaluation", "preparation", "serving", "training")
+NAMES = ("evaluation", "input_pipeline", "preparation", "serving", "training")
 
 
 def main() -> None:
