@@ -5,7 +5,7 @@ A layer is named after its path, dots for slashes, so a variable's key follows f
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,12 +51,20 @@ class Restored:
 
 
 def variables_by_key(network: keras.Model) -> dict[str, keras.Variable]:
-    """Every variable of a network by its checkpoint key."""
+    """Every variable of a network by its checkpoint key. Dropout's random state is none of the checkpoint's."""
     return {
         f"{layer.name.replace('.', '/')}/{_leaf(layer, variable)}{SUFFIX}": variable
-        for layer in network.layers
+        for layer in _layers(network)
+        if not isinstance(layer, keras.layers.Dropout)
         for variable in layer.variables
     }
+
+
+def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
+    """A network's layers, those that it only keeps included."""
+    for layer in network.layers:
+        kept = getattr(layer, "idle", None)
+        yield from kept if kept is not None else (layer,)
 
 
 def restore(variables: Mapping[str, keras.Variable], prefix: str, kind: str) -> Restored:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EfficientDet's feature extractor, https://arxiv.org/abs/1911.09070: EfficientNet, and a BiFPN on its levels 3 to 7."""
+
+from collections.abc import Callable
+
+import tensorflow as tf  # type: ignore[import-untyped]
+
+from training_src.models.bifpn import bifpn
+from training_src.models.config.ssd import BidirectionalFeaturePyramidNetworks, FeatureExtractor
+from training_src.models.efficientnet import COEFFICIENTS, efficientnet
+from training_src.models.errors import ConfigError
+from training_src.models.layers import Layers
+
+TOP_LEVEL = 5
+# Of ImageNet's pixels in 0..1, red, green, blue.
+MEANS = (0.485, 0.456, 0.406)
+DEVIATIONS = (0.229, 0.224, 0.225)
+# Iterations and channels where the config has no `bifpn`, by the EfficientNet's number.
+DEFAULT_SIZES = ((3, 64), (4, 88), (5, 112), (6, 160), (7, 224), (7, 288), (8, 384), (8, 384))
+
+EFFICIENTNETS = range(len(COEFFICIENTS))
+
+
+def efficientdet_maps(
+    number: int,
+) -> Callable[[tf.Tensor, FeatureExtractor, bool], tuple[list[tf.Tensor], list[tf.Tensor]]]:
+    """A BiFPN on EfficientNet B0 to B7: `ssd_efficientnet-b0_bifpn_keras` and its like."""
+
+    def maps(
+        images: tf.Tensor, config: FeatureExtractor, freeze_batchnorm: bool
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        _check(config)
+        pyramid = config.bifpn or _default_pyramid(number)
+        levels = efficientnet(images, number, min(pyramid.max_level, TOP_LEVEL))
+        backbone = {level: features for level, features in levels.items() if level >= pyramid.min_level}
+        layers = Layers(config.conv_hyperparams, freeze_batchnorm)
+        return bifpn(backbone, layers, pyramid, max(pyramid.num_filters, config.min_depth)), []
+
+    return maps
+
+
+def standardise(pixels: tf.Tensor) -> tf.Tensor:
+    """0..255 to zero mean and unit variance."""
+    return (pixels / 255.0 - tf.constant(MEANS)) / tf.constant(DEVIATIONS)
+
+
+def _default_pyramid(number: int) -> BidirectionalFeaturePyramidNetworks:
+    iterations, channels = DEFAULT_SIZES[number]
+    method = "sum" if number >= 6 else "fast_attention"
+    return BidirectionalFeaturePyramidNetworks(num_iterations=iterations, num_filters=channels, combine_method=method)
+
+
+def _check(config: FeatureExtractor) -> None:
+    """Refuse what the API refuses."""
+    refused = {
+        "depth_multiplier": (config.depth_multiplier, 1.0),
+        "use_depthwise": (config.use_depthwise, False),
+        "override_base_feature_extractor_hyperparams": (config.override_base_feature_extractor_hyperparams, False),
+    }
+    for name, (value, allowed) in refused.items():
+        if value != allowed:
+            raise ConfigError(
+                f"model.ssd.feature_extractor.{name}: {str(value).lower()} is not supported with {config.type}, "
+                f"only {str(allowed).lower()}"
+            )
+    levels = config.bifpn
+    if levels and not 2 <= levels.min_level < levels.max_level:
+        raise ConfigError(
+            f"model.ssd.feature_extractor.bifpn: levels {levels.min_level} to {levels.max_level} make no pyramid"
+        )
+    if levels and levels.min_level > TOP_LEVEL:
+        raise ConfigError(
+            f"model.ssd.feature_extractor.bifpn.min_level: {levels.min_level} is above {TOP_LEVEL}, the backbone's last"
+        )
