@@ -10,7 +10,12 @@ from importlib import import_module
 # Jobs take what they need from the platform's files.
 JOBS = {"train": "train", "prepare": "prepare", "evaluate": "evaluate"}
 # Commands take arguments: module and function.
-COMMANDS = {"check": ("prepare", "run_check"), "convert": ("data.convert", "run_convert")}
+COMMANDS = {
+    "check": ("prepare", "run_check"),
+    "convert": ("data.convert", "run_convert"),
+    "export": ("export.command", "run"),
+    "outputs": ("models.outputs", "run"),
+}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from training_src.data.label_map import LabelMap, write_label_map
-from training_src.export.openvino_model import save_openvino
+from training_src.export.openvino_model import is_convertible, save_openvino
 from training_src.export.saved_model import save_model
 from training_src.models.detector import Detector
-from training_src.models.ssd import SsdDetector
 
 SCHEMA_VERSION = 1
+# Given as the size of the input where nothing bounds it.
+UNBOUNDED = 1024
 OPENVINO = "runtimes/openvino/model.xml"
 # TensorFlow Serving looks for numbered versions.
 SAVED_MODEL = "1"
@@ -55,7 +56,7 @@ def write_artifact(folder: Path, detector: Detector, label_map: LabelMap, proven
     """
     class_ids = list(label_map.names)
     save_model(detector, class_ids, folder / SAVED_MODEL)
-    if isinstance(detector, SsdDetector):
+    if is_convertible(detector):
         save_openvino(detector, class_ids, folder / OPENVINO)
     write_label_map(label_map, folder / "label_map.pbtxt")
     _write(folder / "pipeline.config", provenance.pipeline_config)
@@ -77,16 +78,24 @@ def _model_json(detector: Detector, names: Mapping[int, str], provenance: Proven
             "fingerprint": provenance.fingerprint,
             "best_step": provenance.best_step,
         },
-        "runtimes": {
-            "tensorflow": {"path": SAVED_MODEL, "precisions": ["f32"]},
-            "openvino": {"path": OPENVINO, "precisions": ["f32"]},
-        },
+        "runtimes": _runtimes(detector),
         "image_digest": None,
     }
 
 
-def _input(detector: Detector) -> dict[str, int] | None:
-    return dict(zip(("height", "width"), detector.input_size, strict=True)) if detector.input_size else None
+def _runtimes(detector: Detector) -> dict[str, Any]:
+    runtimes = {"tensorflow": {"path": SAVED_MODEL, "precisions": ["f32"]}}
+    if is_convertible(detector):
+        runtimes["openvino"] = {"path": OPENVINO, "precisions": ["f32"]}
+    return runtimes
+
+
+def _input(detector: Detector) -> dict[str, int]:
+    """The size to which images are brought; the greatest, where it depends on the image."""
+    keep = detector.resizer.keep_aspect_ratio_resizer
+    greatest = keep.max_dimension if keep else UNBOUNDED
+    height, width = detector.input_size or (greatest, greatest)
+    return {"height": height, "width": width}
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,12 +2,14 @@
 """A detector as OpenVINO IR with the SavedModel's input and outputs, suppression included.
 
 TensorFlow's combined suppression has no counterpart there, so the network is converted up to boxes and scores, and
-OpenVINO's own NonMaxSuppression is put behind it.
+OpenVINO's own NonMaxSuppression is put behind it. Faster R-CNN suppresses in its middle and cuts crops there, so it
+has no such form.
 """
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import openvino as ov  # type: ignore[import-untyped]
@@ -15,7 +17,17 @@ import tensorflow as tf  # type: ignore[import-untyped]
 from openvino import opset13 as ops
 
 from training_src.models.config.post_processing import BatchNonMaxSuppression
+from training_src.models.detector import Detector
+from training_src.models.non_max_suppression import clip_windows
 from training_src.models.ssd import SsdDetector
+
+
+def is_convertible(detector: Detector) -> TypeGuard[SsdDetector]:
+    """Whether a detector can be given this form."""
+    if not isinstance(detector, SsdDetector):
+        return False
+    suppression = detector.config.post_processing.batch_non_max_suppression
+    return not suppression.use_class_agnostic_nms and suppression.soft_nms_sigma == 0
 
 
 def save_openvino(detector: SsdDetector, class_ids: Sequence[int], path: Path) -> None:
@@ -46,12 +58,17 @@ def convert(function: tf.types.experimental.ConcreteFunction) -> ov.Model:
 
 
 def _scored(detector: SsdDetector, class_ids: Sequence[int]) -> ov.Model:
-    """From a uint8 image to boxes `(1, anchors, 4)` and scores `(1, classes, anchors)`."""
+    """From a uint8 image to boxes `(1, anchors, 4)`, scores `(1, classes, anchors)` and the true window `(1, 4)`."""
 
     def score(input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
-        predictions = detector.predict(detector.preprocess(input_tensor), training=False)
-        boxes, scores = detector.scored_boxes(predictions, class_ids)
-        return {"boxes": boxes, "scores": tf.linalg.matrix_transpose(scores)}
+        inputs = detector.preprocess(input_tensor)
+        predictions = detector.predict(inputs, training=False)
+        scores = tf.gather(detector.scores(predictions), detector.class_columns(class_ids), axis=-1)
+        return {
+            "boxes": detector.decoded_boxes(predictions),
+            "scores": tf.linalg.matrix_transpose(scores),
+            "window": clip_windows(inputs.true_shapes, tf.shape(inputs.images)),
+        }
 
     signature = tf.function(score, autograph=False).get_concrete_function(
         tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")
@@ -60,7 +77,7 @@ def _scored(detector: SsdDetector, class_ids: Sequence[int]) -> ov.Model:
 
 
 def _with_suppression(scored: ov.Model, config: BatchNonMaxSuppression, class_ids: Sequence[int]) -> ov.Model:
-    boxes, scores = (scored.output(name).get_node().input_value(0) for name in ("boxes", "scores"))
+    boxes, scores, window = (scored.output(name).get_node().input_value(0) for name in ("boxes", "scores", "window"))
     total = config.max_total_detections
     selected = ops.non_max_suppression(
         boxes,
@@ -77,7 +94,7 @@ def _with_suppression(scored: ov.Model, config: BatchNonMaxSuppression, class_id
     rows = ops.concat([selected.output(0), padding], 0)
     found_scores = _column(ops.concat([selected.output(1), ops.convert(padding, "f32")], 0), 2)
     found_boxes = ops.gather(ops.squeeze(boxes, ops.constant([0])), _column(rows, 2), ops.constant(0))
-    clipped = ops.clamp(found_boxes, 0.0, 1.0)
+    clipped = _clipped(found_boxes, window, config.change_coordinate_frame)
     best = ops.topk(
         ops.select(_has_area(clipped), found_scores, ops.constant(np.float32(0))),
         ops.constant(np.int64(total)),
@@ -97,6 +114,14 @@ def _with_suppression(scored: ov.Model, config: BatchNonMaxSuppression, class_id
     }
     results = [_named(ops.unsqueeze(node, ops.constant([0])), name) for name, node in outputs.items()]
     return ov.Model(results, scored.get_parameters(), "detector")
+
+
+def _clipped(boxes: ov.Node, window: ov.Node, relative: bool) -> ov.Node:
+    """Boxes cut at a window that begins at 0, and relative to it if so asked."""
+    corner = ops.gather(window, ops.constant([2, 3, 2, 3]), ops.constant(1))
+    if not relative:
+        return ops.minimum(ops.relu(boxes), corner)
+    return ops.clamp(ops.divide(boxes, corner), 0.0, 1.0)
 
 
 def _has_area(boxes: ov.Node) -> ov.Node:

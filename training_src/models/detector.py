@@ -121,11 +121,8 @@ class Detector(abc.ABC):
 
     def regularization_terms(self) -> list[tf.Tensor]:
         """One scalar for each regularised variable, weights of 0 included."""
-        return [
-            2.0 * variable.regularizer.l2 * tf.nn.l2_loss(variable.value)
-            for variable in self.variables().values()
-            if variable.regularizer is not None
-        ]
+        regularised = [variable for variable in self.variables().values() if variable.regularizer is not None]
+        return [_penalty(variable.regularizer, variable.value) for variable in regularised]
 
     def regularization_loss(self) -> tf.Tensor:
         """The sum of what the layers' regularisers ask for."""
@@ -139,12 +136,25 @@ class Detector(abc.ABC):
     def trainable_variables(self) -> list[keras.Variable]:
         return [variable for network in self.networks for variable in network.trainable_variables]
 
+    def switch_dropout_off(self) -> None:
+        """Make training deterministic: no layer drops anything any more."""
+        for network in self.networks:
+            for layer in network.layers:
+                if hasattr(layer, "rate"):
+                    layer.rate = 0.0
+
     def freeze_batch_norm(self, frozen: bool) -> None:
         """Whether batch norms keep their moving averages during training. What was traced before stays as it was."""
         for network in self.networks:
             for layer in network.layers:
                 if isinstance(layer, BatchNormalization):
                     layer.frozen = frozen
+
+
+def _penalty(regularizer: keras.regularizers.Regularizer, value: tf.Tensor) -> tf.Tensor:
+    if not isinstance(regularizer, keras.regularizers.L2):
+        return regularizer(value)
+    return 2.0 * regularizer.l2 * tf.nn.l2_loss(value)
 
 
 def build_detector(model: Model) -> Detector:
@@ -154,6 +164,11 @@ def build_detector(model: Model) -> Detector:
         ConfigError: If parts of the config contradict each other.
     """
     # An architecture is imported where it is asked for: it imports this module.
-    from training_src.models.ssd import SsdDetector
+    if model.ssd is not None:
+        from training_src.models.ssd import SsdDetector
 
-    return SsdDetector(model.ssd)
+        return SsdDetector(model.ssd)
+    from training_src.models.faster_rcnn import FasterRcnnDetector
+
+    assert model.faster_rcnn is not None  # the config holds exactly one
+    return FasterRcnnDetector(model.faster_rcnn)

@@ -8,11 +8,7 @@ needs no table of names.
 import keras  # type: ignore[import-untyped]
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.models.config.hyperparams import BatchNorm, ConvHyperparams, Initializer
-
-# What MobileNet uses where `override_base_feature_extractor_hyperparams` is not set.
-DEFAULT_REGULARIZATION = 0.00004
-DEFAULT_BATCH_NORM = BatchNorm(decay=0.9997, epsilon=0.001, scale=True)
+from training_src.models.config.hyperparams import BatchNorm, ConvHyperparams, Initializer, Regularizer
 
 
 class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
@@ -20,17 +16,23 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
 
     Keras 3's own takes three times as long on CPUs, and keeps the biased variance in its moving average; the OD
     API's models were trained with Bessel's correction.
+
+    Args:
+        config: Decay, epsilon, and whether there is a gamma and a beta.
+        frozen: Whether the moving averages are used, and kept, during training too.
+        name: The layer's.
+        synchronised: Whether replicas share their batches' statistics.
     """
 
-    def __init__(self, config: BatchNorm, frozen: bool, name: str) -> None:
+    def __init__(self, config: BatchNorm, frozen: bool, name: str, synchronised: bool = False) -> None:
         super().__init__(name=name)
         self._config = config
         self.frozen = frozen
+        self._synchronised = synchronised
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = (input_shape[-1],)
         config = self._config
-        # A checkpoint has no gamma or beta where the config asks for none.
         self.gamma = self.add_weight(shape=channels, initializer="ones", name="gamma") if config.scale else None
         self.beta = self.add_weight(shape=channels, initializer="zeros", name="beta") if config.center else None
         self.moving_mean = self.add_weight(shape=channels, initializer="zeros", name="moving_mean", trainable=False)
@@ -42,40 +44,47 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        learning = training and not self.frozen
-        normalised = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=tf.ones_like(self.moving_variance.value) if self.gamma is None else self.gamma.value,
-            offset=tf.zeros_like(self.moving_mean.value) if self.beta is None else self.beta.value,
-            mean=[] if learning else self.moving_mean.value,
-            variance=[] if learning else self.moving_variance.value,
-            epsilon=self._config.epsilon,
-            is_training=learning,
-        )
-        if learning:
-            share = 1 - self._config.decay
-            mean, variance = self.moving_mean.value, self.moving_variance.value
-            mean.assign_sub((mean - normalised.batch_mean) * share)
-            variance.assign_sub((variance - normalised.batch_variance) * share)
-        return normalised.y
+        mean, variance = self.moving_mean.value, self.moving_variance.value
+        gamma = tf.ones_like(mean) if self.gamma is None else self.gamma.value
+        beta = tf.zeros_like(mean) if self.beta is None else self.beta.value
+        epsilon = self._config.epsilon
+        if not training or self.frozen:
+            return tf.raw_ops.FusedBatchNormV3(
+                x=inputs, scale=gamma, offset=beta, mean=mean, variance=variance, epsilon=epsilon, is_training=False
+            ).y
+        if self._synchronised and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            batch_mean, batch_variance = _moments_of_all_replicas(inputs)
+            outputs = tf.nn.batch_normalization(inputs, batch_mean, batch_variance, beta, gamma, epsilon)
+        else:
+            normalised = tf.raw_ops.FusedBatchNormV3(
+                x=inputs, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon, is_training=True
+            )
+            outputs, batch_mean, batch_variance = normalised.y, normalised.batch_mean, normalised.batch_variance
+        share = 1 - self._config.decay
+        mean.assign_sub((mean - batch_mean) * share)
+        variance.assign_sub((variance - batch_variance) * share)
+        return outputs
 
 
 class Layers:
     """Makes layers with the regulariser, initialiser, activation and batch norm of one `conv_hyperparams`.
 
     Args:
-        config: The hyperparameters; None stands for MobileNet's own.
+        config: The hyperparameters.
         freeze_batchnorm: Whether batch norms keep their moving averages during training.
     """
 
-    def __init__(self, config: ConvHyperparams | None, freeze_batchnorm: bool) -> None:
-        weight = config.regularizer.l2_regularizer.weight if config else DEFAULT_REGULARIZATION
-        # The API halves the weight, as slim's l2 loss did.
-        self._regularizer = keras.regularizers.L2(weight * 0.5) if weight else None
-        self._initializer = config.initializer if config else None
-        self._activation = config.activation if config else "RELU_6"
-        self._batch_norm = config.batch_norm if config else DEFAULT_BATCH_NORM
+    def __init__(self, config: ConvHyperparams, freeze_batchnorm: bool) -> None:
+        self._config = config
+        self._batch_norm = config.batch_norm or config.sync_batch_norm
+        self._biased = config.force_use_bias or self._batch_norm is None
         self._frozen = freeze_batchnorm
+
+    def of_backbone(self) -> "Layers":
+        """The same for a network whose convolutions never have a bias."""
+        layers = Layers(self._config, self._frozen)
+        layers._biased = False
+        return layers
 
     def convolution(
         self,
@@ -88,64 +97,110 @@ class Layers:
         padding: str = "same",
         bias: float | None = None,
     ) -> keras.layers.Layer:
-        """A convolution; with a bias of that first value, if one is given."""
+        """A convolution; with a bias of that first value, if one is given or the hyperparameters ask for it."""
         return keras.layers.Conv2D(
             filters,
             kernel_size,
             strides=strides,
             dilation_rate=dilation,
             padding=padding,
-            use_bias=bias is not None,
+            use_bias=bias is not None or self._biased,
             bias_initializer=keras.initializers.Constant(bias or 0.0),
             kernel_initializer=self.initializer(),
-            kernel_regularizer=self._regularizer,
+            kernel_regularizer=self.regularizer(),
             name=name,
         )
 
-    def depthwise_convolution(self, kernel_size: int, name: str, *, strides: int = 1) -> keras.layers.Layer:
-        """A convolution of each channel by itself."""
+    def depthwise_convolution(
+        self, kernel_size: int, name: str, *, strides: int = 1, follows: bool = True
+    ) -> keras.layers.Layer:
+        """A convolution of each channel by itself, whose kernel follows the hyperparameters or not."""
         return keras.layers.DepthwiseConv2D(
             kernel_size,
             strides=strides,
             padding="same",
-            use_bias=False,
-            depthwise_initializer=self.initializer(),
-            depthwise_regularizer=self._regularizer,
+            use_bias=self._biased,
+            depthwise_initializer=self.initializer() if follows else "glorot_uniform",
+            depthwise_regularizer=self.regularizer() if follows else None,
             name=name,
         )
 
     def separable_convolution(
-        self, filters: int, kernel_size: int, name: str, *, strides: int = 1
+        self,
+        filters: int,
+        kernel_size: int,
+        name: str,
+        *,
+        strides: int = 1,
+        bias: float | None = None,
+        depthwise: bool = True,
+        pointwise: bool = False,
     ) -> keras.layers.Layer:
-        """Depthwise, then pointwise. Only the depthwise kernel follows the hyperparameters, as in the API."""
+        """Depthwise, then pointwise.
+
+        Args:
+            filters: Channels of the result.
+            kernel_size: Of the depthwise kernel.
+            name: The layer's.
+            strides: Of the depthwise convolution.
+            bias: See `convolution`.
+            depthwise: Whether the depthwise kernel follows the hyperparameters, as it does in most of the API.
+            pointwise: Whether the pointwise kernel does, as it does in little of it.
+        """
         return keras.layers.SeparableConv2D(
             filters,
             kernel_size,
             strides=strides,
             padding="same",
-            use_bias=False,
-            depthwise_initializer=self.initializer(),
-            depthwise_regularizer=self._regularizer,
+            use_bias=bias is not None or self._biased,
+            bias_initializer=keras.initializers.Constant(bias or 0.0),
+            depthwise_initializer=self.initializer() if depthwise else "glorot_uniform",
+            depthwise_regularizer=self.regularizer() if depthwise else None,
+            pointwise_initializer=self.initializer() if pointwise else "glorot_uniform",
+            pointwise_regularizer=self.regularizer() if pointwise else None,
             name=name,
         )
 
-    def batch_normalization(self, name: str) -> BatchNormalization:
-        return BatchNormalization(self._batch_norm, self._frozen, name)
+    def batch_normalization(self, name: str) -> keras.layers.Layer:
+        """A batch norm; nothing at all where the hyperparameters have none."""
+        if self._batch_norm is None:
+            return keras.layers.Identity(name=name)
+        return BatchNormalization(self._batch_norm, self._frozen, name, self._config.sync_batch_norm is not None)
 
     def activation(self, features: tf.Tensor) -> tf.Tensor:
-        if self._activation == "NONE":
-            return features
-        return keras.ops.relu6(features) if self._activation == "RELU_6" else keras.ops.relu(features)
+        functions = {"RELU": keras.ops.relu, "RELU_6": keras.ops.relu6, "SWISH": keras.ops.silu}
+        activation = self._config.activation
+        return features if activation == "NONE" else functions[activation](features)
 
     def initializer(self) -> keras.initializers.Initializer:
         """A fresh initialiser: Keras gives equal values to layers that share one."""
-        config = self._initializer
-        if config is None:
-            return keras.initializers.TruncatedNormal(stddev=0.09)
-        return _initializer(config)
+        return _initializer(self._config.initializer)
+
+    def regularizer(self) -> keras.regularizers.Regularizer | None:
+        return _regularizer(self._config.regularizer)
 
 
-def _initializer(config: Initializer) -> keras.initializers.Initializer:
+def _moments_of_all_replicas(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and variance (with Bessel's correction left out) over every replica's batch."""
+    context = tf.distribute.get_replica_context()
+    sums = [tf.reduce_mean(inputs, axis=[0, 1, 2]), tf.reduce_mean(tf.square(inputs), axis=[0, 1, 2])]
+    mean, square = context.all_reduce(tf.distribute.ReduceOp.MEAN, sums)
+    return mean, square - tf.square(mean)
+
+
+def _regularizer(config: Regularizer | None) -> keras.regularizers.Regularizer | None:
+    if config is None:
+        return None
+    if config.l1_regularizer:
+        return keras.regularizers.L1(config.l1_regularizer.weight)
+    assert config.l2_regularizer is not None  # the config holds exactly one
+    # The API halves the weight, as slim's l2 loss did.
+    return keras.regularizers.L2(config.l2_regularizer.weight * 0.5)
+
+
+def _initializer(config: Initializer | None) -> keras.initializers.Initializer:
+    if config is None:
+        return keras.initializers.GlorotUniform()
     if config.random_normal_initializer:
         normal = config.random_normal_initializer
         return keras.initializers.RandomNormal(normal.mean, normal.stddev)

@@ -15,18 +15,40 @@ NEGATIVE = -1
 IGNORED = -2
 
 
+class ClassEncoding(NamedTuple):
+    """How a class is told to an anchor.
+
+    Attributes:
+        num_classes: Without the background.
+        background_column: Whether column 0 stands for the background.
+        background_as_zeros: Whether negatives have zeros in every column; else 1 in the background's.
+        negative_weight: What the classification loss of a negative counts.
+    """
+
+    num_classes: int
+    background_column: bool = True
+    background_as_zeros: bool = True
+    negative_weight: float = 1.0
+
+    @property
+    def columns(self) -> int:
+        """How many class predictions an anchor has."""
+        return self.num_classes + (1 if self.background_column else 0)
+
+
 class Targets(NamedTuple):
     """What a batch's anchors should predict.
 
     Attributes:
-        classes: `(batch, anchors, classes + 1)`, one-hot; zeros for negatives, column 0 stands for the background.
-        class_weights: `(batch, anchors)`: the box's weight for matched anchors, 1 for negatives, 0 for ignored ones.
+        columns: `(batch, anchors)` int32: the class prediction that should be 1; -1 where all should be 0.
+        class_weights: `(batch, anchors)`: the box's weight for matched anchors, `negative_class_weight` for negatives,
+            0 for ignored ones.
         boxes: `(batch, anchors, 4)` encodings; zeros where nothing is matched.
         box_weights: `(batch, anchors)`: the box's weight for matched anchors, else 0.
         match: `(batch, anchors)` int32: index of the box, `NEGATIVE` or `IGNORED`.
     """
 
-    classes: tf.Tensor
+    columns: tf.Tensor
     class_weights: tf.Tensor
     boxes: tf.Tensor
     box_weights: tf.Tensor
@@ -40,31 +62,34 @@ def assign_targets(
     boxes: tf.Tensor,
     classes: tf.Tensor,
     weights: tf.Tensor,
-    num_classes: int,
+    encoding: ClassEncoding,
 ) -> Targets:
     """Match every anchor and say what it should predict.
 
     Args:
         matcher: Thresholds of overlap.
         coder: How boxes are encoded.
-        anchors: `(anchors, 4)`.
+        anchors: `(anchors, 4)`, or each image's own, `(batch, anchors, 4)`.
         boxes: `(batch, boxes, 4)` ground truth: ymin, xmin, ymax, xmax normalised, padded with zero rows; an image
             without any box has at least one such row.
         classes: `(batch, boxes)` int32, from 0.
         weights: `(batch, boxes)` float32; 0 marks padding.
-        num_classes: Without the background.
+        encoding: What a class target looks like.
     """
-    match = match_anchors(matcher, iou(boxes, anchors[None]), weights > 0)
+    anchors = anchors if anchors.shape.rank == 3 else anchors[None]
+    match = match_anchors(matcher, iou(boxes, anchors), weights > 0)
     row = tf.maximum(match, 0)
     positive = match >= 0
     zero = tf.zeros([], tf.float32)
     box_weights = tf.where(positive, tf.gather(weights, row, batch_dims=1), zero)
     matched_boxes = tf.gather(boxes, row, batch_dims=1)
-    matched_classes = tf.where(positive, tf.gather(classes, row, batch_dims=1) + 1, -1)
+    # Padding is of no class, not even the background's.
+    columns = tf.where(weights > 0, classes + (1 if encoding.background_column else 0), -1)
+    matched_columns = tf.gather(columns, row, batch_dims=1)
     return Targets(
-        classes=tf.one_hot(matched_classes, num_classes + 1),
-        class_weights=tf.where(match == NEGATIVE, 1.0, box_weights),
-        boxes=tf.where(positive[..., None], encode(coder, matched_boxes, anchors[None]), zero),
+        columns=tf.where(positive, matched_columns, -1 if encoding.background_as_zeros else 0),
+        class_weights=tf.where(match == NEGATIVE, encoding.negative_weight, box_weights),
+        boxes=tf.where(positive[..., None], encode(coder, matched_boxes, anchors), zero),
         box_weights=box_weights,
         match=match,
     )
@@ -84,8 +109,10 @@ def match_anchors(config: ArgMaxMatcher, similarity: tf.Tensor, valid: tf.Tensor
     row = tf.argmax(similarity, axis=1, output_type=tf.int32)
     best = tf.reduce_max(similarity, axis=1)
     low, between = (NEGATIVE, IGNORED) if config.negatives_lower_than_unmatched else (IGNORED, NEGATIVE)
-    match = tf.where(best < config.matched_threshold, between, row)
-    match = tf.where(best < config.unmatched_threshold, low, match)
+    match = row
+    if not config.ignore_thresholds:
+        match = tf.where(best < config.matched_threshold, between, match)
+        match = tf.where(best < config.unmatched_threshold, low, match)
     if not config.force_match_for_each_row:
         return match
     favourite = tf.argmax(similarity, axis=2, output_type=tf.int32)

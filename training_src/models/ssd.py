@@ -1,28 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A single-shot detector: the sentence that joins backbone, pyramid, heads, anchors, losses and suppression."""
+"""Single-shot detectors: the sentence that joins backbone, pyramid, heads, anchors, losses and suppression.
+
+OD API `ssd_meta_arch`.
+"""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import keras  # type: ignore[import-untyped]
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.models import preprocessing
-from training_src.models.anchors import anchors_per_cell, multiscale_anchors
+from training_src.models.anchors import anchors_per_cell, generate_anchors
 from training_src.models.box_coder import decode
 from training_src.models.config.ssd import Ssd
 from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
 from training_src.models.errors import ConfigError
-from training_src.models.feature_pyramid import feature_pyramid
-from training_src.models.heads import heads
-from training_src.models.layers import Layers
-from training_src.models.losses import sigmoid_focal_loss, smooth_l1_loss
-from training_src.models.matching import Targets, assign_targets
-from training_src.models.mobilenet_v2 import mobilenet_v2
-from training_src.models.non_max_suppression import Detections, non_max_suppression
+from training_src.models.hard_example_miner import HardExamples, mine_hard_examples
+from training_src.models.heads import BOXES, CLASSES, heads
+from training_src.models.losses import classification_loss, localization_loss
+from training_src.models.matching import ClassEncoding, Targets, assign_targets
+from training_src.models.non_max_suppression import Detections, clip_windows, convert_scores, non_max_suppression
+from training_src.models.preprocessing import mask_padding, resized_shape
+from training_src.models.ssd_extractors import EXTRACTORS
 
-BOXES = "box_encodings"
-CLASSES = "class_predictions_with_background"
 ANCHORS = "anchors"
+FEATURE_MAP = "feature_map_"
 CODE_SIZE = 4
 
 
@@ -33,18 +35,26 @@ class SsdDetector(Detector):
         config: The config's `model.ssd`.
 
     Raises:
-        ConfigError: If levels of pyramid and anchors differ, or the input does not divide into them.
+        ConfigError: If parts of the config contradict each other, or the input's size.
     """
 
     def __init__(self, config: Ssd) -> None:
-        _check_levels(config)
+        _check(config)
         self.config = config
         self.num_classes = config.num_classes
         self.resizer = config.image_resizer
         self.networks = (_network(config),)
+        self._num_maps = sum(name.startswith(FEATURE_MAP) for name in self.networks[0].output)
+        self._encoding = ClassEncoding(
+            num_classes=config.num_classes,
+            background_column=config.add_background_class,
+            background_as_zeros=config.encode_background_as_zeros,
+            negative_weight=config.negative_class_weight,
+        )
 
     def normalise(self, pixels: tf.Tensor, true_shapes: tf.Tensor) -> Inputs:
-        return Inputs(preprocessing.normalise(pixels), true_shapes)
+        scaled = EXTRACTORS[self.config.feature_extractor.type].scale(pixels)
+        return Inputs(mask_padding(self.resizer, scaled, true_shapes), true_shapes)
 
     def predict(
         self,
@@ -53,117 +63,160 @@ class SsdDetector(Detector):
         truth: GroundTruth | None = None,  # noqa: ARG002
         seed: tf.Tensor | None = None,  # noqa: ARG002
     ) -> Predictions:
-        encodings, logits, *maps = self.networks[0](inputs.images, training=training)
-        height, width = inputs.images.shape[1:3]
-        anchors = multiscale_anchors(
-            self.config.anchor_generator.multiscale_anchor_generator,
-            [tuple(features.shape[1:3]) for features in maps],
-            height,
-            width,
-        )
-        return {
-            BOXES: encodings,
-            CLASSES: logits,
-            ANCHORS: tf.constant(anchors),
-            **{f"feature_map_{level}": features for level, features in enumerate(maps)},
-        }
+        predictions: Predictions = self.networks[0](inputs.images, training=training)
+        shapes = [_size(predictions[f"{FEATURE_MAP}{level}"]) for level in range(self._num_maps)]
+        anchors = generate_anchors(self.config.anchor_generator, shapes, *_size(inputs.images))
+        return {**predictions, ANCHORS: anchors, "preprocessed_shape": tf.shape(inputs.images)}
 
-    def targets(self, anchors: tf.Tensor, truth: GroundTruth) -> Targets:
+    def targets(self, predictions: Predictions, truth: GroundTruth) -> Targets:
         """What each anchor should predict."""
-        return assign_targets(
-            self.config.matcher.argmax_matcher,
-            self.config.box_coder.faster_rcnn_box_coder,
-            anchors,
-            *truth,
-            num_classes=self.config.num_classes,
-        )
+        matcher, coder = self.config.matcher.argmax_matcher, self.config.box_coder.faster_rcnn_box_coder
+        return assign_targets(matcher, coder, predictions[ANCHORS], *truth, encoding=self._encoding)
 
     def losses(self, predictions: Predictions, truth: GroundTruth) -> dict[str, tf.Tensor]:
-        targets = self.targets(predictions[ANCHORS], truth)
-        loss = self.config.loss
-        focal = loss.classification_loss.weighted_sigmoid_focal
-        classification = sigmoid_focal_loss(predictions[CLASSES], targets.classes, focal.gamma, focal.alpha)
-        localization = smooth_l1_loss(
-            predictions[BOXES], targets.boxes, loss.localization_loss.weighted_smooth_l1.delta
-        )
+        targets = self.targets(predictions, truth)
+        classification, localization = self._anchorwise_losses(predictions, targets)
+        if self.config.loss.hard_example_miner:
+            mined = tf.cast(self._mined(predictions, targets, classification, localization).mined, tf.float32)
+            classification, localization = classification * mined, localization * mined
         matches = tf.maximum(tf.reduce_sum(targets.box_weights), 1.0)
         normaliser = matches if self.config.normalize_loss_by_num_matches else tf.ones([])
         code_size = CODE_SIZE if self.config.normalize_loc_loss_by_codesize else 1
+        loss = self.config.loss
         return {
-            "Loss/classification_loss": tf.reduce_sum(classification * targets.class_weights[..., None])
-            * (loss.classification_weight / normaliser),
-            "Loss/localization_loss": tf.reduce_sum(localization * targets.box_weights)
+            "Loss/classification_loss": tf.reduce_sum(classification) * (loss.classification_weight / normaliser),
+            "Loss/localization_loss": tf.reduce_sum(localization)
             * (loss.localization_weight / (normaliser * code_size)),
         }
 
-    def scored_boxes(self, predictions: Predictions, class_ids: Sequence[int] = ()) -> tuple[tf.Tensor, tf.Tensor]:
-        """Boxes and scores before any suppression.
+    def decoded_boxes(self, predictions: Predictions) -> tf.Tensor:
+        """The boxes that were predicted: `(batch, anchors, 4)`, normalised to the padded image, not clipped."""
+        coder = self.config.box_coder.faster_rcnn_box_coder
+        return decode(coder, predictions[BOXES], predictions[ANCHORS][None])
 
-        Args:
-            predictions: Of `predict`.
-            class_ids: The label map's ids, ascending, where only these classes count; () for all.
+    def scores(self, predictions: Predictions) -> tf.Tensor:
+        """Of every column: `(batch, anchors, columns)`, the background's included if there is one."""
+        return convert_scores(self.config.post_processing, predictions[CLASSES])
 
-        Returns:
-            `(batch, anchors, 4)`, not clipped, and `(batch, anchors, classes)`.
-        """
-        boxes = decode(self.config.box_coder.faster_rcnn_box_coder, predictions[BOXES], predictions[ANCHORS][None])
-        columns = list(class_ids) or list(range(1, self.config.num_classes + 1))
-        return boxes, tf.sigmoid(tf.gather(predictions[CLASSES], columns, axis=-1))
+    def class_columns(self, class_ids: Sequence[int] = ()) -> list[int]:
+        """The columns of the classes that count: of these label-map ids, or all but the background's."""
+        first = 1 if self.config.add_background_class else 0
+        return [number - 1 + first for number in class_ids or range(1, self.num_classes + 1)]
 
     def postprocess(
-        self,
-        predictions: Predictions,
-        true_shapes: tf.Tensor,  # noqa: ARG002
-        class_ids: Sequence[int] = (),
+        self, predictions: Predictions, true_shapes: tf.Tensor, class_ids: Sequence[int] = ()
     ) -> Detections:
-        boxes, scores = self.scored_boxes(predictions, class_ids)
-        return non_max_suppression(self.config.post_processing.batch_non_max_suppression, boxes, scores)
+        boxes, scores = self.decoded_boxes(predictions), self.scores(predictions)
+        kept = non_max_suppression(
+            self.config.post_processing.batch_non_max_suppression,
+            boxes[:, :, None],
+            tf.gather(scores, self.class_columns(class_ids), axis=-1),
+            clip_windows(true_shapes, predictions["preprocessed_shape"]),
+        )
+        return Detections.of(kept, scores, boxes, scores)
 
     def inner_arrays(self, predictions: Predictions, truth: GroundTruth | None = None) -> dict[str, tf.Tensor]:
         if truth is None:
-            return {"anchors": predictions[ANCHORS]}
-        targets = self.targets(predictions[ANCHORS], truth)
-        return {
-            "cls_targets": targets.classes,
-            "cls_weights": targets.class_weights[..., None] * tf.ones_like(targets.classes),
+            return {ANCHORS: predictions[ANCHORS]}
+        targets = self.targets(predictions, truth)
+        classes = tf.one_hot(targets.columns, self._encoding.columns)
+        arrays = {
+            "cls_targets": classes,
+            "cls_weights": targets.class_weights[..., None] * tf.ones_like(classes),
             "reg_targets": targets.boxes,
             "reg_weights": targets.box_weights,
             "match": targets.match,
         }
+        if not self.config.loss.hard_example_miner:
+            return arrays
+        classification, localization = self._anchorwise_losses(predictions, targets)
+        mined = self._mined(predictions, targets, classification, localization)
+        return {
+            **arrays,
+            "anchorwise_classification_loss": classification,
+            "anchorwise_localization_loss": localization,
+            "hard_mined": mined.mined,
+            "hard_mined_before_ratio": mined.before_ratio,
+            "hard_mined_counts": mined.counts,
+        }
+
+    def _anchorwise_losses(self, predictions: Predictions, targets: Targets) -> tuple[tf.Tensor, tf.Tensor]:
+        loss = self.config.loss
+        return (
+            classification_loss(loss.classification_loss, predictions[CLASSES], targets.columns, targets.class_weights),
+            localization_loss(loss.localization_loss, predictions[BOXES], targets.boxes, targets.box_weights),
+        )
+
+    def _mined(
+        self, predictions: Predictions, targets: Targets, classification: tf.Tensor, localization: tf.Tensor
+    ) -> HardExamples:
+        boxes = self.decoded_boxes(predictions)
+        return mine_hard_examples(self.config.loss, classification, localization, boxes, targets.match)
 
 
 def _network(config: Ssd) -> keras.Model:
     """From images to box encodings, class logits, and the maps fed to the heads."""
-    extractor, predictor = config.feature_extractor, config.box_predictor.weight_shared_convolutional_box_predictor
-    resizer = config.image_resizer.fixed_shape_resizer
-    anchor_config = config.anchor_generator.multiscale_anchor_generator
-    own = extractor.conv_hyperparams if extractor.override_base_feature_extractor_hyperparams else None
-    pyramid_depth = max(int(extractor.fpn.additional_layer_depth * extractor.depth_multiplier), extractor.min_depth)
-
-    images = keras.Input((resizer.height, resizer.width, 3), name="images")
-    backbone = mobilenet_v2(
-        images, Layers(own, config.freeze_batchnorm), extractor.depth_multiplier, extractor.min_depth
-    )
-    maps = feature_pyramid(
-        backbone,
-        Layers(extractor.conv_hyperparams, config.freeze_batchnorm),
-        extractor.fpn,
-        pyramid_depth,
-        extractor.use_depthwise,
-    )
-    outputs = heads(
-        maps,
-        Layers(predictor.conv_hyperparams, config.freeze_batchnorm),
-        predictor,
-        anchors_per_cell(anchor_config),
-        config.num_classes,
-    )
-    return keras.Model(images, [*outputs, *maps], name="ssd")
+    extractor = EXTRACTORS[config.feature_extractor.type]
+    height, width = resized_shape(config.image_resizer) or (None, None)
+    images = keras.Input((height, width, 3), name="images")
+    padded = _pad_to_multiple(images, config.feature_extractor.pad_to_multiple)
+    maps, unused = extractor.maps(padded, config.feature_extractor, config.freeze_batchnorm)
+    cells = anchors_per_cell(config.anchor_generator, len(maps))
+    if len(cells) != len(maps):
+        raise ConfigError(
+            f"model.ssd: anchors are described for {len(cells)} maps, the feature extractor has {len(maps)}"
+        )
+    columns = config.num_classes + (1 if config.add_background_class else 0)
+    boxes, classes = heads(maps, config.box_predictor, config.freeze_batchnorm, cells, columns)
+    outputs = {BOXES: boxes, CLASSES: classes}
+    outputs |= {f"{FEATURE_MAP}{level}": features for level, features in enumerate(maps)}
+    outputs |= {f"unused_{index}": features for index, features in enumerate(unused)}
+    return keras.Model(images, outputs, name="ssd")
 
 
-def _check_levels(config: Ssd) -> None:
+def _pad_to_multiple(images: tf.Tensor, multiple: int) -> tf.Tensor:
+    if multiple <= 1:
+        return images
+
+    def pad(batch: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(batch)
+        return tf.pad(batch, [[0, 0], [0, -shape[1] % multiple], [0, -shape[2] % multiple], [0, 0]])
+
+    height, width = (None if size is None else -(-size // multiple) * multiple for size in images.shape[1:3])
+    return keras.layers.Lambda(pad, output_shape=(height, width, 3), name="pad_to_multiple")(images)
+
+
+def _size(images: tf.Tensor) -> tuple[int | tf.Tensor, int | tf.Tensor]:
+    """Height and width, as numbers where they are known."""
+    _, height, width, _ = images.shape
+    shape = tf.shape(images)
+    return shape[1] if height is None else height, shape[2] if width is None else width
+
+
+def _check(config: Ssd) -> None:
+    loss = config.loss
+    if loss.hard_example_miner and loss.classification_loss.weighted_sigmoid_focal:
+        raise ConfigError(
+            "model.ssd.loss: hard_example_miner does not go with weighted_sigmoid_focal; remove one of them"
+        )
+    if not config.add_background_class and not config.encode_background_as_zeros:
+        raise ConfigError(
+            "model.ssd: add_background_class is false, so encode_background_as_zeros must be true; set it"
+        )
+    if config.feature_extractor.type.endswith("_fpn_keras"):
+        _check_pyramid(config)
+    least = 129 if "resnet" in config.feature_extractor.type else 33
+    size = resized_shape(config.image_resizer)
+    if size is not None and min(size) < least:
+        raise ConfigError(
+            f"model.ssd.image_resizer: {size[0]}x{size[1]} is too small, "
+            f"{config.feature_extractor.type} needs at least {least} pixels"
+        )
+
+
+def _check_pyramid(config: Ssd) -> None:
     levels, anchors = config.feature_extractor.fpn, config.anchor_generator.multiscale_anchor_generator
-    if (levels.min_level, levels.max_level) != (anchors.min_level, anchors.max_level):
+    if anchors and (levels.min_level, levels.max_level) != (anchors.min_level, anchors.max_level):
         raise ConfigError(
             f"model.ssd: fpn has levels {levels.min_level} to {levels.max_level}, but the anchor generator "
             f"{anchors.min_level} to {anchors.max_level}; give both the same"
@@ -172,10 +225,13 @@ def _check_levels(config: Ssd) -> None:
         raise ConfigError(
             f"model.ssd.feature_extractor.fpn: levels {levels.min_level} to {levels.max_level} do not exist"
         )
-    resizer = config.image_resizer.fixed_shape_resizer
-    multiple = 2 ** min(levels.max_level, 5)
-    if resizer.height % multiple or resizer.width % multiple:
-        raise ConfigError(
-            f"model.ssd.image_resizer: {resizer.height}x{resizer.width} does not divide by {multiple}, "
-            "as the levels of the pyramid need it"
-        )
+    height, width = resized_shape(config.image_resizer) or (0, 0)
+    multiple = config.feature_extractor.pad_to_multiple
+    for side in (height, width):
+        padded = -(-side // multiple) * multiple
+        sizes = [-(-padded // 2**level) for level in range(levels.min_level, min(levels.max_level, 5) + 1)]
+        if any(fine != 2 * coarse for fine, coarse in pairwise(sizes)):
+            raise ConfigError(
+                f"model.ssd.image_resizer: {height}x{width} gives maps of {', '.join(map(str, sizes))} pixels, but "
+                "each must be twice the next; use multiples of 32, or set pad_to_multiple"
+            )

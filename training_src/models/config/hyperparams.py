@@ -4,17 +4,22 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from training_src.models.config.decoding import only
-
 
 @dataclass(frozen=True, kw_only=True)
-class L2Regularizer:
+class WeightRegularizer:
     weight: float = 1.0
+
+
+# Both have the one field.
+L1Regularizer = WeightRegularizer
+L2Regularizer = WeightRegularizer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Regularizer:
-    l2_regularizer: L2Regularizer
+    ONE_OF: ClassVar = True
+    l1_regularizer: L1Regularizer | None = None
+    l2_regularizer: L2Regularizer | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +56,9 @@ class BatchNorm:
 class ConvHyperparams:
     ACCEPTED: ClassVar = frozenset({"regularize_depthwise"})
     op: Literal["CONV"] = "CONV"
-    regularizer: Regularizer
-    initializer: Initializer
-    activation: Literal["NONE", "RELU", "RELU_6"] = "RELU"
-    batch_norm: BatchNorm
-    force_use_bias: bool = only(False)
+    regularizer: Regularizer | None = None
+    initializer: Initializer | None = None
+    activation: Literal["NONE", "RELU", "RELU_6", "SWISH"] = "RELU"
+    batch_norm: BatchNorm | None = None
+    sync_batch_norm: BatchNorm | None = None
+    force_use_bias: bool = False

@@ -4,8 +4,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from training_src.models.config.decoding import only
-
 
 @dataclass(frozen=True, kw_only=True)
 class FasterRcnnBoxCoder:
@@ -25,7 +23,7 @@ class ArgMaxMatcher:
     ACCEPTED: ClassVar = frozenset({"use_matmul_gather"})
     matched_threshold: float = 0.5
     unmatched_threshold: float = 0.5
-    ignore_thresholds: bool = only(False)
+    ignore_thresholds: bool = False
     negatives_lower_than_unmatched: bool = True
     force_match_for_each_row: bool = False
 

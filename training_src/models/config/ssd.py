@@ -16,23 +16,50 @@ from training_src.models.config.post_processing import PostProcessing
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturePyramidNetworks:
+    # The same numbers either way: nearest neighbours, twice as large.
+    ACCEPTED: ClassVar = frozenset({"use_native_resize_op"})
     min_level: int = 3
     max_level: int = 7
     additional_layer_depth: int = 256
 
 
 @dataclass(frozen=True, kw_only=True)
+class BidirectionalFeaturePyramidNetworks:
+    min_level: int = 3
+    max_level: int = 7
+    num_iterations: int
+    num_filters: int
+    combine_method: Literal["fast_attention", "attention", "weighted_sum", "sum"] = "fast_attention"
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeatureExtractor:
-    ACCEPTED: ClassVar = frozenset({"num_layers", "spaghettinet_arch_name"})
-    type: Literal["ssd_mobilenet_v2_fpn_keras"]
+    ACCEPTED: ClassVar = frozenset({"spaghettinet_arch_name"})
+    type: Literal[
+        "ssd_mobilenet_v2_keras",
+        "ssd_mobilenet_v2_fpn_keras",
+        "ssd_resnet50_v1_fpn_keras",
+        "ssd_resnet101_v1_fpn_keras",
+        "ssd_resnet152_v1_fpn_keras",
+        "ssd_efficientnet-b0_bifpn_keras",
+        "ssd_efficientnet-b1_bifpn_keras",
+        "ssd_efficientnet-b2_bifpn_keras",
+        "ssd_efficientnet-b3_bifpn_keras",
+        "ssd_efficientnet-b4_bifpn_keras",
+        "ssd_efficientnet-b5_bifpn_keras",
+        "ssd_efficientnet-b6_bifpn_keras",
+        "ssd_efficientnet-b7_bifpn_keras",
+    ]
     depth_multiplier: float = 1.0
     min_depth: int = 16
     conv_hyperparams: ConvHyperparams
     override_base_feature_extractor_hyperparams: bool = False
-    pad_to_multiple: int = only(1)
+    pad_to_multiple: int = 1
     use_explicit_padding: bool = only(False)
     use_depthwise: bool = False
+    num_layers: int = 6
     fpn: FeaturePyramidNetworks = FeaturePyramidNetworks()
+    bifpn: BidirectionalFeaturePyramidNetworks | None = None
     replace_preprocessor_with_placeholder: bool = only(False)
 
 
@@ -45,8 +72,8 @@ class Ssd:
     box_coder: BoxCoder
     matcher: Matcher
     similarity_calculator: SimilarityCalculator
-    encode_background_as_zeros: Literal[True]
-    negative_class_weight: float = only(1.0)
+    encode_background_as_zeros: bool = False
+    negative_class_weight: float = 1.0
     box_predictor: BoxPredictor
     anchor_generator: AnchorGenerator
     post_processing: PostProcessing
@@ -54,7 +81,7 @@ class Ssd:
     normalize_loc_loss_by_codesize: bool = False
     loss: Loss
     freeze_batchnorm: bool = False
-    add_background_class: bool = only(True)
+    add_background_class: bool = True
     explicit_background_class: bool = only(False)
     use_confidences_as_targets: bool = only(False)
     implicit_example_weight: float = only(1.0)
