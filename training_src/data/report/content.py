@@ -112,7 +112,7 @@ class Anchors:
     Attributes:
         detector: architecture or configuration file, for people.
         width, height: of the network's input, in pixels (the greatest, where the aspect ratio is kept).
-        keeps_aspect_ratio: whether an image is scaled evenly, or each side on its own.
+        shorter_side: to which an image's shorter side is scaled where its aspect ratio is kept; 0 where it is not.
         threshold: IoU from which an anchor learns a box.
         forced: whether a box that no anchor reaches is given its best one all the same.
         levels: finest first.
@@ -121,7 +121,7 @@ class Anchors:
     detector: str
     width: int
     height: int
-    keeps_aspect_ratio: bool
+    shorter_side: int
     threshold: float
     forced: bool
     levels: tuple[AnchorLevel, ...]
