@@ -9,19 +9,24 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from training_src.data.check import CheckedImage, check
 from training_src.data.dataset import Fault
-from training_src.data.formats import read_dataset
-from training_src.data.label_map import LabelMap, read_label_map, write_label_map
+from training_src.data.examination import Examined, examine
+from training_src.data.formats import FORMAT_NAMES
+from training_src.data.images import DECODE_CHECKS
+from training_src.data.label_map import LabelMap
+from training_src.data.ledger import Ledger
+from training_src.data.machines import link_together, machines, part_file
+from training_src.data.metadata import write_metadata, write_report_beside
+from training_src.data.policy import POLICY_FILE, Policy, read_policy
 from training_src.data.shards import write_shards
-from training_src.data.splits import SPLITS, Member, Split, assign
-from training_src.data.statistics import Prepared, describe, group_key
+from training_src.data.splits import SPLITS
 from training_src.errors import BadInputError, ConfigurationError, DataError
 from training_src.job import ProcessingJob, run
 from training_src.models.config.pipeline import bundled_architectures, load
@@ -39,163 +44,172 @@ def main() -> int:
 def prepare(job: ProcessingJob) -> None:
     """Write the outputs train, validation, test and metadata from the inputs dataset, label_map and config.
 
+    Two more inputs are optional: `annotations`, whose files are put beside those of `dataset`, and `policy`. Where the
+    job has several instances, each writes its own shards, and metadata that `join` brings together.
+
     Raises:
         DataError: with a sentence for every fault; nothing is written then.
-        ConfigurationError: the architecture or pipeline.config cannot be trained.
+        ConfigurationError: the policy is wrong, or the architecture or pipeline.config cannot be trained.
     """
-    folder = job.input("dataset")
-    if folder is None:
-        raise DataError("The input dataset is empty: DatasetUri must name a prefix that holds a data set.")
     config = _only_file(job.input("config"), "PipelineConfigUri")
     label_map = _only_file(job.input("label_map"), "LabelMapUri")
-    _check_architecture(job.environment.get("MAPGATE_ARCHITECTURE", ""), config)
-    examined = examine(folder, config=config, label_map=label_map, progress=_Progress("checked"))
-    for notice in _shortened(examined.notices):
-        print(f"notice: {notice}", flush=True)
-    if examined.faults:
-        raise DataError(*_shortened([fault.message for fault in examined.faults]))
-    if config is not None:
-        _check_trainable(config, examined.label_map)
-    _write(job, examined)
-    print(examined.summary(), flush=True)
+    architecture = job.environment.get("MAPGATE_ARCHITECTURE", "")
+    _check_architecture(architecture, config)
+    work = job.output("metadata").parent
+    with tempfile.TemporaryDirectory(prefix=".dataset-", dir=work) as temporary:
+        folder = _dataset_folder(job, Path(temporary))
+        policy = _job_policy(job, folder)
+        here = machines(job.root)
+        with examine(
+            folder,
+            config=config,
+            label_map=label_map,
+            policy=policy,
+            records=True,
+            whole=here.alone,
+            work=work,
+            progress=_Progress("checked"),
+        ) as examined:
+            _print_findings(examined.ledger)
+            if examined.ledger.number("error"):
+                raise DataError(*examined.ledger.sentences("error", _SHOWN))
+            if config is not None:
+                _check_trainable(config, examined.label_map)
+            write_prepared(examined, {name: job.output(name) for name in (*SPLITS, "metadata")}, host=here.name)
+            if here.alone:
+                write_report_beside(job.output("metadata"), examined, architecture=architecture, config=config)
+            print(summary(examined), flush=True)
+
+
+def write_prepared(examined: Examined, outputs: dict[str, Path], *, host: str = "") -> None:
+    """Write the shards and their metadata; with a host's name, the part of the metadata that `join` reads."""
+    total = sum(examined.images.values())
+    progress = _Progress("written")
+    folders = {split: outputs[split] for split in SPLITS}
+    write_shards(examined.index, folders, host=host, written=lambda images: progress.add(images, total))
+    if host:
+        part_file(outputs["metadata"], host, examined)
+        return
+    write_metadata(outputs["metadata"], examined)
 
 
 def run_check(arguments: Sequence[str]) -> int:
-    """Entry point of `check FOLDER [--config FILE] [--label-map FILE] [--json]`: 0 sound, 2 faulty."""
-    parser = argparse.ArgumentParser(prog="python -m training_src check", description="Check a data set.")
-    parser.add_argument("folder", type=Path, help="the folder that holds images and annotations")
-    parser.add_argument("--config", type=Path, help="pipeline.config whose num_classes must fit")
-    parser.add_argument("--label-map", type=Path, help="label_map.pbtxt to use instead of the folder's own")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args(arguments)
+    """Entry point of `check FOLDER`: 0 sound, 2 faulty."""
+    options = _check_options(arguments)
     try:
-        for file in (options.config, options.label_map):
-            if file is not None and not file.is_file():
-                raise BadInputError(f"{file} is no file.")
-        progress = None if options.json else _Progress("checked")
-        examined = examine(options.folder, config=options.config, label_map=options.label_map, progress=progress)
+        return _check(options)
     except BadInputError as error:
         sentences = error.sentences if isinstance(error, DataError) else [str(error)]
-        faults = [Fault(options.folder.name, None, "layout", sentence) for sentence in sentences]
-        examined = Examined("", LabelMap({}), dict.fromkeys(SPLITS, ()), tuple(faults), ())
-    if options.json:
-        print(json.dumps(examined.as_json(), indent=2))
-        return 2 if examined.faults else 0
-    for notice in _shortened(examined.notices):
-        print(f"notice: {notice}")
-    for message in _shortened([fault.message for fault in examined.faults]):
-        print(message, file=sys.stderr)
-    if examined.faults:
+        if options.json:
+            faults = [asdict(Fault(options.folder.name, None, "layout", sentence)) for sentence in sentences]
+            nothing = {"images": 0, "boxes": 0, "classes": [], "splits": {}, "format": None, "sha256": None}
+            print(json.dumps({"faults": faults, "warnings": [], "notices": [], **nothing}, indent=2))
+        else:
+            print(*sentences, sep="\n", file=sys.stderr)
         return 2
-    print(examined.summary())
+
+
+def _check_options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m training_src check", description="Check a data set.")
+    parser.add_argument("folder", type=Path, help="the folder that holds images and annotations, or a list of such")
+    parser.add_argument("--config", type=Path, help="pipeline.config whose num_classes must fit")
+    parser.add_argument("--label-map", type=Path, help="label_map.pbtxt to use instead of the folder's own")
+    parser.add_argument("--format", choices=FORMAT_NAMES, help="the layout; the folder shows it otherwise")
+    parser.add_argument("--policy", type=Path, help=f"data policy to use instead of the folder's {POLICY_FILE}")
+    parser.add_argument("--decode-check", choices=DECODE_CHECKS, help="how far images are decoded (reduced)")
+    parser.add_argument("--fix", action="store_true", help="repair what is safe, and tell it")
+    parser.add_argument("--output", type=Path, help="write the data set, checked and fixed, as TFRecords")
+    parser.add_argument("--report", type=Path, help="write report.html")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser.parse_args(arguments)
+
+
+def _check(options: argparse.Namespace) -> int:
+    for file in (options.config, options.label_map, options.policy):
+        if file is not None and not file.is_file():
+            raise BadInputError(f"{file} is no file.")
+    if options.output is not None and options.output.exists() and any(options.output.iterdir()):
+        raise BadInputError(f"{options.output} is not empty; name a new folder.")
+    policy = _read_policy(options.policy, options.folder)
+    if options.decode_check:
+        policy = replace(policy, decode_check=options.decode_check)
+    if options.fix:
+        policy = policy.with_fixes()
+    with examine(
+        options.folder,
+        config=options.config,
+        label_map=options.label_map,
+        format=options.format,
+        policy=policy,
+        records=options.output is not None,
+        progress=None if options.json else _Progress("checked"),
+    ) as examined:
+        faulty = examined.ledger.number("error") > 0
+        if options.report:
+            write_report_beside(options.report.parent, examined, name=options.report.name, config=options.config)
+        if options.output is not None and not faulty:
+            outputs = {name: options.output / name for name in (*SPLITS, "metadata")}
+            outputs["metadata"].mkdir(parents=True)
+            write_prepared(examined, outputs)
+        if options.json:
+            print(json.dumps(_as_json(examined), indent=2))
+            return 2 if faulty else 0
+        _print_findings(examined.ledger)
+        if faulty:
+            print(*examined.ledger.sentences("error", _SHOWN), sep="\n", file=sys.stderr)
+            return 2
+        print(summary(examined))
     return 0
 
 
-@dataclass(frozen=True)
-class Examined:
-    """A data set that was read, checked and split, but not written.
-
-    Attributes:
-        format: the layout's name, empty where there is none.
-        label_map: its classes.
-        prepared: sound images by split, in the order of their source ids.
-        faults: if there is any, nothing may be written.
-        notices: what was repaired or decided.
-    """
-
-    format: str
-    label_map: LabelMap
-    prepared: Prepared
-    faults: tuple[Fault, ...]
-    notices: tuple[str, ...]
-
-    def description(self) -> dict[str, Any]:
-        """The content of `dataset.json`."""
-        return describe(self.prepared, self.label_map, layout=self.format, notices=self.notices)
-
-    def summary(self) -> str:
-        """A line a split and a line of classes."""
-        found = self.description()
-        lines = [
-            f"{split}: {counts['images']} images, {counts['boxes']} boxes ("
-            + ", ".join(f"{name} {number}" for name, number in counts["boxes_per_class"].items())
-            + ")"
-            for split, counts in found["splits"].items()
-        ]
-        return "\n".join([*lines, f"{self.format}, {found['images']} images, sha256 {found['sha256'][:16]}"])
-
-    def as_json(self) -> dict[str, Any]:
-        """What `check --json` prints."""
-        if not self.label_map.names:
-            return {"faults": [asdict(fault) for fault in self.faults], "notices": [], "images": 0, "boxes": 0,
-                    "classes": [], "splits": {}, "format": None, "sha256": None}  # fmt: skip
-        found = self.description()
-        kept = {key: found[key] for key in ("images", "boxes", "classes", "splits", "format", "sha256")}
-        return {"faults": [asdict(fault) for fault in self.faults], "notices": list(self.notices), **kept}
-
-
-def examine(
-    folder: Path,
-    *,
-    config: Path | None = None,
-    label_map: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Examined:
-    """Read, check and split a data set.
-
-    Raises:
-        DataError: the folder cannot be read at all; single faults are in the result instead.
-    """
-    dataset = read_dataset(folder, read_label_map(label_map) if label_map else None)
-    verdict = check(dataset, config=config, progress=progress)
-    images = sorted(verdict.images, key=lambda image: image.labelled.source_id)
-    prepared, notices, faults = _split(images, folder)
-    faults = verdict.faults or faults  # an image that was left out for a fault must not be missed again
-    notices = (*verdict.notices, *notices, *_unseen_classes(prepared, dataset.label_map))
-    return Examined(dataset.format, dataset.label_map, prepared, faults, notices)
-
-
-def _split(images: Sequence[CheckedImage], folder: Path) -> tuple[Prepared, tuple[str, ...], tuple[Fault, ...]]:
-    """Images by split, what was decided, and what is wrong with it."""
-    prepared: dict[Split, list[CheckedImage]] = {split: [] for split in SPLITS}
-    try:
-        assignment = assign([Member(image.labelled.given_split, group_key(image)) for image in images])
-    except ValueError as error:
-        message = f"{folder.name}: {error}; add a train split, or remove the others."
-        return prepared, (), (Fault(folder.name, None, "split", message),)
-    for image, split in zip(images, assignment.splits, strict=True):
-        if split:
-            prepared[split].append(image)
-    faults = [
-        Fault(
-            folder.name,
-            None,
-            "split",
-            f"{folder.name}: the {split} split has no image with a box; give it more images, or splits of your own "
-            "(folders train, val and test).",
-        )
-        for split in SPLITS
-        if not any(image.labelled.boxes for image in prepared[split])
+def summary(examined: Examined) -> str:
+    """A line a split and a line of the whole."""
+    found = examined.description()
+    lines = [
+        f"{split}: {counts['images']} images, {counts['boxes']} boxes ("
+        + ", ".join(f"{name} {number}" for name, number in counts["boxes_per_class"].items())
+        + ")"
+        for split, counts in found["splits"].items()
     ]
-    return prepared, assignment.notices, tuple(faults)
+    return "\n".join([*lines, f"{examined.format}, {found['images']} images, sha256 {found['sha256'][:16]}"])
 
 
-def _unseen_classes(prepared: Prepared, label_map: LabelMap) -> tuple[str, ...]:
-    seen = {box.name for image in prepared["train"] for box in image.labelled.boxes}
-    missing = [name for name in label_map.names.values() if name not in seen]
-    return (f"No training image has a box of: {', '.join(missing)}.",) if missing else ()
+def _as_json(examined: Examined) -> dict[str, Any]:
+    """What `check --json` prints."""
+    found = examined.description()
+    kept = {key: found[key] for key in ("images", "boxes", "classes", "splits", "balance", "findings")}
+    return {
+        "faults": [asdict(fault) for fault in examined.ledger.of("error")],
+        "warnings": [asdict(fault) for fault in examined.ledger.of("warning")],
+        "notices": found["notices"],
+        **kept,
+        "format": found["format"],
+        "sha256": found["sha256"],
+    }
 
 
-def _write(job: ProcessingJob, examined: Examined) -> None:
-    total = sum(len(images) for images in examined.prepared.values())
-    progress = _Progress("written")
-    for split in SPLITS:
-        write_shards(examined.prepared[split], job.output(split), split, written=lambda: progress.step(total))
-    metadata = job.output("metadata")
-    write_label_map(examined.label_map, metadata / "label_map.pbtxt")
-    beside = metadata / "dataset.json.partial"
-    beside.write_text(json.dumps(examined.description(), indent=2) + "\n", encoding="utf-8")
-    beside.replace(metadata / "dataset.json")
+def _print_findings(ledger: Ledger) -> None:
+    for severity in ("notice", "warning"):
+        for sentence in ledger.sentences(severity, _SHOWN):
+            print(f"{severity}: {sentence}", flush=True)
+
+
+def _dataset_folder(job: ProcessingJob, temporary: Path) -> Path:
+    folder = job.input("dataset")
+    if folder is None:
+        raise DataError("The input dataset is empty: DatasetUri must name a prefix that holds a data set.")
+    annotations = job.input("annotations")
+    return folder if annotations is None else link_together([annotations, folder], temporary / folder.name)
+
+
+def _job_policy(job: ProcessingJob, folder: Path) -> Policy:
+    return _read_policy(_only_file(job.input("policy"), "the input policy"), folder)
+
+
+def _read_policy(file: Path | None, folder: Path) -> Policy:
+    """The policy that is named, else the folder's own, else the defaults."""
+    file = file or folder / POLICY_FILE
+    return read_policy(file) if file.is_file() else Policy()
 
 
 def _only_file(folder: Path | None, parameter: str) -> Path | None:
@@ -224,12 +238,6 @@ def _check_trainable(config: Path, label_map: LabelMap) -> None:
         raise ConfigurationError(str(error)) from None
 
 
-def _shortened(sentences: Sequence[str]) -> list[str]:
-    if len(sentences) <= _SHOWN:
-        return list(sentences)
-    return [*sentences[:_SHOWN], f"... and {len(sentences) - _SHOWN} more like these."]
-
-
 class _Progress:
     """Prints a line now and then, such as `checked=200/983 images_per_second=812.0`."""
 
@@ -238,15 +246,16 @@ class _Progress:
         self._started = self._printed = time.monotonic()
         self._done = 0
 
-    def step(self, total: int) -> None:
-        """One more."""
-        self(self._done + 1, total)
+    def add(self, images: int, total: int) -> None:
+        """So many more."""
+        self(self._done + images, total)
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int | None) -> None:
         self._done = done
         now = time.monotonic()
-        if done < total and now - self._printed < 2.0:
+        if done != total and now - self._printed < 2.0:
             return
         self._printed = now
         rate = done / max(now - self._started, 1e-6)
-        print(f"{self._verb}={done}/{total} images_per_second={rate:.1f}", flush=True)
+        of = "" if total is None else f"/{total}"
+        print(f"{self._verb}={done}{of} images_per_second={rate:.1f}", flush=True)

@@ -7,6 +7,7 @@ A policy file (YAML) changes any of it:
       near_leak: error
       outside: {severity: fix, tolerance: 8}
     sequence: '(?P<sequence>.+)_\\d+$'
+    decode_check: header
     splits: [train, validation, test]
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from training_src.data.dataset import Fault, Severity
+from training_src.data.images import DECODE_CHECKS, DecodeCheck
 from training_src.errors import ConfigurationError
 
 # "fix" repairs what the check finds and tells it as a notice; "off" does not look.
@@ -29,6 +31,7 @@ POLICY_FILE = "data_policy.yaml"
 
 # A frame's name: a sequence, then the word frame, then a number: `drive_17/frame_0004`, `cam2-frame-12`.
 _FRAME = r"(?:^|/)(?P<sequence>[^/]+?)(?:/|[-_. ])frame[-_ ]?\d+$"
+_KEYS = {"checks", "sequence", "decode_check", "splits"}
 _NO_SEQUENCE = frozenset(("images", "jpegimages", "train", "training", "val", "valid", "validation", "eval", "test"))
 
 
@@ -94,15 +97,17 @@ CHECKS: Mapping[str, Check] = {
     # Splits.
     "split": Check("a split that holds nothing to learn or measure on", "error"),
     "leak": Check("the same image in two splits", "error", fix="keep it in test, else in validation, only"),
-    "near_leak": Check(
-        "almost the same image in two splits (differing bits of a 64-bit dHash)", "warning", {"bits": 2}
-    ),
+    "near_leak": Check("almost the same image in two splits (by differing bits of its dHash)", "warning", {"bits": 2}),
     "repeated_image": Check("the same image more than once in a split", "notice"),
     "sequence": Check("one sequence, by its name in the data set or the policy's pattern, in two splits", "error"),
     "likely_sequence": Check("one sequence, as far as file names tell (`drive_frame_0012`), in two splits", "warning"),
     # What the readers found.
     "empty": Check("an annotation file, list or data set that holds nothing", "error"),
     "annotation": Check("an annotation that cannot be read", "error"),
+    "record": Check("a TFRecord that cannot be read", "error"),
+    "missing_image": Check("an annotation whose image is not there", "error"),
+    "missing_shard": Check("a shard that the names of others announce, but is not there", "error"),
+    "path": Check("a path that leaves the data set's folder", "error"),
 }
 
 
@@ -113,11 +118,13 @@ class Policy:
     Attributes:
         checks: by name.
         sequence: pattern of an image's name, without its suffix, whose group `sequence` names the sequence.
+        decode_check: how far images are decoded.
         splits: the splits that the data set brings, where an instance sees only a part of it; None: look.
     """
 
     checks: Mapping[str, Check] = field(default_factory=lambda: CHECKS)
     sequence: str | None = None
+    decode_check: DecodeCheck = "reduced"
     splits: frozenset[str] | None = None
 
     def handling(self, check: str) -> Handling:
@@ -174,13 +181,16 @@ def read_policy(file: Path) -> Policy:
         raise ConfigurationError(
             f"{file.name} holds no mapping; write `checks:` and below it, say, `near_leak: error`."
         )
-    if unknown := sorted(map(str, content.keys() - {"checks", "sequence", "splits"})):
-        raise ConfigurationError(f'{file.name}: "{unknown[0]}" is unknown; there are checks, sequence and splits.')
+    if unknown := sorted(map(str, content.keys() - _KEYS)):
+        raise ConfigurationError(f'{file.name}: "{unknown[0]}" is unknown; there are {", ".join(sorted(_KEYS))}.')
     given = content.get("checks") or {}
     if not isinstance(given, dict):
         raise ConfigurationError(f"{file.name}: checks is no mapping; write `checks: {{near_leak: error}}`.")
     checks = {**CHECKS, **{name: _read_check(file.name, name, value) for name, value in given.items()}}
-    return Policy(checks, _read_sequence(file.name, content.get("sequence")), _read_splits(file.name, content))
+    how = content.get("decode_check", "reduced")
+    if how not in DECODE_CHECKS:
+        raise ConfigurationError(f'{file.name}: decode_check is "{how}"; there are {", ".join(DECODE_CHECKS)}.')
+    return Policy(checks, _read_sequence(file.name, content.get("sequence")), how, _read_splits(file.name, content))
 
 
 def _read_check(file: str, name: Any, value: Any) -> Check:

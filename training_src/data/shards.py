@@ -1,78 +1,162 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing a prepared split as TFRecord shards."""
+"""Writing prepared splits as TFRecord shards, a process a shard."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from training_src.data.check import CheckedImage
-from training_src.data.dataset import Box
-from training_src.data.example import DetectionExample, encode
-from training_src.data.tfrecord import write_record
+from training_src.data.check_image import CheckedImage
+from training_src.data.dataset import Encoded
+from training_src.data.example import DetectionExample
+from training_src.data.index import Index
+from training_src.data.processes import cores, in_order
+from training_src.data.record_frame import record_parts
+from training_src.data.splits import SPLITS, Split
 
+# Each split has so many shards, or as many as it has images; more where they would grow beyond a size.
 SHARDS = 4
+_SHARD_BYTES = 256 << 20
+
+_PLAN = """
+CREATE TABLE plan (split INTEGER, shard INTEGER, place INTEGER, number INTEGER, PRIMARY KEY (split, shard, place))
+WITHOUT ROWID
+"""
 
 
 def write_shards(
-    images: Sequence[CheckedImage], folder: Path, split: str, *, written: Callable[[], None] | None = None
-) -> list[Path]:
-    """Write `<split>-00000-of-00004.tfrecord` and so on beside, and rename them once all are whole.
+    index: Index,
+    folders: Mapping[Split, Path],
+    *,
+    host: str = "",
+    processes: int | None = None,
+    written: Callable[[int], None] | None = None,
+) -> None:
+    """Write `<split>-00000-of-00004.tfrecord` and so on beside, and rename them once all of all splits are whole.
 
-    Images are dealt to the shards in turn, so that each shard is a sample of the split. Only one image is in memory.
+    Images are dealt to the shards in turn, by their source ids, so that each shard is a sample of the split.
 
     Args:
-        images: in the order of their source ids.
-        folder: the split's own.
-        split: its name.
-        written: called after each image.
-
-    Returns:
-        The shards.
+        index: with every image's split and record.
+        folders: one a split.
+        host: a part of the names where several machines write into one place: `train-algo-2-00000-of-...`.
+        processes: how many; None: as many as there are cores.
+        written: called with the number of images of each shard that is whole.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    count = max(1, min(SHARDS, len(images)))
-    shards = [folder / f"{split}-{number:05d}-of-{count:05d}.tfrecord" for number in range(count)]
-    partial = [shard.with_name(shard.name + ".partial") for shard in shards]
+    index.execute("DROP TABLE IF EXISTS plan")
+    index.execute(_PLAN)
+    tasks = [task for number, split in enumerate(SPLITS) for task in _tasks(index, number, split, folders[split], host)]
+    index.save()
+    partial = [_partial(task.shard) for task in tasks]
     try:
-        with ExitStack() as stack:
-            streams = [stack.enter_context(file.open("wb")) for file in partial]
-            for position, image in enumerate(images):
-                write_record(streams[position % count], encode(to_example(image)))
-                if written:
-                    written()
-        for file, shard in zip(partial, shards, strict=True):
-            file.replace(shard)
+        for count in in_order(write_shard, tasks, min(processes or cores(), len(tasks))):
+            if written:
+                written(count)
+        for file, task in zip(partial, tasks, strict=True):
+            file.replace(task.shard)
     finally:
         for file in partial:
             file.unlink(missing_ok=True)
-    return shards
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """A shard to write.
+
+    Attributes:
+        index: the index' file, whose table `plan` says what belongs into which shard.
+        shard: the file to write.
+        split: index into `splits.SPLITS`.
+        number: of the shard in its split.
+    """
+
+    index: Path
+    shard: Path
+    split: int
+    number: int
+
+
+def write_shard(task: ShardTask) -> int:
+    """Write a shard beside its place; returns the number of its images."""
+    query = (
+        "SELECT path, start, length, head, tail FROM plan JOIN images USING (number) JOIN records USING (number) "
+        "WHERE plan.split = ? AND shard = ? ORDER BY place"
+    )
+    images = 0
+    with (
+        closing(sqlite3.connect(f"file:{task.index}?mode=ro", uri=True)) as connection,
+        _partial(task.shard).open("wb", buffering=0) as stream,
+    ):
+        for path, start, length, head, tail in connection.execute(query, (task.split, task.number)):
+            encoded = Encoded(Path(path), start, length).load()
+            if len(encoded) != length:
+                raise OSError(f"{path} changed while it was prepared")
+            _write_all(stream.fileno(), record_parts(head, encoded, tail))
+            images += 1
+    return images
 
 
 def to_example(image: CheckedImage) -> DetectionExample:
-    """The tf.Example of an image, its boxes as shares of the image's size."""
+    """The tf.Example of an image without its bytes, its boxes as shares of the image's size."""
     labelled = image.labelled
+    boxes = labelled.boxes
     size = np.array([labelled.height, labelled.width, labelled.height, labelled.width], np.float64)
-    edges = np.array([_edges(box) for box in labelled.boxes], np.float64).reshape(-1, 4) / size
+    edges = np.array([(box.ymin, box.xmin, box.ymax, box.xmax) for box in boxes], np.float64).reshape(-1, 4) / size
+    confidences = [box.confidence for box in boxes]
+    scored = any(confidence is not None for confidence in confidences)
     return DetectionExample(
         source_id=labelled.source_id,
         filename=labelled.source_id,
-        encoded=labelled.encoded.load(),
+        encoded=b"",
         format=image.format,
         width=labelled.width,
         height=labelled.height,
         sha256=image.sha256,
         boxes=edges.astype(np.float32),
-        labels=np.array([box.label for box in labelled.boxes], np.int64),
-        names=tuple(box.name for box in labelled.boxes),
-        difficult=np.array([box.difficult for box in labelled.boxes], np.int64),
-        truncated=np.array([box.truncated for box in labelled.boxes], np.int64),
-        crowd=np.array([box.crowd for box in labelled.boxes], np.int64),
+        labels=np.array([box.label for box in boxes], np.int64),
+        names=tuple(box.name for box in boxes),
+        difficult=np.array([box.difficult for box in boxes], np.int64),
+        truncated=np.array([box.truncated for box in boxes], np.int64),
+        crowd=np.array([box.crowd for box in boxes], np.int64),
+        confidence=np.array([np.nan if c is None else c for c in confidences], np.float32) if scored else None,
+        group=labelled.group,
     )
 
 
-def _edges(box: Box) -> tuple[float, float, float, float]:
-    return box.ymin, box.xmin, box.ymax, box.xmax
+def _tasks(index: Index, number: int, split: Split, folder: Path, host: str) -> list[ShardTask]:
+    images, size = next(index.rows("SELECT count(*), total(length) FROM images WHERE split = ?", number))
+    if not images:
+        return []
+    count = min(images, max(SHARDS, -int(-size // _SHARD_BYTES)))
+    index.execute(
+        "INSERT INTO plan SELECT split, place % ?, place, number FROM (SELECT split, number, "
+        "row_number() OVER (ORDER BY source_id, number) - 1 AS place FROM images WHERE split = ?)",
+        count,
+        number,
+    )
+    name = f"{split}-{host}" if host else split
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        ShardTask(index.file, folder / f"{name}-{shard:05d}-of-{count:05d}.tfrecord", number, shard)
+        for shard in range(count)
+    ]
+
+
+def _partial(shard: Path) -> Path:
+    return shard.with_name(shard.name + ".partial")
+
+
+def _write_all(file: int, parts: tuple[bytes, ...]) -> None:
+    """All parts behind each other: a file system may take less than it is given."""
+    wanted = sum(map(len, parts))
+    done = os.writev(file, parts)
+    if done < wanted:
+        rest = memoryview(b"".join(parts))[done:]
+        while rest:
+            rest = rest[os.write(file, rest) :]

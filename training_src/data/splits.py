@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -29,27 +29,6 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Member:
-    """An image as far as splitting is concerned.
-
-    Attributes:
-        given: the split that the data set gives it, see `given_split`.
-        group: key of the group that must not be torn apart.
-    """
-
-    given: str | None
-    group: str
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """The split of each member in order, None where it is left out, and sentences on what was decided."""
-
-    splits: tuple[Split | None, ...]
-    notices: tuple[str, ...]
-
-
 def given_split(name: str) -> str | None:
     """The split that a folder's, list's or file's name speaks of: train, validation, eval, test, or None.
 
@@ -59,8 +38,35 @@ def given_split(name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def assign(members: Sequence[Member]) -> Assignment:
-    """Give every image its split.
+@dataclass(frozen=True)
+class Assignment:
+    """How images get their splits; make it with `assign`.
+
+    Attributes:
+        roles: what each split that the data set brings becomes; empty where a hash of each group's key decides.
+        notices: sentences on what was decided.
+    """
+
+    roles: Mapping[str, Split]
+    notices: tuple[str, ...]
+
+    def split(self, given: str | None, group: str) -> Split | None:
+        """The split of an image; None where it is left out.
+
+        Args:
+            given: the split that the data set gives it, see `given_split`.
+            group: key of the group that must not be torn apart.
+        """
+        if not self.roles:
+            return _by_hash(group)
+        split = self.roles.get(given) if given else None
+        if split == "train" and "validation" not in self.roles.values() and _share(group, "validation") < 0.1:
+            return "validation"
+        return split
+
+
+def assign(present: Iterable[str]) -> Assignment:
+    """How every image gets its split, by the splits that the data set brings.
 
     Nothing that early stopping, the best checkpoint or calibration looks at is in `test`: a data set that brings train
     and validation only lends its validation as test, and a tenth of train's groups becomes the validation.
@@ -68,27 +74,19 @@ def assign(members: Sequence[Member]) -> Assignment:
     Raises:
         ValueError: the data set brings splits, but none to train on.
     """
-    present = {member.given for member in members} - {None}
-    if len(present) < 2:
+    given = set(present)
+    if len(given) < 2:
         notice = "No splits are given: a hash of each group's key decides (80 % train, 10 % validation, 10 % test)."
-        return Assignment(tuple(_by_hash(member.group) for member in members), (notice,))
-    roles = _roles(present)
+        return Assignment({}, (notice,))
+    roles = _roles(given)
     if "train" not in roles.values():
-        raise ValueError(f"splits are given ({', '.join(sorted(map(str, present)))}), but none to train on")
-    notices = _explain(present, roles)
-    missing_validation = "validation" not in roles.values()
-    splits: list[Split | None] = []
-    for member in members:
-        split = roles.get(member.given)
-        if split == "train" and missing_validation and _share(member.group, "validation") < 0.1:
-            split = "validation"
-        splits.append(split)
-    return Assignment(tuple(splits), (*notices, *_leaks(members, splits)))
+        raise ValueError(f"splits are given ({', '.join(sorted(given))}), but none to train on")
+    return Assignment(roles, _explain(given, roles))
 
 
-def _roles(present: set[str | None]) -> dict[str | None, Split]:
+def _roles(present: set[str]) -> dict[str, Split]:
     """What each given split becomes."""
-    roles: dict[str | None, Split] = {}
+    roles: dict[str, Split] = {}
     if "train" in present:
         roles["train"] = "train"
     held_out = [name for name in ("validation", "eval", "test") if name in present]
@@ -101,7 +99,7 @@ def _roles(present: set[str | None]) -> dict[str | None, Split]:
     return roles
 
 
-def _explain(present: set[str | None], roles: dict[str | None, Split]) -> tuple[str, ...]:
+def _explain(present: set[str], roles: dict[str, Split]) -> tuple[str, ...]:
     notices = []
     for name, split in roles.items():
         if split == "test" and name != "test":
@@ -110,21 +108,6 @@ def _explain(present: set[str | None], roles: dict[str | None, Split]) -> tuple[
         notices.append("No validation split is left: a tenth of the training groups becomes the validation.")
     if {"validation", "eval", "test"} <= present:
         notices.append("Both a validation and an eval split are given: both validate.")
-    return tuple(notices)
-
-
-def _leaks(members: Sequence[Member], splits: Sequence[Split | None]) -> tuple[str, ...]:
-    homes: dict[str, set[Split]] = {}
-    for member, split in zip(members, splits, strict=True):
-        if split:
-            homes.setdefault(member.group, set()).add(split)
-    shared = sum(len(found) > 1 for found in homes.values())
-    left_out = sum(split is None for split in splits)
-    notices = []
-    if shared:
-        notices.append(f"{shared} groups of identical or related images stand in more than one of the given splits.")
-    if left_out:
-        notices.append(f"{left_out} images are in none of the given splits and are left out.")
     return tuple(notices)
 
 

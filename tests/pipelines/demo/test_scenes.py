@@ -52,7 +52,7 @@ def test_drawn_data_set_passes_the_projects_own_checks(tmp_path: Path) -> None:
 
     assert not examined.faults
     assert examined.label_map.ids == {"vehicle": 1, "pedestrian": 2, "cyclist": 4}
-    assert {split: len(images) for split, images in examined.prepared.items()} == {
+    assert examined.images == {
         "train": 40,
         "validation": 10,
         "test": 12,

@@ -1,78 +1,200 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each planted fault gives one sentence that names file and box; slight ones are repaired and told."""
+"""Each planted fault of an image or box gives one sentence that names file and box, or is repaired and told."""
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
-from training_src.data.check import check, check_num_classes
-from training_src.data.dataset import Fault
+from training_src.data.check import check
+from training_src.data.check_config import check_num_classes
+from training_src.data.check_image import CheckedImage, ImageChecks
+from training_src.data.dataset import Box, Encoded, Fault, LabelledImage
 from training_src.data.formats import read_dataset
+from training_src.data.images import DecodeCheck, read_header
 from training_src.data.label_map import LabelMap
+from training_src.data.orientation import turn_box
+from training_src.data.policy import CHECKS, Policy
 from training_src.errors import ConfigurationError
 
 Edit = Callable[..., None]
+Encode = Callable[..., bytes]
 
 
 def test_sound_data_set_has_no_fault(voc_folder: Path) -> None:
-    verdict = check(read_dataset(voc_folder))
+    verdict = check(read_dataset(voc_folder), _checks())
 
-    assert (verdict.faults, verdict.notices, len(verdict.images)) == ((), (), 6)
+    assert (verdict.faults, len(verdict.images)) == ((), 6)
 
 
-def test_truncated_image_is_named(voc_folder: Path) -> None:
+@pytest.mark.parametrize("how", ["full", "reduced", "header"])
+def test_truncated_image_is_named(voc_folder: Path, how: DecodeCheck) -> None:
     file = voc_folder / "JPEGImages/street_2.jpg"
     file.write_bytes(file.read_bytes()[:-200])
 
-    fault = _only_fault(voc_folder)
+    fault = _only_fault(voc_folder, how=how)
 
-    assert (fault.file, fault.check) == ("JPEGImages/street_2.jpg", "image")
+    assert (fault.file, fault.check, fault.severity) == ("JPEGImages/street_2.jpg", "image", "error")
     assert fault.message.startswith("JPEGImages/street_2.jpg cannot be decoded")
 
 
-def test_wrong_stated_size_is_named(voc_folder: Path) -> None:
-    _replace(voc_folder / "Annotations/street_1.xml", "<width>64</width>", "<width>65</width>")
+def test_broken_image_is_left_out_by_a_fix(voc_folder: Path) -> None:
+    (voc_folder / "JPEGImages/street_2.jpg").write_bytes(b"")
+
+    verdict = check(read_dataset(voc_folder), _checks(Policy().with_fixes()))
+
+    assert len(verdict.images) == 5
+    assert [(fault.check, fault.severity) for fault in verdict.faults] == [("image", "notice")]
+    assert "was left out" in verdict.faults[0].message
+
+
+def test_bytes_of_another_format_are_named(voc_folder: Path, encoded_image: Encode) -> None:
+    (voc_folder / "JPEGImages/street_1.jpg").write_bytes(encoded_image(1, ".png"))
 
     fault = _only_fault(voc_folder)
 
+    assert (fault.check, fault.severity) == ("format", "warning")
+    assert fault.message == "JPEGImages/street_1.jpg holds PNG, not the JPEG that its name says; rename it."
+    assert _check_one(voc_folder, "street_1").format == "png"
+
+
+def test_wrong_stated_size_is_named_and_fixed_where_the_boxes_fit(voc_folder: Path) -> None:
+    _replace(voc_folder / "Annotations/street_1.xml", "<width>64</width>", "<width>65</width>")
+
+    fault = _only_fault(voc_folder)
+    fixed = check(read_dataset(voc_folder), _checks(Policy().with_fixes()))
+
     assert (fault.file, fault.check) == ("Annotations/street_1.xml", "size")
     assert "65 x 48" in fault.message and "64 x 48" in fault.message
+    assert [found.severity for found in fixed.faults] == ["notice"]
+    assert {image.labelled.width for image in fixed.images} == {64}
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_exif_orientation_is_named_and_fixed_as_viewers_turn_it(tmp_path: Path, suffix: str) -> None:
+    for orientation in range(2, 9):
+        encoded = _with_orientation(_scene(suffix), orientation)
+        file = tmp_path / f"{orientation}{suffix}"
+        file.write_bytes(encoded)
+        # A white patch whose box is (8, 4, 24, 12) in the stored pixels.
+        image = LabelledImage("a", file.name, "a.xml", Encoded(file), (Box(8, 4, 24, 12, 1, "a", "object 0"),), 64, 48)
+
+        assert read_header(encoded).orientation == orientation
+        found = _checks(work=tmp_path).examine(image)
+        assert [(fault.check, fault.severity) for fault in found.faults] == [("orientation", "error")]
+        fixed = _checks(Policy().with_fixes(), work=tmp_path).examine(image)
+
+        assert [fault.severity for fault in fixed.faults] == ["notice"]
+        assert fixed.image is not None
+        box = fixed.image.labelled.boxes[0]
+        pixels = cv2.imdecode(np.frombuffer(fixed.encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
+        shown = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE)  # OpenCV turns JPEGs by EXIF
+        assert pixels is not None and shown is not None
+        if suffix == ".jpg":
+            assert np.abs(pixels.astype(int) - shown.astype(int)).max() <= 12
+        white = np.argwhere(pixels > 128)
+        top, left = white.min(axis=0)
+        bottom, right = white.max(axis=0) + 1
+        assert (left, top, right, bottom) == (box.xmin, box.ymin, box.xmax, box.ymax)
+        assert read_header(fixed.encoded).orientation == 1
+        assert fixed.image.labelled.encoded.load() == fixed.encoded
+
+
+def test_boxes_that_were_drawn_upright_stay_when_the_image_is_turned(tmp_path: Path) -> None:
+    file = tmp_path / "a.jpg"
+    file.write_bytes(_with_orientation(_scene(".jpg"), 6))
+    upright = turn_box(Box(8, 4, 24, 12, 1, "a", "object 0"), 64, 48, 6)
+    image = LabelledImage("a", "a.jpg", "a.xml", Encoded(file), (upright,), 48, 64)
+
+    fixed = _checks(Policy().with_fixes(), work=tmp_path).examine(image)
+
+    assert fixed.image is not None
+    assert fixed.image.labelled.boxes == (upright,)
+    assert "upright already" in fixed.faults[0].message
+
+
+def test_decompression_bomb_is_not_decoded(voc_folder: Path) -> None:
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    (voc_folder / "JPEGImages/street_3.jpg").write_bytes(png)
+
+    fault = _only_fault(voc_folder)
+
+    assert (fault.check, fault.severity) == ("bomb", "error")
+    assert "60000 x 60000 pixels, more than the 100 megapixels" in fault.message
+
+
+def test_extreme_image_is_named(voc_folder: Path, encoded_image: Encode) -> None:
+    (voc_folder / "JPEGImages/street_3.jpg").write_bytes(encoded_image(3, ".jpg", (400, 20)))
+    (voc_folder / "Annotations/street_3.xml").write_text(
+        "<annotation><filename>street_3.jpg</filename><size><width>400</width><height>20</height></size></annotation>"
+    )
+
+    fault = _only_fault(voc_folder)
+
+    assert (fault.check, fault.severity) == ("image_size", "warning")
 
 
 @pytest.mark.parametrize(
-    ("edges", "rule", "words"),
+    ("edges", "rule", "words", "fixed"),
     [
-        ([4, 6, 70, 30], "outside", "(4, 6, 70, 30) lies outside its image of 64 x 48 pixels, by 6"),
-        ([-10, 6, 32, 30], "outside", "by 10"),
-        ([64.5, 6, 65, 30], "outside", "wholly outside"),
-        ([32, 6, 4, 30], "corners", "swapped corners"),
-        ([4, 6, 4, 30], "area", "has no area"),
-        ([float("nan"), 6, 4, 30], "box", "no finite number"),
+        ([4, 6, 70, 30], "outside", "(4, 6, 70, 30) lies outside its image of 64 x 48 pixels, by 6", [4, 6, 64, 30]),
+        ([-10, 6, 9, 30], "outside", "by 10", None),
+        ([64.5, 6, 65, 30], "outside", "wholly outside", None),
+        ([32, 6, 4, 30], "corners", "swapped corners", [4, 6, 32, 30]),
+        ([4, 6, 4, 30], "area", "has no area", None),
+        ([float("nan"), 6, 4, 30], "box", "no finite number", None),
+        ([0.25, 0.5, 0.75, 1.0], "normalised", "go from 0 to 1 where pixels are expected", [16, 24, 48, 48]),
     ],
 )
-def test_faulty_box_is_named(
-    builtin_folder: Path, edit_builtin: Edit, edges: list[float], rule: str, words: str
+def test_faulty_box_is_named_or_fixed(
+    builtin_folder: Path, edit_builtin: Edit, edges: list[float], rule: str, words: str, fixed: list[float] | None
 ) -> None:
     edit_builtin(builtin_folder / "train/annotations.json", "annotations", 3, bbox=edges)
 
     fault = _only_fault(builtin_folder)
+    repaired = check(read_dataset(builtin_folder), _checks(Policy().with_fixes()))
 
-    assert (fault.file, fault.check) == ("train/annotations.json", rule)
-    assert fault.box is not None and fault.box.startswith("annotation 3")
-    assert fault.message.startswith("train/annotations.json: train/images/3.jpg: annotation 3 (pedestrian)")
+    assert (fault.file, fault.check, fault.severity) == ("train/annotations.json", rule, "error")
+    assert fault.image == "train/images/3.jpg"
+    assert fault.message.startswith("train/annotations.json: train/images/3.jpg: ")
+    if rule != "normalised":
+        assert fault.box is not None and fault.box.startswith("annotation 3")
+        assert "annotation 3 (pedestrian)" in fault.message
     assert words in fault.message
+    assert [found.severity for found in repaired.faults] == ["notice"]
+    (image,) = [image for image in repaired.images if image.labelled.source_id == "train/images/3.jpg"]
+    assert [[box.xmin, box.ymin, box.xmax, box.ymax] for box in image.labelled.boxes] == ([fixed] if fixed else [])
 
 
-def test_repeated_annotation_is_named(builtin_folder: Path, edit_builtin: Edit) -> None:
-    edit_builtin(builtin_folder / "train/annotations.json", "annotations", 2, image_id=0)
+@pytest.mark.parametrize(("edges", "rule"), [([4, 6, 5, 30], "box_size"), ([0, 6, 64, 8], "box_aspect")])
+def test_extreme_box_is_a_warning(builtin_folder: Path, edit_builtin: Edit, edges: list[float], rule: str) -> None:
+    edit_builtin(builtin_folder / "train/annotations.json", "annotations", 3, bbox=edges)
 
     fault = _only_fault(builtin_folder)
 
+    assert (fault.check, fault.severity) == (rule, "warning")
+
+
+def test_repeated_annotation_is_named_and_fixed(builtin_folder: Path, edit_builtin: Edit) -> None:
+    edit_builtin(builtin_folder / "train/annotations.json", "annotations", 2, image_id=0)
+
+    fault = _only_fault(builtin_folder)
+    repaired = check(read_dataset(builtin_folder), _checks(Policy().with_fixes()))
+
     assert fault.check == "duplicate"
     assert "annotation 2" in fault.message and "repeats annotation 0" in fault.message
+    assert sum(image.dropped for image in repaired.images) == 1
 
 
 def test_unknown_classes_are_named(builtin_folder: Path, voc_folder: Path, edit_builtin: Edit) -> None:
@@ -81,14 +203,9 @@ def test_unknown_classes_are_named(builtin_folder: Path, voc_folder: Path, edit_
 
     builtin, voc = _only_fault(builtin_folder), _only_fault(voc_folder)
 
-    assert builtin.message.startswith('val/annotations.json: annotation 1 (of "1.jpg") has the unknown class 7')
+    assert builtin.check == voc.check == "class"
+    assert "val/annotations.json: annotation 1" in builtin.message and "unknown class 7" in builtin.message
     assert voc.message.startswith('Annotations/street_4.xml: object 1 has the unknown class "tram"')
-
-
-def test_image_listed_twice_is_named(builtin_folder: Path, edit_builtin: Edit) -> None:
-    edit_builtin(builtin_folder / "train/annotations.json", "images", 1, file_name="0.jpg")
-
-    assert "stands twice" in _only_fault(builtin_folder).message
 
 
 @pytest.mark.parametrize("content", ["", "  \n", "<annotation>", "<html/>"])
@@ -101,21 +218,35 @@ def test_faulty_annotation_file_is_named_once(voc_folder: Path, content: str) ->
 def test_box_that_leaves_its_image_by_two_pixels_is_clipped_and_told(builtin_folder: Path, edit_builtin: Edit) -> None:
     edit_builtin(builtin_folder / "train/annotations.json", "annotations", 0, bbox=[-1, 6, 66, 30])
 
-    verdict = check(read_dataset(builtin_folder))
+    verdict = check(read_dataset(builtin_folder), _checks())
     (repaired,) = [image for image in verdict.images if image.clipped]
 
-    assert not verdict.faults
+    assert [fault.severity for fault in verdict.faults] == ["notice"]
     assert (repaired.labelled.boxes[0].xmin, repaired.labelled.boxes[0].xmax) == (0, 64)
-    assert "train/annotations.json: 1 box clipped" in verdict.notices[0]
+    assert "1 box clipped to the image (2 pixels outside at most)" in verdict.faults[0].message
 
 
 def test_box_that_is_a_point_is_dropped_and_told(builtin_folder: Path, edit_builtin: Edit) -> None:
     edit_builtin(builtin_folder / "train/annotations.json", "annotations", 0, bbox=[5, 6, 5, 6])
 
-    verdict = check(read_dataset(builtin_folder))
+    verdict = check(read_dataset(builtin_folder), _checks())
 
-    assert not verdict.faults
-    assert "1 box that is a single point dropped" in verdict.notices[0]
+    assert [(fault.check, fault.severity) for fault in verdict.faults] == [("point", "notice")]
+    assert "1 box that is a single point dropped" in verdict.faults[0].message
+
+
+def test_thresholds_and_severities_are_the_policys(builtin_folder: Path, edit_builtin: Edit) -> None:
+    edit_builtin(builtin_folder / "train/annotations.json", "annotations", 0, bbox=[4, 6, 70, 30])
+    wide = replace(CHECKS["outside"], thresholds={**CHECKS["outside"].thresholds, "tolerance": 8})
+    mild = replace(CHECKS["outside"], handling="warning")
+
+    clipped = check(read_dataset(builtin_folder), _checks(Policy({**CHECKS, "outside": wide})))
+    told = check(read_dataset(builtin_folder), _checks(Policy({**CHECKS, "outside": mild})))
+    quiet = check(read_dataset(builtin_folder), _checks(Policy({**CHECKS, "outside": replace(mild, handling="off")})))
+
+    assert [fault.severity for fault in clipped.faults] == ["notice"]
+    assert [fault.severity for fault in told.faults] == ["warning"]
+    assert quiet.faults == ()
 
 
 CONFIG = "model { %s { num_classes: %d  # of the label map\n } }\ntrain_config { batch_size: 8 }\n"
@@ -144,10 +275,33 @@ def test_config_without_num_classes_is_refused(tmp_path: Path, text: str) -> Non
         check_num_classes(config, LabelMap({1: "vehicle"}))
 
 
-def _only_fault(folder: Path) -> Fault:
-    faults = check(read_dataset(folder)).faults
+def _checks(policy: Policy | None = None, how: DecodeCheck = "reduced", work: Path = Path("/nowhere")) -> ImageChecks:
+    return ImageChecks(policy or Policy(), how, work)
+
+
+def _only_fault(folder: Path, how: DecodeCheck = "reduced") -> Fault:
+    faults = check(read_dataset(folder), _checks(how=how)).faults
     assert len(faults) == 1, [fault.message for fault in faults]
     return faults[0]
+
+
+def _check_one(folder: Path, name: str) -> CheckedImage:
+    (image,) = [image for image in check(read_dataset(folder), _checks()).images if name in image.labelled.source_id]
+    return image
+
+
+def _scene(suffix: str) -> bytes:
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[4:12, 8:24] = 255
+    return bytes(cv2.imencode(suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])[1])
+
+
+def _with_orientation(encoded: bytes, orientation: int) -> bytes:
+    tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01" + struct.pack(">HH", orientation, 0) + bytes(4)
+    if encoded.startswith(b"\xff\xd8"):
+        return encoded[:2] + b"\xff\xe1" + struct.pack(">H", len(tiff) + 8) + b"Exif\0\0" + tiff + encoded[2:]
+    chunk = struct.pack(">I", len(tiff)) + b"eXIf" + tiff + struct.pack(">I", zlib.crc32(b"eXIf" + tiff))
+    return encoded[:33] + chunk + encoded[33:]
 
 
 def _replace(file: Path, old: str, new: str) -> None:

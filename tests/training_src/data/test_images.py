@@ -3,9 +3,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
+import numpy as np
 import pytest
 
-from training_src.data.images import BrokenImageError, ImageFacts, inspect
+from training_src.data.images import DECODE_CHECKS, BrokenImageError, DecodeCheck, ImageFacts, inspect
 
 Encode = Callable[..., bytes]
 
@@ -15,13 +17,31 @@ def test_whole_image_tells_its_format_and_size(encoded_image: Encode, suffix: st
     assert inspect(encoded_image(1, suffix)) == ImageFacts(format_, 64, 48)
 
 
+@pytest.mark.parametrize("how", DECODE_CHECKS)
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.95, 0.999])
-def test_truncated_image_is_noticed(encoded_image: Encode, suffix: str, share: float) -> None:
+def test_truncated_image_is_noticed(encoded_image: Encode, suffix: str, share: float, how: DecodeCheck) -> None:
     encoded = encoded_image(1, suffix)
 
     with pytest.raises(BrokenImageError):
-        inspect(encoded[: int(len(encoded) * share)])
+        inspect(encoded[: int(len(encoded) * share)], how)
+
+
+@pytest.mark.parametrize("how", ["full", "reduced"])
+@pytest.mark.parametrize("flags", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 4)])
+def test_every_truncation_of_a_jpeg_is_noticed_however_it_is_coded(how: DecodeCheck, flags: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 120, 3), np.uint8)
+    encoded = bytes(cv2.imencode(".jpg", pixels, flags)[1])
+    overlooked = []
+    for length in range(2, len(encoded) - 1, 61):
+        try:
+            inspect(encoded[:length], how)
+            overlooked.append(length)
+        except BrokenImageError:
+            continue
+
+    assert inspect(encoded, how) == ImageFacts("jpeg", 120, 96)
+    assert overlooked == []
 
 
 def test_flipped_bit_in_a_png_is_noticed(encoded_image: Encode) -> None:

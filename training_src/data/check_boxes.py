@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be true of the boxes of one image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from training_src.data.dataset import Box, Fault, LabelledImage
+from training_src.data.policy import Policy
+
+Tell = Callable[[Fault], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBoxes:
+    """Boxes that lie in their image.
+
+    Attributes:
+        boxes: in their order.
+        clipped, dropped: numbers of repaired boxes.
+    """
+
+    boxes: tuple[Box, ...]
+    clipped: int = 0
+    dropped: int = 0
+
+
+def check_boxes(labelled: LabelledImage, width: int, height: int, policy: Policy, tell: Tell) -> CheckedBoxes:
+    """Look at every box; what is wrong is told, or repaired and told where the policy says so.
+
+    Args:
+        labelled: the image's boxes, and the names for the messages.
+        width, height: of the image, in pixels.
+        policy: see there.
+        tell: takes each fault; those that were repaired are notices.
+    """
+    if _plainly_sound(labelled.boxes, width, height, policy):
+        return CheckedBoxes(labelled.boxes)
+    return _BoxChecks(labelled, width, height, policy, tell).run()
+
+
+def _plainly_sound(boxes: Sequence[Box], width: int, height: int, policy: Policy) -> bool:
+    """Whether nothing can be said against any box: so it is with nearly all images, and it takes no time."""
+    least, aspect = policy.threshold("box_size", "least"), policy.threshold("box_aspect", "aspect")
+    seen = set()
+    for box in boxes:
+        xmin, ymin, xmax, ymax = box.xmin, box.ymin, box.xmax, box.ymax
+        across, down = xmax - xmin, ymax - ymin
+        if not (
+            0 <= xmin < xmax <= width
+            and 0 <= ymin < ymax <= height
+            and across >= least
+            and down >= least
+            and across <= aspect * down
+            and down <= aspect * across
+            and xmax + ymax > 2
+        ):
+            return False
+        seen.add((box.label, xmin, ymin, xmax, ymax))
+    return len(seen) == len(boxes)
+
+
+class _BoxChecks:
+    """The checks of one image's boxes, one after the other."""
+
+    def __init__(self, labelled: LabelledImage, width: int, height: int, policy: Policy, tell: Tell) -> None:
+        self._labelled = labelled
+        self._width, self._height = width, height
+        self._policy = policy
+        self._tell = tell
+        source = labelled.annotation
+        self._named = source if source == labelled.image else f"{source}: {labelled.image}"
+        self._fixed: dict[str, int] = {}
+        self._dropped = 0
+
+    def run(self) -> CheckedBoxes:
+        kept: list[Box] = []
+        seen: dict[tuple[object, ...], str] = {}
+        clipped = 0
+        for box in self._in_pixels(self._labelled.boxes):
+            sound = self._repaired(box)
+            if sound is None:
+                continue
+            key = (box.label, box.xmin, box.ymin, box.xmax, box.ymax)
+            if key in seen and self._policy.handling("duplicate") != "off":
+                sentence = f"repeats {seen[key]}: same class, same edges; remove one of them"
+                self._leave_out("duplicate", box, sentence)
+                continue
+            seen.setdefault(key, box.place)
+            inside = self._clipped(sound)
+            clipped += self._beyond(sound) > 0.01  # TFRecord's float32 edges may round a little beyond 1
+            self._judge_shape(inside)
+            kept.append(inside)
+        self._tell_repairs(clipped)
+        return CheckedBoxes(tuple(kept), clipped, self._dropped)
+
+    def _in_pixels(self, boxes: Sequence[Box]) -> Sequence[Box]:
+        """The boxes, multiplied if they are shares of the image's size and the policy fixes that."""
+        edges = [edge for box in boxes for edge in (box.xmin, box.ymin, box.xmax, box.ymax)]
+        shares = all(0 <= edge <= 1 for edge in edges) and any(edge not in (0, 1) for edge in edges)
+        handling = self._policy.handling("normalised")
+        if not shares or handling == "off" or min(self._width, self._height) <= 2:
+            return boxes
+        count = f"{len(boxes)} box{'es' if len(boxes) > 1 else ''}"
+        if handling != "fix":
+            self._speak(
+                "normalised",
+                None,
+                f"{self._named}: its {count}, such as {boxes[0]}, go from 0 to 1 where pixels are expected; "
+                f"multiply them by {self._width} and {self._height}.",
+            )
+            return ()
+        self._fixed["multiplied by the image's size"] = len(boxes)
+        wide, high = self._width, self._height
+        return [
+            replace(box, xmin=box.xmin * wide, ymin=box.ymin * high, xmax=box.xmax * wide, ymax=box.ymax * high)
+            for box in boxes
+        ]
+
+    def _repaired(self, box: Box) -> Box | None:
+        """The box, sound or made sound; None where it is left out."""
+        if not all(map(math.isfinite, (box.xmin, box.ymin, box.xmax, box.ymax))):
+            self._leave_out("box", box, "has an edge that is no finite number")
+            return None
+        if box.xmin == box.xmax and box.ymin == box.ymax:
+            self._leave_out("point", box, "is a single point; draw it again or remove it")
+            return None
+        if box.xmin > box.xmax or box.ymin > box.ymax:
+            if self._policy.handling("corners") != "fix":
+                sentence = "has swapped corners; write xmin, ymin, xmax, ymax (not x, y, width, height)"
+                self._leave_out("corners", box, sentence)
+                return None
+            self._count("corners swapped back")
+            xmin, xmax = sorted((box.xmin, box.xmax))
+            ymin, ymax = sorted((box.ymin, box.ymax))
+            box = replace(box, xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax)
+        if box.xmin == box.xmax or box.ymin == box.ymax:
+            self._leave_out("area", box, "has no area; draw it again or remove it")
+            return None
+        return self._inside(box)
+
+    def _inside(self, box: Box) -> Box | None:
+        beyond = self._beyond(box)
+        inside = self._clipped(box)
+        empty = inside.xmin >= inside.xmax or inside.ymin >= inside.ymax
+        if beyond <= self._policy.threshold("outside", "tolerance") and not empty:
+            return box
+        handling = self._policy.handling("outside")
+        share = 0.0 if empty else _area(inside) / _area(box)
+        if handling == "fix" and share >= self._policy.threshold("outside", "kept_area"):
+            return box
+        if empty:
+            self._leave_out("outside", box, "lies wholly outside its image; remove it")
+            return None
+        size = f"{self._width} x {self._height}"
+        self._leave_out("outside", box, f"lies outside its image of {size} pixels, by {beyond:g}; correct it")
+        return None
+
+    def _leave_out(self, check: str, box: Box, sentence: str) -> None:
+        """Leave a box out: counted where the policy fixes it, else as a fault."""
+        if self._policy.handling(check) == "fix":
+            self._dropped += 1
+            self._count("point" if check == "point" else "dropped")
+            return
+        self._fault(check, box, sentence)
+
+    def _fault(self, check: str, box: Box, sentence: str) -> None:
+        message = f"{self._named}: {box.place} ({box.name}) {box} {sentence}."
+        self._speak(check, f"{box.place} {box}", message)
+
+    def _judge_shape(self, box: Box) -> None:
+        across, down = box.xmax - box.xmin, box.ymax - box.ymin
+        least, most = self._policy.threshold("box_size", "least"), self._policy.threshold("box_aspect", "aspect")
+        if min(across, down) < least:
+            self._fault("box_size", box, f"is only {across:g} x {down:g} pixels")
+        if max(across, down) > most * min(across, down):
+            self._fault("box_aspect", box, f"is {max(across, down) / min(across, down):.0f} times as long as wide")
+
+    def _count(self, what: str) -> None:
+        self._fixed[what] = self._fixed.get(what, 0) + 1
+
+    def _tell_repairs(self, clipped: int) -> None:
+        if points := self._fixed.pop("point", 0):
+            boxes = "1 box that is a single point" if points == 1 else f"{points} boxes that are single points"
+            self._notice("point", f"{boxes} dropped")
+        for what, count in self._fixed.items():
+            self._notice("box", f"{count} {'box' if count == 1 else 'boxes'} {what}")
+        if clipped:
+            tolerance = self._policy.threshold("outside", "tolerance")
+            least = f" ({tolerance:g} pixels outside at most)" if self._policy.handling("outside") != "fix" else ""
+            self._notice("outside", f"{clipped} {'box' if clipped == 1 else 'boxes'} clipped to the image{least}")
+
+    def _notice(self, check: str, sentence: str) -> None:
+        alike = Path(self._labelled.annotation).stem == Path(self._labelled.image).stem
+        named = self._labelled.annotation if alike else self._named
+        message = f"{named}: {sentence}."
+        self._tell(Fault(self._labelled.annotation, None, check, message, "notice", self._labelled.image))
+
+    def _speak(self, check: str, box: str | None, message: str) -> None:
+        fault = self._policy.judge(Fault(self._labelled.annotation, box, check, message, image=self._labelled.image))
+        if fault:
+            self._tell(fault)
+
+    def _beyond(self, box: Box) -> float:
+        """How many pixels a box leaves its image by; negative inside."""
+        return max(-box.xmin, -box.ymin, box.xmax - self._width, box.ymax - self._height)
+
+    def _clipped(self, box: Box) -> Box:
+        if box.xmin >= 0 and box.ymin >= 0 and box.xmax <= self._width and box.ymax <= self._height:
+            return box
+        return replace(
+            box,
+            xmin=max(box.xmin, 0.0),
+            ymin=max(box.ymin, 0.0),
+            xmax=min(box.xmax, float(self._width)),
+            ymax=min(box.ymax, float(self._height)),
+        )
+
+
+def _area(box: Box) -> float:
+    return (box.xmax - box.xmin) * (box.ymax - box.ymin)

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be true of one image and its boxes. Runs in worker processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import xxhash
+
+from training_src.data.check_boxes import check_boxes
+from training_src.data.dataset import Encoded, Fault, LabelledImage
+from training_src.data.fingerprint import Fingerprint, fingerprint
+from training_src.data.images import BrokenImageError, DecodeCheck, ImageFacts, decode_grey, read_header
+from training_src.data.orientation import turn
+from training_src.data.policy import Policy
+
+_FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedImage:
+    """An image that is whole, with boxes that lie in it.
+
+    Attributes:
+        labelled: as it was read, its boxes repaired and its size the image's own.
+        format: "jpeg" or "png".
+        content: hash of the encoded bytes (XXH3, 128 bits, hexadecimal): what makes two images the same.
+        sha256: of the encoded bytes, hexadecimal; empty where only headers were looked at.
+        clipped, dropped: numbers of repaired boxes.
+        sequence: what must not be torn apart, empty for none.
+        likely: whether `sequence` is only what the file's name suggests.
+        fingerprint: None where the image was not decoded.
+    """
+
+    labelled: LabelledImage
+    format: str
+    content: str
+    sha256: str = ""
+    clipped: int = 0
+    dropped: int = 0
+    sequence: str = ""
+    likely: bool = False
+    fingerprint: Fingerprint | None = None
+
+    @property
+    def group(self) -> str:
+        """What must stay in one split: the sequence, else all images with the same bytes."""
+        return self.sequence or self.content
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an image.
+
+    Attributes:
+        image: None where it cannot be used.
+        faults: what is wrong or was repaired, with the policy's severities.
+        encoded: the bytes, if the image can be used.
+    """
+
+    image: CheckedImage | None
+    faults: Sequence[Fault]
+    encoded: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageChecks:
+    """How images are checked.
+
+    Attributes:
+        policy: see there.
+        decode_check: how far images are decoded.
+        rewritten: a folder for images that a fix encodes anew.
+    """
+
+    policy: Policy
+    decode_check: DecodeCheck
+    rewritten: Path
+
+    def examine(self, labelled: LabelledImage) -> Outcome:
+        """Read, decode and check one image."""
+        faults: list[Fault] = []
+        try:
+            encoded = labelled.encoded.load()
+            facts = read_header(encoded)
+            if fault := self._bomb(labelled, facts):
+                return Outcome(None, [fault])
+            grey = decode_grey(encoded, facts, self.decode_check)
+        except (BrokenImageError, OSError) as error:
+            return Outcome(None, self._broken(labelled, error))
+        self._look_at_file(labelled, facts, faults)
+        if facts.orientation != 1:
+            labelled, encoded, facts = self._turned(labelled, encoded, facts, faults)
+        self._look_at_size(labelled, facts, faults)
+        found = check_boxes(labelled, facts.width, facts.height, self.policy, faults.append)
+        sequence, likely = (labelled.group, False) if labelled.group else self.policy.sequence_of(labelled.source_id)
+        if found.boxes is not labelled.boxes or (labelled.width, labelled.height) != (facts.width, facts.height):
+            labelled = replace(labelled, boxes=found.boxes, width=facts.width, height=facts.height)
+        return Outcome(
+            CheckedImage(
+                labelled,
+                facts.format,
+                xxhash.xxh3_128_hexdigest(encoded),
+                "" if grey is None else hashlib.sha256(encoded).hexdigest(),
+                found.clipped,
+                found.dropped,
+                sequence,
+                likely and bool(sequence),
+                None if grey is None else fingerprint(grey),
+            ),
+            faults,
+            encoded,
+        )
+
+    def _broken(self, labelled: LabelledImage, error: Exception) -> list[Fault]:
+        said = error.strerror or error if isinstance(error, OSError) else error
+        what = f"cannot be read ({said})" if isinstance(error, OSError) else str(said)
+        if self.policy.handling("image") == "fix":
+            message = f"{labelled.image} {what} and was left out."
+            return [Fault(labelled.image, None, "image", message, "notice")]
+        message = f"{labelled.image} {what}; export it again, or remove it and its annotation."
+        return self._judged(Fault(labelled.image, None, "image", message))
+
+    def _bomb(self, labelled: LabelledImage, facts: ImageFacts) -> Fault | None:
+        most = self.policy.threshold("bomb", "megapixels")
+        if facts.width * facts.height <= most * 1e6:
+            return None
+        message = (
+            f"{labelled.image} announces {facts.width} x {facts.height} pixels, more than the {most:g} megapixels that "
+            "an image may have; it was not decoded. Remove it, or raise bomb.megapixels in the data policy."
+        )
+        return self.policy.judge(Fault(labelled.image, None, "bomb", message))
+
+    def _look_at_file(self, labelled: LabelledImage, facts: ImageFacts, faults: list[Fault]) -> None:
+        stated = _FORMATS.get(labelled.encoded.path.suffix.lower(), facts.format)
+        if stated != facts.format:
+            message = f"{labelled.image} holds {facts.format.upper()}, not the {stated.upper()} that its name says; "
+            faults += self._judged(Fault(labelled.image, None, "format", message + "rename it."))
+        thresholds = self.policy.checks["image_size"].thresholds
+        short, long = sorted((facts.width, facts.height))
+        if short < thresholds["least"] or long > thresholds["greatest"] or long > thresholds["aspect"] * short:
+            message = f"{labelled.image} has the extreme size of {facts.width} x {facts.height} pixels."
+            faults += self._judged(Fault(labelled.image, None, "image_size", message, image=labelled.image))
+
+    def _turned(
+        self, labelled: LabelledImage, encoded: bytes, facts: ImageFacts, faults: list[Fault]
+    ) -> tuple[LabelledImage, bytes, ImageFacts]:
+        """The image as viewers show it, if the policy fixes that; else itself, and a fault."""
+        if self.policy.handling("orientation") != "fix":
+            message = (
+                f"{labelled.image} has the EXIF orientation {facts.orientation}: viewers turn it, detectors do not; "
+                "save it upright and check its boxes."
+            )
+            faults += self._judged(Fault(labelled.image, None, "orientation", message, image=labelled.image))
+            return labelled, encoded, facts
+        turned, encoded, facts, boxes_too = turn(labelled, encoded, facts)
+        # Its name is its content: whichever worker meets it, the same file.
+        file = self.rewritten / f"{xxhash.xxh3_128_hexdigest(encoded)}.{facts.format}"
+        file.write_bytes(encoded)
+        what = "pixels and boxes" if boxes_too else "pixels (its boxes were upright already)"
+        message = f"{labelled.image}: {what} turned upright, as EXIF says."
+        faults.append(Fault(labelled.image, None, "orientation", message, "notice", labelled.image))
+        return replace(turned, encoded=Encoded(file)), encoded, facts
+
+    def _look_at_size(self, labelled: LabelledImage, facts: ImageFacts, faults: list[Fault]) -> None:
+        stated = (labelled.width or facts.width, labelled.height or facts.height)
+        if stated == (facts.width, facts.height):
+            return
+        said = f"{labelled.annotation} says that {labelled.image} is {stated[0]} x {stated[1]} pixels, "
+        fits = all(
+            box.xmin >= 0 and box.ymin >= 0 and box.xmax <= facts.width and box.ymax <= facts.height
+            for box in labelled.boxes
+        )
+        if fits and self.policy.handling("size") == "fix":
+            message = said + f"which was corrected to {facts.width} x {facts.height}."
+            faults.append(Fault(labelled.annotation, None, "size", message, "notice", labelled.image))
+            return
+        message = (
+            said
+            + f"but it is {facts.width} x {facts.height}; correct the size, and the boxes if the image was resized."
+        )
+        faults += self._judged(Fault(labelled.annotation, None, "size", message, image=labelled.image))
+
+    def _judged(self, fault: Fault) -> list[Fault]:
+        judged = self.policy.judge(fault)
+        return [judged] if judged else []

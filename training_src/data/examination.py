@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A data set from its folder to its splits: read, checked, judged and counted, but not written."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from training_src.data.check import Progress, gather
+from training_src.data.check_image import ImageChecks
+from training_src.data.check_set import check_set, give_splits
+from training_src.data.dataset import Fault
+from training_src.data.formats import read_dataset
+from training_src.data.index import Index
+from training_src.data.label_map import LabelMap, read_label_map
+from training_src.data.ledger import Ledger
+from training_src.data.policy import POLICY_FILE, Policy, read_policy
+from training_src.data.splits import SPLITS
+from training_src.data.statistics import Tally, describe, tally
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A data set that was read, checked and split, but not written. Use it in a `with`, or close it.
+
+    Attributes:
+        format: the layout's name.
+        label_map: its classes.
+        policy: what it was checked by.
+        index: its sound images with their splits.
+        ledger: what is wrong with it; with any error nothing may be written.
+        tally: its counts; those of one machine where several share the work.
+    """
+
+    format: str
+    label_map: LabelMap
+    policy: Policy
+    index: Index
+    ledger: Ledger
+    tally: Tally
+    _place: tempfile.TemporaryDirectory[str]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the index."""
+        self.index.close()
+        self._place.cleanup()
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The errors, as many as are kept."""
+        return tuple(self.ledger.of("error"))
+
+    @property
+    def images(self) -> Mapping[str, int]:
+        """Number of images by split."""
+        return dict(zip(SPLITS, self.tally.images.tolist(), strict=True))
+
+    def description(self) -> dict[str, Any]:
+        """The content of `dataset.json`."""
+        return describe(
+            self.index,
+            self.tally,
+            self.label_map,
+            self.ledger,
+            layout=self.format,
+            decode_check=self.policy.decode_check,
+        )
+
+
+def examine(
+    folder: Path,
+    *,
+    config: Path | None = None,
+    label_map: Path | None = None,
+    format: str | None = None,  # noqa: A002 - as the command's option
+    policy: Policy | None = None,
+    records: bool = False,
+    whole: bool = True,
+    work: Path | None = None,
+    progress: Progress | None = None,
+) -> Examined:
+    """Read, check and split a data set.
+
+    Args:
+        folder: of the data set.
+        config: the user's pipeline.config, whose `num_classes` must reach the greatest label id.
+        label_map: a label_map.pbtxt to use instead of the folder's own.
+        format: the layout; None: the folder shows it.
+        policy: None: the folder's own, or the defaults.
+        records: whether shards will be written.
+        whole: whether this is all of the data set. If not, images that are missing are on other machines, and
+            `join` judges the whole.
+        work: a folder for temporary files; None: the system's.
+        progress: see `gather`.
+
+    Raises:
+        DataError: the folder cannot be read at all; single faults are in the result instead.
+        ConfigurationError: the policy or pipeline.config is wrong.
+    """
+    if policy is None:
+        own = folder / POLICY_FILE
+        policy = read_policy(own) if own.is_file() else Policy()
+    dataset = read_dataset(folder, read_label_map(label_map) if label_map else None, format)
+    place = tempfile.TemporaryDirectory(prefix=".mapgate-", dir=work)
+    index, ledger = Index(Path(place.name) / "index.sqlite"), Ledger()
+    try:
+        ledger.add(Fault(folder.name, None, "layout", notice, "notice") for notice in dataset.notices)
+        elsewhere = () if whole else ("missing_image", "missing_shard")
+        checks = ImageChecks(policy, policy.decode_check, Path(place.name))
+        missing = gather(dataset, checks, index, ledger, records=records, elsewhere=elsewhere, progress=progress)
+        index.set_fact("missing", str(missing))
+        give_splits(index, policy, folder.name, ledger)
+        counted = tally(index, dataset.label_map)
+        if whole:
+            check_set(index, counted, dataset.label_map, policy, ledger, name=folder.name, config=config)
+        return Examined(dataset.format, dataset.label_map, policy, index, ledger, counted, place)
+    except BaseException:
+        index.close()
+        place.cleanup()
+        raise

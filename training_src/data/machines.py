@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One data set prepared by several machines: who is here, what each leaves, and how the whole is judged.
+
+Images are dealt out (`ShardedByS3Key`), annotations come whole to every machine (`FullyReplicated`, the input
+`annotations`), so each machine knows all annotations and prepares the images that it has.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from training_src.data.examination import Examined
+from training_src.errors import ConfigurationError
+
+_PART = "part-{}.sqlite"
+
+
+@dataclass(frozen=True)
+class Machines:
+    """The machine's name, empty where it is alone."""
+
+    name: str
+
+    @property
+    def alone(self) -> bool:
+        """Whether it prepares the whole data set."""
+        return not self.name
+
+
+def machines(root: Path) -> Machines:
+    """Who prepares the data set, by the platform's `resourceconfig.json`.
+
+    Source: https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
+    """
+    file = root / "config" / "resourceconfig.json"
+    if not file.is_file():
+        return Machines("")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        hosts, here = list(content["hosts"]), str(content["current_host"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{file} does not name hosts and current_host ({error!r}).") from None
+    return Machines(here if len(hosts) > 1 else "")
+
+
+def link_together(folders: Sequence[Path], destination: Path) -> Path:
+    """A folder that shows the files of several as one; of equal names the later's is shown."""
+    for folder in folders:
+        for file in sorted(folder.rglob("*")):
+            if file.is_dir():
+                continue
+            link = destination / file.relative_to(folder)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            try:
+                link.hardlink_to(file)
+            except OSError:
+                link.symlink_to(file)
+    return destination
+
+
+def part_file(metadata: Path, host: str, examined: Examined) -> Path:
+    """Leave what `join` needs of this machine's part."""
+    index = examined.index
+    index.set_fact("host", host)
+    index.set_fact("format", examined.format)
+    index.set_fact("label_map", json.dumps(list(examined.label_map.names.items())))
+    index.set_fact("decode_check", examined.policy.decode_check)
+    index.set_fact("ledger", examined.ledger.to_json())
+    file = metadata / _PART.format(host)
+    index.write_part(file)
+    return file
+
+
+def part_files(metadata: Path) -> list[Path]:
+    """What all machines left."""
+    return sorted(metadata.rglob(_PART.format("*")))
