@@ -7,7 +7,6 @@ Nothing is judged, repaired or decoded: images keep their bytes, boxes their edg
 from __future__ import annotations
 
 import argparse
-import io
 import math
 import shutil
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from training_src.data.dataset import Dataset, Fault, LabelledImage
 from training_src.data.formats import FORMAT_NAMES, read_dataset
-from training_src.data.formats.image_size import stream_size
+from training_src.data.images import BrokenImageError, read_header
 from training_src.data.label_map import read_label_map
 from training_src.data.writers import WRITERS, Image
 from training_src.errors import BadInputError, DataError
@@ -161,12 +160,14 @@ def _image(labelled: LabelledImage) -> Image | Fault:
     except OSError as error:
         message = f"{labelled.image} cannot be read ({error.strerror}); copy it again."
         return Fault(labelled.image, None, "image", message)
-    kind = "jpeg" if encoded.startswith(b"\xff\xd8") else "png" if encoded.startswith(b"\x89PNG") else ""
+    kind = "jpeg" if encoded.startswith(b"\xff\xd8") else "png"
     width, height = labelled.width, labelled.height
-    if kind and not (width and height):
-        width, height = stream_size(io.BytesIO(encoded)) or (0, 0)
-    if not kind or not width or not height:
-        message = f"{labelled.image} is neither JPEG nor PNG, or is cut off in its header; export it again."
+    try:
+        if not (width and height) or not encoded.startswith((b"\xff\xd8", b"\x89PNG")):
+            facts = read_header(encoded)
+            width, height = facts.width, facts.height
+    except BrokenImageError as error:
+        message = f"{labelled.image} {error}; export it again, or remove it and its annotation."
         return Fault(labelled.image, None, "image", message)
     return Image(labelled, encoded, kind, width, height)
 

@@ -7,7 +7,6 @@ drive becomes the group that no split may tear apart.
 
 from __future__ import annotations
 
-import io
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from training_src.data.example import DetectionExample, decode
 from training_src.data.formats.classes import listed
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, class_name, confidence, shown
-from training_src.data.formats.image_size import stream_size
+from training_src.data.images import BrokenImageError, read_header
 from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.protobuf import Floats
 from training_src.data.splits import given_split
@@ -174,11 +173,13 @@ def _labelled(record: _Record, split: str | None, label_map: LabelMap, ids: Mapp
     example = record.example
     width, height = example.width, example.height
     if width < 1 or height < 1:
-        width, height = stream_size(io.BytesIO(record.encoded.load())) or (0, 0)
-    if not width or not height:
-        message = f"{record.named} states no image/width and image/height; write them."
-        yield Fault(record.file, None, "size", message, image=record.named)
-        return
+        try:
+            facts = read_header(record.encoded.load())
+        except BrokenImageError as error:
+            message = f"{record.named} states no image/width and image/height, and its image {error}; write it again."
+            yield Fault(record.file, None, "image", message, image=record.named)
+            return
+        width, height = facts.width, facts.height
     texts, boxes = _texts(example), []
     for number, (ymin, xmin, ymax, xmax) in enumerate(_pixels(example.boxes, width, height)):
         where = f"box {number}"

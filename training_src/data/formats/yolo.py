@@ -208,7 +208,7 @@ def _box(written: str, classes: SourceClasses, width: int, height: int) -> tuple
     label, name = classes.label(category)
     if any(abs(share) > _GREATEST_SHARE for share in shares):
         rest = f'has values beyond 1 where shares of the image are expected: "{shown(written)}"; divide by its size'
-        raise AnnotationError("normalised", rest)
+        raise AnnotationError("annotation", rest)
     if len(shares) in (4, 5):
         x, y, wide, high = shares[:4]
         edges = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)

@@ -19,7 +19,7 @@ import pytest
 from training_src.data.dataset import Box, Encoded, Fault, LabelledImage
 from training_src.data.example import encode
 from training_src.data.formats import read_dataset
-from training_src.data.formats.image_size import stream_size
+from training_src.data.images import read_header
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.data.tfrecord import write_record
 from training_src.data.writers.image import Image
@@ -83,9 +83,9 @@ def writers() -> Mapping[str, Write]:
 
 def _loaded(labelled: LabelledImage) -> Image:
     encoded = labelled.encoded.load()
-    width, height = stream_size(io.BytesIO(encoded)) or (0, 0)
-    assert (labelled.width or width, labelled.height or height) == (width, height)
-    return Image(labelled, encoded, "png" if encoded.startswith(b"\x89PNG") else "jpeg", width, height)
+    facts = read_header(encoded)
+    assert (labelled.width or facts.width, labelled.height or facts.height) == (facts.width, facts.height)
+    return Image(labelled, encoded, facts.format, facts.width, facts.height)
 
 
 FOLDERS = {"train": "train", "validation": "val", "test": "test", None: ""}

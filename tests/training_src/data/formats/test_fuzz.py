@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever is in a folder, reading and converting it ends with a data set, faults, or an error of our own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from training_src.data.convert import convert
+from training_src.data.dataset import Fault, LabelledImage
+from training_src.data.formats import read_dataset
+from training_src.data.images import BrokenImageError, inspect
+from training_src.data.writers.image import Image
+from training_src.errors import MapgateError
+
+Tree = dict[str, bytes]
+
+# What has broken readers before: numbers, names, nesting, text that is none.
+POISON: tuple[bytes, ...] = (
+    b"", b"\x00", b"\xff\xfe", b"NaN", b"-Infinity", b"1e999", b"-1", b"0", b"9" * 5000, b"1e", b"null", b"true",
+    b"[]", b"{}", b"[" * 5000, b'{"a":' * 3000, b'"', b"'", b"\\ud800", b"\\u0000", b"../../etc/passwd",
+    b"/etc/passwd", b"s3://", b"&lol;", b"<!DOCTYPE a>", b"<a>" * 2000, b"]]>", b"*a", b"&a", b": :", b"\t-\t", b"\r\n",
+    "\u202e".encode(), b"a" * 300, b"images", b"bbox", b"2147483648", b"1" * 25,
+)  # fmt: skip
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("../x") | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def mutations(draw: st.DrawFn, trees: Mapping[str, Tree]) -> Tree:
+    """A data set in some layout, of which one or two files are not what they were."""
+    tree = dict(trees[draw(st.sampled_from(sorted(trees)))])
+    for _ in range(draw(st.integers(1, 2))):
+        name = draw(st.sampled_from(sorted(tree)))
+        content = tree[name]
+        kinds = ["replace", "insert", "cut", "truncate", "repeat", "flip"]
+        kind = draw(st.sampled_from([*kinds, "value", "value"] if name.endswith(("json", "manifest")) else kinds))
+        if kind == "value":
+            tree[name] = _with_value(content, draw(st.integers(0, 60)), draw(values))
+            continue
+        start = draw(st.integers(0, len(content)))
+        end = min(len(content), start + draw(st.sampled_from([1, 2, 4, 16, 200])))
+        poison = draw(st.sampled_from(POISON) | st.binary(max_size=6))
+        tree[name] = {
+            "replace": content[:start] + poison + content[end:],
+            "insert": content[:start] + poison + content[start:],
+            "cut": content[:start] + content[end:],
+            "truncate": content[:start],
+            "repeat": content[:end] + content[start:],
+            "flip": content[:start] + bytes(byte ^ 0x55 for byte in content[start:end]) + content[end:],
+        }[kind]
+    return tree
+
+
+def _with_value(content: bytes, number: int, value: Any) -> bytes:
+    """JSON, or its first line, with its number-th inner value replaced."""
+    first, *rest = content.split(b"\n") if content.count(b"\n") else [content]
+    try:
+        document = json.loads(first)
+    except ValueError:
+        return content
+    places = list(_places(document))
+    if not places:
+        return content
+    parent, key = places[number % len(places)]
+    parent[key] = value
+    return b"\n".join([json.dumps(document).encode(), *rest])
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in inner:
+        yield value, key
+        yield from _places(child)
+
+
+@pytest.fixture(scope="module")
+def trees(
+    writers: Mapping[str, Callable[[Path, Sequence[Image]], None]],
+    make_image: Callable[..., Image],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Mapping[str, Tree]:
+    """Each layout's files by name."""
+    images = [
+        make_image("a.jpg", ("vehicle", 1, 2, 30, 20), ("cyclist", 3, 4, 5, 6), number=1, split="train"),
+        make_image("b.png", ("vehicle", 0, 0, 16, 12), number=2, split="test", size=(16, 12)),
+    ]
+    found: dict[str, Tree] = {}
+    for name, write in writers.items():
+        folder = tmp_path_factory.mktemp(name)
+        write(folder, images)
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        found[name] = {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+    found["sources"] = {f"voc/{name}": content for name, content in found["pascal_voc"].items()}
+    found["sources"] |= {f"yolo/{name}": content for name, content in found["yolo"].items()}
+    found["sources"]["sources.yaml"] = b"sources:\n  - path: voc\n    rename: {cyclist: rider}\n  - {path: yolo}\n"
+    return found
+
+
+def fuzz(trees: Mapping[str, Tree], cases: int) -> Counter[str]:
+    """Read, load, inspect and convert mutated data sets; counts how they ended."""
+    ends: Counter[str] = Counter()
+    root = Path(tempfile.mkdtemp(prefix="fuzz-"))
+
+    @settings(
+        max_examples=cases,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(tree=mutations(trees), target=st.sampled_from(["", "", "", "coco", "tfrecord"]))
+    def run(tree: Tree, target: str) -> None:
+        folder = Path(tempfile.mkdtemp(dir=root))
+        try:
+            _lay_out(folder / "data", tree)
+            ends[_outcome(folder, target)] += 1
+            assert {child.name for child in folder.iterdir()} <= {"data", "out"}
+        finally:
+            shutil.rmtree(folder)
+
+    try:
+        run()
+    finally:
+        shutil.rmtree(root)
+    return ends
+
+
+def _lay_out(folder: Path, tree: Tree) -> None:
+    for name, content in tree.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def _outcome(folder: Path, target: str) -> str:
+    try:
+        entries = list(read_dataset(folder / "data").entries())
+        for entry in entries:
+            if isinstance(entry, LabelledImage):
+                _look_at(entry, folder / "data")
+            else:
+                assert entry.message.endswith(".") and len(entry.message) < 3000 and entry.message.isprintable()
+        if target:
+            done = convert(folder / "data", folder / "out", to=target)
+            again = [entry for entry in read_dataset(folder / "out").entries() if isinstance(entry, LabelledImage)]
+            assert len(again) == done.images
+    except MapgateError as error:
+        assert len(str(error)) < 100_000
+        return "error"
+    return "faults" if any(isinstance(entry, Fault) for entry in entries) else "sound"
+
+
+def _look_at(image: LabelledImage, folder: Path) -> None:
+    image.source_id.encode()
+    assert image.encoded.path.is_relative_to(folder) or "mapgate-shards-" in str(image.encoded.path)
+    assert all(box.label >= 1 and box.name for box in image.boxes)
+    try:
+        inspect(image.encoded.load())
+    except BrokenImageError:
+        return
+
+
+def test_mutated_data_sets_end_with_faults_or_errors_of_our_own(trees: Mapping[str, Tree]) -> None:
+    ends = fuzz(trees, 300)
+
+    assert sum(ends.values()) >= 300
+    assert min(ends["error"], ends["faults"], ends["sound"]) > 0
+
+
+@pytest.mark.verify
+def test_twenty_thousand_mutated_data_sets_end_so_too(
+    trees: Mapping[str, Tree], record: Callable[[str, str], None]
+) -> None:
+    ends = fuzz(trees, 20_000)
+
+    assert sum(ends.values()) >= 20_000
+    listed = ", ".join(f"{end} {count}" for end, count in sorted(ends.items()))
+    record("mutated data sets (every layout, lists of sources): crashes in 20,000", f"0 ({listed})")

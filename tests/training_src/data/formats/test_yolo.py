@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""YOLO in the folders that its tools write, with classes as a list or a mapping."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from training_src.data.dataset import Box, Fault, LabelledImage
+from training_src.data.formats import read_dataset
+from training_src.errors import DataError
+
+
+@pytest.fixture
+def store(tmp_path: Path, encoded_image: Callable[..., bytes]) -> Callable[..., None]:
+    """Writes an image of 64 x 48 pixels and its text, if any."""
+
+    def write(image: str, text: str | None = "1 0.5 0.5 0.25 0.5\n", *, labels: str | None = None) -> None:
+        file = tmp_path / image
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(encoded_image(len(list(tmp_path.rglob("*")))))
+        if text is not None:
+            place = tmp_path / (labels or image.replace("images", "labels")).replace(".jpg", ".txt")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+
+    return write
+
+
+def images_of(folder: Path) -> list[LabelledImage]:
+    return [entry for entry in read_dataset(folder).entries() if isinstance(entry, LabelledImage)]
+
+
+def messages(folder: Path) -> list[str]:
+    return [entry.message for entry in read_dataset(folder).entries() if isinstance(entry, Fault)]
+
+
+def test_shares_become_pixels_and_ids_shift_by_one(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/a.jpg")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]")
+
+    dataset = read_dataset(tmp_path)
+
+    assert (dataset.format, dataset.label_map.names) == ("yolo", {1: "cat", 2: "dog"})
+    assert images_of(tmp_path)[0].boxes == (Box(24, 12, 40, 36, 2, "dog", "line 1"),)
+    assert (images_of(tmp_path)[0].width, images_of(tmp_path)[0].height) == (64, 48)
+
+
+@pytest.mark.parametrize("names", ["names:\n  0: cat\n  1: dog\n", "names: {0: cat, 1: dog}", "names: ['cat', dog]"])
+def test_names_are_a_list_or_a_mapping(tmp_path: Path, store: Callable[..., None], names: str) -> None:
+    store("images/a.jpg")
+    (tmp_path / "coco8.yaml").write_text(names)
+
+    assert read_dataset(tmp_path).label_map.names == {1: "cat", 2: "dog"}
+
+
+def test_names_stay_texts_whatever_yaml_would_make_of_them(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/a.jpg")
+    (tmp_path / "data.yaml").write_text("names: [no, 1.50, 2020-01-01]")
+
+    assert list(read_dataset(tmp_path).label_map.names.values()) == ["no", "1.50", "2020-01-01"]
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "settings"),
+    [
+        ("images/train/a.jpg", "images/val/b.jpg", "path: ../datasets/coco8\ntrain: images/train\nval: images/val\n"),
+        (
+            "train/images/a.jpg",
+            "valid/images/b.jpg",
+            "train: ../train/images\nval: ../valid/images\ntest: ../test/images",
+        ),
+        ("images/train2017/a.jpg", "images/val2017/b.jpg", "train: [images/train2017]\nval: [/data/images/val2017]\n"),
+        ("images/train/a.jpg", "images/val/b.jpg", ""),
+        ("train/images/a.jpg", "val/images/b.jpg", ""),
+        ("pool/images/a.jpg", "pool/images/b.jpg", "train: train.txt\nval: lists/val.txt\n"),
+    ],
+)
+def test_splits_are_where_data_yaml_or_the_layout_says(
+    tmp_path: Path, store: Callable[..., None], train: str, val: str, settings: str
+) -> None:
+    store(train)
+    store(val)
+    (tmp_path / "data.yaml").write_text(f"names: [cat, dog]\n{settings}")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "train.txt").write_text(f"./{train}\n")
+    (tmp_path / "lists/val.txt").write_text(f"/home/someone/project/{val}\n")
+
+    images = images_of(tmp_path)
+
+    assert not messages(tmp_path)
+    assert [(image.source_id, image.given_split) for image in images] == [(train, "train"), (val, "validation")]
+    assert Counter(len(image.boxes) for image in images) == {1: 2}
+
+
+def test_images_of_two_splits_have_no_split_and_it_is_told(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/train2017/a.jpg")
+    (tmp_path / "coco128.yaml").write_text("names: [cat, dog]\ntrain: images/train2017\nval: images/train2017")
+
+    assert [image.given_split for image in images_of(tmp_path)] == [None]
+    assert "stands for train, validation" in read_dataset(tmp_path).notices[0]
+
+
+def test_image_without_a_text_is_background(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/a.jpg")
+    store("images/b.jpg", None)
+    store("images/c.jpg", "")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]")
+
+    assert [len(image.boxes) for image in images_of(tmp_path)] == [1, 0, 0]
+
+
+def test_text_beside_the_image_with_classes_txt(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("train/images/a.jpg", labels="train/images/a.txt")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    (tmp_path / "train/labels").mkdir()
+
+    assert images_of(tmp_path)[0].boxes[0].name == "dog"
+
+
+def test_without_names_classes_are_numbered(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/a.jpg", "4 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.1 0.1\n")
+
+    assert read_dataset(tmp_path).label_map.names == {1: "class_0", 5: "class_4"}
+
+
+def test_polygon_becomes_its_box_and_a_sixth_number_is_a_confidence(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/a.jpg", "0 0.25 0.5 0.75 0.25 0.5 0.75\n0 0.5 0.5 0.25 0.5 0.875\n")
+    (tmp_path / "data.yaml").write_text("names: [cat]")
+
+    polygon, predicted = images_of(tmp_path)[0].boxes
+
+    assert (polygon.xmin, polygon.ymin, polygon.xmax, polygon.ymax) == (16, 12, 48, 36)
+    assert predicted.confidence == 0.875
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("7 0.5 0.5 0.1 0.1", "labels/a.txt: line 1 has the unknown class 7; known are, counted from 0: 0 (cat)."),
+        ("-1 0.5 0.5 0.1 0.1", "has the unknown class -1"),
+        ("cat 0.5 0.5 0.1 0.1", 'begins with "cat" where the class\'s number is expected'),
+        ("0 0.5 0.5 0.1", "is no class with four numbers"),
+        ("0 320 240 64 48", "has values beyond 1 where shares of the image are expected"),
+        ("0 a b c d", 'has "a" where a number is expected'),
+    ],
+)
+def test_faulty_line_is_named(tmp_path: Path, store: Callable[..., None], line: str, sentence: str) -> None:
+    store("images/a.jpg", line)
+    (tmp_path / "data.yaml").write_text("names: [cat]")
+
+    (message,) = messages(tmp_path)
+    assert sentence in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ("names: &a [*a, *a]", "an alias"),
+        ("a: &a [x]\nb: &b [*a, *a]\nnames: *b", "an alias"),
+        ("names: [" * 5000, "nests too deeply|is no YAML"),
+        ("names: !!python/object/apply:os.system ['true']", "no YAML|neither a list|unknown class|nothing"),
+        ("names: {cat: 0}", "names that are not numbered"),
+        ("names: ['', dog]", "has the class name"),
+        ("names: 7", "neither a list nor a mapping"),
+        ("- names", "holds no mapping"),
+    ],
+)
+def test_hostile_data_yaml_is_refused(tmp_path: Path, store: Callable[..., None], settings: str, sentence: str) -> None:
+    store("images/a.jpg", "0 0.5 0.5 0.1 0.1")
+    (tmp_path / "data.yaml").write_text(settings)
+
+    if "python/object" in settings:
+        assert read_dataset(tmp_path).label_map.names == {1: "true"}  # a tag is only ignored
+        return
+    with pytest.raises(DataError, match=sentence):
+        read_dataset(tmp_path)
+
+
+def test_text_that_is_a_link_out_of_the_data_set_is_not_read(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/a.jpg", None)
+    store("images/b.jpg")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]")
+    (tmp_path / "labels/a.txt").symlink_to("/etc/hostname")
+
+    assert messages(tmp_path) == ["labels/a.txt is a link to a place outside the data set; copy the file in."]
