@@ -8,6 +8,7 @@ The contract of whoever collects:
     write_report(path, content)
 """
 
+from training_src.data.report.anchors import read_anchors
 from training_src.data.report.content import (
     AnchorLevel,
     Anchors,
@@ -17,5 +18,19 @@ from training_src.data.report.content import (
     ReportContent,
     Sample,
 )
+from training_src.data.report.figures import figures
+from training_src.data.report.page import render, write_report
 
-__all__ = ["AnchorLevel", "Anchors", "BoxArrays", "Collected", "FaultPicture", "ReportContent", "Sample"]
+__all__ = [
+    "AnchorLevel",
+    "Anchors",
+    "BoxArrays",
+    "Collected",
+    "FaultPicture",
+    "ReportContent",
+    "Sample",
+    "figures",
+    "read_anchors",
+    "render",
+    "write_report",
+]

@@ -59,7 +59,7 @@ def anchors_of(description: PipelineDescription) -> Anchors | None:
 def scaled_boxes(boxes: BoxArrays, anchors: Anchors) -> tuple[Floats, Floats]:
     """Widths and heights in pixels of the network's input."""
     across, down = _scales(boxes, anchors)
-    return boxes.width * across, boxes.height * down
+    return np.asarray(boxes.width * across, np.float32), np.asarray(boxes.height * down, np.float32)
 
 
 def best_overlaps(boxes: BoxArrays, anchors: Anchors) -> tuple[Floats, Floats, NDArray[np.int64]]:
@@ -89,10 +89,17 @@ def best_overlaps(boxes: BoxArrays, anchors: Anchors) -> tuple[Floats, Floats, N
 def _scales(boxes: BoxArrays, anchors: Anchors) -> tuple[Floats, Floats]:
     image_width, image_height = np.maximum(boxes.image_width, 1), np.maximum(boxes.image_height, 1)
     if not anchors.shorter_side:
-        return anchors.width / image_width, anchors.height / image_height
+        return (
+            np.asarray(anchors.width / image_width, np.float32),
+            np.asarray(anchors.height / image_height, np.float32),
+        )
     longest = max(anchors.width, anchors.height)
-    factor = np.minimum(
-        anchors.shorter_side / np.minimum(image_width, image_height), longest / np.maximum(image_width, image_height)
+    factor = np.asarray(
+        np.minimum(
+            anchors.shorter_side / np.minimum(image_width, image_height),
+            longest / np.maximum(image_width, image_height),
+        ),
+        np.float32,
     )
     return factor, factor
 

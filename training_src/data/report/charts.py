@@ -50,11 +50,12 @@ def histogram(
                 label = f"{name}: {counts[name][at]} ({100 * share:.1f} %), {edges[at]:g} to {edges[at + 1]:g}"
                 parts.append(
                     f'<rect x="{_LEFT + (at + 0.09) * step + series * thick:.1f}" y="{bottom - tall:.1f}" '
-                    f'width="{thick:.1f}" height="{tall:.1f}" rx="1.5" fill="{colour}"><title>{escape(label)}</title></rect>'
+                    f'width="{thick:.1f}" height="{tall:.1f}" rx="1.5" fill="{colour}">'
+                    f"<title>{escape(label)}</title></rect>"
                 )
     if threshold is not None:
-        at = float(np.interp(threshold, edges, range(len(edges))))
-        place = f'x1="{_LEFT + at * step:.1f}" x2="{_LEFT + at * step:.1f}" y1="{_TOP}" y2="{bottom}"'
+        x_mark = _LEFT + float(np.interp(threshold, edges, range(len(edges)))) * step
+        place = f'x1="{x_mark:.1f}" x2="{x_mark:.1f}" y1="{_TOP}" y2="{bottom}"'
         parts.append(f'<line class="mark-line" {place}><title>{threshold:g}</title></line>')
     parts.append(
         f'<text x="{(_LEFT + WIDTH) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle" class="axis">{escape(x)}</text>'
@@ -115,7 +116,8 @@ def heat_map(title: str, counts: Sequence[Sequence[int]]) -> str:
         for x, count in enumerate(row):
             if count:
                 opacity = 0.08 + 0.92 * math.sqrt(count / most)
-                label = f"{count} boxes at {100 * (x + 0.5) / size:.0f} % from the left, {100 * (y + 0.5) / size:.0f} % down"
+                across, down = 100 * (x + 0.5) / size, 100 * (y + 0.5) / size
+                label = f"{count} boxes at {across:.0f} % from the left, {down:.0f} % down"
                 parts.append(
                     f'<rect x="{x}" y="{y}" width="1.02" height="1.02" fill-opacity="{opacity:.2f}">'
                     f"<title>{label}</title></rect>"

@@ -25,12 +25,13 @@ def figures(collected: Collected) -> dict[str, Any]:
     boxes = collected.boxes
     sizes = np.sqrt(np.maximum(boxes.width * boxes.height, 0))
     ratios = boxes.width / np.maximum(boxes.height, 1e-6)
+    means = {
+        str(split): _mean(collected.brightness[collected.brightness_split == at]) for at, split in enumerate(SPLITS)
+    }
     return {
         "box_sizes": _by_split(sizes, boxes.split, SIZES),
         "aspect_ratios": _by_split(ratios, boxes.split, ASPECT_RATIOS),
-        "brightness": _by_split(collected.brightness, collected.brightness_split, BRIGHTNESS)
-        | {"mean": {split: _mean(collected.brightness[collected.brightness_split == at])
-                    for at, split in enumerate(SPLITS)}},
+        "brightness": _by_split(collected.brightness, collected.brightness_split, BRIGHTNESS) | {"mean": means},
         "centres": _centres(boxes),
         "co_occurrence": {"classes": list(collected.names.values()), "images": collected.co_occurrence.tolist()},
         "anchor_fit": None if collected.anchors is None else anchor_fit(collected, collected.anchors),
@@ -75,7 +76,9 @@ def anchor_fit(collected: Collected, anchors: Anchors) -> dict[str, Any]:
 def _by_split(values: NDArray[np.generic], splits: NDArray[np.int64], edges: tuple[float, ...]) -> dict[str, Any]:
     """Counts between edges; what lies beyond the last one counts in the last."""
     inside = np.clip(values.astype(np.float64), edges[0], edges[-1])
-    counts = {split: np.histogram(inside[splits == at], edges)[0].tolist() for at, split in enumerate(SPLITS)}
+    counts: dict[str, Any] = {
+        split: np.histogram(inside[splits == at], edges)[0].tolist() for at, split in enumerate(SPLITS)
+    }
     return {"edges": list(edges), **counts}
 
 

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""report.html of a data set: one file that loads nothing from anywhere, and runs no script but its own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from training_src.data.dataset import Fault
+from training_src.data.report.anchors import best_overlaps, scaled_boxes
+from training_src.data.report.charts import SERIES, heat_map, histogram, shapes
+from training_src.data.report.content import (
+    MOST_FAULT_PICTURES,
+    MOST_FAULTS,
+    MOST_SAMPLES,
+    Anchors,
+    BoxArrays,
+    Collected,
+    FaultPicture,
+    ReportContent,
+    Sample,
+)
+from training_src.data.report.figures import figures
+from training_src.data.splits import SPLITS
+from training_src.evaluation.drawing import PALETTE
+
+# The longer side of a picture on the page, in pixels.
+PICTURE = 520
+# Points of a scatter, classes of a matrix: what an eye can take in.
+POINTS, CLASSES = 3000, 24
+# Facts of dataset.json that have a place of their own on the page.
+_SHOWN_ELSEWHERE = frozenset(
+    {"schema_version", "sha256", "splits", "groups", "classes", "class_balance", "notices", "images", "boxes", "format",
+     "box_sizes", "aspect_ratios", "brightness", "centres", "co_occurrence", "anchor_fit"}
+)  # fmt: skip
+_SEVERITIES = ("error", "warning", "notice")
+
+
+def write_report(path: Path, content: ReportContent) -> None:
+    """Write the page beside, and rename it once it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".partial")
+    beside.write_text(render(content), encoding="utf-8")
+    beside.replace(path)
+
+
+def render(content: ReportContent) -> str:
+    """The page's HTML."""
+    environment = Environment(
+        loader=PackageLoader("training_src.data.report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["thousands"] = lambda value: f"{value:,}" if isinstance(value, int) else value
+    script = files("training_src.data.report").joinpath("templates/report.js").read_text(encoding="utf-8")
+    collected = content.collected
+    numbers = figures(collected)
+    names = list(collected.names.items())
+    colours = {label: PALETTE[at % len(PALETTE)] for at, (label, _) in enumerate(names)}
+    pictures = [_picture(sample, colours, collected.anchors) for sample in content.samples[:MOST_SAMPLES]]
+    shown = {box.label for picture in pictures for box in picture.boxes}
+    return environment.get_template("report.html.j2").render(
+        description=content.description,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        fit=numbers["anchor_fit"],
+        faults=sorted(content.faults, key=lambda fault: _SEVERITIES.index(fault.severity))[:MOST_FAULTS],
+        fault_total=max(sum(content.fault_counts.values()), len(content.faults)),
+        fault_counts=dict(content.fault_counts) or dict(Counter(fault.check for fault in content.faults)),
+        severities=Counter(fault.severity for fault in content.faults),
+        fault_pictures=[_fault_picture(one, colours) for one in content.fault_pictures[:MOST_FAULT_PICTURES]],
+        pictures=pictures,
+        filters=[(label, name, colours[label]) for label, name in names if label in shown],
+        splits=[split for split in SPLITS if any(picture.split == split for picture in pictures)],
+        rows=_class_rows(content.description, colours, collected.names),
+        split_rows=_split_rows(content.description),
+        series=[(split, SERIES[at]) for at, split in enumerate(SPLITS)],
+        charts=_charts(collected, numbers),
+        co_occurrence=_co_occurrence(collected),
+        brightness=numbers["brightness"]["mean"],
+        facts=_facts(content.description),
+    )
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A box on a picture, in the picture's own units."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: int
+    name: str
+    colour: str
+    note: str
+    wanted: bool
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """An image as the page shows it; `uri` is empty where it cannot be decoded."""
+
+    uri: str
+    width: int
+    height: int
+    name: str
+    split: str
+    boxes: tuple[_Mark, ...]
+    fault: Fault | None = None
+
+    @property
+    def labels(self) -> str:
+        return " ".join(str(label) for label in sorted({box.label for box in self.boxes}))
+
+    @property
+    def reached(self) -> bool:
+        return not any(box.note for box in self.boxes)
+
+
+def _picture(
+    sample: Sample, colours: Mapping[int, str], anchors: Anchors | None, fault: Fault | None = None,
+    wanted: int | None = None,
+) -> _Picture:  # fmt: skip
+    uri, width, height = _thumbnail(sample.encoded)
+    if not uri:
+        width, height = PICTURE, round(PICTURE * 0.62)
+    scale = np.array([width / max(sample.width, 1), height / max(sample.height, 1)] * 2)
+    edges = np.asarray(sample.boxes, np.float64).reshape(-1, 4) * scale
+    marks = []
+    missed = _unreachable(sample, anchors)
+    for at, ((left, top, right, bottom), label, name) in enumerate(
+        zip(edges.tolist(), sample.labels.tolist(), sample.names, strict=True)
+    ):
+        if not all(map(math.isfinite, (left, top, right, bottom))):
+            continue
+        x, y = min(left, right), min(top, bottom)
+        note = "no anchor reaches it" if missed[at] else ""
+        marks.append(
+            _Mark(x, y, abs(right - left), abs(bottom - top), label, name, colours.get(label, "#868e96"), note,
+                  wanted is None or at == wanted)
+        )  # fmt: skip
+    return _Picture(uri, width, height, sample.source_id, sample.split, tuple(marks), fault)
+
+
+def _fault_picture(one: FaultPicture, colours: Mapping[int, str]) -> _Picture:
+    if one.sample is None:
+        return _Picture("", PICTURE, round(PICTURE * 0.62), one.fault.image or one.fault.file, "", (), one.fault)
+    return _picture(one.sample, colours, None, one.fault, one.box)
+
+
+def _thumbnail(encoded: bytes) -> tuple[str, int, int]:
+    """A JPEG as data URI and its size; the pixels as they are stored, since boxes speak of those."""
+    image = None
+    if encoded:
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        return "", 0, 0
+    scale = min(1.0, PICTURE / max(image.shape[:2]))
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+    jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes()
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode(), size[0], size[1]
+
+
+def _unreachable(sample: Sample, anchors: Anchors | None) -> list[bool]:
+    """Whether a box's shape is one that no anchor has."""
+    count = len(sample.labels)
+    if anchors is None or not count:
+        return [False] * count
+    xmin, ymin, xmax, ymax = np.asarray(sample.boxes, np.float32).reshape(-1, 4).T
+    size = np.full(count, sample.width, np.float32), np.full(count, sample.height, np.float32)
+    centres = [(xmin + xmax) / 2 / max(sample.width, 1), (ymin + ymax) / 2 / max(sample.height, 1)]
+    centre_x, centre_y = (np.asarray(one, np.float32) for one in centres)
+    arrays = BoxArrays(
+        xmax - xmin, ymax - ymin, *size, centre_x, centre_y, np.asarray(sample.labels), np.zeros(count, np.int64)
+    )
+    ever, _, _ = best_overlaps(arrays, anchors)
+    missed: list[bool] = (ever < anchors.threshold).tolist()
+    return missed
+
+
+def _class_rows(
+    description: Mapping[str, Any], colours: Mapping[int, str], names: Mapping[int, str]
+) -> list[dict[str, Any]]:
+    """A row a class: its boxes in each split and in all."""
+    splits = description.get("splits", {})
+    rows: list[dict[str, Any]] = []
+    for label, name in names.items():
+        counts = [int((splits.get(split, {}).get("boxes_per_class") or {}).get(name, 0)) for split in SPLITS]
+        rows.append({"id": label, "name": name, "colour": colours[label], "counts": counts})
+    most = max((sum(row["counts"]) for row in rows), default=0) or 1
+    return [row | {"all": sum(row["counts"]), "share": sum(row["counts"]) / most} for row in rows]
+
+
+def _split_rows(description: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:
+    rows: list[tuple[str, list[Any]]] = []
+    for split in SPLITS:
+        one = description.get("splits", {}).get(split, {})
+        sizes = (one.get("box_statistics") or {}).get("coco_sizes") or {}
+        values = [one.get("images", 0), one.get("background_images", 0), one.get("boxes", 0)]
+        rows.append((split, [*values, *(sizes.get(size, 0) for size in ("small", "medium", "large"))]))
+    return rows
+
+
+def _charts(collected: Collected, numbers: Mapping[str, Any]) -> dict[str, str]:
+    def by_split(name: str, title: str, x: str) -> str:
+        found = numbers[name]
+        return histogram(title, x, found["edges"], {split: found[split] for split in SPLITS})
+
+    charts = {
+        "sizes": by_split("box_sizes", "Box sizes", "square root of the area, pixels"),
+        "ratios": by_split("aspect_ratios", "Aspect ratios", "width / height"),
+        "brightness": by_split("brightness", "Brightness", "mean luma of an image, 0 black, 255 white"),
+        "centres": heat_map("Where boxes' centres lie", numbers["centres"]),
+    }
+    if collected.anchors is None or not len(collected.boxes):
+        return charts
+    anchors, fit = collected.anchors, numbers["anchor_fit"]
+    overlaps = fit["overlaps"]
+    charts["overlaps"] = histogram(
+        "Best overlap", "IoU of a box and its best anchor", overlaps["edges"], {"boxes": overlaps["boxes"]},
+        anchors.threshold,
+    )  # fmt: skip
+    chosen = np.random.default_rng(0).permutation(len(collected.boxes))[:POINTS]
+    width, height = scaled_boxes(collected.boxes, anchors)
+    ever, here, _ = best_overlaps(collected.boxes, anchors)
+    points = np.stack([width, height], axis=1)[chosen].astype(np.float32)
+    never = ever[chosen] < anchors.threshold
+    absent = ~never & (here[chosen] < anchors.threshold)
+    groups = [
+        ("reached", "var(--line-1)", points[~never & ~absent]),
+        ("not where they stand", "var(--line-2)", points[absent]),
+        ("never", "var(--bad)", points[never]),
+    ]
+    charts["shapes"] = shapes(
+        "Boxes and anchors", groups, np.unique(np.concatenate([level.shapes for level in anchors.levels]), axis=0)
+    )
+    return charts
+
+
+def _co_occurrence(collected: Collected) -> dict[str, Any] | None:
+    """Images with both classes as shares of the row's images; the classes in most images where there are many."""
+    counts = np.asarray(collected.co_occurrence)
+    if len(counts) < 2:
+        return None
+    order = np.sort(np.argsort(-counts.diagonal(), kind="stable")[:CLASSES])
+    names = list(collected.names.values())
+    rows = []
+    for at in order:
+        of = int(counts[at, at])
+        cells = [{"count": int(counts[at, other]), "share": counts[at, other] / of if of else 0.0, "own": at == other}
+                 for other in order]  # fmt: skip
+        rows.append({"name": names[at], "cells": cells})
+    return {"names": [names[at] for at in order], "rows": rows, "left_out": len(names) - len(order)}
+
+
+def _facts(description: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What else dataset.json says in a line."""
+    rows = []
+    for name, value in description.items():
+        if name in _SHOWN_ELSEWHERE:
+            continue
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{key} {one}" for key, one in list(value.items())[:12] if not _long(one))
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            value = ", ".join(str(one) for one in value[:12] if not _long(one))
+        rows.append((name.replace("_", " "), "none" if value in ("", None) else str(value)))
+    return rows
+
+
+def _long(value: object) -> bool:
+    return isinstance(value, Mapping | list | tuple)
