@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 # Jobs take what they need from the platform's files.
-JOBS = {"train": "train", "prepare": "prepare", "evaluate": "evaluate"}
+JOBS = {"train": "train", "prepare": "prepare", "join": "join", "evaluate": "evaluate"}
 # Commands take arguments: module and function.
 COMMANDS = {
     "check": ("prepare", "run_check"),

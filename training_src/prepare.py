@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from training_src.data.formats import FORMAT_NAMES
 from training_src.data.images import DECODE_CHECKS
 from training_src.data.label_map import LabelMap
 from training_src.data.ledger import Ledger
-from training_src.data.machines import link_together, machines, part_file
-from training_src.data.metadata import write_metadata, write_report_beside
+from training_src.data.machines import link_together, machines, write_part
+from training_src.data.metadata import write_metadata, write_report_of
 from training_src.data.policy import POLICY_FILE, Policy, read_policy
 from training_src.data.shards import write_shards
 from training_src.data.splits import SPLITS
@@ -51,8 +51,8 @@ def prepare(job: ProcessingJob) -> None:
         DataError: with a sentence for every fault; nothing is written then.
         ConfigurationError: the policy is wrong, or the architecture or pipeline.config cannot be trained.
     """
-    config = _only_file(job.input("config"), "PipelineConfigUri")
-    label_map = _only_file(job.input("label_map"), "LabelMapUri")
+    config = only_file(job.input("config"), "PipelineConfigUri")
+    label_map = only_file(job.input("label_map"), "LabelMapUri")
     architecture = job.environment.get("MAPGATE_ARCHITECTURE", "")
     _check_architecture(architecture, config)
     work = job.output("metadata").parent
@@ -70,27 +70,25 @@ def prepare(job: ProcessingJob) -> None:
             work=work,
             progress=_Progress("checked"),
         ) as examined:
-            _print_findings(examined.ledger)
+            print_findings(examined.ledger)
             if examined.ledger.number("error"):
                 raise DataError(*examined.ledger.sentences("error", _SHOWN))
             if config is not None:
                 _check_trainable(config, examined.label_map)
-            write_prepared(examined, {name: job.output(name) for name in (*SPLITS, "metadata")}, host=here.name)
+            outputs = {name: job.output(name) for name in (*SPLITS, "metadata")}
+            _write_records(examined, outputs, here.name)
             if here.alone:
-                write_report_beside(job.output("metadata"), examined, architecture=architecture, config=config)
+                write_metadata(outputs["metadata"], examined, architecture=architecture, config=config)
+            else:
+                write_part(outputs["metadata"], here, examined)
             print(summary(examined), flush=True)
 
 
-def write_prepared(examined: Examined, outputs: dict[str, Path], *, host: str = "") -> None:
-    """Write the shards and their metadata; with a host's name, the part of the metadata that `join` reads."""
+def _write_records(examined: Examined, outputs: Mapping[str, Path], host: str = "") -> None:
     total = sum(examined.images.values())
     progress = _Progress("written")
     folders = {split: outputs[split] for split in SPLITS}
     write_shards(examined.index, folders, host=host, written=lambda images: progress.add(images, total))
-    if host:
-        part_file(outputs["metadata"], host, examined)
-        return
-    write_metadata(outputs["metadata"], examined)
 
 
 def run_check(arguments: Sequence[str]) -> int:
@@ -146,15 +144,16 @@ def _check(options: argparse.Namespace) -> int:
     ) as examined:
         faulty = examined.ledger.number("error") > 0
         if options.report:
-            write_report_beside(options.report.parent, examined, name=options.report.name, config=options.config)
+            write_report_of(options.report, examined, config=options.config)
         if options.output is not None and not faulty:
             outputs = {name: options.output / name for name in (*SPLITS, "metadata")}
             outputs["metadata"].mkdir(parents=True)
-            write_prepared(examined, outputs)
+            _write_records(examined, outputs)
+            write_metadata(outputs["metadata"], examined, config=options.config)
         if options.json:
             print(json.dumps(_as_json(examined), indent=2))
             return 2 if faulty else 0
-        _print_findings(examined.ledger)
+        print_findings(examined.ledger)
         if faulty:
             print(*examined.ledger.sentences("error", _SHOWN), sep="\n", file=sys.stderr)
             return 2
@@ -164,7 +163,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def summary(examined: Examined) -> str:
     """A line a split and a line of the whole."""
-    found = examined.description()
+    found = examined.description
     lines = [
         f"{split}: {counts['images']} images, {counts['boxes']} boxes ("
         + ", ".join(f"{name} {number}" for name, number in counts["boxes_per_class"].items())
@@ -176,7 +175,7 @@ def summary(examined: Examined) -> str:
 
 def _as_json(examined: Examined) -> dict[str, Any]:
     """What `check --json` prints."""
-    found = examined.description()
+    found = examined.description
     kept = {key: found[key] for key in ("images", "boxes", "classes", "splits", "balance", "findings")}
     return {
         "faults": [asdict(fault) for fault in examined.ledger.of("error")],
@@ -188,7 +187,7 @@ def _as_json(examined: Examined) -> dict[str, Any]:
     }
 
 
-def _print_findings(ledger: Ledger) -> None:
+def print_findings(ledger: Ledger) -> None:
     for severity in ("notice", "warning"):
         for sentence in ledger.sentences(severity, _SHOWN):
             print(f"{severity}: {sentence}", flush=True)
@@ -203,7 +202,7 @@ def _dataset_folder(job: ProcessingJob, temporary: Path) -> Path:
 
 
 def _job_policy(job: ProcessingJob, folder: Path) -> Policy:
-    return _read_policy(_only_file(job.input("policy"), "the input policy"), folder)
+    return _read_policy(only_file(job.input("policy"), "the input policy"), folder)
 
 
 def _read_policy(file: Path | None, folder: Path) -> Policy:
@@ -212,7 +211,7 @@ def _read_policy(file: Path | None, folder: Path) -> Policy:
     return read_policy(file) if file.is_file() else Policy()
 
 
-def _only_file(folder: Path | None, parameter: str) -> Path | None:
+def only_file(folder: Path | None, parameter: str) -> Path | None:
     """The file of an optional input, None where it was not given."""
     if folder is None:
         return None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -67,6 +68,7 @@ class Examined:
         """Number of images by split."""
         return dict(zip(SPLITS, self.tally.images.tolist(), strict=True))
 
+    @cached_property
     def description(self) -> dict[str, Any]:
         """The content of `dataset.json`."""
         return describe(
@@ -120,7 +122,9 @@ def examine(
         elsewhere = () if whole else ("missing_image", "missing_shard")
         checks = ImageChecks(policy, policy.decode_check, Path(place.name))
         missing = gather(dataset, checks, index, ledger, records=records, elsewhere=elsewhere, progress=progress)
+        index.set_fact("name", folder.name)
         index.set_fact("missing", str(missing))
+        index.set_fact("examined", str(index.number("SELECT count(*) FROM images")))
         give_splits(index, policy, folder.name, ledger)
         counted = tally(index, dataset.label_map)
         if whole:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training_src.data.examination import Examined
+from training_src.data.policy import policy_to_json
 from training_src.errors import ConfigurationError
 
 _PART = "part-{}.sqlite"
@@ -20,9 +21,10 @@ _PART = "part-{}.sqlite"
 
 @dataclass(frozen=True)
 class Machines:
-    """The machine's name, empty where it is alone."""
+    """The machine's name, empty where it is alone, and the names of all."""
 
     name: str
+    hosts: tuple[str, ...] = ()
 
     @property
     def alone(self) -> bool:
@@ -43,7 +45,7 @@ def machines(root: Path) -> Machines:
         hosts, here = list(content["hosts"]), str(content["current_host"])
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{file} does not name hosts and current_host ({error!r}).") from None
-    return Machines(here if len(hosts) > 1 else "")
+    return Machines(here, tuple(map(str, hosts))) if len(hosts) > 1 else Machines("")
 
 
 def link_together(folders: Sequence[Path], destination: Path) -> Path:
@@ -62,17 +64,16 @@ def link_together(folders: Sequence[Path], destination: Path) -> Path:
     return destination
 
 
-def part_file(metadata: Path, host: str, examined: Examined) -> Path:
+def write_part(metadata: Path, here: Machines, examined: Examined) -> None:
     """Leave what `join` needs of this machine's part."""
     index = examined.index
-    index.set_fact("host", host)
+    index.set_fact("host", here.name)
+    index.set_fact("hosts", json.dumps(here.hosts))
     index.set_fact("format", examined.format)
     index.set_fact("label_map", json.dumps(list(examined.label_map.names.items())))
-    index.set_fact("decode_check", examined.policy.decode_check)
+    index.set_fact("policy", policy_to_json(examined.policy))
     index.set_fact("ledger", examined.ledger.to_json())
-    file = metadata / _PART.format(host)
-    index.write_part(file)
-    return file
+    index.write_part(metadata / _PART.format(here.name))
 
 
 def part_files(metadata: Path) -> list[Path]:

@@ -6,34 +6,41 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from training_src.data.collection import collect, report_content
 from training_src.data.examination import Examined
 from training_src.data.label_map import write_label_map
+from training_src.data.report.figures import figures
+from training_src.data.report.page import write_report
 from training_src.data.splits import SPLITS
 from training_src.data.statistics import MOST_GROUPS, groups
 
 
-def write_metadata(folder: Path, examined: Examined) -> None:
-    """Write `label_map.pbtxt` and `dataset.json`; the groups of huge sets into `groups-<split>.txt`."""
+def write_metadata(folder: Path, examined: Examined, *, architecture: str = "", config: Path | None = None) -> None:
+    """Write `label_map.pbtxt`, `report.html` and, last, `dataset.json`; the groups of huge sets into files.
+
+    Args:
+        folder: for the files.
+        examined: a data set without errors.
+        architecture, config: of the detector whose anchors the report compares with the boxes.
+    """
+    collected = collect(examined, architecture=architecture, config=config)
+    description = {**examined.description, **figures(collected)}
     write_label_map(examined.label_map, folder / "label_map.pbtxt")
-    description = examined.description()
     for number, split in enumerate(SPLITS):
         if len(description["groups"][split]) < MOST_GROUPS:
             continue
         file = folder / f"groups-{split}.txt"
         with file.open("w", encoding="utf-8") as stream:
             stream.writelines(f"{group}\n" for group in groups(examined.index, number))
-        description["groups"][split] = []
+        description["groups"] = {**description["groups"], split: []}
         description.setdefault("groups_files", {})[split] = file.name
-    _write(folder / "dataset.json", json.dumps(description, indent=2) + "\n")
+    write_report(folder / "report.html", report_content(examined, collected, description))
+    beside = folder / "dataset.json.partial"
+    beside.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    beside.replace(folder / "dataset.json")
 
 
-def _write(file: Path, text: str) -> None:
-    beside = file.with_name(file.name + ".partial")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(file)
-
-
-def write_report_beside(
-    folder: Path, examined: Examined, *, name: str = "report.html", architecture: str = "", config: Path | None = None
-) -> None:
-    """Write the report."""
+def write_report_of(file: Path, examined: Examined, *, architecture: str = "", config: Path | None = None) -> None:
+    """Write the report alone: also of a data set with errors."""
+    collected = collect(examined, architecture=architecture, config=config)
+    write_report(file, report_content(examined, collected, {**examined.description, **figures(collected)}))

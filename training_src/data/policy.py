@@ -13,6 +13,7 @@ A policy file (YAML) changes any of it:
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -181,16 +182,33 @@ def read_policy(file: Path) -> Policy:
         raise ConfigurationError(
             f"{file.name} holds no mapping; write `checks:` and below it, say, `near_leak: error`."
         )
+    return _read(content, file.name)
+
+
+def policy_to_json(policy: Policy) -> str:
+    """A policy for `policy_from_json`, with every severity and threshold."""
+    checks = {name: {"severity": check.handling, **check.thresholds} for name, check in policy.checks.items()}
+    splits = None if policy.splits is None else sorted(policy.splits)
+    content = {"checks": checks, "sequence": policy.sequence, "decode_check": policy.decode_check, "splits": splits}
+    return json.dumps(content)
+
+
+def policy_from_json(text: str) -> Policy:
+    """What `policy_to_json` was given."""
+    return _read(json.loads(text), "policy")
+
+
+def _read(content: Mapping[str, Any], file: str) -> Policy:
     if unknown := sorted(map(str, content.keys() - _KEYS)):
-        raise ConfigurationError(f'{file.name}: "{unknown[0]}" is unknown; there are {", ".join(sorted(_KEYS))}.')
+        raise ConfigurationError(f'{file}: "{unknown[0]}" is unknown; there are {", ".join(sorted(_KEYS))}.')
     given = content.get("checks") or {}
     if not isinstance(given, dict):
-        raise ConfigurationError(f"{file.name}: checks is no mapping; write `checks: {{near_leak: error}}`.")
-    checks = {**CHECKS, **{name: _read_check(file.name, name, value) for name, value in given.items()}}
+        raise ConfigurationError(f"{file}: checks is no mapping; write `checks: {{near_leak: error}}`.")
+    checks = {**CHECKS, **{name: _read_check(file, name, value) for name, value in given.items()}}
     how = content.get("decode_check", "reduced")
     if how not in DECODE_CHECKS:
-        raise ConfigurationError(f'{file.name}: decode_check is "{how}"; there are {", ".join(DECODE_CHECKS)}.')
-    return Policy(checks, _read_sequence(file.name, content.get("sequence")), how, _read_splits(file.name, content))
+        raise ConfigurationError(f'{file}: decode_check is "{how}"; there are {", ".join(DECODE_CHECKS)}.')
+    return Policy(checks, _read_sequence(file, content.get("sequence")), how, _read_splits(file, content.get("splits")))
 
 
 def _read_check(file: str, name: Any, value: Any) -> Check:
@@ -231,11 +249,10 @@ def _read_sequence(file: str, value: Any) -> str | None:
     return str(value)
 
 
-def _read_splits(file: str, content: Mapping[str, Any]) -> frozenset[str] | None:
-    if "splits" not in content:
+def _read_splits(file: str, value: Any) -> frozenset[str] | None:
+    if value is None:
         return None
     known = {"train", "validation", "eval", "test"}
-    value = content["splits"]
     if not isinstance(value, list) or not set(map(str, value)) <= known:
         raise ConfigurationError(
             f"{file}: splits is {value!r}; list some of {', '.join(sorted(known))}, or [] for none."

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Collecting what a data set's report shows: figures, samples, and the images of faults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training_src.data.dataset import Box, Fault, LabelledImage
+from training_src.data.examination import Examined
+from training_src.data.index import Located
+from training_src.data.report import BoxArrays, Collected, FaultPicture, ReportContent, Sample
+from training_src.data.report.anchors import read_anchors
+from training_src.data.report.content import MOST_FAULT_PICTURES, MOST_FAULTS
+from training_src.data.splits import SPLITS
+from training_src.models.errors import ModelError
+
+# Of each split, spread evenly over it.
+_SAMPLES = {"train": 12, "validation": 4, "test": 8}
+
+
+def collect(examined: Examined, *, architecture: str = "", config: Path | None = None) -> Collected:
+    """The figures of a data set's images and boxes."""
+    sample, images = examined.tally.sample, examined.tally.image_sample
+    width, height, image_width, image_height, centre_x, centre_y, label, split, _ = sample.T
+    bright = images[np.isfinite(images[:, 2])]
+    boxes = BoxArrays(
+        width,
+        height,
+        image_width,
+        image_height,
+        centre_x,
+        centre_y,
+        label.astype(np.int64),
+        split.astype(np.int64),
+    )
+    try:
+        anchors = read_anchors(architecture, config, examined.label_map.greatest_id)
+    except ModelError:
+        anchors = None  # the configuration's own checks say what is wrong with it
+    return Collected(
+        examined.label_map.names,
+        boxes,
+        bright[:, 2],
+        bright[:, 0].astype(np.int64),
+        examined.tally.co_occurrence,
+        anchors,
+    )
+
+
+def report_content(examined: Examined, collected: Collected, description: Mapping[str, Any]) -> ReportContent:
+    """All that the report shows."""
+    ledger = examined.ledger
+    counts: dict[str, int] = {}
+    for (check, _), count in ledger.counts.items():
+        counts[check] = counts.get(check, 0) + count
+    return ReportContent(
+        description,
+        collected,
+        _samples(examined),
+        ledger.all()[:MOST_FAULTS],
+        counts,
+        _fault_pictures(examined),
+    )
+
+
+def _samples(examined: Examined) -> Sequence[Sample]:
+    found: list[Sample] = []
+    index = examined.index
+    for number, split in enumerate(SPLITS):
+        step = max(1, examined.images[split] // _SAMPLES[split])
+        condition = (
+            "number IN (SELECT number FROM (SELECT number, row_number() OVER (ORDER BY source_id) - 1 AS place "
+            "FROM images WHERE split = ?) WHERE place % ? = 0 LIMIT ?)"
+        )
+        for image in index.located(condition, number, step, _SAMPLES[split]):
+            found += _sample(image, examined.label_map.names)
+    return found
+
+
+def _fault_pictures(examined: Examined) -> Sequence[FaultPicture]:
+    """Faults with the images that were kept beside them, else those that the index still knows."""
+    pictures = [_kept_picture(fault, image) for fault, image in examined.ledger.pictures if image]
+    pictured = {id(picture.fault) for picture in pictures}
+    for fault in examined.ledger.all():
+        if len(pictures) >= MOST_FAULT_PICTURES or fault.severity == "notice":
+            break
+        if fault.image and id(fault) not in pictured:
+            for image in examined.index.located("image = ? LIMIT 1", fault.image):
+                samples = _sample(image, examined.label_map.names)
+                pictures.append(FaultPicture(fault, samples[0] if samples else None))
+    return pictures[:MOST_FAULT_PICTURES]
+
+
+def _kept_picture(fault: Fault, image: LabelledImage) -> FaultPicture:
+    try:
+        encoded = image.encoded.load()
+    except OSError:
+        return FaultPicture(fault)
+    edges = np.array([_edges(box) for box in image.boxes], np.float32).reshape(-1, 4)
+    labels = np.array([box.label for box in image.boxes], np.int64)
+    names = tuple(box.name for box in image.boxes)
+    sample = Sample(image.source_id, "", encoded, image.width, image.height, edges, labels, names)
+    meant = [at for at, box in enumerate(image.boxes) if fault.box == f"{box.place} {box}"]
+    return FaultPicture(fault, sample, meant[0] if meant else None)
+
+
+def _edges(box: Box) -> tuple[float, float, float, float]:
+    return box.xmin, box.ymin, box.xmax, box.ymax
+
+
+def _sample(image: Located, names: Mapping[int, str]) -> list[Sample]:
+    """The image to show; none where it lies on another machine."""
+    try:
+        encoded = image.encoded.load()
+    except OSError:
+        return []
+    objects = image.objects
+    edges = np.stack([objects[edge] for edge in ("xmin", "ymin", "xmax", "ymax")], axis=1).astype(np.float32)
+    labels = objects["label"].astype(np.int64)
+    split = "" if image.split is None else SPLITS[image.split]
+    texts = tuple(names[label] for label in labels.tolist())
+    return [Sample(image.source_id, split, encoded, image.width, image.height, edges, labels, texts)]
