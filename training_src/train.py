@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TrainDetector: from prepared shards and a pipeline.config to the contents of model.tar.gz."""
+"""TrainDetector: from labelled images and a pipeline.config to the contents of model.tar.gz."""
 
 import hashlib
-import json
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 # TensorFlow speaks to the job's log in C++, before any setting of Python's can reach it.
@@ -15,24 +16,31 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras  # type: ignore[import-untyped]
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.data.label_map import LabelMap, read_label_map
-from training_src.errors import ConfigurationError, DataError, TrainingError
+from training_src.errors import ConfigurationError, TrainingError
 from training_src.export.artifact import Provenance, write_artifact
 from training_src.job import TrainingJob, run
 from training_src.models import checkpoint
-from training_src.models.config.pipeline import PipelineDescription, load, load_bundled, with_num_steps
+from training_src.models.config.legacy import mapping_table
+from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector, build_detector
-from training_src.training.checkpoints import CheckpointStore, fingerprint
+from training_src.training.advice import advice, greatest_rate
+from training_src.training.checkpoints import CheckpointStore, Progress, fingerprint
+from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.loop import Plan, train
+from training_src.training.overriding import overridden
+from training_src.training.precision import set_precision
 from training_src.training.progress_report import ProgressReport
 from training_src.training.records import Records
+from training_src.training.request import Request, read_request
+from training_src.training.settings import Settings, plain, switch
 from training_src.training.validation import Validation
 
 # The zoo's files name a checkpoint to be replaced.
 PLACEHOLDER = "PATH_TO_BE_CONFIGURED"
-KNOWN_HYPERPARAMETERS = frozenset(
-    {"architecture", "num_train_steps", "seed", "validation_interval", "checkpoint_interval"}
-)
+# On which the trained weights do not depend.
+NOT_DECIDING = frozenset({"validation_interval", "checkpoint_interval", "model_dir", "quantize"})
+# A rate that is that of a bundled config, within this share, was taken from it.
+SAME_RATE = 0.01
 
 
 def main() -> int:
@@ -41,7 +49,7 @@ def main() -> int:
 
 
 def train_detector(job: TrainingJob) -> None:
-    """Train, then export the best weights.
+    """Train, evaluate, then export the best weights.
 
     Raises:
         ConfigurationError: A hyperparameter, the config or the checkpoint to start from is wrong.
@@ -50,92 +58,102 @@ def train_detector(job: TrainingJob) -> None:
     """
     stopping = _stop_on_sigterm()
     _check_accelerator()
-    label_map = read_label_map(_channel(job, "metadata") / "label_map.pbtxt")
-    dataset_sha256 = _dataset_sha256(_channel(job, "metadata"))
-    description = _describe(job, label_map)
-    plan = _plan(job.hyperparameters, description)
-    initial = _initial_checkpoint(job, description)
-    mark = fingerprint(description.digest(), _deciding(job.hyperparameters), dataset_sha256, _digest(initial))
-    records, validation_records = Records(_channel(job, "train")), Records(_channel(job, "validation"))
+    settings, cluster = _settings(job.hyperparameters), Cluster.load(job.root)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    strategy = strategy_for(cluster)
+    with tempfile.TemporaryDirectory(prefix="mapgate-") as work:
+        request = read_request(job, Path(work))
+        records = Records(request.train)
+        description, lines = overridden(_describe(request), request, len(records))
+        plan = Plan(description.config.train_config, settings, cluster, strategy)
+        initial = _initial_checkpoint(request, description)
+        mark = fingerprint(
+            description.digest(), _deciding(job.hyperparameters), request.dataset_sha256, _digest(initial)
+        )
+        keras.utils.set_random_seed(settings.seed)
+        policy = set_precision(settings.mixed_precision)
+        with strategy.scope():
+            detector = build_detector(description.config.model)
+        validation = Validation(detector, Records(request.validation), request.label_map.names, request.every)
+        if cluster.is_chief:
+            _print_header(description, detector, request, plan, policy, (len(records), len(validation)), mark)
+            _print_lines("overridden", [*request.notes, *lines])
+            print(mapping_table(description.mapped), end="\n" if description.mapped else "", flush=True)
+            replicas = strategy.num_replicas_in_sync
+            _print_lines("attention", advice(plan.config, _batch_of_equal_rate(description), replicas))
+        if initial:
+            kind = plan.config.fine_tune_checkpoint_type
+            restored = checkpoint.restore(detector.variables(), initial, kind)
+            if cluster.is_chief:
+                print(restored.table(), flush=True)
+        store = CheckpointStore(job.checkpoint_dir / mark)
+        report = ProgressReport(
+            job.root / "output" / "tensorboard" if cluster.is_chief else None, plan.config.num_steps
+        )
+        progress = train(detector, plan, records, validation, store, report, stopping)
+        if cluster.is_chief:
+            _print_evaluation(validation)
+            _export(job, detector, request, description, progress, settings.seed, mark)
 
-    keras.utils.set_random_seed(plan.seed)
-    detector = build_detector(description.config.model)
-    store = CheckpointStore(job.checkpoint_dir / mark)
-    _print_header(description, detector, label_map, records, validation_records, plan, mark)
-    if initial:
-        kind = description.config.train_config.fine_tune_checkpoint_type
-        print(checkpoint.restore(detector.variables(), initial, kind).table(), flush=True)
 
-    report = ProgressReport(job.root / "output" / "tensorboard", plan.config.num_steps)
-    validation = Validation(detector, validation_records, label_map.names)
-    progress = train(detector, plan, records, validation, store, report, stopping)
+def _export(
+    job: TrainingJob,
+    detector: Detector,
+    request: Request,
+    description: PipelineDescription,
+    progress: Progress,
+    seed: int,
+    mark: str,
+) -> None:
     provenance = Provenance(
-        architecture=job.hyperparameters.get("architecture") or description.source,
+        architecture=request.architecture or description.source,
         pipeline_config=description.text(),
-        dataset_sha256=dataset_sha256,
+        dataset_sha256=request.dataset_sha256,
         steps=progress.step,
-        seed=plan.seed,
+        seed=seed,
         fingerprint=mark,
         best_step=progress.best_step,
         history=progress.history,
     )
-    write_artifact(job.model_dir, detector, label_map, provenance)
+    write_artifact(job.model_dir, detector, request.label_map, provenance)
     print(f"exported      the weights of step {progress.best_step}, the best on the validation split", flush=True)
 
 
-def _describe(job: TrainingJob, label_map: LabelMap) -> PipelineDescription:
-    """The user's pipeline.config if there is one, else the architecture's, for the steps that were asked for."""
-    folder = job.channel("config")
-    if folder is not None:
-        files = sorted(folder.glob("*.config"))
-        if len(files) != 1:
-            raise ConfigurationError(f"{folder} holds {len(files)} *.config files; give exactly one pipeline.config.")
-        description = load(files[0], label_map.greatest_id)
-    else:
-        architecture = job.hyperparameters.get("architecture")
-        if not architecture:
-            raise ConfigurationError(
-                "Neither the hyperparameter architecture nor the channel config says what to train."
-            )
-        description = load_bundled(architecture, label_map.greatest_id)
-    num_steps = _whole_number(job.hyperparameters, "num_train_steps", 0) or description.config.train_config.num_steps
-    if num_steps < 1:
-        raise ConfigurationError(
-            f"{description.source}: train_config.num_steps is not set; set it, or num_train_steps."
-        )
-    configured = description.config.train_config.num_steps
-    if configured not in (0, num_steps):
-        print(f"schedule      of {configured} steps, scaled to the {num_steps} that were asked for", flush=True)
-    return with_num_steps(description, num_steps)
-
-
-def _plan(hyperparameters: Mapping[str, str], description: PipelineDescription) -> Plan:
-    unknown = sorted(set(hyperparameters) - KNOWN_HYPERPARAMETERS)
-    if unknown:
-        known = ", ".join(sorted(KNOWN_HYPERPARAMETERS))
-        raise ConfigurationError(f'The hyperparameter "{unknown[0]}" is not known; there are {known}.')
-    config = description.config.train_config
-    return Plan(
-        config=config,
-        seed=_whole_number(hyperparameters, "seed", 17),
-        log_interval=max(1, config.num_steps // 50),
-        validation_interval=_whole_number(hyperparameters, "validation_interval", 0) or max(1, config.num_steps // 10),
-        checkpoint_interval=_whole_number(hyperparameters, "checkpoint_interval", 0)
-        or min(max(1, config.num_steps // 10), 500),
+def _settings(hyperparameters: Mapping[str, str]) -> Settings:
+    settings = Settings.of(hyperparameters)
+    given = plain(hyperparameters.get("early_stopping", ""))
+    if not given:
+        return settings
+    # The built-in algorithm's switch; it watches the loss unless told otherwise.
+    if not switch("early_stopping", given):
+        return replace(settings, early_stopping_patience=0)
+    metric = plain(hyperparameters.get("early_stopping_metric", "")) or "loss"
+    return replace(
+        settings, early_stopping_patience=settings.early_stopping_patience or 5, early_stopping_metric=metric
     )
+
+
+def _describe(request: Request) -> PipelineDescription:
+    """The user's pipeline.config if there is one, else the architecture's."""
+    if request.config is not None:
+        return load(request.config, request.label_map.greatest_id)
+    if not request.architecture:
+        raise ConfigurationError("Neither the hyperparameter architecture nor the channel config says what to train.")
+    return load_bundled(request.architecture, request.label_map.greatest_id)
 
 
 def _deciding(hyperparameters: Mapping[str, str]) -> dict[str, str]:
     """Those on which the trained weights depend, defaults filled in."""
-    steps = hyperparameters.get("num_train_steps", "0")
-    return {"num_train_steps": steps, "seed": hyperparameters.get("seed", "17")}
+    given = {name: plain(value) for name, value in hyperparameters.items() if name not in NOT_DECIDING}
+    given.pop("architecture", None)  # the config says it
+    return {"num_train_steps": "0", "seed": str(Settings().seed), **given}
 
 
-def _initial_checkpoint(job: TrainingJob, description: PipelineDescription) -> str:
+def _initial_checkpoint(request: Request, description: PipelineDescription) -> str:
     """The prefix of the checkpoint to start from; empty where training starts from scratch."""
-    folder = job.channel("checkpoint")
-    if folder is not None:
-        return checkpoint.find(folder)
+    if request.checkpoint is not None:
+        return checkpoint.find(request.checkpoint)
     configured = description.config.train_config.fine_tune_checkpoint
     if not configured or PLACEHOLDER in configured:
         return ""
@@ -152,26 +170,17 @@ def _digest(prefix: str) -> str:
     return hashlib.sha256(Path(f"{prefix}.index").read_bytes()).hexdigest() if prefix else ""
 
 
-def _dataset_sha256(metadata: Path) -> str:
-    try:
-        content = json.loads((metadata / "dataset.json").read_text(encoding="utf-8"))
-        return str(content["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{metadata / 'dataset.json'} does not give the data set's sha256 ({error!r}).") from None
-
-
-def _channel(job: TrainingJob, name: str) -> Path:
-    folder = job.channel(name)
-    if folder is None:
-        raise DataError(f'The channel "{name}" is missing; it is an output of PrepareDataset.')
-    return folder
-
-
-def _whole_number(hyperparameters: Mapping[str, str], name: str, default: int) -> int:
-    text = hyperparameters.get(name, "") or str(default)
-    if not text.strip().isdecimal():
-        raise ConfigurationError(f'The hyperparameter {name} is "{text}"; give a whole number of 0 or more.')
-    return int(text)
+def _batch_of_equal_rate(description: PipelineDescription) -> int:
+    """The batch of the bundled config whose extractor and learning rate this one has; 0 where there is none."""
+    extractor = description.config.model.family.feature_extractor.type
+    rate = greatest_rate(description.config.train_config.optimizer.learning_rate)
+    for file in sorted(CONFIGS.glob("*.config")):
+        if f'"{extractor}"' not in file.read_text():
+            continue
+        bundled = load_bundled(file.stem, 1).config.train_config
+        if abs(greatest_rate(bundled.optimizer.learning_rate) / rate - 1) < SAME_RATE:
+            return bundled.batch_size
+    return 0
 
 
 def _stop_on_sigterm() -> Callable[[], bool]:
@@ -191,25 +200,45 @@ def _check_accelerator() -> None:
 def _print_header(
     description: PipelineDescription,
     detector: Detector,
-    label_map: LabelMap,
-    records: Records,
-    validation: Records,
+    request: Request,
     plan: Plan,
+    policy: str,
+    images: tuple[int, int],
     mark: str,
 ) -> None:
-    classes = ", ".join(f"{number} {name}" for number, name in label_map.names.items())
+    classes = ", ".join(f"{number} {name}" for number, name in request.label_map.names.items())
     augmentation = [
         next(name for name, value in vars(option).items() if value is not None)
         for option in plan.config.data_augmentation_options
     ]
     size = "x".join(map(str, detector.input_size)) if detector.input_size else "as the image's"
     parameters = sum(network.count_params() for network in detector.networks)
+    replicas = plan.strategy.num_replicas_in_sync
     print(
-        f"model         {description.source}, input {size}, {parameters / 1e6:.2f} M parameters\n"
+        f"model         {description.source}, input {size}, {parameters / 1e6:.2f} M parameters, {policy}\n"
         f"classes       {classes}\n"
-        f"data          {len(records)} images to train on, {len(validation)} to validate on\n"
-        f"training      {plan.config.num_steps} steps of batch {plan.config.batch_size}, seed {plan.seed}, "
+        f"data          {images[0]} images to train on, {images[1]} to validate on\n"
+        f"training      {plan.config.num_steps} steps of batch {plan.config.batch_size}"
+        f"{f' on {replicas} replicas' if replicas > 1 else ''}, seed {plan.settings.seed}, "
         f"{', '.join(augmentation) or 'no augmentation'}\n"
         f"fingerprint   {mark}",
+        flush=True,
+    )
+
+
+def _print_lines(word: str, lines: object) -> None:
+    for line in lines:  # type: ignore[attr-defined]
+        print(f"{word:<13} {line}", flush=True)
+
+
+def _print_evaluation(validation: Validation) -> None:
+    """The exported weights' figures, also as the built-in algorithm's metric definitions read them."""
+    outcome = validation.evaluate()
+    for kind in ("localization", "classification"):
+        value = sum(loss for name, loss in outcome.losses.items() if f"{kind}_loss" in name)
+        print(f"Val_{kind}={value:.6f}")
+    values = {name: outcome.metrics.values[name] for name in ("mAP", "mAP_50")}
+    print(
+        "evaluation " + " ".join(f"{name}={-1.0 if value is None else value:.4f}" for name, value in values.items()),
         flush=True,
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of a training on disk: weights, velocities, step and history, written beside and then renamed.
+"""The state of a training on disk: weights, the optimizer's slots, step and history, written beside and then renamed.
 
 The folder lies under the training's fingerprint in the directory that SageMaker uploads while a job runs and brings
 back when it starts again: https://docs.aws.amazon.com/sagemaker/latest/dg/model-checkpoints.html
@@ -7,6 +7,7 @@ back when it starts again: https://docs.aws.amazon.com/sagemaker/latest/dg/model
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,7 +22,7 @@ from training_src.models import checkpoint
 from training_src.models.errors import CheckpointError
 
 # A different number makes older checkpoints those of another training.
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 Tensors = Mapping[str, NDArray[np.generic]]
 
@@ -34,13 +35,17 @@ class Progress:
         step: Steps that are done.
         history: Its losses and validations, as history.json holds them.
         best_step: The step of the best validation; 0 before the first.
-        best_map: That validation's mAP.
+        best_map: That validation's mAP; -1 where it is not known.
+        best_value: What that validation was chosen for, the greater the better: mAP, or the loss with its sign turned.
+        stale: Validations since then.
     """
 
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best_step: int = 0
     best_map: float = -1.0
+    best_value: float = -math.inf
+    stale: int = 0
 
 
 def fingerprint(config: str, hyperparameters: Mapping[str, str], dataset: str, initial: str = "") -> str:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop: one compiled step, and between the steps everything that must survive an interruption."""
+"""The training loop: compiled steps, and between them everything that must survive an interruption."""
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import tensorflow as tf  # type: ignore[import-untyped]
@@ -12,16 +13,16 @@ from numpy.typing import NDArray
 
 from training_src.errors import MapgateError, TrainingError
 from training_src.models.config.training import TrainConfig
-from training_src.models.detector import Detector, GroundTruth
+from training_src.models.detector import Detector
 from training_src.training.checkpoints import CheckpointStore, Progress
-from training_src.training.input_pipeline import Batch, batch_signature, training_batches
+from training_src.training.distribution import Cluster
+from training_src.training.input_pipeline import Batch, training_batches
 from training_src.training.learning_rate import learning_rate
-from training_src.training.optimizer import build_optimizer
 from training_src.training.progress_report import ProgressReport
 from training_src.training.records import Records
-from training_src.training.validation import Validation
-
-LOSSES = ("loss", "classification_loss", "localization_loss", "regularization_loss")
+from training_src.training.settings import Settings
+from training_src.training.step import Losses, TrainingStep
+from training_src.training.validation import Outcome, Validation
 
 
 class InterruptedTrainingError(MapgateError):
@@ -35,18 +36,31 @@ class Plan:
     """How a training goes on.
 
     Attributes:
-        config: The pipeline.config's `train_config`.
-        seed: Of weights, order and augmentation.
-        log_interval: Steps between two lines.
-        validation_interval: Steps between two validations; there is one after the last step.
-        checkpoint_interval: Steps between two checkpoints; there is one after the last step.
+        config: The pipeline.config's `train_config`; its batch is divided among the instances.
+        settings: The job's.
+        cluster: The instances.
+        strategy: TensorFlow's for them, in whose scope the detector was built.
     """
 
     config: TrainConfig
-    seed: int
-    log_interval: int
-    validation_interval: int
-    checkpoint_interval: int
+    settings: Settings = field(default_factory=Settings)
+    cluster: Cluster = field(default_factory=Cluster)
+    strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
+
+    @property
+    def log_interval(self) -> int:
+        """Steps between two lines."""
+        return max(1, self.config.num_steps // 50)
+
+    @property
+    def validation_interval(self) -> int:
+        """Steps between two validations; there is one after the last step."""
+        return self.settings.validation_interval or max(1, self.config.num_steps // 10)
+
+    @property
+    def checkpoint_interval(self) -> int:
+        """Steps between two checkpoints; there is one after the last step."""
+        return self.settings.checkpoint_interval or min(max(1, self.config.num_steps // 10), 500)
 
 
 def train(
@@ -58,16 +72,16 @@ def train(
     report: ProgressReport,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Progress:
-    """Train until `num_steps`, from the newest checkpoint if there is one; the best weights are left in the network.
+    """Train until `num_steps`, from the newest checkpoint if there is one; the best weights are left in the networks.
 
     Args:
-        detector: Its network is trained.
-        plan: Steps, intervals and seed.
+        detector: Its networks are trained.
+        plan: Steps, intervals, seed and instances.
         records: The training split.
-        validation: Evaluates the network.
+        validation: Evaluates the networks.
         store: Where the state is kept.
         report: Told of losses and validations.
-        stopping: Asked after each step; when true, the state is saved and the training ends.
+        stopping: Asked after each step; when true on one instance, the state is saved and the training ends on all.
 
     Raises:
         TrainingError: If a loss is not finite.
@@ -76,119 +90,158 @@ def train(
     training = _Training(detector, plan, store)
     progress = training.resume()
     num_steps, rates = plan.config.num_steps, plan.config.optimizer.learning_rate
-    batches = training_batches(records, plan.config, detector.resizer, plan.seed, progress.step)
     window = _Window(plan.config.batch_size)
-    for batch in batches.take(num_steps - progress.step):
+    batches = iter(training.batches(records, progress.step))
+    while progress.step < num_steps:
         rate = learning_rate(rates, progress.step)
-        losses = training.step(batch, rate)
+        losses = training.step(next(batches), rate, progress.step, stopping())
         progress.step += 1
-        if not math.isfinite(losses[0]):
+        last = progress.step == num_steps
+        if not math.isfinite(losses.total):
             raise TrainingError(
-                f"Step {progress.step}: the loss is {losses[0]}; lower learning_rate_base, lengthen the warm-up or set "
-                f"gradient_clipping_by_norm. {store.last_good()}"
+                f"Step {progress.step}: the loss is {losses.total}; lower learning_rate_base, lengthen the warm-up or "
+                f"set gradient_clipping_by_norm. {store.last_good()}"
             )
         window.add(losses)
-        last = progress.step == num_steps
         if last or progress.step % plan.log_interval == 0:
             values = window.means(rate)
             report.training(progress.step, values, window.seconds_per_step * (num_steps - progress.step))
             progress.history.append({"step": progress.step, **values})
         if last or progress.step % plan.validation_interval == 0:
-            _validate(training, validation, report, progress)
+            last = training.validate(validation, report, progress) or last
             window.pause_over()
         if last or progress.step % plan.checkpoint_interval == 0:
-            store.save(training.tensors(), progress)
+            training.save(progress)
             window.pause_over()
-        if stopping() and not last:
-            store.save(training.tensors(), progress)
+        if losses.stops and not last:
+            training.save(progress)
             raise InterruptedTrainingError(
                 f"Training was asked to stop at step {progress.step} of {num_steps}; started again with the same "
                 "settings and data it goes on from there."
             )
+        if last:
+            break
     training.use_best(progress)
     return progress
 
 
-def _validate(training: "_Training", validation: Validation, report: ProgressReport, progress: Progress) -> None:
-    metrics = validation.evaluate().values
-    values = {name: -1.0 if metrics[name] is None else float(metrics[name] or 0) for name in ("mAP", "mAP_50")}
-    report.validation(progress.step, values)
-    progress.history.append({"step": progress.step, **values})
-    # Of equal ones the later: at the start all are 0.
-    if values["mAP"] >= progress.best_map:
-        progress.best_step, progress.best_map = progress.step, values["mAP"]
-        training.store.save_best(training.weights(), progress)
-
-
 class _Training:
-    """Network and optimizer: what a step changes and a checkpoint holds."""
+    """The step with what surrounds it: batches, validations and checkpoints, which only the chief does."""
 
     def __init__(self, detector: Detector, plan: Plan, store: CheckpointStore) -> None:
-        self.store = store
         self._detector = detector
-        self._clip = plan.config.gradient_clipping_by_norm
-        self._regularize = plan.config.add_regularization_loss
-        self._trainable = detector.trainable_variables
-        self._optimizer = build_optimizer(plan.config.optimizer, self._trainable)
-        self._done = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._variables = detector.variables()
-        keys = {id(variable): key for key, variable in self._variables.items()}
-        self._velocities = {
-            f"optimizer/{name}/{keys[id(variable)]}": slot
-            for name, slots in self._optimizer.slots.items()
-            for variable, slot in zip(self._trainable, slots, strict=True)
-        }
-        self._step = tf.function(self._compute_step, autograph=False, input_signature=self._signature(plan.config))
+        self._plan = plan
+        self._store = store
+        self._chief = plan.cluster.is_chief
+        self._config = replace(plan.config, batch_size=plan.cluster.part(plan.config.batch_size))
+        self._step = TrainingStep(detector, self._config, plan.strategy, plan.settings.seed, plan.settings.xla)
 
-    def step(self, batch: Sequence[tf.Tensor], rate: float) -> NDArray[np.float32]:
-        """Train on a batch; returns its losses in the order of `LOSSES`."""
-        return np.asarray(self._step(*batch, tf.constant(rate, tf.float32)))
+    def batches(self, records: Records, first_step: int) -> tf.data.Dataset:
+        """This instance's parts of the batches from a step on."""
+        cluster = self._plan.cluster
+        return training_batches(
+            records,
+            self._config,
+            self._detector.resizer,
+            self._plan.settings.seed,
+            first_step,
+            instance=cluster.index,
+            instances=len(cluster.hosts),
+        )
 
-    def weights(self) -> dict[str, NDArray[np.generic]]:
-        return {key: variable.numpy() for key, variable in self._variables.items()}
+    def step(self, batch: tuple[tf.Tensor, ...], rate: float, step: int, stop: bool) -> Losses:
+        return self._step.losses(self._step(Batch(*batch), rate, step, stop))
 
-    def tensors(self) -> dict[str, NDArray[np.generic]]:
-        """Weights and velocities by key."""
-        return {**self.weights(), **{key: velocity.numpy() for key, velocity in self._velocities.items()}}
+    def save(self, progress: Progress) -> None:
+        if self._chief:
+            state = {key: variable.numpy() for key, variable in self._step.state().items()}
+            self._store.save(state, progress)
 
     def resume(self) -> Progress:
-        """Take over the newest checkpoint, if there is one."""
-        latest = self.store.latest()
-        if latest is None:
-            return Progress()
-        tensors, progress = latest
-        for key, variable in {**self._variables, **self._velocities}.items():
-            variable.assign(tensors[key])
-        print(f"resumed       after step {progress.step}", flush=True)
+        """Take over the newest checkpoint, if there is one; every instance has the chief's state then."""
+        latest = self._store.latest() if self._chief else None
+        progress = Progress()
+        if latest is not None:
+            tensors, progress = latest
+            for key, variable in self._step.state().items():
+                variable.assign(tensors[key])
+            print(f"resumed       after step {progress.step}", flush=True)
+        if len(self._plan.cluster.hosts) > 1:
+            progress.step = self._follow_the_chief(progress.step)
         return progress
 
+    def validate(self, validation: Validation, report: ProgressReport, progress: Progress) -> bool:
+        """Evaluate, keep what is best; whether there was no improvement for so long that the training should end."""
+        if self._chief:
+            with self._averages():
+                outcome = validation.evaluate()
+            self._note(outcome, report, progress)
+        patience = self._plan.settings.early_stopping_patience
+        over = bool(patience and progress.stale >= patience)
+        if len(self._plan.cluster.hosts) > 1:
+            over = self._agree(float(over)) > 0
+        if over and self._chief:
+            print(
+                f"stopped       at step {progress.step}: {patience} validations without a better "
+                f"{self._plan.settings.early_stopping_metric} than at step {progress.best_step}",
+                flush=True,
+            )
+        return over
+
+    def _note(self, outcome: Outcome, report: ProgressReport, progress: Progress) -> None:
+        metrics, settings = outcome.metrics.values, self._plan.settings
+        values = {name: -1.0 if metrics[name] is None else float(metrics[name] or 0) for name in ("mAP", "mAP_50")}
+        losses = {name.removeprefix("Loss/"): loss for name, loss in outcome.losses.items()}
+        report.validation(progress.step, {**values, "loss": outcome.loss, **losses}, outcome.pictures)
+        progress.history.append({"step": progress.step, **values, "validation_loss": outcome.loss})
+        value = values["mAP"] if settings.early_stopping_metric == "mAP" else -outcome.loss
+        improved = value > progress.best_value + settings.early_stopping_min_delta
+        # At the start every mAP is 0, which is no failure to improve: nothing was learnt yet.
+        progress.stale = 0 if improved or (value == 0 and progress.best_value <= 0) else progress.stale + 1
+        # Of equal ones the later.
+        if value >= progress.best_value:
+            progress.best_step, progress.best_map, progress.best_value = progress.step, values["mAP"], value
+            self._store.save_best(self._step.weights(), progress)
+
+    @contextmanager
+    def _averages(self) -> Iterator[None]:
+        if self._step.average is None:
+            yield
+            return
+        with self._step.average.in_use():
+            yield
+
     def use_best(self, progress: Progress) -> None:
-        """Put the best validation's weights into the network; the last ones stay where they are gone."""
-        best = self.store.best(progress.best_step)
+        """Put the best validation's weights into the networks; the last ones stay where they are gone."""
+        best = self._store.best(progress.best_step) if self._chief else None
         if best is None:
             progress.best_step = progress.step
-            return
-        for key, variable in self._variables.items():
+            best = self._step.weights()
+        for key, variable in self._detector.variables().items():
             variable.assign(best[key])
 
-    def _signature(self, config: TrainConfig) -> list[tf.TensorSpec]:
-        return [*batch_signature(config, self._detector.resizer), tf.TensorSpec([], tf.float32)]
+    def _agree(self, number: float) -> float:
+        """The sum of every instance's number."""
+        return float(self._sum([tf.constant(number)])[0])
 
-    def _compute_step(self, *inputs: tf.Tensor) -> tf.Tensor:
-        batch, rate = Batch(*inputs[:-1]), inputs[-1]
-        with tf.GradientTape() as tape:
-            truth = GroundTruth(batch.boxes, batch.classes, batch.weights)
-            inputs = self._detector.normalise(tf.cast(batch.images, tf.float32), batch.true_shapes)
-            predictions = self._detector.predict(inputs, training=True)
-            losses = self._detector.losses(predictions, truth)
-            regularization = self._detector.regularization_loss() if self._regularize else tf.zeros([])
-            total = tf.add_n([*losses.values(), regularization])
-        gradients = tape.gradient(total, [variable.value for variable in self._trainable])
-        if self._clip > 0:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._clip)
-        self._optimizer.apply(gradients, rate, self._done)
-        self._done.assign_add(1)
-        return tf.stack([total, *losses.values(), regularization])
+    def _follow_the_chief(self, step: int) -> int:
+        mine = 1.0 if self._chief else 0.0
+        variables = list(self._step.state().values())
+        values: list[NDArray[np.generic]] = [variable.numpy() * mine for variable in variables]
+        *shared, done = self._sum([*map(tf.constant, values), tf.constant(float(step) * mine)])
+        for variable, value in zip(variables, shared, strict=True):
+            variable.assign(value)
+        return int(done)
+
+    def _sum(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        def summed() -> list[tf.Tensor]:
+            context = tf.distribute.get_replica_context()
+            devices = context.num_replicas_in_sync // len(self._plan.cluster.hosts)
+            return [tensor / devices for tensor in context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)]
+
+        strategy = self._plan.strategy
+        outcome = tf.function(lambda: strategy.run(summed), autograph=False)()
+        return [strategy.experimental_local_results(each)[0] for each in outcome]
 
 
 class _Window:
@@ -196,12 +249,12 @@ class _Window:
 
     def __init__(self, batch_size: int) -> None:
         self._batch_size = batch_size
-        self._losses: list[NDArray[np.float32]] = []
+        self._losses: list[Losses] = []
         self._last = time.monotonic()
         self._durations: list[float] = []
         self._first = True
 
-    def add(self, losses: NDArray[np.float32]) -> None:
+    def add(self, losses: Losses) -> None:
         now = time.monotonic()
         self._losses.append(losses)
         if not self._first:
@@ -213,12 +266,20 @@ class _Window:
         self._last = time.monotonic()
 
     def means(self, rate: float) -> dict[str, float]:
-        means = np.mean(self._losses, axis=0)
+        terms = {
+            name.removeprefix("Loss/"): float(np.mean([losses.terms[name] for losses in self._losses]))
+            for name in self._losses[0].terms
+        }
         recent = self._durations[-len(self._losses) :]
         speed = self._batch_size * len(recent) / sum(recent) if recent else 0.0
+        total = float(np.mean([losses.total for losses in self._losses]))
         self._losses = []
         return {
-            **{name: float(value) for name, value in zip(LOSSES, means, strict=True)},
+            **terms,
+            "loss": total,
+            # Two stages have a loss of each kind: the line gives their sums.
+            "classification_loss": _sum_of(terms, ("classification_loss", "objectness_loss")),
+            "localization_loss": _sum_of(terms, ("localization_loss",)),
             "learning_rate": rate,
             "images_per_second": speed,
         }
@@ -226,3 +287,7 @@ class _Window:
     @property
     def seconds_per_step(self) -> float:
         return float(np.mean(self._durations[-100:])) if self._durations else 0.0
+
+
+def _sum_of(terms: dict[str, float], kinds: tuple[str, ...]) -> float:
+    return sum(value for name, value in terms.items() if name.endswith(kinds))

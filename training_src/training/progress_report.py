@@ -1,44 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training says while it runs: lines that SageMaker's metric definitions read, and TensorBoard's scalars.
+"""What a training says while it runs: lines that SageMaker's metric definitions read, and TensorBoard's events.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 
 class ProgressReport:
     """Prints to standard output and writes TensorBoard's event file.
 
     Args:
-        tensorboard: The event file's folder.
+        tensorboard: The event file's folder; None: nothing is printed or written, as on instances but the chief.
         num_steps: Of the whole training.
     """
 
-    def __init__(self, tensorboard: Path, num_steps: int) -> None:
-        self._writer = tf.summary.create_file_writer(str(tensorboard))
+    def __init__(self, tensorboard: Path | None, num_steps: int) -> None:
+        self._writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
         self._num_steps = num_steps
 
     def training(self, step: int, values: Mapping[str, float], eta_seconds: float) -> None:
         """Losses, learning rate and speed of the last steps."""
-        print(
+        self._print(
             f"step={step}/{self._num_steps} loss={values['loss']:.4f} "
             f"classification_loss={values['classification_loss']:.4f} "
             f"localization_loss={values['localization_loss']:.4f} learning_rate={values['learning_rate']:.5f} "
-            f"images_per_second={values['images_per_second']:.1f} eta_seconds={eta_seconds:.0f}",
-            flush=True,
+            f"images_per_second={values['images_per_second']:.1f} eta_seconds={eta_seconds:.0f}"
         )
         self._scalars("train", step, values)
 
-    def validation(self, step: int, values: Mapping[str, float]) -> None:
-        """mAP on the validation split."""
-        print(f"validation step={step} mAP={values['mAP']:.4f} mAP_50={values['mAP_50']:.4f}", flush=True)
+    def validation(self, step: int, values: Mapping[str, float], pictures: Sequence[NDArray[np.uint8]] = ()) -> None:
+        """mAP and losses on the validation split, and what was found in some images."""
+        loss = f" loss={values['loss']:.4f}" if "loss" in values else ""
+        self._print(f"validation step={step} mAP={values['mAP']:.4f} mAP_50={values['mAP_50']:.4f}{loss}")
         self._scalars("validation", step, values)
+        if self._writer:
+            with self._writer.as_default(step=step):
+                for index, picture in enumerate(pictures):
+                    tf.summary.image(f"validation/{index}", picture[None])
+            self._writer.flush()
+
+    def _print(self, line: str) -> None:
+        if self._writer:
+            print(line, flush=True)
 
     def _scalars(self, group: str, step: int, values: Mapping[str, float]) -> None:
+        if self._writer is None:
+            return
         with self._writer.as_default(step=step):
             for name, value in values.items():
                 if name != "step":

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mAP on the validation split while training goes on."""
+"""mAP and loss on the validation split while training goes on, and pictures of what is found."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf  # type: ignore[import-untyped]
@@ -9,29 +11,64 @@ from numpy.typing import NDArray
 
 from training_src.evaluation.boxes import Detections, GroundTruth
 from training_src.evaluation.coco import CocoMetrics, evaluate
-from training_src.models.detector import Detector, Inputs
+from training_src.evaluation.drawing import PALETTE, Mark, draw
+from training_src.models import detector as models
+from training_src.models.detector import Detector
 from training_src.training.records import Records, pixels
 
 BATCH_SIZE = 8
 PARALLEL_CALLS = 2
+# Pictures for TensorBoard: how many images, and the least score that is drawn.
+PICTURES = 4
+DRAWN_SCORE = 0.3
+
+
+class _Batch(NamedTuple):
+    images: tf.Tensor
+    true_shapes: tf.Tensor
+    boxes: tf.Tensor
+    classes: tf.Tensor
+    weights: tf.Tensor
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a validation found.
+
+    Attributes:
+        metrics: COCO's.
+        losses: Means over the batches by the API's names, without regularisation.
+        pictures: `(height, width, 3)` uint8: some images, ground truth dashed, detections with their scores.
+    """
+
+    metrics: CocoMetrics
+    losses: Mapping[str, float]
+    pictures: list[NDArray[np.uint8]]
+
+    @property
+    def loss(self) -> float:
+        return sum(self.losses.values())
 
 
 class Validation:
     """Evaluates a detector on a split, as often as wanted; traced once.
 
     Args:
-        detector: Its network's present weights count.
+        detector: Its networks' present weights count.
         records: The split.
         label_map: Names by id.
+        every: Only the first of so many images counts.
     """
 
-    def __init__(self, detector: Detector, records: Records, label_map: Mapping[int, str]) -> None:
+    def __init__(self, detector: Detector, records: Records, label_map: Mapping[int, str], every: int = 1) -> None:
         self._detector = detector
         self._records = records
         self._label_map = label_map
         self._class_ids = np.array(sorted(label_map))
+        self._chosen = range(0, len(records), every)
         self._predict = tf.function(self._predictions, autograph=False)
-        examples = [records[index] for index in range(len(records))]
+        examples = [records[index] for index in self._chosen]
+        self._rows = max(1, *(len(example.boxes) for example in examples))
         self._truth = GroundTruth.from_images(
             sizes=[(example.height, example.width) for example in examples],
             boxes=[example.boxes for example in examples],
@@ -39,29 +76,95 @@ class Validation:
             ignored=[(example.difficult + example.crowd) > 0 for example in examples],
         )
 
-    def evaluate(self) -> CocoMetrics:
-        """COCO's metrics of the present weights."""
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def evaluate(self) -> Outcome:
+        """COCO's metrics and the losses of the present weights."""
         boxes: list[NDArray[np.float32]] = []
         scores: list[NDArray[np.float32]] = []
         classes: list[NDArray[np.int64]] = []
-        for inputs in self._batches():
-            found = self._predict(inputs)
-            for index, count in enumerate(found.count.numpy()):
-                boxes.append(found.boxes[index, :count].numpy())
-                scores.append(found.scores[index, :count].numpy())
-                classes.append(self._class_ids[found.classes[index, :count].numpy().astype(int)])
-        return evaluate(self._truth, Detections.from_images(boxes, scores, classes), self._label_map)
+        losses: list[tuple[int, Mapping[str, float]]] = []
+        for batch in self._batches():
+            found, terms = self._predict(batch)
+            columns = [np.asarray(column) for column in (found.boxes, found.scores, found.classes)]
+            for index, count in enumerate(np.asarray(found.count).astype(int)):
+                boxes.append(columns[0][index, :count])
+                scores.append(columns[1][index, :count])
+                classes.append(self._class_ids[columns[2][index, :count].astype(int)])
+            losses.append((len(columns[0]), {name: float(value) for name, value in terms.items()}))
+        metrics = evaluate(self._truth, Detections.from_images(boxes, scores, classes), self._label_map)
+        return Outcome(metrics, _means(losses), self._pictures(boxes, scores, classes))
 
-    def _predictions(self, inputs: Inputs) -> tf.Tensor:
+    def _predictions(self, batch: _Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        inputs = models.Inputs(batch.images, batch.true_shapes)
         predictions = self._detector.predict(inputs, training=False)
-        return self._detector.postprocess(predictions, inputs.true_shapes, self._class_ids.tolist())
+        found = self._detector.postprocess(predictions, batch.true_shapes, self._class_ids.tolist())
+        truth = models.GroundTruth(batch.boxes, batch.classes, batch.weights)
+        if len(self._detector.networks) > 1:
+            # Two stages: the second one's losses are those of proposals sampled as in training.
+            self._detector.freeze_batch_norm(True)
+            predictions = self._detector.predict(inputs, training=True, truth=truth)
+        return found, self._detector.losses(predictions, truth)
 
     def _batches(self) -> tf.data.Dataset:
-        size = self._detector.input_size or (None, None)
-
-        def load(index: tf.Tensor) -> Inputs:
-            image = tf.numpy_function(lambda number: pixels(self._records[int(number)]), [index], tf.uint8)
+        def load(index: tf.Tensor) -> _Batch:
+            types = [tf.uint8, tf.float32, tf.int32, tf.float32]
+            image, boxes, classes, weights = tf.numpy_function(self._load, [index], types)
             inputs = self._detector.preprocess(tf.ensure_shape(image, [None, None, 3])[None])
-            return Inputs(tf.ensure_shape(inputs.images[0], [*size, 3]), inputs.true_shapes[0])
+            height, width = tf.unstack(tf.cast(tf.shape(inputs.images)[1:3], tf.float32))
+            true = tf.cast(inputs.true_shapes[0], tf.float32)
+            scale = tf.stack([true[0] / height, true[1] / width] * 2)
+            rows = self._rows
+            return _Batch(
+                tf.ensure_shape(inputs.images[0], [*(self._detector.input_size or (None, None)), 3]),
+                tf.ensure_shape(inputs.true_shapes[0], [3]),
+                tf.ensure_shape(boxes, [rows, 4]) * scale,
+                tf.ensure_shape(classes, [rows]),
+                tf.ensure_shape(weights, [rows]),
+            )
 
-        return tf.data.Dataset.range(len(self._records)).map(load, PARALLEL_CALLS).batch(BATCH_SIZE)
+        chosen = tf.data.Dataset.from_tensor_slices(np.array(self._chosen, np.int64))
+        size = BATCH_SIZE if self._detector.input_size else 1
+        return chosen.map(tf.autograph.experimental.do_not_convert(load), PARALLEL_CALLS).batch(size).prefetch(1)
+
+    def _load(self, index: NDArray[np.int64]) -> tuple[NDArray[np.generic], ...]:
+        """An image and its ground truth, padded to the greatest number of boxes, so that there is one trace."""
+        example = self._records[int(index)]
+        boxes = np.zeros((self._rows, 4), np.float32)
+        classes, weights = np.zeros(self._rows, np.int32), np.zeros(self._rows, np.float32)
+        count = len(example.boxes)
+        boxes[:count], classes[:count] = example.boxes, example.labels - 1
+        weights[:count] = (example.difficult + example.crowd) == 0
+        return pixels(example), boxes, classes, weights
+
+    def _pictures(
+        self,
+        boxes: list[NDArray[np.float32]],
+        scores: list[NDArray[np.float32]],
+        classes: list[NDArray[np.int64]],
+    ) -> list[NDArray[np.uint8]]:
+        pictures = []
+        for place, index in enumerate(self._chosen[:PICTURES]):
+            example = self._records[index]
+            marks = [
+                Mark(box, "", self._colour(label), dashed=True)
+                for box, label in zip(example.boxes, example.labels, strict=True)
+            ]
+            marks += [
+                Mark(box, f"{self._label_map[int(label)]} {score:.2f}", self._colour(label))
+                for box, score, label in zip(boxes[place], scores[place], classes[place], strict=True)
+                if score >= DRAWN_SCORE
+            ]
+            pictures.append(np.asarray(draw(pixels(example), marks), np.uint8))
+        return pictures
+
+    def _colour(self, label: np.int64) -> str:
+        return PALETTE[int(np.searchsorted(self._class_ids, label)) % len(PALETTE)]
+
+
+def _means(losses: list[tuple[int, Mapping[str, float]]]) -> dict[str, float]:
+    images = sum(count for count, _ in losses)
+    return {
+        name: sum(count * terms[name] for count, terms in losses) / images for name in (losses[0][1] if losses else ())
+    }

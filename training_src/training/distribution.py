@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several GPUs of an instance, and several instances: who they are, and TensorFlow's strategy for them.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html describes
+`resourceconfig.json`. Every instance runs the same program; the first is the chief, who alone writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf  # type: ignore[import-untyped]
+
+from training_src.errors import ConfigurationError
+
+PORT = 22222
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The instances of a training job.
+
+    Attributes:
+        hosts: Their addresses, with a port where it is not `PORT`; in the order that all of them know.
+        index: This one's place among them.
+    """
+
+    hosts: tuple[str, ...] = ("localhost",)
+    index: int = 0
+
+    @classmethod
+    def load(cls, root: Path) -> Cluster:
+        """Read `input/config/resourceconfig.json` of a job directory; one instance where there is none.
+
+        Raises:
+            ConfigurationError: If the file does not say which of its hosts this one is.
+        """
+        file = root / "input" / "config" / "resourceconfig.json"
+        if not file.exists():
+            return cls()
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            hosts = sorted(content["hosts"])
+            return cls(tuple(hosts), hosts.index(content["current_host"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(f"{file} does not name hosts and current_host ({error!r}).") from None
+
+    @property
+    def is_chief(self) -> bool:
+        return self.index == 0
+
+    def part(self, batch_size: int) -> int:
+        """How many of a batch's images this instance trains on.
+
+        Raises:
+            ConfigurationError: If the batch cannot be divided evenly.
+        """
+        if batch_size % len(self.hosts):
+            raise ConfigurationError(
+                f"train_config.batch_size: {batch_size} does not divide among {len(self.hosts)} instances; "
+                "give a multiple."
+            )
+        return batch_size // len(self.hosts)
+
+
+def strategy_for(cluster: Cluster) -> tf.distribute.Strategy:
+    """MultiWorkerMirroredStrategy for several instances, MirroredStrategy for several devices, else the default one.
+
+    It must be made before TensorFlow computes anything.
+    """
+    if len(cluster.hosts) > 1:
+        addresses = [host if ":" in host else f"{host}:{PORT}" for host in cluster.hosts]
+        task = {"type": "worker", "index": cluster.index}
+        os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    gpus = tf.config.list_logical_devices("GPU")
+    devices = gpus or tf.config.list_logical_devices("CPU")
+    if len(devices) > 1:
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return tf.distribute.get_strategy()

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pipeline.config with what the job says put over it, and a line for each thing that was."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from training_src.errors import ConfigurationError
+from training_src.models.config.decoding import decode, message_of
+from training_src.models.config.pipeline import PipelineConfig, PipelineDescription, with_num_steps
+from training_src.models.text_format import Message, parse
+from training_src.training.request import Request
+from training_src.training.settings import fraction, plain, switch, whole_number
+
+# What Adam of the OD API has fixed.
+ADAM_BETAS = {"beta_1": 0.9, "beta_2": 0.999}
+DEFAULT_RATE = 0.001
+
+
+def overridden(
+    description: PipelineDescription, request: Request, images: int
+) -> tuple[PipelineDescription, list[str]]:
+    """The description that is trained.
+
+    Args:
+        description: The user's or the architecture's.
+        request: What the job says.
+        images: Training images, for epochs.
+
+    Returns:
+        The description, and the lines to print.
+
+    Raises:
+        ConfigurationError: If there is no number of steps, or a hyperparameter cannot be honoured.
+    """
+    message = parse(description.text())
+    lines = _paths(message, request) if request.config else []
+    if request.built_in:
+        lines += _built_in(message_of(message, "train_config"), request.built_in)
+    if request.quantize and "graph_rewriter" not in message:
+        message["graph_rewriter"] = [parse("quantization { }")]
+        lines.append("quantize: an int8 form is exported beside the float32 model")
+    description = replace(description, config=decode(PipelineConfig, message), message=message)
+    train_config = description.config.train_config
+    steps = request.num_steps or _steps_of(request.epochs, images, train_config.batch_size) or train_config.num_steps
+    if steps < 1:
+        raise ConfigurationError(
+            f"{description.source}: train_config.num_steps is not set; set it, or num_train_steps."
+        )
+    if train_config.num_steps not in (0, steps):
+        lines.append(f"schedule of {train_config.num_steps} steps, scaled to the {steps} that were asked for")
+    return with_num_steps(description, steps), lines
+
+
+def _steps_of(epochs: int, images: int, batch_size: int) -> int:
+    return epochs * -(-images // batch_size)
+
+
+def _paths(message: Message, request: Request) -> list[str]:
+    """Channels take the place of the config's paths."""
+    lines = []
+    for reader, folder in (("train_input_reader", request.train), ("eval_input_reader", request.validation)):
+        for child in message.get(reader, []):
+            if not isinstance(child, Message):
+                continue
+            lines += _replaced(child, f"{reader}.label_map_path", "label_map_path", "the label map of the channels")
+            for record_reader in child.get("tf_record_input_reader", []):
+                if isinstance(record_reader, Message):
+                    place = f"{reader}.tf_record_input_reader.input_path"
+                    lines += _replaced(record_reader, place, "input_path", f"{folder.name} channel")
+    if request.checkpoint:
+        place = "train_config.fine_tune_checkpoint"
+        train_config = message_of(message, "train_config")
+        lines += _replaced(train_config, place, "fine_tune_checkpoint", str(request.checkpoint))
+    return lines
+
+
+def _replaced(parent: Message, place: str, name: str, by: str) -> list[str]:
+    return [f"{place}: {value!s} -> {by}" for value in parent.get(name, []) if value and str(value) != by]
+
+
+def _built_in(train_config: Message, given: Mapping[str, str]) -> list[str]:
+    """The built-in algorithm's hyperparameters, put into a `train_config`."""
+    lines = []
+    if "batch_size" in given:
+        train_config["batch_size"] = [max(1, whole_number("batch_size", given["batch_size"]))]
+        lines.append(f"train_config.batch_size: {given['batch_size']}")
+    if "optimizer" in given or "learning_rate" in given:
+        text = _optimizer(given)
+        train_config["optimizer"] = [parse(text)]
+        lines.append(f"train_config.optimizer: {text}")
+    if "train_only_on_top_layer" in given and switch("train_only_on_top_layer", given["train_only_on_top_layer"]):
+        train_config["freeze_variables"] = [*train_config.get("freeze_variables", []), "FeatureExtractor"]
+        lines.append("train_config.freeze_variables: FeatureExtractor (train_only_on_top_layer)")
+    again = plain(given.get("reinitialize_top_layer", "Auto")).lower()
+    if again not in ("auto", "true", "false"):
+        raise ConfigurationError(f'The hyperparameter reinitialize_top_layer is "{again}"; give Auto, True or False.')
+    if again != "auto":
+        kind = "detection" if again == "true" else "full"
+        train_config["fine_tune_checkpoint_type"] = [kind]
+        lines.append(f"train_config.fine_tune_checkpoint_type: {kind} (reinitialize_top_layer)")
+    return lines
+
+
+def _optimizer(given: Mapping[str, str]) -> str:
+    name = plain(given.get("optimizer", "adam")).lower()
+    if name not in OPTIMIZERS:
+        raise ConfigurationError(f'The hyperparameter optimizer is "{name}"; give one of {", ".join(OPTIMIZERS)}.')
+    constant = f"learning_rate: {_number(given, 'learning_rate', DEFAULT_RATE)}"
+    rate = f"learning_rate {{ constant_learning_rate {{ {constant} }} }}"
+    return f"{OPTIMIZERS[name](rate, given)} use_moving_average: false"
+
+
+def _adam(rate: str, given: Mapping[str, str]) -> str:
+    for name, fixed in ADAM_BETAS.items():
+        if _number(given, name, fixed) != fixed:
+            raise ConfigurationError(
+                f"The hyperparameter {name} is {given[name]}; with adam only {fixed} is supported."
+            )
+    return f"adam_optimizer {{ {rate} epsilon: {_number(given, 'epsilon', 1e-7)} }}"
+
+
+def _sgd(rate: str, given: Mapping[str, str]) -> str:
+    return f"momentum_optimizer {{ {rate} momentum_optimizer_value: {_number(given, 'momentum', 0.9)} }}"
+
+
+def _rms_prop(rate: str, given: Mapping[str, str]) -> str:
+    return (
+        f"rms_prop_optimizer {{ {rate} decay: {_number(given, 'rho', 0.95)} epsilon: {_number(given, 'epsilon', 1e-7)} "
+        f"momentum_optimizer_value: {_number(given, 'momentum', 0.9)} }}"
+    )
+
+
+OPTIMIZERS: Mapping[str, Callable[[str, Mapping[str, str]], str]] = {"adam": _adam, "sgd": _sgd, "rmsprop": _rms_prop}
+
+
+def _number(given: Mapping[str, str], name: str, default: float) -> float:
+    return fraction(name, given[name]) if name in given else default

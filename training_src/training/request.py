@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training job asks for, in whichever of four ways people have learnt to ask.
+
+1. Our own pipeline: channels train, validation and metadata as PrepareDataset wrote them, hyperparameter architecture.
+2. Images built around the OD API's `model_main_tf2.py`: hyperparameters pipeline_config_path, model_dir,
+   num_train_steps, sample_1_of_n_eval_examples; channels train and val.
+3. The same with hyperparameters num_steps and quantize; channels train, validation, config, label, checkpoint.
+4. SageMaker's built-in Object Detection - TensorFlow: hyperparameters epochs, batch_size, learning_rate, ...; channels
+   training, validation, model.
+
+In the last three the channels may hold a data set in any layout that PrepareDataset reads; it is checked, split where
+no validation is given, and written as shards first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from training_src.data.examination import examine
+from training_src.data.label_map import LabelMap, read_label_map
+from training_src.data.machines import link_together
+from training_src.data.splits import SPLITS
+from training_src.errors import ConfigurationError, DataError
+from training_src.job import PLATFORM_ROOT, TrainingJob
+from training_src.prepare import write_prepared
+from training_src.training.settings import Settings, plain, switch, whole_number
+
+OWN_NAMES = frozenset({"architecture", "num_train_steps"}) | Settings.names()
+STEP_NAMES = ("num_train_steps", "num_steps")
+BUILT_IN_NAMES = frozenset(
+    {
+        "batch_size",
+        "beta_1",
+        "beta_2",
+        "early_stopping",
+        "epochs",
+        "epsilon",
+        "initial_accumulator_value",
+        "learning_rate",
+        "momentum",
+        "optimizer",
+        "reinitialize_top_layer",
+        "rho",
+        "train_only_on_top_layer",
+    }
+)
+OTHER_NAMES = frozenset({"pipeline_config_path", "num_steps", "sample_1_of_n_eval_examples", "quantize"})
+# Told and left out: the platform decides where files go, and SageMaker's SDK speaks of its own containers.
+WITHOUT_EFFECT = {
+    "model_dir": "checkpoints go to the job's checkpoints folder, the model to its model folder",
+    "checkpoint_every_n": "checkpoint_interval says how often",
+    "sample_1_of_n_eval_on_train_examples": "the training split is not evaluated",
+    "alsologtostderr": "everything is printed",
+}
+TRAIN_CHANNELS = ("train", "training")
+VALIDATION_CHANNELS = ("validation", "val", "eval", "test")
+CHECKPOINT_CHANNELS = ("checkpoint", "model")
+DEFAULT_ARCHITECTURE = "ssd_mobilenet_v2_fpnlite_320x320"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A training, whoever asked for it.
+
+    Attributes:
+        train, validation: Folders of `*.tfrecord` shards.
+        label_map: Of the data set.
+        dataset_sha256: Content hash of the prepared data set.
+        config: The user's pipeline.config; None: the architecture's.
+        architecture: A bundled one's name; "" where there is a config.
+        checkpoint: Folder or file of the checkpoint to start from; None: as the config says.
+        num_steps: 0: the config's.
+        epochs: Instead of steps; 0: none are given.
+        every: Only one of so many validation images counts.
+        quantize: Whether an int8 form is asked for.
+        built_in: The built-in algorithm's hyperparameters that change the config.
+        notes: One line for each thing that was overridden or left out.
+    """
+
+    train: Path
+    validation: Path
+    label_map: LabelMap
+    dataset_sha256: str
+    config: Path | None = None
+    architecture: str = ""
+    checkpoint: Path | None = None
+    num_steps: int = 0
+    epochs: int = 0
+    every: int = 1
+    quantize: bool = False
+    built_in: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def read_request(job: TrainingJob, work: Path) -> Request:
+    """Find out what a job asks for.
+
+    Args:
+        job: Its hyperparameters and channels.
+        work: An empty folder for shards, where the channels hold something else.
+
+    Raises:
+        ConfigurationError: If a hyperparameter is unknown or wrong, or there is not exactly one config.
+        DataError: If a channel is missing, or its data set is faulty.
+    """
+    if "metadata" in job.channels or not _train_channel(job):
+        return _own(job)
+    return _foreign(job, work)
+
+
+def _own(job: TrainingJob) -> Request:
+    _refuse_unknown(job.hyperparameters, OWN_NAMES)
+    metadata, config = _channel(job, "metadata"), job.channel("config")
+    return Request(
+        train=_channel(job, "train"),
+        validation=_channel(job, "validation"),
+        label_map=read_label_map(metadata / "label_map.pbtxt"),
+        dataset_sha256=_dataset_sha256(metadata),
+        config=_only_config(config, config.glob("*.config")) if config else None,
+        architecture=plain(job.hyperparameters.get("architecture", "")),
+        checkpoint=job.channel("checkpoint"),
+        num_steps=_number(job.hyperparameters, "num_train_steps"),
+    )
+
+
+def _foreign(job: TrainingJob, work: Path) -> Request:
+    given = {
+        name: plain(value) for name, value in job.hyperparameters.items() if not name.startswith(("sagemaker_", "_"))
+    }
+    _refuse_unknown(given, OWN_NAMES | BUILT_IN_NAMES | OTHER_NAMES | set(WITHOUT_EFFECT))
+    notes = [f"{name} is without effect: {why}" for name, why in WITHOUT_EFFECT.items() if given.get(name)]
+    config = _config(job, given)
+    architecture = given.get("architecture", "")
+    if config is None and not architecture:
+        architecture = DEFAULT_ARCHITECTURE
+        notes.append(f"neither a pipeline.config nor the hyperparameter architecture is given: {architecture} is taken")
+    label_map = _label_map(job)
+    sha256 = _prepare(job, label_map, config, work)
+    steps = [_number(given, name) for name in STEP_NAMES if given.get(name)]
+    return Request(
+        train=work / "train",
+        validation=work / "validation",
+        label_map=read_label_map(work / "metadata" / "label_map.pbtxt"),
+        dataset_sha256=sha256,
+        config=config,
+        architecture=architecture,
+        checkpoint=next((folder for name in CHECKPOINT_CHANNELS if (folder := job.channel(name))), None),
+        num_steps=steps[0] if steps else 0,
+        epochs=_number(given, "epochs"),
+        every=max(1, _number(given, "sample_1_of_n_eval_examples")),
+        quantize=switch("quantize", given["quantize"]) if given.get("quantize") else False,
+        built_in={name: given[name] for name in BUILT_IN_NAMES if given.get(name)},
+        notes=tuple(notes),
+    )
+
+
+def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work: Path) -> str:
+    """Check what the channels hold and write it as shards; returns its content hash."""
+    train, held_out = _train_channel(job), _validation_channel(job)
+    assert train is not None  # asked before
+    folder = train
+    if held_out:
+        folder = link_together([train], work / "given" / "train").parent
+        link_together([held_out], folder / "test")
+    with examine(folder, config=config, label_map=label_map, records=True, work=work) as examined:
+        for severity in ("notice", "warning"):
+            for sentence in examined.ledger.sentences(severity, 20):
+                print(f"{severity}: {sentence}", flush=True)
+        if examined.ledger.number("error"):
+            raise DataError(*examined.ledger.sentences("error", 20))
+        outputs = {name: work / name for name in (*SPLITS, "metadata")}
+        for output in outputs.values():
+            output.mkdir()
+        write_prepared(examined, outputs)
+    if held_out:
+        # What the user gave to validate on does so, and all that was given to train on trains.
+        for shard in outputs["validation"].glob("*.tfrecord"):
+            shard.rename(outputs["train"] / shard.name)
+        outputs["validation"].rmdir()
+        outputs["test"].rename(outputs["validation"])
+    return _dataset_sha256(outputs["metadata"])
+
+
+def _config(job: TrainingJob, given: Mapping[str, str]) -> Path | None:
+    """The channel's config, else the one that the hyperparameter names, else one beside the data or the checkpoint."""
+    channel = job.channel("config")
+    if channel is not None:
+        return _only_config(channel, channel.rglob("*.config"))
+    wanted = given.get("pipeline_config_path", "")
+    if wanted:
+        return _named(job, wanted)
+    beside = [file for folder in _folders(job) for file in sorted(folder.rglob("*.config"))]
+    return _only_config(beside[0].parent, beside) if beside else None
+
+
+def _named(job: TrainingJob, wanted: str) -> Path:
+    """A file that is named by its place in the container, in the code beside it, or in some channel."""
+    path = Path(wanted)
+    if path.is_absolute() and path.is_relative_to(PLATFORM_ROOT):
+        path = job.root / path.relative_to(PLATFORM_ROOT)
+    for candidate in (path, job.root / "code" / wanted, *(folder / wanted for folder in _folders(job))):
+        if candidate.is_file():
+            return candidate
+    found = [file for folder in _folders(job) for file in sorted(folder.rglob(Path(wanted).name))]
+    if not found:
+        raise ConfigurationError(
+            f'The hyperparameter pipeline_config_path is "{wanted}", which is neither there nor in a channel; '
+            "put the file into a channel called config."
+        )
+    return found[0]
+
+
+def _only_config(place: Path, found: object) -> Path:
+    files = sorted(found)  # type: ignore[call-overload]
+    if len(files) != 1:
+        raise ConfigurationError(f"{place} holds {len(files)} *.config files; give exactly one pipeline.config.")
+    return Path(files[0])
+
+
+def _label_map(job: TrainingJob) -> Path | None:
+    """The label map in a channel; None where the data set itself names its classes."""
+    found = [file for folder in _folders(job, first=("label", "label_map")) for file in sorted(folder.rglob("*.pbtxt"))]
+    named = [file for file in found if "label" in file.name] or found
+    return named[0] if named else None
+
+
+def _folders(job: TrainingJob, first: Sequence[str] = ()) -> list[Path]:
+    names = [*first, *(name for name in sorted(job.channels) if name not in first)]
+    return [folder for name in names if (folder := job.channel(name))]
+
+
+def _train_channel(job: TrainingJob) -> Path | None:
+    return next((folder for name in TRAIN_CHANNELS if (folder := job.channel(name))), None)
+
+
+def _validation_channel(job: TrainingJob) -> Path | None:
+    return next((folder for name in VALIDATION_CHANNELS if (folder := job.channel(name))), None)
+
+
+def _channel(job: TrainingJob, name: str) -> Path:
+    folder = job.channel(name)
+    if folder is None:
+        raise DataError(f'The channel "{name}" is missing; it is an output of PrepareDataset.')
+    return folder
+
+
+def _dataset_sha256(metadata: Path) -> str:
+    try:
+        content = json.loads((metadata / "dataset.json").read_text(encoding="utf-8"))
+        return str(content["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{metadata / 'dataset.json'} does not give the data set's sha256 ({error!r}).") from None
+
+
+def _number(hyperparameters: Mapping[str, str], name: str) -> int:
+    text = plain(hyperparameters.get(name, ""))
+    return whole_number(name, text) if text else 0
+
+
+def _refuse_unknown(hyperparameters: Mapping[str, str], known: frozenset[str] | set[str]) -> None:
+    unknown = sorted(set(hyperparameters) - known)
+    if unknown:
+        raise ConfigurationError(
+            f'The hyperparameter "{unknown[0]}" is not known; the known ones are {", ".join(sorted(known))}.'
+        )
