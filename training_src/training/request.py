@@ -19,13 +19,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training_src.data.examination import examine
 from training_src.data.label_map import LabelMap, read_label_map
-from training_src.data.machines import link_together
-from training_src.data.splits import SPLITS
 from training_src.errors import ConfigurationError, DataError
 from training_src.job import PLATFORM_ROOT, TrainingJob
-from training_src.prepare import write_prepared
 from training_src.training.settings import Settings, plain, switch, whole_number
 
 OWN_NAMES = frozenset({"architecture", "num_train_steps"}) | Settings.names()
@@ -58,6 +54,8 @@ WITHOUT_EFFECT = {
 TRAIN_CHANNELS = ("train", "training")
 VALIDATION_CHANNELS = ("validation", "val", "eval", "test")
 CHECKPOINT_CHANNELS = ("checkpoint", "model")
+# How many sentences of each kind about the data are printed.
+SHOWN = 20
 DEFAULT_ARCHITECTURE = "ssd_mobilenet_v2_fpnlite_320x320"
 
 
@@ -137,13 +135,12 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
     if config is None and not architecture:
         architecture = DEFAULT_ARCHITECTURE
         notes.append(f"neither a pipeline.config nor the hyperparameter architecture is given: {architecture} is taken")
-    label_map = _label_map(job)
-    sha256 = _prepare(job, label_map, config, work)
+    label_map, sha256 = _prepare(job, _label_map(job), config, work)
     steps = [_number(given, name) for name in STEP_NAMES if given.get(name)]
     return Request(
         train=work / "train",
         validation=work / "validation",
-        label_map=read_label_map(work / "metadata" / "label_map.pbtxt"),
+        label_map=label_map,
         dataset_sha256=sha256,
         config=config,
         architecture=architecture,
@@ -157,31 +154,38 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
     )
 
 
-def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work: Path) -> str:
-    """Check what the channels hold and write it as shards; returns its content hash."""
-    train, held_out = _train_channel(job), _validation_channel(job)
-    assert train is not None  # asked before
-    folder = train
+def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work: Path) -> tuple[LabelMap, str]:
+    """Check what the channels hold and write it as shards; returns its classes and its content hash."""
+    # Our own pipeline's jobs need none of this, and the modules take a while to import.
+    from training_src.data.examination import examine
+    from training_src.data.machines import link_together
+    from training_src.data.shards import write_shards
+    from training_src.data.splits import SPLITS
+
+    folder, held_out = _train_channel(job), _validation_channel(job)
+    assert folder is not None  # asked before
     if held_out:
-        folder = link_together([train], work / "given" / "train").parent
-        link_together([held_out], folder / "test")
+        link_together([folder], work / "given" / "train")
+        link_together([held_out], work / "given" / "test")
+        folder = work / "given"
     with examine(folder, config=config, label_map=label_map, records=True, work=work) as examined:
         for severity in ("notice", "warning"):
-            for sentence in examined.ledger.sentences(severity, 20):
+            for sentence in examined.ledger.sentences(severity, SHOWN):
                 print(f"{severity}: {sentence}", flush=True)
         if examined.ledger.number("error"):
-            raise DataError(*examined.ledger.sentences("error", 20))
-        outputs = {name: work / name for name in (*SPLITS, "metadata")}
+            raise DataError(*examined.ledger.sentences("error", SHOWN))
+        outputs = {name: work / name for name in SPLITS}
         for output in outputs.values():
             output.mkdir()
-        write_prepared(examined, outputs)
+        write_shards(examined.index, outputs)
+        found = examined.label_map, str(examined.description["sha256"])
     if held_out:
         # What the user gave to validate on does so, and all that was given to train on trains.
         for shard in outputs["validation"].glob("*.tfrecord"):
             shard.rename(outputs["train"] / shard.name)
         outputs["validation"].rmdir()
         outputs["test"].rename(outputs["validation"])
-    return _dataset_sha256(outputs["metadata"])
+    return found
 
 
 def _config(job: TrainingJob, given: Mapping[str, str]) -> Path | None:
