@@ -144,11 +144,14 @@ class Detector(abc.ABC):
                     layer.rate = 0.0
 
     def freeze_batch_norm(self, frozen: bool) -> None:
-        """Whether batch norms keep their moving averages during training. What was traced before stays as it was."""
+        """Let batch norms use and keep their moving averages during training; false: as their config has it.
+
+        What was traced before stays as it was.
+        """
         for network in self.networks:
             for layer in network.layers:
                 if isinstance(layer, BatchNormalization):
-                    layer.frozen = frozen
+                    layer.held = frozen
 
 
 def _penalty(regularizer: keras.regularizers.Regularizer, value: tf.Tensor) -> tf.Tensor:

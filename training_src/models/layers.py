@@ -28,6 +28,8 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
         super().__init__(name=name)
         self._config = config
         self.frozen = frozen
+        # For a while, whatever the config says.
+        self.held = False
         self._synchronised = synchronised
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -48,7 +50,7 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
         gamma = tf.ones_like(mean) if self.gamma is None else self.gamma.value
         beta = tf.zeros_like(mean) if self.beta is None else self.beta.value
         epsilon = self._config.epsilon
-        if not training or self.frozen:
+        if not training or self.frozen or self.held:
             return tf.raw_ops.FusedBatchNormV3(
                 x=inputs, scale=gamma, offset=beta, mean=mean, variance=variance, epsilon=epsilon, is_training=False
             ).y

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reference inputs and outputs of the OD API, and a detector with the weights behind them."""
+"""Reference inputs and outputs of the OD API, and detectors with the weights behind them."""
 
 import json
 import runpy
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,33 @@ from numpy.typing import NDArray
 
 from training_src.models import checkpoint
 from training_src.models.config.pipeline import PipelineDescription, load
-from training_src.models.detector import build_detector
+from training_src.models.detector import Detector, build_detector
 from training_src.models.ssd import SsdDetector
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden"
 Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class ReferenceCase:
+    """A folder of the reference: config, variables and expected arrays; `prefix` is that of the made checkpoint."""
+
+    folder: Path
+    prefix: str
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "pipeline.config"
+
+    def expected(self) -> Arrays:
+        with np.load(self.folder / "expected.npz") as arrays:
+            return dict(arrays)
+
+    def detector(self) -> Detector:
+        """A new one, with the checkpoint's weights."""
+        detector = build_detector(load(self.config, num_classes=1).config.model)
+        checkpoint.restore(detector.variables(), self.prefix, "full")
+        return detector
 
 
 @pytest.fixture(scope="session")
@@ -28,15 +52,19 @@ def golden() -> Path:
 
 
 @pytest.fixture(scope="session")
-def case(golden: Path) -> Path:
-    """The reference case of SSD MobileNet V2 FPNLite."""
-    return golden / "ssd_mobilenet_v2_fpnlite"
+def reference(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ReferenceCase]:
+    """Reference cases by their folder's name, each with a checkpoint laid out as the zoo's."""
+    make = runpy.run_path(str(golden / "make_checkpoint.py"))["main"]
+    made: dict[str, ReferenceCase] = {}
 
+    def case(name: str) -> ReferenceCase:
+        if name not in made:
+            prefix = str(tmp_path_factory.mktemp(name) / "ckpt-0")
+            make([str(golden / name / "variables.json"), prefix, "--quiet"])
+            made[name] = ReferenceCase(golden / name, prefix)
+        return made[name]
 
-@pytest.fixture(scope="session")
-def expected(case: Path) -> Arrays:
-    with np.load(case / "expected.npz") as arrays:
-        return dict(arrays)
+    return case
 
 
 @pytest.fixture(scope="session")
@@ -47,23 +75,35 @@ def functions(golden: Path) -> tuple[dict[str, Any], Arrays]:
 
 
 @pytest.fixture(scope="session")
+def fpnlite(reference: Callable[[str], ReferenceCase]) -> ReferenceCase:
+    """The reference case of SSD MobileNet V2 FPNLite."""
+    return reference("ssd_mobilenet_v2_fpnlite")
+
+
+@pytest.fixture(scope="session")
+def case(fpnlite: ReferenceCase) -> Path:
+    return fpnlite.folder
+
+
+@pytest.fixture(scope="session")
+def expected(fpnlite: ReferenceCase) -> Arrays:
+    return fpnlite.expected()
+
+
+@pytest.fixture(scope="session")
 def description(case: Path) -> PipelineDescription:
     return load(case / "pipeline.config", num_classes=3)
 
 
 @pytest.fixture(scope="session")
-def reference_checkpoint(golden: Path, case: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def reference_checkpoint(fpnlite: ReferenceCase) -> str:
     """The prefix of a checkpoint laid out as the zoo's."""
-    prefix = str(tmp_path_factory.mktemp("zoo") / "ckpt-0")
-    make = runpy.run_path(str(golden / "make_checkpoint.py"))["main"]
-    make([str(case / "variables.json"), prefix, "--quiet"])
-    return prefix
+    return fpnlite.prefix
 
 
 @pytest.fixture
-def detector(description: PipelineDescription, reference_checkpoint: str) -> SsdDetector:
+def detector(fpnlite: ReferenceCase) -> SsdDetector:
     """The case's detector with the checkpoint's weights, for this test alone."""
-    detector = build_detector(description.config.model)
+    detector = fpnlite.detector()
     assert isinstance(detector, SsdDetector)
-    checkpoint.restore(detector.variables(), reference_checkpoint, "full")
     return detector

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 
 from training_src.models.config.matching import ArgMaxMatcher, FasterRcnnBoxCoder
-from training_src.models.matching import IGNORED, NEGATIVE, assign_targets, iou, match_anchors
+from training_src.models.matching import IGNORED, NEGATIVE, ClassEncoding, assign_targets, iou, match_anchors
 
 MATCHERS = [
     "matcher_05_force",
@@ -45,10 +45,10 @@ def test_padding_changes_nothing_and_an_empty_image_has_only_negatives() -> None
         boxes,
         tf.constant([[1, 0], [0, 0]]),
         tf.constant([[1.0, 0.0], [0.0, 0.0]]),
-        num_classes=3,
+        ClassEncoding(num_classes=3),
     )
     np.testing.assert_array_equal(targets.match, [[0, NEGATIVE, NEGATIVE], [NEGATIVE] * 3])
-    np.testing.assert_array_equal(targets.classes[0], [[0, 0, 1, 0], [0] * 4, [0] * 4])
+    np.testing.assert_array_equal(targets.columns, [[2, -1, -1], [-1] * 3])
     np.testing.assert_array_equal(targets.class_weights, np.ones((2, 3)))
     np.testing.assert_array_equal(targets.box_weights, [[1, 0, 0], [0, 0, 0]])
     assert np.isfinite(targets.boxes).all()
@@ -63,7 +63,41 @@ def test_anchors_between_the_thresholds_count_for_nothing() -> None:
         tf.constant([[[0.0, 0.0, 0.5, 0.5]]]),
         tf.constant([[0]]),
         tf.constant([[1.0]]),
-        num_classes=1,
+        ClassEncoding(num_classes=1),
     )
     np.testing.assert_array_equal(targets.match, [[0, IGNORED]])
     np.testing.assert_array_equal(targets.class_weights, [[1, 0]])
+
+
+def test_targets_equal_the_reference(functions: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    parameters, arrays = functions
+    given = {key.split("/")[1]: array for key, array in arrays.items() if key.startswith("target_assigner/")}
+    thresholds = ("matched_threshold", "unmatched_threshold", "force_match_for_each_row")
+    matcher = ArgMaxMatcher(**{name: parameters["target_assigner"][name] for name in thresholds})
+    labels, weights = given["groundtruth_labels"], given["groundtruth_weights"]
+    targets = assign_targets(
+        matcher,
+        FasterRcnnBoxCoder(),
+        tf.constant(given["anchors"]),
+        tf.constant(given["groundtruth_boxes"][None]),
+        tf.constant(labels.argmax(axis=1)[None].astype(np.int32) - 1),
+        tf.constant(weights[None]),
+        ClassEncoding(num_classes=labels.shape[1] - 1, background_as_zeros=False),
+    )
+    np.testing.assert_array_equal(targets.match[0], given["match"])
+    np.testing.assert_array_equal(tf.one_hot(targets.columns[0], labels.shape[1]), given["cls_targets"])
+    np.testing.assert_allclose(targets.boxes[0], given["reg_targets"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(targets.box_weights[0], given["reg_weights"])
+    np.testing.assert_array_equal(targets.class_weights[0, :, None] * np.ones(labels.shape[1]), given["cls_weights"])
+
+
+def test_negatives_count_what_the_config_says_and_thresholds_can_be_ignored() -> None:
+    anchors = tf.constant([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]])
+    boxes, classes, weights = tf.constant([[[0.0, 0.0, 0.5, 0.4]]]), tf.constant([[1]]), tf.constant([[1.0]])
+    encoding = ClassEncoding(num_classes=2, background_column=False, negative_weight=0.25)
+    truth = (boxes, classes, weights, encoding)
+    targets = assign_targets(ArgMaxMatcher(), FasterRcnnBoxCoder(), anchors, *truth)
+    np.testing.assert_array_equal(targets.class_weights, [[1, 0.25]])
+    np.testing.assert_array_equal(targets.columns, [[1, -1]])
+    targets = assign_targets(ArgMaxMatcher(ignore_thresholds=True), FasterRcnnBoxCoder(), anchors, *truth)
+    np.testing.assert_array_equal(targets.match, [[0, 0]])
