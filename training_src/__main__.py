@@ -15,6 +15,7 @@ COMMANDS = {
     "convert": ("data.convert", "run_convert"),
     "export": ("export.command", "run"),
     "outputs": ("models.outputs", "run"),
+    "preview": ("data.preview", "run_preview"),
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from training_src.data.report.content import Floats
 
 WIDTH, HEIGHT = 460, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 16, 10, 42
 SERIES = ("var(--line-1)", "var(--line-2)", "var(--line-3)")
 
 

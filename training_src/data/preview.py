@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A contact sheet: each row an image as it is, and as training will see it, with its boxes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training_src.data.dataset import Entry, Fault, LabelledImage
+from training_src.data.formats import read_dataset
+from training_src.errors import BadInputError, ConfigurationError, DataError
+from training_src.evaluation.drawing import PALETTE, Mark, draw
+from training_src.models.config.pipeline import PipelineConfig, bundled_architectures, load, load_bundled
+from training_src.models.errors import ModelError
+from training_src.training.augmentation import Labelled, augmentation
+
+Image = NDArray[np.uint8]
+
+DEFAULT = "ssd_mobilenet_v2_fpnlite_640x640"
+VARIANTS = 5
+# A cell's side and the space around it, in pixels.
+CELL, GAP = 280, 10
+# Images that are looked at before some are drawn from them: the first ones of a huge data set will do.
+_MOST_READ = 20_000
+
+
+def run_preview(arguments: Sequence[str]) -> int:
+    """Entry point of `preview SOURCE --output FILE [--config C] [--count N] [--seed S] [--format F]`."""
+    parser = argparse.ArgumentParser(prog="python -m training_src preview", description=__doc__)
+    parser.add_argument("source", type=Path, help="the data set's folder")
+    parser.add_argument("--output", type=Path, required=True, help="the sheet: .png or .jpg")
+    parser.add_argument("--config", default=DEFAULT, help="a pipeline.config, or a bundled architecture's name")
+    parser.add_argument("--count", type=int, default=6, help="images, a row each")
+    parser.add_argument("--seed", type=int, default=17, help="chooses images and what happens to them")
+    parser.add_argument("--format", help="the data set's layout, where it is not to be recognised")
+    options = parser.parse_args(arguments)
+    try:
+        rows = preview(options.source, options.output, options.config, options.count, options.seed, options.format)
+    except (BadInputError, ModelError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{options.output}: {rows} images, each as it is and {VARIANTS} times augmented")
+    return 0
+
+
+def preview(
+    source: Path, output: Path, config: str = DEFAULT, count: int = 6, seed: int = 17, layout: str | None = None
+) -> int:
+    """Write the sheet; returns its number of rows.
+
+    Raises:
+        DataError: nothing can be shown.
+        ConfigurationError: the config or the output's name is wrong.
+    """
+    if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise ConfigurationError(f"{output.name}: give the sheet a name that ends in .png or .jpg.")
+    dataset = read_dataset(source, None, layout)
+    names = dataset.label_map.names
+    chosen = _choose(dataset.entries(), max(count, 1), seed)
+    if not chosen:
+        raise DataError(f"{source.name}: no image with a box was found; mapgate data check names what is wrong.")
+    sheet = contact_sheet(chosen, names, _load(config, max(names, default=1)), seed)
+    _write(output, sheet)
+    return len(chosen)
+
+
+def contact_sheet(
+    images: Sequence[LabelledImage], names: Mapping[int, str], config: PipelineConfig, seed: int
+) -> Image:
+    """The sheet as pixels, RGB.
+
+    Raises:
+        DataError: an image cannot be decoded.
+    """
+    augment = augmentation(config.train_config.data_augmentation_options, seed)
+    colours = {label: PALETTE[at % len(PALETTE)] for at, label in enumerate(sorted(names))}
+    side = CELL + GAP
+    sheet = np.full((len(images) * side + GAP, (VARIANTS + 1) * side + GAP, 3), 24, np.uint8)
+    for row, image in enumerate(images):
+        given = _labelled(image)
+        variants = [augment(given, row * VARIANTS + number) for number in range(VARIANTS)]
+        for column, shown in enumerate([given, *variants]):
+            cell = draw(shown.image, _marks(shown, names, colours), CELL)
+            top = GAP + row * side + (CELL - cell.shape[0]) // 2
+            left = GAP + column * side + (CELL - cell.shape[1]) // 2
+            sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
+    return sheet
+
+
+def _choose(entries: Iterable[Entry], count: int, seed: int) -> list[LabelledImage]:
+    """Some of the images with boxes, each as likely as any other, in the data set's order."""
+    rng = np.random.default_rng(seed)
+    kept: list[tuple[int, LabelledImage]] = []
+    seen = 0
+    for entry in entries:
+        if isinstance(entry, Fault) or not entry.boxes:
+            continue
+        if len(kept) < count:
+            kept.append((seen, entry))
+        elif (place := int(rng.integers(seen + 1))) < count:
+            kept[place] = (seen, entry)
+        seen += 1
+        if seen == _MOST_READ:
+            break
+    return [entry for _, entry in sorted(kept, key=lambda pair: pair[0])]
+
+
+def _labelled(image: LabelledImage) -> Labelled:
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    encoded = image.encoded.load()
+    decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
+    if decoded is None:
+        raise DataError(f"{image.image} cannot be decoded; export it again, or remove it and its annotation.")
+    height, width = decoded.shape[:2]
+    edges = np.array([[box.ymin, box.xmin, box.ymax, box.xmax] for box in image.boxes], np.float32).reshape(-1, 4)
+    boxes = np.asarray(edges / np.array([height, width] * 2, np.float32), np.float32)
+    labels = np.array([box.label for box in image.boxes], np.int32)
+    pixels = np.ascontiguousarray(decoded[:, :, ::-1], np.uint8)
+    return Labelled(pixels, boxes, labels, np.ones(len(labels), np.float32))
+
+
+def _marks(shown: Labelled, names: Mapping[int, str], colours: Mapping[int, str]) -> list[Mark]:
+    labels = shown.classes.tolist()
+    return [
+        Mark(box, names.get(label, str(label)), colours.get(label, PALETTE[0]))
+        for box, label in zip(shown.boxes, labels, strict=True)
+    ]
+
+
+def _load(config: str, greatest_id: int) -> PipelineConfig:
+    if config in bundled_architectures():
+        return load_bundled(config, greatest_id).config
+    if not Path(config).is_file():
+        known = ", ".join(bundled_architectures())
+        raise ConfigurationError(f"{config} is neither a file nor a bundled architecture; those are {known}.")
+    return load(Path(config), greatest_id).config
+
+
+def _write(output: Path, sheet: Image) -> None:
+    done, data = cv2.imencode(output.suffix.lower(), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise DataError(f"{output.name}: the sheet of {sheet.shape[1]} x {sheet.shape[0]} pixels is too large.")
+    beside = output.with_name(output.name + ".partial")
+    beside.write_bytes(data.tobytes())
+    beside.replace(output)
