@@ -43,7 +43,7 @@ def read_label_map(file: Path) -> LabelMap:
     """
     try:
         items = parse(file.read_bytes().decode("utf-8"), file.name).get("item", [])
-    except (TextFormatError, UnicodeDecodeError, OSError) as error:
+    except (TextFormatError, ValueError, OSError) as error:  # ValueError: no UTF-8, or a number of thousands of digits
         raise DataError(f"{file.name} is no label map: {error}") from None
     except RecursionError:
         raise DataError(f"{file.name} is no label map: it nests too deeply.") from None

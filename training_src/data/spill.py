@@ -25,7 +25,7 @@ class Spill:
         self._memory: dict[Key, list[Any]] = {}
         self._count = 0
         self._file: sqlite3.Connection | None = None
-        self._indexed = False
+        self._sorted = False
 
     def add(self, key: Key, row: Any) -> None:
         """Keep a row of plain values; a number as key has at most 63 bits."""
@@ -38,20 +38,20 @@ class Spill:
         """A key's rows in the order in which they were added."""
         if self._file is None:
             return self._memory.get(key, [])
-        found = self._indexed_file().execute("SELECT row FROM spill WHERE key = ? ORDER BY rowid", (key,))
+        found = self._sorted_file().execute("SELECT row FROM sorted WHERE key = ? ORDER BY rowid", (key,))
         return [pickle.loads(row) for (row,) in found]
 
     def __contains__(self, key: Key) -> bool:
         if self._file is None:
             return key in self._memory
-        return self._indexed_file().execute("SELECT 1 FROM spill WHERE key = ?", (key,)).fetchone() is not None
+        return self._sorted_file().execute("SELECT 1 FROM sorted WHERE key = ?", (key,)).fetchone() is not None
 
     def items(self) -> Iterator[tuple[Key, Any]]:
         """Keys with their rows, each key where it came first; rows of one key may be apart."""
         if self._file is None:
             yield from ((key, row) for key, rows in self._memory.items() for row in rows)
             return
-        for key, row in self._indexed_file().execute("SELECT key, row FROM spill ORDER BY rowid"):
+        for key, row in self._sorted_file().execute("SELECT key, row FROM spill ORDER BY rowid"):
             yield key, pickle.loads(row)
 
     def sorted_keys(self) -> Iterator[Key]:
@@ -59,7 +59,7 @@ class Spill:
         if self._file is None:
             yield from sorted(self._memory)
             return
-        for (key,) in self._indexed_file().execute("SELECT DISTINCT key FROM spill ORDER BY key"):
+        for (key,) in self._sorted_file().execute("SELECT DISTINCT key FROM sorted ORDER BY key"):
             yield key
 
     def _write(self) -> None:
@@ -71,18 +71,19 @@ class Spill:
         rows = ((key, pickle.dumps(row)) for key, rows in self._memory.items() for row in rows)
         self._file.execute("BEGIN")
         self._file.executemany("INSERT INTO spill VALUES (?, ?)", rows)
-        if self._indexed:
-            self._file.execute("DROP INDEX by_key")
-            self._indexed = False
+        self._file.execute("DROP TABLE IF EXISTS sorted")
+        self._sorted = False
         self._file.execute("COMMIT")
         self._memory.clear()
         self._count = 0
 
-    def _indexed_file(self) -> sqlite3.Connection:
+    def _sorted_file(self) -> sqlite3.Connection:
+        """The file with a copy of the rows in the order of their keys: a key's rows lie on one page, not on many."""
         assert self._file is not None
         if self._memory:
             self._write()
-        if not self._indexed:
-            self._file.execute("CREATE INDEX by_key ON spill (key)")
-            self._indexed = True
+        if not self._sorted:
+            self._file.execute("CREATE TABLE sorted AS SELECT key, row FROM spill ORDER BY key, rowid")
+            self._file.execute("CREATE INDEX by_key ON sorted (key)")
+            self._sorted = True
         return self._file

@@ -40,9 +40,10 @@ values = st.recursive(
 
 
 @st.composite
-def mutations(draw: st.DrawFn, trees: Mapping[str, Tree]) -> Tree:
-    """A data set in some layout, of which one or two files are not what they were."""
-    tree = dict(trees[draw(st.sampled_from(sorted(trees)))])
+def mutations(draw: st.DrawFn, trees: Mapping[str, Tree]) -> tuple[str, Tree]:
+    """A layout, and the one or two of its files that are not what they were."""
+    layout = draw(st.sampled_from(sorted(trees)))
+    tree = dict(trees[layout])
     for _ in range(draw(st.integers(1, 2))):
         name = draw(st.sampled_from(sorted(tree)))
         content = tree[name]
@@ -62,7 +63,7 @@ def mutations(draw: st.DrawFn, trees: Mapping[str, Tree]) -> Tree:
             "repeat": content[:end] + content[start:],
             "flip": content[:start] + bytes(byte ^ 0x55 for byte in content[start:end]) + content[end:],
         }[kind]
-    return tree
+    return layout, {name: content for name, content in tree.items() if content != trees[layout][name]}
 
 
 def _with_value(content: bytes, number: int, value: Any) -> bytes:
@@ -122,17 +123,20 @@ def fuzz(trees: Mapping[str, Tree], cases: int) -> Counter[str]:
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    @given(tree=mutations(trees), target=st.sampled_from(["", "", "", "coco", "tfrecord"]))
-    def run(tree: Tree, target: str) -> None:
-        folder = Path(tempfile.mkdtemp(dir=root))
+    @given(mutated=mutations(trees), target=st.sampled_from(["", "", "", "coco", "tfrecord"]))
+    def run(mutated: tuple[str, Tree], target: str) -> None:
+        layout, changed = mutated
         try:
-            _lay_out(folder / "data", tree)
-            ends[_outcome(folder, target)] += 1
-            assert {child.name for child in folder.iterdir()} <= {"data", "out"}
+            _lay_out(root / layout / "data", changed)
+            ends[_outcome(root / layout, target)] += 1
+            assert {child.name for child in (root / layout).iterdir()} <= {"data", "out"}
         finally:
-            shutil.rmtree(folder)
+            _lay_out(root / layout / "data", {name: trees[layout][name] for name in changed})
+            shutil.rmtree(root / layout / "out", ignore_errors=True)
 
     try:
+        for layout, tree in trees.items():
+            _lay_out(root / layout / "data", tree)
         run()
     finally:
         shutil.rmtree(root)
