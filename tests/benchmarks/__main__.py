@@ -10,7 +10,7 @@ import json
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("evaluation", "input_pipeline", "preparation", "serving", "training")
+NAMES = ("data", "evaluation", "input_pipeline", "preparation", "serving", "training")
 
 
 def main() -> None:

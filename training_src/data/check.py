@@ -14,7 +14,6 @@ from training_src.data.index import Index, Row, row
 from training_src.data.ledger import Ledger
 from training_src.data.processes import cores, in_order
 from training_src.data.record_frame import frame
-from training_src.data.shards import to_example
 
 # Entries that go to a process at once.
 _BATCH = 32
@@ -131,7 +130,7 @@ class _Worker:
                 size = len(outcome.encoded)
                 rows.append(row(number, outcome.image, size))
                 if self.records:
-                    records.append((number, *frame(to_example(outcome.image), size)))
+                    records.append((number, *frame(outcome.image, size)))
             number += 1
         return _Result(number - batch.first, missing, rows, records, faults)
 

@@ -16,6 +16,7 @@ from training_src.data.fingerprint import Fingerprint, fingerprint
 from training_src.data.images import BrokenImageError, DecodeCheck, ImageFacts, decode_grey, read_header
 from training_src.data.orientation import turn
 from training_src.data.policy import Policy
+from training_src.data.reading import read_bytes
 
 _FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
 
@@ -84,7 +85,7 @@ class ImageChecks:
         """Read, decode and check one image."""
         faults: list[Fault] = []
         try:
-            encoded = labelled.encoded.load()
+            encoded = read_bytes(str(labelled.encoded.path), labelled.encoded.offset, labelled.encoded.length)
             facts = read_header(encoded)
             if fault := self._bomb(labelled, facts):
                 return Outcome(None, [fault])

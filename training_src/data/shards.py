@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from training_src.data.check_image import CheckedImage
-from training_src.data.dataset import Encoded
 from training_src.data.example import DetectionExample
 from training_src.data.index import Index
 from training_src.data.processes import cores, in_order
+from training_src.data.reading import read_bytes
 from training_src.data.record_frame import record_parts
 from training_src.data.splits import SPLITS, Split
 
@@ -94,7 +94,7 @@ def write_shard(task: ShardTask) -> int:
         _partial(task.shard).open("wb", buffering=0) as stream,
     ):
         for path, start, length, head, tail in connection.execute(query, (task.split, task.number)):
-            encoded = Encoded(Path(path), start, length).load()
+            encoded = read_bytes(path, start, length)
             if len(encoded) != length:
                 raise OSError(f"{path} changed while it was prepared")
             _write_all(stream.fileno(), record_parts(head, encoded, tail))

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Preparing 2,000 images against the TF Object Detection API's COCO converter, and against plain copying.
+
+Each side runs in a process of its own, in turn. `python -m tests.benchmarks.data SIDE FOLDER` runs one side once and
+prints its seconds without imports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from tests.benchmarks.ratio import Row
+
+IMAGES, BOXES, SIZE = 2_000, 8, 640
+ROUNDS = 3
+
+
+def run() -> list[Row]:
+    """All ratios, the sides alternating."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _draw(folder / "set")
+        seconds = _measure(folder)
+    tool = "create_coco_tf_record's logic (one process"
+    header, default = "Preparation, headers checked, content hash", "Preparation, every image decoded"
+    return [
+        Row(header, f"{tool}, decodes nothing)", seconds["tool"] / seconds["header"], "times as fast (target 5)"),
+        Row(header, "copying and CRC, as many processes", seconds["copy"] / seconds["header"], "of it (target 0.6)"),
+        Row(default, f"{tool}, full PIL decode)", seconds["tool_pil"] / seconds["reduced"], "times as fast (3.5)"),
+        Row(
+            "PrepareDataset's whole process, decoding",
+            f"{tool}, full PIL decode), whole process",
+            seconds["whole tool_pil"] / seconds["whole reduced"],
+            "times as fast (target 5)",
+        ),
+        Row(
+            "PrepareDataset's whole process, headers",
+            f"{tool}), whole process",
+            seconds["whole tool"] / seconds["whole header"],
+            "times as fast (target 5)",
+        ),
+    ]
+
+
+def _measure(folder: Path) -> dict[str, float]:
+    """The median of each side's seconds, without and (`whole`) with the process and its imports."""
+    found: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        for side in SIDES:
+            began = time.perf_counter()
+            printed = subprocess.run(
+                [sys.executable, "-m", "tests.benchmarks.data", side, str(folder)],
+                capture_output=True,
+                text=True,
+                check=True,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            ).stdout
+            found.setdefault(f"whole {side}", []).append(time.perf_counter() - began)
+            found.setdefault(side, []).append(float(printed.split()[-1]))
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def _draw(folder: Path) -> None:
+    """Pictures of about 96 kB that look like photographs to an encoder, and their COCO file."""
+    import cv2
+    import numpy as np
+
+    (folder / "images").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    noise = random.integers(-9, 10, (SIZE, SIZE, 1), dtype=np.int16)
+    images, annotations = [], []
+    for number in range(IMAGES):
+        coarse = cv2.resize(random.integers(0, 256, (40, 40, 3), dtype=np.uint8), (SIZE, SIZE)).astype(np.int16)
+        pixels = np.clip(coarse + noise, 0, 255).astype(np.uint8)
+        encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 82])[1]
+        name = f"{number:06d}.jpg"
+        (folder / "images" / name).write_bytes(bytes(encoded))
+        images.append({"id": number, "file_name": name, "width": SIZE, "height": SIZE})
+        for left, top, width, height in random.integers(10, 300, (BOXES, 4)).tolist():
+            annotations.append(
+                {"id": len(annotations), "image_id": number, "bbox": [left, top, width, height], "iscrowd": 0,
+                 "area": width * height, "category_id": 1 + len(annotations) % 5}
+            )  # fmt: skip
+    categories = [{"id": number, "name": f"kind {number}"} for number in range(1, 6)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations").mkdir()
+    (folder / "annotations" / "instances_all.json").write_text(json.dumps(content))
+
+
+def _prepare(folder: Path, how: str) -> Callable[[], None]:
+    """All that PrepareDataset does: check, split, shards, label map, dataset.json and report."""
+    from dataclasses import replace
+
+    from training_src.data.examination import examine
+    from training_src.data.metadata import write_metadata
+    from training_src.data.policy import Policy
+    from training_src.data.shards import write_shards
+    from training_src.data.splits import SPLITS
+
+    def work() -> None:
+        policy = replace(Policy(), decode_check="header" if how == "header" else "reduced")
+        output = folder / "prepared"
+        shutil.rmtree(output, ignore_errors=True)
+        (output / "metadata").mkdir(parents=True)
+        with examine(folder / "set", policy=policy, records=True) as examined:
+            assert not examined.faults
+            write_shards(examined.index, {split: output / split for split in SPLITS})
+            write_metadata(output / "metadata", examined)
+
+    return work
+
+
+def _tool(folder: Path, decode: bool) -> Callable[[], None]:
+    """What the OD API's `dataset_tools/create_coco_tf_record.py` does, an image after the other."""
+    import PIL.Image
+    import tensorflow as tf  # type: ignore[import-untyped]
+
+    def floats(values: list[float]) -> tf.train.Feature:
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+    def integers(values: list[int]) -> tf.train.Feature:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+    def texts(values: list[bytes]) -> tf.train.Feature:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+    def work() -> None:
+        content = json.loads((folder / "set/annotations/instances_all.json").read_text())
+        names = {entry["id"]: entry["name"] for entry in content["categories"]}
+        boxes: dict[int, list[dict[str, object]]] = {}
+        for entry in content["annotations"]:
+            boxes.setdefault(entry["image_id"], []).append(entry)
+        with tf.io.TFRecordWriter(str(folder / "tool.record")) as writer:
+            for image in content["images"]:
+                encoded = (folder / "set/images" / image["file_name"]).read_bytes()
+                picture = PIL.Image.open(io.BytesIO(encoded))
+                if decode:
+                    picture.load()
+                width, height = image["width"], image["height"]
+                own: list = boxes[image["id"]]  # type: ignore[type-arg]
+                edges = [entry["bbox"] for entry in own]
+                feature = {
+                    "image/height": integers([height]),
+                    "image/width": integers([width]),
+                    "image/filename": texts([image["file_name"].encode()]),
+                    "image/source_id": texts([str(image["id"]).encode()]),
+                    "image/key/sha256": texts([hashlib.sha256(encoded).hexdigest().encode()]),
+                    "image/encoded": texts([encoded]),
+                    "image/format": texts([b"jpeg"]),
+                    "image/object/bbox/xmin": floats([x / width for x, _, _, _ in edges]),
+                    "image/object/bbox/xmax": floats([(x + w) / width for x, _, w, _ in edges]),
+                    "image/object/bbox/ymin": floats([y / height for _, y, _, _ in edges]),
+                    "image/object/bbox/ymax": floats([(y + h) / height for _, y, _, h in edges]),
+                    "image/object/class/text": texts([names[entry["category_id"]].encode() for entry in own]),
+                    "image/object/is_crowd": integers([entry["iscrowd"] for entry in own]),
+                    "image/object/area": floats([entry["area"] for entry in own]),
+                }
+                example = tf.train.Example(features=tf.train.Features(feature=feature))
+                writer.write(example.SerializeToString())
+
+    return work
+
+
+def _copy(folder: Path) -> Callable[[], None]:
+    """The bytes of all images into files, each with its length and masked CRC."""
+    files = sorted((folder / "set/images").iterdir())
+    count = len(os.sched_getaffinity(0))
+
+    def work() -> None:
+        with ProcessPoolExecutor(count) as pool:
+            parts = [(files[part::count], folder / f"copy-{part}") for part in range(count)]
+            list(pool.map(copy_part, *zip(*parts, strict=True)))
+
+    return work
+
+
+def copy_part(files: list[Path], destination: Path) -> None:
+    """Copy files behind each other."""
+    from training_src.data.crc32c import masked_crc32c
+
+    with destination.open("wb") as stream:
+        for file in files:
+            data = file.read_bytes()
+            length = struct.pack("<Q", len(data))
+            stream.write(length + struct.pack("<I", masked_crc32c(length)))
+            stream.write(data)
+            stream.write(struct.pack("<I", masked_crc32c(data)))
+
+
+SIDES: dict[str, Callable[[Path], Callable[[], None]]] = {
+    "header": lambda folder: _prepare(folder, "header"),
+    "tool": lambda folder: _tool(folder, decode=False),
+    "copy": _copy,
+    "reduced": lambda folder: _prepare(folder, "reduced"),
+    "tool_pil": lambda folder: _tool(folder, decode=True),
+}
+
+
+if __name__ == "__main__":
+    _work = SIDES[sys.argv[1]](Path(sys.argv[2]))
+    _began = time.perf_counter()
+    _work()
+    print(time.perf_counter() - _began)

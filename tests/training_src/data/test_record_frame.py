@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training_src.data.check_image import CheckedImage
+from training_src.data.dataset import Box, Encoded, LabelledImage
+from training_src.data.example import encode
+from training_src.data.record_frame import frame, record_parts
+from training_src.data.shards import to_example
+from training_src.data.tfrecord import write_record
+
+edges = st.floats(0, 700, allow_nan=False)
+boxes = st.builds(
+    Box,
+    edges,
+    edges,
+    edges,
+    edges,
+    st.integers(1, 100_000),
+    st.text(max_size=300),
+    st.just("object 0"),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.none() | st.floats(0, 1, width=32),
+)
+images = st.builds(
+    LabelledImage,
+    st.text(max_size=200),
+    st.just("a.jpg"),
+    st.just("a.xml"),
+    st.just(Encoded(Path("a.jpg"))),
+    st.lists(boxes, max_size=30).map(tuple),
+    st.integers(1, 70_000),
+    st.integers(1, 70_000),
+    group=st.text(max_size=5),
+)
+
+
+@given(images, st.sampled_from([0, 1, 127, 128, 5000, 3_000_000]), st.sampled_from(["", "ab" * 32]))
+def test_frame_and_image_are_the_example_and_its_record(image: LabelledImage, length: int, sha256: str) -> None:
+    checked = CheckedImage(image, "png", "00", sha256)
+    encoded = bytes(length)
+    record = io.BytesIO()
+
+    head, tail = frame(checked, length)
+    whole = encode(replace(to_example(checked), encoded=encoded))
+    write_record(record, whole)
+
+    assert head + encoded + tail == whole
+    assert b"".join(record_parts(head, encoded, tail)) == record.getvalue()
