@@ -21,6 +21,7 @@ from training_src.models.losses import classification_loss, localization_loss
 from training_src.models.matching import ClassEncoding, Targets, assign_targets
 from training_src.models.non_max_suppression import Detections, clip_windows, convert_scores, non_max_suppression
 from training_src.models.preprocessing import mask_padding, resized_shape
+from training_src.models.replicas import sum_over_replicas
 from training_src.models.ssd_extractors import EXTRACTORS
 
 ANCHORS = "anchors"
@@ -79,7 +80,7 @@ class SsdDetector(Detector):
         if self.config.loss.hard_example_miner:
             mined = tf.cast(self._mined(predictions, targets, classification, localization).mined, tf.float32)
             classification, localization = classification * mined, localization * mined
-        matches = tf.maximum(tf.reduce_sum(targets.box_weights), 1.0)
+        matches = tf.maximum(sum_over_replicas(tf.reduce_sum(targets.box_weights)), 1.0)
         normaliser = matches if self.config.normalize_loss_by_num_matches else tf.ones([])
         code_size = CODE_SIZE if self.config.normalize_loc_loss_by_codesize else 1
         loss = self.config.loss
