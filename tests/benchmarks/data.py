@@ -81,7 +81,8 @@ def _draw(folder: Path) -> None:
     (folder / "images").mkdir(parents=True)
     random = np.random.default_rng(0)
     noise = random.integers(-9, 10, (SIZE, SIZE, 1), dtype=np.int16)
-    images, annotations = [], []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     for number in range(IMAGES):
         coarse = cv2.resize(random.integers(0, 256, (40, 40, 3), dtype=np.uint8), (SIZE, SIZE)).astype(np.int16)
         pixels = np.clip(coarse + noise, 0, 255).astype(np.uint8)

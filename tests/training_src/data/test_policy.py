@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from training_src.data.dataset import Fault
+from training_src.data.policy import CHECKS, Policy, policy_from_json, policy_to_json, read_policy
+from training_src.errors import ConfigurationError
+
+
+def test_policy_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "data_policy.yaml"
+    file.write_text(
+        "checks:\n  near_leak: error\n  outside: {severity: fix, tolerance: 8}\n  background: off\n"
+        "sequence: '(?P<sequence>.+)_\\d+$'\ndecode_check: header\nsplits: [train, validation]\n"
+    )
+
+    policy = read_policy(file)
+
+    assert policy.handling("near_leak") == "error"
+    assert (policy.handling("outside"), policy.threshold("outside", "tolerance")) == ("fix", 8)
+    assert policy.threshold("outside", "kept_area") == CHECKS["outside"].thresholds["kept_area"]
+    assert policy.judge(Fault("a", None, "background", "...")) is None
+    assert policy.handling("corners") == CHECKS["corners"].handling
+    assert policy.sequence_of("drive_a_0012.jpg") == ("drive_a", False)
+    assert policy.decode_check == "header"
+    assert policy.splits == frozenset(("train", "validation"))
+    assert policy_from_json(policy_to_json(policy)) == policy
+
+
+def test_empty_policy_file_is_the_default(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("")
+
+    assert read_policy(tmp_path / "p.yaml") == Policy()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("checks: {near_leek: error}", 'there is no check "near_leek"; there are image, bomb'),
+        ("checks: {outside: {tolerence: 3}}", 'outside has no setting "tolerence"; it has severity, tolerance'),
+        ("checks: {outside: {tolerance: -1}}", "outside.tolerance is -1; write a number from 0 on"),
+        ("checks: {outside: {tolerance: true}}", "outside.tolerance is True"),
+        ("checks: {outside: loud}", 'outside has the severity "loud"; there are error, warning, notice, fix, off'),
+        ("checks: {bomb: fix}", "bomb cannot be fixed safely"),
+        ("checks: [outside]", "checks is no mapping"),
+        ("- outside", "holds no mapping"),
+        ("thresholds: {}", '"thresholds" is unknown; there are checks'),
+        ("sequence: '('", "no regular expression"),
+        ("sequence: abc", "needs a group of that name"),
+        ("splits: [learn]", "list some of eval, test, train, validation"),
+        ("decode_check: none", "there are full, reduced, header"),
+        ("checks: {", "is no data policy"),
+    ],
+)
+def test_wrong_policy_is_refused_with_what_there_is(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(text)
+
+    with pytest.raises(ConfigurationError) as refusal:
+        read_policy(file)
+
+    assert str(refusal.value).startswith("policy.yaml")
+    assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("image", "sequence"),
+    [
+        ("images/drive_frame_0012.jpg", "images/drive"),
+        ("clip-7/frame_0001.png", "clip-7"),
+        ("train/images/cam2-frame-12.jpg", "train/images/cam2"),
+        ("images/frame_0001.jpg", ""),
+        ("frame_0001.jpg", ""),
+        ("BloodImage_00338.jpg", ""),
+        ("picture_frames.jpg", ""),
+    ],
+)
+def test_file_names_tell_sequences_only_where_they_say_frame(image: str, sequence: str) -> None:
+    assert Policy().sequence_of(image)[0] == sequence
+
+
+def test_fixes_touch_only_what_can_be_fixed() -> None:
+    fixed = Policy().with_fixes()
+
+    assert fixed.handling("outside") == fixed.handling("orientation") == fixed.handling("leak") == "fix"
+    assert fixed.handling("bomb") == "error"
+    assert fixed.handling("near_leak") == "warning"
