@@ -63,8 +63,10 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
             )
             outputs, batch_mean, batch_variance = normalised.y, normalised.batch_mean, normalised.batch_variance
         share = 1 - self._config.decay
-        mean.assign_sub((mean - batch_mean) * share)
-        variance.assign_sub((variance - batch_variance) * share)
+        # By the handle, which is that of this replica's copy: the training step brings the copies together.
+        for moving, batch in ((mean, batch_mean), (variance, batch_variance)):
+            change = (moving.read_value() - tf.cast(batch, moving.dtype)) * share
+            tf.raw_ops.AssignSubVariableOp(resource=moving.handle, value=change)
         return outputs
 
 

@@ -177,6 +177,10 @@ class TrainingStep:
         with tf.GradientTape() as tape:
             tape.watch(list(learnt.values()))
             losses = self._detector.losses({**learnt, **constant}, GroundTruth(*truth))
+            if len(self._detector.networks) > 1:
+                # Two stages' losses are means over this replica's images; a single shot's are divided by the matches
+                # of all replicas.
+                losses = {name: loss / replica_count() for name, loss in losses.items()}
             total = tf.add_n(list(losses.values())) * self._scale
         slopes = tape.gradient(total, list(learnt.values()))
         self._names = [*losses, "Loss/regularization_loss"]
