@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report: what it shows, what it never does, and how a real browser takes it."""
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -120,7 +123,17 @@ def browse(page: Path, *options: str) -> subprocess.CompletedProcess[str]:
     profile = f"--user-data-dir={page.parent / 'profile'}"
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr",
                "--virtual-time-budget=3000", profile, *options, page.as_uri()]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    # Its helpers outlive a browser that is killed, unless all are.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        output, errors = process.communicate(timeout=240)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, errors
+    return subprocess.CompletedProcess(command, 0, output, errors)
 
 
 def test_a_browser_draws_it_and_complains_of_nothing(bccd: ReportContent, tmp_path: Path) -> None:
