@@ -59,8 +59,7 @@ NO_PROPOSAL = -1.0
 SMOOTH_L1_DELTA = 1.0
 SOFTMAX = ClassificationLoss(weighted_softmax=WeightedSoftmax())
 
-# The map from which proposals are cropped.
-FEATURES = "feature_map_0"
+FEATURES = "rpn_features_to_crop"
 RPN_BOXES = "rpn_box_encodings"
 RPN_CLASSES = "rpn_objectness_predictions_with_background"
 ANCHORS = "anchors"
@@ -99,13 +98,6 @@ class FasterRcnnDetector(Detector):
         # Padding is scaled like the image, as in the API.
         scaled = scale_to_one(pixels) if self.config.feature_extractor.type == INCEPTION else subtract_means(pixels)
         return Inputs(scaled, true_shapes)
-
-    def freeze_batch_norm(self, frozen: bool) -> None:
-        super().freeze_batch_norm(frozen)
-        for network in self.networks:
-            for layer in network.layers:
-                if layer.name.startswith((FIRST_STAGE, SECOND_STAGE)) and hasattr(layer, "frozen"):
-                    layer.frozen = frozen or not self.config.feature_extractor.batch_norm_trainable
 
     def predict(
         self, inputs: Inputs, training: bool, truth: GroundTruth | None = None, seed: tf.Tensor | None = None
@@ -274,7 +266,7 @@ class FasterRcnnDetector(Detector):
             config.second_stage_batch_size,
             config.second_stage_balance_fraction,
             static=static and config.use_static_balanced_label_sampler,
-            seed=None if seed is None else seed + [0, 1],
+            seed=None if seed is None else tf.add(seed, [0, 1]),
         )
         wanted = config.second_stage_batch_size
         count = tf.reduce_sum(tf.cast(sampled, tf.int32), axis=1)

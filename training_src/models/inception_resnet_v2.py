@@ -117,8 +117,9 @@ class _Network:
     ) -> tf.Tensor:
         """Figures 16, 17 and 19 of the paper: branches scaled down and added."""
         joined = self.parallel([features] * len(branches), branches)
-        linear = self.layers.convolution(features.shape[-1], 1, self.name(), bias=0.0)(joined)
-        added = features + linear * scale
+        linear = self.layers.convolution(features.shape[-1], 1, self.name(), bias=0.0)
+        linear.bias_regularizer = linear.kernel_regularizer
+        added = features + linear(joined) * scale
         return self.layers.activation(added) if activate else added
 
     def reduced(self, features: tf.Tensor, branches: tuple[Branch, ...]) -> tf.Tensor:

@@ -125,4 +125,4 @@ def dropped(config: FasterRcnn) -> str | None:
     predictor = config.second_stage_box_predictor
     if config.number_of_stages < 3 and not (predictor and predictor.mask_rcnn_box_predictor.predict_instance_masks):
         return None
-    return "Masks are dropped: boxes and classes are trained and predicted as with number_of_stages: 2, without a mask head."
+    return "Masks are dropped: boxes and classes are trained and predicted as with number_of_stages: 2."

@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faster R-CNN gives the OD API's numbers, stage by stage, and what the API does not say of a config is refused.
+
+Tolerances are those that the reference's README gives, relative to the standard deviation of the expected array.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from training_src.models.config.decoding import decode, message_of
+from training_src.models.config.faster_rcnn import FasterRcnn
+from training_src.models.config.losses import HardExampleMiner
+from training_src.models.config.pipeline import load_bundled
+from training_src.models.detector import Detector, GroundTruth, Inputs, build_detector
+from training_src.models.errors import ConfigError
+from training_src.models.faster_rcnn import FasterRcnnDetector
+from training_src.models.outputs import run
+from training_src.models.text_format import parse
+
+Arrays = dict[str, NDArray[Any]]
+CASES = ["faster_rcnn_resnet50_v1", "faster_rcnn_inception_resnet_v2"]
+INPUTS = ("image_", "groundtruth_")
+STAGES = ("rpn", "second_stage")
+RPN = ("rpn_box_encodings", "rpn_objectness_predictions_with_background")
+SECOND = ("refined_box_encodings", "class_predictions_with_background")
+LOSSES = (
+    "RPNLoss_localization_loss",
+    "RPNLoss_objectness_loss",
+    "BoxClassifierLoss_localization_loss",
+    "BoxClassifierLoss_classification_loss",
+)
+
+
+class Compared(NamedTuple):
+    """What the command wrote and what the reference expects, of one case."""
+
+    actual: Arrays
+    expected: Arrays
+
+    def differs(self, name: str) -> tuple[float, float]:
+        """Greatest and root-mean-square difference, in standard deviations of what was expected."""
+        actual, expected = self.actual[name], self.expected[name]
+        difference, scale = actual - expected, float(expected.std()) or 1.0
+        return float(np.abs(difference).max() / scale), float(np.sqrt((difference**2).mean()) / scale)
+
+    def gradients(self, name: str) -> NDArray[np.float64]:
+        """Relative differences, where the reference has a gradient at all."""
+        actual, expected = self.actual[name], self.expected[name]
+        np.testing.assert_array_equal(np.isnan(actual), np.isnan(expected))
+        return np.asarray(np.abs(actual / expected - 1))[expected > 0]
+
+
+@pytest.fixture(scope="module", params=CASES)
+def compared(
+    request: pytest.FixtureRequest, reference: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
+) -> Compared:
+    case = reference(request.param)
+    expected = case.expected()
+    folder = tmp_path_factory.mktemp("outputs")
+    np.savez(folder / "in.npz", **{name: array for name, array in expected.items() if name.startswith(INPUTS)})
+    arguments = f"--pipeline-config {case.config} --checkpoint {case.prefix} --images {folder}/in.npz"
+    assert (
+        run([*arguments.split(), "--output", f"{folder}/out.npz", "--training", "--groundtruth", f"{folder}/in.npz"])
+        == 0
+    )
+    with np.load(folder / "out.npz") as arrays:
+        return Compared(dict(arrays), expected)
+
+
+def test_every_array_is_there_with_its_shape_and_type(compared: Compared) -> None:
+    wanted = {name: array for name, array in compared.expected.items() if not name.startswith(INPUTS)}
+    assert set(wanted) <= set(compared.actual)
+    for name, array in wanted.items():
+        assert compared.actual[name].dtype == array.dtype, name
+        assert compared.actual[name].shape == array.shape, name
+
+
+def test_inputs_and_anchors_equal_the_reference(compared: Compared) -> None:
+    assert compared.differs("preprocessed_inputs")[0] < 1e-4
+    for name in ("rpn_anchors", "rpn_anchors_absolute"):
+        assert compared.differs(name)[0] < 1e-5, name
+    exact = (
+        "true_image_shapes",
+        "feature_map_shapes",
+        "box_classifier_features_shape",
+        "train_trainable_keys",
+        "train_moving_keys",
+    )
+    for name in exact:
+        np.testing.assert_array_equal(compared.actual[name], compared.expected[name])
+
+
+def test_both_stages_and_detections_equal_the_reference(compared: Compared) -> None:
+    stats = ("feature_map_stats", "box_classifier_features_pooled_stats", "last_feature_map")
+    for name in (*RPN, *SECOND, *stats):
+        greatest, rms = compared.differs(name)
+        assert greatest < 1e-4, name
+        assert rms < 2e-5, name
+    np.testing.assert_allclose(
+        compared.actual["proposal_boxes_normalized"], compared.expected["proposal_boxes_normalized"], atol=1e-5
+    )
+    for name in ("num_proposals", "num_detections", "detection_classes", "detection_anchor_indices"):
+        np.testing.assert_array_equal(compared.actual[name], compared.expected[name])
+    for name in ("detection_boxes", "detection_scores", "detection_multiclass_scores"):
+        np.testing.assert_allclose(compared.actual[name], compared.expected[name], atol=1e-4)
+
+
+def test_samples_and_targets_of_both_stages_equal_the_reference(compared: Compared) -> None:
+    prefixes = ("train_rpn", "frozen_second_stage")
+    for prefix in prefixes:
+        for name in ("match", "sampled"):
+            np.testing.assert_array_equal(compared.actual[f"{prefix}_{name}"], compared.expected[f"{prefix}_{name}"])
+        for name in ("cls_targets", "cls_weights", "reg_weights"):
+            assert compared.differs(f"{prefix}_{name}")[0] < 1e-5, name
+        # Targets of the second stage stand upon predicted proposals.
+        assert compared.differs(f"{prefix}_reg_targets")[0] < 1e-4
+    np.testing.assert_allclose(
+        compared.actual["frozen_proposal_boxes_normalized"],
+        compared.expected["frozen_proposal_boxes_normalized"],
+        atol=1e-5,
+    )
+
+
+def test_frozen_losses_and_gradients_equal_the_reference(compared: Compared) -> None:
+    for name in (*(f"Loss_{loss}" for loss in LOSSES), "total_loss"):
+        np.testing.assert_allclose(compared.actual[f"frozen_{name}"], compared.expected[f"frozen_{name}"], rtol=1e-4)
+    relative = compared.gradients("frozen_grad_norms")
+    assert relative.max() < 2e-3
+    assert np.median(relative) < 2e-4
+
+
+def test_training_statistics_and_regularisation_equal_the_reference(compared: Compared) -> None:
+    for name in RPN:
+        greatest, rms = compared.differs(f"train_{name}")
+        assert greatest < 5e-2, name
+        assert rms < 3e-3, name
+    for name in LOSSES[:2]:
+        actual, expected = (arrays[f"train_Loss_{name}"] for arrays in compared)
+        np.testing.assert_allclose(actual, expected, rtol=5e-4)
+    for name in ("train_num_regularization_terms", "train_regularization_terms_sorted", "train_regularization_loss"):
+        np.testing.assert_array_equal(compared.actual[name], compared.expected[name])
+    first_stage = np.array(["proposal_features" in key for key in compared.expected["train_moving_keys"]])
+    actual, expected = (arrays["train_moving_delta_first4"] for arrays in compared)
+    difference = (actual - expected)[first_stage] / expected.std()
+    assert np.abs(difference).max() < 2e-2
+    assert np.sqrt((difference**2).mean()) < 1e-3
+
+
+RESNET = "faster_rcnn_resnet50_v1_640x640"
+
+
+def config_of(architecture: str, changes: str = "") -> FasterRcnn:
+    """A bundled description for three classes, some fields of `model.faster_rcnn` replaced."""
+    message = parse(load_bundled(architecture, 3).text())
+    fields = message_of(message_of(message, "model"), "faster_rcnn")
+    fields.update(parse(changes))
+    return decode(FasterRcnn, fields, "model.faster_rcnn")
+
+
+# Small enough to compute in a moment.
+SMALL = """
+    image_resizer { keep_aspect_ratio_resizer { min_dimension: 64 max_dimension: 64 pad_to_max_dimension: true } }
+    first_stage_anchor_generator {
+      grid_anchor_generator { height: 64 width: 64 scales: [0.5, 1.0] aspect_ratios: [1.0] }
+    }
+    first_stage_max_proposals: 12
+    second_stage_batch_size: 8
+    initial_crop_size: 4
+"""
+
+
+def small(changes: str = "") -> FasterRcnnDetector:
+    tf.keras.utils.set_random_seed(7)
+    return FasterRcnnDetector(config_of(RESNET, SMALL + changes))
+
+
+@pytest.fixture(scope="module")
+def inputs() -> Inputs:
+    pixels = np.random.default_rng(3).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+    return Inputs(tf.constant(pixels - 120), tf.constant([[64, 64, 3], [64, 48, 3]]))
+
+
+@pytest.fixture(scope="module")
+def truth() -> GroundTruth:
+    boxes = [[[0.1, 0.1, 0.6, 0.5], [0.5, 0.4, 0.9, 0.9]], [[0.2, 0.2, 0.8, 0.7], [0, 0, 0, 0]]]
+    return GroundTruth(tf.constant(boxes), tf.constant([[0, 2], [1, 0]]), tf.constant([[1.0, 1.0], [1.0, 0.0]]))
+
+
+def losses_of(detector: Detector, inputs: Inputs, truth: GroundTruth, seed: Any = None) -> dict[str, float]:
+    predictions = detector.predict(inputs, training=True, truth=truth, seed=seed)
+    return {name: float(loss) for name, loss in detector.losses(predictions, truth).items()}
+
+
+@pytest.mark.parametrize(("architecture", "convolutions"), [("50", 53), ("101", 104), ("152", 155)])
+def test_each_depth_has_the_variables_of_the_zoo(architecture: str, convolutions: int) -> None:
+    detector = FasterRcnnDetector(config_of(f"faster_rcnn_resnet{architecture}_v1_640x640"))
+    extractors = [key for key in detector.variables() if key.startswith("model/_feature_extractor_for_")]
+    # A kernel and four vectors of its norm each; the rest is proposal head and box classifier.
+    assert len(extractors) == 5 * convolutions
+    assert len(detector.variables()) == 5 * convolutions + 10
+
+
+@pytest.mark.parametrize(
+    "architecture", ["resnet50_v1_800x1333", "resnet101_v1_1024x1024", "inception_resnet_v2_640x640"]
+)
+def test_bundled_descriptions_build(architecture: str) -> None:
+    detector = build_detector(load_bundled(f"faster_rcnn_{architecture}", 7).config.model)
+    assert detector.num_classes == 7
+
+
+def test_fields_that_are_not_supported_are_named_with_their_value() -> None:
+    with pytest.raises(ConfigError, match=r"feature_extractor\.first_stage_features_stride: 8 is not supported"):
+        config_of(RESNET, "feature_extractor { type: 'faster_rcnn_resnet50_keras' first_stage_features_stride: 8 }")
+    with pytest.raises(ConfigError, match=r"feature_extractor\.type: 'faster_rcnn_nas' is not supported"):
+        config_of(RESNET, "feature_extractor { type: 'faster_rcnn_nas' }")
+    with pytest.raises(ConfigError, match=r"context_config: .* is not supported"):
+        config_of(RESNET, "context_config { attention_bottleneck_dimension: 10 }")
+
+
+def test_contradictions_are_told_in_a_sentence() -> None:
+    with pytest.raises(ConfigError, match="second_stage_batch_size is 64, more than the 12 of first_stage_max"):
+        small("second_stage_batch_size: 64")
+    with pytest.raises(ConfigError, match="maxpool_stride is 0, but crops need at least 1"):
+        small("maxpool_stride: 0")
+    with pytest.raises(ConfigError, match="only grid_anchor_generator is supported"):
+        FasterRcnnDetector(config_of(RESNET, "first_stage_anchor_generator { multiscale_anchor_generator { } }"))
+
+
+def test_mask_rcnn_trains_boxes_and_says_so(
+    inputs: Inputs, truth: GroundTruth, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predictor = """
+        number_of_stages: 3
+        second_stage_box_predictor { mask_rcnn_box_predictor {
+          fc_hyperparams { op: FC } conv_hyperparams { op: CONV } predict_instance_masks: true mask_height: 33
+        } }
+    """
+    detector = small(predictor)
+    assert "Masks are dropped" in capsys.readouterr().out
+    assert len(losses_of(detector, inputs, truth)) == 4
+    assert not any("mask_prediction" in key for key in detector.variables())
+
+
+def test_one_stage_detects_proposals(inputs: Inputs, truth: GroundTruth) -> None:
+    detector = small("number_of_stages: 1")
+    assert set(losses_of(detector, inputs, truth)) == {
+        "Loss/RPNLoss/localization_loss",
+        "Loss/RPNLoss/objectness_loss",
+    }
+    predictions = detector.predict(inputs, training=False)
+    found = detector.postprocess(predictions, inputs.true_shapes)
+    assert int(found.count[0]) > 0
+    assert float(tf.reduce_max(found.boxes)) <= 1.0
+    assert np.all(np.diff(found.scores.numpy()[0, : int(found.count[0])]) <= 0)
+    raw = tf.gather(found.raw_boxes, found.anchor_indices, batch_dims=1)
+    np.testing.assert_allclose(tf.clip_by_value(raw, 0, 1)[0, 0], found.boxes[0, 0], atol=1e-6)
+
+
+def test_each_class_may_have_its_own_box(inputs: Inputs, truth: GroundTruth) -> None:
+    own = "second_stage_box_predictor { mask_rcnn_box_predictor { fc_hyperparams { op: FC } } }"
+    detector = small(own)
+    predictions = detector.predict(inputs, training=True, truth=truth)
+    assert predictions["refined_box_encodings"].shape == (16, 3, 4)
+    before = float(detector.losses(predictions, truth)["Loss/BoxClassifierLoss/localization_loss"])
+    targets = detector.inner_arrays(predictions, truth)
+    match = targets["second_stage_match"].numpy()
+    assert (match >= 0).any()
+    # Only the box of the class that a proposal should have counts.
+    image, proposal = np.argwhere(match >= 0)[0]
+    right = int(truth.classes[image, match[image, proposal]])
+    for column, changes in ((right, True), ((right + 1) % 3, False)):
+        encodings = predictions["refined_box_encodings"].numpy()
+        encodings[image * 8 + proposal, column] += 3.0
+        losses = detector.losses({**predictions, "refined_box_encodings": tf.constant(encodings)}, truth)
+        assert (abs(float(losses["Loss/BoxClassifierLoss/localization_loss"]) - before) > 1e-3) == changes
+    detections = detector.postprocess(detector.predict(inputs, training=False), inputs.true_shapes, class_ids=[1, 3])
+    assert set(np.unique(detections.classes)) <= {0.0, 1.0}
+
+
+def test_hard_example_miner_lets_the_hardest_proposals_of_the_first_image_count(
+    inputs: Inputs, truth: GroundTruth
+) -> None:
+    mined = small("hard_example_miner { num_hard_examples: 2 iou_threshold: 0.99 loss_type: CLASSIFICATION }")
+    predictions = mined.predict(inputs, training=True, truth=truth)
+    assert predictions["proposal_boxes"].shape == (2, 12, 4)
+    losses = mined.losses(predictions, truth)
+    everything = FasterRcnnDetector.__new__(FasterRcnnDetector)
+    everything.__dict__.update(mined.__dict__)
+    everything.config = replace(mined.config, hard_example_miner=None)
+    of_all = everything.losses(predictions, truth)
+    name = "Loss/BoxClassifierLoss/classification_loss"
+    assert 0 < float(losses[name]) < float(of_all[name])
+    # All proposals of the first image, none of the second.
+    generous = HardExampleMiner(num_hard_examples=0, iou_threshold=1.0)
+    everything.config = replace(mined.config, hard_example_miner=generous)
+    first = {
+        key: value[:12] if key in SECOND else value[:1]
+        for key, value in predictions.items()
+        if key in (*SECOND, *RPN, "proposal_boxes", "num_proposals", "rpn_sampled")
+    }
+    everything_first = everything.losses({**predictions, **first}, GroundTruth(*(array[:1] for array in truth)))
+    np.testing.assert_allclose(everything.losses(predictions, truth)[name] * 2, everything_first[name], rtol=1e-5)
+
+
+def test_dropout_and_fc_batch_norm_move_the_keys_as_in_the_api() -> None:
+    predictor = """
+        second_stage_box_predictor { mask_rcnn_box_predictor {
+          fc_hyperparams { op: FC batch_norm { scale: true } } use_dropout: true share_box_across_classes: true
+        } }
+    """
+    keys = small(predictor).variables()
+    layers = "model/_mask_rcnn_box_predictor/_box_prediction_head/_box_encoder_layers"
+    assert f"{layers}/2/kernel/.ATTRIBUTES/VARIABLE_VALUE" in keys
+    assert f"{layers}/3/gamma/.ATTRIBUTES/VARIABLE_VALUE" in keys
+
+
+def test_sampling_follows_its_seed(inputs: Inputs, truth: GroundTruth) -> None:
+    detector = small("second_stage_batch_size: 4 first_stage_minibatch_size: 6")
+    detector.freeze_batch_norm(True)
+    once, again, other = (losses_of(detector, inputs, truth, tf.constant([1, seed])) for seed in (1, 1, 2))
+    assert once == again
+    assert once != other
+
+
+def test_anchors_outside_the_image_are_pruned_in_training_unless_clipped(inputs: Inputs, truth: GroundTruth) -> None:
+    pruned = small("clip_anchors_to_image: false").predict(inputs, training=True, truth=truth)
+    clipped = small("clip_anchors_to_image: true").predict(inputs, training=True, truth=truth)
+    anchors = pruned["anchors"].numpy()
+    assert len(anchors) < len(clipped["anchors"]) == 4 * 4 * 2
+    assert pruned["rpn_box_encodings"].shape[1] == len(anchors)
+    assert clipped["anchors"].numpy().min() >= 0
+    assert clipped["anchors"].numpy().max() <= 64
+
+
+def test_images_of_any_shape_are_predicted_where_the_resizer_keeps_it() -> None:
+    free = "image_resizer { keep_aspect_ratio_resizer { max_dimension: 128 pad_to_max_dimension: false } }"
+    detector = small(free)
+    assert detector.input_size is None
+    predicted = tf.function(lambda images: detector.postprocess(*_predicted(detector, images)), autograph=False)
+    for shape, expected in (((80, 120), (64, 96)), ((150, 60), (128, 51))):
+        image = np.zeros((1, *shape, 3), np.uint8)
+        assert tuple(detector.preprocess(tf.constant(image)).images.shape[1:3]) == expected
+        assert predicted(tf.constant(image)).boxes.shape[0] == 1
+
+
+def _predicted(detector: Detector, images: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    inputs = detector.preprocess(images)
+    return detector.predict(inputs, training=False), inputs.true_shapes
+
+
+def test_a_few_steps_lower_the_loss_in_a_graph_that_does_not_grow_with_the_batch(
+    inputs: Inputs, truth: GroundTruth
+) -> None:
+    detector = small()
+    variables = detector.trainable_variables
+
+    def step(images: tf.Tensor, shapes: tf.Tensor, *labels: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            predictions = detector.predict(Inputs(images, shapes), training=True, truth=GroundTruth(*labels))
+            total = tf.add_n(list(detector.losses(predictions, GroundTruth(*labels)).values()))
+        for variable, gradient in zip(variables, tape.gradient(total, [v.value for v in variables]), strict=True):
+            variable.value.assign_sub(0.002 * gradient)
+        return total
+
+    batch = (*inputs, *truth)
+    compiled = tf.function(step, autograph=False)
+    double = compiled.get_concrete_function(*(tf.concat([array] * 4, axis=0) for array in batch))
+    single = compiled.get_concrete_function(*batch)
+    # A shape or two more is known in one than in the other.
+    assert abs(len(single.graph.get_operations()) - len(double.graph.get_operations())) < 10
+    totals = [float(single(*batch)) for _ in range(8)]
+    assert totals[-1] < 0.8 * totals[0]
