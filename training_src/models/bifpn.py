@@ -101,12 +101,10 @@ class Combination(keras.layers.Layer):  # type: ignore[misc]
             )
 
     def call(self, maps: list[tf.Tensor]) -> tf.Tensor:
-        if self._method == "sum":
+        if self._method in ("sum", "attention"):
             return sum(maps[1:], maps[0])
         weights = self.combine_weights.value[:, 0]
-        if self._method == "attention":
-            weights = keras.ops.softmax(self.combine_weights.value, axis=-1)[:, 0]
-        elif self._method == "fast_attention":
+        if self._method == "fast_attention":
             positive = keras.ops.relu(weights)
             weights = positive / (keras.ops.sum(positive) + EPSILON)
         return sum((weights[i] * features for i, features in enumerate(maps[1:], start=1)), weights[0] * maps[0])

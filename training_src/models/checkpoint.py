@@ -1,26 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights by the keys under which `tf.train.Checkpoint(model=...)` of the OD API stores them.
+"""A detector's weights by the keys under which `tf.train.Checkpoint(model=...)` of the OD API stores them.
 
-A layer is named after its path, dots for slashes, so a variable's key follows from its layer and its own name.
+A layer is named after its path, dots for slashes, so a variable's key follows from its layer and its own name. What a
+training takes from a checkpoint follows the API's `restore_from_objects`; TensorFlow 1's are read by name.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras  # type: ignore[import-untyped]
-import numpy as np
-import tensorflow as tf  # type: ignore[import-untyped]
-from numpy.typing import NDArray
 
+from training_src.models import slim
+from training_src.models.checkpoint_file import SUFFIX, Reader, find, locate, read, write
 from training_src.models.errors import CheckpointError
+from training_src.models.object_graph import KEY as OBJECT_GRAPH
 
-SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-EXTRACTOR = "model/_feature_extractor/"
-# Checkpoints of the backbone alone are rooted at it.
-BACKBONE = EXTRACTOR + "classification_backbone/"
-CLASSIFICATION_ROOTS = ("feature_extractor/", "model/_feature_extractor/classification_backbone/")
+__all__ = ["SUFFIX", "Restored", "find", "locate", "read", "restore", "variables_by_key", "write"]
+
+KINDS = ("classification", "detection", "detection_with_heads", "full")
+
+# `model/_feature_extractor/` of single-shot detectors, and the two of Faster R-CNN.
+EXTRACTORS = re.compile(r"model/_feature_extractor(_for_proposal_features|_for_box_classifier_features)?/")
+# Backbones are numbered from the image on; Faster R-CNN's second stage goes on counting where the first ends.
+BACKBONE = re.compile(
+    r"model/_feature_extractor"
+    r"(?:/(?:classification_backbone|_efficientnet)|_for_proposal_features|(?P<second>_for_box_classifier_features))"
+    r"/layer_with_weights-(?P<number>\d+)/"
+)
+# Checkpoints of a classifier are rooted at it.
+CLASSIFIER = "feature_extractor/"
+# How many classes there are decides the shape of these; the first stage of Faster R-CNN has the same two for all.
+CLASS_DEPENDENT = re.compile(r"model/(?!_first_stage_box_predictor/).*/_class_predictor_layers/")
+BOX_HEAD = re.compile(r"model/_mask_rcnn_box_predictor/_box_prediction_head/")
 
 
 @dataclass(frozen=True)
@@ -29,25 +44,22 @@ class Restored:
 
     Attributes:
         restored: Keys of the model's variables that were read.
-        missing: Keys of those that the type asks for and the checkpoint lacks.
-        left: Keys of the model's variables that the type does not ask for.
-        unused: Keys of the checkpoint's tensors that found no variable.
+        left: Why others were not, by key.
+        unused: Names of the checkpoint's tensors that found no variable.
     """
 
     restored: list[str]
-    missing: list[str]
-    left: list[str]
+    left: dict[str, str]
     unused: list[str]
 
     def table(self) -> str:
         """A few lines for the log."""
-        lines = [
-            f"restored      {len(self.restored):4d} variables",
-            f"left as drawn {len(self.left) + len(self.missing):4d} variables"
-            + (f", {len(self.missing)} of them not in the checkpoint" if self.missing else ""),
-            f"not used      {len(self.unused):4d} tensors of the checkpoint",
-        ]
-        return "\n".join(lines)
+        rows = [("restored", len(self.restored), f"variables of {_parts(self.restored)}")]
+        for reason, count in Counter(self.left.values()).items():
+            keys = [key for key, why in self.left.items() if why == reason]
+            rows.append(("as drawn", count, f"variables of {_parts(keys)}: {reason}"))
+        rows.append(("not used", len(self.unused), "tensors of the checkpoint"))
+        return "\n".join(f"{what:<13} {count:4d} {rest}" for what, count, rest in rows)
 
 
 def variables_by_key(network: keras.Model) -> dict[str, keras.Variable]:
@@ -60,6 +72,115 @@ def variables_by_key(network: keras.Model) -> dict[str, keras.Variable]:
     }
 
 
+def restore(variables: Mapping[str, keras.Variable], source: str | Path, kind: str) -> Restored:
+    """Read an OD API checkpoint into a detector.
+
+    Args:
+        variables: The detector's by their keys; they are overwritten.
+        source: The checkpoint's path without `.index`, a folder, or an archive of the zoo.
+        kind: `fine_tune_checkpoint_type`: `detection` takes the feature extractors, `classification` the backbone,
+            `full` every variable, `detection_with_heads` all but what depends on the classes; empty is
+            `classification` for a checkpoint of a classifier, else `detection`.
+
+    Raises:
+        ArchiveError: If an archive is damaged or not to be trusted.
+        CheckpointError: If the checkpoint cannot be read, a shape differs, nothing matches, or `full` lacks a variable.
+    """
+    if kind not in ("", *KINDS):
+        raise CheckpointError(f"fine_tune_checkpoint_type {kind!r} is not supported, only {', '.join(KINDS)}")
+    with tempfile.TemporaryDirectory(prefix="checkpoint-") as scratch:
+        reader = Reader(locate(source, Path(scratch)))
+        classifier = any(name.startswith((CLASSIFIER, slim.CLASSIFIER)) for name in reader.shapes)
+        kind = kind or ("classification" if classifier else "detection")
+        asked = [key for key in variables if _asked_for(key, kind)]
+        if slim.is_slim(reader.shapes):
+            wanted = _stored_by_slim(asked, variables, reader)
+        elif classifier and kind == "classification":
+            wanted = {key: reader.stored(name) for key, name in _classifier_keys(asked).items()}
+        else:
+            wanted = {key: reader.stored(key) for key in asked}
+        left = {key: f"{kind} does not ask for them" for key in variables if key not in wanted}
+        values = {}
+        for key, name in wanted.items():
+            if name is None:
+                left[key] = "the checkpoint has none"
+            elif _fits(variables[key], reader, name, kind, key):
+                values[key] = name
+            else:
+                left[key] = "of another class count"
+        _check(values, left, reader, kind)
+        for key, name in values.items():
+            variables[key].assign(reader.tensor(name))
+    used = {name for name in wanted.values() if name}
+    ignored = (OBJECT_GRAPH, f"save_counter{SUFFIX}", "global_step")
+    return Restored(list(values), left, sorted(set(reader.shapes) - used - set(ignored)))
+
+
+def _asked_for(key: str, kind: str) -> bool:
+    if kind == "detection":
+        return EXTRACTORS.match(key) is not None
+    if kind == "classification":
+        return BACKBONE.match(key) is not None
+    return kind == "full" or CLASS_DEPENDENT.match(key) is None
+
+
+def _classifier_keys(keys: Sequence[str]) -> dict[str, str]:
+    """The key of each backbone variable in a checkpoint of the classifier alone."""
+    places = {key: match for key in keys if (match := BACKBONE.match(key))}
+    first = [int(place.group("number")) for place in places.values() if not place.group("second")]
+    offset = 1 + max(first, default=-1)
+    return {
+        key: f"{CLASSIFIER}layer_with_weights-"
+        f"{int(place.group('number')) + (offset if place.group('second') else 0)}/{key[place.end() :]}"
+        for key, place in places.items()
+    }
+
+
+def _stored_by_slim(
+    keys: Sequence[str], variables: Mapping[str, keras.Variable], reader: Reader
+) -> dict[str, str | None]:
+    """The name of each variable's tensor in a checkpoint of TensorFlow 1."""
+    names = slim.slim_names({key.removesuffix(SUFFIX): list(each.shape) for key, each in variables.items()})
+    if not names:
+        raise CheckpointError(
+            f"{reader.prefix}: this is a checkpoint of TensorFlow 1, of which only those of SSD MobileNet V2 can be "
+            "read, into their own architecture; take the TensorFlow 2 zoo's checkpoint of this one, or leave it out"
+        )
+    stored: dict[str, str | None] = {}
+    for key in keys:
+        name = names[key.removesuffix(SUFFIX)]
+        choices = (name, name.removeprefix("FeatureExtractor/"))
+        stored[key] = next((each for each in choices if each in reader.shapes), None)
+    return stored
+
+
+def _fits(variable: keras.Variable, reader: Reader, name: str, kind: str, key: str) -> bool:
+    """Whether a tensor has the variable's shape; a box head for each class may differ where that is allowed."""
+    if list(variable.shape) == list(reader.shapes[name]):
+        return True
+    if kind == "detection_with_heads" and BOX_HEAD.match(key):
+        return False
+    raise CheckpointError(
+        f"{reader.prefix}: {name.removesuffix(SUFFIX)} has shape {reader.shapes[name]}, the model needs "
+        f"{list(variable.shape)}; is it of another architecture, depth or class count?"
+    )
+
+
+def _check(values: Mapping[str, str], left: Mapping[str, str], reader: Reader, kind: str) -> None:
+    if not values:
+        raise CheckpointError(
+            f"{reader.prefix}: none of its {len(reader.shapes)} tensors is a {kind} variable of this model; "
+            "check fine_tune_checkpoint and fine_tune_checkpoint_type"
+        )
+    if kind == "full" and left:
+        raise CheckpointError(f"{reader.prefix}: {len(left)} variables are missing, the first is {next(iter(left))}")
+
+
+def _parts(keys: list[str]) -> str:
+    """The parts of the model to which keys belong: `_feature_extractor`, `_box_predictor`."""
+    return ", ".join(sorted({key.split("/")[1].lstrip("_") for key in keys}))
+
+
 def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
     """A network's layers, those that it only keeps included."""
     for layer in network.layers:
@@ -67,126 +188,8 @@ def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
         yield from kept if kept is not None else (layer,)
 
 
-def restore(variables: Mapping[str, keras.Variable], prefix: str, kind: str) -> Restored:
-    """Read an OD API checkpoint into a detector.
-
-    Args:
-        variables: The detector's by their keys; they are overwritten.
-        prefix: The checkpoint's path without `.index`.
-        kind: `fine_tune_checkpoint_type`: `detection` takes the feature extractor, `classification` the backbone,
-            `full` every variable; empty is `classification` for a checkpoint of a backbone alone, else `detection`.
-
-    Raises:
-        CheckpointError: If the checkpoint cannot be read, a shape differs, nothing matches, or `full` lacks a variable.
-    """
-    reader = _open(prefix)
-    shapes = reader.get_variable_to_shape_map()
-    kind = kind or ("detection" if any(key.startswith(EXTRACTOR) for key in shapes) else "classification")
-    wanted, left = _wanted(variables, shapes, kind)
-    restored, missing = [], []
-    for key, (variable, stored) in wanted.items():
-        if stored not in shapes:
-            missing.append(key)
-            continue
-        if list(variable.shape) != list(shapes[stored]):
-            raise CheckpointError(
-                f"{prefix}: {stored.removesuffix(SUFFIX)} has shape {shapes[stored]}, the model needs "
-                f"{list(variable.shape)}; is it of another architecture, depth or class count?"
-            )
-        variable.assign(_tensor(reader, stored, prefix))
-        restored.append(key)
-    if not restored:
-        raise CheckpointError(
-            f"{prefix}: none of its {len(shapes)} tensors is a {kind} variable of this model; "
-            "check fine_tune_checkpoint and fine_tune_checkpoint_type"
-        )
-    if kind == "full" and missing:
-        raise CheckpointError(f"{prefix}: {len(missing)} variables are missing, the first is {missing[0]}")
-    used = {stored for _, stored in wanted.values()}
-    unused = sorted(
-        name for name in shapes if name not in used and not name.startswith(("_CHECKPOINTABLE", "save_counter"))
-    )
-    return Restored(restored, missing, left, unused)
-
-
-def write(prefix: str, tensors: Mapping[str, NDArray[np.generic]]) -> None:
-    """Write tensors as a TensorFlow checkpoint of one shard, readable by key."""
-    names = sorted(tensors)
-    tf.raw_ops.SaveV2(
-        prefix=prefix, tensor_names=names, shape_and_slices=[""] * len(names), tensors=[tensors[name] for name in names]
-    )
-
-
-def read(prefix: str) -> dict[str, NDArray[np.generic]]:
-    """Every tensor of a checkpoint.
-
-    Raises:
-        CheckpointError: If it cannot be read.
-    """
-    reader = _open(prefix)
-    return {name: _tensor(reader, name, prefix) for name in reader.get_variable_to_shape_map()}
-
-
-def find(folder: Path) -> str:
-    """The prefix of the checkpoint in a folder, the newest if there are several.
-
-    Raises:
-        CheckpointError: If there is none.
-    """
-    indices = [path for path in folder.rglob("*.index") if path.with_suffix(".data-00000-of-00001").exists()]
-    if not indices:
-        raise CheckpointError(f"{folder}: no checkpoint (a pair of *.index and *.data-00000-of-00001) is in it")
-    newest = max(indices, key=lambda path: (_number(path.stem), path.stat().st_mtime))
-    return str(newest.with_suffix(""))
-
-
-def _wanted(
-    variables: Mapping[str, keras.Variable], stored: Mapping[str, list[int]], kind: str
-) -> tuple[dict[str, tuple[keras.Variable, str]], list[str]]:
-    """The variables to read, each with the name of its tensor, and the keys of the others."""
-    if kind == "full":
-        return {key: (variable, key) for key, variable in variables.items()}, []
-    root, stored_root = EXTRACTOR, EXTRACTOR
-    if kind == "classification":
-        root = BACKBONE
-        stored_root = next((r for r in CLASSIFICATION_ROOTS if any(k.startswith(r) for k in stored)), BACKBONE)
-    elif kind != "detection":
-        raise CheckpointError(
-            f"fine_tune_checkpoint_type {kind!r} is not supported, only classification, detection, full"
-        )
-    wanted = {
-        key: (variable, stored_root + key.removeprefix(root))
-        for key, variable in variables.items()
-        if key.startswith(root)
-    }
-    return wanted, [key for key in variables if key not in wanted]
-
-
 def _leaf(layer: keras.layers.Layer, variable: keras.Variable) -> str:
     # Keras 3 calls a depthwise convolution's kernel just `kernel`.
     if isinstance(layer, keras.layers.DepthwiseConv2D) and variable.name == "kernel":
         return "depthwise_kernel"
     return str(variable.name)
-
-
-def _open(prefix: str) -> tf.train.load_checkpoint:
-    try:
-        return tf.train.load_checkpoint(prefix)
-    except (tf.errors.OpError, ValueError) as error:
-        raise CheckpointError(f"{prefix}: not a readable TensorFlow checkpoint ({_first_line(error)})") from error
-
-
-def _tensor(reader: tf.train.load_checkpoint, name: str, prefix: str) -> NDArray[np.generic]:
-    try:
-        return np.asarray(reader.get_tensor(name))
-    except (tf.errors.OpError, RuntimeError, ValueError, IndexError) as error:
-        raise CheckpointError(f"{prefix}: {name} cannot be read, the file is damaged ({_first_line(error)})") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-
-
-def _number(stem: str) -> int:
-    match = re.search(r"-(\d+)$", stem)
-    return int(match.group(1)) if match else -1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EfficientDet's feature extractor, https://arxiv.org/abs/1911.09070: EfficientNet, and a BiFPN on its levels 3 to 7."""
+"""EfficientDet's feature extractor, https://arxiv.org/abs/1911.09070: a BiFPN on the levels of EfficientNet."""
 
 from collections.abc import Callable
 
@@ -46,8 +46,11 @@ def standardise(pixels: tf.Tensor) -> tf.Tensor:
 
 def _default_pyramid(number: int) -> BidirectionalFeaturePyramidNetworks:
     iterations, channels = DEFAULT_SIZES[number]
-    method = "sum" if number >= 6 else "fast_attention"
-    return BidirectionalFeaturePyramidNetworks(num_iterations=iterations, num_filters=channels, combine_method=method)
+    return BidirectionalFeaturePyramidNetworks(
+        num_iterations=iterations,
+        num_filters=channels,
+        combine_method="sum" if number >= 6 else "fast_attention",
+    )
 
 
 def _check(config: FeatureExtractor) -> None:

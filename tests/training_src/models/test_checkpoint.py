@@ -2,15 +2,21 @@
 """Checkpoints of the OD API, read by key."""
 
 import json
+import shutil
+import tarfile
 from pathlib import Path
 
+import keras  # type: ignore[import-untyped]
 import numpy as np
 import pytest
+import tensorflow as tf  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 from training_src.models import checkpoint
 from training_src.models.config.pipeline import PipelineDescription, load
 from training_src.models.detector import build_detector
 from training_src.models.errors import CheckpointError
+from training_src.models.slim import slim_names
 
 
 def test_every_key_of_the_reference_is_a_variable(case: Path, description: PipelineDescription) -> None:
@@ -32,7 +38,7 @@ def test_a_type_restores_what_it_says(
     stored = checkpoint.read(reference_checkpoint)
     for key, variable in variables.items():
         np.testing.assert_array_equal(variable.numpy(), stored[key] if key in restored.restored else drawn[key])
-    assert f"restored       {count} variables" in restored.table()
+    assert f"restored       {count} variables of " in restored.table()
 
 
 def test_a_classification_checkpoint_is_rooted_at_the_backbone(
@@ -63,6 +69,164 @@ def test_another_class_count_is_named(case: Path, reference_checkpoint: str, tmp
     ):
         checkpoint.restore(variables, reference_checkpoint, "full")
     assert len(checkpoint.restore(variables, reference_checkpoint, "detection").restored) == 290
+
+
+@pytest.mark.parametrize(
+    ("name", "detection", "classification", "with_heads"),
+    [
+        ("ssd_mobilenet_v2_fpnlite", 290, 260, 384 - 3),
+        ("ssd_resnet50_v1_fpn", 291, 265, 463 - 2),
+        ("efficientdet_d1", 731, 439, 875 - 3),
+        ("faster_rcnn_resnet50_v1", 265, 265, 275 - 2),
+        ("faster_rcnn_inception_resnet_v2", 896, 896, 906 - 2),
+        ("ssd_mobilenet_v2_hard_mining", 300, 260, 324 - 12),
+    ],
+)
+def test_each_architecture_restores_what_a_type_names(
+    golden: Path, tmp_path: Path, name: str, detection: int, classification: int, with_heads: int
+) -> None:
+    # Which variables are read follows from the keys alone, so small ones do.
+    keys = [entry["key"] for entry in json.loads((golden / name / "variables.json").read_text())]
+    keys.remove(f"save_counter{checkpoint.SUFFIX}")
+    prefix = str(tmp_path / "ckpt-0")
+    checkpoint.write(prefix, {key: np.full(2, index, np.float32) for index, key in enumerate(keys)})
+    counts = {"detection": detection, "classification": classification, "detection_with_heads": with_heads}
+    for kind, count in counts.items():
+        variables = {key: keras.Variable(np.full(2, -1, np.float32)) for key in keys}
+        restored = checkpoint.restore(variables, prefix, kind)
+        assert (kind, len(restored.restored)) == (kind, count)
+        assert len(restored.left) == len(restored.unused) == len(keys) - count
+        read = {key for index, key in enumerate(keys) if (variables[key].numpy() == index).all()}
+        assert read == set(restored.restored)
+
+
+@pytest.mark.parametrize("name", ["faster_rcnn_resnet50_v1", "efficientdet_d1"])
+def test_a_classifiers_layers_are_numbered_through(golden: Path, tmp_path: Path, name: str) -> None:
+    entries = json.loads((golden / name / "variables.json").read_text())
+    keys = [entry["key"] for entry in entries if "/layer_with_weights-" in entry["key"]]
+    keys = [key for key in keys if "_first_stage_box_predictor_first_conv" not in key]
+    first = 1 + max(_number(key) for key in keys if "_for_box_classifier" not in key) if "faster" in name else 0
+
+    def place(key: str) -> str:
+        number = _number(key) + (first if "_for_box_classifier" in key else 0)
+        return f"feature_extractor/layer_with_weights-{number}/{key.split('layer_with_weights-')[1].split('/', 1)[1]}"
+
+    prefix = str(tmp_path / "resnet50.ckpt-1")
+    checkpoint.write(prefix, {place(key): np.full(2, index, np.float32) for index, key in enumerate(keys)})
+    variables = {key: keras.Variable(np.zeros(2, np.float32)) for key in keys}
+    assert checkpoint.restore(variables, prefix, "").unused == []
+    assert [int(variables[key].numpy()[0]) for key in keys] == list(range(len(keys)))
+
+
+def _number(key: str) -> int:
+    return int(key.split("layer_with_weights-")[1].split("/")[0])
+
+
+def test_a_key_that_is_not_there_is_looked_up_in_the_object_graph(tmp_path: Path) -> None:
+    class Model(tf.train.Checkpoint):  # type: ignore[misc]
+        pass
+
+    layer = tf.train.Checkpoint(kernel=tf.Variable([3.0, 4.0]))
+    # Both names reach the layer; the shorter path became its key.
+    prefix = tf.train.Checkpoint(backbone=layer, model=Model(_feature_extractor=Model(backbone=layer))).write(
+        str(tmp_path / "ckpt")
+    )
+    key = f"model/_feature_extractor/backbone/kernel{checkpoint.SUFFIX}"
+    assert key not in checkpoint.read(prefix)
+    variables = {key: keras.Variable(np.zeros(2, np.float32))}
+    restored = checkpoint.restore(variables, prefix, "detection")
+    assert (restored.restored, restored.unused) == ([key], [])
+    np.testing.assert_array_equal(variables[key].numpy(), [3.0, 4.0])
+
+
+def test_other_classes_keep_the_towers_and_lose_the_class_head(tmp_path: Path) -> None:
+    def weights(classes: int) -> dict[str, NDArray[np.float64]]:
+        model = "model/_mask_rcnn_box_predictor"
+        return {
+            f"model/_feature_extractor_for_proposal_features/layer_with_weights-0/kernel{checkpoint.SUFFIX}": np.ones(
+                3
+            ),
+            f"model/_first_stage_box_predictor/_class_predictor_layers/0/bias{checkpoint.SUFFIX}": np.ones(24),
+            f"{model}/_box_prediction_head/_box_encoder_layers/1/bias{checkpoint.SUFFIX}": np.ones(4 * classes),
+            f"{model}/_class_prediction_head/_class_predictor_layers/1/bias{checkpoint.SUFFIX}": np.ones(classes + 1),
+        }
+
+    prefix = str(tmp_path / "ckpt-0")
+    checkpoint.write(prefix, weights(90))
+    variables = {key: keras.Variable(0 * value) for key, value in weights(3).items()}
+    restored = checkpoint.restore(variables, prefix, "detection_with_heads")
+    assert [variable.numpy().sum() for variable in variables.values()] == [3, 24, 0, 0]
+    assert list(restored.left.values()) == ["detection_with_heads does not ask for them", "of another class count"]
+    assert "mask_rcnn_box_predictor: of another class count" in restored.table()
+    with pytest.raises(CheckpointError, match=r"has shape \[360\], the model needs \[12\]"):
+        checkpoint.restore(variables, prefix, "full")
+
+
+SLIM = {
+    "classification_backbone/layer_with_weights-0/kernel": "FeatureExtractor/MobilenetV2/Conv/weights",
+    "classification_backbone/layer_with_weights-2/depthwise_kernel": (
+        "FeatureExtractor/MobilenetV2/expanded_conv/depthwise/depthwise_weights"
+    ),
+    "classification_backbone/layer_with_weights-6/kernel": (
+        "FeatureExtractor/MobilenetV2/expanded_conv_1/expand/weights"
+    ),
+    "classification_backbone/layer_with_weights-101/moving_variance": (
+        "FeatureExtractor/MobilenetV2/expanded_conv_16/project/BatchNorm/moving_variance"
+    ),
+    "classification_backbone/layer_with_weights-103/gamma": "FeatureExtractor/MobilenetV2/Conv_1/BatchNorm/gamma",
+    "feature_map_generator/convolutions/2/0/kernel": (
+        "FeatureExtractor/MobilenetV2/layer_19_1_Conv2d_2_1x1_256/weights"
+    ),
+    "feature_map_generator/convolutions/5/4/beta": (
+        "FeatureExtractor/MobilenetV2/layer_19_2_Conv2d_5_3x3_s2_128/BatchNorm/beta"
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "count"), [("detection", 300), ("full", 324), ("classification", 260)])
+def test_a_slim_checkpoint_of_ssd_mobilenet_v2_is_read_by_name(
+    golden: Path, tmp_path: Path, kind: str, count: int
+) -> None:
+    entries = json.loads((golden / "ssd_mobilenet_v2_hard_mining" / "variables.json").read_text())
+    shapes = {entry["key"].removesuffix(checkpoint.SUFFIX): entry["shape"] for entry in entries if entry["shape"]}
+    names = slim_names(shapes)
+    assert {key: names[f"model/_feature_extractor/{key}"] for key in SLIM} == SLIM
+    assert names["model/_box_predictor/_prediction_heads/box_encodings/3/_box_encoder_layers/0/bias"] == (
+        "BoxPredictor_3/BoxEncodingPredictor/biases"
+    )
+    assert len(set(names.values())) == len(shapes) == 324
+    prefix = str(tmp_path / "model.ckpt")
+    checkpoint.write(prefix, {name: np.full(shapes[key], 0.5, np.float32) for key, name in names.items()})
+    variables = {
+        f"{key}{checkpoint.SUFFIX}": keras.Variable(np.zeros(shape, np.float32)) for key, shape in shapes.items()
+    }
+    restored = checkpoint.restore(variables, prefix, kind)
+    assert len(restored.restored) == count
+    assert all((variables[key].numpy() == 0.5).all() for key in restored.restored)
+
+
+def test_other_slim_checkpoints_are_refused_in_a_sentence(description: PipelineDescription, tmp_path: Path) -> None:
+    prefix = str(tmp_path / "model.ckpt")
+    checkpoint.write(prefix, {"FeatureExtractor/MobilenetV1/Conv2d_0/weights": np.zeros(3, np.float32)})
+    variables = build_detector(description.config.model).variables()
+    with pytest.raises(CheckpointError, match=r"of TensorFlow 1, of which only those of SSD MobileNet V2 can be read"):
+        checkpoint.restore(variables, prefix, "detection")
+
+
+def test_an_archive_of_the_zoo_is_a_checkpoint(tmp_path: Path) -> None:
+    key = f"model/_feature_extractor/layer_with_weights-0/kernel{checkpoint.SUFFIX}"
+    zoo = tmp_path / "ssd_x_coco17_tpu-8"
+    for folder, name, value in (("checkpoint", "ckpt-0", 1.0), ("saved_model/variables", "variables", 2.0)):
+        (zoo / folder).mkdir(parents=True)
+        checkpoint.write(str(zoo / folder / name), {key: np.full(2, value, np.float32)})
+    archive = tmp_path / "ssd_x.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(zoo, arcname=zoo.name)
+    shutil.rmtree(zoo)
+    for source in (archive, tmp_path):
+        variables = {key: keras.Variable(np.zeros(2, np.float32))}
+        assert checkpoint.restore(variables, source, "").restored == [key]
+        assert variables[key].numpy()[0] == 1.0
 
 
 def test_damaged_and_missing_checkpoints_are_sentences(

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EfficientDet equals the OD API's: keys, inference, targets, losses, gradients, moving averages.
+
+Tolerances are those that the reference's README gives, relative to the standard deviation of the expected array.
+"""
+
+import json
+import runpy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras  # type: ignore[import-untyped]
+import numpy as np
+import pytest
+import tensorflow as tf  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from training_src.models import checkpoint
+from training_src.models.bifpn import Combination
+from training_src.models.config.pipeline import load, load_bundled
+from training_src.models.config.ssd import Ssd
+from training_src.models.detector import Detector, build_detector
+from training_src.models.efficientnet import efficientnet
+from training_src.models.errors import ConfigError
+from training_src.models.outputs import inference_arrays, pad_ground_truth, preprocess, training_arrays
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@pytest.fixture(scope="module")
+def case(golden: Path) -> Path:
+    return golden / "efficientdet_d1"
+
+
+@pytest.fixture(scope="module")
+def expected(case: Path) -> Arrays:
+    with np.load(case / "expected.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="module")
+def prefix(golden: Path, case: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = str(tmp_path_factory.mktemp("zoo") / "ckpt-0")
+    runpy.run_path(str(golden / "make_checkpoint.py"))["main"]([str(case / "variables.json"), path, "--quiet"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def detector(case: Path, prefix: str) -> Detector:
+    detector = build_detector(load(case / "pipeline.config", num_classes=3).config.model)
+    checkpoint.restore(detector.variables(), prefix, "full")
+    return detector
+
+
+@pytest.fixture(scope="module")
+def inference(detector: Detector, expected: Arrays) -> Arrays:
+    return inference_arrays(detector, preprocess(detector, [expected["image_0"], expected["image_1"]]))
+
+
+@pytest.fixture(scope="module")
+def training(detector: Detector, expected: Arrays) -> Arrays:
+    inputs = preprocess(detector, [expected["image_0"], expected["image_1"]])
+    truth = [[expected[f"groundtruth_{kind}_{index}"] for index in (0, 1)] for kind in ("boxes", "classes")]
+    return training_arrays(detector, inputs, pad_ground_truth(*truth))
+
+
+def differs(actual: Any, expected: NDArray[Any]) -> tuple[float, float]:
+    """Greatest and root-mean-square difference, in standard deviations of what was expected."""
+    difference = np.asarray(actual) - expected
+    return float(np.abs(difference).max() / expected.std()), float(np.sqrt((difference**2).mean()) / expected.std())
+
+
+def test_every_key_of_the_reference_is_a_variable(case: Path, detector: Detector) -> None:
+    entries = json.loads((case / "variables.json").read_text())
+    shapes = {entry["key"]: entry["shape"] for entry in entries if not entry["key"].startswith("save_counter")}
+    assert {key: list(variable.shape) for key, variable in detector.variables().items()} == shapes
+
+
+def test_predictions_and_detections_equal_the_reference(inference: Arrays, expected: Arrays) -> None:
+    assert differs(inference["preprocessed_inputs"], expected["preprocessed_inputs"])[0] < 1e-4
+    np.testing.assert_array_equal(inference["true_image_shapes"], expected["true_image_shapes"])
+    assert differs(inference["anchors"], expected["anchors"])[0] < 1e-5
+    for name in ("box_encodings", "class_predictions_with_background", "last_feature_map"):
+        greatest, rms = differs(inference[name], expected[name])
+        assert greatest < 1e-3
+        assert rms < 1e-4
+    np.testing.assert_array_equal(inference["num_detections"], expected["num_detections"])
+    np.testing.assert_allclose(inference["detection_scores"], expected["detection_scores"], atol=1e-4)
+    rows = inference["detection_anchor_indices"] == expected["detection_anchor_indices"]
+    assert rows.mean() > 0.98  # scores that are equal but for rounding may change places
+    np.testing.assert_allclose(inference["detection_boxes"][rows], expected["detection_boxes"][rows], atol=1e-4)
+
+
+def test_frozen_losses_and_gradients_equal_the_reference(training: Arrays, expected: Arrays) -> None:
+    for name in ("Loss_classification_loss", "Loss_localization_loss", "total_loss"):
+        np.testing.assert_allclose(training[f"frozen_{name}"], expected[f"frozen_{name}"], rtol=1e-4)
+    ours = dict(zip(training["train_trainable_keys"], training["frozen_grad_norms"], strict=True))
+    norms = np.array([ours[key] for key in expected["train_trainable_keys"]])
+    np.testing.assert_array_equal(np.isnan(norms), np.isnan(expected["frozen_grad_norms"]))
+    counted = np.nan_to_num(expected["frozen_grad_norms"]) > 0
+    assert (norms[~counted & ~np.isnan(norms)] == 0).all()
+    relative = np.abs(norms[counted] / expected["frozen_grad_norms"][counted] - 1)
+    assert counted.sum() > 400
+    assert relative.max() < 2e-3
+    assert np.median(relative) < 2e-4
+
+
+def test_training_equals_the_reference(training: Arrays, expected: Arrays) -> None:
+    for name in ("Loss_classification_loss", "Loss_localization_loss", "total_loss"):
+        np.testing.assert_allclose(training[f"train_{name}"], expected[f"train_{name}"], rtol=5e-4)
+    for name in ("box_encodings", "class_predictions_with_background"):
+        greatest, rms = differs(training[f"train_{name}"], expected[f"train_{name}"])
+        assert greatest < 1e-1
+        assert rms < 1e-2
+    ours = dict(zip(training["train_moving_keys"], training["train_moving_delta_first4"], strict=True))
+    greatest, rms = differs(
+        np.stack([ours[key] for key in expected["train_moving_keys"]]), expected["train_moving_delta_first4"]
+    )
+    assert greatest < 2e-2
+    assert rms < 1e-3
+
+
+def test_layers_that_compute_nothing_are_regularised_too(training: Arrays, expected: Arrays) -> None:
+    assert training["train_num_regularization_terms"] == expected["train_num_regularization_terms"] == 216
+    np.testing.assert_allclose(
+        training["train_regularization_terms_sorted"], expected["train_regularization_terms_sorted"], rtol=1e-5
+    )
+
+
+def test_detection_takes_the_feature_extractor(detector: Detector, prefix: str) -> None:
+    assert len(checkpoint.restore(detector.variables(), prefix, "detection").restored) == 731
+
+
+def test_blocks_are_skipped_at_random_only_in_training() -> None:
+    images = keras.Input((64, 64, 3))
+    network = keras.Model(images, efficientnet(images, 0, 3)[3])
+    pixels = np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype(np.float32)
+    for layer in network.layers:
+        layer.frozen = True
+    np.testing.assert_array_equal(network(pixels), network(pixels))
+    assert np.abs(network(pixels, training=True) - network(pixels)).max() > 1e-4
+
+
+def test_a_level_is_taken_where_the_api_takes_it_in_deeper_networks() -> None:
+    images = keras.Input((64, 64, 3))
+    shapes = {level: features.shape[1:] for level, features in efficientnet(images, 6, 5).items()}
+    assert shapes == {1: (32, 32, 32), 2: (16, 16, 40), 3: (8, 8, 72), 4: (4, 4, 200), 5: (2, 2, 576)}
+
+
+@pytest.mark.parametrize(
+    ("method", "expected_sum"),
+    [
+        ("sum", 1 + 2 + 4),
+        ("weighted_sum", 1 * 3 - 2 * 1 + 4 * 2),
+        ("attention", 1 + 2 + 4),
+        ("fast_attention", (1 * 3 + 4 * 2) / (5 + 0.0001)),
+    ],
+)
+def test_maps_are_joined_by_the_methods_rule(method: str, expected_sum: float) -> None:
+    combination = Combination(method, "combination")
+    maps = [tf.fill([1, 2, 2, 3], value) for value in (1.0, 2.0, 4.0)]
+    combination(maps)
+    for weights in combination.variables:
+        weights.assign([[3.0], [-1.0], [2.0]])
+    np.testing.assert_allclose(combination(maps), np.full((1, 2, 2, 3), expected_sum), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "complaint"),
+    [
+        (
+            "depth_multiplier",
+            0.5,
+            "depth_multiplier: 0.5 is not supported with ssd_efficientnet-b0_bifpn_keras, only 1.0",
+        ),
+        ("use_depthwise", True, "use_depthwise: true is not supported"),
+        ("override_base_feature_extractor_hyperparams", True, "hyperparams: true is not supported"),
+    ],
+)
+def test_what_the_api_refuses_is_refused(field: str, value: object, complaint: str) -> None:
+    model = load_bundled("efficientdet_d0_512x512", num_classes=3).config.model
+    config = model.family
+    assert isinstance(config, Ssd)
+    extractor = replace(config.feature_extractor, **{field: value})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=complaint):
+        build_detector(replace(model, ssd=replace(config, feature_extractor=extractor)))
