@@ -67,7 +67,7 @@ def train_detector(job: TrainingJob) -> None:
         records = Records(request.train)
         description, lines = overridden(_describe(request), request, len(records))
         plan = Plan(description.config.train_config, settings, cluster, strategy)
-        initial = _initial_checkpoint(request, description)
+        initial = _initial_checkpoint(request, description, Path(work) / "checkpoint")
         mark = fingerprint(
             description.digest(), _deciding(job.hyperparameters), request.dataset_sha256, _digest(initial)
         )
@@ -150,19 +150,19 @@ def _deciding(hyperparameters: Mapping[str, str]) -> dict[str, str]:
     return {"num_train_steps": "0", "seed": str(Settings().seed), **given}
 
 
-def _initial_checkpoint(request: Request, description: PipelineDescription) -> str:
+def _initial_checkpoint(request: Request, description: PipelineDescription, scratch: Path) -> str:
     """The prefix of the checkpoint to start from; empty where training starts from scratch."""
     if request.checkpoint is not None:
-        return checkpoint.find(request.checkpoint)
+        return checkpoint.locate(request.checkpoint, scratch)
     configured = description.config.train_config.fine_tune_checkpoint
     if not configured or PLACEHOLDER in configured:
         return ""
-    if not Path(f"{configured}.index").exists():
+    if not Path(f"{configured}.index").exists() and not Path(configured).exists():
         raise ConfigurationError(
             f"{description.source}: fine_tune_checkpoint {configured!r} is not there; "
             "give its folder as InitialCheckpointUri (the channel checkpoint), or remove the field."
         )
-    return configured
+    return checkpoint.locate(configured, scratch)
 
 
 def _digest(prefix: str) -> str:
