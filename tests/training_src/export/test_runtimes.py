@@ -2,6 +2,7 @@
 """Both runtimes of an artifact take the same image and find the same."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,17 +30,30 @@ from training_src.models.text_format import parse
 
 FRAMES = Path(__file__).parents[4] / "shared" / "data" / "urban_frames"
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+FURTHER_OUTPUTS = (
+    "detection_anchor_indices",
+    "detection_multiclass_scores",
+    "raw_detection_boxes",
+    "raw_detection_scores",
+)
 LABELS = LabelMap({1: "vehicle", 2: "pedestrian", 4: "cyclist"})
 Image = NDArray[np.uint8]
 Answer = dict[str, NDArray[np.float32]]
 Runtime = Callable[[Image], Answer]
 
 
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+RESIZERS = {
+    "fixed": "fixed_shape_resizer { height: 160 width: 160 }",
+    "padded": "keep_aspect_ratio_resizer { min_dimension: 160 max_dimension: 160 pad_to_max_dimension: true }",
+}
+
+
+@pytest.fixture(scope="module", params=sorted(RESIZERS))
+def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An exported detector whose random weights give scores and boxes that differ from each other."""
     text = (CONFIGS / "ssd_mobilenet_v2_fpnlite_160x160.config").read_text()
     text = text.replace("num_classes: 90", "num_classes: 4").replace("bias_init: -3.0", "bias_init: -2.0")
+    text = re.sub(r"fixed_shape_resizer \{[^}]*\}", RESIZERS[request.param], text)
     keras.utils.set_random_seed(5)
     detector = build_detector(decode(PipelineConfig, parse(text)).model)
     rng = np.random.default_rng(5)
@@ -106,6 +120,19 @@ def test_runtimes_agree_on_random_images(
     assert_same_detections(ours, theirs)
 
 
+def test_the_saved_model_gives_all_that_the_apis_exporter_does(tensorflow_runtime: Runtime) -> None:
+    answer = tensorflow_runtime(np.random.default_rng(3).integers(0, 256, (120, 90, 3), dtype=np.uint8))
+    assert set(answer) == {*OUTPUTS, *FURTHER_OUTPUTS}
+    assert all(value.dtype == np.float32 for value in answer.values())
+    count = int(answer["num_detections"][0])
+    indices = answer["detection_anchor_indices"][0, :count].astype(int)
+    scores = answer["raw_detection_scores"][0][indices]
+    np.testing.assert_array_equal(answer["detection_multiclass_scores"][0, :count], scores)
+    classes = answer["detection_classes"][0, :count].astype(int)
+    np.testing.assert_array_equal(scores[np.arange(count), classes], answer["detection_scores"][0, :count])
+    assert answer["raw_detection_boxes"].shape == (1, answer["raw_detection_scores"].shape[1], 4)
+
+
 @pytest.mark.skipif(not FRAMES.is_dir(), reason=f"the photographs are not at {FRAMES}")
 def test_runtimes_agree_on_photographs(tensorflow_runtime: Runtime, openvino_runtime: Runtime) -> None:
     for path in sorted(FRAMES.glob("*.jpg"))[::25]:
@@ -155,7 +182,7 @@ def test_the_artifact_says_what_it_is(artifact: Path) -> None:
         "image_digest": None,
     }
     assert read_label_map(artifact / "label_map.pbtxt") == LABELS
-    assert decode(PipelineConfig, parse((artifact / "pipeline.config").read_text())).model.ssd.num_classes == 4
+    assert decode(PipelineConfig, parse((artifact / "pipeline.config").read_text())).model.family.num_classes == 4
     assert json.loads((artifact / "history.json").read_text()) == [{"step": 1, "loss": 2.0}]
 
 
