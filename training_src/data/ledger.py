@@ -66,5 +66,7 @@ class Ledger:
         for fields in content["faults"]:
             fault = Fault(**fields)
             kept = self._faults[fault.severity]
-            if sum(other.check == fault.check for other in kept) < _KEPT:
+            if fault in kept:  # what several machines decided alike
+                self.counts[fault.check, fault.severity] -= 1
+            elif sum(other.check == fault.check for other in kept) < _KEPT:
                 kept.append(fault)
