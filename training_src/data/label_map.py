@@ -53,8 +53,8 @@ def read_label_map(file: Path) -> LabelMap:
         number, name = fields.get("id", [None])[-1], fields.get("name", fields.get("display_name", [None]))[-1]
         if not isinstance(number, int) or not 1 <= number <= GREATEST_ID:
             raise DataError(f"{file.name}: item {position} has the id {number}; ids start at 1 (0 is the background).")
-        if not isinstance(name, str) or not name:
-            raise DataError(f"{file.name}: item {position} (id {number}) has no name.")
+        if not isinstance(name, str) or not name or not name.isprintable():
+            raise DataError(f"{file.name}: item {position} (id {number}) has no name that can be printed.")
         if number in names or name in names.values():
             raise DataError(f'{file.name}: id {number} or name "{name}" stands twice; each class needs one of its own.')
         names[number] = name

@@ -24,7 +24,7 @@ TRAIN_LINE = re.compile(
     r"^step=(\d+)/(\d+) loss=([0-9.]+) classification_loss=([0-9.]+) localization_loss=([0-9.]+) "
     r"learning_rate=([0-9.]+) images_per_second=([0-9.]+) eta_seconds=(\d+)$"
 )
-VALIDATION_LINE = re.compile(r"^validation step=(\d+) mAP=([0-9.]+) mAP_50=([0-9.]+)$")
+VALIDATION_LINE = re.compile(r"^validation step=(\d+) mAP=([0-9.]+) mAP_50=([0-9.]+) loss=[0-9.]+$")
 
 
 def start(root: Path) -> subprocess.Popen[str]:

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several devices and several instances compute what one with the whole batch does: real processes, real sockets."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training_src.errors import ConfigurationError
+from training_src.training.distribution import Cluster
+
+CHECKOUT = Path(__file__).parents[3]
+MakeJob = Callable[..., Path]
+# Weights and seed, then steps on a batch of four; what is printed are the losses and a sum of the weights.
+STEPS = """
+import json, sys
+import keras, numpy as np, tensorflow as tf
+devices = int(sys.argv[1])
+if devices > 1:
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * devices
+    )
+from training_src.models.config.decoding import decode
+from training_src.models.config.pipeline import PipelineConfig
+from training_src.models.detector import build_detector
+from training_src.models.text_format import parse
+from training_src.training.distribution import Cluster, strategy_for
+from training_src.training.input_pipeline import Batch
+from training_src.training.step import TrainingStep
+
+config = decode(PipelineConfig, parse(open(sys.argv[2]).read()))
+strategy = strategy_for(Cluster())
+keras.utils.set_random_seed(3)
+with strategy.scope():
+    detector = build_detector(config.model)
+step = TrainingStep(detector, config.train_config, strategy, seed=3)
+rng, losses = np.random.default_rng(0), []
+for done in range(6):
+    boxes = np.sort(rng.uniform(0, 1, (4, 8, 2, 2)).astype("f"), axis=2).reshape(4, 8, 4)
+    weights = np.zeros((4, 8), "f")
+    weights[1:, :3] = 1
+    images = rng.integers(0, 255, (4, 64, 64, 3)).astype("uint8")
+    batch = Batch(*map(tf.constant, (images, [[64, 64, 3]] * 4, boxes, np.zeros((4, 8), "i"), weights)))
+    losses.append(step.losses(step(batch, 0.05, done)).total)
+weights = [float(np.abs(value).sum()) for value in step.weights().values()]
+print(json.dumps([strategy.num_replicas_in_sync, step.traces, losses, weights]))
+"""
+
+
+@pytest.fixture
+def frozen_config(small_config: str) -> str:
+    return small_config.replace("freeze_batchnorm: false", "freeze_batchnorm: true").replace(
+        "batch_size: 2", "batch_size: 4"
+    )
+
+
+def steps_on(devices: int, config: Path) -> tuple[int, int, Sequence[float], Sequence[float]]:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS, str(devices), str(config)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    replicas, traces, losses, weights = json.loads(done.stdout.splitlines()[-1])
+    return replicas, traces, losses, weights
+
+
+def test_two_devices_compute_what_one_does(frozen_config: str, tmp_path: Path) -> None:
+    config = tmp_path / "pipeline.config"
+    config.write_text(frozen_config.replace("use_moving_average: false", "use_moving_average: true"))
+    one, two = steps_on(1, config), steps_on(2, config)
+    assert (one[0], two[0]) == (1, 2)
+    assert (one[1], two[1]) == (1, 1)
+    np.testing.assert_allclose(two[2], one[2], rtol=1e-4)
+    np.testing.assert_allclose(two[3], one[3], rtol=1e-4, atol=1e-4)
+
+
+def start(root: Path) -> subprocess.Popen[str]:
+    environment = {"PATH": os.environ["PATH"], "MAPGATE_ML_ROOT": str(root)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "training_src", "train"],
+        cwd=CHECKOUT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def instances_of(job: Path, count: int) -> list[Path]:
+    """The same job's directory on each of several instances."""
+    hosts = [f"127.0.0.1:{port}" for port in sorted(free_ports(count), key=str)]
+    roots = []
+    for index, host in enumerate(hosts):
+        root = job.with_name(f"{job.name}-{index}")
+        shutil.copytree(job, root)
+        content = {"current_host": host, "hosts": hosts}
+        (root / "input" / "config" / "resourceconfig.json").write_text(json.dumps(content))
+        roots.append(root)
+    return roots
+
+
+def total_losses(root: Path) -> list[float]:
+    history = json.loads((root / "model" / "history.json").read_text())
+    return [entry["loss"] for entry in history if "loss" in entry]
+
+
+def test_twenty_losses_of_two_instances_are_those_of_one(make_job: MakeJob, frozen_config: str) -> None:
+    options = {"num_train_steps": "20", "seed": "3", "validation_interval": "20", "checkpoint_interval": "20"}
+    alone = make_job("alone", config=frozen_config, **options)
+    processes = [(root, start(root)) for root in [alone, *instances_of(alone, 2)]]
+    for _, process in processes:
+        output, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, output
+    together = [total_losses(root) for root, _ in processes[:2]]
+    assert len(together[0]) == 20
+    np.testing.assert_allclose(together[1], together[0], rtol=1e-4)
+    # Only the chief writes.
+    follower = processes[2][0]
+    assert not (follower / "model").exists() or not any((follower / "model").iterdir())
+    assert not (follower / "checkpoints").exists() or not any((follower / "checkpoints").rglob("*.index"))
+
+
+def test_an_interruption_of_one_instance_ends_all_with_a_checkpoint(make_job: MakeJob, frozen_config: str) -> None:
+    options = {"num_train_steps": "5000", "validation_interval": "5000", "checkpoint_interval": "5000"}
+    chief, follower = instances_of(make_job("whole", config=frozen_config, **options), 2)
+    leading, following = start(chief), start(follower)
+    assert leading.stdout is not None
+    for line in leading.stdout:
+        if line.startswith("step="):
+            break
+    following.send_signal(signal.SIGTERM)
+    for process in (leading, following):
+        process.communicate(timeout=110)
+        assert process.returncode == 143
+    stopped = re.match(r"Training was asked to stop at step (\d+)", (chief / "output" / "failure").read_text())
+    assert stopped
+    (state,) = chief.glob("checkpoints/*/step-*")
+    assert int(state.name.removeprefix("step-")) == int(stopped.group(1))
+
+
+def test_a_batch_that_cannot_be_divided_is_a_sentence() -> None:
+    with pytest.raises(ConfigurationError, match="5 does not divide among 2 instances"):
+        Cluster(("a", "b")).part(5)
+
+
+def test_a_cluster_without_this_host_is_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "input" / "config" / "resourceconfig.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"current_host": "algo-3", "hosts": ["algo-1", "algo-2"]}))
+    with pytest.raises(ConfigurationError, match="hosts and current_host"):
+        Cluster.load(tmp_path)

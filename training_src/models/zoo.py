@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The TensorFlow 2 detection zoo's models that can be built here, with the figures of its page.
+
+https://github.com/tensorflow/models/blob/master/research/object_detection/g3doc/tf2_detection_zoo.md; speeds are
+milliseconds an image on the zoo's own machine.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from training_src.models.config.pipeline import canonical_name, load_bundled
+from training_src.models.errors import ConfigError
+
+DATE = "20200711"
+
+
+@dataclass(frozen=True)
+class ZooModel:
+    """A model of the zoo.
+
+    Attributes:
+        name: As `--architecture` takes it.
+        parameters: Trainable ones, for 90 classes.
+        coco_map: Mean average precision on COCO 2017's validation split, in percent; None where the zoo has no such
+            model.
+        speed_ms: As the zoo gives it.
+        archive: Where it lies on the zoo's server: date and name.
+    """
+
+    name: str
+    parameters: int
+    coco_map: float | None = None
+    speed_ms: int | None = None
+    archive: str | None = None
+
+    @property
+    def input_size(self) -> str:
+        """Height and width, or least and greatest side, as the config has them."""
+        resizer = load_bundled(self.name, num_classes=90).config.model.family.image_resizer
+        if resizer.fixed_shape_resizer:
+            return f"{resizer.fixed_shape_resizer.height}x{resizer.fixed_shape_resizer.width}"
+        kept = resizer.keep_aspect_ratio_resizer
+        assert kept is not None  # the zoo's have one of the two
+        return f"{kept.min_dimension}x{kept.max_dimension}"
+
+
+def _tpu(name: str, parameters: int, coco_map: float, speed_ms: int, suffix: str = "coco17_tpu-8") -> ZooModel:
+    # The archives of EfficientDet do not tell their size.
+    stem = name.rsplit("_", 1)[0] if name.startswith("efficientdet") else name
+    return ZooModel(name, parameters, coco_map, speed_ms, f"{DATE}/{stem}_{suffix}.tar.gz")
+
+
+ZOO = (
+    ZooModel("ssd_mobilenet_v2_fpnlite_160x160", 0),
+    _tpu("ssd_mobilenet_v2_320x320", 0, 20.2, 19),
+    _tpu("ssd_mobilenet_v2_fpnlite_320x320", 0, 22.2, 22),
+    _tpu("ssd_mobilenet_v2_fpnlite_640x640", 0, 28.2, 39),
+    _tpu("ssd_resnet50_v1_fpn_640x640", 0, 34.3, 46),
+    _tpu("ssd_resnet50_v1_fpn_1024x1024", 0, 38.3, 87),
+    _tpu("ssd_resnet101_v1_fpn_640x640", 0, 35.6, 57),
+    _tpu("ssd_resnet101_v1_fpn_1024x1024", 0, 39.5, 104),
+    _tpu("ssd_resnet152_v1_fpn_640x640", 0, 35.4, 80),
+    _tpu("ssd_resnet152_v1_fpn_1024x1024", 0, 39.6, 111),
+    _tpu("efficientdet_d0_512x512", 0, 33.6, 39, "coco17_tpu-32"),
+    _tpu("efficientdet_d1_640x640", 0, 38.4, 54, "coco17_tpu-32"),
+    _tpu("efficientdet_d2_768x768", 0, 41.8, 67, "coco17_tpu-32"),
+    _tpu("efficientdet_d3_896x896", 0, 45.4, 95, "coco17_tpu-32"),
+    _tpu("efficientdet_d4_1024x1024", 0, 48.5, 133, "coco17_tpu-32"),
+    _tpu("efficientdet_d5_1280x1280", 0, 49.7, 222, "coco17_tpu-32"),
+    _tpu("efficientdet_d6_1408x1408", 0, 50.5, 268, "coco17_tpu-32"),
+    _tpu("efficientdet_d7_1536x1536", 0, 51.2, 325, "coco17_tpu-32"),
+    _tpu("faster_rcnn_resnet50_v1_640x640", 0, 29.3, 53),
+    _tpu("faster_rcnn_resnet50_v1_1024x1024", 0, 31.0, 65),
+    _tpu("faster_rcnn_resnet50_v1_800x1333", 0, 31.6, 65, "coco17_gpu-8"),
+    _tpu("faster_rcnn_resnet101_v1_640x640", 0, 31.8, 55),
+    _tpu("faster_rcnn_resnet101_v1_1024x1024", 0, 37.1, 72),
+    _tpu("faster_rcnn_resnet101_v1_800x1333", 0, 36.6, 77, "coco17_gpu-8"),
+    _tpu("faster_rcnn_resnet152_v1_640x640", 0, 32.4, 64),
+    _tpu("faster_rcnn_resnet152_v1_1024x1024", 0, 37.6, 85),
+    _tpu("faster_rcnn_resnet152_v1_800x1333", 0, 37.4, 101, "coco17_gpu-8"),
+    _tpu("faster_rcnn_inception_resnet_v2_640x640", 0, 37.7, 206),
+    _tpu("faster_rcnn_inception_resnet_v2_1024x1024", 0, 38.7, 236),
+)
+
+
+def zoo_model(architecture: str) -> ZooModel:
+    """The model of any of the names that `canonical_name` knows.
+
+    Raises:
+        ConfigError: If there is no such architecture.
+    """
+    name = canonical_name(architecture)
+    for model in ZOO:
+        if model.name == name:
+            return model
+    raise ConfigError(f"architecture {name!r} has a config but no entry in the table of the zoo")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Print the table; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="architectures", description=__doc__)
+    parser.add_argument("--json", action="store_true", dest="as_json")
+    options = parser.parse_args(arguments)
+    if options.as_json:
+        print(json.dumps([{**asdict(model), "input_size": model.input_size} for model in ZOO], indent=2))
+        return 0
+    width = max(len(model.name) for model in ZOO)
+    print(f"{'architecture':<{width}}  input      parameters  COCO mAP  zoo's ms an image")
+    for model in ZOO:
+        quality = "-" if model.coco_map is None else f"{model.coco_map:.1f}"
+        speed = "-" if model.speed_ms is None else str(model.speed_ms)
+        print(
+            f"{model.name:<{width}}  {model.input_size:<9} {model.parameters / 1e6:9.2f} M  {quality:>8}  {speed:>17}"
+        )
+    return 0
