@@ -54,7 +54,7 @@ def _export(folder: Path) -> None:
 
     folder.mkdir(parents=True)
     description = load_bundled(ARCHITECTURE, 3)
-    detector = build_detector(description.config.model.ssd)
+    detector = build_detector(description.config.model)
     provenance = Provenance(ARCHITECTURE, description.text(), "0" * 64, 0, 0, "untrained", 0, [])
     write_artifact(folder, detector, LabelMap({1: "a", 2: "b", 3: "c"}), provenance)
 

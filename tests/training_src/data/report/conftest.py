@@ -75,6 +75,12 @@ def of(entry: LabelledImage, split: str) -> Sample:
     return Sample(entry.image, split, encoded, facts.width, facts.height, boxes, labels, names)
 
 
+def _brightness(encoded: bytes) -> float:
+    grey = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert grey is not None
+    return float(grey.mean())
+
+
 def content(everything, names, samples, faults, pictures, anchors) -> ReportContent:  # type: ignore[no-untyped-def]
     rows = [
         (box[2] - box[0], box[3] - box[1], one.width, one.height, (box[0] + box[2]) / 2 / one.width,
@@ -90,7 +96,7 @@ def content(everything, names, samples, faults, pictures, anchors) -> ReportCont
     for one in everything:
         held = [labels.index(label) for label in sorted(set(one.labels.tolist())) if label in labels]
         together[np.ix_(held, held)] += 1
-    lumas = [cv2.imdecode(np.frombuffer(one.encoded, np.uint8), cv2.IMREAD_GRAYSCALE).mean() for one in everything]
+    lumas = [_brightness(one.encoded) for one in everything]
     splits = {}
     for number, split in enumerate(SPLITS):
         own = [one for one in everything if one.split == split]

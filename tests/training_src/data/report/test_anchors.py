@@ -14,9 +14,10 @@ from training_src.models.config.pipeline import load_bundled
 def boxes(count: int = 60) -> BoxArrays:
     rng = np.random.default_rng(1)
     width, height = (np.exp(rng.uniform(1, 5.5, count)).astype(np.float32) for _ in range(2))
-    image = np.full(count, 400, np.float32), np.full(count, 300, np.float32)
-    places = (rng.uniform(0.1, 0.9, count).astype(np.float32) for _ in range(2))
-    return BoxArrays(width, height, *image, *places, np.ones(count, np.int64), np.zeros(count, np.int64))
+    image_width, image_height = np.full(count, 400, np.float32), np.full(count, 300, np.float32)
+    x, y = (rng.uniform(0.1, 0.9, count).astype(np.float32) for _ in range(2))
+    labels, splits = np.ones(count, np.int64), np.zeros(count, np.int64)
+    return BoxArrays(width, height, image_width, image_height, x, y, labels, splits)
 
 
 def every_anchor(anchors: Anchors) -> NDArray[np.float64]:
