@@ -91,6 +91,7 @@ def examine(
     records: bool = False,
     whole: bool = True,
     work: Path | None = None,
+    processes: int | None = None,
     progress: Progress | None = None,
 ) -> Examined:
     """Read, check and split a data set.
@@ -105,7 +106,7 @@ def examine(
         whole: whether this is all of the data set. If not, images that are missing are on other machines, and
             `join` judges the whole.
         work: a folder for temporary files; None: the system's.
-        progress: see `gather`.
+        processes, progress: see `gather`.
 
     Raises:
         DataError: the folder cannot be read at all; single faults are in the result instead.
@@ -121,7 +122,16 @@ def examine(
         ledger.add(Fault(folder.name, None, "layout", notice, "notice") for notice in dataset.notices)
         elsewhere = () if whole else ("missing_image", "missing_shard")
         checks = ImageChecks(policy, policy.decode_check, Path(place.name))
-        missing = gather(dataset, checks, index, ledger, records=records, elsewhere=elsewhere, progress=progress)
+        missing = gather(
+            dataset,
+            checks,
+            index,
+            ledger,
+            records=records,
+            elsewhere=elsewhere,
+            processes=processes,
+            progress=progress,
+        )
         index.set_fact("name", folder.name)
         index.set_fact("missing", str(missing))
         index.set_fact("examined", str(index.number("SELECT count(*) FROM images")))

@@ -106,6 +106,8 @@ CHECKS: Mapping[str, Check] = {
     "empty": Check("an annotation file, list or data set that holds nothing", "error"),
     "annotation": Check("an annotation that cannot be read", "error"),
     "record": Check("a TFRecord that cannot be read", "error"),
+    "layout": Check("a folder in no layout that can be read, or with files of several", "error"),
+    "unlabelled": Check("an image of a labelling job that nobody has labelled; it is left out", "warning"),
     "missing_image": Check("an annotation whose image is not there", "error"),
     "missing_shard": Check("a shard that the names of others announce, but is not there", "error"),
     "path": Check("a path that leaves the data set's folder", "error"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever is in a folder, reading and converting it ends with a data set, faults, or an error of our own."""
+"""Whatever is in a folder, checking, fixing, preparing and converting it ends with a data set, faults or our errors."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ from hypothesis import strategies as st
 
 from training_src.data.convert import convert
 from training_src.data.dataset import Fault, LabelledImage
+from training_src.data.examination import examine
 from training_src.data.formats import read_dataset
-from training_src.data.images import BrokenImageError, inspect
+from training_src.data.metadata import write_metadata
+from training_src.data.policy import CHECKS, Policy
+from training_src.data.shards import write_shards
+from training_src.data.splits import SPLITS
 from training_src.data.writers.image import Image
 from training_src.errors import MapgateError
 
@@ -31,6 +35,9 @@ POISON: tuple[bytes, ...] = (
     b"/etc/passwd", b"s3://", b"&lol;", b"<!DOCTYPE a>", b"<a>" * 2000, b"]]>", b"*a", b"&a", b": :", b"\t-\t", b"\r\n",
     "\u202e".encode(), b"a" * 300, b"images", b"bbox", b"2147483648", b"1" * 25,
 )  # fmt: skip
+
+# What is done with a folder; most often it is only checked or fixed, which is the quickest.
+TASKS = ("check", "check", "fix", "fix", "fix", "prepare", "coco", "tfrecord")
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("../x") | st.just("\ud800"),
@@ -112,7 +119,7 @@ def trees(
 
 
 def fuzz(trees: Mapping[str, Tree], cases: int) -> Counter[str]:
-    """Read, load, inspect and convert mutated data sets; counts how they ended."""
+    """Check, fix, prepare and convert mutated data sets; counts how they ended."""
     ends: Counter[str] = Counter()
     root = Path(tempfile.mkdtemp(prefix="fuzz-"))
 
@@ -123,12 +130,12 @@ def fuzz(trees: Mapping[str, Tree], cases: int) -> Counter[str]:
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    @given(mutated=mutations(trees), target=st.sampled_from(["", "", "", "coco", "tfrecord"]))
-    def run(mutated: tuple[str, Tree], target: str) -> None:
+    @given(mutated=mutations(trees), task=st.sampled_from(TASKS))
+    def run(mutated: tuple[str, Tree], task: str) -> None:
         layout, changed = mutated
         try:
             _lay_out(root / layout / "data", changed)
-            ends[_outcome(root / layout, target)] += 1
+            ends[_outcome(root / layout, task)] += 1
             assert {child.name for child in (root / layout).iterdir()} <= {"data", "out"}
         finally:
             _lay_out(root / layout / "data", {name: trees[layout][name] for name in changed})
@@ -149,32 +156,50 @@ def _lay_out(folder: Path, tree: Tree) -> None:
         (folder / name).write_bytes(content)
 
 
-def _outcome(folder: Path, target: str) -> str:
+def _outcome(folder: Path, task: str) -> str:
     try:
-        entries = list(read_dataset(folder / "data").entries())
-        for entry in entries:
-            if isinstance(entry, LabelledImage):
-                _look_at(entry, folder / "data")
-            else:
-                assert entry.message.endswith(".") and len(entry.message) < 3000 and entry.message.isprintable()
-        if target:
-            done = convert(folder / "data", folder / "out", to=target)
+        if task in ("coco", "tfrecord"):
+            done = convert(folder / "data", folder / "out", to=task)
             again = [entry for entry in read_dataset(folder / "out").entries() if isinstance(entry, LabelledImage)]
             assert len(again) == done.images
+            return "sound"
+        faulty = _prepare(folder, task)
+        _look_at(folder / "data")
     except MapgateError as error:
-        assert len(str(error)) < 100_000
+        assert str(error) and len(str(error)) < 100_000
         return "error"
-    return "faults" if any(isinstance(entry, Fault) for entry in entries) else "sound"
+    return "faults" if faulty else "sound"
 
 
-def _look_at(image: LabelledImage, folder: Path) -> None:
-    image.source_id.encode()
-    assert image.encoded.path.is_relative_to(folder) or "mapgate-shards-" in str(image.encoded.path)
-    assert all(box.label >= 1 and box.name for box in image.boxes)
-    try:
-        inspect(image.encoded.load())
-    except BrokenImageError:
-        return
+def _prepare(folder: Path, task: str) -> bool:
+    """All that PrepareDataset does, in this process; whether there are faults."""
+    policy = Policy() if task == "check" else Policy().with_fixes()
+    with examine(folder / "data", policy=policy, records=True, processes=1) as examined:
+        for fault in examined.ledger.all():
+            assert fault.check in CHECKS
+            assert fault.message.endswith(".") and len(fault.message) < 3000 and fault.message.isprintable()
+        for image in examined.index.located("split IS NOT NULL"):
+            objects = image.objects
+            assert ((objects["xmin"] >= 0) & (objects["xmax"] <= image.width)).all()
+            assert ((objects["ymin"] >= 0) & (objects["ymax"] <= image.height)).all()
+        if examined.faults:
+            return True
+        if task == "prepare":
+            (folder / "out/metadata").mkdir(parents=True)
+            write_shards(examined.index, {split: folder / "out" / split for split in SPLITS}, processes=1)
+            write_metadata(folder / "out/metadata", examined)
+            examples = read_dataset(folder / "out").entries()
+            assert sum(isinstance(entry, LabelledImage) for entry in examples) == sum(examined.images.values())
+    return False
+
+
+def _look_at(folder: Path) -> None:
+    for image in read_dataset(folder).entries():
+        if isinstance(image, Fault):
+            continue
+        image.source_id.encode()
+        assert image.encoded.path.is_relative_to(folder) or "mapgate-shards-" in str(image.encoded.path)
+        assert all(box.label >= 1 and box.name for box in image.boxes)
 
 
 def test_mutated_data_sets_end_with_faults_or_errors_of_our_own(trees: Mapping[str, Tree]) -> None:
