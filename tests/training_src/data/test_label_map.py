@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from training_src.data.label_map import LabelMap, read_label_map, write_label_map
 from training_src.errors import DataError
 
-label_maps = st.dictionaries(st.integers(1, 2000), st.text(min_size=1), min_size=1).filter(
+label_maps = st.dictionaries(st.integers(1, 2000), st.text(min_size=1).filter(str.isprintable), min_size=1).filter(
     lambda names: len(set(names.values())) == len(names)
 )
 
@@ -38,6 +38,7 @@ def test_ids_may_have_gaps(tmp_path: Path) -> None:
         ("", "names no class"),
         ("item { id: 0 name: 'background' }", "has the id 0; ids start at 1"),
         ("item { id: 1 }", r"item 0 \(id 1\) has no name"),
+        ("item { id: 1 name: '\x1f' }", r"item 0 \(id 1\) has no name that can be printed"),
         ("item { id: 1 name: 'a' } item { id: 1 name: 'b' }", "stands twice"),
         ("item { id: 1 name: 'a' } item { id: 2 name: 'a' }", "stands twice"),
         ("vehicle\npedestrian\n", "is no label map"),

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property
 
 from training_src.data.formats.fields import AnnotationError, shown
 from training_src.data.label_map import LabelMap
@@ -20,13 +21,23 @@ class SourceClasses:
         shift: what makes a label id of a source's id: 1 where they count from 0.
         label_map: given, or made.
         by_name: where the source has names, only they decide: it may show a part of its classes only.
+        used: all ids that the source's boxes have; asked for once an unknown one is met, to tell what is wrong with it.
 
     Attributes:
         renamed: the source's names with those of the label map that the ids decided on; empty where names did.
     """
 
-    def __init__(self, names: Mapping[int, str], shift: int, label_map: LabelMap, *, by_name: bool = False) -> None:
+    def __init__(
+        self,
+        names: Mapping[int, str],
+        shift: int,
+        label_map: LabelMap,
+        *,
+        by_name: bool = False,
+        used: Callable[[], Collection[int]] = tuple,
+    ) -> None:
         ids = label_map.ids
+        self._used = used
         self.renamed: dict[str, str] = {}
         if (names and by_name) or any(name in ids for name in names.values()):
             self._labels = {number: ids[name] for number, name in names.items() if name in ids}
@@ -55,9 +66,17 @@ class SourceClasses:
             return self._labels[number], self._known[number]
         own = f' "{self._names[number]}"' if isinstance(number, int) and number in self._names else ""
         counted = ", counted from 0" if self._from_zero else ""
-        raise AnnotationError(
-            "class", f"has the unknown class {shown(number)}{own}; known are{counted}: {listed(self._known)}"
-        )
+        sentence = f"has the unknown class {shown(number)}{own}; known are{counted}: {listed(self._known)}"
+        if not self._offset:
+            raise AnnotationError("class", sentence)
+        how = "lower" if self._offset < 0 else "higher"
+        raise AnnotationError("label_offset", f"{sentence}. All ids of the file would fit if they were 1 {how}")
+
+    @cached_property
+    def _offset(self) -> int:
+        """What makes known ids of all that are used; 0 where nothing so simple does."""
+        used = self._used()
+        return next((step for step in (-1, 1) if used and {number + step for number in used} <= self._labels.keys()), 0)
 
 
 def named_class(label_map: LabelMap, ids: Mapping[str, int], name: str) -> int:

@@ -67,7 +67,10 @@ def read_instances(
     if label_map is None:
         names = [made_names(content.names, sorted(content.used), content.shift) for content in contents]
         label_map = make_label_map(names, folder.path.name)
-    classes = [SourceClasses(content.names, content.shift, label_map) for content in contents]
+    classes = [
+        SourceClasses(content.names, content.shift, label_map, used=lambda content=content: content.used)  # type: ignore[misc]
+        for content in contents
+    ]
 
     def entries() -> Iterator[Entry]:
         for content, known in zip(contents, classes, strict=True):

@@ -53,7 +53,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     if label_map is None:
         used = sorted(_used(inside, places)) if not names else []
         label_map = make_label_map([made_names(names, used, 1)], folder.name)
-    classes = SourceClasses(names, 1, label_map)
+    classes = SourceClasses(names, 1, label_map, used=lambda: _used(inside, places))
 
     def entries() -> Iterator[Entry]:
         for place in places:
