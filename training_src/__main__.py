@@ -11,9 +11,11 @@ from importlib import import_module
 JOBS = {"train": "train", "prepare": "prepare", "join": "join", "evaluate": "evaluate"}
 # Commands take arguments: module and function.
 COMMANDS = {
+    "architectures": ("models.zoo", "run"),
     "check": ("prepare", "run_check"),
     "convert": ("data.convert", "run_convert"),
     "export": ("export.command", "run"),
+    "info": ("models.info", "run"),
     "outputs": ("models.outputs", "run"),
     "preview": ("data.preview", "run_preview"),
 }

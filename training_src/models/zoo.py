@@ -7,6 +7,7 @@ milliseconds an image on the zoo's own machine.
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -22,11 +23,11 @@ class ZooModel:
 
     Attributes:
         name: As `--architecture` takes it.
-        parameters: Trainable ones, for 90 classes.
-        coco_map: Mean average precision on COCO 2017's validation split, in percent; None where the zoo has no such
-            model.
+        parameters: Those that training changes, for 90 classes, as `info` counts them.
+        coco_map: Mean average precision of boxes on COCO 2017's validation split, in percent; None where the zoo has
+            no such model.
         speed_ms: As the zoo gives it.
-        archive: Where it lies on the zoo's server: date and name.
+        archive: Where it lies on the zoo's server: date and name; None where it has none.
     """
 
     name: str
@@ -46,7 +47,7 @@ class ZooModel:
         return f"{kept.min_dimension}x{kept.max_dimension}"
 
 
-def _tpu(name: str, parameters: int, coco_map: float, speed_ms: int, suffix: str = "coco17_tpu-8") -> ZooModel:
+def _zoo(name: str, parameters: int, coco_map: float, speed_ms: int, suffix: str = "coco17_tpu-8") -> ZooModel:
     # The archives of EfficientDet do not tell their size.
     stem = name.rsplit("_", 1)[0] if name.startswith("efficientdet") else name
     return ZooModel(name, parameters, coco_map, speed_ms, f"{DATE}/{stem}_{suffix}.tar.gz")
@@ -54,34 +55,35 @@ def _tpu(name: str, parameters: int, coco_map: float, speed_ms: int, suffix: str
 
 ZOO = (
     ZooModel("ssd_mobilenet_v2_fpnlite_160x160", 0),
-    _tpu("ssd_mobilenet_v2_320x320", 0, 20.2, 19),
-    _tpu("ssd_mobilenet_v2_fpnlite_320x320", 0, 22.2, 22),
-    _tpu("ssd_mobilenet_v2_fpnlite_640x640", 0, 28.2, 39),
-    _tpu("ssd_resnet50_v1_fpn_640x640", 0, 34.3, 46),
-    _tpu("ssd_resnet50_v1_fpn_1024x1024", 0, 38.3, 87),
-    _tpu("ssd_resnet101_v1_fpn_640x640", 0, 35.6, 57),
-    _tpu("ssd_resnet101_v1_fpn_1024x1024", 0, 39.5, 104),
-    _tpu("ssd_resnet152_v1_fpn_640x640", 0, 35.4, 80),
-    _tpu("ssd_resnet152_v1_fpn_1024x1024", 0, 39.6, 111),
-    _tpu("efficientdet_d0_512x512", 0, 33.6, 39, "coco17_tpu-32"),
-    _tpu("efficientdet_d1_640x640", 0, 38.4, 54, "coco17_tpu-32"),
-    _tpu("efficientdet_d2_768x768", 0, 41.8, 67, "coco17_tpu-32"),
-    _tpu("efficientdet_d3_896x896", 0, 45.4, 95, "coco17_tpu-32"),
-    _tpu("efficientdet_d4_1024x1024", 0, 48.5, 133, "coco17_tpu-32"),
-    _tpu("efficientdet_d5_1280x1280", 0, 49.7, 222, "coco17_tpu-32"),
-    _tpu("efficientdet_d6_1408x1408", 0, 50.5, 268, "coco17_tpu-32"),
-    _tpu("efficientdet_d7_1536x1536", 0, 51.2, 325, "coco17_tpu-32"),
-    _tpu("faster_rcnn_resnet50_v1_640x640", 0, 29.3, 53),
-    _tpu("faster_rcnn_resnet50_v1_1024x1024", 0, 31.0, 65),
-    _tpu("faster_rcnn_resnet50_v1_800x1333", 0, 31.6, 65, "coco17_gpu-8"),
-    _tpu("faster_rcnn_resnet101_v1_640x640", 0, 31.8, 55),
-    _tpu("faster_rcnn_resnet101_v1_1024x1024", 0, 37.1, 72),
-    _tpu("faster_rcnn_resnet101_v1_800x1333", 0, 36.6, 77, "coco17_gpu-8"),
-    _tpu("faster_rcnn_resnet152_v1_640x640", 0, 32.4, 64),
-    _tpu("faster_rcnn_resnet152_v1_1024x1024", 0, 37.6, 85),
-    _tpu("faster_rcnn_resnet152_v1_800x1333", 0, 37.4, 101, "coco17_gpu-8"),
-    _tpu("faster_rcnn_inception_resnet_v2_640x640", 0, 37.7, 206),
-    _tpu("faster_rcnn_inception_resnet_v2_1024x1024", 0, 38.7, 236),
+    _zoo("ssd_mobilenet_v2_320x320", 0, 20.2, 19),
+    _zoo("ssd_mobilenet_v2_fpnlite_320x320", 0, 22.2, 22),
+    _zoo("ssd_mobilenet_v2_fpnlite_640x640", 0, 28.2, 39),
+    _zoo("ssd_resnet50_v1_fpn_640x640", 0, 34.3, 46),
+    _zoo("ssd_resnet50_v1_fpn_1024x1024", 0, 38.3, 87),
+    _zoo("ssd_resnet101_v1_fpn_640x640", 0, 35.6, 57),
+    _zoo("ssd_resnet101_v1_fpn_1024x1024", 0, 39.5, 104),
+    _zoo("ssd_resnet152_v1_fpn_640x640", 0, 35.4, 80),
+    _zoo("ssd_resnet152_v1_fpn_1024x1024", 0, 39.6, 111),
+    _zoo("efficientdet_d0_512x512", 0, 33.6, 39, "coco17_tpu-32"),
+    _zoo("efficientdet_d1_640x640", 0, 38.4, 54, "coco17_tpu-32"),
+    _zoo("efficientdet_d2_768x768", 0, 41.8, 67, "coco17_tpu-32"),
+    _zoo("efficientdet_d3_896x896", 0, 45.4, 95, "coco17_tpu-32"),
+    _zoo("efficientdet_d4_1024x1024", 0, 48.5, 133, "coco17_tpu-32"),
+    _zoo("efficientdet_d5_1280x1280", 0, 49.7, 222, "coco17_tpu-32"),
+    _zoo("efficientdet_d6_1408x1408", 0, 50.5, 268, "coco17_tpu-32"),
+    _zoo("efficientdet_d7_1536x1536", 0, 51.2, 325, "coco17_tpu-32"),
+    _zoo("faster_rcnn_resnet50_v1_640x640", 0, 29.3, 53),
+    _zoo("faster_rcnn_resnet50_v1_1024x1024", 0, 31.0, 65),
+    _zoo("faster_rcnn_resnet50_v1_800x1333", 0, 31.6, 65, "coco17_gpu-8"),
+    _zoo("faster_rcnn_resnet101_v1_640x640", 0, 31.8, 55),
+    _zoo("faster_rcnn_resnet101_v1_1024x1024", 0, 37.1, 72),
+    _zoo("faster_rcnn_resnet101_v1_800x1333", 0, 36.6, 77, "coco17_gpu-8"),
+    _zoo("faster_rcnn_resnet152_v1_640x640", 0, 32.4, 64),
+    _zoo("faster_rcnn_resnet152_v1_1024x1024", 0, 37.6, 85),
+    _zoo("faster_rcnn_resnet152_v1_800x1333", 0, 37.4, 101, "coco17_gpu-8"),
+    _zoo("faster_rcnn_inception_resnet_v2_640x640", 0, 37.7, 206),
+    _zoo("faster_rcnn_inception_resnet_v2_1024x1024", 0, 38.7, 236),
+    _zoo("mask_rcnn_inception_resnet_v2_1024x1024", 0, 39.0, 301, "coco17_gpu-8"),
 )
 
 
@@ -101,17 +103,28 @@ def zoo_model(architecture: str) -> ZooModel:
 def run(arguments: Sequence[str]) -> int:
     """Print the table; returns the exit code."""
     parser = argparse.ArgumentParser(prog="architectures", description=__doc__)
+    parser.add_argument("name", nargs="?", help="only this one, by any of the zoo's names")
     parser.add_argument("--json", action="store_true", dest="as_json")
     options = parser.parse_args(arguments)
+    try:
+        models = [zoo_model(options.name)] if options.name else ZOO
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     if options.as_json:
-        print(json.dumps([{**asdict(model), "input_size": model.input_size} for model in ZOO], indent=2))
-        return 0
-    width = max(len(model.name) for model in ZOO)
-    print(f"{'architecture':<{width}}  input      parameters  COCO mAP  zoo's ms an image")
-    for model in ZOO:
+        print(json.dumps([{**asdict(model), "input_size": model.input_size} for model in models], indent=2))
+    else:
+        print(text(models))
+    return 0
+
+
+def text(models: Sequence[ZooModel]) -> str:
+    """The table for reading."""
+    width = max(len(model.name) for model in models)
+    lines = [f"{'architecture':<{width}}  input      parameters  COCO mAP  zoo's ms an image"]
+    for model in models:
+        count = f"{model.parameters / 1e6:9.2f} M"
         quality = "-" if model.coco_map is None else f"{model.coco_map:.1f}"
         speed = "-" if model.speed_ms is None else str(model.speed_ms)
-        print(
-            f"{model.name:<{width}}  {model.input_size:<9} {model.parameters / 1e6:9.2f} M  {quality:>8}  {speed:>17}"
-        )
-    return 0
+        lines.append(f"{model.name:<{width}}  {model.input_size:<9} {count}  {quality:>8}  {speed:>17}")
+    return "\n".join(lines)

@@ -120,7 +120,8 @@ def load_bundled(architecture: str, num_classes: int) -> PipelineDescription:
     model = message_of(message, "model")
     (family,) = model
     message_of(model, family)["num_classes"] = [num_classes]
-    return PipelineDescription(decode(PipelineConfig, message), message, name)
+    mapped = modernise(message)
+    return PipelineDescription(decode(PipelineConfig, message), message, name, mapped)
 
 
 def load(path: Path, num_classes: int) -> PipelineDescription:
