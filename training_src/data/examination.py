@@ -119,7 +119,8 @@ def examine(
     place = tempfile.TemporaryDirectory(prefix=".mapgate-", dir=work)
     index, ledger = Index(Path(place.name) / "index.sqlite"), Ledger()
     try:
-        ledger.add(Fault(folder.name, None, "layout", notice, "notice") for notice in dataset.notices)
+        decisions = [policy.judge(Fault(folder.name, None, "layout", notice)) for notice in dataset.notices]
+        ledger.add(filter(None, decisions))
         elsewhere = () if whole else ("missing_image", "missing_shard")
         checks = ImageChecks(policy, policy.decode_check, Path(place.name))
         missing = gather(

@@ -106,7 +106,7 @@ CHECKS: Mapping[str, Check] = {
     "empty": Check("an annotation file, list or data set that holds nothing", "error"),
     "annotation": Check("an annotation that cannot be read", "error"),
     "record": Check("a TFRecord that cannot be read", "error"),
-    "layout": Check("a folder in no layout that can be read, or with files of several", "error"),
+    "layout": Check("what a reader decided or left out, such as files of a second layout", "notice"),
     "unlabelled": Check("an image of a labelling job that nobody has labelled; it is left out", "warning"),
     "missing_image": Check("an annotation whose image is not there", "error"),
     "missing_shard": Check("a shard that the names of others announce, but is not there", "error"),
@@ -165,7 +165,9 @@ class Policy:
         found = re.search(_FRAME, stem)
         if not found or found["sequence"].lower() in _NO_SEQUENCE:
             return "", True
-        return stem[: found.end("sequence")], True
+        # The same drive in the folders of two splits is one drive.
+        folders = [part for part in stem[: found.start("sequence")].split("/") if part.lower() not in _NO_SEQUENCE]
+        return "/".join([*filter(None, folders), found["sequence"]]), True
 
 
 def read_policy(file: Path) -> Policy:

@@ -114,7 +114,9 @@ def test_sequence_in_two_splits_is_a_warning_where_only_names_tell_it(folder: Pa
         _edit(folder / split, "images", image, file_name=f"drive_frame_{number}.png")
     pattern = replace(Policy(), sequence=r"(?P<sequence>drive)_frame_\d+$")
 
-    assert examined(folder).ledger.all() == []  # train/images/drive and test/images/drive are two
+    likely = _only(examined(folder))
+    assert (likely.check, likely.severity) == ("likely_sequence", "warning")
+    assert 'The sequence "drive" (2 images) stands in train and in test' in likely.message
     assert (_only(examined(folder, policy=pattern)).check) == "sequence"
 
 
