@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -21,7 +22,8 @@ from botocore.exceptions import (
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import data_commands, executions, images, invocation, model_commands, registry
+from pipelines import data_commands, executions, images, invocation, model_commands, registry, zoo_commands
+from pipelines.architectures import completed
 from pipelines.connection import Connection
 from pipelines.deployment import Deployment
 from pipelines.errors import BadInputError, MapgateError, WorkFailedError
@@ -47,6 +49,10 @@ app.add_typer(images_app, name="images")
 app.add_typer(models_app, name="models")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(model_commands.app, name="model")
+app.add_typer(zoo_commands.app, name="zoo")
+app.command("architectures", epilog="Examples: `mapgate architectures` · `mapgate architectures --json`")(
+    model_commands.list_architectures
+)
 app.add_typer(local_app, name="local")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -67,7 +73,7 @@ def main() -> None:
         way_out = "name --region and --profile, or take --local for the laptop's cloud"
         complaints.print(f"[red]mapgate:[/] {_escaped(str(error))} {way_out}", soft_wrap=True)
         sys.exit(BadInputError.exit_code)
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, Boto3Error) as error:
         complaints.print(f"[red]mapgate:[/] {_escaped(str(error))}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
@@ -111,7 +117,9 @@ def home() -> Path:
 def run(
     context: typer.Context,
     data: Annotated[str, typer.Argument(metavar="DATA", help="A folder of labelled images, or its S3 URI.")],
-    architecture: Annotated[str | None, typer.Option(help="An architecture by its zoo name.")] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="An architecture by its zoo name.", autocompletion=completed)
+    ] = None,
     pipeline_config: Annotated[str | None, typer.Option(help="Your own pipeline.config: a file or its URI.")] = None,
     label_map: Annotated[str | None, typer.Option(help="Your own label_map.pbtxt: a file or its URI.")] = None,
     checkpoint: Annotated[str | None, typer.Option(help="Initial checkpoint: a folder or its URI.")] = None,

@@ -112,7 +112,8 @@ def run(arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     if options.as_json:
-        print(json.dumps([{**asdict(model), "input_size": model.input_size} for model in models], indent=2))
+        told = [{"name": model.name, "input_size": model.input_size, **asdict(model)} for model in models]
+        print(json.dumps(told, indent=2))
     else:
         print(text(models))
     return 0

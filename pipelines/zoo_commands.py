@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mapgate zoo`: checkpoints of the TensorFlow 2 detection zoo, for jobs that reach no network."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Bars
+
+from pipelines import architectures, zoo
+from pipelines.deployment import Deployment
+from pipelines.errors import BadInputError
+from pipelines.running import uri_of
+
+if TYPE_CHECKING:
+    from pipelines.connection import Connection
+
+app = typer.Typer(no_args_is_help=True, help="Checkpoints of the TensorFlow 2 detection zoo.")
+console = Console(highlight=False)
+
+# Jobs may read what lies there, and it never expires.
+PREFIX = "inputs/zoo"
+
+
+@app.command(
+    "fetch",
+    epilog="Examples: `mapgate zoo fetch efficientdet_d1_640x640` · "
+    "`mapgate zoo fetch ssd_mobilenet_v2_fpnlite_640x640 --record ./zoo.sha256 --no-upload`",
+)
+def fetch(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A zoo name.", autocompletion=architectures.completed)],
+    bucket: Annotated[str | None, typer.Option(help="Instead of the deployment's data bucket.")] = None,
+    upload: Annotated[bool, typer.Option(help="Put it into the bucket, or only keep it here.")] = True,
+    checksum: Annotated[str | None, typer.Option(metavar="SHA256", help="What the archive must have.")] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MAPGATE_ZOO_RECORD",
+            help="File of checksums, as sha256sum writes them: one that you commit holds everybody to the same bytes. "
+            "By default .mapgate/zoo/zoo.sha256.",
+        ),
+    ] = None,
+    mirror: Annotated[
+        str, typer.Option(envvar="MAPGATE_ZOO_MIRROR", help="Where DATE/NAME.tar.gz lies.", metavar="URL")
+    ] = zoo.SERVER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Download a zoo archive, check it, and put it where isolated training jobs can read it.
+
+    A download that was interrupted goes on where it ended. The archive's SHA-256 is recorded the first time, and any
+    other is refused from then on.
+    """
+    found = architectures.find(name)
+    if found.archive is None:
+        raise BadInputError(f"the zoo has no checkpoint of {found.name}: it is trained from scratch")
+    connection: Connection = context.obj
+    # Whether there is a place for it is known before a long download.
+    bucket = (bucket or Deployment.find(connection).data_bucket) if upload else None
+    # Where the laptop's cloud keeps its state, too.
+    folder = Path(os.environ.get("MAPGATE_HOME", ".mapgate")).resolve() / "zoo"
+    archive = _fetch(found.archive, folder, record or folder / "zoo.sha256", checksum, mirror, quiet=as_json)
+    uri = (
+        uri_of(connection, bucket, str(archive.path), under=PREFIX, console=None if as_json else console)
+        if bucket
+        else None
+    )
+    if as_json:
+        told = {"name": found.name, "path": str(archive.path), "sha256": archive.sha256, "uri": uri}
+        print(json.dumps(told, indent=2))
+        return
+    console.print(f"{'fetched' if archive.downloaded else 'was here'}  {archive.path}", soft_wrap=True)
+    console.print(f"{'recorded' if archive.recorded else 'as before'} sha256 {archive.sha256}", soft_wrap=True)
+    if uri:
+        console.print(f"uploaded  {uri}", soft_wrap=True)
+        console.print("start from it with", soft_wrap=True)
+        console.print(f"  mapgate run DATA --architecture {found.name} --checkpoint {uri}", soft_wrap=True)
+
+
+def _fetch(place: str, folder: Path, record: Path, checksum: str | None, mirror: str, *, quiet: bool) -> zoo.Archive:
+    columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    shown = not quiet and console.is_terminal
+    with Bars(*columns, TimeRemainingColumn(), console=console, disable=not shown, transient=True) as bars:
+        task = bars.add_task(f"downloading {Path(place).name}", total=None)
+        return zoo.fetch(
+            place,
+            folder,
+            record,
+            checksum=checksum,
+            server=mirror,
+            progress=lambda there, total: bars.update(task, completed=there, total=total),
+        )
