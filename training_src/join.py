@@ -17,7 +17,7 @@ from training_src.data.index import Index
 from training_src.data.label_map import LabelMap
 from training_src.data.ledger import Ledger
 from training_src.data.machines import part_files
-from training_src.data.metadata import write_metadata
+from training_src.data.metadata import write_metadata, write_report_of
 from training_src.data.policy import policy_from_json
 from training_src.data.statistics import tally
 from training_src.errors import DataError
@@ -47,9 +47,10 @@ def join(job: ProcessingJob) -> None:
     output = job.output("metadata")
     with joined(parts, config=config, work=output.parent) as examined:
         print_findings(examined.ledger)
-        if examined.ledger.number("error"):
-            raise DataError(*examined.ledger.sentences("error", _SHOWN))
         architecture = job.environment.get("MAPGATE_ARCHITECTURE", "")
+        if examined.ledger.number("error"):
+            write_report_of(output / "report.html", examined, architecture=architecture, config=config)
+            raise DataError(*examined.ledger.sentences("error", _SHOWN))
         write_metadata(output, examined, architecture=architecture, config=config)
         print(summary(examined), flush=True)
 

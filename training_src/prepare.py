@@ -48,7 +48,7 @@ def prepare(job: ProcessingJob) -> None:
     job has several instances, each writes its own shards, and metadata that `join` brings together.
 
     Raises:
-        DataError: with a sentence for every fault; nothing is written then.
+        DataError: with a sentence for every fault; only `report.html`, which shows them, is written then.
         ConfigurationError: the policy is wrong, or the architecture or pipeline.config cannot be trained.
     """
     config = only_file(job.input("config"), "PipelineConfigUri")
@@ -71,11 +71,13 @@ def prepare(job: ProcessingJob) -> None:
             progress=_Progress("checked"),
         ) as examined:
             print_findings(examined.ledger)
+            outputs = {name: job.output(name) for name in (*SPLITS, "metadata")}
             if examined.ledger.number("error"):
+                report = outputs["metadata"] / f"report{'' if here.alone else f'-{here.name}'}.html"
+                write_report_of(report, examined, architecture=architecture, config=config)
                 raise DataError(*examined.ledger.sentences("error", _SHOWN))
             if config is not None:
                 _check_trainable(config, examined.label_map)
-            outputs = {name: job.output(name) for name in (*SPLITS, "metadata")}
             _write_records(examined, outputs, here.name)
             if here.alone:
                 write_metadata(outputs["metadata"], examined, architecture=architecture, config=config)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import shutil
@@ -164,6 +165,10 @@ def _unsupported_layout(dataset: Path) -> tuple[str, str]:
     return "dataset", "no supported layout"
 
 
+# Nothing of these can be shown.
+_UNREADABLE = (_empty_annotations_json, _unsupported_layout)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
@@ -175,7 +180,7 @@ def _unsupported_layout(dataset: Path) -> tuple[str, str]:
         _unsupported_layout,
     ],
 )
-def test_planted_fault_is_one_sentence_and_stops_before_anything_is_written(
+def test_planted_fault_is_one_sentence_and_stops_before_anything_but_the_report_is_written(
     dataset: Path, prepare: Callable[..., tuple[Result, Path]], plant: Callable[[Path], tuple[str, str]]
 ) -> None:
     file, words = plant(dataset)
@@ -190,7 +195,9 @@ def test_planted_fault_is_one_sentence_and_stops_before_anything_is_written(
         assert line.startswith(file)
         assert words in line
     assert [fault["message"] for fault in as_json["faults"]] == [checked.stderr.strip()]
-    assert not list((root / "processing").glob("output/*/*"))
+    written = list((root / "processing").glob("output/*/*"))
+    assert [file.name for file in written] == ([] if plant in _UNREADABLE else ["report.html"])
+    assert all(words in html.unescape(file.read_text()) for file in written)
 
 
 def test_every_fault_has_its_sentence(dataset: Path) -> None:

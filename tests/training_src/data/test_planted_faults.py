@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every check of the policy has a fault planted for it: found under its name, judged by a policy file, fixed if safe."""
+"""Every check has a fault planted for it: found under its name, judged by a policy file, fixed where that is safe."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _box(*edges: float) -> Plant:
     return _field("annotations", 6, bbox=list(edges))
 
 
-def _field(section: str, position: int, **changes: object) -> Plant:
+def _field(section: str, position: int, **changes: Any) -> Plant:
     def plant(folder: Path) -> Path:
         _set(folder, section, position, **changes)
         return folder
@@ -101,7 +101,7 @@ def _rare_class(folder: Path) -> Path:
 
 
 def _nothing_to_validate_on(folder: Path) -> Path:
-    return _rewrite(folder, "val", lambda box: False)
+    return _rewrite(folder, "val", lambda _: False)
 
 
 def _rewrite(folder: Path, split: str, kept: Callable[[dict[str, Any]], bool]) -> Path:
@@ -208,7 +208,7 @@ def _remove_image(folder: Path) -> Path:
     return folder
 
 
-def _set(folder: Path, section: str, position: int, split: str = "train", **changes: object) -> None:
+def _set(folder: Path, section: str, position: int, split: str = "train", **changes: Any) -> None:
     file = folder / split / "annotations.json"
     content = json.loads(file.read_text())
     content[section][position].update(changes)
