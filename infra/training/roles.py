@@ -24,7 +24,7 @@ from infra.registry.infrastructure import Registry
 from infra.settings import Settings
 
 TO_SAGEMAKER = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
-READ = ("checkpoints", "datasets", "defaults", "executions", "models")
+READ = ("checkpoints", "datasets", "defaults", "executions", "inputs", "models")
 
 
 class JobRoles(Construct):
