@@ -2,6 +2,7 @@
 """`info`: what a config builds: layers, parameters, operations, anchors."""
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -87,7 +88,9 @@ def run(arguments: Sequence[str]) -> int:
             description = load(options.pipeline_config, num_classes=1)
         else:
             description = load_bundled(options.architecture, options.num_classes)
-        info = describe(build_detector(description.config.model), description)
+        # What a detector says while it is built is not what was asked for.
+        with contextlib.redirect_stdout(sys.stderr):
+            info = describe(build_detector(description.config.model), description)
     except MapgateError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -184,7 +187,7 @@ def _operation_flops(operation: tf.Operation) -> int:
         products = operation.inputs[0].shape[0 if transposed else 1]
     else:
         return 0
-    return 2 * products * math.prod(operation.outputs[0].shape)
+    return int(2 * products * math.prod(operation.outputs[0].shape))
 
 
 def _levels(detector: Detector, family: Ssd | FasterRcnn) -> Iterator[Level]:

@@ -2,7 +2,8 @@
 """The TensorFlow 2 detection zoo's models that can be built here, with the figures of its page.
 
 https://github.com/tensorflow/models/blob/master/research/object_detection/g3doc/tf2_detection_zoo.md; speeds are
-milliseconds an image on the zoo's own machine.
+milliseconds an image on the zoo's own machine. EfficientDets have fewer parameters than in their paper: the API takes
+the backbone's last stage only as far as its first block, and the rest of it computes nothing.
 """
 
 import argparse
@@ -54,36 +55,36 @@ def _zoo(name: str, parameters: int, coco_map: float, speed_ms: int, suffix: str
 
 
 ZOO = (
-    ZooModel("ssd_mobilenet_v2_fpnlite_160x160", 0),
-    _zoo("ssd_mobilenet_v2_320x320", 0, 20.2, 19),
-    _zoo("ssd_mobilenet_v2_fpnlite_320x320", 0, 22.2, 22),
-    _zoo("ssd_mobilenet_v2_fpnlite_640x640", 0, 28.2, 39),
-    _zoo("ssd_resnet50_v1_fpn_640x640", 0, 34.3, 46),
-    _zoo("ssd_resnet50_v1_fpn_1024x1024", 0, 38.3, 87),
-    _zoo("ssd_resnet101_v1_fpn_640x640", 0, 35.6, 57),
-    _zoo("ssd_resnet101_v1_fpn_1024x1024", 0, 39.5, 104),
-    _zoo("ssd_resnet152_v1_fpn_640x640", 0, 35.4, 80),
-    _zoo("ssd_resnet152_v1_fpn_1024x1024", 0, 39.6, 111),
-    _zoo("efficientdet_d0_512x512", 0, 33.6, 39, "coco17_tpu-32"),
-    _zoo("efficientdet_d1_640x640", 0, 38.4, 54, "coco17_tpu-32"),
-    _zoo("efficientdet_d2_768x768", 0, 41.8, 67, "coco17_tpu-32"),
-    _zoo("efficientdet_d3_896x896", 0, 45.4, 95, "coco17_tpu-32"),
-    _zoo("efficientdet_d4_1024x1024", 0, 48.5, 133, "coco17_tpu-32"),
-    _zoo("efficientdet_d5_1280x1280", 0, 49.7, 222, "coco17_tpu-32"),
-    _zoo("efficientdet_d6_1408x1408", 0, 50.5, 268, "coco17_tpu-32"),
-    _zoo("efficientdet_d7_1536x1536", 0, 51.2, 325, "coco17_tpu-32"),
-    _zoo("faster_rcnn_resnet50_v1_640x640", 0, 29.3, 53),
-    _zoo("faster_rcnn_resnet50_v1_1024x1024", 0, 31.0, 65),
-    _zoo("faster_rcnn_resnet50_v1_800x1333", 0, 31.6, 65, "coco17_gpu-8"),
-    _zoo("faster_rcnn_resnet101_v1_640x640", 0, 31.8, 55),
-    _zoo("faster_rcnn_resnet101_v1_1024x1024", 0, 37.1, 72),
-    _zoo("faster_rcnn_resnet101_v1_800x1333", 0, 36.6, 77, "coco17_gpu-8"),
-    _zoo("faster_rcnn_resnet152_v1_640x640", 0, 32.4, 64),
-    _zoo("faster_rcnn_resnet152_v1_1024x1024", 0, 37.6, 85),
-    _zoo("faster_rcnn_resnet152_v1_800x1333", 0, 37.4, 101, "coco17_gpu-8"),
-    _zoo("faster_rcnn_inception_resnet_v2_640x640", 0, 37.7, 206),
-    _zoo("faster_rcnn_inception_resnet_v2_1024x1024", 0, 38.7, 236),
-    _zoo("mask_rcnn_inception_resnet_v2_1024x1024", 0, 39.0, 301, "coco17_gpu-8"),
+    ZooModel("ssd_mobilenet_v2_fpnlite_160x160", 689_850),
+    _zoo("ssd_mobilenet_v2_320x320", 6_066_431, 20.2, 19),
+    _zoo("ssd_mobilenet_v2_fpnlite_320x320", 2_626_746, 22.2, 22),
+    _zoo("ssd_mobilenet_v2_fpnlite_640x640", 2_626_746, 28.2, 39),
+    _zoo("ssd_resnet50_v1_fpn_640x640", 32_840_570, 34.3, 46),
+    _zoo("ssd_resnet50_v1_fpn_1024x1024", 32_840_570, 38.3, 87),
+    _zoo("ssd_resnet101_v1_fpn_640x640", 51_832_698, 35.6, 57),
+    _zoo("ssd_resnet101_v1_fpn_1024x1024", 51_832_698, 39.5, 104),
+    _zoo("ssd_resnet152_v1_fpn_640x640", 67_476_346, 35.4, 80),
+    _zoo("ssd_resnet152_v1_fpn_1024x1024", 67_476_346, 39.6, 111),
+    _zoo("efficientdet_d0_512x512", 3_880_067, 33.6, 39, "coco17_tpu-32"),
+    _zoo("efficientdet_d1_640x640", 5_062_298, 38.4, 54, "coco17_tpu-32"),
+    _zoo("efficientdet_d2_768x768", 6_208_119, 41.8, 67, "coco17_tpu-32"),
+    _zoo("efficientdet_d3_896x896", 9_787_336, 45.4, 95, "coco17_tpu-32"),
+    _zoo("efficientdet_d4_1024x1024", 17_674_475, 48.5, 133, "coco17_tpu-32"),
+    _zoo("efficientdet_d5_1280x1280", 25_700_675, 49.7, 222, "coco17_tpu-32"),
+    _zoo("efficientdet_d6_1408x1408", 41_819_142, 50.5, 268, "coco17_tpu-32"),
+    _zoo("efficientdet_d7_1536x1536", 41_819_142, 51.2, 325, "coco17_tpu-32"),
+    _zoo("faster_rcnn_resnet50_v1_640x640", 28_458_727, 29.3, 53),
+    _zoo("faster_rcnn_resnet50_v1_1024x1024", 28_458_727, 31.0, 65),
+    _zoo("faster_rcnn_resnet50_v1_800x1333", 29_188_171, 31.6, 65, "coco17_gpu-8"),
+    _zoo("faster_rcnn_resnet101_v1_640x640", 47_450_855, 31.8, 55),
+    _zoo("faster_rcnn_resnet101_v1_1024x1024", 47_450_855, 37.1, 72),
+    _zoo("faster_rcnn_resnet101_v1_800x1333", 48_180_299, 36.6, 77, "coco17_gpu-8"),
+    _zoo("faster_rcnn_resnet152_v1_640x640", 63_094_503, 32.4, 64),
+    _zoo("faster_rcnn_resnet152_v1_1024x1024", 63_094_503, 37.6, 85),
+    _zoo("faster_rcnn_resnet152_v1_800x1333", 63_823_947, 37.4, 101, "coco17_gpu-8"),
+    _zoo("faster_rcnn_inception_resnet_v2_640x640", 59_473_159, 37.7, 206),
+    _zoo("faster_rcnn_inception_resnet_v2_1024x1024", 59_473_159, 38.7, 236),
+    _zoo("mask_rcnn_inception_resnet_v2_1024x1024", 60_020_331, 39.0, 301, "coco17_gpu-8"),
 )
 
 
