@@ -3,59 +3,64 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
 
 from pipelines.local.context import CloudContext
 from pipelines.local.moto_mends import Call, ServiceError, backend, original_action, replace_action, state_lock
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """A sort of record.
+
+    Attributes:
+        name: As actions are called by it.
+        words: As messages call it.
+        resource: As ARNs call it.
+        store: Where moto's backend keeps the records.
+    """
+
+    name: str
+    words: str
+    resource: str
+    store: str
+
+    def records(self, call: Call) -> dict[str, Any]:
+        return cast(dict[str, Any], getattr(backend("sagemaker", call.account, call.region), self.store))
+
+
+_KINDS = (
+    _Kind("Model", "model", "model", "_models"),
+    _Kind("EndpointConfig", "endpoint configuration", "endpoint-config", "endpoint_configs"),
+)
+
+
 def install(_: CloudContext) -> None:
     """Answer the actions of which moto forgets a part."""
-    for action, handler in (
-        ("CreateModel", _create_model),
-        ("DescribeModel", _describe_model),
-        ("CreateEndpointConfig", _create_endpoint_config),
-        ("DescribeEndpointConfig", _describe_endpoint_config),
-    ):
-        replace_action("sagemaker", action, handler)
+    for kind in _KINDS:
+        replace_action("sagemaker", f"Create{kind.name}", partial(_create, kind))
+        replace_action("sagemaker", f"Describe{kind.name}", partial(_describe, kind))
 
 
-def _create_model(call: Call) -> dict[str, Any]:
-    name = call.parameters["ModelName"]
+def _create(kind: _Kind, call: Call) -> dict[str, Any]:
+    name = call.parameters[f"{kind.name}Name"]
     with state_lock:
-        models = backend("sagemaker", call.account, call.region)._models
-        if name in models:
-            message = f'Cannot create already existing model "{_arn(call, "model", name)}".'
-            raise ServiceError("ValidationException", message)
-        answer = original_action("sagemaker", "CreateModel", call)
-        models[name].beyond_moto = dict(call.parameters)
+        records = kind.records(call)
+        if name in records:
+            arn = f"arn:aws:sagemaker:{call.region}:{call.account}:{kind.resource}/{name}"
+            raise ServiceError("ValidationException", f'Cannot create already existing {kind.words} "{arn}".')
+        answer = original_action("sagemaker", f"Create{kind.name}", call)
+        records[name].beyond_moto = dict(call.parameters)
     return answer
 
 
-def _describe_model(call: Call) -> dict[str, Any]:
+def _describe(kind: _Kind, call: Call) -> dict[str, Any]:
     with state_lock:
-        answer = original_action("sagemaker", "DescribeModel", call)
-        model = backend("sagemaker", call.account, call.region)._models[call.parameters["ModelName"]]
-    return _completed(model, answer)
-
-
-def _create_endpoint_config(call: Call) -> dict[str, Any]:
-    name = call.parameters["EndpointConfigName"]
-    with state_lock:
-        configs = backend("sagemaker", call.account, call.region).endpoint_configs
-        if name in configs:
-            message = f'Cannot create already existing endpoint configuration "{_arn(call, "endpoint-config", name)}".'
-            raise ServiceError("ValidationException", message)
-        answer = original_action("sagemaker", "CreateEndpointConfig", call)
-        configs[name].beyond_moto = dict(call.parameters)
-    return answer
-
-
-def _describe_endpoint_config(call: Call) -> dict[str, Any]:
-    with state_lock:
-        answer = original_action("sagemaker", "DescribeEndpointConfig", call)
-        config = backend("sagemaker", call.account, call.region).endpoint_configs[call.parameters["EndpointConfigName"]]
-    return _completed(config, answer)
+        answer = original_action("sagemaker", f"Describe{kind.name}", call)
+        record = kind.records(call)[call.parameters[f"{kind.name}Name"]]
+    return _completed(record, answer)
 
 
 def _completed(record: Any, answer: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +68,3 @@ def _completed(record: Any, answer: dict[str, Any]) -> dict[str, Any]:
     asked = getattr(record, "beyond_moto", {})
     known = {key: value for key, value in answer.items() if value not in (None, {}, [], "")}
     return {**known, **{key: value for key, value in asked.items() if key != "Tags"}}
-
-
-def _arn(call: Call, kind: str, name: str) -> str:
-    return f"arn:aws:sagemaker:{call.region}:{call.account}:{kind}/{name}"
