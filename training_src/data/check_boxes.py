@@ -133,7 +133,7 @@ class _BoxChecks:
                 sentence = "has swapped corners; write xmin, ymin, xmax, ymax (not x, y, width, height)"
                 self._leave_out("corners", box, sentence)
                 return None
-            self._count("corners swapped back")
+            self._count("put right (its corners were swapped)")
             xmin, xmax = sorted((box.xmin, box.xmax))
             ymin, ymax = sorted((box.ymin, box.ymax))
             box = replace(box, xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax)

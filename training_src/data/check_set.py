@@ -45,10 +45,10 @@ def give_splits(index: Index, policy: Policy, name: str, ledger: Ledger) -> None
     index.connection.create_function("split_of", 3, number, deterministic=True)
     index.execute("UPDATE images SET split = split_of(given, sequence, content)")
     if left_out := index.number("SELECT count(*) FROM images WHERE split IS NULL"):
-        message = f"{left_out} images are in none of the given splits and are left out."
+        message = f"{_images(left_out)} in none of the given splits and left out."
         ledger.add([Fault(name, None, "split", message, "notice")])
     if policy.handling("leak") == "fix" and (dropped := drop_leaks(index)):
-        message = f"{dropped} images that stand in a later split too were left out of the earlier one."
+        message = f"{_images(dropped)} left out of a split, since a later one holds the same."
         ledger.add([Fault(name, None, "leak", message, "notice")])
 
 
@@ -111,7 +111,8 @@ def _empty_splits(tally: Tally, name: str) -> Iterator[Fault]:
 def _backgrounds(tally: Tally, policy: Policy, name: str) -> Iterator[Fault]:
     images, empty = int(tally.images.sum()), int(tally.backgrounds.sum())
     if empty > policy.threshold("background", "share") * images:
-        message = f"{empty} of {images} images have no box: they teach what is no object."
+        verb = "has" if empty == 1 else "have"
+        message = f"{empty} of {images} images {verb} no box: they teach what is no object."
         yield Fault(name, None, "background", message)
 
 
@@ -128,6 +129,10 @@ def _classes(tally: Tally, label_map: LabelMap, policy: Policy, name: str) -> It
     if few:
         message = f"Some classes have fewer than {least:g} boxes to learn from: {', '.join(few)}."
         yield Fault(name, None, "few_examples", message)
+
+
+def _images(count: int) -> str:
+    return "1 image is" if count == 1 else f"{count} images are"
 
 
 def _judged(policy: Policy, fault: Fault) -> list[Fault]:

@@ -54,15 +54,12 @@ def collect(examined: Examined, *, architecture: str = "", config: Path | None =
 def report_content(examined: Examined, collected: Collected, description: Mapping[str, Any]) -> ReportContent:
     """All that the report shows."""
     ledger = examined.ledger
-    counts: dict[str, int] = {}
-    for (check, _), count in ledger.counts.items():
-        counts[check] = counts.get(check, 0) + count
     return ReportContent(
         description,
         collected,
         _samples(examined),
         ledger.all()[:MOST_FAULTS],
-        counts,
+        description["findings"],
         _fault_pictures(examined),
     )
 

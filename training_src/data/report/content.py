@@ -157,7 +157,7 @@ class ReportContent:
         collected: see there.
         samples: at most `MOST_SAMPLES`.
         faults: the first `MOST_FAULTS`, errors before warnings before notices.
-        fault_counts: how many there are in all, by check.
+        fault_counts: how many there are in all, by severity and check.
         fault_pictures: at most `MOST_FAULT_PICTURES`.
     """
 
@@ -165,5 +165,5 @@ class ReportContent:
     collected: Collected
     samples: Sequence[Sample] = ()
     faults: Sequence[Fault] = ()
-    fault_counts: Mapping[str, int] = field(default_factory=dict)
+    fault_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     fault_pictures: Sequence[FaultPicture] = ()

@@ -42,7 +42,7 @@ POINTS, CLASSES = 3000, 24
 # Facts of dataset.json that have a place of their own on the page.
 _SHOWN_ELSEWHERE = frozenset(
     {"schema_version", "sha256", "splits", "groups", "classes", "class_balance", "notices", "images", "boxes", "format",
-     "box_sizes", "aspect_ratios", "brightness", "centres", "co_occurrence", "anchor_fit"}
+     "box_sizes", "aspect_ratios", "brightness", "centres", "co_occurrence", "anchor_fit", "findings", "warnings"}
 )  # fmt: skip
 _SEVERITIES = ("error", "warning", "notice")
 
@@ -75,9 +75,8 @@ def render(content: ReportContent) -> str:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         fit=numbers["anchor_fit"],
         faults=sorted(content.faults, key=lambda fault: _SEVERITIES.index(fault.severity))[:MOST_FAULTS],
-        fault_total=max(sum(content.fault_counts.values()), len(content.faults)),
-        fault_counts=dict(content.fault_counts) or dict(Counter(fault.check for fault in content.faults)),
-        severities=Counter(fault.severity for fault in content.faults),
+        findings=(findings := _findings(content)),
+        fault_total=sum(sum(checks.values()) for checks in findings.values()),
         fault_pictures=[_fault_picture(one, colours) for one in content.fault_pictures[:MOST_FAULT_PICTURES]],
         pictures=pictures,
         filters=[(label, name, colours[label]) for label, name in names if label in shown],
@@ -90,6 +89,15 @@ def render(content: ReportContent) -> str:
         brightness=numbers["brightness"]["mean"],
         facts=_facts(content.description),
     )
+
+
+def _findings(content: ReportContent) -> dict[str, dict[str, int]]:
+    """Counts by severity and check, the gravest first; those of the listed faults where nobody counted them all."""
+    counted: Mapping[str, Mapping[str, int]] = content.fault_counts or {
+        severity: Counter(fault.check for fault in content.faults if fault.severity == severity)
+        for severity in _SEVERITIES
+    }
+    return {severity: dict(counted[severity]) for severity in _SEVERITIES if counted.get(severity)}
 
 
 @dataclass(frozen=True)
@@ -272,11 +280,18 @@ def _facts(description: Mapping[str, Any]) -> list[tuple[str, str]]:
         if name in _SHOWN_ELSEWHERE:
             continue
         if isinstance(value, Mapping):
-            value = ", ".join(f"{key} {one}" for key, one in list(value.items())[:12] if not _long(one))
+            value = ", ".join(f"{key} {_line(one)}" for key, one in list(value.items())[:12])
         elif isinstance(value, Sequence) and not isinstance(value, str):
             value = ", ".join(str(one) for one in value[:12] if not _long(one))
-        rows.append((name.replace("_", " "), "none" if value in ("", None) else str(value)))
+        rows.append((name.replace("_", " "), "none" if value in ("", None) else str(value).replace("_", " ")))
     return rows
+
+
+def _line(value: object) -> str:
+    """A value within a line: a mapping of plain values in brackets."""
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{key} {one}" for key, one in list(value.items())[:12] if not _long(one)) + ")"
+    return f"{len(value)} entries" if isinstance(value, list | tuple) else str(value)
 
 
 def _long(value: object) -> bool:

@@ -210,6 +210,7 @@ def test_mutated_data_sets_end_with_faults_or_errors_of_our_own(trees: Mapping[s
 
 
 @pytest.mark.verify
+@pytest.mark.timeout(3600)
 def test_twenty_thousand_mutated_data_sets_end_so_too(
     trees: Mapping[str, Tree], record: Callable[[str, str], None]
 ) -> None:
