@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An HTTP server on a loopback port whose faults a test chooses."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+@dataclass
+class FileServer:
+    """Serves files, with ranges and strong ETags unless told otherwise.
+
+    Attributes:
+        files: By path; another body has another ETag.
+        ranges: The Range header of each request so far.
+        break_after: After how many bytes of the body each of the next answers breaks off.
+        shift: By how many bytes a part begins later than asked.
+    """
+
+    files: dict[str, bytes]
+    url: str = ""
+    ranges: list[str | None] = field(default_factory=list)
+    break_after: list[int] = field(default_factory=list)
+    has_ranges: bool = True
+    has_marks: bool = True
+    has_length: bool = True
+    shift: int = 0
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        served = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                served.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        return Handler
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        asked = request.headers.get("Range")
+        self.ranges.append(asked)
+        body = self.files.get(request.path)
+        if body is None:
+            request.send_error(500 if request.path == "/500" else 404)
+            return
+        mark = f'"{hashlib.sha256(body).hexdigest()}"'
+        start = 0
+        if asked and self.has_ranges and request.headers.get("If-Range") == mark:
+            found = re.fullmatch(r"bytes=(\d+)-", asked)
+            assert found
+            start = int(found[1]) + self.shift
+            request.send_response(206)
+            request.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        else:
+            request.send_response(200)
+        if self.has_marks:
+            request.send_header("ETag", mark)
+        if self.has_length:
+            request.send_header("Content-Length", str(len(body) - start))
+        request.end_headers()
+        end = start + self.break_after.pop(0) if self.break_after else len(body)
+        request.wfile.write(body[start:end])
+        request.close_connection = True
+
+
+@pytest.fixture
+def file_server() -> Iterator[Callable[[dict[str, bytes]], FileServer]]:
+    """Starts servers that end with the test."""
+    started: list[ThreadingHTTPServer] = []
+
+    def start(files: dict[str, bytes]) -> FileServer:
+        served = FileServer(files)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), served.handler())
+        started.append(server)
+        served.url = f"http://127.0.0.1:{server.server_address[1]}"
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return served
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    def free_port() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return free_port
