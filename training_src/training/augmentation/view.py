@@ -131,11 +131,16 @@ class View:
     def drawn(self, size: tuple[int, int] | None = None) -> View:
         """The canvas as an image of its own, of its own size unless another is given.
 
-        The window is rounded to whole pixels of both images, and the boxes follow that rounding.
+        The window is rounded to whole pixels of both images, and the boxes follow that rounding. All of an image is
+        sampled where evaluation and serving sample it, so that a network is trained on what it will see; a part of it,
+        whose edges are random, a half pixel beside it, which is faster.
         """
         height, width = size or (self.height, self.width)
         rows = _Placement.of(self.window[0], self.window[2], self.pixels.shape[0], height)
         columns = _Placement.of(self.window[1], self.window[3], self.pixels.shape[1], width)
+        if rows.whole(self.pixels.shape[0]) and columns.whole(self.pixels.shape[1]):
+            image = _sampled(self.pixels, rows, columns)
+            return View(image, height, width, (0.0, 0.0, height, width), BLACK, self.boxes, self.rows)
         part = self.pixels[rows.taken, columns.taken]
         extent = (columns.drawn.stop - columns.drawn.start, rows.drawn.stop - rows.drawn.start)
         if (part.shape[1], part.shape[0]) != extent:
@@ -168,6 +173,18 @@ class View:
         top, left, bottom, right = self.window
         height, width = self.pixels.shape[:2]
         return (min(top, bottom), max(top, bottom), height), (min(left, right), max(left, right), width)
+
+
+def _sampled(pixels: Pixels, rows: _Placement, columns: _Placement) -> Pixels:
+    """All of an image, flipped and then resized bilinearly without half-pixel centres, as detectors resize."""
+    if (rows.size, columns.size) == pixels.shape[:2]:
+        flip = _FLIPS.get((rows.flipped, columns.flipped))
+        return pixels if flip is None else np.asarray(cv2.flip(pixels, flip), np.uint8)
+    (across, left), (down, top) = columns.source(), rows.source()
+    matrix = np.array([[across, 0.0, left], [0.0, down, top]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    drawn = cv2.warpAffine(pixels, matrix, (columns.size, rows.size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(drawn, np.uint8)
 
 
 # OpenCV's codes, by whether rows and columns change places.
@@ -205,6 +222,16 @@ class _Placement:
     @property
     def flipped(self) -> bool:
         return self.first > self.last
+
+    def whole(self, available: int) -> bool:
+        """Whether all of the image fills all of the canvas, and nothing else does."""
+        edges = {self.first, self.last}
+        return edges == {0.0, float(available)} and self.drawn == slice(0, self.size)
+
+    def source(self) -> tuple[float, float]:
+        """How far one pixel of the canvas is from the next in the image, and where the first one lies."""
+        step = (self.taken.stop - self.taken.start) / self.size
+        return (-step, self.taken.stop - 1.0) if self.flipped else (step, 0.0)
 
     def moved(self, shares: Boxes) -> Boxes:
         """Coordinates on the canvas as it was meant, as those on the canvas as it is drawn."""
