@@ -93,7 +93,7 @@ def _receive(url: str, file: IO[bytes], mark: Path, progress: Progress | None, m
         total = _total(response, there)
         if (total or 0) > max_bytes:
             raise DownloadError(f"{url}: {total} bytes are more than any model of the zoo has, so it was not fetched")
-        while chunk := response.read(CHUNK):
+        while chunk := response.read1(CHUNK):
             there += len(chunk)
             if there > max_bytes:
                 raise DownloadError(f"{url}: more than {max_bytes} bytes came, which is no model of the zoo")

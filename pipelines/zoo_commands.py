@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Checkpoints of the TensorFlow 2 detection zoo.")
 console = Console(highlight=False)
+complaints = Console(stderr=True, highlight=False)
 
 # Jobs may read what lies there, and it never expires.
 PREFIX = "inputs/zoo"
@@ -88,11 +89,15 @@ def _fetch(place: str, folder: Path, record: Path, checksum: str | None, mirror:
     shown = not quiet and console.is_terminal
     with Bars(*columns, TimeRemainingColumn(), console=console, disable=not shown, transient=True) as bars:
         task = bars.add_task(f"downloading {Path(place).name}", total=None)
-        return zoo.fetch(
-            place,
-            folder,
-            record,
-            checksum=checksum,
-            server=mirror,
-            progress=lambda there, total: bars.update(task, completed=there, total=total),
-        )
+        try:
+            return zoo.fetch(
+                place,
+                folder,
+                record,
+                checksum=checksum,
+                server=mirror,
+                progress=lambda there, total: bars.update(task, completed=there, total=total),
+            )
+        except KeyboardInterrupt:
+            complaints.print("mapgate: interrupted; the same command goes on where this one ended")
+            raise typer.Exit(130) from None

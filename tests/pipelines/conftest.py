@@ -23,6 +23,7 @@ class FileServer:
         ranges: The Range header of each request so far.
         break_after: After how many bytes of the body each of the next answers breaks off.
         shift: By how many bytes a part begins later than asked.
+        pause_after: After how many bytes an answer waits until `go_on` is called; 0: it does not.
     """
 
     files: dict[str, bytes]
@@ -33,6 +34,13 @@ class FileServer:
     has_marks: bool = True
     has_length: bool = True
     shift: int = 0
+    pause_after: int = 0
+    _gone_on: threading.Event = field(default_factory=threading.Event)
+
+    def go_on(self) -> None:
+        """No answer pauses any more."""
+        self.pause_after = 0
+        self._gone_on.set()
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
         served = self
@@ -69,8 +77,17 @@ class FileServer:
             request.send_header("Content-Length", str(len(body) - start))
         request.end_headers()
         end = start + self.break_after.pop(0) if self.break_after else len(body)
+        if self.pause_after:
+            request.wfile.write(body[start : start + self.pause_after])
+            self._gone_on.wait(120)
+            return
         request.wfile.write(body[start:end])
         request.close_connection = True
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that are killed while they listen are what the tests are about."""
 
 
 @pytest.fixture
@@ -80,7 +97,7 @@ def file_server() -> Iterator[Callable[[dict[str, bytes]], FileServer]]:
 
     def start(files: dict[str, bytes]) -> FileServer:
         served = FileServer(files)
-        server = ThreadingHTTPServer(("127.0.0.1", 0), served.handler())
+        server = _Server(("127.0.0.1", 0), served.handler())
         started.append(server)
         served.url = f"http://127.0.0.1:{server.server_address[1]}"
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
