@@ -116,7 +116,8 @@ def _export(
         best_step=progress.best_step,
         history=progress.history,
     )
-    write_artifact(job.model_dir, detector, request.label_map, provenance)
+    calibration = Records(request.validation) if description.config.quantize else None
+    write_artifact(job.model_dir, detector, request.label_map, provenance, calibration)
     print(f"exported      the weights of step {progress.best_step}, the best on the validation split", flush=True)
 
 

@@ -41,8 +41,8 @@ def _loader(runtime: str) -> Load:
         from inference_src.runtimes import tensorflow
 
         return tensorflow.load
-    if runtime == "openvino":
+    if runtime in ("openvino", "openvino-int8"):  # two files, of which a model may have both
         from inference_src.runtimes import openvino
 
         return openvino.load
-    raise ModelError(f"MAPGATE_RUNTIME={runtime}: this image has tensorflow and openvino")
+    raise ModelError(f"MAPGATE_RUNTIME={runtime}: this image has tensorflow, openvino and openvino-int8")

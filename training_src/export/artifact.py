@@ -2,20 +2,24 @@
 """What goes into model.tar.gz: the same model for each runtime, and where it comes from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from training_src.data.label_map import LabelMap, write_label_map
-from training_src.export.openvino_model import is_convertible, save_openvino
+from training_src.export.calibration import calibration_images
+from training_src.export.int8 import save_int8
+from training_src.export.openvino_model import save_openvino, why_not_convertible
 from training_src.export.saved_model import save_model
 from training_src.models.detector import Detector
+from training_src.training.records import Records
 
 SCHEMA_VERSION = 1
 # Given as the size of the input where nothing bounds it.
 UNBOUNDED = 1024
 OPENVINO = "runtimes/openvino/model.xml"
+OPENVINO_INT8 = "runtimes/openvino-int8/model.xml"
 # TensorFlow Serving looks for numbered versions.
 SAVED_MODEL = "1"
 
@@ -45,7 +49,9 @@ class Provenance:
     history: list[dict[str, float]]
 
 
-def write_artifact(folder: Path, detector: Detector, label_map: LabelMap, provenance: Provenance) -> None:
+def write_artifact(
+    folder: Path, detector: Detector, label_map: LabelMap, provenance: Provenance, calibration: Records | None = None
+) -> None:
     """Write everything that the server, the evaluation and the registry need.
 
     Args:
@@ -53,18 +59,38 @@ def write_artifact(folder: Path, detector: Detector, label_map: LabelMap, proven
         detector: With the weights to export.
         label_map: Its ids are the classes that can be detected.
         provenance: Where the model comes from.
+        calibration: Given: an int8 form is asked for, and these images say in which ranges its numbers lie.
     """
-    class_ids = list(label_map.names)
-    save_model(detector, class_ids, folder / SAVED_MODEL)
-    if is_convertible(detector):
-        save_openvino(detector, class_ids, folder / OPENVINO)
+    runtimes = _write_runtimes(folder, detector, list(label_map.names), calibration)
     write_label_map(label_map, folder / "label_map.pbtxt")
     _write(folder / "pipeline.config", provenance.pipeline_config)
     _write(folder / "history.json", json.dumps(provenance.history, indent=1))
-    _write(folder / "model.json", json.dumps(_model_json(detector, label_map.names, provenance), indent=1))
+    _write(folder / "model.json", json.dumps(_model_json(detector, label_map.names, provenance, runtimes), indent=1))
 
 
-def _model_json(detector: Detector, names: Mapping[int, str], provenance: Provenance) -> dict[str, Any]:
+def _write_runtimes(
+    folder: Path, detector: Detector, class_ids: Sequence[int], calibration: Records | None
+) -> dict[str, Any]:
+    """The model in each form that it can have; what `model.json` says of them."""
+    save_model(detector, class_ids, folder / SAVED_MODEL)
+    runtimes: dict[str, Any] = {"tensorflow": {"path": SAVED_MODEL, "precisions": ["f32"]}}
+    reason = why_not_convertible(detector)
+    if reason:
+        missing = "openvino and int8" if calibration else "openvino"
+        print(f"{missing:<13} not written, only TensorFlow's float32: {reason}", flush=True)
+        return runtimes
+    save_openvino(detector, class_ids, folder / OPENVINO)
+    runtimes["openvino"] = {"path": OPENVINO, "precisions": ["f32"]}
+    if calibration is not None:
+        written = save_int8(folder / OPENVINO, calibration_images(calibration), folder / OPENVINO_INT8)
+        print(f"int8          {OPENVINO_INT8}: {written}", flush=True)
+        runtimes["openvino-int8"] = {"path": OPENVINO_INT8, "precisions": ["int8"]}
+    return runtimes
+
+
+def _model_json(
+    detector: Detector, names: Mapping[int, str], provenance: Provenance, runtimes: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "architecture": provenance.architecture,
@@ -78,16 +104,9 @@ def _model_json(detector: Detector, names: Mapping[int, str], provenance: Proven
             "fingerprint": provenance.fingerprint,
             "best_step": provenance.best_step,
         },
-        "runtimes": _runtimes(detector),
+        "runtimes": runtimes,
         "image_digest": None,
     }
-
-
-def _runtimes(detector: Detector) -> dict[str, Any]:
-    runtimes = {"tensorflow": {"path": SAVED_MODEL, "precisions": ["f32"]}}
-    if is_convertible(detector):
-        runtimes["openvino"] = {"path": OPENVINO, "precisions": ["f32"]}
-    return runtimes
 
 
 def _input(detector: Detector) -> dict[str, int]:

@@ -189,6 +189,13 @@ def test_the_artifact_says_what_it_is(artifact: Path) -> None:
 def test_converting_tells_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "")
     consent = OptInChecker()
-    # As openvino/tools/ovc/telemetry_utils.py asks it.
-    monkeypatch.setattr(ov, "convert_model", lambda _: consent.check(enable_opt_in_dialog=False, disable_in_ci=True))
-    assert convert(None) == ConsentCheckResult.DECLINED
+    answers = []
+
+    def convert_nothing(*_: object, **__: object) -> ov.Model:
+        # As openvino/tools/ovc/telemetry_utils.py asks it.
+        answers.append(consent.check(enable_opt_in_dialog=False, disable_in_ci=True))
+        return ov.Model([], [], "nothing")
+
+    monkeypatch.setattr(ov, "convert_model", convert_nothing)
+    convert(None)
+    assert answers == [ConsentCheckResult.DECLINED]
