@@ -33,6 +33,19 @@ def test_focal_loss_equals_the_reference(functions: Functions, name: str) -> Non
     np.testing.assert_allclose(loss * arrays["weights"], arrays["loss"], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("gamma", [2.0, 1.5])
+def test_the_slope_of_focal_loss_is_that_of_its_formula(gamma: float) -> None:
+    logits = tf.constant(np.linspace(-12, 12, 49), tf.float32)
+    present = tf.constant(np.arange(49) % 3 == 0)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(logits)
+        ours = sigmoid_focal_loss(logits, present, gamma, 0.25)
+        wrong = tf.where(present, -logits, logits)
+        formula = tf.where(present, 0.25, 0.75) * tf.sigmoid(wrong) ** gamma * tf.math.softplus(wrong)
+    np.testing.assert_allclose(ours, formula, rtol=1e-5)
+    np.testing.assert_allclose(tape.gradient(ours, logits), tape.gradient(formula, logits), rtol=1e-4, atol=1e-9)
+
+
 def test_cross_entropies_equal_the_reference(functions: Functions) -> None:
     arrays = given(functions, "sigmoid_cross_entropy")
     loss = sigmoid_cross_entropy(tf.constant(arrays["logits"]), arrays["targets"] > 0) * arrays["weights"]
