@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 NAMES = ("data", "evaluation", "input_pipeline", "od_api", "preparation", "serving", "training")
-# Only where they are named.
+# Run only where they are named: they take hours.
 LONG = ("od_api_quality",)
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     """Print each benchmark's rows as they come."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", choices=[*NAMES, *LONG, []], help=f"which; all but {LONG} where none is named"
+        "names", nargs="*", choices=[*NAMES, *LONG, []], help="which; where none is named all but those that take hours"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON list")
     options = parser.parse_args()

@@ -54,7 +54,7 @@ class Run:
     def __str__(self) -> str:
         step = 1000 * self.cpu_seconds / self.steps
         missed = "" if self.good else ", goal missed"
-        return f"{self.name}: {self.steps} steps, {self.seconds:.0f} s, {step:.0f} CPU ms a step{missed}"
+        return f"{self.steps} steps, {self.seconds:.0f} s, {step:.0f} CPU ms a step{missed}"
 
 
 def run() -> list[Row]:
@@ -97,22 +97,12 @@ def _train(python: str, module: str, config: Path, name: str) -> Run:
             print(f"{module}, {name}: step {steps}, {seconds:.0f} s, AP50 {found:.3f}", file=sys.stderr, flush=True)
     finally:
         side.close()
-    return Run(f"{module}, {name}", steps, seconds, cpu_seconds, best)
+    return Run(name, steps, seconds, cpu_seconds, best)
 
 
 def _rows(ours: Run, other: Run) -> list[Row]:
-    what, figures = f"training from scratch until AP50 is {GOAL}", f"({ours}; {other})"
+    what, against = f"training from scratch until AP50 is {GOAL}", f"the API, {other.name}"
     return [
-        Row(
-            what,
-            f"the API, {other.name.partition(', ')[2]}",
-            ours.seconds / other.seconds,
-            f"times its duration {figures}",
-        ),
-        Row(
-            what,
-            f"the API, {other.name.partition(', ')[2]}",
-            ours.cpu_seconds / other.cpu_seconds,
-            "times its CPU seconds",
-        ),
+        Row(what, against, ours.seconds / other.seconds, f"times its duration (ours: {ours}; the API's: {other})"),
+        Row(what, against, ours.cpu_seconds / other.cpu_seconds, "times its CPU seconds"),
     ]

@@ -99,38 +99,38 @@ def _describe(job: Path, scenes: Scenes) -> None:
 
 
 def _training(config: Path) -> list[Row]:
-    rows = []
-    for work, what in (("step_from_memory", "its batch in memory"), ("step", "its batch read and augmented meanwhile")):
-        turns = alternate("training", work, warm_up=3, rounds=4, times=5, config=str(config))
-        rows += turns.rows(f"a training step of {ARCHITECTURE}, batch {BATCH}, {what}", API)
-    return rows
+    what = f"a training step of {ARCHITECTURE}, batch {BATCH}"
+    measured = alternate("training", {"step_from_memory": (3, 4, 5), "step": (1, 4, 5)}, config=str(config))
+    return [
+        *measured["step_from_memory"].rows(f"{what}, which stays in memory", API),
+        *measured["step"].rows(f"{what}, which is read and augmented", API),
+    ]
 
 
 def _loss(config: Path) -> list[Row]:
-    rows = []
-    for gradients, what in ((False, ""), (True, ", with the gradients by the predictions")):
-        arguments = {"config": str(config), "boxes": BOXES, "gradients": gradients}
-        turns = alternate("loss", "compute", warm_up=2, rounds=4, times=5, **arguments)
-        rows += turns.rows(f"matching and losses, 640x640, {CLASSES} classes, batch {BATCH}{what}", API)
-    return rows
+    what = f"matching and losses, 640x640, {CLASSES} classes, batch {BATCH}"
+    turns = {"compute": (2, 4, 4), "differentiate": (2, 4, 4)}
+    measured = alternate("loss", turns, config=str(config), boxes=BOXES)
+    return [
+        *measured["compute"].rows(what, API),
+        *measured["differentiate"].rows(f"{what}, gradients included", API),
+    ]
 
 
 def _evaluation(config: Path, prefix: str, images: Path) -> list[Row]:
     arguments = {"config": str(config), "prefix": prefix, "images": str(images)}
+    measured = alternate("evaluation", {"trace": (0, 1, 1), "detect": (2, 4, 3)}, **arguments)
     what = f"evaluation of {ARCHITECTURE}, {CLASSES} classes: preprocess, predict, post-process a batch of {BATCH}"
-    turns = alternate("evaluation", "detect", warm_up=2, rounds=4, times=3, **arguments)
-    rows = turns.rows(what, API, speed=True, count=BATCH)
-    turns = alternate("postprocess_trace", "trace", warm_up=0, rounds=1, times=1, **arguments)
-    return rows + turns.rows(f"tracing of the post-processing, batch {BATCH}", API)
+    return [
+        *measured["trace"].rows(f"tracing of the post-processing, batch {BATCH}", API),
+        *measured["detect"].rows(what, API, speed=True, count=BATCH),
+    ]
 
 
 def _export(config: Path, prefix: str, root: Path) -> list[Row]:
     """The whole commands, from a checkpoint to a SavedModel."""
-    ours, reference = [], []
-    for number in range(2):
-        target = root / f"exported_{number}"
-        options = ["--pipeline-config", str(config), "--checkpoint", prefix, "--output", str(target)]
-        ours.append(until([sys.executable, "-m", "training_src", "export", *options], "exported", root / "export.log"))
-        script = [str(FOLDER / "reference.py"), "export", str(config), str(Path(prefix).parent), str(target) + "_api"]
-        reference.append(until([os.environ[VARIABLE], *script], "exported", root / "export.log"))
-    return Measured(ours, reference).rows(f"export of {ARCHITECTURE}, the command whole", API)
+    options = ["--pipeline-config", str(config), "--checkpoint", prefix, "--output", str(root / "exported")]
+    ours = until([sys.executable, "-m", "training_src", "export", *options], "exported", root / "export.log")
+    script = [str(FOLDER / "reference.py"), "export", str(config), str(Path(prefix).parent), str(root / "exported_api")]
+    reference = until([os.environ[VARIABLE], *script], "exported", root / "export.log")
+    return Measured([ours], [reference]).rows(f"export of {ARCHITECTURE}, the command whole", API)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ def training(config: str, threads: int = 0, seed: int = 17) -> Works:
     }
 
 
-def loss(config: str, boxes: int, gradients: bool) -> Works:
-    """Matching and losses of given predictions, compiled as the training step compiles them: `compute`."""
+def loss(config: str, boxes: int) -> Works:
+    """Matching and losses of given predictions, compiled as in training: `compute`; `differentiate`: gradients too."""
     detector = build_detector(load(Path(config), 1).config.model)
     assert detector.input_size is not None
     known = detector.predict(detector.preprocess(tf.zeros([1, *detector.input_size, 3])), training=False)
@@ -63,31 +64,27 @@ def loss(config: str, boxes: int, gradients: bool) -> Works:
             total = computed(encodings, logits)
         return [total, *tape.gradient(total, [encodings, logits])]
 
-    function = tf.function(differentiated if gradients else computed, autograph=False, jit_compile=True)
-    return {"compute": lambda: _waited_for(function(encodings, logits))}
+    works = {
+        name: tf.function(work, autograph=False, jit_compile=True)
+        for name, work in (("compute", computed), ("differentiate", differentiated))
+    }
+    return {name: partial(_waiting, work, encodings, logits) for name, work in works.items()}
 
 
 def evaluation(config: str, prefix: str, images: str) -> Works:
-    """From one batch of images to its detections: `detect`."""
+    """From a batch of images to its detections: `detect`; `trace` traces its post-processing alone."""
     detector = _restored(config, prefix)
     pixels = tf.constant(np.load(images))
+    inputs = detector.preprocess(pixels)
+    predictions = detector.predict(inputs, training=False)
+    own = ("box_encodings", CLASS_PREDICTIONS)
+    other = {name: value for name, value in predictions.items() if name not in own}
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def detect(pixels: tf.Tensor) -> tuple[tf.Tensor, ...]:
         inputs = detector.preprocess(pixels)
         found = detector.postprocess(detector.predict(inputs, training=False), inputs.true_shapes)
         return found.boxes, found.scores, found.classes
-
-    return {"detect": lambda: _waited_for(detect(pixels))}
-
-
-def postprocess_trace(config: str, prefix: str, images: str) -> Works:
-    """Trace the post-processing of one batch: `trace`."""
-    detector = _restored(config, prefix)
-    inputs = detector.preprocess(tf.constant(np.load(images)))
-    predictions = detector.predict(inputs, training=False)
-    own = ("box_encodings", CLASS_PREDICTIONS)
-    other = {name: value for name, value in predictions.items() if name not in own}
 
     def trace() -> None:
         @tf.function(autograph=False)  # type: ignore[untyped-decorator]
@@ -97,7 +94,7 @@ def postprocess_trace(config: str, prefix: str, images: str) -> Works:
 
         postprocess.get_concrete_function(*(tf.TensorSpec(predictions[name].shape, tf.float32) for name in own))
 
-    return {"trace": trace}
+    return {"detect": partial(_waiting, detect, pixels), "trace": trace}
 
 
 class _Training:
@@ -131,7 +128,6 @@ CLASS_PREDICTIONS = "class_predictions_with_background"
 TASKS = {
     "evaluation": evaluation,
     "loss": loss,
-    "postprocess_trace": postprocess_trace,
     "training": training,
 }
 
@@ -147,6 +143,6 @@ def _restored(config: str, prefix: str) -> Detector:
     return detector
 
 
-def _waited_for(result: Any) -> None:
-    for tensor in tf.nest.flatten(result):
+def _waiting(function: Callable[..., Any], *arguments: tf.Tensor) -> None:
+    for tensor in tf.nest.flatten(function(*arguments)):
         tensor.numpy()

@@ -14,6 +14,7 @@ import importlib.machinery
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"  # Keras 2, for which it was written
@@ -68,8 +69,8 @@ def training(config: str, threads: int = 0, seed: int = 17) -> Works:
     }
 
 
-def loss(config: str, boxes: int, gradients: bool) -> Works:
-    """Matching and losses of given predictions, as the training step does them: `compute`."""
+def loss(config: str, boxes: int) -> Works:
+    """Matching and losses of given predictions, as in training: `compute`; `differentiate`: gradients too."""
     configs = config_util.get_configs_from_pipeline_file(config)
     model = model_builder.build(configs["model"], is_training=True)
     size, classes = _size(configs), model.num_classes
@@ -94,38 +95,30 @@ def loss(config: str, boxes: int, gradients: bool) -> Works:
         losses = model.loss({**known, "box_encodings": encodings, CLASS_PREDICTIONS: logits}, shapes)
         return tf.add_n(list(losses.values()))
 
-    @tf.function
     def differentiated(encodings: tf.Tensor, logits: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch([encodings, logits])
             total = computed(encodings, logits)
         return [total, *tape.gradient(total, [encodings, logits])]
 
-    function = differentiated if gradients else tf.function(computed)
-    return {"compute": lambda: _waited_for(function(encodings, logits))}
+    works = {name: tf.function(work) for name, work in (("compute", computed), ("differentiate", differentiated))}
+    return {name: partial(_waiting, work, encodings, logits) for name, work in works.items()}
 
 
 def evaluation(config: str, prefix: str, images: str) -> Works:
-    """From one batch of images to its detections: `detect`."""
+    """From a batch of images to its detections: `detect`; `trace` traces its post-processing alone."""
     model = _restored(config, prefix)
     pixels = tf.constant(np.load(images))
-
-    @tf.function
-    def detect(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        images, shapes = model.preprocess(tf.cast(pixels, tf.float32))
-        found = model.postprocess(model.predict(images, shapes), shapes)
-        return {name: found[name] for name in ("detection_boxes", "detection_scores", "detection_classes")}
-
-    return {"detect": lambda: _waited_for(detect(pixels))}
-
-
-def postprocess_trace(config: str, prefix: str, images: str) -> Works:
-    """Trace the post-processing of one batch: `trace`."""
-    model = _restored(config, prefix)
-    inputs_, shapes = model.preprocess(tf.constant(np.load(images), tf.float32))
-    predictions = model.predict(inputs_, shapes)
+    preprocessed, shapes = model.preprocess(tf.cast(pixels, tf.float32))
+    predictions = model.predict(preprocessed, shapes)
     own = ("box_encodings", CLASS_PREDICTIONS)
     other = {name: value for name, value in predictions.items() if name not in own}
+
+    @tf.function
+    def detect(pixels: tf.Tensor) -> list[tf.Tensor]:
+        images, shapes = model.preprocess(tf.cast(pixels, tf.float32))
+        found = model.postprocess(model.predict(images, shapes), shapes)
+        return [found[name] for name in ("detection_boxes", "detection_scores", "detection_classes")]
 
     def trace() -> None:
         @tf.function
@@ -136,7 +129,7 @@ def postprocess_trace(config: str, prefix: str, images: str) -> Works:
 
         postprocess.get_concrete_function(*(tf.TensorSpec(predictions[name].shape, tf.float32) for name in own))
 
-    return {"trace": trace}
+    return {"detect": partial(_waiting, detect, pixels), "trace": trace}
 
 
 def checkpoint(config: str, folder: str) -> Works:
@@ -244,7 +237,6 @@ TASKS = {
     "checkpoint": checkpoint,
     "evaluation": evaluation,
     "loss": loss,
-    "postprocess_trace": postprocess_trace,
     "training": training,
 }
 
@@ -265,8 +257,8 @@ def _size(configs: dict[str, Any]) -> int:
     return int(height)
 
 
-def _waited_for(result: Any) -> None:
-    for tensor in tf.nest.flatten(result):
+def _waiting(function: Callable[..., Any], *arguments: tf.Tensor) -> None:
+    for tensor in tf.nest.flatten(function(*arguments)):
         tensor.numpy()
 
 

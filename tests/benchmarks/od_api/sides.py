@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,15 +123,25 @@ def both() -> Iterator[tuple[Side, Side]]:
                 side.close()
 
 
-def alternate(task: str, work: str, *, warm_up: int, rounds: int, times: int, **arguments: Any) -> Measured:
-    """Let both sides prepare a task and then do one of its works in turn."""
+def alternate(task: str, turns: Mapping[str, tuple[int, int, int]], **arguments: Any) -> dict[str, Measured]:
+    """Let both sides prepare a task and then do its works in turn.
+
+    Args:
+        task: Its name.
+        turns: For each of its works, in their order: how often it is done first without being counted, how many turns
+            each side gets, and how often it is done in one.
+        arguments: The task's.
+    """
+    measured = {}
     with both() as sides:
         for side in sides:
             side.prepare(task, **arguments)
-            if warm_up:
-                side.do(work, warm_up)
-        turns = [tuple(side.do(work, times) for side in sides) for _ in range(rounds)]
-    return Measured([mine for mine, _ in turns], [theirs for _, theirs in turns])
+        for work, (uncounted, rounds, times) in turns.items():
+            for side in sides if uncounted else ():
+                side.do(work, uncounted)
+            pairs = [(sides[0].do(work, times), sides[1].do(work, times)) for _ in range(rounds)]
+            measured[work] = Measured([mine for mine, _ in pairs], [theirs for _, theirs in pairs])
+    return measured
 
 
 def until(command: Sequence[str], marker: str, log: Path, **variables: str) -> Times:
