@@ -10,7 +10,7 @@ import json
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("data", "evaluation", "input_pipeline", "od_api", "preparation", "serving", "training")
+NAMES = ("data", "evaluation", "input_pipeline", "od_api", "serving", "training")
 # Run only where they are named: they take hours.
 LONG = ("od_api_quality",)
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from tests.benchmarks.ratio import Row
 
 IMAGES, BOXES, SIZE = 2_000, 8, 640
+JOINED = 100_000
 ROUNDS = 3
 
 
@@ -34,6 +35,7 @@ def run() -> list[Row]:
         folder = Path(name)
         _draw(folder / "set")
         seconds = _measure(folder)
+        size = sum(file.stat().st_size for file in (folder / "set/images").iterdir()) // IMAGES
     tool = "create_coco_tf_record's logic (one process"
     header, default = "Preparation, headers checked, content hash", "Preparation, every image decoded"
     return [
@@ -52,11 +54,14 @@ def run() -> list[Row]:
             seconds["whole tool"] / seconds["whole header"],
             "times as fast (target 5)",
         ),
+        Row(default, "a second of one core", IMAGES / seconds["cores reduced"], f"images of {size >> 10} kB"),
+        Row(header, "a second of one core", IMAGES / seconds["cores header"], f"images of {size >> 10} kB"),
+        Row("Joining what several machines left", "a second of one core", JOINED / seconds["cores join"], "images"),
     ]
 
 
 def _measure(folder: Path) -> dict[str, float]:
-    """The median of each side's seconds, without and (`whole`) with the process and its imports."""
+    """The median of each side's seconds: without and (`whole`) with the process and its imports, and of all `cores`."""
     found: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
         for side in SIDES:
@@ -70,6 +75,7 @@ def _measure(folder: Path) -> dict[str, float]:
             ).stdout
             found.setdefault(f"whole {side}", []).append(time.perf_counter() - began)
             found.setdefault(side, []).append(float(printed.split()[-2]))
+            found.setdefault(f"cores {side}", []).append(float(printed.split()[-1]))
     return {name: statistics.median(values) for name, values in found.items()}
 
 
@@ -201,12 +207,53 @@ def copy_part(files: list[Path], destination: Path) -> None:
             stream.write(struct.pack("<I", masked_crc32c(data)))
 
 
+def _join(folder: Path) -> Callable[[], None]:
+    """What the joining step does with the rows of many images: leaks, counts, dataset.json and report."""
+    import random
+    from contextlib import closing
+
+    from training_src.data.check_set import check_set
+    from training_src.data.examination import Examined, examine
+    from training_src.data.index import Index
+    from training_src.data.ledger import Ledger
+    from training_src.data.metadata import write_metadata
+    from training_src.data.statistics import tally
+
+    drawn = random.Random(0)
+    with examine(folder / "set", records=False) as examined:
+        examined.index.save()
+        shutil.copy(examined.index.file, folder / "part.sqlite")
+        label_map, policy = examined.label_map, examined.policy
+    with Index(folder / "part.sqlite") as index, closing(index.connection.cursor()) as cursor:
+        index.connection.create_function("drawn", 0, lambda: drawn.getrandbits(64) - (1 << 63))
+        names = [name for (_, name, *_) in index.rows("PRAGMA table_info(images)")]
+        changed = {"number": "number + ?", "source_id": "? || source_id", "content": "hex(drawn())", "dhash": "drawn()"}
+        columns = ", ".join(changed.get(name, name) for name in names)
+        for copy in range(1, JOINED // IMAGES):
+            cursor.execute(
+                f"INSERT INTO images SELECT {columns} FROM images WHERE number < ?", (copy * IMAGES, copy, IMAGES)
+            )
+        index.save()
+
+    def work() -> None:
+        place = tempfile.TemporaryDirectory(dir=folder)
+        index, ledger = Index(Path(place.name) / "index.sqlite"), Ledger()
+        index.merge(folder / "part.sqlite")
+        counted = tally(index, label_map)
+        check_set(index, counted, label_map, policy, ledger, name="set", config=None)
+        with Examined("coco", label_map, policy, index, ledger, counted, place) as joined:
+            write_metadata(Path(place.name), joined)
+
+    return work
+
+
 SIDES: dict[str, Callable[[Path], Callable[[], None]]] = {
     "header": lambda folder: _prepare(folder, "header"),
     "tool": lambda folder: _tool(folder, decode=False),
     "copy": _copy,
     "reduced": lambda folder: _prepare(folder, "reduced"),
     "tool_pil": lambda folder: _tool(folder, decode=True),
+    "join": _join,
 }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PrepareDataset's whole process against copying the same files."""
+"""PrepareDataset's whole process, as the platform starts it, for benchmarks of what comes after it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from pipelines.demo.scenes import draw_scenes
-from tests.benchmarks.ratio import Row, ratio
-
 INPUTS, OUTPUTS = ("dataset",), ("train", "validation", "test", "metadata")
-
-
-def run() -> list[Row]:
-    """Prepare and copy a drawn data set, in turn."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "ml"
-        dataset = root / "processing" / "input" / "dataset"
-        draw_scenes(dataset, train=800, validation=80, test=120)
-        describe(root)
-        times = ratio(lambda: prepare(root), lambda: _copy(dataset, Path(folder) / "copy"), rounds=3)
-        decoded = ratio(lambda: prepare(root), lambda: _decode(dataset), rounds=3)
-    return [
-        Row("PrepareDataset, every image decoded, the process whole", "copying the files", times, "times as fast"),
-        Row("PrepareDataset, every image decoded, the process whole", "Pillow decoding them", decoded, "times as fast"),
-    ]
 
 
 def describe(root: Path) -> None:
@@ -66,15 +47,3 @@ def prepare(root: Path) -> None:
         stdout=subprocess.DEVNULL,
         check=True,
     )
-
-
-def _copy(dataset: Path, destination: Path) -> None:
-    shutil.rmtree(destination, ignore_errors=True)
-    shutil.copytree(dataset, destination)
-
-
-def _decode(dataset: Path) -> None:
-    script = (
-        "import sys, pathlib, PIL.Image\nfor p in pathlib.Path(sys.argv[1]).rglob('*.jpg'): PIL.Image.open(p).load()"
-    )
-    subprocess.run([sys.executable, "-c", script, str(dataset)], check=True)

@@ -11,8 +11,9 @@ from training_src.data.index import Index
 from training_src.data.policy import Policy
 from training_src.data.splits import SPLITS
 
-# Pairs that are compared bit by bit before the search gives up: a set of fog and night has few different images.
-_MOST_COMPARED = 20_000_000
+# Pairs that are compared bit by bit before the search gives up, and more for each image: a set of fog and night has few
+# different images.
+_MOST_COMPARED, _COMPARED_PER_IMAGE = 20_000_000, 20
 
 
 def drop_leaks(index: Index) -> int:
@@ -53,7 +54,7 @@ def same_images(index: Index) -> Iterator[Fault]:
 class _Comparison:
     """Counts differing bits, until it has done so very often."""
 
-    left: int = _MOST_COMPARED
+    left: int
 
     def __call__(self, one: int, other: int) -> int:
         self.left -= 1
@@ -66,7 +67,8 @@ def similar_images(index: Index, policy: Policy) -> Iterator[Fault]:
     Two 64-bit numbers that differ in at most `bits` bits agree in one of `bits + 1` bands: only those are compared.
     """
     bits = int(policy.threshold("near_leak", "bits"))
-    comparison = _Comparison()
+    images = index.number("SELECT count(*) FROM images")
+    comparison = _Comparison(_MOST_COMPARED + _COMPARED_PER_IMAGE * images)
     index.connection.create_function("differing_bits", 2, comparison, deterministic=True)
     told: set[int] = set()
     for number in range(bits + 1):

@@ -9,6 +9,10 @@ from typing import Any
 Edges = tuple[float, float, float, float]
 """xmin, ymin, xmax, ymax in pixels."""
 
+_PLAIN = {int, float}
+# Greater whole numbers do not all fit into a float.
+_GREATEST = 1e300
+
 
 class AnnotationError(ValueError):
     """Something in an annotation is wrong; the message is the rest of a sentence that begins with the place.
@@ -35,6 +39,10 @@ def four_numbers(values: Any) -> Edges:
     Raises:
         AnnotationError: there are not four, or they are no numbers.
     """
+    if type(values) is list and len(values) == 4 and _PLAIN.issuperset(map(type, values)):
+        first, second, third, fourth = values  # as good as always, and millions of times
+        if max(values) < _GREATEST and min(values) > -_GREATEST:
+            return float(first), float(second), float(third), float(fourth)
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 4:
         raise AnnotationError("annotation", f"has a bbox that is not four numbers: {shown(values)}")
     try:
@@ -81,6 +89,8 @@ def identifier(value: Any) -> int | str:
     Raises:
         AnnotationError: it is neither.
     """
+    if type(value) is int and -(1 << 63) < value < 1 << 63:
+        return value
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str) or (isinstance(value, int) and abs(value) >> 63):
@@ -92,7 +102,7 @@ def identifier(value: Any) -> int | str:
 
 def flag(value: Any) -> bool:
     """Whether an annotation says yes: 1, true, or a text of these."""
-    return value is True or value in (1, "1", "true", "True")
+    return value is not None and (value is True or value in (1, "1", "true", "True"))
 
 
 def confidence(value: Any) -> float | None:

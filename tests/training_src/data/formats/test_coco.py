@@ -222,3 +222,20 @@ def test_elements_do_not_depend_on_where_a_chunk_ends(tmp_path: Path, chunk: int
     found = list(elements(tmp_path / "a.json", chunk=chunk))
 
     assert found == [*(("a", element) for element in written["a"]), ("c", {}), ("e", 0.25)]
+
+
+@pytest.mark.parametrize("text", ['{"a": [{"b": 1},]}', '{"a": [{"b": 1} {"b": 2}]}', '{"a": [{"b": [{"c": 1}, ]}]}'])
+def test_lists_that_are_parsed_at_once_are_held_to_the_grammar(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+
+    with pytest.raises(ValueError, match="at character"):
+        list(elements(tmp_path / "a.json"))
+
+
+def test_cuts_within_texts_and_inner_lists_are_noticed(tmp_path: Path) -> None:
+    content = {"a": [{"b": "},{", "c": [{"d": 1}, {"d": 2}]}] * 40, "e": [1, {"f": "]},"}], "g": []}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+
+    found = [list(elements(tmp_path / "a.json", chunk=chunk)) for chunk in (16, 50, 77, 200, 1 << 20)]
+
+    assert found == [[("a", one) for one in content["a"]] + [("e", one) for one in content["e"]]] * 5
