@@ -102,6 +102,19 @@ class FasterRcnnDetector(Detector):
     def predict(
         self, inputs: Inputs, training: bool, truth: GroundTruth | None = None, seed: tf.Tensor | None = None
     ) -> Predictions:
+        predictions = self.first_stage(inputs, training)
+        if truth is not None:
+            predictions[RPN_SAMPLED] = self._sampled_anchors(predictions, truth, seed)
+        if self.config.number_of_stages == 1:
+            return predictions
+        proposals = self.proposals(predictions, inputs.true_shapes)
+        if training and self.config.hard_example_miner is None:
+            assert truth is not None  # what is sampled depends on it
+            proposals, predictions[SECOND_STAGE_SAMPLED] = self.sampled(proposals, predictions[IMAGE_SIZE], truth, seed)
+        return predictions | self.second_stage(predictions, proposals, training)
+
+    def first_stage(self, inputs: Inputs, training: bool) -> Predictions:
+        """The map to crop from, and the first stage's encodings and logits of every anchor."""
         size = tf.cast(tf.shape(inputs.images)[1:3], tf.float32)
         features, encodings, logits = self.networks[0](inputs.images, training=training)
         anchors = self._anchors(features, inputs.images)
@@ -109,18 +122,38 @@ class FasterRcnnDetector(Detector):
             kept = tf.where(inside(anchors, size))[:, 0]
             anchors = tf.gather(anchors, kept)
             encodings, logits = tf.gather(encodings, kept, axis=1), tf.gather(logits, kept, axis=1)
-        predictions = {
+        return {
             FEATURES: features,
             RPN_BOXES: encodings,
             RPN_CLASSES: logits,
             ANCHORS: clip(anchors, size),
             IMAGE_SIZE: size,
         }
-        if truth is not None:
-            predictions[RPN_SAMPLED] = self._sampled_anchors(predictions, truth, seed)
-        if self.config.number_of_stages > 1:
-            predictions |= self._second_stage(predictions, inputs.true_shapes, training, truth, seed)
-        return predictions
+
+    def proposals(self, predictions: Predictions, true_shapes: tf.Tensor) -> Proposals:
+        """What the first stage proposes, within each image's `true_shapes`, `(batch, 3)` int32."""
+        encodings, logits, anchors = (predictions[name] for name in (RPN_BOXES, RPN_CLASSES, ANCHORS))
+        return propose(self.config, CODER, encodings, logits, anchors, tf.cast(true_shapes[:, :2], tf.float32))
+
+    def second_stage(self, predictions: Predictions, proposals: Proposals, training: bool) -> Predictions:
+        """What each proposal holds; `predictions` are the first stage's."""
+        boxes = tf.stop_gradient(proposals.boxes)
+        normalised = boxes / tf.tile(predictions[IMAGE_SIZE], [2])
+        crops = crop_and_resize(
+            predictions[FEATURES],
+            normalised,
+            self.config.initial_crop_size,
+            zeros_around=self.config.use_matmul_crop_and_resize,
+        )
+        features, encodings, logits = self.networks[1](crops, training=training)
+        return {
+            PROPOSALS: boxes,
+            NORMALISED_PROPOSALS: normalised,
+            NUM_PROPOSALS: proposals.count,
+            BOX_FEATURES: features,
+            BOXES: encodings,
+            CLASSES: logits,
+        }
 
     def losses(self, predictions: Predictions, truth: GroundTruth) -> dict[str, tf.Tensor]:
         losses = self._proposal_losses(predictions, truth)
@@ -184,40 +217,6 @@ class FasterRcnnDetector(Detector):
         shape, size = _sizes(features), _sizes(images)
         return generate_anchors(self.config.first_stage_anchor_generator, [shape], *size)
 
-    def _second_stage(
-        self,
-        predictions: Predictions,
-        true_shapes: tf.Tensor,
-        training: bool,
-        truth: GroundTruth | None,
-        seed: tf.Tensor | None,
-    ) -> Predictions:
-        size = predictions[IMAGE_SIZE]
-        encodings, logits, anchors = (predictions[name] for name in (RPN_BOXES, RPN_CLASSES, ANCHORS))
-        proposals = propose(self.config, CODER, encodings, logits, anchors, tf.cast(true_shapes[:, :2], tf.float32))
-        sampled = {}
-        if training and self.config.hard_example_miner is None:
-            assert truth is not None  # what is sampled depends on it
-            proposals, sampled[SECOND_STAGE_SAMPLED] = self._sampled_proposals(proposals, truth, size, seed)
-        boxes = tf.stop_gradient(proposals.boxes)
-        normalised = boxes / tf.tile(size, [2])
-        crops = crop_and_resize(
-            predictions[FEATURES],
-            normalised,
-            self.config.initial_crop_size,
-            zeros_around=self.config.use_matmul_crop_and_resize,
-        )
-        features, encodings, logits = self.networks[1](crops, training=training)
-        return {
-            PROPOSALS: boxes,
-            NORMALISED_PROPOSALS: normalised,
-            NUM_PROPOSALS: proposals.count,
-            BOX_FEATURES: features,
-            BOXES: encodings,
-            CLASSES: logits,
-            **sampled,
-        }
-
     def _proposal_targets(self, predictions: Predictions, truth: GroundTruth) -> Targets:
         """What each anchor should predict: an object, whatever its class."""
         return assign_targets(
@@ -253,10 +252,11 @@ class FasterRcnnDetector(Detector):
             seed=seed,
         )
 
-    def _sampled_proposals(
-        self, proposals: Proposals, truth: GroundTruth, size: tf.Tensor, seed: tf.Tensor | None
+    def sampled(
+        self, proposals: Proposals, size: tf.Tensor, truth: GroundTruth, seed: tf.Tensor | None
     ) -> tuple[Proposals, tf.Tensor]:
         """As many proposals as train the second stage, and which of all they are, `(batch, proposals)` bool."""
+        _check_sample(self.config)
         config, static = self.config, self.config.use_static_shapes
         targets = self._detection_targets(proposals.boxes, size, truth)
         real = tf.sequence_mask(proposals.count, config.first_stage_max_proposals)
@@ -459,8 +459,12 @@ def _check(config: FasterRcnn) -> None:
     for name in ("initial_crop_size", "maxpool_kernel_size", "maxpool_stride"):
         if getattr(config, name) < 1:
             raise ConfigError(f"{place}: {name} is {getattr(config, name)}, but crops need at least 1; set it")
+
+
+def _check_sample(config: FasterRcnn) -> None:
+    """As in the API, only training asks for it."""
     if config.second_stage_batch_size > config.first_stage_max_proposals:
         raise ConfigError(
-            f"{place}: second_stage_batch_size is {config.second_stage_batch_size}, more than the "
+            f"model.faster_rcnn: second_stage_batch_size is {config.second_stage_batch_size}, more than the "
             f"{config.first_stage_max_proposals} of first_stage_max_proposals; lower it"
         )

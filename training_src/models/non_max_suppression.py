@@ -105,10 +105,11 @@ def non_max_suppression(config: BatchNonMaxSuppression, boxes: tf.Tensor, scores
 
 def convert_scores(config: PostProcessing, logits: tf.Tensor) -> tf.Tensor:
     """Logits `(..., columns)` to scores, as `score_converter` says."""
+    # The API scales what it then leaves as it is, too.
+    scaled = logits / config.logit_scale if config.logit_scale != 1 else logits
     if config.score_converter == "IDENTITY":
-        return logits
-    convert = tf.sigmoid if config.score_converter == "SIGMOID" else tf.nn.softmax
-    return convert(logits / config.logit_scale) if config.logit_scale != 1 else convert(logits)
+        return scaled
+    return tf.sigmoid(scaled) if config.score_converter == "SIGMOID" else tf.nn.softmax(scaled)
 
 
 def clip_windows(true_shapes: tf.Tensor, padded_shape: tf.Tensor) -> tf.Tensor:

