@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs as people send them to the training images that they have had so far."""
+
+import json
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from training_src import train
+from training_src.errors import ConfigurationError
+from training_src.job import TrainingJob
+from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
+from training_src.training.overriding import overridden
+from training_src.training.records import Records
+from training_src.training.request import Request, read_request
+
+Foreign = Callable[..., Path]
+PATHS = """
+train_input_reader {
+  label_map_path: "annotations/label_map.pbtxt"
+  tf_record_input_reader { input_path: "annotations/train.record" }
+}
+eval_input_reader {
+  label_map_path: "annotations/label_map.pbtxt"
+  tf_record_input_reader { input_path: "annotations/test.record" }
+}
+"""
+OD_API = {
+    "pipeline_config_path": "/opt/ml/input/data/train/pipeline.config",
+    "model_dir": '"/opt/ml/training"',
+    "num_train_steps": '"2"',
+    "sample_1_of_n_eval_examples": "2",
+    "sagemaker_program": "run.sh",
+}
+BUILT_IN = {
+    "epochs": "3",
+    "batch_size": "4",
+    "optimizer": "adam",
+    "learning_rate": "0.002",
+    "train_only_on_top_layer": "False",
+    "reinitialize_top_layer": "Auto",
+    "early_stopping": "False",
+}
+
+
+@pytest.fixture
+def foreign(prepared: Path, small_config: str, tmp_path: Path) -> Foreign:
+    """Make a job's directory: channels as names with the folder of `prepared` that each gets, and where texts go."""
+
+    def make(channels: Mapping[str, str], texts: Mapping[str, str], hyperparameters: Mapping[str, str]) -> Path:
+        root = tmp_path / "ml"
+        for name, source in channels.items():
+            folder = root / "input" / "data" / name
+            folder.mkdir(parents=True)
+            if source in ("train", "validation"):
+                for number, shard in enumerate(sorted((prepared / source).glob("*.tfrecord"))):
+                    shutil.copy(shard, folder / f"{source}.record-{number:05d}-of-00002")
+        for place, kind in texts.items():
+            content = small_config + PATHS if kind == "config" else (prepared / "metadata" / kind).read_text()
+            (root / "input" / "data" / place).write_text(content)
+        config = root / "input" / "config"
+        config.mkdir(parents=True)
+        (config / "inputdataconfig.json").write_text(json.dumps(dict.fromkeys(channels, {})))
+        (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+        return root
+
+    return make
+
+
+def read(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Request, PipelineDescription, list[str]]:
+    monkeypatch.setenv("MAPGATE_ML_ROOT", str(root))
+    work = root.parent / "work"
+    work.mkdir()
+    request = read_request(TrainingJob.load(), work)
+    greatest = request.label_map.greatest_id
+    description = load(request.config, greatest) if request.config else load_bundled(request.architecture, greatest)
+    return request, *overridden(description, request, len(Records(request.train)))
+
+
+def test_a_job_of_the_apis_own_script_gets_a_trained_and_evaluated_model(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {"train/pipeline.config": "config", "train/label_map.pbtxt": "label_map.pbtxt"}
+    root = foreign({"train": "train", "val": "validation"}, texts, OD_API)
+    monkeypatch.setenv("MAPGATE_ML_ROOT", str(root))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert train.main() == 0, (root / "output" / "failure").read_text()
+    output = capsys.readouterr().out
+    assert "9 images to train on, 2 to validate on" in output
+    assert "overridden    model_dir is without effect: checkpoints go to the job's checkpoints folder" in output
+    assert "train_input_reader.tf_record_input_reader.input_path: annotations/train.record -> train channel" in output
+    assert "evaluation mAP=" in output
+    assert json.loads((root / "model" / "model.json").read_text())["training"]["steps"] == 2
+    assert (root / "model" / "1" / "saved_model.pb").exists()
+
+
+def test_channels_override_the_paths_in_the_config(foreign: Foreign, monkeypatch: pytest.MonkeyPatch) -> None:
+    channels = {"train": "train", "validation": "validation", "config": "", "label": "", "checkpoint": ""}
+    texts = {
+        "config/pipeline.config": "config",
+        "label/labels.pbtxt": "label_map.pbtxt",
+        "checkpoint/checkpoint": "label_map.pbtxt",
+    }
+    root = foreign(channels, texts, {"num_steps": "70", "quantize": "True"})
+    request, description, lines = read(root, monkeypatch)
+    assert (len(Records(request.train)), len(Records(request.validation))) == (9, 3)
+    assert request.checkpoint == root / "input" / "data" / "checkpoint"
+    assert description.config.train_config.num_steps == 70
+    assert description.config.quantize
+    assert "schedule of 700 steps, scaled to the 70 that were asked for" in lines
+    assert sum("annotations/" in line for line in lines) == 4
+    rate = description.config.train_config.optimizer.learning_rate.cosine_decay_learning_rate
+    assert rate is not None
+    assert rate.total_steps == 70
+
+
+def test_hyperparameters_of_the_built_in_algorithm_change_the_config(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels = {"training": "train", "validation": "validation"}
+    root = foreign(channels, {"training/label_map.pbtxt": "label_map.pbtxt"}, BUILT_IN)
+    request, description, lines = read(root, monkeypatch)
+    config = description.config.train_config
+    assert request.architecture == "ssd_mobilenet_v2_fpnlite_320x320"
+    assert any("neither a pipeline.config nor the hyperparameter architecture is given" in note for note in request.notes)
+    # Nine images in batches of four are three steps an epoch.
+    assert (config.batch_size, config.num_steps) == (4, 9)
+    assert config.optimizer.adam_optimizer is not None
+    assert config.optimizer.learning_rate.constant_learning_rate is not None
+    assert config.optimizer.learning_rate.constant_learning_rate.learning_rate == 0.002
+    assert "train_config.batch_size: 4" in lines
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "sentence"),
+    [
+        ({"learning_rat": "1"}, '"learning_rat" is not known'),
+        ({"optimizer": "lion"}, 'optimizer is "lion"; give one of adam, sgd, rmsprop'),
+        ({"pipeline_config_path": "/opt/ml/nowhere.config"}, "neither there nor in a channel"),
+        ({"reinitialize_top_layer": "perhaps"}, "give Auto, True or False"),
+    ],
+)
+def test_what_cannot_be_honoured_is_a_sentence(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, hyperparameters: dict[str, str], sentence: str
+) -> None:
+    texts = {"training/label_map.pbtxt": "label_map.pbtxt"}
+    root = foreign({"training": "train"}, texts, {"num_train_steps": "1", **hyperparameters})
+    with pytest.raises(ConfigurationError, match=sentence):
+        read(root, monkeypatch)
