@@ -11,14 +11,24 @@ from pathlib import Path
 # TensorFlow speaks in C++, before any setting of Python's can reach it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import tensorflow as tf  # type: ignore[import-untyped]
+
 from training_src.data.label_map import read_label_map
 from training_src.errors import ConfigurationError, MapgateError
-from training_src.export.saved_model import save_model
+from training_src.export.calibration import calibration_images
+from training_src.export.int8 import save_int8
+from training_src.export.openvino_model import save_openvino, why_not_convertible
+from training_src.export.saved_model import IMAGE_TENSOR, INPUT_TYPES, save_model
 from training_src.models import checkpoint
+from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import PipelineDescription, load
-from training_src.models.detector import build_detector
+from training_src.models.detector import Detector, build_detector
+from training_src.training.records import Records
 
 SAVED_MODEL = "saved_model"
+CHECKPOINT = "checkpoint"
+OPENVINO = "openvino/model.xml"
+OPENVINO_INT8 = "openvino-int8/model.xml"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -28,9 +38,18 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--checkpoint", required=True, help="its path without .index, a folder, or a zoo archive")
     parser.add_argument("--output", type=Path, required=True, help="a folder that does not exist, or is empty")
     parser.add_argument("--label-map", type=Path, help="only its ids are detected; by default every class is")
+    parser.add_argument("--input-type", choices=INPUT_TYPES, default=IMAGE_TENSOR)
+    parser.add_argument("--calibration", type=Path, help="a prepared validation split (*.tfrecord): export int8 too")
     options = parser.parse_args(arguments)
     try:
-        export(options.pipeline_config, options.checkpoint, options.output, options.label_map)
+        export(
+            options.pipeline_config,
+            options.checkpoint,
+            options.output,
+            options.label_map,
+            options.input_type,
+            options.calibration,
+        )
     except MapgateError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -38,24 +57,71 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def export(pipeline_config: Path, prefix: str, output: Path, label_map: Path | None = None) -> None:
-    """Write `saved_model/`, `pipeline.config` and, if one is given, `label_map.pbtxt`.
+def export(
+    pipeline_config: Path,
+    source: str,
+    output: Path,
+    label_map: Path | None = None,
+    input_type: str = IMAGE_TENSOR,
+    calibration: Path | None = None,
+) -> None:
+    """Write `saved_model/`, `checkpoint/`, `pipeline.config` and, if one is given, `label_map.pbtxt`.
+
+    Args:
+        pipeline_config: Of the detector.
+        source: Its checkpoint.
+        output: The folder to write.
+        label_map: Of the classes that are to be detected; None for all.
+        input_type: What the SavedModel takes, one of `INPUT_TYPES`.
+        calibration: A folder of labelled images; given, `openvino/` and `openvino-int8/` are written too.
 
     Raises:
-        MapgateError: If config, checkpoint or label map do not fit, or something is at `output` already.
+        MapgateError: If config, checkpoint, label map or images do not fit, or something is at `output` already.
     """
     if output.exists() and any(output.iterdir()):
         raise ConfigurationError(f"{output}: something is there already; give another folder")
-    ids = read_label_map(label_map).names if label_map else {}
+    records = Records(calibration) if calibration else None
+    ids = list(read_label_map(label_map).names) if label_map else []
     description: PipelineDescription = load(pipeline_config, max(ids, default=1))
+    print(mapping_table(description.mapped), end="\n" if description.mapped else "")
     detector = build_detector(description.config.model)
-    checkpoint.restore(detector.variables(), prefix, "full")
+    checkpoint.restore(detector.variables(), source, "full")
+    ids = ids or list(range(1, detector.num_classes + 1))
     beside = output.with_name(output.name + ".partial")
     shutil.rmtree(beside, ignore_errors=True)
-    save_model(detector, list(ids) or list(range(1, detector.num_classes + 1)), beside / SAVED_MODEL)
+    save_model(detector, ids, beside / SAVED_MODEL, input_type)
+    _save_checkpoint(detector, beside / CHECKPOINT)
     (beside / "pipeline.config").write_text(description.text(), encoding="utf-8")
     if label_map:
         shutil.copyfile(label_map, beside / "label_map.pbtxt")
+    if records is not None or description.config.quantize:
+        _save_int8(detector, ids, records, beside)
     if output.exists():
         output.rmdir()
     beside.rename(output)
+
+
+def _save_checkpoint(detector: Detector, folder: Path) -> None:
+    """As the API does: `ckpt-0` with an object graph, so that its own code restores it too."""
+    root = tf.train.Checkpoint()
+    for key, variable in detector.variables().items():
+        *parents, name = key.removesuffix(checkpoint.SUFFIX).split("/")
+        place = root
+        for parent in parents:
+            if not hasattr(place, parent):
+                setattr(place, parent, tf.Module())
+            place = getattr(place, parent)
+        setattr(place, name, variable.value)
+    tf.train.CheckpointManager(root, str(folder), max_to_keep=1).save(checkpoint_number=0)
+
+
+def _save_int8(detector: Detector, class_ids: Sequence[int], records: Records | None, folder: Path) -> None:
+    reason = why_not_convertible(detector)
+    if reason:
+        print(f"int8          not written, only float32: {reason}")
+    elif records is None:
+        print("int8          not written, only float32: give --calibration, the folder of a prepared validation split")
+    else:
+        save_openvino(detector, class_ids, folder / OPENVINO)
+        written = save_int8(folder / OPENVINO, calibration_images(records), folder / OPENVINO_INT8)
+        print(f"int8          {OPENVINO_INT8}: {written}")

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A detector as a SavedModel with the OD API exporter's signature, resizing included."""
+"""A detector as a SavedModel with the OD API exporter's signature, resizing included (`exporter_lib_v2`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tensorflow as tf  # type: ignore[import-untyped]
 
 from training_src.models.detector import Detector
 
+IMAGE_TENSOR = "image_tensor"
 
-def save_model(detector: Detector, class_ids: Sequence[int], folder: Path) -> None:
-    """Write a SavedModel whose `serving_default` takes one image.
 
-    `input_tensor` is uint8 `(1, height, width, 3)`, RGB of any size. All outputs are float32 and begin with a dimension
-    of 1; N is the config's `max_total_detections`, A the number of anchors (of proposals, in Faster R-CNN), C that of
-    the class predictions, the background's included:
+def save_model(detector: Detector, class_ids: Sequence[int], folder: Path, input_type: str = IMAGE_TENSOR) -> None:
+    """Write a SavedModel that takes one image: called as it is, or by its signature `serving_default`.
+
+    The input is `input_tensor`, as `INPUT_TYPES` has it. All outputs are float32 and begin with a dimension of 1; N is
+    the config's `max_total_detections`, A the number of anchors (of proposals, in Faster R-CNN), C that of the class
+    predictions, the background's included:
 
     - `detection_boxes` (N, 4): ymin, xmin, ymax, xmax, normalised; `detection_scores` (N), best first;
       `detection_classes` (N): label-map ids; `num_detections` (): how many are no padding;
@@ -26,13 +28,15 @@ def save_model(detector: Detector, class_ids: Sequence[int], folder: Path) -> No
         detector: With the weights to export.
         class_ids: The label map's ids; no other class is ever detected.
         folder: Made, or overwritten.
+        input_type: One of `INPUT_TYPES`.
     """
     module = tf.Module()
     module.variables_of_networks = [variable.value for variable in detector.variables().values()]
     table = tf.constant(sorted(class_ids), tf.float32)
+    specification, images_of = INPUT_TYPES[input_type]
 
-    def serve(input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
-        inputs = detector.preprocess(input_tensor)
+    def detect(input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = detector.preprocess(images_of(input_tensor))
         predictions = detector.predict(inputs, training=False)
         found = detector.postprocess(predictions, inputs.true_shapes, sorted(class_ids))
         present = tf.sequence_mask(found.count, tf.shape(found.scores)[1], tf.float32)
@@ -48,7 +52,34 @@ def save_model(detector: Detector, class_ids: Sequence[int], folder: Path) -> No
         }
         return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
 
-    signature = tf.function(serve, autograph=False).get_concrete_function(
-        tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")
-    )
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": signature})
+    function = tf.function(detect, input_signature=[specification], autograph=False)
+    # Who has the API's models calls what `tf.saved_model.load` returns.
+    setattr(module, "__call__", function)  # noqa: B010
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": function.get_concrete_function()})
+
+
+def _decoded(encoded: tf.Tensor) -> tf.Tensor:
+    """The one JPEG, PNG, GIF's first frame or BMP of a `(1,)` string tensor: `(1, height, width, 3)` uint8."""
+    image = tf.io.decode_image(encoded[0], channels=3, expand_animations=False)
+    return tf.ensure_shape(image, [None, None, 3])[None]
+
+
+def _decoded_example(serialised: tf.Tensor) -> tf.Tensor:
+    """The image of the one `tf.train.Example` of a `(1,)` string tensor."""
+    features = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
+    return _decoded(tf.io.parse_single_example(serialised[0], features)["image/encoded"][None])
+
+
+def _pixels(dtype: tf.DType) -> tf.TensorSpec:
+    return tf.TensorSpec([1, None, None, 3], dtype, name="input_tensor")
+
+
+_STRING = tf.TensorSpec([1], tf.string, name="input_tensor")
+InputType = tuple[tf.TensorSpec, Callable[[tf.Tensor], tf.Tensor]]
+# The API's `--input_type`s: what `input_tensor` is, RGB of 0..255 and any size, and how it becomes pixels.
+INPUT_TYPES: dict[str, InputType] = {
+    IMAGE_TENSOR: (_pixels(tf.uint8), tf.identity),
+    "float_image_tensor": (_pixels(tf.float32), tf.identity),
+    "encoded_image_string_tensor": (_STRING, _decoded),
+    "tf_example": (_STRING, _decoded_example),
+}
