@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from training_src.data.dataset import Fault
+from training_src.data.formats import FORMAT_NAMES
 from training_src.data.policy import CHECKS, Policy, policy_from_json, policy_to_json, read_policy
 from training_src.errors import ConfigurationError
 
@@ -88,3 +89,24 @@ def test_fixes_touch_only_what_can_be_fixed() -> None:
     assert fixed.handling("outside") == fixed.handling("orientation") == fixed.handling("leak") == "fix"
     assert fixed.handling("bomb") == "error"
     assert fixed.handling("near_leak") == "warning"
+
+
+def test_documentation_lists_every_check_as_it_is() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    listed = {row[0].strip("`"): row for row in rows if len(row) >= 5 and row[0].strip("`") in CHECKS}
+
+    assert listed.keys() == CHECKS.keys()
+    for name, check in CHECKS.items():
+        thresholds = ", ".join(f"`{key}` {value:g}" for key, value in check.thresholds.items())
+        row = [cell.strip() for cell in listed[name]]
+        assert row[1:3] == [check.finds, check.handling]
+        assert row[3] == thresholds
+        assert row[4]
+        assert row[5:] == [check.fix] if check.fix else row[5:] in ([], [""])
+
+
+def test_documentation_names_every_layout() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+
+    assert [name for name in FORMAT_NAMES if f"| `{name}` |" not in text] == []
