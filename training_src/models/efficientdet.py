@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """EfficientDet's feature extractor, https://arxiv.org/abs/1911.09070: a BiFPN on the levels of EfficientNet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import tensorflow as tf  # type: ignore[import-untyped]
 
@@ -31,6 +32,7 @@ def efficientdet_maps(
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         _check(config)
         pyramid = config.bifpn or _default_pyramid(number)
+        _check_sizes(images.shape[1:3], pyramid)
         levels = efficientnet(images, number, min(pyramid.max_level, TOP_LEVEL))
         backbone = {level: features for level, features in levels.items() if level >= pyramid.min_level}
         layers = Layers(config.conv_hyperparams, freeze_batchnorm)
@@ -75,3 +77,14 @@ def _check(config: FeatureExtractor) -> None:
         raise ConfigError(
             f"model.ssd.feature_extractor.bifpn.min_level: {levels.min_level} is above {TOP_LEVEL}, the backbone's last"
         )
+
+
+def _check_sizes(sides: Sequence[int | None], levels: BidirectionalFeaturePyramidNetworks) -> None:
+    """Refuse an image on the way up of whose pyramid a map would not meet the next finer one's size."""
+    for side in sides:
+        sizes = [-(-side // 2**level) for level in range(levels.min_level, levels.max_level + 1)] if side else []
+        if any(fine != 2 * coarse for fine, coarse in pairwise(sizes)):
+            raise ConfigError(
+                f"model.ssd.image_resizer: {side} pixels give maps of {', '.join(map(str, sizes))} pixels, but each "
+                f"must be twice the next; use a multiple of {2**levels.max_level}"
+            )

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from training_src.models.config.decoding import decode, undeclared
+from training_src.models.config.limits import check_limits
 from training_src.models.config.pipeline import (
     CONFIGS,
     PipelineConfig,
@@ -121,6 +124,48 @@ def test_bundled_configs_take_the_label_maps_greatest_id(architecture: str) -> N
         assert [kept.min_dimension, kept.max_dimension] == [int(side) for side in named]
 
 
+# What the zoo's own files say besides, which computes nothing here.
+ZOO_TAIL = """
+train_config: {
+  fine_tune_checkpoint: "PATH_TO_BE_CONFIGURED/ckpt-0"
+  fine_tune_checkpoint_version: V2
+  fine_tune_checkpoint_type: "classification"
+  sync_replicas: true
+  startup_delay_steps: 0
+  replicas_to_aggregate: 8
+  use_bfloat16: true
+}
+train_input_reader: {
+  label_map_path: "PATH_TO_BE_CONFIGURED/label_map.txt"
+  tf_record_input_reader { input_path: "PATH_TO_BE_CONFIGURED/train2017-?????-of-00256.tfrecord" }
+}
+eval_config: { metrics_set: "coco_detection_metrics" use_moving_averages: false batch_size: 1; }
+eval_input_reader: {
+  label_map_path: "PATH_TO_BE_CONFIGURED/label_map.txt"
+  shuffle: false
+  num_epochs: 1
+  tf_record_input_reader { input_path: "PATH_TO_BE_CONFIGURED/val2017-?????-of-00032.tfrecord" }
+}
+"""
+SSD_TAIL = """
+model { ssd {
+  inplace_batchnorm_update: true
+  matcher { argmax_matcher { use_matmul_gather: true } }
+} }
+"""
+
+
+@pytest.mark.parametrize("architecture", bundled_architectures())
+def test_the_zoos_own_files_parse(architecture: str, tmp_path: Path) -> None:
+    text = (CONFIGS / f"{architecture}.config").read_text()
+    path = tmp_path / "pipeline.config"
+    path.write_text(text + ZOO_TAIL + (SSD_TAIL if "rcnn" not in architecture else ""))
+    description = load(path, num_classes=90)
+    assert description.config.model.family == load_bundled(architecture, num_classes=90).config.model.family
+    assert description.config.train_config.fine_tune_checkpoint_type == "classification"
+    assert "train_config.use_bfloat16" in {each.field for each in description.mapped}
+
+
 def test_every_architecture_of_the_zoo_is_there() -> None:
     resnets = [f"resnet{depth}_v1" for depth in (50, 101, 152)]
     sizes = (512, 640, 768, 896, 1024, 1280, 1408, 1536)
@@ -131,6 +176,7 @@ def test_every_architecture_of_the_zoo_is_there() -> None:
         *(f"efficientdet_d{number}_{size}x{size}" for number, size in enumerate(sizes)),
         *(f"faster_rcnn_{resnet}_{size}" for resnet in resnets for size in ("640x640", "800x1333", "1024x1024")),
         *(f"faster_rcnn_inception_resnet_v2_{size}x{size}" for size in (640, 1024)),
+        "mask_rcnn_inception_resnet_v2_1024x1024",
     }
 
 
@@ -187,6 +233,88 @@ def test_what_is_not_supported_is_named_with_its_value(old: str, new: str, compl
     with pytest.raises(ConfigError, match=complaint) as error:
         decode(PipelineConfig, parse(ZOO.replace(old, new)))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "old", "new", "complaint"),
+    [
+        (
+            "faster_rcnn_resnet50_v1_640x640",
+            "num_classes: 90",
+            "num_classes: 90 freeze_batchnorm: true",
+            "model.faster_rcnn.freeze_batchnorm: true is not supported; it is a field of model.ssd, so move or remove",
+        ),
+        (
+            "faster_rcnn_resnet50_v1_640x640",
+            "faster_rcnn_resnet50_keras",
+            "faster_rcnn_nas",
+            "model.faster_rcnn.feature_extractor.type: 'faster_rcnn_nas' is not supported",
+        ),
+        (
+            "faster_rcnn_resnet50_v1_640x640",
+            "op: FC",
+            "op: CONV",
+            r"mask_rcnn_box_predictor.fc_hyperparams.op: CONV is not supported, only 'FC'",
+        ),
+        (
+            "efficientdet_d0_512x512",
+            "ssd_efficientnet-b0_bifpn_keras",
+            "faster_rcnn_resnet50_keras",
+            "model.ssd.feature_extractor.type: 'faster_rcnn_resnet50_keras' is not supported",
+        ),
+        ("efficientdet_d0_512x512", "SWISH", "GELU", "conv_hyperparams.activation: GELU is not supported"),
+    ],
+)
+def test_other_architectures_fields_and_values_are_named(architecture: str, old: str, new: str, complaint: str) -> None:
+    text = (CONFIGS / f"{architecture}.config").read_text()
+    assert old in text
+    with pytest.raises(ConfigError, match=complaint) as error:
+        decode(PipelineConfig, parse(text.replace(old, new)))
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_cut_off_anywhere_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.config"
+    told = set()
+    for end in range(0, len(ZOO.rstrip()), 61):
+        path.write_text(ZOO[:end])
+        with pytest.raises((ConfigError, TextFormatError)) as error:
+            load(path, num_classes=90)
+        assert "\n" not in str(error.value)
+        told.add(type(error.value))
+    assert told == {ConfigError, TextFormatError}
+
+
+@given(position=st.integers(0, len(ZOO) - 1), character=st.sampled_from("{}:\"'0-.x#\n\0é"))
+@settings(max_examples=150, deadline=None)
+def test_a_wrong_character_is_harmless_or_a_sentence(position: int, character: str) -> None:
+    text = ZOO[:position] + character + ZOO[position + 1 :]
+    try:
+        check_limits(decode(PipelineConfig, parse(text)))
+    except (ConfigError, TextFormatError) as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("num_classes: 90", "num_classes: 0", "model.ssd.num_classes: 0 is not possible; give one of at least 1"),
+        ("height: 320", "height: -320", r"fixed_shape_resizer.height: -320 is not possible"),
+        ("depth_multiplier: 1.0", "depth_multiplier: 0", "depth_multiplier: 0.0 is not possible; give one above 0"),
+        ("iou_threshold: 0.6", "iou_threshold: 1.6", "iou_threshold: 1.6 is not possible; give one from 0 up to 1"),
+        ("alpha: 0.25", "alpha: nan", "weighted_sigmoid_focal.alpha: nan is not possible; give one that is finite"),
+        ("learning_rate_base: 0.08", "learning_rate_base: inf", "learning_rate_base: inf is not possible"),
+        ("batch_size: 128", "batch_size: 0", "train_config.batch_size: 0 is not supported; give 1 or more"),
+        ("scales_per_octave: 2", "scales_per_octave: 0", "scales_per_octave: 0 is not possible"),
+        ("aspect_ratios: [", "aspect_ratios: [-1, ", "aspect_ratios: -1.0 is not possible; give one above 0"),
+    ],
+)
+def test_numbers_with_which_nothing_can_be_computed(tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    assert old in ZOO
+    path = tmp_path / "pipeline.config"
+    path.write_text(ZOO.replace(old, new))
+    with pytest.raises(ConfigError, match=complaint):
+        load(path, num_classes=0)
 
 
 def test_two_architectures_in_one_file_are_an_error() -> None:

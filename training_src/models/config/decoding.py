@@ -54,8 +54,9 @@ def decode(kind: type[T], message: Message, path: str = "", root: type[Any] | No
             way_out = _way_out(name, {*declared, *accepted}, root)
             raise ConfigError(f"{place}: {shown(given[-1])} is not supported; {way_out}")
         values[name] = _field(hints[name], given, place, root)
-        allowed = declared[name].metadata.get("only", values[name])
-        if values[name] != allowed:
+        metadata = declared[name].metadata
+        if "only" in metadata and values[name] != metadata["only"]:
+            allowed = metadata["only"]
             raise ConfigError(f"{place}: {shown(given[-1])} is not supported, only {shown(allowed)} is")
     _check_complete(kind, values, path)
     return kind(**values)

@@ -14,6 +14,7 @@ from training_src.models.config.faster_rcnn import FasterRcnn
 from training_src.models.config.graph_rewriter import GraphRewriter
 from training_src.models.config.input_reader import InputReader
 from training_src.models.config.legacy import Mapped, modernise
+from training_src.models.config.limits import check_limits
 from training_src.models.config.ssd import Ssd
 from training_src.models.config.training import TrainConfig, scale_schedule
 from training_src.models.errors import ConfigError
@@ -121,7 +122,7 @@ def load_bundled(architecture: str, num_classes: int) -> PipelineDescription:
     (family,) = model
     message_of(model, family)["num_classes"] = [num_classes]
     mapped = modernise(message)
-    return PipelineDescription(decode(PipelineConfig, message), message, name, mapped)
+    return PipelineDescription(_decoded(message), message, name, mapped)
 
 
 def load(path: Path, num_classes: int) -> PipelineDescription:
@@ -133,7 +134,7 @@ def load(path: Path, num_classes: int) -> PipelineDescription:
     """
     message = parse(_text(path), path.name)
     mapped = modernise(message)
-    config = decode(PipelineConfig, message)
+    config = _decoded(message)
     configured = config.model.family.num_classes
     if configured < num_classes:
         raise ConfigError(
@@ -141,6 +142,12 @@ def load(path: Path, num_classes: int) -> PipelineDescription:
             f"set num_classes: {num_classes} (ids may have gaps, the class count must reach the greatest)"
         )
     return PipelineDescription(config, message, path.name, mapped)
+
+
+def _decoded(message: Message) -> PipelineConfig:
+    config = decode(PipelineConfig, message)
+    check_limits(config)
+    return config
 
 
 def _text(path: Path) -> str:
