@@ -152,13 +152,18 @@ def until(command: Sequence[str], marker: str, log: Path, **variables: str) -> T
             command, env={**environment(), **variables}, stdout=subprocess.PIPE, stderr=errors, text=True
         )
     assert process.stdout is not None
-    found = any(marker in line for line in process.stdout)
+    said = ""
+    for line in process.stdout:
+        said += line
+        if marker in line:
+            break
     seconds = time.perf_counter() - began
     process.kill()
-    _, _, usage = os.wait4(process.pid, 0)
+    _, status, usage = os.wait4(process.pid, 0)
     process.stdout.close()
-    if not found:
-        raise RuntimeError(f"{command} ended without {marker!r}:\n{log.read_text(errors='replace')[-4000:]}")
+    if marker not in said:
+        wrong = said + log.read_text(errors="replace")
+        raise RuntimeError(f"{command} ended with {status}, without {marker!r}:\n{wrong[-4000:]}")
     return Times(seconds, usage.ru_utime + usage.ru_stime)
 
 
