@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -20,15 +21,15 @@ from training_src.training.distribution import Cluster
 
 CHECKOUT = Path(__file__).parents[3]
 MakeJob = Callable[..., Path]
-# Weights and seed, then steps on a batch of four; what is printed are the losses and a sum of the weights.
+# One device with batches of four, then two with two images each, in one process whose CPU is divided; with batch norms
+# frozen, and with batch norms that learn from all replicas' images.
 STEPS = """
 import json, sys
+from pathlib import Path
 import keras, numpy as np, tensorflow as tf
-devices = int(sys.argv[1])
-if devices > 1:
-    tf.config.set_logical_device_configuration(
-        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * devices
-    )
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import PipelineConfig
 from training_src.models.detector import build_detector
@@ -37,22 +38,26 @@ from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.input_pipeline import Batch
 from training_src.training.step import TrainingStep
 
-config = decode(PipelineConfig, parse(open(sys.argv[2]).read()))
-strategy = strategy_for(Cluster())
-keras.utils.set_random_seed(3)
-with strategy.scope():
-    detector = build_detector(config.model)
-step = TrainingStep(detector, config.train_config, strategy, seed=3)
-rng, losses = np.random.default_rng(0), []
-for done in range(6):
-    boxes = np.sort(rng.uniform(0, 1, (4, 8, 2, 2)).astype("f"), axis=2).reshape(4, 8, 4)
-    weights = np.zeros((4, 8), "f")
-    weights[1:, :3] = 1
-    images = rng.integers(0, 255, (4, 64, 64, 3)).astype("uint8")
-    batch = Batch(*map(tf.constant, (images, [[64, 64, 3]] * 4, boxes, np.zeros((4, 8), "i"), weights)))
-    losses.append(step.losses(step(batch, 0.05, done)).total)
-weights = [float(np.abs(value).sum()) for value in step.weights().values()]
-print(json.dumps([strategy.num_replicas_in_sync, step.traces, losses, weights]))
+def run(file, strategy):
+    config = decode(PipelineConfig, parse(Path(file).read_text()))
+    keras.utils.set_random_seed(3)
+    with strategy.scope():
+        detector = build_detector(config.model)
+    step = TrainingStep(detector, config.train_config, strategy, seed=3)
+    rng, losses, modules = np.random.default_rng(0), [], []
+    for done, bucket in enumerate((8, 16, 8, 16, 8)):
+        boxes = np.sort(rng.uniform(0, 1, (4, bucket, 2, 2)).astype("f"), axis=2).reshape(4, bucket, 4)
+        weights = np.zeros((4, bucket), "f")
+        weights[1:, :3] = 1
+        images = rng.integers(0, 255, (4, 64, 64, 3)).astype("uint8")
+        batch = Batch(*map(tf.constant, (images, [[64, 64, 3]] * 4, boxes, np.zeros((4, bucket), "i"), weights)))
+        losses.append(step.losses(step(batch, 0.05, done)).total)
+        modules.append(len(list(Path(sys.argv[1]).glob("*.before_optimizations.txt"))))
+    weights = [float(np.abs(value).sum()) for value in step.weights().values()]
+    return strategy.num_replicas_in_sync, step.traces, losses, weights, modules
+
+one, two = tf.distribute.get_strategy(), strategy_for(Cluster())
+print(json.dumps([run(file, strategy) for file in sys.argv[2:] for strategy in (one, two)]))
 """
 
 
@@ -63,28 +68,60 @@ def frozen_config(small_config: str) -> str:
     )
 
 
-def steps_on(devices: int, config: Path) -> tuple[int, int, Sequence[float], Sequence[float]]:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+class Steps(NamedTuple):
+    """What a run of `STEPS` printed; `modules` are the modules that XLA had compiled after each step."""
+
+    replicas: int
+    traces: int
+    losses: Sequence[float]
+    weights: Sequence[float]
+    modules: Sequence[int]
+
+
+@pytest.fixture(scope="module")
+def runs(small_config: str, tmp_path_factory: pytest.TempPathFactory) -> list[Steps]:
+    """One device and two with frozen batch norms, one and two with synchronised ones."""
+    folder = tmp_path_factory.mktemp("runs")
+    whole = small_config.replace("batch_size: 2", "batch_size: 4")
+    frozen = whole.replace("freeze_batchnorm: false", "freeze_batchnorm: true")
+    (folder / "frozen").write_text(frozen.replace("use_moving_average: false", "use_moving_average: true"))
+    (folder / "synchronised").write_text(whole.replace(" batch_norm {", " sync_batch_norm {"))
+    (folder / "xla").mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", STEPS, str(devices), str(config)],
-        env=environment,
+        [sys.executable, "-c", STEPS, *(str(folder / name) for name in ("xla", "frozen", "synchronised"))],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(CHECKOUT),
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            # A file for each module that XLA compiles, which is the only counter of that there is.
+            "XLA_FLAGS": f"--xla_dump_to={folder / 'xla'} --xla_dump_hlo_as_text",
+        },
         capture_output=True,
         text=True,
-        timeout=300,
-        check=True,
+        timeout=600,
     )
-    replicas, traces, losses, weights = json.loads(done.stdout.splitlines()[-1])
-    return replicas, traces, losses, weights
+    assert done.returncode == 0, done.stderr
+    return [Steps(*run) for run in json.loads(done.stdout.splitlines()[-1])]
 
 
-def test_two_devices_compute_what_one_does(frozen_config: str, tmp_path: Path) -> None:
-    config = tmp_path / "pipeline.config"
-    config.write_text(frozen_config.replace("use_moving_average: false", "use_moving_average: true"))
-    one, two = steps_on(1, config), steps_on(2, config)
-    assert (one[0], two[0]) == (1, 2)
-    assert (one[1], two[1]) == (1, 1)
-    np.testing.assert_allclose(two[2], one[2], rtol=1e-4)
-    np.testing.assert_allclose(two[3], one[3], rtol=1e-4, atol=1e-4)
+def test_two_devices_compute_what_one_does(runs: list[Steps]) -> None:
+    one, two, *_ = runs
+    assert (one.replicas, two.replicas) == (1, 2)
+    np.testing.assert_allclose(two.losses, one.losses, rtol=1e-4)
+    np.testing.assert_allclose(two.weights, one.weights, rtol=1e-4, atol=1e-4)
+
+
+def test_synchronised_batch_norms_learn_from_all_replicas(runs: list[Steps]) -> None:
+    *_, one, two = runs
+    assert (one.replicas, two.replicas) == (1, 2)
+    np.testing.assert_allclose(two.losses, one.losses, rtol=1e-3)
+
+
+def test_nothing_is_traced_or_compiled_again_after_each_buckets_first_use(runs: list[Steps]) -> None:
+    assert [run.traces for run in runs] == [1] * 4
+    first, second, *later = runs[0].modules
+    assert 0 < first < second
+    assert later == [second] * 3
 
 
 def start(root: Path) -> subprocess.Popen[str]:

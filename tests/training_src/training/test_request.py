@@ -63,7 +63,7 @@ def foreign(prepared: Path, small_config: str, tmp_path: Path) -> Foreign:
             (root / "input" / "data" / place).write_text(content)
         config = root / "input" / "config"
         config.mkdir(parents=True)
-        (config / "inputdataconfig.json").write_text(json.dumps(dict.fromkeys(channels, {})))
+        (config / "inputdataconfig.json").write_text(json.dumps({name: {} for name in channels}))
         (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
         return root
 
@@ -125,7 +125,9 @@ def test_hyperparameters_of_the_built_in_algorithm_change_the_config(
     request, description, lines = read(root, monkeypatch)
     config = description.config.train_config
     assert request.architecture == "ssd_mobilenet_v2_fpnlite_320x320"
-    assert any("neither a pipeline.config nor the hyperparameter architecture is given" in note for note in request.notes)
+    assert any(
+        "neither a pipeline.config nor the hyperparameter architecture is given" in note for note in request.notes
+    )
     # Nine images in batches of four are three steps an epoch.
     assert (config.batch_size, config.num_steps) == (4, 9)
     assert config.optimizer.adam_optimizer is not None

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tensorflow.core.util import event_pb2  # type: ignore[import-untyped]
 
 from training_src import train
+from training_src.data.tfrecord import read_records
 from training_src.models import checkpoint
 
 CHECKOUT = Path(__file__).parents[3]
@@ -24,6 +26,13 @@ TRAIN_LINE = re.compile(
     r"^step=(\d+)/(\d+) loss=([0-9.]+) classification_loss=([0-9.]+) localization_loss=([0-9.]+) "
     r"learning_rate=([0-9.]+) images_per_second=([0-9.]+) eta_seconds=(\d+)$"
 )
+TWELVE_STEPS = {
+    "num_train_steps": "12",
+    "seed": "3",
+    "checkpoint_interval": "2",
+    "validation_interval": "6",
+    "deterministic": "true",
+}
 VALIDATION_LINE = re.compile(r"^validation step=(\d+) mAP=([0-9.]+) mAP_50=([0-9.]+) loss=[0-9.]+$")
 
 
@@ -58,6 +67,19 @@ def history(root: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in entry.items() if k != "images_per_second"} for entry in entries]
 
 
+def curves(root: Path) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """TensorBoard's scalars and images: the steps of each by its tag."""
+    (file,) = (root / "output" / "tensorboard").glob("events.out.tfevents.*")
+    scalars: dict[str, list[int]] = {}
+    pictures: dict[str, list[int]] = {}
+    for _, record in read_records(file):
+        event = event_pb2.Event.FromString(record)
+        for value in event.summary.value:
+            found = pictures if value.metadata.plugin_data.plugin_name == "images" else scalars
+            found.setdefault(value.tag, []).append(event.step)
+    return scalars, pictures
+
+
 @pytest.fixture(scope="module")
 def uninterrupted() -> dict[str, Path]:
     """Filled by the first test that trains to the end, so that others can compare."""
@@ -65,7 +87,7 @@ def uninterrupted() -> dict[str, Path]:
 
 
 def test_trains_and_writes_everything_that_later_steps_read(make_job: MakeJob, uninterrupted: dict[str, Path]) -> None:
-    root = make_job(num_train_steps="12", seed="3", checkpoint_interval="2", validation_interval="6")
+    root = make_job(**TWELVE_STEPS)
     output = run(root)
     lines = output.splitlines()
     assert [match.group(1) for match in map(TRAIN_LINE.match, lines) if match] == [str(step) for step in range(1, 13)]
@@ -85,17 +107,20 @@ def test_trains_and_writes_everything_that_later_steps_read(make_job: MakeJob, u
         assert (model / runtime["path"]).exists()
     assert "num_steps: 12" in (model / "pipeline.config").read_text()
     assert [entry["step"] for entry in history(root) if "mAP" in entry] == [6, 12]
-    assert list((root / "output" / "tensorboard").glob("events.out.tfevents.*"))
+    scalars, pictures = curves(root)
+    assert scalars["train/loss"] == list(range(1, 13))
+    assert scalars["validation/mAP"] == scalars["validation/loss"] == [6, 12]
+    assert pictures["validation/0"] == pictures["validation/2"] == [6, 12]
     assert not (root / "output" / "failure").exists()
     uninterrupted["root"] = root
 
 
-def test_killed_at_any_step_it_goes_on_with_the_same_sequence(
+def test_deterministic_and_killed_at_any_step_it_goes_on_with_the_same_bits(
     make_job: MakeJob, uninterrupted: dict[str, Path]
 ) -> None:
     if "root" not in uninterrupted:
         pytest.skip("there is no uninterrupted run to compare with")
-    root = make_job(num_train_steps="12", seed="3", checkpoint_interval="2", validation_interval="6")
+    root = make_job(**TWELVE_STEPS)
     process = start(root)
     assert process.stdout is not None
     reached = int(np.random.default_rng().integers(3, 11))
@@ -111,11 +136,11 @@ def test_killed_at_any_step_it_goes_on_with_the_same_sequence(
     resumed = re.search(r"^resumed +after step (\d+)$", output, re.MULTILINE)
     assert resumed, output
     assert reached - 2 <= int(resumed.group(1)) <= 12
-    for ours, theirs in zip(history(root), history(uninterrupted["root"]), strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6)
+    # To the bit: those before the interruption, and those after it.
+    assert history(root) == history(uninterrupted["root"])
     expected = last_state(uninterrupted["root"])
     for key, tensor in last_state(root).items():
-        np.testing.assert_allclose(tensor, expected[key], rtol=1e-3, atol=1e-4, err_msg=key)
+        np.testing.assert_array_equal(tensor, expected[key], err_msg=key)
 
 
 def test_sigterm_writes_a_checkpoint_and_says_so(make_job: MakeJob) -> None:
@@ -136,6 +161,27 @@ def test_sigterm_writes_a_checkpoint_and_says_so(make_job: MakeJob) -> None:
     assert stopped, failure
     (folder,) = (root / "checkpoints").iterdir()
     assert [path.name for path in folder.glob("step-*")] == [f"step-{int(stopped.group(1)):08d}"]
+
+
+def test_ends_when_nothing_improves_and_exports_the_best(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopping = {"early_stopping_patience": "2", "early_stopping_metric": "loss", "early_stopping_min_delta": "1e9"}
+    root = make_job(num_train_steps="40", validation_interval="1", mixed_precision="on", **stopping)
+    assert run_here(root, monkeypatch) == 0
+    output = capsys.readouterr().out
+    # The first one improves on nothing; the next two do not by as much as is asked for.
+    assert "stopped       at step 3: 2 validations without a better loss than at step" in output
+    assert "M parameters, mixed_bfloat16\n" in output
+    losses = {entry["step"]: entry["validation_loss"] for entry in history(root) if "validation_loss" in entry}
+    assert list(losses) == [1, 2, 3]
+    best = json.loads((root / "model" / "model.json").read_text())["training"]["best_step"]
+    assert losses[best] == min(losses.values())
+    assert [path.name for path in root.glob("checkpoints/*/best-*")] == [f"best-{best:08d}"]
+    evaluated = re.search(r"^Val_classification=([0-9.]+)$", output, re.MULTILINE)
+    located = re.search(r"^Val_localization=([0-9.]+)$", output, re.MULTILINE)
+    assert evaluated and located
+    assert float(evaluated[1]) + float(located[1]) == pytest.approx(losses[best], rel=1e-3)
 
 
 def test_a_loss_that_is_not_finite_stops_with_a_sentence(
