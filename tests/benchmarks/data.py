@@ -96,7 +96,7 @@ def _draw(folder: Path) -> None:
         name = f"{number:06d}.jpg"
         (folder / "images" / name).write_bytes(bytes(encoded))
         images.append({"id": number, "file_name": name, "width": SIZE, "height": SIZE})
-        for left, top, width, height in random.integers(10, 300, (BOXES, 4)).tolist():
+        for left, top, width, height in random.integers(20, 300, (BOXES, 4)).tolist():
             annotations.append(
                 {"id": len(annotations), "image_id": number, "bbox": [left, top, width, height], "iscrowd": 0,
                  "area": width * height, "category_id": 1 + len(annotations) % 5}

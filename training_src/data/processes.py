@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections import deque
@@ -62,6 +63,8 @@ def in_order(work: Callable[[Given], Made], pieces: Iterable[Given], processes: 
 def _prepare(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
+    # What this process shares with its parent stays shared: collecting garbage would write to every page of it.
+    gc.freeze()
 
 
 def _do(piece: Any) -> Any:

@@ -8,8 +8,10 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-# About 150 bytes each.
-ROWS_IN_MEMORY = 400_000
+# Of all spills together; some 400 bytes each.
+ROWS_IN_MEMORY = 200_000
+# So many of its own a spill keeps even then: a write has to be worth it.
+_FEW = 10_000
 
 Key = str | int
 
@@ -20,8 +22,10 @@ class Spill:
     The temporary file is SQLite's own: without a name, and gone with the process.
     """
 
-    def __init__(self, rows_in_memory: int = ROWS_IN_MEMORY) -> None:
-        self._limit = rows_in_memory
+    _in_memory = 0  # rows of all spills
+
+    def __init__(self, rows_in_memory: int | None = None) -> None:
+        self._limit = ROWS_IN_MEMORY if rows_in_memory is None else rows_in_memory
         self._memory: dict[Key, list[Any]] = {}
         self._count = 0
         self._file: sqlite3.Connection | None = None
@@ -31,8 +35,12 @@ class Spill:
         """Keep a row of plain values; a number as key has at most 63 bits."""
         self._memory.setdefault(key, []).append(row)
         self._count += 1
-        if self._count >= self._limit:
+        Spill._in_memory += 1
+        if self._count >= self._limit or (Spill._in_memory >= ROWS_IN_MEMORY and self._count >= _FEW):
             self._write()
+
+    def __del__(self) -> None:
+        type(self)._in_memory -= self._count
 
     def rows(self, key: Key) -> list[Any]:
         """A key's rows in the order in which they were added."""
@@ -65,7 +73,7 @@ class Spill:
     def _write(self) -> None:
         if self._file is None:
             self._file = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-            for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -65536"):
+            for setting in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -16384"):
                 self._file.execute(f"PRAGMA {setting}")
             self._file.execute("CREATE TABLE spill (key, row BLOB)")  # a column without a type keeps 1 and "1" apart
         rows = ((key, pickle.dumps(row)) for key, rows in self._memory.items() for row in rows)
@@ -75,6 +83,7 @@ class Spill:
         self._sorted = False
         self._file.execute("COMMIT")
         self._memory.clear()
+        Spill._in_memory -= self._count
         self._count = 0
 
     def _sorted_file(self) -> sqlite3.Connection:

@@ -8,6 +8,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from training_src.data.dataset import Fault
+from training_src.data.processes import cores
 from training_src.data.report.anchors import best_overlaps, scaled_boxes
 from training_src.data.report.charts import SERIES, heat_map, histogram, shapes
 from training_src.data.report.content import (
@@ -67,7 +69,12 @@ def render(content: ReportContent) -> str:
     numbers = figures(collected)
     names = list(collected.names.items())
     colours = {label: PALETTE[at % len(PALETTE)] for at, (label, _) in enumerate(names)}
-    pictures = [_picture(sample, colours, collected.anchors) for sample in content.samples[:MOST_SAMPLES]]
+    # Decoding, scaling and encoding are most of a page's time, and hold no lock of Python's.
+    with ThreadPoolExecutor(cores()) as pool:
+        pictures = list(pool.map(lambda one: _picture(one, colours, collected.anchors), content.samples[:MOST_SAMPLES]))
+        fault_pictures = list(
+            pool.map(lambda one: _fault_picture(one, colours), content.fault_pictures[:MOST_FAULT_PICTURES])
+        )
     shown = {box.label for picture in pictures for box in picture.boxes}
     return environment.get_template("report.html.j2").render(
         description=content.description,
@@ -77,7 +84,7 @@ def render(content: ReportContent) -> str:
         faults=sorted(content.faults, key=lambda fault: _SEVERITIES.index(fault.severity))[:MOST_FAULTS],
         findings=(findings := _findings(content)),
         fault_total=sum(sum(checks.values()) for checks in findings.values()),
-        fault_pictures=[_fault_picture(one, colours) for one in content.fault_pictures[:MOST_FAULT_PICTURES]],
+        fault_pictures=fault_pictures,
         pictures=pictures,
         filters=[(label, name, colours[label]) for label, name in names if label in shown],
         splits=[split for split in SPLITS if any(picture.split == split for picture in pictures)],
