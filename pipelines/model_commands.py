@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,17 @@ PipelineConfig = Annotated[Path, typer.Option(help="A pipeline.config, of Tensor
 Checkpoint = Annotated[
     str, typer.Option(metavar="PREFIX", help="Its path without .index, its folder, or a .tar.gz of the zoo.")
 ]
+
+
+class InputType(StrEnum):
+    """As the OD API's exporter names them."""
+
+    IMAGE_TENSOR = "image_tensor"
+    FLOAT_IMAGE_TENSOR = "float_image_tensor"
+    ENCODED_IMAGE_STRING_TENSOR = "encoded_image_string_tensor"
+    TF_EXAMPLE = "tf_example"
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -99,13 +111,19 @@ def model_export(
     label_map: Annotated[
         Path | None, typer.Option(help="A label_map.pbtxt: only its ids are detected; every class where left out.")
     ] = None,
+    input_type: Annotated[InputType, typer.Option(help="What the SavedModel takes.")] = InputType.IMAGE_TENSOR,
+    calibration: Annotated[
+        Path | None, typer.Option(help="A prepared validation split (*.tfrecord): write OpenVINO's int8 too.")
+    ] = None,
 ) -> None:
-    """Write the SavedModel with the eight outputs of the OD API's exporter, and its pipeline.config beside it."""
+    """Write the SavedModel with the eight outputs of the OD API's exporter, and checkpoint and config beside it."""
     options = [
         *option("--pipeline-config", pipeline_config),
         *option("--checkpoint", checkpoint),
         *option("--output", output),
         *option("--label-map", label_map),
+        *option("--input-type", input_type),
+        *option("--calibration", calibration),
     ]
     raise typer.Exit(training_source("export", *options))
 
