@@ -24,7 +24,7 @@ def picture(seed: int) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="session")
-def validation(tmp_path_factory: pytest.TempPathFactory) -> Records:
+def validation_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A split of a few images."""
     folder: Path = tmp_path_factory.mktemp("validation")
     none = np.zeros(0, np.int64)
@@ -47,4 +47,9 @@ def validation(tmp_path_factory: pytest.TempPathFactory) -> Records:
                 crowd=none,
             )
             write_record(stream, encode(example))
-    return Records(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def validation(validation_folder: Path) -> Records:
+    return Records(validation_folder)

@@ -4,12 +4,14 @@
 import contextlib
 import io
 import runpy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import keras  # type: ignore[import-untyped]
 import numpy as np
+import openvino as ov  # type: ignore[import-untyped]
 import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
@@ -63,23 +65,38 @@ def arguments(folder: Path, output: Path, *more: str) -> list[str]:
 
 @pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"the reference arrays are not at {GOLDEN}")
 @pytest.mark.parametrize("name", ["ssd_mobilenet_v2_hard_mining", "faster_rcnn_resnet50_v1"])
-def test_the_exported_model_detects_what_the_reference_does(name: str, tmp_path: Path) -> None:
+def test_the_exported_model_detects_what_the_reference_does(name: str, tmp_path: Path, validation_folder: Path) -> None:
     case = GOLDEN / name
     make = runpy.run_path(str(GOLDEN / "make_checkpoint.py"))["main"]
     make([str(case / "variables.json"), str(tmp_path / "ckpt-0"), "--quiet"])
     (tmp_path / "pipeline.config").write_bytes((case / "pipeline.config").read_bytes())
-    assert run(arguments(tmp_path, tmp_path / "out")) == 0
+    assert run(arguments(tmp_path, tmp_path / "out", "--calibration", str(validation_folder))) == 0
     detect = tf.saved_model.load(str(tmp_path / "out" / "saved_model"))
+    openvino, int8 = (
+        ov.Core().compile_model(tmp_path / "out" / form / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        for form in ("openvino", "openvino-int8")
+    )
     with np.load(case / "expected.npz") as expected:
         for image in (0, 1):
-            answer = {key: value[0].numpy() for key, value in detect(expected[f"image_{image}"][None]).items()}
-            count = int(answer["num_detections"])
-            assert count == expected["num_detections"][image]
-            for key in (*OUTPUTS, *FURTHER_OUTPUTS):
-                if key in expected and key not in ("detection_classes", "num_detections"):
-                    np.testing.assert_allclose(answer[key], expected[key][image], atol=2e-4, err_msg=key)
-            classes = expected["detection_classes"][image, :count] + 1
-            np.testing.assert_array_equal(answer["detection_classes"][:count], classes)
+            pixels = expected[f"image_{image}"][None]
+            answer = {key: value[0].numpy() for key, value in detect(pixels).items()}
+            assert_as_expected(answer, expected, image, (*OUTPUTS, *FURTHER_OUTPUTS))
+            results = openvino(pixels)
+            assert_as_expected({key: results[key][0] for key in OUTPUTS}, expected, image, OUTPUTS)
+            scores = expected["detection_scores"][image]
+            np.testing.assert_allclose(int8(pixels)["detection_scores"][0], scores, atol=0.05)
+
+
+def assert_as_expected(
+    answer: dict[str, NDArray[np.float32]], expected: Mapping[str, NDArray[Any]], image: int, keys: Sequence[str]
+) -> None:
+    count = int(answer["num_detections"])
+    assert count == expected["num_detections"][image]
+    for key in keys:
+        if key in expected and key not in ("detection_classes", "num_detections"):
+            np.testing.assert_allclose(answer[key], expected[key][image], atol=2e-4, err_msg=key)
+    classes = expected["detection_classes"][image, :count] + 1
+    np.testing.assert_array_equal(answer["detection_classes"][:count], classes)
 
 
 @pytest.fixture(scope="module")
