@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from training_src.data.label_map import LabelMap, read_label_map
@@ -159,16 +159,21 @@ def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work
     # Our own pipeline's jobs need none of this, and the modules take a while to import.
     from training_src.data.examination import examine
     from training_src.data.machines import link_together
+    from training_src.data.policy import CHECKS, POLICY_FILE, Policy, read_policy
     from training_src.data.shards import write_shards
     from training_src.data.splits import SPLITS
 
     folder, held_out = _train_channel(job), _validation_channel(job)
     assert folder is not None  # asked before
+    own = folder / POLICY_FILE
+    policy = read_policy(own) if own.is_file() else Policy()
+    # There are two splits here, not three: a third one may be empty.
+    policy = replace(policy, checks={**policy.checks, "split": replace(CHECKS["split"], handling="off")})
     if held_out:
         link_together([folder], work / "given" / "train")
         link_together([held_out], work / "given" / "test")
         folder = work / "given"
-    with examine(folder, config=config, label_map=label_map, records=True, work=work) as examined:
+    with examine(folder, config=config, label_map=label_map, policy=policy, records=True, work=work) as examined:
         for severity in ("notice", "warning"):
             for sentence in examined.ledger.sentences(severity, SHOWN):
                 print(f"{severity}: {sentence}", flush=True)
@@ -179,11 +184,13 @@ def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work
             output.mkdir()
         write_shards(examined.index, outputs)
         found = examined.label_map, str(examined.description["sha256"])
+    # What the user gave to validate on does so, and all that was given to train on trains; where nothing was given to
+    # validate on, nothing needs to be kept for a test either.
+    source, target = ("validation", "train") if held_out else ("test", "validation")
+    for shard in outputs[source].glob("*.tfrecord"):
+        shard.rename(outputs[target] / shard.name)
+    outputs[source].rmdir()
     if held_out:
-        # What the user gave to validate on does so, and all that was given to train on trains.
-        for shard in outputs["validation"].glob("*.tfrecord"):
-            shard.rename(outputs["train"] / shard.name)
-        outputs["validation"].rmdir()
         outputs["test"].rename(outputs["validation"])
     return found
 
