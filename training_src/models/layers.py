@@ -33,14 +33,16 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
         self._synchronised = synchronised
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        channels = (input_shape[-1],)
-        config = self._config
-        self.gamma = self.add_weight(shape=channels, initializer="ones", name="gamma") if config.scale else None
-        self.beta = self.add_weight(shape=channels, initializer="zeros", name="beta") if config.center else None
-        self.moving_mean = self.add_weight(shape=channels, initializer="zeros", name="moving_mean", trainable=False)
-        self.moving_variance = self.add_weight(
-            shape=channels, initializer="ones", name="moving_variance", trainable=False
-        )
+        # The kernel wants float32 beside inputs of 16 bits, and a step by step average needs it.
+        def weight(name: str, initializer: str, trainable: bool = True) -> keras.Variable:
+            return self.add_weight(
+                shape=(input_shape[-1],), initializer=initializer, name=name, trainable=trainable, autocast=False
+            )
+
+        self.gamma = weight("gamma", "ones") if self._config.scale else None
+        self.beta = weight("beta", "zeros") if self._config.center else None
+        self.moving_mean = weight("moving_mean", "zeros", trainable=False)
+        self.moving_variance = weight("moving_variance", "ones", trainable=False)
 
     def compute_output_spec(self, inputs: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:  # noqa: ARG002
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)

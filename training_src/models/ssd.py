@@ -64,7 +64,9 @@ class SsdDetector(Detector):
         truth: GroundTruth | None = None,  # noqa: ARG002
         seed: tf.Tensor | None = None,  # noqa: ARG002
     ) -> Predictions:
-        predictions: Predictions = self.networks[0](inputs.images, training=training)
+        outputs = self.networks[0](inputs.images, training=training)
+        # Losses and boxes are computed in 32 bits whatever the layers' precision.
+        predictions: Predictions = {name: tf.cast(output, tf.float32) for name, output in outputs.items()}
         shapes = [_size(predictions[f"{FEATURE_MAP}{level}"]) for level in range(self._num_maps)]
         anchors = generate_anchors(self.config.anchor_generator, shapes, *_size(inputs.images))
         return {**predictions, ANCHORS: anchors, "preprocessed_shape": tf.shape(inputs.images)}
