@@ -240,6 +240,13 @@ def test_damaged_and_missing_checkpoints_are_sentences(
     (tmp_path / "cut.index").write_bytes(Path(f"{reference_checkpoint}.index").read_bytes())
     with pytest.raises(CheckpointError, match=r"cut: .*damaged"):
         checkpoint.restore(variables, str(tmp_path / "cut"), "full")
+    index = (tmp_path / "cut.index").read_bytes()
+    (tmp_path / "cut.index").write_bytes(index[: len(index) // 2])
+    with pytest.raises(CheckpointError, match="cut: not a readable TensorFlow checkpoint"):
+        checkpoint.restore(variables, str(tmp_path / "cut"), "full")
+    (tmp_path / "alone.index").write_bytes(index)
+    with pytest.raises(CheckpointError, match=r"alone: .*damaged .*No such file"):
+        checkpoint.restore(variables, str(tmp_path / "alone"), "full")
     with pytest.raises(CheckpointError, match="no checkpoint"):
         checkpoint.find(tmp_path / "empty")
 
