@@ -114,7 +114,9 @@ def test_two_devices_compute_what_one_does(runs: list[Steps]) -> None:
 def test_synchronised_batch_norms_learn_from_all_replicas(runs: list[Steps]) -> None:
     *_, one, two = runs
     assert (one.replicas, two.replicas) == (1, 2)
-    np.testing.assert_allclose(two.losses, one.losses, rtol=1e-3)
+    # Of half a batch each, the first loss would be another one. Later ones show the rounding of 50 norms of few pixels.
+    assert two.losses[0] == pytest.approx(one.losses[0], rel=1e-5)
+    np.testing.assert_allclose(two.losses, one.losses, rtol=0.05)
 
 
 def test_nothing_is_traced_or_compiled_again_after_each_buckets_first_use(runs: list[Steps]) -> None:
