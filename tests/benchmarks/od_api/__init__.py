@@ -5,7 +5,7 @@ The API is no part of this project. `OD_API_PYTHON` names the interpreter of an 
 set, there are no rows. Such an environment, Python 3.11:
 
     python -m venv od_api && od_api/bin/pip install tensorflow-cpu tf-keras tf-slim pycocotools lxml matplotlib \\
-        pandas pillow scipy contextlib2 six gin-config
+        pandas pillow scipy contextlib2 six gin-config tensorboard
     od_api/bin/pip install --no-deps tf-models-official tf-models-research-object-detection
 
 Its own pinned requirements cannot be met any more; `reference.py` puts in its way what it no longer finds.
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -73,7 +74,7 @@ def _start(scenes: Scenes, config: Path, root: Path) -> list[Row]:
     ours, reference = [], []
     for number in range(2):
         job = root / f"job_{number}"
-        _describe(job, scenes)
+        _describe(job, scenes, config)
         command = [sys.executable, "-m", "training_src", "train"]
         ours.append(until(command, "step=1/", root / "start.log", MAPGATE_ML_ROOT=str(job)))
         script = [str(FOLDER / "reference.py"), "start", str(config), str(root / f"api_{number}")]
@@ -81,14 +82,16 @@ def _start(scenes: Scenes, config: Path, root: Path) -> list[Row]:
     return Measured(ours, reference).rows("from process start to the end of the first training step", API)
 
 
-def _describe(job: Path, scenes: Scenes) -> None:
-    """A training job's directory as the platform makes it."""
-    parameters = {"architecture": ARCHITECTURE, "num_train_steps": "90"}
-    channels = ("train", "validation", "metadata")
+def _describe(job: Path, scenes: Scenes, config: Path) -> None:
+    """A training job's directory as the platform makes it; so few steps that each one is printed."""
+    parameters = {"num_train_steps": "90"}
+    channels = ("train", "validation", "metadata", "config")
     (job / "input" / "config").mkdir(parents=True)
     (job / "input" / "data").mkdir()
-    for name in channels:
+    for name in channels[:3]:
         (job / "input" / "data" / name).symlink_to(scenes.folder / name)
+    (job / "input" / "data" / "config").mkdir()
+    shutil.copy(config, job / "input" / "data" / "config")
     files = {
         "hyperparameters": parameters,
         "inputdataconfig": {name: {"TrainingInputMode": "File"} for name in channels},

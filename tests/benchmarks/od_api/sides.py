@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -158,7 +159,8 @@ def until(command: Sequence[str], marker: str, log: Path, **variables: str) -> T
         if marker in line:
             break
     seconds = time.perf_counter() - began
-    process.kill()
+    # Popen's own kill may already collect the process, and with it what it used.
+    os.kill(process.pid, signal.SIGKILL)
     _, status, usage = os.wait4(process.pid, 0)
     process.stdout.close()
     if marker not in said:
