@@ -6,7 +6,7 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,12 +56,15 @@ def train_detector(job: TrainingJob) -> None:
         DataError: A channel is missing or damaged.
         TrainingError: A loss is not finite, or a GPU is there that TensorFlow does not see.
     """
-    stopping = _stop_on_sigterm()
+    asked_to_stop = threading.Event()
+    _listen_to_sigterm(asked_to_stop)
     _check_accelerator()
     settings, cluster = _settings(job.hyperparameters), Cluster.load(job.root)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = strategy_for(cluster)
+    # TensorFlow's service for several instances has put its own listener in the place of ours.
+    _listen_to_sigterm(asked_to_stop)
     with tempfile.TemporaryDirectory(prefix="mapgate-") as work:
         request = read_request(job, Path(work))
         records = Records(request.train)
@@ -91,7 +94,7 @@ def train_detector(job: TrainingJob) -> None:
         report = ProgressReport(
             job.root / "output" / "tensorboard" if cluster.is_chief else None, plan.config.num_steps
         )
-        progress = train(detector, plan, records, validation, store, report, stopping)
+        progress = train(detector, plan, records, validation, store, report, asked_to_stop.is_set)
         if cluster.is_chief:
             _print_evaluation(validation)
             _export(job, detector, request, description, progress, settings.seed, mark)
@@ -184,11 +187,9 @@ def _batch_of_equal_rate(description: PipelineDescription) -> int:
     return 0
 
 
-def _stop_on_sigterm() -> Callable[[], bool]:
+def _listen_to_sigterm(asked: threading.Event) -> None:
     """SageMaker sends SIGTERM two minutes before it takes a spot instance away."""
-    asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
-    return asked.is_set
 
 
 def _check_accelerator() -> None:

@@ -186,10 +186,12 @@ def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work
         found = examined.label_map, str(examined.description["sha256"])
     # What the user gave to validate on does so, and all that was given to train on trains; where nothing was given to
     # validate on, nothing needs to be kept for a test either.
-    source, target = ("validation", "train") if held_out else ("test", "validation")
-    for shard in outputs[source].glob("*.tfrecord"):
-        shard.rename(outputs[target] / shard.name)
-    outputs[source].rmdir()
+    source, target = outputs["test"], outputs["validation"]
+    if held_out:
+        source, target = outputs["validation"], outputs["train"]
+    for shard in source.glob("*.tfrecord"):
+        shard.rename(target / shard.name)
+    source.rmdir()
     if held_out:
         outputs["test"].rename(outputs["validation"])
     return found

@@ -181,7 +181,8 @@ def test_twenty_losses_of_two_instances_are_those_of_one(make_job: MakeJob, froz
 
 
 def test_an_interruption_of_one_instance_ends_all_with_a_checkpoint(make_job: MakeJob, frozen_config: str) -> None:
-    options = {"num_train_steps": "5000", "validation_interval": "5000", "checkpoint_interval": "5000"}
+    # A line comes with each fiftieth of the steps.
+    options = {"num_train_steps": "500", "validation_interval": "500", "checkpoint_interval": "500"}
     chief, follower = instances_of(make_job("whole", config=frozen_config, **options), 2)
     leading, following = start(chief), start(follower)
     assert leading.stdout is not None
@@ -189,9 +190,13 @@ def test_an_interruption_of_one_instance_ends_all_with_a_checkpoint(make_job: Ma
         if line.startswith("step="):
             break
     following.send_signal(signal.SIGTERM)
-    for process in (leading, following):
-        process.communicate(timeout=110)
-        assert process.returncode == 143
+    try:
+        for process in (leading, following):
+            process.communicate(timeout=110)
+            assert process.returncode == 143
+    finally:
+        for process in (leading, following):
+            process.kill()
     stopped = re.match(r"Training was asked to stop at step (\d+)", (chief / "output" / "failure").read_text())
     assert stopped
     (state,) = chief.glob("checkpoints/*/step-*")

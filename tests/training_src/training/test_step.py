@@ -7,6 +7,7 @@ import keras  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import PipelineConfig
@@ -16,7 +17,7 @@ from training_src.training.input_pipeline import Batch
 from training_src.training.step import Losses, TrainingStep
 
 RATE, NORM = 0.5, 0.01
-Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
+Array = NDArray[np.float32]
 
 
 class Stepped:
@@ -73,7 +74,7 @@ def test_what_is_evaluated_and_kept_are_the_averages(stepped: Stepped) -> None:
     # min(0.9, (1 + 1) / (10 + 1)) of the old value remains.
     expected = stepped.before[key] + (1 - 2 / 11) * (stepped.weights()[key] - stepped.before[key])
     np.testing.assert_allclose(stepped.step.weights()[key], expected, rtol=1e-4, atol=1e-9)
-    np.testing.assert_array_equal(stepped.step.state()[f"average/{key}"].numpy(), stepped.step.weights()[key])
+    assert (stepped.step.state()[f"average/{key}"].numpy() == stepped.step.weights()[key]).all()
 
 
 def test_the_losses_graph_does_not_grow_with_the_batch(stepped: Stepped) -> None:
