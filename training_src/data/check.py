@@ -6,17 +6,18 @@ from __future__ import annotations
 import copyreg
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from training_src.data.box_batch import BoxBatch
 from training_src.data.check_image import CheckedImage, ImageChecks
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
-from training_src.data.index import Index, Row, row
+from training_src.data.index import Index, Row, objects_of, row
 from training_src.data.ledger import Ledger
+from training_src.data.packed_boxes import PackedBoxes
 from training_src.data.processes import cores, in_order
-from training_src.data.record_frame import frame
+from training_src.data.record_frame import columns_of, frame
 
-# Entries that go to a process at once.
-_BATCH = 32
+# Entries that go to a process at once: enough to be worth the way, few enough to keep all processes busy to the end.
+_BATCH, _BATCH_UNDECODED = 32, 256
 
 Progress = Callable[[int, int | None], None]
 """Called with the number of images done, and their total once it is known."""
@@ -71,8 +72,9 @@ def gather(
         The number of faults that were only counted.
     """
     done = missing = 0
+    batch = _BATCH_UNDECODED if checks.decode_check == "header" else _BATCH
     worker = _Worker(checks, records, frozenset(elsewhere))
-    for result in in_order(worker, _batches(dataset.entries()), processes or cores()):
+    for result in in_order(worker, _batches(dataset.entries(), batch), processes or cores()):
         index.add(result.rows, result.records)
         for faults, labelled in result.faults:
             ledger.add(faults, labelled)
@@ -116,6 +118,8 @@ class _Worker:
         records: list[tuple[int, bytes, bytes]] = []
         faults: list[tuple[Sequence[Fault], LabelledImage | None]] = []
         number, missing = batch.first, 0
+        packed = [e for e in batch.entries if isinstance(e, LabelledImage) and isinstance(e.boxes, PackedBoxes)]
+        boxes, place = BoxBatch(packed, self.checks.policy), -1
         for entry in batch.entries:
             if isinstance(entry, Fault):
                 if entry.check in self.elsewhere:
@@ -123,23 +127,32 @@ class _Worker:
                 elif judged := self.checks.policy.judge(entry):
                     faults.append(([judged], None))
                 continue
-            outcome = self.checks.examine(entry)
+            is_packed = isinstance(entry.boxes, PackedBoxes)
+            place += is_packed
+            outcome = self.checks.examine(entry, sound=is_packed and boxes.sound(place))
             if outcome.faults:
                 faults.append((outcome.faults, entry))
             if outcome.image:
-                size = len(outcome.encoded)
-                rows.append(row(number, outcome.image, size))
+                labelled, size = outcome.image.labelled, len(outcome.encoded)
+                as_packed = is_packed and labelled is entry
+                objects = boxes.objects(place) if as_packed else objects_of(labelled.boxes)
+                rows.append(row(number, outcome.image, size, objects))
                 if self.records:
-                    records.append((number, *frame(outcome.image, size)))
+                    columns = (
+                        boxes.columns(place)
+                        if as_packed
+                        else columns_of(labelled.boxes, labelled.width, labelled.height)
+                    )
+                    records.append((number, *frame(outcome.image, size, columns)))
             number += 1
         return _Result(number - batch.first, missing, rows, records, faults)
 
 
-def _batches(entries: Iterable[Entry]) -> Iterator[_Batch]:
+def _batches(entries: Iterable[Entry], size: int) -> Iterator[_Batch]:
     first, waiting = 0, list[Entry]()
     for entry in entries:
         waiting.append(entry)
-        if len(waiting) >= _BATCH:
+        if len(waiting) >= size:
             yield _Batch(first, waiting)
             first += sum(isinstance(entry, LabelledImage) for entry in waiting)
             waiting = []
@@ -177,12 +190,8 @@ def _pickle_image(image: LabelledImage) -> tuple[type[LabelledImage], tuple[obje
     )
 
 
-def _encoded_at(path: str, offset: int, length: int) -> Encoded:
-    return Encoded(Path(path), offset, length)
-
-
-def _pickle_encoded(encoded: Encoded) -> tuple[Callable[[str, int, int], Encoded], tuple[str, int, int]]:
-    return _encoded_at, (str(encoded.path), encoded.offset, encoded.length)
+def _pickle_encoded(encoded: Encoded) -> tuple[type[Encoded], tuple[str, int, int]]:
+    return Encoded, (encoded.file, encoded.offset, encoded.length)
 
 
 # What dataclasses with slots do by themselves takes longer than all checks of the boxes.

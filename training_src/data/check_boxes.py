@@ -23,7 +23,7 @@ class CheckedBoxes:
         clipped, dropped: numbers of repaired boxes.
     """
 
-    boxes: tuple[Box, ...]
+    boxes: Sequence[Box]
     clipped: int = 0
     dropped: int = 0
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,14 +18,19 @@ class Encoded:
     """Where an image's encoded bytes lie: a file, or a part of one. Small and picklable, so that processes can load it.
 
     Attributes:
-        path: the file.
+        file: its path.
         offset: of the first byte.
         length: in bytes; -1 means to the end of the file.
     """
 
-    path: Path
+    file: str
     offset: int = 0
     length: int = -1
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.file)
 
     def load(self) -> bytes:
         """The bytes.
@@ -87,7 +92,7 @@ class LabelledImage:
     image: str
     annotation: str
     encoded: Encoded
-    boxes: tuple[Box, ...]
+    boxes: Sequence[Box]
     width: int = 0
     height: int = 0
     given_split: str | None = None

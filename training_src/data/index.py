@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training_src.data.check_image import CheckedImage
-from training_src.data.dataset import Encoded
+from training_src.data.dataset import Box, Encoded
+from training_src.data.packed_boxes import CROWD, DIFFICULT, TRUNCATED
 
 # An object's numbers in `Row.objects`.
 OBJECT = np.dtype(
@@ -32,7 +33,6 @@ OBJECT = np.dtype(
         ("flags", "<i4"),
     ]
 )
-DIFFICULT, TRUNCATED, CROWD = 1, 2, 4
 _OBJECT = struct.Struct("<ffffii")
 
 Objects = NDArray[Any]
@@ -50,10 +50,9 @@ _COLUMNS = 20  # those of an image that are known before the splits are
 Row = tuple[Any, ...]
 
 
-def row(number: int, image: CheckedImage, size: int) -> Row:
-    """An image's row, without its split."""
-    labelled = image.labelled
-    objects = b"".join(
+def objects_of(boxes: Iterable[Box]) -> bytes:
+    """Boxes as `row` wants them, of the type `OBJECT`."""
+    return b"".join(
         _OBJECT.pack(
             box.xmin,
             box.ymin,
@@ -62,8 +61,13 @@ def row(number: int, image: CheckedImage, size: int) -> Row:
             box.label,
             DIFFICULT * box.difficult | TRUNCATED * box.truncated | CROWD * box.crowd,
         )
-        for box in labelled.boxes
+        for box in boxes
     )
+
+
+def row(number: int, image: CheckedImage, size: int, objects: bytes) -> Row:
+    """An image's row, without its split."""
+    labelled = image.labelled
     digest = hashlib.sha256(f"{labelled.source_id}\0{image.content}\0".encode() + objects).digest()[:16]
     seen = image.fingerprint
     encoded = labelled.encoded
@@ -84,7 +88,7 @@ def row(number: int, image: CheckedImage, size: int) -> Row:
         image.dropped,
         objects,
         digest,
-        str(encoded.path),
+        encoded.file,
         encoded.offset,
         size,
         image.format,
@@ -169,7 +173,7 @@ class Index:
         for source_id, path, start, length, width, height, objects, split in self.rows(
             f"SELECT {columns} FROM images WHERE {condition}", *parameters
         ):
-            place = Encoded(Path(path), start, length)
+            place = Encoded(path, start, length)
             yield Located(source_id, place, width, height, np.frombuffer(objects, OBJECT), split)
 
     def save(self) -> None:

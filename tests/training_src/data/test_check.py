@@ -84,7 +84,9 @@ def test_exif_orientation_is_named_and_fixed_as_viewers_turn_it(tmp_path: Path, 
         file = tmp_path / f"{orientation}{suffix}"
         file.write_bytes(encoded)
         # A white patch whose box is (8, 4, 24, 12) in the stored pixels.
-        image = LabelledImage("a", file.name, "a.xml", Encoded(file), (Box(8, 4, 24, 12, 1, "a", "object 0"),), 64, 48)
+        image = LabelledImage(
+            "a", file.name, "a.xml", Encoded(str(file)), (Box(8, 4, 24, 12, 1, "a", "object 0"),), 64, 48
+        )
 
         assert read_header(encoded).orientation == orientation
         found = _checks(work=tmp_path).examine(image)
@@ -111,7 +113,7 @@ def test_boxes_that_were_drawn_upright_stay_when_the_image_is_turned(tmp_path: P
     file = tmp_path / "a.jpg"
     file.write_bytes(_with_orientation(_scene(".jpg"), 6))
     upright = turn_box(Box(8, 4, 24, 12, 1, "a", "object 0"), 64, 48, 6)
-    image = LabelledImage("a", "a.jpg", "a.xml", Encoded(file), (upright,), 48, 64)
+    image = LabelledImage("a", "a.jpg", "a.xml", Encoded(str(file)), (upright,), 48, 64)
 
     fixed = _checks(Policy().with_fixes(), work=tmp_path).examine(image)
 

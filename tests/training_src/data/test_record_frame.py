@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from training_src.data.check_image import CheckedImage
 from training_src.data.dataset import Box, Encoded, LabelledImage
 from training_src.data.example import encode
-from training_src.data.record_frame import frame, record_parts
+from training_src.data.record_frame import columns_of, frame, record_parts
 from training_src.data.shards import to_example
 from training_src.data.tfrecord import write_record
 
@@ -35,7 +34,7 @@ images = st.builds(
     st.text(max_size=200),
     st.just("a.jpg"),
     st.just("a.xml"),
-    st.just(Encoded(Path("a.jpg"))),
+    st.just(Encoded("a.jpg")),
     st.lists(boxes, max_size=30).map(tuple),
     st.integers(1, 70_000),
     st.integers(1, 70_000),
@@ -49,7 +48,7 @@ def test_frame_and_image_are_the_example_and_its_record(image: LabelledImage, le
     encoded = bytes(length)
     record = io.BytesIO()
 
-    head, tail = frame(checked, length)
+    head, tail = frame(checked, length, columns_of(image.boxes, image.width, image.height))
     whole = encode(replace(to_example(checked), encoded=encoded))
     write_record(record, whole)
 

@@ -122,7 +122,7 @@ def _labelled(folder: DataFolder, image: Path, place: str, boxes: tuple[Box, ...
         source_id=named,
         image=named,
         annotation=place,
-        encoded=Encoded(image),
+        encoded=Encoded(str(image)),
         boxes=boxes,
         given_split=given_split(parts[0]) if len(parts) > 1 else None,
     )

@@ -11,7 +11,7 @@ Edges = tuple[float, float, float, float]
 
 _PLAIN = {int, float}
 # Greater whole numbers do not all fit into a float.
-_GREATEST = 1e300
+GREATEST = 1e300
 
 
 class AnnotationError(ValueError):
@@ -41,7 +41,7 @@ def four_numbers(values: Any) -> Edges:
     """
     if type(values) is list and len(values) == 4 and _PLAIN.issuperset(map(type, values)):
         first, second, third, fourth = values  # as good as always, and millions of times
-        if max(values) < _GREATEST and min(values) > -_GREATEST:
+        if max(values) < GREATEST and min(values) > -GREATEST:
             return float(first), float(second), float(third), float(fourth)
     if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 4:
         raise AnnotationError("annotation", f"has a bbox that is not four numbers: {shown(values)}")

@@ -176,7 +176,7 @@ def _labelled(folder: DataFolder, line: _Line, split: str | None, label_map: Lab
         source_id=named,
         image=named,
         annotation=line.place,
-        encoded=Encoded(image),
+        encoded=Encoded(str(image)),
         boxes=tuple(boxes),
         width=width,
         height=height,

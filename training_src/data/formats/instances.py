@@ -6,12 +6,17 @@ A file is read once, an element at a time, into rows by image; beyond some hundr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
+from training_src.data.formats.annotation_columns import annotation_columns
 from training_src.data.formats.classes import SourceClasses, made_names
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import (
@@ -25,9 +30,10 @@ from training_src.data.formats.fields import (
     shown,
     size,
 )
-from training_src.data.formats.json_stream import elements
+from training_src.data.formats.json_stream import chunks
 from training_src.data.label_map import LabelMap, make_label_map
-from training_src.data.spill import Spill
+from training_src.data.packed_boxes import CROWD, DIFFICULT, PACKED, TRUNCATED, PackedBoxes
+from training_src.data.spill import Key, Spill
 from training_src.errors import DataError
 
 
@@ -82,8 +88,16 @@ def read_instances(
     return Dataset(convention.format, label_map, entries, tuple(notice for found in notices for notice in found))
 
 
+# What stands before an annotation's number in messages.
+_ANNOTATION = "annotation"
+# Images whose boxes get their labels together.
+_BLOCK = 256
+# Greater ids do not fit into packed boxes.
+_SMALL = 1 << 31
+
 # number, category id, edges, crowd, difficult, truncated, confidence
 _Row = tuple[int, Any, Edges, bool, bool, bool, float | None]
+# Or, of annotations that are as nearly all are: `PACKED` boxes, with the category ids as labels.
 # number, check, rest of the sentence
 _FaultyRow = tuple[int, str, str]
 
@@ -117,10 +131,10 @@ def _read(folder: DataFolder, source: InstancesFile, convention: Convention) -> 
         raise DataError(f'{content.place} is empty; it must hold {{"images": [...], "annotations": [...]}}.')
     counts = dict.fromkeys(_SECTIONS, 0)
     try:
-        for key, element in elements(source.file):
+        for key, elements in chunks(source.file):
             if section := _SECTIONS.get(key):
-                section(content, counts[key], element)
-                counts[key] += 1
+                section(content, counts[key], elements)
+                counts[key] += len(elements)
     except AnnotationError as error:
         raise DataError(f"{content.place} {error}.") from None
     except ValueError as error:
@@ -129,6 +143,11 @@ def _read(folder: DataFolder, source: InstancesFile, convention: Convention) -> 
         raise DataError(f'{content.place} is empty: it has no "images"; export it again, with at least one of them.')
     _leave_out_placeholder(content)
     return content
+
+
+def _add_images(content: _Content, first: int, elements: Sequence[Any]) -> None:
+    for number, element in enumerate(elements, first):
+        _add_image(content, number, element)
 
 
 def _add_image(content: _Content, number: int, element: Any) -> None:
@@ -141,6 +160,26 @@ def _add_image(content: _Content, number: int, element: Any) -> None:
         content.images.add(key, (number, element["file_name"], sizes, str(group)[:200]))
     except AnnotationError as error:
         content.faults.add(f"image {number}", (error.check, str(error)))
+
+
+def _add_annotations(content: _Content, first: int, elements: Sequence[Any]) -> None:
+    """Those that are as nearly all are, together; where one of them is not, one by one."""
+    columns = annotation_columns(elements, content.convention.edges)
+    if columns is None:
+        for number, element in enumerate(elements, first):
+            _add_annotation(content, number, element)
+        return
+    keys, table = columns
+    table["number"] = np.arange(first, first + len(table))
+    content.used.update(np.unique(table["label"]).tolist())
+    order = np.argsort(keys, kind="stable")
+    keys, data = keys[order], table[order].tobytes()
+    starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
+    ends = np.append(starts[1:], len(keys))
+    for run in np.argsort(order[starts]).tolist():  # the images in the order in which they came
+        start, end = int(starts[run]), int(ends[run])
+        part = data[start * PACKED.itemsize : end * PACKED.itemsize]
+        content.boxes.add(int(keys[start]), part, end - start)
 
 
 def _add_annotation(content: _Content, number: int, element: Any) -> None:
@@ -165,6 +204,11 @@ def _add_annotation(content: _Content, number: int, element: Any) -> None:
     content.boxes.add(key, row)
 
 
+def _add_categories(content: _Content, first: int, elements: Sequence[Any]) -> None:
+    for number, element in enumerate(elements, first):
+        _add_category(content, number, element)
+
+
 def _add_category(content: _Content, number: int, element: Any) -> None:
     if not isinstance(element, dict) or not isinstance(element.get("id"), int):
         raise AnnotationError("class", f"has the category {number} without a whole number as id")
@@ -174,10 +218,10 @@ def _add_category(content: _Content, number: int, element: Any) -> None:
     content.supercategories.add(str(element.get("supercategory")))
 
 
-_SECTIONS: Mapping[str, Callable[[_Content, int, Any], None]] = {
-    "images": _add_image,
-    "annotations": _add_annotation,
-    "categories": _add_category,
+_SECTIONS: Mapping[str, Callable[[_Content, int, Sequence[Any]], None]] = {
+    "images": _add_images,
+    "annotations": _add_annotations,
+    "categories": _add_categories,
 }
 
 
@@ -190,42 +234,106 @@ def _leave_out_placeholder(content: _Content) -> None:
 
 
 def _entries(folder: DataFolder, content: _Content, classes: SourceClasses) -> Iterator[Entry]:
-    for key, (number, name, sizes, group) in content.images.items():
-        first = content.images.rows(key)[0]
-        try:
-            if first[0] != number:
-                other = f'the id {shown(key)}, which "{shown(first[1])}" has too'
-                raise AnnotationError("duplicate", f'("{shown(name)}") has {other}')
-            file = folder.image(name, content.source.places)
-        except AnnotationError as error:
-            yield Fault(content.place, None, error.check, f"{content.place}: image {number} {error}.")
-            continue
-        image = folder.name(file)
-        boxes: list[Box] = []
-        for box in _boxes(content, content.boxes.rows(key), f' (of "{shown(name)}")', classes, image):
-            if isinstance(box, Fault):
-                yield box
-            else:
-                boxes.append(box)
-        yield LabelledImage(
-            source_id=image,
-            image=image,
-            annotation=content.place,
-            encoded=Encoded(file),
-            boxes=tuple(boxes),
-            width=sizes[0],
-            height=sizes[1],
-            given_split=content.source.split,
-            group=group,
-        )
+    images = content.images.items()
+    labels = _Labels(classes, content.used)
+    while block := list(islice(images, _BLOCK)):
+        found = [content.boxes.rows(key) for key, _ in block]
+        for (key, image), rows, packed in zip(block, found, labels.packed(found), strict=True):
+            yield from _image(folder, content, classes, key, image, rows, packed)
     yield from _homeless(content)
 
 
+def _image(
+    folder: DataFolder,
+    content: _Content,
+    classes: SourceClasses,
+    key: Key,
+    listed: tuple[int, str, tuple[int, int], str],
+    rows: Sequence[Any],
+    packed: PackedBoxes | None,
+) -> Iterator[Entry]:
+    """An image as it is listed, with its rows, and their boxes where all of them have known classes."""
+    number, name, sizes, group = listed
+    first = content.images.rows(key)[0]
+    try:
+        if first[0] != number:
+            other = f'the id {shown(key)}, which "{shown(first[1])}" has too'
+            raise AnnotationError("duplicate", f'("{shown(name)}") has {other}')
+        file = folder.image_path(name, content.source.places)
+    except AnnotationError as error:
+        yield Fault(content.place, None, error.check, f"{content.place}: image {number} {error}.")
+        return
+    image = folder.name_of(file)
+    boxes: Sequence[Box]
+    if packed is not None:
+        boxes = packed
+    else:
+        judged = list(_boxes(content, _unpacked(rows), f' (of "{shown(name)}")', classes, image))
+        yield from (fault for fault in judged if isinstance(fault, Fault))
+        boxes = tuple(box for box in judged if isinstance(box, Box))
+    yield LabelledImage(
+        source_id=image,
+        image=image,
+        annotation=content.place,
+        encoded=Encoded(file),
+        boxes=boxes,
+        width=sizes[0],
+        height=sizes[1],
+        given_split=content.source.split,
+        group=group,
+    )
+
+
+class _Labels:
+    """Packed boxes with label-map ids instead of a file's category ids."""
+
+    def __init__(self, classes: SourceClasses, used: Collection[int]) -> None:
+        known: dict[int, tuple[int, str]] = {}
+        for category in used:
+            with suppress(AnnotationError):
+                known[category] = classes.label(category)
+        small = {category: found for category, found in known.items() if abs(category) < _SMALL}
+        self._categories = np.array(sorted(small), np.int64)
+        self._labels = np.array([small[category][0] for category in sorted(small)], np.int64)
+        self._names = dict(small.values())
+
+    def packed(self, found: Sequence[Sequence[Any]]) -> list[PackedBoxes | None]:
+        """The boxes of each image's rows; None where a row or a class needs a closer look."""
+        whole = [all(type(row) is bytes for row in rows) for rows in found]
+        data = [b"".join(rows) if plain else b"" for rows, plain in zip(found, whole, strict=True)]
+        if not len(self._categories):
+            return [None if rows else PackedBoxes(b"", self._names, _ANNOTATION) for rows in found]
+        table = np.frombuffer(bytearray(b"".join(data)), PACKED)
+        places = np.minimum(np.searchsorted(self._categories, table["label"]), len(self._categories) - 1)
+        unknown = self._categories[places] != table["label"]
+        table["label"] = self._labels[places]
+        joined = table.tobytes()
+        ends = list(accumulate(map(len, data)))
+        strange = set(np.searchsorted(ends, np.flatnonzero(unknown) * PACKED.itemsize, side="right").tolist())
+        return [
+            PackedBoxes(joined[end - len(part) : end], self._names, _ANNOTATION)
+            if plain and at not in strange
+            else None
+            for at, (part, end, plain) in enumerate(zip(data, ends, whole, strict=True))
+        ]
+
+
+def _unpacked(rows: Iterable[bytes | _Row | _FaultyRow]) -> Iterator[_Row | _FaultyRow]:
+    for row in rows:
+        if not isinstance(row, bytes):
+            yield row
+            continue
+        for *edges, score, number, category, flags in np.frombuffer(row, PACKED).tolist():
+            crowd, difficult, truncated = (bool(flags & flag) for flag in (CROWD, DIFFICULT, TRUNCATED))
+            confidence_ = None if score != score else score
+            yield number, category, tuple(edges), crowd, difficult, truncated, confidence_
+
+
 def _boxes(
-    content: _Content, rows: Sequence[_Row | _FaultyRow], of: str, classes: SourceClasses, image: str
+    content: _Content, rows: Iterable[_Row | _FaultyRow], of: str, classes: SourceClasses, image: str
 ) -> Iterator[Box | Fault]:
     for row in rows:
-        where = f"annotation {row[0]}"
+        where = f"{_ANNOTATION} {row[0]}"
         try:
             if len(row) == 3:
                 raise AnnotationError(row[1], row[2])
@@ -242,7 +350,9 @@ def _homeless(content: _Content) -> Iterator[Fault]:
     for where, (check, rest) in content.faults.items():
         box = None if str(where).startswith("image") else str(where)
         yield Fault(content.place, box, check, f"{content.place}: {where} {rest}.")
-    for key, row in content.boxes.items():
-        if key not in content.images:
+    for key, found in content.boxes.items():
+        if key in content.images:
+            continue
+        for row in _unpacked([found]):
             where, rest = f"annotation {row[0]}", f"belongs to image {shown(key)}, which is not listed"
             yield Fault(content.place, where, "annotation", f"{content.place}: {where} {rest}.")

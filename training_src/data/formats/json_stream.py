@@ -23,6 +23,13 @@ def elements(file: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, Any]]:
     Raises:
         ValueError: the file is no JSON object; the message says what is wrong and where.
     """
+    for key, found in chunks(file, chunk=chunk):
+        for element in found:
+            yield key, element
+
+
+def chunks(file: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, list[Any]]]:
+    """The same as `elements`, but as many consecutive ones of a list as were parsed at once."""
     with file.open(encoding="utf-8-sig", newline="") as stream:
         window = _Window(stream, chunk)
         try:
@@ -135,7 +142,7 @@ class _Window:
         return True
 
 
-def _members(window: _Window) -> Iterator[tuple[str, Any]]:
+def _members(window: _Window) -> Iterator[tuple[str, list[Any]]]:
     window.expect("{")
     if window.peek() == "}":
         window.skip()
@@ -145,7 +152,7 @@ def _members(window: _Window) -> Iterator[tuple[str, Any]]:
         raise ValueError("something follows the object")
 
 
-def _pairs(window: _Window) -> Iterator[tuple[str, Any]]:
+def _pairs(window: _Window) -> Iterator[tuple[str, list[Any]]]:
     while True:
         key = window.value()
         if not isinstance(key, str):
@@ -153,24 +160,25 @@ def _pairs(window: _Window) -> Iterator[tuple[str, Any]]:
         window.expect(":")
         if window.peek() == "[":
             window.skip()
-            for element in _list(window):
-                yield key, element
+            for found in _list(window):
+                yield key, found
         else:
-            yield key, window.value()
+            yield key, [window.value()]
         if window.expect(",}") == "}":
             return
 
 
-def _list(window: _Window) -> Iterator[Any]:
+def _list(window: _Window) -> Iterator[list[Any]]:
     if window.peek() == "]":
         window.skip()
         return
     while True:
         found, ended = window.several()
-        yield from found
+        if found:
+            yield found
         if ended:
             return
         if not found:
-            yield window.value()
+            yield [window.value()]
         if window.expect(",]") == "]":
             return

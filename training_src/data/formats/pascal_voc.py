@@ -195,7 +195,7 @@ def _labelled(folder: DataFolder, document: _Document, label_map: LabelMap, ids:
         source_id=image,
         image=image,
         annotation=document.file,
-        encoded=Encoded(document.image),
+        encoded=Encoded(str(document.image)),
         boxes=tuple(boxes),
         width=document.width,
         height=document.height,

@@ -142,7 +142,7 @@ def _examples(plain: _PlainShards, shard: Path, *, checked: bool = True) -> Iter
         for number, (span, data) in enumerate(read_records(file, checked=checked)):
             example = decode(data)
             # The first place with the same bytes serves as well as the feature's own.
-            encoded = Encoded(file, span.offset + data.find(example.encoded), len(example.encoded))
+            encoded = Encoded(str(file), span.offset + data.find(example.encoded), len(example.encoded))
             yield _Record(place, number, encoded, example)
     except DataError as error:
         yield Fault(place, None, "record", f"{place}: {error}")

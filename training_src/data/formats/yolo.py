@@ -194,7 +194,7 @@ def _labelled(folder: DataFolder, image: Path, split: str | None, classes: Sourc
         source_id=named,
         image=named,
         annotation=annotation,
-        encoded=Encoded(image),
+        encoded=Encoded(str(image)),
         boxes=tuple(boxes),
         width=width,
         height=height,

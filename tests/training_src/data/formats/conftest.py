@@ -49,7 +49,7 @@ def make_image() -> Callable[..., Image]:
     ) -> Image:
         kind = "png" if name.endswith(".png") else "jpeg"
         found = tuple(Box(*edges, 0, label, "", **flags) for label, *edges in boxes)  # type: ignore[arg-type, call-arg]
-        labelled = LabelledImage(name, name, "", Encoded(Path()), found, *size, given_split=split)
+        labelled = LabelledImage(name, name, "", Encoded(""), found, *size, given_split=split)
         return Image(labelled, picture(number, kind, *size), kind, *size)
 
     return make
