@@ -16,8 +16,8 @@ import pytest
 from pipelines.demo.road_users import CLASS_IDS
 from pipelines.demo.scenes import LARGEST, SMALLEST, Scene, draw_scene, draw_scenes
 from pipelines.demo.street import TEST_TOWN, TRAINING_TOWN
-from training_src.evaluation.coco import Detections, GroundTruth, evaluate
 from training_src.data.examination import examine
+from training_src.evaluation.coco import Detections, GroundTruth, evaluate
 
 SIZE = (320, 240)
 

@@ -247,7 +247,7 @@ def test_a_crop_that_cannot_be_found_leaves_the_image_whole() -> None:
 
 def test_both_orders_of_colour_distortion_differ() -> None:
     assert options("random_distort_color {}")[0].random_distort_color == RandomDistortColor(color_ordering=0)
-    image = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_JET)
+    image = np.asarray(cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_JET), np.uint8)
     given = picture()._replace(image=image)
     first, second = (augmentation(options(text), seed=2)(given, 1).image for text in COLOURS[4:6])
     assert not np.array_equal(first, second)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training jobs of the zoo's full-size descriptions: 640x640 pixels, 90 classes, batch 4, from a zoo-layout checkpoint."""
+"""Training jobs of the zoo's full-size descriptions: 640x640 pixels, batch 4, from a checkpoint in the zoo's layout."""
 
 import json
 import os

@@ -35,7 +35,7 @@ def adam(value: Array, slots: list[Array], gradient: Array, rate: float, step: i
     slots[0] = 0.9 * slots[0] + 0.1 * gradient
     slots[1] = 0.999 * slots[1] + 0.001 * gradient**2
     corrected = rate * np.sqrt(1 - 0.999 ** (step + 1)) / (1 - 0.9 ** (step + 1))
-    return value - corrected * slots[0] / (np.sqrt(slots[1]) + 0.001)
+    return np.asarray(value - corrected * slots[0] / (np.sqrt(slots[1]) + 0.001))
 
 
 @pytest.mark.parametrize(

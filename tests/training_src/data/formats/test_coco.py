@@ -233,7 +233,11 @@ def test_lists_that_are_parsed_at_once_are_held_to_the_grammar(tmp_path: Path, t
 
 
 def test_cuts_within_texts_and_inner_lists_are_noticed(tmp_path: Path) -> None:
-    content = {"a": [{"b": "},{", "c": [{"d": 1}, {"d": 2}]}] * 40, "e": [1, {"f": "]},"}], "g": []}
+    content: dict[str, list[Any]] = {
+        "a": [{"b": "},{", "c": [{"d": 1}, {"d": 2}]}] * 40,
+        "e": [1, {"f": "]},"}],
+        "g": [],
+    }
     (tmp_path / "a.json").write_text(json.dumps(content))
 
     found = [list(elements(tmp_path / "a.json", chunk=chunk)) for chunk in (16, 50, 77, 200, 1 << 20)]

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -97,15 +98,19 @@ def content(everything, names, samples, faults, pictures, anchors) -> ReportCont
         held = [labels.index(label) for label in sorted(set(one.labels.tolist())) if label in labels]
         together[np.ix_(held, held)] += 1
     lumas = [_brightness(one.encoded) for one in everything]
-    splits = {}
+    splits: dict[str, dict[str, Any]] = {}
     for number, split in enumerate(SPLITS):
         own = [one for one in everything if one.split == split]
         per_class = {
             name: int(((boxes.label == label) & (boxes.split == number)).sum()) for label, name in names.items()
         }
-        splits[split] = {"images": len(own), "background_images": sum(not len(one.labels) for one in own),
-                         "boxes": sum(len(one.labels) for one in own), "boxes_per_class": per_class,
-                         "box_statistics": {"coco_sizes": {"small": 1, "medium": 2, "large": 3}}}  # fmt: skip
+        splits[split] = {
+            "images": len(own),
+            "background_images": sum(not len(one.labels) for one in own),
+            "boxes": sum(len(one.labels) for one in own),
+            "boxes_per_class": per_class,
+            "box_statistics": {"coco_sizes": {"small": 1, "medium": 2, "large": 3}},
+        }
     description = {
         "schema_version": 1, "sha256": "5e" * 32, "format": "pascal_voc", "images": len(everything), "boxes": len(rows),
         "classes": [{"id": label, "name": name} for label, name in names.items()], "splits": splits,
