@@ -121,5 +121,10 @@ def content(everything, names, samples, faults, pictures, anchors) -> ReportCont
         anchors,
     )  # fmt: skip
     return ReportContent(
-        description, collected, samples, faults, {"outside": 1, "image": 1, "near_duplicate": 4}, pictures
+        description,
+        collected,
+        samples,
+        faults,
+        {"error": {"outside": 1, "image": 1}, "warning": {"near_duplicate": 4}},
+        pictures,
     )
