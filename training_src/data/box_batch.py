@@ -95,7 +95,7 @@ class BoxBatch:
 
 
 def _sound(table: _Table, owner: NDArray[np.int64], sizes: NDArray[np.float64], policy: Policy) -> NDArray[np.bool_]:
-    """For each image whether all its boxes pass; see `check_boxes._plainly_sound`."""
+    """For each image whether all its boxes pass; see `check_boxes.plainly_sound`."""
     least, aspect = policy.threshold("box_size", "least"), policy.threshold("box_aspect", "aspect")
     xmin, ymin, xmax, ymax = (table[edge] for edge in ("xmin", "ymin", "xmax", "ymax"))
     width, height = sizes[owner].T

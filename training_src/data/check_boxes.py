@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from training_src.data.dataset import Box, Fault, LabelledImage
 from training_src.data.policy import Policy
@@ -14,8 +15,7 @@ from training_src.data.policy import Policy
 Tell = Callable[[Fault], None]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedBoxes:
+class CheckedBoxes(NamedTuple):
     """Boxes that lie in their image.
 
     Attributes:
@@ -37,12 +37,12 @@ def check_boxes(labelled: LabelledImage, width: int, height: int, policy: Policy
         policy: see there.
         tell: takes each fault; those that were repaired are notices.
     """
-    if _plainly_sound(labelled.boxes, width, height, policy):
+    if plainly_sound(labelled.boxes, width, height, policy):
         return CheckedBoxes(labelled.boxes)
     return _BoxChecks(labelled, width, height, policy, tell).run()
 
 
-def _plainly_sound(boxes: Sequence[Box], width: int, height: int, policy: Policy) -> bool:
+def plainly_sound(boxes: Sequence[Box], width: int, height: int, policy: Policy) -> bool:
     """Whether nothing can be said against any box: so it is with nearly all images, and it takes no time."""
     least, aspect = policy.threshold("box_size", "least"), policy.threshold("box_aspect", "aspect")
     seen = set()

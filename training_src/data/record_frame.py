@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from training_src.data.check_image import CheckedImage
 from training_src.data.crc32c import masked_crc32c
@@ -18,12 +18,11 @@ from training_src.data.dataset import Box
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = b"\x0a", b"\x12", b"\x1a"
 
 
-@dataclass(frozen=True, slots=True)
-class BoxColumns:
+class BoxColumns(NamedTuple):
     """An image's boxes as lists of features hold them, without the lists' lengths.
 
     Attributes:
-        count: how many.
+        number: how many.
         xmax, xmin, ymax, ymin: float32 as shares of the image's size.
         labels: varints.
         texts: class names, each with its length (`text_item`).
@@ -31,7 +30,7 @@ class BoxColumns:
         difficult, crowd, truncated: a byte each.
     """
 
-    count: int
+    number: int
     xmax: bytes
     xmin: bytes
     ymax: bytes
@@ -75,7 +74,7 @@ def frame(image: CheckedImage, length: int, boxes: BoxColumns) -> tuple[bytes, b
     """
     labelled = image.labelled
     source_id = text_item(labelled.source_id)
-    count = boxes.count
+    count = boxes.number
     # In the order of their names; none comes before image/encoded.
     tail = b"".join(
         (
