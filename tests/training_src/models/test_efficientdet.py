@@ -20,6 +20,7 @@ from training_src.models.config.ssd import Ssd
 from training_src.models.detector import Detector, build_detector
 from training_src.models.efficientnet import efficientnet
 from training_src.models.errors import ConfigError
+from training_src.models.outputs import pad_ground_truth
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -59,6 +60,22 @@ def test_layers_that_compute_nothing_are_regularised_too(detector: Detector, exp
     terms = np.sort(np.array([float(term) for term in detector.regularization_terms()]))
     assert len(terms) == expected["train_num_regularization_terms"] == 216
     np.testing.assert_allclose(terms, expected["train_regularization_terms_sorted"], rtol=1e-5)
+
+
+def test_targets_and_losses_of_given_predictions_equal_the_reference(detector: Detector, expected: Arrays) -> None:
+    names = ("box_encodings", "class_predictions_with_background", "anchors")
+    predictions = {name: tf.constant(expected[name]) for name in names}
+    labels = ([expected[f"groundtruth_{kind}_{image}"] for image in (0, 1)] for kind in ("boxes", "classes"))
+    truth = pad_ground_truth(*labels)
+    targets = detector.inner_arrays(predictions, truth)
+    np.testing.assert_array_equal(targets["match"], expected["train_match"])
+    for name in ("cls_targets", "cls_weights", "reg_targets", "reg_weights"):
+        np.testing.assert_allclose(targets[name], expected[f"train_{name}"], atol=1e-5, err_msg=name)
+    losses = detector.losses(predictions, truth)
+    for name, loss in losses.items():
+        np.testing.assert_allclose(loss, expected[f"frozen_{name.replace('/', '_')}"], rtol=1e-4, err_msg=name)
+    total = tf.add_n([*losses.values(), detector.regularization_loss()])
+    np.testing.assert_allclose(total, expected["frozen_total_loss"], rtol=1e-4)
 
 
 def test_detection_takes_the_feature_extractor(detector: Detector, prefix: str) -> None:
