@@ -131,4 +131,4 @@ def test_unknown_command_is_bad_input() -> None:
     done = subprocess.run([sys.executable, "-m", "training_src", "dance"], capture_output=True, text=True, check=False)
 
     assert done.returncode == 2
-    assert "train, prepare, evaluate, check" in done.stderr
+    assert "train, prepare, join, evaluate, architectures, check" in done.stderr
