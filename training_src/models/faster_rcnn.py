@@ -38,7 +38,7 @@ from training_src.models.layers import Layers
 from training_src.models.losses import classification_loss, smooth_l1_loss, softmax_cross_entropy
 from training_src.models.matching import ClassEncoding, Targets, assign_targets
 from training_src.models.non_max_suppression import Detections, convert_scores, non_max_suppression
-from training_src.models.preprocessing import scale_to_one
+from training_src.models.preprocessing import height_and_width, scale_to_one
 from training_src.models.region_proposals import Proposals, clip, inside, proposal_head, propose
 from training_src.models.resnet import BLOCKS, resnet_conv5, resnet_to_conv4, subtract_means
 from training_src.models.resnet import default_hyperparams as resnet_hyperparams
@@ -192,9 +192,6 @@ class FasterRcnnDetector(Detector):
         logits = tf.reshape(predictions[CLASSES], [-1, tf.shape(predictions[PROPOSALS])[1], self.num_classes + 1])
         return convert_scores(_post_processing(self.config), logits)
 
-    def feature_maps(self, predictions: Predictions) -> list[tf.Tensor]:
-        return [predictions[FEATURES]]
-
     def _proposals_as_detections(self, predictions: Predictions, size: tf.Tensor) -> Detections:
         """The first stage's boxes, all of one class; `size` is `(batch, 2)`, height and width without padding."""
         encodings, logits, anchors = (predictions[name] for name in (RPN_BOXES, RPN_CLASSES, ANCHORS))
@@ -214,7 +211,7 @@ class FasterRcnnDetector(Detector):
         )
 
     def _anchors(self, features: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        shape, size = _sizes(features), _sizes(images)
+        shape, size = height_and_width(features), height_and_width(images)
         return generate_anchors(self.config.first_stage_anchor_generator, [shape], *size)
 
     def _proposal_targets(self, predictions: Predictions, truth: GroundTruth) -> Targets:
@@ -402,23 +399,23 @@ def _second_network(config: FasterRcnn, channels: int) -> keras.Model:
 
 
 def _to_level_4(config: FasterRcnn) -> Callable[[tf.Tensor], tf.Tensor]:
-    extractor = config.feature_extractor
-    frozen = not extractor.batch_norm_trainable
-    if extractor.type == INCEPTION:
-        layers = Layers(inception_hyperparams(), frozen)
+    kind, layers = config.feature_extractor.type, _layers(config)
+    if kind == INCEPTION:
         return lambda images: inception_resnet_v2_to_block17(images, layers, FIRST_STAGE)
-    layers = Layers(resnet_hyperparams(0.0), frozen)
-    return lambda images: resnet_to_conv4(images, layers, BLOCKS[RESNETS[extractor.type]], FIRST_STAGE)
+    return lambda images: resnet_to_conv4(images, layers, BLOCKS[RESNETS[kind]], FIRST_STAGE)
 
 
 def _from_level_4(config: FasterRcnn) -> Callable[[tf.Tensor], tf.Tensor]:
-    extractor = config.feature_extractor
-    frozen = not extractor.batch_norm_trainable
-    if extractor.type == INCEPTION:
-        layers = Layers(inception_hyperparams(), frozen)
+    kind, layers = config.feature_extractor.type, _layers(config)
+    if kind == INCEPTION:
         return lambda crops: inception_resnet_v2_from_block17(crops, layers, SECOND_STAGE)
-    layers = Layers(resnet_hyperparams(0.0), frozen)
-    return lambda crops: resnet_conv5(crops, layers, BLOCKS[RESNETS[extractor.type]], SECOND_STAGE)
+    return lambda crops: resnet_conv5(crops, layers, BLOCKS[RESNETS[kind]], SECOND_STAGE)
+
+
+def _layers(config: FasterRcnn) -> Layers:
+    extractor = config.feature_extractor
+    hyperparams = inception_hyperparams() if extractor.type == INCEPTION else resnet_hyperparams(0.0)
+    return Layers(hyperparams, freeze_batchnorm=not extractor.batch_norm_trainable)
 
 
 def _box_predictor(config: FasterRcnn) -> MaskRcnnBoxPredictor:
@@ -439,12 +436,6 @@ def _named(stage: str, targets: Targets, classes: tf.Tensor) -> dict[str, tf.Ten
         f"{stage}_reg_weights": targets.box_weights,
         f"{stage}_match": targets.match,
     }
-
-
-def _sizes(maps: tf.Tensor) -> tuple[int | tf.Tensor, int | tf.Tensor]:
-    """Height and width, as numbers where they are known."""
-    known, shape = maps.shape, tf.shape(maps)
-    return known[1] or shape[1], known[2] or shape[2]
 
 
 def _check(config: FasterRcnn) -> None:

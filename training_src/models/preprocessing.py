@@ -50,6 +50,12 @@ def padding_values(resizer: ImageResizer) -> tuple[float, ...]:
     return values or (0.0, 0.0, 0.0)
 
 
+def height_and_width(images: tf.Tensor) -> tuple[int | tf.Tensor, int | tf.Tensor]:
+    """Of images or feature maps `(batch, height, width, channels)`, as numbers where they are known."""
+    known, shape = images.shape, tf.shape(images)
+    return known[1] or shape[1], known[2] or shape[2]
+
+
 def mask_padding(resizer: ImageResizer, images: tf.Tensor, true_shapes: tf.Tensor) -> tf.Tensor:
     """The same images, with the config's padding values beside their true shapes."""
     if resizer.fixed_shape_resizer:

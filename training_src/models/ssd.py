@@ -20,7 +20,7 @@ from training_src.models.heads import BOXES, CLASSES, heads
 from training_src.models.losses import classification_loss, localization_loss
 from training_src.models.matching import ClassEncoding, Targets, assign_targets
 from training_src.models.non_max_suppression import Detections, clip_windows, convert_scores, non_max_suppression
-from training_src.models.preprocessing import mask_padding, resized_shape
+from training_src.models.preprocessing import height_and_width, mask_padding, resized_shape
 from training_src.models.replicas import sum_over_replicas
 from training_src.models.ssd_extractors import EXTRACTORS
 
@@ -67,8 +67,8 @@ class SsdDetector(Detector):
         outputs = self.networks[0](inputs.images, training=training)
         # Losses and boxes are computed in 32 bits whatever the layers' precision.
         predictions: Predictions = {name: tf.cast(output, tf.float32) for name, output in outputs.items()}
-        shapes = [_size(predictions[f"{FEATURE_MAP}{level}"]) for level in range(self._num_maps)]
-        anchors = generate_anchors(self.config.anchor_generator, shapes, *_size(inputs.images))
+        shapes = [height_and_width(predictions[f"{FEATURE_MAP}{level}"]) for level in range(self._num_maps)]
+        anchors = generate_anchors(self.config.anchor_generator, shapes, *height_and_width(inputs.images))
         return {**predictions, ANCHORS: anchors, "preprocessed_shape": tf.shape(inputs.images)}
 
     def targets(self, predictions: Predictions, truth: GroundTruth) -> Targets:
@@ -187,13 +187,6 @@ def _pad_to_multiple(images: tf.Tensor, multiple: int) -> tf.Tensor:
 
     height, width = (None if size is None else -(-size // multiple) * multiple for size in images.shape[1:3])
     return keras.layers.Lambda(pad, output_shape=(height, width, 3), name="pad_to_multiple")(images)
-
-
-def _size(images: tf.Tensor) -> tuple[int | tf.Tensor, int | tf.Tensor]:
-    """Height and width, as numbers where they are known."""
-    _, height, width, _ = images.shape
-    shape = tf.shape(images)
-    return shape[1] if height is None else height, shape[2] if width is None else width
 
 
 def _check(config: Ssd) -> None:
