@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
-from google_crc32c import extend, value
+import numpy as np
+from google_crc32c import value
+from numpy.typing import NDArray
+
+Bytes = bytes | NDArray[np.uint8]
+"""Both are looked at where they lie; a `memoryview` would have to be copied."""
 
 _ONES = 0xFFFFFFFF
 
@@ -13,9 +18,7 @@ def crc32c(data: bytes | memoryview) -> int:
     return int(value(bytes(data)))
 
 
-def masked_crc32c(*parts: bytes) -> int:
-    """The checksum of parts behind each other as TFRecord stores it: rotated, and with a constant added."""
-    crc = 0
-    for part in parts:
-        crc = extend(crc, part)
+def masked_crc32c(data: Bytes) -> int:
+    """The checksum as TFRecord stores it: rotated, and with a constant added."""
+    crc = int(value(data))
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & _ONES

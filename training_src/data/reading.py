@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 def read_bytes(path: str, offset: int = 0, length: int = -1) -> bytes:
     """So many bytes of a file; to its end where `length` is -1, fewer where the file ends before.
@@ -19,5 +22,21 @@ def read_bytes(path: str, offset: int = 0, length: int = -1) -> bytes:
         while len(data) < wanted and (more := os.pread(file, wanted - len(data), offset + len(data))):
             data += more
         return data
+    finally:
+        os.close(file)
+
+
+def read_into(buffer: NDArray[np.uint8], path: str, offset: int = 0) -> int:
+    """Fill a buffer with a file's bytes; returns how many there were.
+
+    Raises:
+        OSError: the file is gone or cannot be read.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        done = 0
+        while done < len(buffer) and (more := os.preadv(file, [buffer[done:]], offset + done)):  # type: ignore[list-item]
+            done += more
+        return done
     finally:
         os.close(file)

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from training_src.data.check_image import CheckedImage
-from training_src.data.crc32c import masked_crc32c
 from training_src.data.dataset import Box
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = b"\x0a", b"\x12", b"\x1a"
@@ -112,13 +111,6 @@ def frame(image: CheckedImage, length: int, boxes: BoxColumns) -> tuple[bytes, b
     )
     entry = _image_entry(length)
     return b"\x0a" + varint(len(entry) + length + len(tail)) + entry, tail
-
-
-def record_parts(head: bytes, encoded: bytes, tail: bytes) -> tuple[bytes, bytes, bytes, bytes, bytes]:
-    """The parts of a TFRecord, to be written behind each other; see `tfrecord`."""
-    length = struct.pack("<Q", len(head) + len(encoded) + len(tail))
-    crc = masked_crc32c(head, encoded, tail)
-    return length + struct.pack("<I", masked_crc32c(length)), head, encoded, tail, struct.pack("<I", crc)
 
 
 @lru_cache(4096)

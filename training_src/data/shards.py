@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -16,8 +15,7 @@ from training_src.data.check_image import CheckedImage
 from training_src.data.example import DetectionExample
 from training_src.data.index import Index
 from training_src.data.processes import cores, in_order
-from training_src.data.reading import read_bytes
-from training_src.data.record_frame import record_parts
+from training_src.data.shard_file import ShardFile
 from training_src.data.splits import SPLITS, Split
 
 # Each split has so many shards, or as many as it has images; more where they would grow beyond a size.
@@ -93,12 +91,11 @@ def write_shard(task: ShardTask) -> int:
         closing(sqlite3.connect(f"file:{task.index}?mode=ro", uri=True)) as connection,
         _partial(task.shard).open("wb", buffering=0) as stream,
     ):
+        shard = ShardFile(stream.fileno())
         for path, start, length, head, tail in connection.execute(query, (task.split, task.number)):
-            encoded = read_bytes(path, start, length)
-            if len(encoded) != length:
-                raise OSError(f"{path} changed while it was prepared")
-            _write_all(stream.fileno(), record_parts(head, encoded, tail))
+            shard.append(head, path, start, length, tail)
             images += 1
+        shard.finish()
     return images
 
 
@@ -150,13 +147,3 @@ def _tasks(index: Index, number: int, split: Split, folder: Path, host: str) -> 
 
 def _partial(shard: Path) -> Path:
     return shard.with_name(shard.name + ".partial")
-
-
-def _write_all(file: int, parts: tuple[bytes, ...]) -> None:
-    """All parts behind each other: a file system may take less than it is given."""
-    wanted = sum(map(len, parts))
-    done = os.writev(file, parts)
-    if done < wanted:
-        rest = memoryview(b"".join(parts))[done:]
-        while rest:
-            rest = rest[os.write(file, rest) :]

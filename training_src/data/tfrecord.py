@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from training_src.data.crc32c import masked_crc32c
+from training_src.data.crc32c import Bytes, masked_crc32c
 from training_src.errors import DataError
 
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
+HEADER_BYTES, FOOTER_BYTES = _HEADER.size, _FOOTER.size
 
 # Encoded images hardly shrink; raw zeros shrink a thousandfold.
 _GREATEST_EXPANSION = 200
@@ -41,10 +42,20 @@ class Span:
 
 def write_record(stream: BinaryIO, data: bytes) -> None:
     """Append one record."""
-    length = struct.pack("<Q", len(data))
-    stream.write(length + _FOOTER.pack(masked_crc32c(length)))
+    stream.write(record_header(len(data)))
     stream.write(data)
-    stream.write(_FOOTER.pack(masked_crc32c(data)))
+    stream.write(record_footer(data))
+
+
+def record_header(length: int) -> bytes:
+    """What stands before so many bytes of data."""
+    packed = struct.pack("<Q", length)
+    return packed + _FOOTER.pack(masked_crc32c(packed))
+
+
+def record_footer(data: Bytes) -> bytes:
+    """What stands behind the data."""
+    return _FOOTER.pack(masked_crc32c(data))
 
 
 def is_compressed(file: Path) -> bool:
