@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,13 @@ from training_src.data.images import DECODE_CHECKS
 from training_src.data.label_map import LabelMap
 from training_src.data.ledger import Ledger
 from training_src.data.machines import link_together, machines, write_part
-from training_src.data.metadata import write_metadata, write_report_of
+from training_src.data.metadata import write_report_of
+from training_src.data.output import write_dataset
 from training_src.data.policy import POLICY_FILE, Policy, read_policy
 from training_src.data.shards import write_shards
 from training_src.data.splits import SPLITS
 from training_src.errors import BadInputError, ConfigurationError, DataError
 from training_src.job import ProcessingJob, run
-from training_src.models.config.pipeline import bundled_architectures, load
 from training_src.models.errors import ModelError
 
 # How many notices and faults are printed; the rest is counted.
@@ -78,19 +78,19 @@ def prepare(job: ProcessingJob) -> None:
                 raise DataError(*examined.ledger.sentences("error", _SHOWN))
             if config is not None:
                 _check_trainable(config, examined.label_map)
-            _write_records(examined, outputs, here.name)
+            written = _written(examined)
             if here.alone:
-                write_metadata(outputs["metadata"], examined, architecture=architecture, config=config)
+                write_dataset(examined, outputs, architecture=architecture, config=config, written=written)
             else:
+                write_shards(examined.index, {name: outputs[name] for name in SPLITS}, host=here.name, written=written)
                 write_part(outputs["metadata"], here, examined)
             print(summary(examined), flush=True)
 
 
-def _write_records(examined: Examined, outputs: Mapping[str, Path], host: str = "") -> None:
-    total = sum(examined.images.values())
-    progress = _Progress("written")
-    folders = {split: outputs[split] for split in SPLITS}
-    write_shards(examined.index, folders, host=host, written=lambda images: progress.add(images, total))
+def _written(examined: Examined) -> Callable[[int], None]:
+    """Prints how many images are in whole shards."""
+    progress, total = _Progress("written"), sum(examined.images.values())
+    return lambda images: progress.add(images, total)
 
 
 def run_check(arguments: Sequence[str]) -> int:
@@ -150,8 +150,7 @@ def _check(options: argparse.Namespace) -> int:
         if options.output is not None and not faulty:
             outputs = {name: options.output / name for name in (*SPLITS, "metadata")}
             outputs["metadata"].mkdir(parents=True)
-            _write_records(examined, outputs)
-            write_metadata(outputs["metadata"], examined, config=options.config)
+            write_dataset(examined, outputs, config=options.config, written=_written(examined))
         if options.json:
             print(json.dumps(_as_json(examined), indent=2))
             return 2 if faulty else 0
@@ -225,14 +224,19 @@ def only_file(folder: Path | None, parameter: str) -> Path | None:
 
 
 def _check_architecture(architecture: str, config: Path | None) -> None:
-    known = bundled_architectures()
-    if config is None and architecture and architecture not in known:
+    if config is not None or not architecture:
+        return
+    from training_src.models.config.pipeline import bundled_architectures  # it takes a tenth of a second
+
+    if architecture not in (known := bundled_architectures()):
         raise ConfigurationError(
             f'Architecture "{architecture}" is not known; choose one of {", ".join(known)}, or give PipelineConfigUri.'
         )
 
 
 def _check_trainable(config: Path, label_map: LabelMap) -> None:
+    from training_src.models.config.pipeline import load
+
     try:
         load(config, label_map.greatest_id)
     except ModelError as error:

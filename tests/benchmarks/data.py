@@ -149,9 +149,8 @@ def _prepare(folder: Path, how: str) -> Callable[[], None]:
     from dataclasses import replace
 
     from training_src.data.examination import examine
-    from training_src.data.metadata import write_metadata
+    from training_src.data.output import write_dataset
     from training_src.data.policy import Policy
-    from training_src.data.shards import write_shards
     from training_src.data.splits import SPLITS
 
     def work() -> None:
@@ -161,8 +160,7 @@ def _prepare(folder: Path, how: str) -> Callable[[], None]:
         (output / "metadata").mkdir(parents=True)
         with examine(folder / "set", policy=policy, records=True) as examined:
             assert not examined.faults
-            write_shards(examined.index, {split: output / split for split in SPLITS})
-            write_metadata(output / "metadata", examined)
+            write_dataset(examined, {name: output / name for name in (*SPLITS, "metadata")})
 
     return work
 

@@ -33,19 +33,27 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def in_order(work: Callable[[Given], Made], pieces: Iterable[Given], processes: int) -> Iterator[Made]:
+def in_order(
+    work: Callable[[Given], Made],
+    pieces: Iterable[Given],
+    processes: int,
+    meanwhile: Callable[[], None] | None = None,
+) -> Iterator[Made]:
     """Do `work` on each piece; only a few pieces wait, so that memory holds no more than those.
 
     Args:
         work: picklable; with one process it runs in this one.
         pieces: picklable.
         processes: how many.
+        meanwhile: called once in this process, where there are others after they have been given work.
 
     Raises:
         MapgateError: a worker was killed, most likely for want of memory.
     """
     if processes <= 1:
         yield from map(work, pieces)
+        if meanwhile:
+            meanwhile()
         return
     # Forked workers have everything imported; nothing here has started a thread before.
     context = multiprocessing.get_context("fork")
@@ -55,7 +63,12 @@ def in_order(work: Callable[[Given], Made], pieces: Iterable[Given], processes: 
             for piece in pieces:
                 pending.append(pool.submit(_do, piece))
                 if len(pending) > 3 * processes:
+                    if meanwhile:
+                        meanwhile()
+                        meanwhile = None
                     yield pending.popleft().result()
+            if meanwhile:
+                meanwhile()
             while pending:
                 yield pending.popleft().result()
         except BrokenProcessPool:

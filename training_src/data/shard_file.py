@@ -10,8 +10,9 @@ import numpy as np
 from training_src.data.reading import read_into
 from training_src.data.tfrecord import FOOTER_BYTES, HEADER_BYTES, record_footer, record_header
 
-# What a shard's file is written in: in whole pages, the kernel takes half the time of a call a record.
-_BLOCK = 1 << 20
+# A shard is written in multiples of so many bytes. Whole pages spare the kernel work; for greater blocks it takes
+# greater pieces of memory, which a virtual machine may first have to get from its host: that takes longer than all else.
+_BLOCK = 32 << 10
 
 
 class ShardFile:
@@ -23,7 +24,7 @@ class ShardFile:
 
     def __init__(self, file: int) -> None:
         self._file = file
-        self._bytes = np.empty(2 * _BLOCK, np.uint8)
+        self._bytes = np.empty(1 << 20, np.uint8)
         self._used = 0
 
     def append(self, head: bytes, path: str, start: int, length: int, tail: bytes) -> None:

@@ -35,6 +35,7 @@ def write_shards(
     host: str = "",
     processes: int | None = None,
     written: Callable[[int], None] | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> None:
     """Write `<split>-00000-of-00004.tfrecord` and so on beside, and rename them once all of all splits are whole.
 
@@ -46,6 +47,7 @@ def write_shards(
         host: a part of the names where several machines write into one place: `train-algo-2-00000-of-...`.
         processes: how many; None: as many as there are cores.
         written: called with the number of images of each shard that is whole.
+        meanwhile: called once; what it does has nothing to do with shards, and this process has nothing else to do.
     """
     index.execute("DROP TABLE IF EXISTS plan")
     index.execute(_PLAN)
@@ -53,7 +55,7 @@ def write_shards(
     index.save()
     partial = [_partial(task.shard) for task in tasks]
     try:
-        for count in in_order(write_shard, tasks, min(processes or cores(), len(tasks))):
+        for count in in_order(write_shard, tasks, min(processes or cores(), len(tasks)), meanwhile):
             if written:
                 written(count)
         for file, task in zip(partial, tasks, strict=True):

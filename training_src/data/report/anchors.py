@@ -5,14 +5,21 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training_src.data.report.content import AnchorLevel, Anchors, BoxArrays, Floats
-from training_src.models.config.anchors import GridAnchorGenerator, MultiscaleAnchorGenerator, SsdAnchorGenerator
-from training_src.models.config.image_resizer import ImageResizer
-from training_src.models.config.pipeline import PipelineDescription, bundled_architectures, load, load_bundled
+
+if TYPE_CHECKING:
+    from training_src.models.config.anchors import (
+        GridAnchorGenerator,
+        MultiscaleAnchorGenerator,
+        SsdAnchorGenerator,
+    )
+    from training_src.models.config.image_resizer import ImageResizer
+    from training_src.models.config.pipeline import PipelineDescription
 
 # Faster R-CNN's first stage: https://arxiv.org/abs/1506.01497, section 3.1.2.
 _PROPOSAL_THRESHOLD = 0.7
@@ -25,6 +32,11 @@ def read_anchors(architecture: str, config: Path | None, greatest_id: int) -> An
     Raises:
         ModelError: the config cannot be read.
     """
+    if config is None and not architecture:
+        return None
+    # The messages of a pipeline.config take a tenth of a second to define.
+    from training_src.models.config.pipeline import bundled_architectures, load, load_bundled
+
     if config is not None:
         return anchors_of(load(config, greatest_id))
     return anchors_of(load_bundled(architecture, greatest_id)) if architecture in bundled_architectures() else None
