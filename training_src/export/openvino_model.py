@@ -108,7 +108,7 @@ def _of_anchors(
     detector: SsdDetector, predictions: Predictions, inputs: Inputs, class_ids: Sequence[int]
 ) -> dict[str, tf.Tensor]:
     """Boxes `(1, anchors, 4)`, scores `(1, classes, anchors)`, window `(1, 4)`, all in shares of the padded image."""
-    scores = tf.gather(detector.scores(predictions), detector.class_columns(class_ids), axis=-1)
+    scores = detector.of_classes(detector.scores(predictions), class_ids)
     return {
         BOXES: detector.decoded_boxes(predictions),
         SCORES: tf.linalg.matrix_transpose(scores),

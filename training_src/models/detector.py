@@ -2,6 +2,7 @@
 """What every detector can do, whatever its architecture."""
 
 import abc
+import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import tensorflow as tf  # type: ignore[import-untyped]
 from training_src.models.checkpoint import variables_by_key
 from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.pipeline import Model
+from training_src.models.folding import fold_batch_norms
 from training_src.models.layers import BatchNormalization
 from training_src.models.non_max_suppression import Detections
 from training_src.models.preprocessing import resize_to, resized_shape
@@ -142,6 +144,12 @@ class Detector(abc.ABC):
             for layer in network.layers:
                 if hasattr(layer, "rate"):
                     layer.rate = 0.0
+
+    def folded(self) -> "Detector":
+        """The same detector with the same variables for `predict` without training: see `fold_batch_norms`."""
+        detector = copy.copy(self)
+        detector.networks = tuple(fold_batch_norms(network) for network in self.networks)
+        return detector
 
     def freeze_batch_norm(self, frozen: bool) -> None:
         """Let batch norms use and keep their moving averages during training; false: as their config has it.

@@ -71,6 +71,14 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
             tf.raw_ops.AssignSubVariableOp(resource=moving.handle, value=change)
         return outputs
 
+    def scale_and_offset(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """What it multiplies channels by, and then adds, when it does not learn."""
+        scale = tf.math.rsqrt(self.moving_variance.value + self._config.epsilon)
+        if self.gamma is not None:
+            scale *= self.gamma.value
+        offset = -self.moving_mean.value * scale
+        return scale, offset if self.beta is None else offset + self.beta.value
+
 
 class Layers:
     """Makes layers with the regulariser, initialiser, activation and batch norm of one `conv_hyperparams`.

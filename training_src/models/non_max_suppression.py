@@ -91,9 +91,10 @@ def non_max_suppression(config: BatchNonMaxSuppression, boxes: tf.Tensor, scores
         return _agnostic(config, boxes, scores, window)
     if config.soft_nms_sigma > 0:
         return _finished(config, _suppressed_singly(config, boxes, scores), window)
-    best, complete = _best_pairs(config, boxes, scores)
+    best, complete, unseen = _best_pairs(config, boxes, scores)
     kept = _finished(config, _suppressed_together(config, best, scores.shape[2]), window)
-    enough = tf.reduce_all(complete | (kept.count == config.max_total_detections))
+    full = kept.count == config.max_total_detections
+    enough = tf.reduce_all(complete | (full & (kept.scores[:, -1] > unseen)))
     return Kept(
         *tf.cond(
             enough,
@@ -134,16 +135,28 @@ def _agnostic(config: BatchNonMaxSuppression, boxes: tf.Tensor, scores: tf.Tenso
     return _finished(config, pairs, window)
 
 
-def _best_pairs(config: BatchNonMaxSuppression, boxes: tf.Tensor, scores: tf.Tensor) -> tuple[_Pairs, tf.Tensor]:
-    """The best candidates, and for each image whether there are no others above the threshold."""
+def _best_pairs(
+    config: BatchNonMaxSuppression, boxes: tf.Tensor, scores: tf.Tensor
+) -> tuple[_Pairs, tf.Tensor, tf.Tensor]:
+    """The best candidates; for each image whether there are no others above the threshold, and the best box not seen.
+
+    The best pairs belong to the boxes with the best scores, so that only those boxes' classes are sorted.
+    """
     number, classes = tf.shape(scores)[1], scores.shape[2]
     limit = tf.minimum(number * classes, max(BEST_PAIRS, 8 * config.max_total_detections))
+    seen = tf.minimum(number, limit)
+    highest = tf.reduce_max(scores, axis=2)
+    ranked, order = tf.math.top_k(tf.pad(highest, [[0, 0], [0, 1]], constant_values=-1.0), seen + 1)
+    rows = tf.sort(order[:, :seen])
     # Class by class, so that of equal scores the lower class comes first, then the lower anchor.
-    flat = tf.reshape(tf.linalg.matrix_transpose(scores), [tf.shape(scores)[0], -1])
+    by_class = tf.linalg.matrix_transpose(tf.gather(scores, rows, batch_dims=1))
+    flat = tf.reshape(by_class, [tf.shape(scores)[0], classes * seen])
     present = flat > config.score_threshold
     best, place = tf.math.top_k(tf.where(present, flat, -1.0), limit)
-    pairs = _pairs(boxes, best, place // number, place % number)
-    return pairs, tf.math.count_nonzero(present, axis=1, dtype=tf.int32) <= limit
+    pairs = _pairs(boxes, best, place // seen, tf.gather(rows, place % seen, batch_dims=1))
+    unseen = ranked[:, seen]
+    complete = (unseen <= config.score_threshold) & (tf.math.count_nonzero(present, axis=1, dtype=tf.int32) <= limit)
+    return pairs, complete, unseen
 
 
 def _suppressed_together(config: BatchNonMaxSuppression, pairs: _Pairs, classes: int) -> _Pairs:

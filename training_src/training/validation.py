@@ -62,6 +62,7 @@ class Validation:
 
     def __init__(self, detector: Detector, records: Records, label_map: Mapping[int, str], every: int = 1) -> None:
         self._detector = detector
+        self._folded = detector.folded()
         self._records = records
         self._label_map = label_map
         self._class_ids = np.array(sorted(label_map))
@@ -98,7 +99,7 @@ class Validation:
 
     def _predictions(self, batch: _Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         inputs = models.Inputs(batch.images, batch.true_shapes)
-        predictions = self._detector.predict(inputs, training=False)
+        predictions = self._folded.predict(inputs, training=False)
         found = self._detector.postprocess(predictions, batch.true_shapes, self._class_ids.tolist())
         truth = models.GroundTruth(batch.boxes, batch.classes, batch.weights)
         if len(self._detector.networks) > 1:

@@ -73,7 +73,7 @@ def loss(config: str, boxes: int) -> Works:
 
 def evaluation(config: str, prefix: str, images: str) -> Works:
     """From a batch of images to its detections: `detect`; `trace` traces its post-processing alone."""
-    detector = _restored(config, prefix)
+    detector = _restored(config, prefix).folded()  # as validation has it
     pixels = tf.constant(np.load(images))
     inputs = detector.preprocess(pixels)
     predictions = detector.predict(inputs, training=False)

@@ -3,6 +3,7 @@
 
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -40,9 +41,17 @@ def test_detections_equal_the_reference_in_its_order(
         assert not kept.scores[image, count:].numpy().any()
 
 
-@settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**31), own_boxes=st.booleans(), per_class=st.integers(1, 8), total=st.integers(1, 30))
-def test_the_quick_way_equals_a_class_at_a_time(seed: int, own_boxes: bool, per_class: int, total: int) -> None:
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    own_boxes=st.booleans(),
+    per_class=st.integers(1, 8),
+    total=st.integers(1, 30),
+    best_pairs=st.sampled_from([8, 1024]),
+)
+def test_the_quick_way_equals_a_class_at_a_time(
+    seed: int, own_boxes: bool, per_class: int, total: int, best_pairs: int
+) -> None:
     rng = np.random.default_rng(seed)
     # Coarse numbers make ties, among boxes and among scores.
     corners = rng.integers(0, 6, (2, 40, 3 if own_boxes else 1, 2)) / 10
@@ -52,7 +61,8 @@ def test_the_quick_way_equals_a_class_at_a_time(seed: int, own_boxes: bool, per_
         score_threshold=0.2, iou_threshold=0.4, max_detections_per_class=per_class, max_total_detections=total
     )
     window = tf.constant([[0.0, 0.0, 0.8, 1.0], [0.0, 0.0, 1.0, 0.9]])
-    quick = non_max_suppression(config, boxes, scores, window)
+    with patch.object(module, "BEST_PAIRS", best_pairs):
+        quick = non_max_suppression(config, boxes, scores, window)
     slow = module._finished(config, module._suppressed_singly(config, boxes, scores), window)
     for ours, theirs in zip(quick, slow, strict=True):
         np.testing.assert_array_equal(ours, theirs)
