@@ -11,7 +11,7 @@ from training_src.data.reading import read_into
 from training_src.data.tfrecord import FOOTER_BYTES, HEADER_BYTES, record_footer, record_header
 
 # A shard is written in multiples of so many bytes. Whole pages spare the kernel work; for greater blocks it takes
-# greater pieces of memory, which a virtual machine may first have to get from its host: that takes longer than all else.
+# greater pieces of memory, which a virtual machine may first have to get from its host: that takes longest.
 _BLOCK = 32 << 10
 
 

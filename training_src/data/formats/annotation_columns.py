@@ -5,17 +5,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any
+from operator import attrgetter
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct, ValidationError, convert
+from msgspec.json import Decoder
 from numpy.typing import NDArray
 
 from training_src.data.formats.fields import GREATEST, confidence, flag
 from training_src.data.packed_boxes import CROWD, DIFFICULT, PACKED, TRUNCATED
 
+_Edge = Annotated[float, Meta(gt=-GREATEST, lt=GREATEST)]
+
+
+class PlainAnnotation(Struct, gc=False):
+    """An annotation against which nothing can be said; whatever else stands in it does not matter.
+
+    Attributes:
+        image_id: a whole number of at most 63 bits.
+        category_id: of at most 31.
+        bbox: four finite numbers.
+        iscrowd, difficult, ignore, truncated: see `fields.flag`.
+        score: see `fields.confidence`.
+    """
+
+    image_id: Annotated[int, Meta(gt=-(1 << 63), le=(1 << 63) - 1)]
+    category_id: Annotated[int, Meta(gt=-(1 << 31), lt=1 << 31)]
+    bbox: tuple[_Edge, _Edge, _Edge, _Edge]
+    iscrowd: Any = None
+    difficult: Any = None
+    ignore: Any = None
+    truncated: Any = None
+    score: Any = None
+
+
+PLAIN_ANNOTATIONS = Decoder(list[PlainAnnotation])
+
 _FLAGS = (("iscrowd", CROWD), ("difficult", DIFFICULT), ("ignore", DIFFICULT), ("truncated", TRUNCATED))
-_NUMBERS = {int, float}
-_NO = {0, None}
 
 
 def annotation_columns(
@@ -24,53 +51,28 @@ def annotation_columns(
     """Images' ids [N], and boxes [N] of the type `PACKED` with category ids as labels; `number` is left to the caller.
 
     Args:
-        elements: of the list of annotations, N.
+        elements: of the list of annotations, N: plain ones, or as JSON has them.
         edges: makes the columns xmin, ymin, xmax, ymax of those of the `bbox`es.
 
     Returns:
-        None where an element is not plainly right: an id that is no whole number, not four finite numbers, ...
+        None where an element is not plain.
     """
-    if set(map(type, elements)) != {dict}:
-        return None
-    keys = set().union(*elements)
-    if not {"image_id", "category_id", "bbox"} <= keys:
-        return None
-    try:
-        images = [element["image_id"] for element in elements]
-        categories = [element["category_id"] for element in elements]
-        boxes = [element["bbox"] for element in elements]
-    except KeyError:
-        return None
-    plain = {*map(type, images), *map(type, categories)} == {int} and set(map(type, boxes)) == {list}
-    if not plain or set(map(len, boxes)) != {4}:
-        return None
-    numbers = list(chain.from_iterable(boxes))
-    if not set(map(type, numbers)) <= _NUMBERS:
-        return None
-    try:
-        ids, labels = np.array(images, np.int64), np.array(categories, np.int64)
-        values = np.array(numbers, np.float64).reshape(-1, 4)
-    except OverflowError:
-        return None
-    # The least number of 64 bits is its own absolute value.
-    if ids.min() == np.iinfo(np.int64).min or labels.min() <= -(1 << 31) or labels.max() >= 1 << 31:
-        return None
-    if not np.abs(values).max() < GREATEST:  # so it is with not-a-number, too
-        return None
-    table = np.zeros(len(elements), PACKED)
-    for column, edge in zip(("xmin", "ymin", "xmax", "ymax"), edges(tuple(values.T)), strict=True):
+    if not isinstance(elements[0], PlainAnnotation):
+        try:
+            elements = convert(elements, list[PlainAnnotation])
+        except ValidationError:
+            return None
+    count = len(elements)
+    table = np.zeros(count, PACKED)
+    boxes = np.fromiter(chain.from_iterable([element.bbox for element in elements]), np.float64, 4 * count)
+    for column, edge in zip(("xmin", "ymin", "xmax", "ymax"), edges(tuple(boxes.reshape(-1, 4).T)), strict=True):
         table[column] = edge
-    table["label"] = labels
+    table["label"] = [element.category_id for element in elements]
     for name, bit in _FLAGS:
-        if name in keys:
-            table["flags"] |= _flags([element.get(name) for element in elements], bit)
-    scores = [confidence(element.get("score")) for element in elements] if "score" in keys else None
-    table["confidence"] = np.nan if scores is None else np.array(scores, np.float64)
-    return ids, table
-
-
-def _flags(values: Sequence[Any], bit: int) -> NDArray[np.int32]:
-    """The bit where an annotation says yes."""
-    if set(map(type, values)) <= {int, type(None)} and set(values) <= _NO:
-        return np.zeros(len(values), np.int32)
-    return np.array([bit * flag(value) for value in values], np.int32)
+        values = list(map(attrgetter(name), elements))
+        if any(values):
+            table["flags"] |= np.array([bit * flag(value) for value in values], np.int32)
+    scores = [element.score for element in elements]
+    scored = scores.count(None) < count
+    table["confidence"] = np.array([confidence(score) for score in scores], np.float64) if scored else np.nan
+    return np.array([element.image_id for element in elements], np.int64), table

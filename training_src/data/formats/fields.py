@@ -74,6 +74,8 @@ def size(width: Any, height: Any) -> tuple[int, int]:
     Raises:
         AnnotationError: they are no whole numbers of pixels.
     """
+    if type(width) is type(height) is int and 0 <= width < 1 << 31 and 0 <= height < 1 << 31:
+        return width, height
     try:
         wide, high = number(width or 0), number(height or 0)
     except AnnotationError:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
-from training_src.data.formats.annotation_columns import annotation_columns
+from training_src.data.formats.annotation_columns import PLAIN_ANNOTATIONS, annotation_columns
 from training_src.data.formats.classes import SourceClasses, made_names
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import (
@@ -90,6 +90,8 @@ def read_instances(
 
 # What stands before an annotation's number in messages.
 _ANNOTATION = "annotation"
+# What elements of a list are read as where all of a chunk are so.
+_PLAIN = {"annotations": PLAIN_ANNOTATIONS}
 # Images whose boxes get their labels together.
 _BLOCK = 256
 # Greater ids do not fit into packed boxes.
@@ -131,7 +133,7 @@ def _read(folder: DataFolder, source: InstancesFile, convention: Convention) -> 
         raise DataError(f'{content.place} is empty; it must hold {{"images": [...], "annotations": [...]}}.')
     counts = dict.fromkeys(_SECTIONS, 0)
     try:
-        for key, elements in chunks(source.file):
+        for key, elements in chunks(source.file, _PLAIN):
             if section := _SECTIONS.get(key):
                 section(content, counts[key], elements)
                 counts[key] += len(elements)

@@ -6,10 +6,13 @@ from __future__ import annotations
 import gc
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
+
+from msgspec import DecodeError
+from msgspec.json import Decoder
 
 CHUNK = 1 << 20
 LARGEST_ELEMENT = 64 << 20
@@ -30,12 +33,21 @@ def elements(file: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, Any]]:
             yield key, element
 
 
-def chunks(file: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, list[Any]]]:
-    """The same as `elements`, but as many consecutive ones of a list as were parsed at once."""
+def chunks(
+    file: Path, plain: Mapping[str, Decoder[list[Any]]] | None = None, *, chunk: int = CHUNK
+) -> Iterator[tuple[str, list[Any]]]:
+    """The same as `elements`, but as many consecutive ones of a list as were parsed at once.
+
+    Args:
+        file: the object.
+        plain: by key, what nearly all elements look like. Those of a chunk that do so without exception come as their
+            type, in a quarter of the time, and what the type does not name is skipped.
+        chunk: how many characters are read at once.
+    """
     with file.open(encoding="utf-8-sig", newline="") as stream:
         window = _Window(stream, chunk)
         try:
-            yield from _members(window)
+            yield from _members(window, plain or {})
         except RecursionError:
             raise ValueError("it nests too deeply") from None
         except UnicodeDecodeError:
@@ -103,7 +115,7 @@ class _Window:
                 self._at = end
                 return value
 
-    def several(self) -> tuple[list[Any], bool]:
+    def several(self, plain: Decoder[list[Any]] | None) -> tuple[list[Any], bool]:
         """The next elements of a list, parsed at once: as many as lie whole in memory, and whether the list ends there.
 
         Ten times as fast as one by one. There are none where that is the only way; what stands in front of a cut is
@@ -112,17 +124,19 @@ class _Window:
         if self.peek() in ("", "]") or not self._at_once:
             return [], False
         with _no_garbage_collection():
-            return self._parse_several()
+            return self._parse_several(plain)
 
-    def _parse_several(self) -> tuple[list[Any], bool]:
+    def _parse_several(self, plain: Decoder[list[Any]] | None) -> tuple[list[Any], bool]:
         cut = self._text.rfind("},", self._at) + 1
-        try:
-            if cut > self._at:
-                found = self._decoder.decode(f"[{self._text[self._at : cut]}]")
+        if cut > self._at:
+            whole = f"[{self._text[self._at : cut]}]"
+            found = _decoded(whole, plain.decode, DecodeError) if plain else None
+            if found is None:
+                found = _decoded(whole, self._decoder.decode, json.JSONDecodeError)
+            if found is not None:
                 self._at = cut
                 return found, False
-        except json.JSONDecodeError:  # the cut is not between elements of this list, which may end before it
-            pass
+        # The cut is not between elements of this list, which may end before it.
         try:
             found, end = self._decoder.raw_decode(f"[{self._text[self._at :]}")
         except json.JSONDecodeError:
@@ -160,17 +174,25 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _members(window: _Window) -> Iterator[tuple[str, list[Any]]]:
+def _decoded(text: str, decode: Callable[[str], list[Any]], wrong: type[Exception]) -> list[Any] | None:
+    """The elements of a list; None where the text is none, or not of the decoder's type."""
+    try:
+        return decode(text)
+    except wrong:
+        return None
+
+
+def _members(window: _Window, plain: Mapping[str, Decoder[list[Any]]]) -> Iterator[tuple[str, list[Any]]]:
     window.expect("{")
     if window.peek() == "}":
         window.skip()
     else:
-        yield from _pairs(window)
+        yield from _pairs(window, plain)
     if window.peek():
         raise ValueError("something follows the object")
 
 
-def _pairs(window: _Window) -> Iterator[tuple[str, list[Any]]]:
+def _pairs(window: _Window, plain: Mapping[str, Decoder[list[Any]]]) -> Iterator[tuple[str, list[Any]]]:
     while True:
         key = window.value()
         if not isinstance(key, str):
@@ -178,7 +200,7 @@ def _pairs(window: _Window) -> Iterator[tuple[str, list[Any]]]:
         window.expect(":")
         if window.peek() == "[":
             window.skip()
-            for found in _list(window):
+            for found in _list(window, plain.get(key)):
                 yield key, found
         else:
             yield key, [window.value()]
@@ -186,12 +208,12 @@ def _pairs(window: _Window) -> Iterator[tuple[str, list[Any]]]:
             return
 
 
-def _list(window: _Window) -> Iterator[list[Any]]:
+def _list(window: _Window, plain: Decoder[list[Any]] | None) -> Iterator[list[Any]]:
     if window.peek() == "]":
         window.skip()
         return
     while True:
-        found, ended = window.several()
+        found, ended = window.several(plain)
         if found:
             yield found
         if ended:

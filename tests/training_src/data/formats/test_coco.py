@@ -259,7 +259,7 @@ usual = st.fixed_dictionaries(
         "iscrowd": st.sampled_from([0, 1, True, None, "1"]),
         "ignore": st.sampled_from([0, 1]),
         "truncated": st.sampled_from([0, 1, 2]),
-        "score": st.sampled_from([0.5, 1, 3, None]),
+        "score": st.sampled_from([0, 0.5, 1, 3, None, "1"]),
         "area": st.integers(0, 9),
     },
 )
@@ -282,11 +282,15 @@ def test_annotations_together_are_what_they_are_one_by_one(annotations: list[dic
         for image in images:
             (folder / str(image["file_name"])).touch()
         categories = [{"id": number, "name": f"kind {number}"} for number in (1, 2, 3)]
-        content = {"images": images, "annotations": annotations, "categories": categories}
+        # What stands last is cut between its elements, not behind them.
+        content = {"images": images, "categories": categories, "annotations": annotations}
         (folder / "instances.json").write_text(json.dumps(content))
 
         together = list(read_dataset(folder).entries())
-        with mock.patch.object(instances, "annotation_columns", return_value=None):
+        with (
+            mock.patch.object(instances, "_PLAIN", {}),
+            mock.patch.object(instances, "annotation_columns", return_value=None),
+        ):
             one_by_one = list(read_dataset(folder).entries())
 
     assert together == one_by_one
