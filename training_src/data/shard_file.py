@@ -10,13 +10,9 @@ import numpy as np
 from training_src.data.reading import read_into
 from training_src.data.tfrecord import FOOTER_BYTES, HEADER_BYTES, record_footer, record_header
 
-# A shard is written in multiples of so many bytes. Whole pages spare the kernel work; for greater blocks it takes
-# greater pieces of memory, which a virtual machine may first have to get from its host: that takes longest.
-_BLOCK = 32 << 10
-
 
 class ShardFile:
-    """Appends records to a file, a block at a time; nothing of the last block is there before `finish`.
+    """Appends records to a file, each in one call: what is put together in one buffer costs no new memory.
 
     Args:
         file: its descriptor.
@@ -24,8 +20,7 @@ class ShardFile:
 
     def __init__(self, file: int) -> None:
         self._file = file
-        self._bytes = np.empty(1 << 20, np.uint8)
-        self._used = 0
+        self._buffer = np.empty(1 << 20, np.uint8)
 
     def append(self, head: bytes, path: str, start: int, length: int, tail: bytes) -> None:
         """Append a record: `head`, so many bytes of a file from `start` on, and `tail`.
@@ -33,37 +28,17 @@ class ShardFile:
         Raises:
             OSError: the file is gone, or has become shorter.
         """
-        size = len(head) + length + len(tail)
-        record = self._room(HEADER_BYTES + size + FOOTER_BYTES)
-        data = record[HEADER_BYTES:-FOOTER_BYTES]
-        image = data[len(head) : len(head) + length]
-        if read_into(image, path, start) < length:
+        image = HEADER_BYTES + len(head)
+        behind = image + length
+        end = behind + len(tail)
+        if end + FOOTER_BYTES > len(self._buffer):
+            self._buffer = np.empty(2 * end, np.uint8)
+        if read_into(self._buffer[image:behind], path, start) < length:
             raise OSError(f"{path} changed while it was prepared")
-        view = memoryview(record)  # type: ignore[arg-type]
-        view[:HEADER_BYTES] = record_header(size)
-        view[HEADER_BYTES : HEADER_BYTES + len(head)] = head
-        view[HEADER_BYTES + len(head) + length : -FOOTER_BYTES] = tail
-        view[-FOOTER_BYTES:] = record_footer(data)
-        self._used += len(record)
-        if self._used >= _BLOCK:
-            self._write(self._used // _BLOCK * _BLOCK)
-
-    def finish(self) -> None:
-        """Write what is left."""
-        self._write(self._used)
-
-    def _room(self, size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-        """So many bytes behind what is used."""
-        if self._used + size > len(self._bytes):
-            larger = np.empty(self._used + size, np.uint8)
-            larger[: self._used] = self._bytes[: self._used]
-            self._bytes = larger
-        return self._bytes[self._used : self._used + size]
-
-    def _write(self, count: int) -> None:
-        """Write so many bytes, and move the others to the front."""
-        rest = memoryview(self._bytes[:count])  # type: ignore[arg-type]
-        while rest:  # a file system may take less than it is given
-            rest = rest[os.write(self._file, rest) :]
-        self._bytes[: self._used - count] = self._bytes[count : self._used].copy()
-        self._used -= count
+        record = memoryview(self._buffer)[: end + FOOTER_BYTES]  # type: ignore[arg-type]
+        record[:HEADER_BYTES] = record_header(end - HEADER_BYTES)
+        record[HEADER_BYTES:image] = head
+        record[behind:end] = tail
+        record[end:] = record_footer(self._buffer[HEADER_BYTES:end])
+        while record:  # a file system may take less than it is given
+            record = record[os.write(self._file, record) :]

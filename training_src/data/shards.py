@@ -97,7 +97,6 @@ def write_shard(task: ShardTask) -> int:
         for path, start, length, head, tail in connection.execute(query, (task.split, task.number)):
             shard.append(head, path, start, length, tail)
             images += 1
-        shard.finish()
     return images
 
 

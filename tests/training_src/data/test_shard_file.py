@@ -12,7 +12,7 @@ from training_src.data.tfrecord import write_record
 
 
 def test_records_of_files_are_those_of_their_bytes(tmp_path: Path) -> None:
-    """Sizes below, at and far above a block, and an image that lies within a larger file."""
+    """Sizes below, at and far above the buffer's first, and images that lie within larger files."""
     sizes = [0, 1, 90_000, 1 << 20, 3_500_000, 7, 2_000_000]
     random = np.random.default_rng(0)
     images = [random.bytes(size) for size in sizes]
@@ -24,7 +24,6 @@ def test_records_of_files_are_those_of_their_bytes(tmp_path: Path) -> None:
             file.write_bytes(b"before" + image + b"behind")
             shard.append(head, str(file), len(b"before"), len(image), tail)
             write_record(expected, head + image + tail)
-        shard.finish()
 
     assert (tmp_path / "shard").read_bytes() == (tmp_path / "expected").read_bytes()
 
