@@ -13,7 +13,7 @@ from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, Label
 from training_src.data.index import Index, Row, objects_of, row
 from training_src.data.ledger import Ledger
 from training_src.data.packed_boxes import PackedBoxes
-from training_src.data.processes import cores, in_order
+from training_src.data.processes import cores, few_collections, in_order
 from training_src.data.record_frame import columns_of, frame
 
 # Entries that go to a process at once: enough to be worth the way, few enough to keep all processes busy to the end.
@@ -74,14 +74,15 @@ def gather(
     done = missing = 0
     batch = _BATCH_UNDECODED if checks.decode_check == "header" else _BATCH
     worker = _Worker(checks, records, frozenset(elsewhere))
-    for result in in_order(worker, _batches(dataset.entries(), batch), processes or cores()):
-        index.add(result.rows, result.records)
-        for faults, labelled in result.faults:
-            ledger.add(faults, labelled)
-        done += result.images
-        missing += result.missing
-        if progress:
-            progress(done, None)
+    with few_collections():
+        for result in in_order(worker, _batches(dataset.entries(), batch), processes or cores()):
+            index.add(result.rows, result.records)
+            for faults, labelled in result.faults:
+                ledger.add(faults, labelled)
+            done += result.images
+            missing += result.missing
+            if progress:
+                progress(done, None)
     index.save()
     if progress:
         progress(done, done)

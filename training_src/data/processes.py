@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from training_src.errors import MapgateError
@@ -80,12 +81,23 @@ def in_order(
                 future.cancel()
 
 
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """Look for circles of objects only now and then: what streams through makes thousands, and hardly a circle."""
+    before = gc.get_threshold()
+    gc.set_threshold(_NEW_OBJECTS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def _prepare(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
     # What this process shares with its parent stays shared: collecting garbage would write to every page of it.
     gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS)  # a piece of work makes thousands, and hardly a circle among them
+    gc.set_threshold(_NEW_OBJECTS)
     _keep_freed_memory()
 
 
