@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
-from training_src.data.formats import yaml_document
 from training_src.data.formats.classes import SourceClasses, made_names
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, Edges, class_name, confidence, number, shown
@@ -74,6 +73,10 @@ class _Place:
 def _settings(folder: DataFolder) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """The folder's YAML files that can be read; `data.yaml` first."""
     files = [*folder.path.glob("*.yaml"), *folder.path.glob("*.yml")]
+    if not files:
+        return
+    from training_src.data.formats import yaml_document  # here, since few data sets have any
+
     for file in sorted(files, key=lambda file: (file.stem != "data", file.name)):
         try:
             yield file, yaml_document.parse(folder.text(file, yaml_document.LARGEST))
