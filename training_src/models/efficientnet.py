@@ -8,6 +8,7 @@ import keras  # type: ignore[import-untyped]
 import tensorflow as tf  # type: ignore[import-untyped]
 
 from training_src.models.config.hyperparams import BatchNorm
+from training_src.models.convolution import Conv2D
 from training_src.models.layers import BatchNormalization
 
 EXTRACTOR = "model._feature_extractor"
@@ -107,7 +108,7 @@ class _Builder:
         self, features: tf.Tensor, channels: int, kernel_size: int, strides: int = 1, activate: bool = True
     ) -> tf.Tensor:
         """A convolution, batch norm and perhaps the activation."""
-        convolution = keras.layers.Conv2D(
+        convolution = Conv2D(
             channels,
             kernel_size,
             strides=strides,
@@ -161,7 +162,7 @@ class _Builder:
         return keras.ops.sigmoid(self._weighted(features.shape[-1])(reduced))
 
     def _weighted(self, channels: int) -> keras.layers.Layer:
-        layer = keras.layers.Conv2D(
+        layer = Conv2D(
             channels,
             1,
             kernel_initializer=_initializer(),

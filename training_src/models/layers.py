@@ -9,6 +9,7 @@ import keras  # type: ignore[import-untyped]
 import tensorflow as tf  # type: ignore[import-untyped]
 
 from training_src.models.config.hyperparams import BatchNorm, ConvHyperparams, Initializer, Regularizer
+from training_src.models.convolution import Conv2D, SeparableConv2D
 
 
 class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
@@ -112,7 +113,7 @@ class Layers:
         bias: float | None = None,
     ) -> keras.layers.Layer:
         """A convolution; with a bias of that first value, if one is given or the hyperparameters ask for it."""
-        return keras.layers.Conv2D(
+        return Conv2D(
             filters,
             kernel_size,
             strides=strides,
@@ -161,7 +162,7 @@ class Layers:
             depthwise: Whether the depthwise kernel follows the hyperparameters, as it does in most of the API.
             pointwise: Whether the pointwise kernel does, as it does in little of it.
         """
-        return keras.layers.SeparableConv2D(
+        return SeparableConv2D(
             filters,
             kernel_size,
             strides=strides,
