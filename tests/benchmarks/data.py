@@ -4,8 +4,10 @@
 Rates are of each further image: the difference of the seconds that 8,000 and 2,000 images take, over the difference of
 the images, so that what a run costs once (its processes, its report) is not in them. What a run costs once is in the
 ratios of whole processes over 2,000 images, from their start to their end. Each side runs in a process of its own, in
-turn. `python -m tests.benchmarks.data SIDE FOLDER` runs one side once over FOLDER/set and prints its seconds, and its
-processors' seconds, without imports.
+turn, and right before its work as many bytes as it will write are written and deleted: a virtual machine gives freed
+memory back to its host, and whoever comes first after a while pays a multiple for each page.
+`python -m tests.benchmarks.data SIDE FOLDER` runs one side once over FOLDER/set and prints the seconds and the
+processors' seconds of that, and of its work, without imports.
 """
 
 from __future__ import annotations
@@ -120,8 +122,8 @@ def _run(side: str, folder: Path) -> tuple[float, float, float, float]:
     for made in folder.iterdir():
         if made.name != "set":
             shutil.rmtree(made) if made.is_dir() else made.unlink()
-    seconds, cores = map(float, printed.split()[-2:])
-    return whole, whole_cores, seconds, cores
+    fetching, fetching_cores, seconds, cores = map(float, printed.split()[-4:])
+    return whole - fetching, whole_cores - fetching_cores, seconds, cores
 
 
 def _draw(folder: Path, count: int, drawn: Path | None = None) -> None:
@@ -318,10 +320,25 @@ SIDES: dict[str, Callable[[Path], Callable[[], None]]] = {
 }
 
 
+def _fetch_memory(folder: Path) -> None:
+    """Have the machine hold as much memory for files as the images take."""
+    file = folder / "zeros"
+    block = bytes(64 << 10)
+    with file.open("wb", buffering=0) as stream:
+        for _ in range(sum(image.stat().st_size for image in (folder / "set/images").iterdir()) // len(block)):
+            stream.write(block)
+    file.unlink()
+
+
+def _timed(work: Callable[[], None]) -> tuple[float, float]:
+    """Seconds of some work, and those of all processors together."""
+    before, began = os.times(), time.perf_counter()
+    work()
+    seconds, after = time.perf_counter() - began, os.times()
+    return seconds, sum(after[:4]) - sum(before[:4])
+
+
 if __name__ == "__main__":
-    _work = SIDES[sys.argv[1]](Path(sys.argv[2]))
-    _before, _began = os.times(), time.perf_counter()
-    _work()
-    _seconds, _after = time.perf_counter() - _began, os.times()
-    # Seconds, and those of all processors together.
-    print(_seconds, sum(_after[:4]) - sum(_before[:4]))
+    _folder = Path(sys.argv[2])
+    _work = SIDES[sys.argv[1]](_folder)
+    print(*_timed(lambda: _fetch_memory(_folder)), *_timed(_work))
