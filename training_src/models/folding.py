@@ -42,17 +42,16 @@ class _Folded(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         convolution, norm = self._parts()
-        scale, offset = norm.scale_and_offset()
+        # Under mixed precision the kernels are read as 16 bits, like the inputs.
+        scale, offset = (tf.cast(each, inputs.dtype) for each in norm.scale_and_offset())
         if convolution.use_bias:
             offset += convolution.bias.value * scale
         settings = {name: getattr(convolution, name) for name in ("strides", "padding", "dilation_rate")}
         if isinstance(convolution, keras.layers.DepthwiseConv2D):
-            kernel = tf.cast(convolution.kernel.value * scale[:, None], inputs.dtype)
-            outputs = keras.ops.depthwise_conv(inputs, kernel, **settings)
+            outputs = keras.ops.depthwise_conv(inputs, convolution.kernel.value * scale[:, None], **settings)
         elif isinstance(convolution, keras.layers.SeparableConv2D):
-            depthwise = tf.cast(convolution.depthwise_kernel.value, inputs.dtype)
-            pointwise = tf.cast(convolution.pointwise_kernel.value * scale, inputs.dtype)
-            outputs = keras.ops.conv(keras.ops.depthwise_conv(inputs, depthwise, **settings), pointwise)
+            filtered = keras.ops.depthwise_conv(inputs, convolution.depthwise_kernel.value, **settings)
+            outputs = keras.ops.conv(filtered, convolution.pointwise_kernel.value * scale)
         else:
-            outputs = keras.ops.conv(inputs, tf.cast(convolution.kernel.value * scale, inputs.dtype), **settings)
-        return tf.nn.bias_add(outputs, tf.cast(offset, outputs.dtype))
+            outputs = keras.ops.conv(inputs, convolution.kernel.value * scale, **settings)
+        return tf.nn.bias_add(outputs, offset)
