@@ -18,7 +18,7 @@ demo: setup  ## The whole story on the emulated cloud; DATA=<folder> takes your 
 	@mapgate demo $(if $(DATA),--data "$(DATA)")
 
 test: setup .venv-definition/ready  ## Every test, through the real parts
-	pytest tests
+	pytest tests --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 verify: setup .venv-definition/ready  ## What is too long for every run; writes docs/verification.md
 	pytest tests --verify

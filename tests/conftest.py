@@ -9,9 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 VERIFICATION = CHECKOUT / "docs" / "verification.md"
+# Begun first, so that no process waits for it at the end.
+LONGEST = CHECKOUT / "tests" / "end_to_end"
 
 Record = Callable[[str, str], None]
 """Called with what was measured and its figure."""
@@ -29,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = bool(config.getoption("--verify"))
     chosen = [item for item in items if (item.get_closest_marker("verify") is not None) == wanted]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
+    items[:] = sorted(chosen, key=lambda item: not item.path.is_relative_to(LONGEST))
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ def test_a_checksum_that_contradicts_the_record_is_refused_before_any_download(
     assert len(server.ranges) == 1
 
 
-@pytest.mark.parametrize("checksum", ["", "abc", "g" * 64, SHA256 + "0"])
+@pytest.mark.parametrize("checksum", ["", "abc", "g" * 64, SHA256 + "0"], ids=["none", "short", "letters", "long"])
 def test_what_is_no_checksum_is_named(bring: Callable[..., zoo.Archive], server: Any, checksum: str) -> None:
     with pytest.raises(BadInputError, match="a SHA-256 has 64 hexadecimal digits"):
         bring(checksum=checksum)
