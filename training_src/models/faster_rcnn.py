@@ -13,7 +13,7 @@ import tensorflow as tf  # type: ignore[import-untyped]
 from training_src.models.anchors import anchors_per_cell, generate_anchors
 from training_src.models.box_classifier import box_classifier
 from training_src.models.box_coder import decode
-from training_src.models.config.faster_rcnn import FasterRcnn, MaskRcnnBoxPredictor, dropped
+from training_src.models.config.faster_rcnn import FasterRcnn, MaskRcnnBoxPredictor
 from training_src.models.config.losses import (
     ClassificationLoss,
     LocalizationLoss,
@@ -90,9 +90,6 @@ class FasterRcnnDetector(Detector):
         self.networks = (first,)
         if config.number_of_stages > 1:
             self.networks = (first, _second_network(config, first.outputs[0].shape[-1]))
-        note = dropped(config)
-        if note:
-            print(note, flush=True)
 
     def normalise(self, pixels: tf.Tensor, true_shapes: tf.Tensor) -> Inputs:
         # Padding is scaled like the image, as in the API.
@@ -440,8 +437,14 @@ def _named(stage: str, targets: Targets, classes: tf.Tensor) -> dict[str, tf.Ten
 
 def _check(config: FasterRcnn) -> None:
     place = "model.faster_rcnn"
-    if config.first_stage_anchor_generator.grid_anchor_generator is None:
+    grid = config.first_stage_anchor_generator.grid_anchor_generator
+    if grid is None:
         raise ConfigError(f"{place}.first_stage_anchor_generator: only grid_anchor_generator is supported; use that")
+    if not grid.scales or not grid.aspect_ratios:
+        raise ConfigError(
+            f"{place}.first_stage_anchor_generator.grid_anchor_generator: scales and aspect_ratios need a value each, "
+            "or there are no anchors; set them"
+        )
     if config.number_of_stages == 1:
         return
     for name in ("second_stage_box_predictor", "second_stage_post_processing"):
@@ -450,6 +453,11 @@ def _check(config: FasterRcnn) -> None:
     for name in ("initial_crop_size", "maxpool_kernel_size", "maxpool_stride"):
         if getattr(config, name) < 1:
             raise ConfigError(f"{place}: {name} is {getattr(config, name)}, but crops need at least 1; set it")
+    if config.maxpool_kernel_size > config.initial_crop_size:
+        raise ConfigError(
+            f"{place}: maxpool_kernel_size is {config.maxpool_kernel_size}, but crops have initial_crop_size, "
+            f"{config.initial_crop_size}; lower it"
+        )
 
 
 def _check_sample(config: FasterRcnn) -> None:

@@ -202,6 +202,9 @@ def _check(config: Ssd) -> None:
         raise ConfigError(
             "model.ssd: add_background_class is false, so encode_background_as_zeros must be true; set it"
         )
+    multiscale = config.anchor_generator.multiscale_anchor_generator
+    if multiscale and not multiscale.aspect_ratios:
+        raise ConfigError("model.ssd.anchor_generator.multiscale_anchor_generator: aspect_ratios is not set; set it")
     if config.feature_extractor.type.endswith("_fpn_keras"):
         _check_pyramid(config)
     least = 129 if "resnet" in config.feature_extractor.type else 33

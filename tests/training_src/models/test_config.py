@@ -302,6 +302,7 @@ def test_a_wrong_character_is_harmless_or_a_sentence(position: int, character: s
         ("height: 320", "height: -320", r"fixed_shape_resizer.height: -320 is not possible"),
         ("depth_multiplier: 1.0", "depth_multiplier: 0", "depth_multiplier: 0.0 is not possible; give one above 0"),
         ("iou_threshold: 0.6", "iou_threshold: 1.6", "iou_threshold: 1.6 is not possible; give one from 0 up to 1"),
+        ("  matched_threshold: 0.5", "  matched_threshold: 7", "matched_threshold: 7.0 is not possible"),
         ("alpha: 0.25", "alpha: nan", "weighted_sigmoid_focal.alpha: nan is not possible; give one that is finite"),
         ("learning_rate_base: 0.08", "learning_rate_base: inf", "learning_rate_base: inf is not possible"),
         ("batch_size: 128", "batch_size: 0", "train_config.batch_size: 0 is not supported; give 1 or more"),

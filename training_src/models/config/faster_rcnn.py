@@ -41,7 +41,7 @@ class FcHyperparams:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskRcnnBoxPredictor:
-    """Masks are not predicted; what describes them is accepted, see `dropped`."""
+    """Masks are not predicted; what describes them is accepted, see `legacy`."""
 
     ACCEPTED: ClassVar = frozenset(
         {
@@ -118,11 +118,3 @@ class FasterRcnn:
     use_static_shapes: bool = False
     output_final_box_features: bool = only(False)
     output_final_box_rpn_features: bool = only(False)
-
-
-def dropped(config: FasterRcnn) -> str | None:
-    """What of the description is left out, in one sentence."""
-    predictor = config.second_stage_box_predictor
-    if config.number_of_stages < 3 and not (predictor and predictor.mask_rcnn_box_predictor.predict_instance_masks):
-        return None
-    return "Masks are dropped: boxes and classes are trained and predicted as with number_of_stages: 2."

@@ -103,6 +103,8 @@ LIMITS = {
     **dict.fromkeys(
         (
             "iou_threshold",
+            "matched_threshold",
+            "unmatched_threshold",
             "first_stage_nms_iou_threshold",
             "first_stage_positive_balance_fraction",
             "second_stage_balance_fraction",
