@@ -106,6 +106,7 @@ class ProcessingJob:
         root: the job's directory.
         inputs, outputs: folder of each.
         environment: what the job's definition sets.
+        destinations: S3 prefix of each output.
     """
 
     failure_file: ClassVar[str] = "output/message"
@@ -114,6 +115,7 @@ class ProcessingJob:
     inputs: Mapping[str, Path] = field(default_factory=dict)
     outputs: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    destinations: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls) -> Self:
@@ -130,6 +132,7 @@ class ProcessingJob:
             {item["InputName"]: _local(root, item["S3Input"]) for item in config.get("ProcessingInputs") or []},
             {item["OutputName"]: _local(root, item["S3Output"]) for item in outputs},
             dict(config.get("Environment") or {}),
+            {item["OutputName"]: item["S3Output"].get("S3Uri", "") for item in outputs},
         )
 
     def input(self, name: str) -> Path | None:

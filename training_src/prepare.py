@@ -75,6 +75,7 @@ def prepare(job: ProcessingJob) -> None:
             if examined.ledger.number("error"):
                 report = outputs["metadata"] / f"report{'' if here.alone else f'-{here.name}'}.html"
                 write_report_of(report, examined, architecture=architecture, config=config)
+                print(f"The report of what is wrong: {job.destinations['metadata']}/{report.name}", flush=True)
                 raise DataError(*examined.ledger.sentences("error", _SHOWN))
             if config is not None:
                 _check_trainable(config, examined.label_map)

@@ -22,5 +22,6 @@ def prepare_dataset(session: PipelineSession, parameters: Parameters) -> Process
             "config": parameters.pipeline_config_uri,
         },
         outputs=["train", "validation", "test", "metadata"],
+        continuous=["metadata"],  # the report of a data set that is refused
         cache=THIRTY_DAYS,
     )

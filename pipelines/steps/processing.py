@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a Processing step looks in this pipeline: one instance, an entry point of our image, files in, files out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pipelines.steps.placeholders import BUCKET, INSTANCE_TYPE, PROCESSING_ROLE
 from pipelines.steps.retries import JOB_RETRIES
@@ -29,6 +29,7 @@ def processing_step(
     entrypoint: Sequence[str],
     inputs: Mapping[str, PipelineVariable],
     outputs: Sequence[str],
+    continuous: Collection[str] = (),
     environment: Mapping[str, str | PipelineVariable] | None = None,
     cache: CacheConfig | None = None,
     property_files: Sequence[PropertyFile] = (),
@@ -42,7 +43,8 @@ def processing_step(
         image: placeholder of the image that runs.
         entrypoint: command in the image; a Processing job has no command of its own otherwise.
         inputs: S3 prefix or object by input name.
-        outputs: names; each goes to `s3://<bucket>/executions/<execution id>/<name>` when the job has ended.
+        outputs: names; each goes to `s3://<bucket>/executions/<execution id>/<name>` when the job has ended well.
+        continuous: those of them that go there while it runs, so that what a failed job wrote is there too.
         environment: of the job.
         cache: how long an equal step is reused; None never.
         property_files: JSON outputs that a condition may read.
@@ -63,7 +65,10 @@ def processing_step(
         name,
         step_args=processor.run(
             inputs=[_input(input_name, uri) for input_name, uri in inputs.items()],
-            outputs=[_output(output_name) for output_name in outputs],
+            outputs=[
+                _output(output_name, "Continuous" if output_name in continuous else "EndOfJob")
+                for output_name in outputs
+            ],
         ),
         cache_config=cache,
         property_files=list(property_files),
@@ -89,11 +94,11 @@ def _input(name: str, uri: PipelineVariable) -> ProcessingInput:
     )
 
 
-def _output(name: str) -> ProcessingOutput:
+def _output(name: str, upload_mode: str) -> ProcessingOutput:
     prefix = Join(on="/", values=[f"s3://{BUCKET}/executions", ExecutionVariables.PIPELINE_EXECUTION_ID, name])
     return ProcessingOutput(
         output_name=name,
         s3_output=ProcessingS3Output(
-            s3_uri=prefix, local_path=f"/opt/ml/processing/output/{name}", s3_upload_mode="EndOfJob"
+            s3_uri=prefix, local_path=f"/opt/ml/processing/output/{name}", s3_upload_mode=upload_mode
         ),
     )

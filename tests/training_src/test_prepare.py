@@ -57,7 +57,13 @@ def prepare(tmp_path: Path) -> Callable[..., tuple[Result, Path]]:
             ],
             "ProcessingOutputConfig": {
                 "Outputs": [
-                    {"OutputName": name, "S3Output": {"LocalPath": f"/opt/ml/processing/output/{name}"}}
+                    {
+                        "OutputName": name,
+                        "S3Output": {
+                            "LocalPath": f"/opt/ml/processing/output/{name}",
+                            "S3Uri": f"s3://bucket/executions/1/{name}",
+                        },
+                    }
                     for name in OUTPUTS
                 ]
             },
@@ -198,6 +204,7 @@ def test_planted_fault_is_one_sentence_and_stops_before_anything_but_the_report_
     written = list((root / "processing").glob("output/*/*"))
     assert [file.name for file in written] == ([] if plant in _UNREADABLE else ["report.html"])
     assert all(words in html.unescape(file.read_text()) for file in written)
+    assert ("s3://bucket/executions/1/metadata/report.html" in done.stdout) == bool(written)
 
 
 def test_every_fault_has_its_sentence(dataset: Path) -> None:
