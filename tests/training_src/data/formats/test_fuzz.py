@@ -78,14 +78,14 @@ def _with_value(content: bytes, number: int, value: Any) -> bytes:
     first, *rest = content.split(b"\n") if content.count(b"\n") else [content]
     try:
         document = json.loads(first)
-    except ValueError:
+        places = list(_places(document))
+        if not places:
+            return content
+        parent, key = places[number % len(places)]
+        parent[key] = value
+        return b"\n".join([json.dumps(document).encode(), *rest])
+    except (ValueError, RecursionError):
         return content
-    places = list(_places(document))
-    if not places:
-        return content
-    parent, key = places[number % len(places)]
-    parent[key] = value
-    return b"\n".join([json.dumps(document).encode(), *rest])
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
