@@ -16,6 +16,8 @@ from training_src.models.text_format import Message, dump, parse
 
 # The proto's field is an int32.
 GREATEST_ID = 2**31 - 1
+# Of a class, in characters.
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,10 @@ def read_label_map(file: Path) -> LabelMap:
         number, name = fields.get("id", [None])[-1], fields.get("name", fields.get("display_name", [None]))[-1]
         if not isinstance(number, int) or not 1 <= number <= GREATEST_ID:
             raise DataError(f"{file.name}: item {position} has the id {number}; ids start at 1 (0 is the background).")
-        if not isinstance(name, str) or not name or not name.isprintable():
-            raise DataError(f"{file.name}: item {position} (id {number}) has no name that can be printed.")
+        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
+            raise DataError(
+                f"{file.name}: item {position} (id {number}) has no name of 1 to {LONGEST_NAME} printable characters."
+            )
         if number in names or name in names.values():
             raise DataError(f'{file.name}: id {number} or name "{name}" stands twice; each class needs one of its own.')
         names[number] = name

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from training_src.data.label_map import LONGEST_NAME
+
 Edges = tuple[float, float, float, float]
 """xmin, ymin, xmax, ymax in pixels."""
 
@@ -121,7 +123,7 @@ def class_name(value: Any) -> str:
         AnnotationError: it is empty, or holds what cannot be printed.
     """
     name = value.strip() if isinstance(value, str) else ""
-    if not name or not name.isprintable() or len(name) > 200:
+    if not name or not name.isprintable() or len(name) > LONGEST_NAME:
         raise AnnotationError("class", f'has the class name "{shown(value)}"; write a short printable text')
     return name
 
