@@ -140,7 +140,8 @@ def _exif_orientation(exif: bytes) -> int:
 
 def _png_header(encoded: bytes) -> ImageFacts:
     width, height = struct.unpack_from(">II", encoded, 16)
-    if encoded[12:16] != b"IHDR" or not width or not height:
+    # Longer sides are not allowed: https://www.w3.org/TR/png-3/#11IHDR
+    if encoded[12:16] != b"IHDR" or not 0 < width < 1 << 31 or not 0 < height < 1 << 31:
         raise BrokenImageError("cannot be decoded (its header states no size)")
     return ImageFacts("png", width, height, _png_orientation(encoded))
 
