@@ -14,6 +14,7 @@ import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -269,7 +270,13 @@ def test_an_interrupted_command_says_that_it_can_go_on(server: Any, tmp_path: Pa
     server.pause_after = 10_000
     arguments = ["zoo", "fetch", STEM, "--mirror", server.url, "--no-upload"]
     started = subprocess.Popen(
-        _command(arguments), cwd=CHECKOUT, env=_environment(tmp_path), stderr=subprocess.PIPE, text=True
+        _command(arguments),
+        cwd=CHECKOUT,
+        env=_environment(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell starts in the background ignores this signal, and so would its children.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     _await_bytes(tmp_path / ".mapgate" / "zoo" / f"{NAME}.partial", 10_000)
     started.send_signal(signal.SIGINT)

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training_src.data.label_map import LabelMap, read_label_map, write_label_map
+from training_src.data.label_map import LONGEST_NAME, LabelMap, read_label_map, write_label_map
 from training_src.errors import DataError
 
-label_maps = st.dictionaries(st.integers(1, 2000), st.text(min_size=1).filter(str.isprintable), min_size=1).filter(
+class_names = st.text(min_size=1, max_size=LONGEST_NAME).filter(str.isprintable)
+label_maps = st.dictionaries(st.integers(1, 2000), class_names, min_size=1).filter(
     lambda names: len(set(names.values())) == len(names)
 )
 
