@@ -60,7 +60,7 @@ def test_size_is_judged_by_the_header(jpeg: bytes, png: bytes) -> None:
         assert refused.value.status == 413
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_whatever_is_sent_is_pixels_or_a_refusal(data: st.DataObject) -> None:
     picture = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)

@@ -372,7 +372,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(path=st.sampled_from(sorted(paths(COMMITTED), key=str)), value=JSON)
 def test_answers_to_whatever_stands_anywhere(path: tuple[str | int, ...], value: Any) -> None:
     definition = copy.deepcopy(COMMITTED)

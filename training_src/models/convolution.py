@@ -23,9 +23,11 @@ class SeparableConv2D(keras.layers.SeparableConv2D):  # type: ignore[misc]
     """The same, but for its gradient's speed."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        filtered = keras.ops.depthwise_conv(inputs, self.depthwise_kernel, self.strides, self.padding)
+        filtered = keras.ops.depthwise_conv(
+            inputs, self.depthwise_kernel, self.strides, self.padding, dilation_rate=self.dilation_rate
+        )
         outputs = _pointwise(filtered, _read(self.pointwise_kernel))
-        return outputs if self.bias is None else tf.nn.bias_add(outputs, _read(self.bias))
+        return self.activation(outputs if self.bias is None else tf.nn.bias_add(outputs, _read(self.bias)))
 
 
 def _read(variable: keras.Variable) -> tf.Tensor:

@@ -58,7 +58,7 @@ any_settings = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_settings)
 def test_gives_a_definition_without_fault_for_any_settings(chosen: Settings) -> None:
     before = copy.deepcopy(COMMITTED)
@@ -68,7 +68,7 @@ def test_gives_a_definition_without_fault_for_any_settings(chosen: Settings) -> 
     assert "unbound" not in json.dumps(bound)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_settings)
 def test_every_job_is_as_secure_as_the_settings_say(chosen: Settings) -> None:
     bound = bind(COMMITTED, chosen, RESOURCES)

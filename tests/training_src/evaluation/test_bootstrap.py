@@ -30,7 +30,7 @@ def test_equals_evaluating_the_drawn_images(seed: int, scenes: Scenes, labels: d
             assert np.isnan(value) if entry.values["AP"] is None else value == pytest.approx(entry.values["AP"])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), weights=st.lists(st.integers(0, 4), min_size=5, max_size=5))
 def test_equals_evaluating_any_weights(seed: int, weights: list[int]) -> None:
     labels = {1: "a", 3: "b"}

@@ -41,7 +41,7 @@ def test_detections_equal_the_reference_in_its_order(
         assert not kept.scores[image, count:].numpy().any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**31),
     own_boxes=st.booleans(),

@@ -25,7 +25,6 @@ from hypothesis.stateful import (
 
 SETTINGS = settings(
     stateful_step_count=20,
-    deadline=None,
     phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes; the log of the failing example tells the story
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -125,7 +125,6 @@ def fuzz(trees: Mapping[str, Tree], cases: int) -> Counter[str]:
 
     @settings(
         max_examples=cases,
-        deadline=None,
         database=None,
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),

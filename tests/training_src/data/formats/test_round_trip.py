@@ -27,7 +27,7 @@ Make = Callable[..., Image]
 Read = Callable[..., list[Image]]
 Write = Callable[[Path, Sequence[Image]], None]
 
-quick = settings(deadline=None, max_examples=5, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
