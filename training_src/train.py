@@ -23,6 +23,7 @@ from training_src.models import checkpoint
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector, build_detector
+from training_src.models.zoo import zoo_model
 from training_src.training.advice import advice, greatest_rate
 from training_src.training.checkpoints import CheckpointStore, Progress, fingerprint
 from training_src.training.distribution import Cluster, strategy_for
@@ -30,6 +31,7 @@ from training_src.training.loop import Plan, train
 from training_src.training.overriding import overridden
 from training_src.training.precision import set_precision
 from training_src.training.progress_report import ProgressReport
+from training_src.training.progressive_resizing import small_steps, smaller
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
 from training_src.training.settings import Settings, plain, switch
@@ -69,8 +71,12 @@ def train_detector(job: TrainingJob) -> None:
         request = read_request(job, Path(work))
         records = Records(request.train)
         description, lines = overridden(_describe(request), request, len(records))
-        plan = Plan(description.config.train_config, settings, cluster, strategy)
         initial = _initial_checkpoint(request, description, Path(work) / "checkpoint")
+        if settings.progressive_resizing is None:
+            known = request.config is None and not initial
+            part = zoo_model(description.source).progressive_resizing if known else 0.0
+            settings = replace(settings, progressive_resizing=part)
+        plan = Plan(description.config.train_config, settings, cluster, strategy)
         mark = fingerprint(
             description.digest(), _deciding(job.hyperparameters), request.dataset_sha256, _digest(initial)
         )
@@ -213,19 +219,24 @@ def _print_header(
         next(name for name, value in vars(option).items() if value is not None)
         for option in plan.config.data_augmentation_options
     ]
-    size = "x".join(map(str, detector.input_size)) if detector.input_size else "as the image's"
     parameters = sum(network.count_params() for network in detector.networks)
     replicas = plan.strategy.num_replicas_in_sync
+    first = small_steps(plan.config, plan.settings.progressive_resizing or 0.0)
+    beginning = f", the first {first} with images of {_size(smaller(detector))}" if first else ""
     print(
-        f"model         {description.source}, input {size}, {parameters / 1e6:.2f} M parameters, {policy}\n"
+        f"model         {description.source}, input {_size(detector)}, {parameters / 1e6:.2f} M parameters, {policy}\n"
         f"classes       {classes}\n"
         f"data          {images[0]} images to train on, {images[1]} to validate on\n"
         f"training      {plan.config.num_steps} steps of batch {plan.config.batch_size}"
-        f"{f' on {replicas} replicas' if replicas > 1 else ''}, seed {plan.settings.seed}, "
-        f"{', '.join(augmentation) or 'no augmentation'}\n"
+        f"{f' on {replicas} replicas' if replicas > 1 else ''}"
+        f"{beginning}, seed {plan.settings.seed}, {', '.join(augmentation) or 'no augmentation'}\n"
         f"fingerprint   {mark}",
         flush=True,
     )
+
+
+def _size(detector: Detector) -> str:
+    return "x".join(map(str, detector.input_size)) if detector.input_size else "as the image's"
 
 
 def _print_lines(word: str, lines: object) -> None:

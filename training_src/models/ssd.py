@@ -4,7 +4,9 @@
 OD API `ssd_meta_arch`.
 """
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import keras  # type: ignore[import-untyped]
@@ -12,6 +14,7 @@ import tensorflow as tf  # type: ignore[import-untyped]
 
 from training_src.models.anchors import anchors_per_cell, generate_anchors
 from training_src.models.box_coder import decode
+from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.ssd import Ssd
 from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
 from training_src.models.errors import ConfigError
@@ -52,6 +55,19 @@ class SsdDetector(Detector):
             background_as_zeros=config.encode_background_as_zeros,
             negative_weight=config.negative_class_weight,
         )
+
+    def resized(self, resizer: ImageResizer) -> "SsdDetector":
+        """The same detector, with the same variables, for images of another size.
+
+        Raises:
+            ConfigError: If the architecture cannot take that size.
+        """
+        config = replace(self.config, image_resizer=resizer)
+        _check(config)
+        detector = copy.copy(self)
+        detector.config, detector.resizer = config, resizer
+        detector.networks = (_resized(self.networks[0], *(resized_shape(resizer) or (None, None))),)
+        return detector
 
     def normalise(self, pixels: tf.Tensor, true_shapes: tf.Tensor) -> Inputs:
         scaled = EXTRACTORS[self.config.feature_extractor.type].scale(pixels)
@@ -178,6 +194,17 @@ def _network(config: Ssd) -> keras.Model:
     outputs |= {f"{FEATURE_MAP}{level}": features for level, features in enumerate(maps)}
     outputs |= {f"unused_{index}": features for index, features in enumerate(unused)}
     return keras.Model(images, outputs, name="ssd")
+
+
+def _resized(network: keras.Model, height: int | None, width: int | None) -> keras.Model:
+    """The same layers for another size of images."""
+
+    def layer(own: keras.layers.Layer) -> keras.layers.Layer:
+        # It remembers how many anchors there were.
+        return keras.layers.Reshape.from_config(own.get_config()) if isinstance(own, keras.layers.Reshape) else own
+
+    images = keras.Input((height, width, 3), name="images")
+    return keras.models.clone_model(network, input_tensors=images, clone_function=layer)
 
 
 def _pad_to_multiple(images: tf.Tensor, multiple: int) -> tf.Tensor:

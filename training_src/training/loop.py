@@ -16,9 +16,10 @@ from training_src.models.config.training import TrainConfig
 from training_src.models.detector import Detector
 from training_src.training.checkpoints import CheckpointStore, Progress
 from training_src.training.distribution import Cluster
-from training_src.training.input_pipeline import Batch, training_batches
+from training_src.training.input_pipeline import Batch
 from training_src.training.learning_rate import learning_rate
 from training_src.training.progress_report import ProgressReport
+from training_src.training.progressive_resizing import batches_by_size
 from training_src.training.records import Records
 from training_src.training.settings import Settings
 from training_src.training.step import Losses, TrainingStep
@@ -91,10 +92,11 @@ def train(
     progress = training.resume()
     num_steps, rates = plan.config.num_steps, plan.config.optimizer.learning_rate
     window = _Window(plan.config.batch_size)
-    batches = iter(training.batches(records, progress.step))
+    batches = training.batches(records, progress.step)
     while progress.step < num_steps:
         rate = learning_rate(rates, progress.step)
-        losses = training.step(next(batches), rate, progress.step, stopping())
+        step, batch = next(batches)
+        losses = step.losses(step(batch, rate, progress.step, stopping()))
         progress.step += 1
         last = progress.step == num_steps
         if not math.isfinite(losses.total):
@@ -102,7 +104,7 @@ def train(
                 f"Step {progress.step}: the loss is {losses.total}; lower learning_rate_base, lengthen the warm-up or "
                 f"set gradient_clipping_by_norm. {store.last_good()}"
             )
-        window.add(losses)
+        window.add(losses, step)
         if last or progress.step % plan.log_interval == 0:
             values = window.means(rate)
             report.training(progress.step, values, window.seconds_per_step * (num_steps - progress.step))
@@ -136,21 +138,20 @@ class _Training:
         self._config = replace(plan.config, batch_size=plan.cluster.part(plan.config.batch_size))
         self._step = TrainingStep(detector, self._config, plan.strategy, plan.settings.seed, plan.settings.xla)
 
-    def batches(self, records: Records, first_step: int) -> tf.data.Dataset:
-        """This instance's parts of the batches from a step on."""
-        cluster = self._plan.cluster
-        return training_batches(
-            records,
+    def batches(self, records: Records, first_step: int) -> Iterator[tuple[TrainingStep, Batch]]:
+        """This instance's parts of the batches from a step on, and the step for each."""
+        cluster, settings = self._plan.cluster, self._plan.settings
+        return batches_by_size(
+            self._step,
+            self._detector,
             self._config,
-            self._detector.resizer,
-            self._plan.settings.seed,
-            first_step,
+            records,
+            part=settings.progressive_resizing or 0.0,
+            seed=settings.seed,
+            first_step=first_step,
             instance=cluster.index,
             instances=len(cluster.hosts),
         )
-
-    def step(self, batch: tuple[tf.Tensor, ...], rate: float, step: int, stop: bool) -> Losses:
-        return self._step.losses(self._step(Batch(*batch), rate, step, stop))
 
     def save(self, progress: Progress) -> None:
         if self._chief:
@@ -245,21 +246,23 @@ class _Training:
 
 
 class _Window:
-    """Means over the steps since the last line, and the pace without the first step's tracing and without pauses."""
+    """Means over the steps since the last line, and the pace at the present size, without tracing and pauses."""
 
     def __init__(self, batch_size: int) -> None:
         self._batch_size = batch_size
         self._losses: list[Losses] = []
         self._last = time.monotonic()
         self._durations: list[float] = []
-        self._first = True
+        self._step: TrainingStep | None = None
 
-    def add(self, losses: Losses) -> None:
+    def add(self, losses: Losses, step: TrainingStep) -> None:
         now = time.monotonic()
         self._losses.append(losses)
-        if not self._first:
+        if step is self._step:
             self._durations.append(now - self._last)
-        self._first, self._last = False, now
+        else:
+            self._durations = []
+        self._step, self._last = step, now
 
     def pause_over(self) -> None:
         """What happened since the last step was no training."""

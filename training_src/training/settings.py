@@ -28,6 +28,8 @@ class Settings:
         deterministic: Whether equal runs give equal bits; slower where kernels have to be exchanged.
         mixed_precision: `auto`, `on` or `off`: 16-bit activations; auto means on GPUs with tensor cores.
         xla: `auto`, `loss` or `off`: whether XLA compiles the loss; auto means where it was measured to help.
+        progressive_resizing: The part of the steps, from the first one, that learn from smaller images; None (`auto`)
+            means what was measured to help the bundled architecture that is trained from scratch.
     """
 
     seed: int = 17
@@ -39,6 +41,7 @@ class Settings:
     deterministic: bool = False
     mixed_precision: str = "auto"
     xla: str = "auto"
+    progressive_resizing: float | None = None
 
     @classmethod
     def names(cls) -> frozenset[str]:
@@ -110,6 +113,20 @@ def fraction(name: str, text: str) -> float:
     return value
 
 
+def part_or_auto(name: str, text: str) -> float | None:
+    """A part of a whole that is less than it; None for `auto`.
+
+    Raises:
+        ConfigurationError: If it is neither.
+    """
+    if plain(text) == "auto":
+        return None
+    part = fraction(name, text)
+    if part >= 1:
+        raise ConfigurationError(f'The hyperparameter {name} is "{plain(text)}"; give auto or a part below 1.')
+    return part
+
+
 def switch(name: str, text: str) -> bool:
     """True or false.
 
@@ -127,4 +144,5 @@ READERS: Mapping[type, Callable[[str, str], Any]] = {
     float: fraction,
     bool: switch,
     str: lambda _, text: text,
+    type(None): part_or_auto,
 }

@@ -5,6 +5,7 @@ The losses' derivatives by the predictions are taken inside the losses' own func
 it then reads the logits once and writes nothing but their gradient. The tape of the network goes on from there.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,11 +58,10 @@ class TrainingStep:
     def __init__(
         self, detector: Detector, config: TrainConfig, strategy: tf.distribute.Strategy, seed: int, xla: str = "auto"
     ) -> None:
-        self.traces = 0
-        self._detector = detector
         self._config = config
         self._strategy = strategy
         self._seed = seed
+        self._xla = xla
         self._variables = detector.variables()
         self._trained = trained_variables(config, self._variables, detector.trainable_variables)
         self._multipliers = gradient_multipliers(config, self._variables, self._trained)
@@ -75,19 +75,13 @@ class TrainingStep:
                 if config.optimizer.use_moving_average
                 else None
             )
-        self._names: list[str] = []
-        self._differentiable: list[str] = []
-        signature = batch_signature(config, detector.resizer)
-        compiled = _xla_wanted(xla, detector, strategy)
-        self._loss_gradients = (
-            tf.function(self._compute_loss_gradients, autograph=False, jit_compile=True)
-            if compiled
-            else self._compute_loss_gradients
-        )
-        scalars = [tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.float32)]
-        self._function = tf.function(
-            self._on_all_replicas, autograph=False, input_signature=[signature, *scalars], reduce_retracing=True
-        )
+        self._compile(detector)
+
+    def of(self, detector: Detector) -> "TrainingStep":
+        """A step that changes the same variables, through the same detector for images of another size."""
+        step = copy.copy(self)
+        step._compile(detector)
+        return step
 
     def __call__(self, batch: Batch, rate: float, step: int, stop: bool = False) -> tf.Tensor:
         """Start a step.
@@ -140,6 +134,23 @@ class TrainingStep:
             for variable, average in zip(self._trained, self.average.averages, strict=True)
         }
         return {**own, **averaged}
+
+    def _compile(self, detector: Detector) -> None:
+        self.traces = 0
+        self._detector = detector
+        self._names: list[str] = []
+        self._differentiable: list[str] = []
+        signature = batch_signature(self._config, detector.resizer)
+        compiled = _xla_wanted(self._xla, detector, self._strategy)
+        self._loss_gradients = (
+            tf.function(self._compute_loss_gradients, autograph=False, jit_compile=True)
+            if compiled
+            else self._compute_loss_gradients
+        )
+        scalars = [tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.float32)]
+        self._function = tf.function(
+            self._on_all_replicas, autograph=False, input_signature=[signature, *scalars], reduce_retracing=True
+        )
 
     def _on_all_replicas(self, batch: Batch, rate: tf.Tensor, step: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
         self.traces += 1

@@ -16,8 +16,9 @@ from training_src.models import checkpoint
 from training_src.models.config.input_reader import InputReader
 from training_src.models.config.pipeline import load
 from training_src.models.detector import Detector, GroundTruth, build_detector
-from training_src.training.input_pipeline import Batch, training_batches
+from training_src.training.input_pipeline import Batch
 from training_src.training.learning_rate import learning_rate
+from training_src.training.progressive_resizing import batches_by_size
 from training_src.training.records import Records
 from training_src.training.step import TrainingStep
 from training_src.training.validation import Validation
@@ -27,14 +28,18 @@ BATCH = 8
 NAMES = {1: "vehicle", 2: "pedestrian", 4: "cyclist"}
 
 
-def training(config: str, threads: int = 0, seed: int = 17) -> Works:
+def training(config: str, threads: int = 0, seed: int = 17, progressive_resizing: float = 0.0) -> Works:
     """Training: `step_from_memory`, on one batch that stays there; `step`, input pipeline included; `evaluate`."""
-    own = _Training(config, threads, seed)
-    batches = iter(own.batches)
-    kept = Batch(*next(batches))
+    own = _Training(config, threads, seed, progressive_resizing)
+    kept: list[tuple[TrainingStep, Batch]] = []
+
+    def step_from_memory() -> float:
+        kept[:] = kept or [next(own.batches)]
+        return own.step(*kept[0])
+
     return {
-        "step_from_memory": lambda: own.step(kept),
-        "step": lambda: own.step(Batch(*next(batches))),
+        "step_from_memory": step_from_memory,
+        "step": lambda: own.step(*next(own.batches)),
         "evaluate": own.ap50,
     }
 
@@ -100,7 +105,7 @@ def evaluation(config: str, prefix: str, images: str) -> Works:
 class _Training:
     """The training step on the input pipeline, as `train` joins them, and the validation."""
 
-    def __init__(self, config: str, threads: int, seed: int) -> None:
+    def __init__(self, config: str, threads: int, seed: int, progressive_resizing: float) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
         keras.utils.set_random_seed(seed)
@@ -108,16 +113,17 @@ class _Training:
         train_config = config_.train_config
         self._rates = train_config.optimizer.learning_rate
         detector = build_detector(config_.model)
-        self._step = TrainingStep(detector, train_config, tf.distribute.get_strategy(), seed)
-        self.batches = training_batches(_records(config_.train_input_reader), train_config, detector.resizer, seed, 0)
+        step = TrainingStep(detector, train_config, tf.distribute.get_strategy(), seed)
+        records = _records(config_.train_input_reader)
+        self.batches = batches_by_size(step, detector, train_config, records, part=progressive_resizing, seed=seed)
         self._validation = Validation(detector, _records(config_.eval_input_reader[0]), NAMES)
         self._done = 0
 
-    def step(self, batch: Batch) -> float:
+    def step(self, step: TrainingStep, batch: Batch) -> float:
         """Train on a batch; its loss."""
-        started = self._step(batch, learning_rate(self._rates, self._done), self._done)
+        started = step(batch, learning_rate(self._rates, self._done), self._done)
         self._done += 1
-        return self._step.losses(started).total
+        return step.losses(started).total
 
     def ap50(self) -> float:
         """AP50 on the validation split."""

@@ -32,6 +32,7 @@ TWELVE_STEPS = {
     "checkpoint_interval": "2",
     "validation_interval": "6",
     "deterministic": "true",
+    "progressive_resizing": "0.5",
 }
 VALIDATION_LINE = re.compile(r"^validation step=(\d+) mAP=([0-9.]+) mAP_50=([0-9.]+) loss=[0-9.]+$")
 
@@ -86,19 +87,26 @@ def uninterrupted() -> dict[str, Path]:
     return {}
 
 
-def test_trains_and_writes_everything_that_later_steps_read(make_job: MakeJob, uninterrupted: dict[str, Path]) -> None:
-    root = make_job(**TWELVE_STEPS)
+@pytest.fixture
+def twelve_steps(make_job: MakeJob, small_config: str) -> Path:
+    """A job whose first six steps see smaller images."""
+    return make_job(config=small_config.replace("height: 64 width: 64", "height: 128 width: 128"), **TWELVE_STEPS)
+
+
+def test_trains_and_writes_everything_that_later_steps_read(twelve_steps: Path, uninterrupted: dict[str, Path]) -> None:
+    root = twelve_steps
     output = run(root)
     lines = output.splitlines()
     assert [match.group(1) for match in map(TRAIN_LINE.match, lines) if match] == [str(step) for step in range(1, 13)]
     assert [match.group(1) for match in map(VALIDATION_LINE.match, lines) if match] == ["6", "12"]
     assert any(line.startswith("fingerprint ") for line in lines)
     assert "1 square, 2 disc, 4 bar" in output
+    assert "12 steps of batch 2, the first 6 with images of 64x64, seed 3" in output
 
     model = root / "model"
     description = json.loads((model / "model.json").read_text())
     assert description["schema_version"] == 1
-    assert description["input"] == {"height": 64, "width": 64}
+    assert description["input"] == {"height": 128, "width": 128}
     assert [item["id"] for item in description["classes"]] == [1, 2, 4]
     assert description["dataset"] == {"sha256": "0" * 64}
     assert description["training"]["steps"] == 12
@@ -116,11 +124,11 @@ def test_trains_and_writes_everything_that_later_steps_read(make_job: MakeJob, u
 
 
 def test_deterministic_and_killed_at_any_step_it_goes_on_with_the_same_bits(
-    make_job: MakeJob, uninterrupted: dict[str, Path]
+    twelve_steps: Path, uninterrupted: dict[str, Path]
 ) -> None:
     if "root" not in uninterrupted:
         pytest.skip("there is no uninterrupted run to compare with")
-    root = make_job(**TWELVE_STEPS)
+    root = twelve_steps
     process = start(root)
     assert process.stdout is not None
     reached = int(np.random.default_rng().integers(3, 11))
@@ -203,6 +211,18 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence(
         (("num_classes: 4", "num_classes: 3"), {}, "num_classes is 3, but the label map's greatest id is 4"),
         (("use_depthwise: true", "use_depthwise: true use_bifpn: 1"), {}, "use_bifpn: 1 is not supported"),
         (None, {"num_train_steps": "many"}, 'The hyperparameter num_train_steps is "many"'),
+        (None, {"progressive_resizing": "half"}, 'The hyperparameter progressive_resizing is "half"'),
+        (
+            None,
+            {"progressive_resizing": "1.5"},
+            'The hyperparameter progressive_resizing is "1.5"; give auto or a part',
+        ),
+        (
+            None,
+            {"progressive_resizing": "0.4"},
+            "progressive_resizing: model.ssd.image_resizer: 32x32 is too small, ssd_mobilenet_v2_fpn_keras needs at "
+            "least 33 pixels; set it to 0.",
+        ),
         (None, {"learning_rate": "1"}, 'The hyperparameter "learning_rate" is not known'),
     ],
 )
