@@ -57,7 +57,7 @@ def _zoo(name: str, parameters: int, coco_map: float, speed_ms: int, suffix: str
 
 
 ZOO = (
-    ZooModel("ssd_mobilenet_v2_fpnlite_160x160", 689_850, progressive_resizing=0.4),
+    ZooModel("ssd_mobilenet_v2_fpnlite_160x160", 689_850, progressive_resizing=0.3),
     _zoo("ssd_mobilenet_v2_320x320", 6_066_431, 20.2, 19),
     _zoo("ssd_mobilenet_v2_fpnlite_320x320", 2_626_746, 22.2, 22),
     _zoo("ssd_mobilenet_v2_fpnlite_640x640", 2_626_746, 28.2, 39),
