@@ -7,7 +7,6 @@ import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -23,7 +22,7 @@ from training_src.models.config.decoding import decode
 from training_src.models.config.image_resizer import FixedShapeResizer, ImageResizer
 from training_src.models.config.pipeline import load_bundled
 from training_src.models.text_format import parse
-from training_src.training import input_pipeline
+from training_src.training.input_pipeline import PARALLEL_CALLS, training_batches
 from training_src.training.records import Records
 
 IMAGES, BATCH = 256, 8
@@ -43,15 +42,15 @@ SETS = {
 def run() -> list[Row]:
     """A ratio for each set of options."""
     rows = []
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(input_pipeline, "CACHE_BYTES", 0):
+    with tempfile.TemporaryDirectory() as folder:
         encoded = _write(Path(folder))
-        records = Records(Path(folder))
+        records = Records(Path(folder), cache_bytes=0)
         plain = load_bundled("ssd_mobilenet_v2_fpnlite_640x640", 3).config.train_config
         resizer = ImageResizer(fixed_shape_resizer=FixedShapeResizer(height=SIDE, width=SIDE))
         for name, texts in SETS.items():
             options = tuple(decode(PreprocessingStep, parse(text)) for text in texts)
             config = replace(plain, batch_size=BATCH, data_augmentation_options=options)
-            batches = iter(input_pipeline.training_batches(records, config, resizer, 1, 0))
+            batches = iter(training_batches(records, config, resizer, 1, 0))
             found = ratio(lambda batches=batches: _take(batches), lambda: _decode(encoded), rounds=5)  # type: ignore[misc]
             what = f"training's input at {SIDE}x{SIDE}: {name}"
             rows.append(Row(what, "tf.io.decode_jpeg (INTEGER_ACCURATE) alone", found, "times as fast"))
@@ -90,7 +89,7 @@ def _decode(encoded: list[bytes]) -> None:
     """As many at once as the pipeline decodes; nothing is done with the pixels."""
     images = tf.data.Dataset.from_tensor_slices(encoded).map(
         lambda one: tf.shape(tf.io.decode_jpeg(one, 3, dct_method="INTEGER_ACCURATE")),
-        num_parallel_calls=input_pipeline.PARALLEL_CALLS,
+        num_parallel_calls=PARALLEL_CALLS,
     )
     for _ in images:
         pass

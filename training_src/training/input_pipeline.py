@@ -6,9 +6,7 @@ An image is read, decoded, augmented and resized by C libraries in one call, and
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,18 +15,15 @@ import numpy as np
 import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from training_src.data.example import DetectionExample
 from training_src.errors import ConfigurationError
 from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.training import TrainConfig
 from training_src.models.preprocessing import padding_values, resize_to, resized_shape
 from training_src.training.augmentation import Labelled, Resized, augmentation, moves_pixels
-from training_src.training.records import Records, pixels
+from training_src.training.records import Records
 
 # Nothing below needs Python's control flow to be translated into TensorFlow's.
 _as_it_is = tf.autograph.experimental.do_not_convert
-# Decoded images up to this size are kept, so that each is decoded once.
-CACHE_BYTES = 1 << 30
 # AUTOTUNE was measured to be slower on two cores.
 PARALLEL_CALLS = 2
 # Numbers of boxes that a batch is padded to, so that few shapes occur; the last one is the config's own greatest.
@@ -62,8 +57,9 @@ def training_batches(
     first_step: int,
     instance: int = 0,
     instances: int = 1,
+    last_step: int | None = None,
 ) -> tf.data.Dataset:
-    """The batches from a step on, without end.
+    """The batches from a step on.
 
     Args:
         records: The training images.
@@ -73,6 +69,7 @@ def training_batches(
         first_step: Steps that are already done.
         instance: Which part of each batch is wanted, counted from 0.
         instances: How many parts a batch has; `config.batch_size` is that of one.
+        last_step: How many steps are done after the last batch; None: there is no last one.
 
     Returns:
         A data set of `Batch`es, their boxes padded to one of a few numbers.
@@ -84,7 +81,8 @@ def training_batches(
     cv2.setNumThreads(1)  # the calls below run beside each other
     prepare = _drawn if moves_pixels(config.data_augmentation_options) else _resized
     size = config.batch_size
-    positions = tf.data.Dataset.range(first_step * size, np.iinfo(np.int64).max)
+    last = np.iinfo(np.int64).max if last_step is None else last_step * size
+    positions = tf.data.Dataset.range(first_step * size, last)
     if instances > 1:
         positions = positions.map(lambda own: own // size * (size * instances) + instance * size + own % size)
     buckets = tf.constant([*(one for one in BUCKETS if one < config.max_number_of_boxes), config.max_number_of_boxes])
@@ -196,14 +194,11 @@ class _Loader:
         self._records = records
         self._most_boxes = config.max_number_of_boxes
         self._augment = augmentation(config.data_augmentation_options, seed, resized)
-        self._kept: dict[int, tuple[DetectionExample, NDArray[np.uint8]]] = {}
-        self._room = CACHE_BYTES
-        self._scratch = threading.local()
         self._order = lru_cache(maxsize=2)(lambda epoch: np.random.default_rng([seed, epoch]).permutation(len(records)))
 
     def __call__(self, position: int) -> Labelled:
         epoch, offset = divmod(position, len(self._records))
-        example, image = self._decoded(int(self._order(epoch)[offset]))
+        example, image = self._records.decoded(int(self._order(epoch)[offset]))
         weightless = (example.difficult > 0) | (example.crowd > 0)
         weights = np.where(weightless, 0, 1).astype(np.float32)
         classes = example.labels.astype(np.int32) - 1
@@ -212,18 +207,3 @@ class _Loader:
         own = seen.image.copy() if np.may_share_memory(seen.image, image) else seen.image
         most = self._most_boxes
         return Labelled(own, seen.boxes[:most], seen.classes[:most], seen.weights[:most])
-
-    def _decoded(self, index: int) -> tuple[DetectionExample, NDArray[np.uint8]]:
-        if index in self._kept:
-            return self._kept[index]
-        example = self._records[index]
-        size = example.height * example.width * 3
-        if 0 < size <= self._room:
-            image = pixels(example)
-            self._room -= image.nbytes
-            self._kept[index] = replace(example, encoded=b""), image
-            return self._kept[index]
-        # A fresh array costs half as much time as the decoding.
-        if getattr(self._scratch, "buffer", np.empty(0)).nbytes < size:
-            self._scratch.buffer = np.empty(size, np.uint8)
-        return example, pixels(example, getattr(self._scratch, "buffer", None))

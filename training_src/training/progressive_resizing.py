@@ -58,7 +58,7 @@ def batches_by_size(
     instance: int = 0,
     instances: int = 1,
 ) -> Iterator[tuple[TrainingStep, Batch]]:
-    """The batches from a step on, without end, each with the step for its size; they share all that they change.
+    """The batches from a step to the last one, each with the step for its size; they share all that they change.
 
     Args:
         step: For the detector's own size.
@@ -77,12 +77,15 @@ def batches_by_size(
     begin = small_steps(config, part)
     if first_step < begin:
         small = smaller(detector)
-        batches = training_batches(records, config, small.resizer, seed, first_step, instance, instances)
         small_step = step.of(small)
-        for batch in batches.take(begin - first_step):
+        for batch in training_batches(
+            records, config, small.resizer, seed, first_step, instance, instances, last_step=begin
+        ):
             yield small_step, Batch(*batch)
     first_step = max(first_step, begin)
-    for batch in training_batches(records, config, detector.resizer, seed, first_step, instance, instances):
+    for batch in training_batches(
+        records, config, detector.resizer, seed, first_step, instance, instances, last_step=config.num_steps
+    ):
         yield step, Batch(*batch)
 
 

@@ -5,7 +5,9 @@ A resumed training must go on with the very images that it would have seen, so i
 by name, records by place.
 """
 
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -21,20 +23,47 @@ from training_src.errors import DataError
 class Records(Sequence[DetectionExample]):
     """All labelled images of a folder's `*.tfrecord` shards.
 
+    Args:
+        folder: Of the shards.
+        cache_bytes: Decoded images up to this size are kept, so that each is decoded once.
+
     Raises:
         DataError: If there is none, or a shard is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cache_bytes: int = 1 << 30) -> None:
         self._spans = [span for shard in sorted(folder.glob("*.tfrecord")) for span, _ in read_records(shard)]
         if not self._spans:
             raise DataError(f"{folder}: there is no labelled image in it; give the split more images.")
+        self._kept: dict[int, tuple[DetectionExample, NDArray[np.uint8]]] = {}
+        self._room = cache_bytes
+        self._scratch = threading.local()
 
     def __len__(self) -> int:
         return len(self._spans)
 
     def __getitem__(self, index: int) -> DetectionExample:  # type: ignore[override]
         return decode(self._spans[index].read())
+
+    def decoded(self, index: int) -> tuple[DetectionExample, NDArray[np.uint8]]:
+        """An image with its `pixels`, not to be written to, and only good until the same thread asks again.
+
+        Raises:
+            DataError: If it can no longer be decoded.
+        """
+        if index in self._kept:
+            return self._kept[index]
+        example = self[index]
+        size = example.height * example.width * 3
+        if 0 < size <= self._room:
+            image = pixels(example)
+            self._room -= image.nbytes
+            self._kept[index] = replace(example, encoded=b""), image
+            return self._kept[index]
+        # A fresh array costs half as much time as the decoding.
+        if getattr(self._scratch, "buffer", np.empty(0)).nbytes < size:
+            self._scratch.buffer = np.empty(size, np.uint8)
+        return example, pixels(example, getattr(self._scratch, "buffer", None))
 
 
 def pixels(example: DetectionExample, buffer: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:

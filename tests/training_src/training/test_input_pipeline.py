@@ -19,7 +19,6 @@ from training_src.models.config.pipeline import PipelineConfig
 from training_src.models.config.training import TrainConfig
 from training_src.models.preprocessing import resize_to
 from training_src.models.text_format import parse
-from training_src.training import input_pipeline
 from training_src.training.input_pipeline import training_batches
 from training_src.training.records import Records, pixels
 
@@ -148,12 +147,12 @@ def test_a_batch_of_images_of_different_sizes_is_a_sentence(records: Records, co
     assert batch.images.shape[1:3] == batch.true_shapes[0, :2]
 
 
-def test_images_beyond_the_cache_are_the_same(
-    records: Records, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cached = next(iter(training_batches(records, config, sized(64, 64), seed=5, first_step=9)))
-    monkeypatch.setattr(input_pipeline, "CACHE_BYTES", 0)
-    read = next(iter(training_batches(records, config, sized(64, 64), seed=5, first_step=9)))
+def test_images_beyond_the_cache_are_the_same(records: Records, prepared: Path, config: TrainConfig) -> None:
+    without_cache = Records(prepared / "train", cache_bytes=0)
+    cached, read = (
+        next(iter(training_batches(each, config, sized(64, 64), seed=5, first_step=9)))
+        for each in (records, without_cache)
+    )
     np.testing.assert_array_equal(read[0], cached[0])
 
 
