@@ -23,7 +23,6 @@ from training_src.models import checkpoint
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector, build_detector
-from training_src.models.zoo import zoo_model
 from training_src.training.advice import advice, greatest_rate
 from training_src.training.checkpoints import CheckpointStore, Progress, fingerprint
 from training_src.training.distribution import Cluster, strategy_for
@@ -31,7 +30,7 @@ from training_src.training.loop import Plan, train
 from training_src.training.overriding import overridden
 from training_src.training.precision import set_precision
 from training_src.training.progress_report import ProgressReport
-from training_src.training.progressive_resizing import small_steps, smaller
+from training_src.training.progressive_resizing import measured_part, small_steps, smaller
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
 from training_src.training.settings import Settings, plain, switch
@@ -72,11 +71,6 @@ def train_detector(job: TrainingJob) -> None:
         records = Records(request.train)
         description, lines = overridden(_describe(request), request, len(records))
         initial = _initial_checkpoint(request, description, Path(work) / "checkpoint")
-        if settings.progressive_resizing is None:
-            known = request.config is None and not initial
-            part = zoo_model(description.source).progressive_resizing if known else 0.0
-            settings = replace(settings, progressive_resizing=part)
-        plan = Plan(description.config.train_config, settings, cluster, strategy)
         mark = fingerprint(
             description.digest(), _deciding(job.hyperparameters), request.dataset_sha256, _digest(initial)
         )
@@ -84,6 +78,11 @@ def train_detector(job: TrainingJob) -> None:
         policy = set_precision(settings.mixed_precision)
         with strategy.scope():
             detector = build_detector(description.config.model)
+        if settings.progressive_resizing is None:
+            known = request.config is None and not initial
+            part = measured_part(description.source, detector, records) if known else 0.0
+            settings = replace(settings, progressive_resizing=part)
+        plan = Plan(description.config.train_config, settings, cluster, strategy)
         validation = Validation(detector, Records(request.validation), request.label_map.names, request.every)
         if cluster.is_chief:
             _print_header(description, detector, request, plan, policy, (len(records), len(validation)), mark)

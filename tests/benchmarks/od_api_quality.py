@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long training takes until it is good, ours against the TF Object Detection API: a quarter of an hour on two cores.
+"""How long training takes until it is good, ours against the TF Object Detection API: a quarter of an hour in all.
 
 The demo's drawn scenes are learnt from scratch until AP50 on the validation split reaches 0.9: by us with our own
 config and the progressive resizing that is its default, by the API with our own config, with the zoo's settings (its

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 
+from training_src.data.example import DetectionExample, encode
+from training_src.data.tfrecord import write_record
 from training_src.errors import ConfigurationError
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import PipelineConfig, load_bundled
 from training_src.models.detector import Detector, GroundTruth, build_detector
 from training_src.models.text_format import parse
 from training_src.training.input_pipeline import training_batches
-from training_src.training.progressive_resizing import batches_by_size, smaller
+from training_src.training.progressive_resizing import batches_by_size, measured_part, smaller
 from training_src.training.records import Records
 from training_src.training.step import TrainingStep
 
@@ -82,6 +84,23 @@ def test_what_has_no_smaller_size_is_told() -> None:
     two_stages = build_detector(load_bundled("faster_rcnn_resnet50_v1_640x640", 3).config.model)
     with pytest.raises(ConfigurationError, match=r"progressive_resizing is for single-shot detectors .*; set it to 0"):
         smaller(two_stages)
+
+
+@pytest.mark.parametrize(("side", "part"), [(0.2, 0.3), (0.05, 0.0)])
+def test_the_bundled_detector_begins_small_where_every_class_is_still_seen(
+    tmp_path: Path, side: float, part: float
+) -> None:
+    boxes, flags = np.array([[0, 0, 0.5, 0.5], [0, 0, side, side]], np.float32), np.zeros(2, np.int64)
+    example = DetectionExample(
+        "a", "a.png", b"", "png", 160, 160, "", boxes, np.array([1, 3]), ("a", "b"), flags, flags, flags
+    )
+    with (tmp_path / "train-00000-of-00001.tfrecord").open("wb") as stream:
+        write_record(stream, encode(example))
+    name, records = "ssd_mobilenet_v2_fpnlite_160x160", Records(tmp_path)
+    # Of 96 pixels 19 and 5.
+    assert measured_part(name, build_detector(load_bundled(name, 3).config.model), records) == part
+    other = "ssd_mobilenet_v2_320x320"
+    assert measured_part(other, build_detector(load_bundled(other, 3).config.model), records) == 0
 
 
 def test_images_come_in_the_same_order_and_each_size_is_traced_once(
