@@ -29,7 +29,7 @@ class Settings:
         mixed_precision: `auto`, `on` or `off`: 16-bit activations; auto means on GPUs with tensor cores.
         xla: `auto`, `loss` or `off`: whether XLA compiles the loss; auto means where it was measured to help.
         progressive_resizing: The part of the steps, from the first one, that learn from smaller images; None (`auto`)
-            means what was measured to help the bundled architecture, trained from scratch, where no class gets too small.
+            means what was measured to help a bundled architecture, trained from scratch, where no class gets too small.
     """
 
     seed: int = 17
