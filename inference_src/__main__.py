@@ -2,6 +2,7 @@
 """The inference image's commands: `serve` (SageMaker runs `docker run IMAGE serve`) and `measure` (MeasureServing)."""
 
 import argparse
+import logging
 import os
 import sys
 
@@ -18,7 +19,10 @@ def main() -> int:
     if command == "serve":
         from inference_src.server import serve
 
-        return serve(os.environ)
+        code = serve(os.environ)
+        logging.shutdown()
+        # The HTTP server's own threads may abort a process whose interpreter is being taken down beneath them.
+        os._exit(code)
     from inference_src.measure import measure
 
     return measure(os.environ)
