@@ -98,9 +98,8 @@ def _train(
     name: str,
     most_steps: int,
     most_seconds: float = math.inf,
-    progressive_resizing: float | None = None,
+    **more: float,
 ) -> Run:
-    more = {} if progressive_resizing is None else {"progressive_resizing": progressive_resizing}
     log = config.with_suffix(f".{module}.log")
     side = Side(python, module, log)
     steps, seconds, cpu_seconds, best = 0, 0.0, 0.0, 0.0

@@ -16,6 +16,7 @@ from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.training import TrainConfig
 from training_src.models.detector import Detector
 from training_src.models.errors import ConfigError
+from training_src.models.preprocessing import resized_shape
 from training_src.models.ssd import SsdDetector
 from training_src.models.zoo import zoo_model
 from training_src.training.input_pipeline import Batch, training_batches
@@ -41,10 +42,8 @@ def smaller(detector: Detector) -> SsdDetector:
         raise ConfigurationError(
             "progressive_resizing is for single-shot detectors whose images are all resized to one size; set it to 0."
         )
-    bifpn = detector.config.feature_extractor.bifpn
-    halvings = bifpn.max_level if bifpn else BACKBONES_HALVINGS
     try:
-        return detector.resized(_shrunk(detector.resizer, 2**halvings))
+        return detector.resized(_smaller_resizer(detector))
     except ConfigError as error:
         raise ConfigurationError(f"progressive_resizing: {error}; set it to 0.") from error
 
@@ -63,8 +62,9 @@ def measured_part(architecture: str, detector: Detector, records: Records) -> fl
     part = zoo_model(architecture).progressive_resizing
     if not part:
         return 0.0
-    size = smaller(detector).input_size
-    assert size is not None  # smaller ones have one
+    assert isinstance(detector, SsdDetector)  # no other kind has a part
+    size = resized_shape(_smaller_resizer(detector))
+    assert size is not None  # nor one whose images differ in size
     sides: dict[int, list[float]] = defaultdict(list)
     for index in range(0, len(records), -(-len(records) // SAMPLE)):
         example = records[index]
@@ -121,7 +121,10 @@ def batches_by_size(
         yield step, Batch(*batch)
 
 
-def _shrunk(resizer: ImageResizer, multiple: int) -> ImageResizer:
+def _smaller_resizer(detector: SsdDetector) -> ImageResizer:
+    resizer, bifpn = detector.resizer, detector.config.feature_extractor.bifpn
+    multiple = 1 << (bifpn.max_level if bifpn else BACKBONES_HALVINGS)
+
     def side(length: int) -> int:
         return max(int(SCALE * length) // multiple, 1) * multiple
 
