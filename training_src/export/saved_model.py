@@ -55,7 +55,7 @@ def save_model(detector: Detector, class_ids: Sequence[int], folder: Path, input
     function = tf.function(detect, input_signature=[specification], autograph=False)
     # Who has the API's models calls what `tf.saved_model.load` returns.
     setattr(module, "__call__", function)  # noqa: B010
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": function.get_concrete_function()})
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": function})
 
 
 def _decoded(encoded: tf.Tensor) -> tf.Tensor:

@@ -51,13 +51,16 @@ class Outcome:
 
 
 class Validation:
-    """Evaluates a detector on a split, as often as wanted; traced once.
+    """Evaluates a detector on a split, as often as wanted.
 
     Args:
         detector: Its networks' present weights count.
         records: The split.
         label_map: Names by id.
         every: Only the first of so many images counts.
+
+    Attributes:
+        traces: How often the detector was traced; once, whatever the last batch's size.
     """
 
     def __init__(self, detector: Detector, records: Records, label_map: Mapping[int, str], every: int = 1) -> None:
@@ -67,7 +70,6 @@ class Validation:
         self._label_map = label_map
         self._class_ids = np.array(sorted(label_map))
         self._chosen = range(0, len(records), every)
-        self._predict = tf.function(self._predictions, autograph=False)
         examples = [records[index] for index in self._chosen]
         self._rows = max(1, *(len(example.boxes) for example in examples))
         self._truth = GroundTruth.from_images(
@@ -76,6 +78,10 @@ class Validation:
             classes=[example.labels for example in examples],
             ignored=[(example.difficult + example.crowd) > 0 for example in examples],
         )
+        self.traces = 0
+        self._batches = self._read_batches()
+        signature = [self._batches.element_spec]
+        self._predict = tf.function(self._predictions, autograph=False, input_signature=signature)
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -86,7 +92,7 @@ class Validation:
         scores: list[NDArray[np.float32]] = []
         classes: list[NDArray[np.int64]] = []
         losses: list[tuple[int, Mapping[str, float]]] = []
-        for batch in self._batches():
+        for batch in self._batches:
             found, terms = self._predict(batch)
             columns = [np.asarray(column) for column in (found.boxes, found.scores, found.classes)]
             for index, count in enumerate(np.asarray(found.count).astype(int)):
@@ -98,6 +104,7 @@ class Validation:
         return Outcome(metrics, _means(losses), self._pictures(boxes, scores, classes))
 
     def _predictions(self, batch: _Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        self.traces += 1
         inputs = models.Inputs(batch.images, batch.true_shapes)
         predictions = self._folded.predict(inputs, training=False)
         found = self._detector.postprocess(predictions, batch.true_shapes, self._class_ids.tolist())
@@ -108,7 +115,7 @@ class Validation:
             predictions = self._detector.predict(inputs, training=True, truth=truth)
         return found, self._detector.losses(predictions, truth)
 
-    def _batches(self) -> tf.data.Dataset:
+    def _read_batches(self) -> tf.data.Dataset:
         def load(index: tf.Tensor) -> _Batch:
             types = [tf.uint8, tf.float32, tf.int32, tf.float32]
             image, boxes, classes, weights = tf.numpy_function(self._load, [index], types)
@@ -131,13 +138,14 @@ class Validation:
 
     def _load(self, index: NDArray[np.int64]) -> tuple[NDArray[np.generic], ...]:
         """An image and its ground truth, padded to the greatest number of boxes, so that there is one trace."""
-        example = self._records[int(index)]
+        example, image = self._records.decoded(int(index))
         boxes = np.zeros((self._rows, 4), np.float32)
         classes, weights = np.zeros(self._rows, np.int32), np.zeros(self._rows, np.float32)
         count = len(example.boxes)
         boxes[:count], classes[:count] = example.boxes, example.labels - 1
         weights[:count] = (example.difficult + example.crowd) == 0
-        return pixels(example), boxes, classes, weights
+        # A copy: TensorFlow reads the array where it lies, and another image may come to lie there.
+        return image.copy(), boxes, classes, weights
 
     def _pictures(
         self,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import simplejpeg  # type: ignore[import-untyped]
 from tensorflow.core.util import event_pb2  # type: ignore[import-untyped]
 
 from training_src import train
@@ -77,6 +78,9 @@ def curves(root: Path) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
         event = event_pb2.Event.FromString(record)
         for value in event.summary.value:
             found = pictures if value.metadata.plugin_data.plugin_name == "images" else scalars
+            if found is pictures:
+                width, height, encoded = value.tensor.string_val
+                assert simplejpeg.decode_jpeg(encoded).shape == (int(height), int(width), 3)
             found.setdefault(value.tag, []).append(event.step)
     return scalars, pictures
 
