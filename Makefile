@@ -4,7 +4,6 @@ DATA ?=
 UV_VERSION := 0.13.8
 NPM := node .venv/node/lib/node_modules/npm/bin/npm-cli.js
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
-export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test verify lint definition lock bench clean

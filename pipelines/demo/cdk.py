@@ -80,7 +80,6 @@ def environment(connection: Connection) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "CI": "true",
         "CDK_DISABLE_CLI_TELEMETRY": "true",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 

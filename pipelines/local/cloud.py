@@ -110,7 +110,7 @@ def status(home: Path) -> CloudInfo | None:
 def _start(home: Path, port: int) -> CloudInfo:
     command = [sys.executable, "-m", "pipelines.local", "--home", str(home), "--port", str(port)]
     source = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(source)}
     for name in [n for n in environment if n.startswith(("AWS_", "MOTO_"))]:
         del environment[name]
     with Home(home).log.open("ab") as log:

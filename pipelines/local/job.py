@@ -238,7 +238,6 @@ def container_environment(home: Path, root: Path, image: Image, environment: Map
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "TMPDIR": str(temporary),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         **{name: str(value) for name, value in environment.items()},
         "MAPGATE_ML_ROOT": str(root),

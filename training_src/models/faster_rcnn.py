@@ -113,7 +113,7 @@ class FasterRcnnDetector(Detector):
     def first_stage(self, inputs: Inputs, training: bool) -> Predictions:
         """The map to crop from, and the first stage's encodings and logits of every anchor."""
         size = tf.cast(tf.shape(inputs.images)[1:3], tf.float32)
-        features, encodings, logits = self.networks[0](inputs.images, training=training)
+        features, encodings, logits = _float32(self.networks[0](inputs.images, training=training))
         anchors = self._anchors(features, inputs.images)
         if training and not self.config.clip_anchors_to_image:
             kept = tf.where(inside(anchors, size))[:, 0]
@@ -142,7 +142,7 @@ class FasterRcnnDetector(Detector):
             self.config.initial_crop_size,
             zeros_around=self.config.use_matmul_crop_and_resize,
         )
-        features, encodings, logits = self.networks[1](crops, training=training)
+        features, encodings, logits = _float32(self.networks[1](crops, training=training))
         return {
             PROPOSALS: boxes,
             NORMALISED_PROPOSALS: normalised,
@@ -376,6 +376,11 @@ class FasterRcnnDetector(Detector):
             if SECOND_STAGE_SAMPLED in predictions:
                 arrays["second_stage_sampled"] = predictions[SECOND_STAGE_SAMPLED]
         return arrays
+
+
+def _float32(outputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Crops, boxes and losses are computed in 32 bits whatever the layers' precision."""
+    return [tf.cast(each, tf.float32) for each in outputs]
 
 
 def _first_network(config: FasterRcnn, size: tuple[int | None, int | None]) -> keras.Model:

@@ -52,7 +52,7 @@ def run(arguments: list[str], folder: Path, **environment: str) -> Ended:
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=CHECKOUT,
-            env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **environment},
+            env={"PATH": os.environ["PATH"], **environment},
             stdout=stream,
             stderr=subprocess.STDOUT,
         )

@@ -40,7 +40,7 @@ VALIDATION_LINE = re.compile(r"^validation step=(\d+) mAP=([0-9.]+) mAP_50=([0-9
 
 def start(root: Path) -> subprocess.Popen[str]:
     """`train` as SageMaker starts it: a clean environment without any `SM_*` variable."""
-    environment = {"PATH": os.environ["PATH"], "MAPGATE_ML_ROOT": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"PATH": os.environ["PATH"], "MAPGATE_ML_ROOT": str(root)}
     return subprocess.Popen(
         [sys.executable, "-m", "training_src", "train"],
         cwd=CHECKOUT,

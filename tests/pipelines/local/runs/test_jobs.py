@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 Until = Callable[..., Any]
 PLATFORM = {"AWS_REGION", "TRAINING_JOB_NAME", "TRAINING_JOB_ARN", "MAPGATE_ML_ROOT"}
-PROCESS = {"PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "LC_CTYPE"}
+PROCESS = {"PATH", "HOME", "LANG", "TMPDIR", "PYTHONUNBUFFERED", "LC_CTYPE"}
 
 
 def training(cloud: Any, name: str, uri: str = "s3://bucket/data/", **wishes: str) -> dict[str, Any]:
