@@ -28,7 +28,7 @@ from training_src.training.checkpoints import CheckpointStore, Progress, fingerp
 from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.loop import Plan, train
 from training_src.training.overriding import overridden
-from training_src.training.precision import set_precision
+from training_src.training.precision import FLOAT32, set_precision
 from training_src.training.progress_report import ProgressReport
 from training_src.training.progressive_resizing import measured_part, small_steps, smaller
 from training_src.training.records import Records
@@ -101,8 +101,22 @@ def train_detector(job: TrainingJob) -> None:
         )
         progress = train(detector, plan, records, validation, store, report, asked_to_stop.is_set)
         if cluster.is_chief:
+            if policy != FLOAT32:
+                detector = _in_float32(detector, description)
+                validation = Validation(detector, validation.records, request.label_map.names, request.every)
             _print_evaluation(validation)
             _export(job, detector, request, description, progress, settings.seed, mark)
+
+
+def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:
+    """The same weights, which have 32 bits in any case, in a detector that computes in as many: not all runtimes take
+    less."""
+    set_precision("off")
+    exported = build_detector(description.config.model)
+    trained = detector.variables()
+    for key, variable in exported.variables().items():
+        variable.assign(trained[key].numpy())
+    return exported
 
 
 def _export(

@@ -8,6 +8,7 @@ cores want it; those take bfloat16 from compute capability 8.0 on, and float16 w
 import keras  # type: ignore[import-untyped]
 import tensorflow as tf  # type: ignore[import-untyped]
 
+FLOAT32 = "float32"
 TENSOR_CORES = (7, 0)
 BFLOAT16_CORES = (8, 0)
 FLOAT16_LOSS_SCALE = 1024.0
@@ -34,12 +35,12 @@ def loss_scale(policy: str) -> float:
 
 def _policy(setting: str) -> str:
     if setting == "off":
-        return "float32"
+        return FLOAT32
     capabilities = [
         tf.config.experimental.get_device_details(device).get("compute_capability", (0, 0))
         for device in tf.config.list_physical_devices("GPU")
     ]
     lowest = min(capabilities, default=(0, 0))
     if setting == "auto" and lowest < TENSOR_CORES:
-        return "float32"
+        return FLOAT32
     return "mixed_float16" if TENSOR_CORES <= lowest < BFLOAT16_CORES else "mixed_bfloat16"

@@ -60,13 +60,14 @@ class Validation:
         every: Only the first of so many images counts.
 
     Attributes:
+        records: The split.
         traces: How often the detector was traced; once, whatever the last batch's size.
     """
 
     def __init__(self, detector: Detector, records: Records, label_map: Mapping[int, str], every: int = 1) -> None:
         self._detector = detector
         self._folded = detector.folded()
-        self._records = records
+        self.records = records
         self._label_map = label_map
         self._class_ids = np.array(sorted(label_map))
         self._chosen = range(0, len(records), every)
@@ -138,7 +139,7 @@ class Validation:
 
     def _load(self, index: NDArray[np.int64]) -> tuple[NDArray[np.generic], ...]:
         """An image and its ground truth, padded to the greatest number of boxes, so that there is one trace."""
-        example, image = self._records.decoded(int(index))
+        example, image = self.records.decoded(int(index))
         boxes = np.zeros((self._rows, 4), np.float32)
         classes, weights = np.zeros(self._rows, np.int32), np.zeros(self._rows, np.float32)
         count = len(example.boxes)
@@ -155,7 +156,7 @@ class Validation:
     ) -> list[NDArray[np.uint8]]:
         pictures = []
         for place, index in enumerate(self._chosen[:PICTURES]):
-            example = self._records[index]
+            example = self.records[index]
             marks = [
                 Mark(box, "", self._colour(label), dashed=True)
                 for box, label in zip(example.boxes, example.labels, strict=True)
