@@ -24,7 +24,7 @@ from tests.benchmarks.ratio import Row
 from training_src.models.config.pipeline import load_bundled, with_num_steps
 from training_src.models.zoo import zoo_model
 
-# Of steps: those that our config is stretched to, and those that the zoo's are allowed.
+# Of steps: as many as our config has, and as many as the zoo's are allowed.
 GOAL, STEPS, ZOO_STEPS, INTERVAL = 0.9, 1000, 1600, 50
 SIZE, CLASSES, THREADS, SEED = 224, 4, 2, 17
 OURS, ZOO = "ssd_mobilenet_v2_fpnlite_160x160", "ssd_mobilenet_v2_fpnlite_320x320"

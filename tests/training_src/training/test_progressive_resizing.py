@@ -28,7 +28,7 @@ SEED = 5
 
 @pytest.fixture(scope="module")
 def config(small_config: str) -> PipelineConfig:
-    text = small_config.replace(SIDES, "height: 128 width: 128").replace("num_steps: 700", "num_steps: 10")
+    text = small_config.replace(SIDES, "height: 128 width: 128").replace("num_steps: 1000", "num_steps: 10")
     return decode(PipelineConfig, parse(text))
 
 

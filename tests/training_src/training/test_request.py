@@ -110,7 +110,7 @@ def test_channels_override_the_paths_in_the_config(foreign: Foreign, monkeypatch
     assert request.checkpoint == root / "input" / "data" / "checkpoint"
     assert description.config.train_config.num_steps == 70
     assert description.config.quantize
-    assert "schedule of 700 steps, scaled to the 70 that were asked for" in lines
+    assert "schedule of 1000 steps, scaled to the 70 that were asked for" in lines
     assert sum("annotations/" in line for line in lines) == 4
     rate = description.config.train_config.optimizer.learning_rate.cosine_decay_learning_rate
     assert rate is not None
