@@ -27,7 +27,8 @@ class Settings:
         early_stopping_min_delta: What counts as an improvement.
         deterministic: Whether equal runs give equal bits; slower where kernels have to be exchanged.
         mixed_precision: `auto`, `on` or `off`: 16-bit activations; auto means on GPUs with tensor cores.
-        xla: `auto`, `loss` or `off`: whether XLA compiles the loss; auto means where it was measured to help.
+        xla: `auto`, `loss`, `step` or `off`: whether XLA compiles the loss, or the whole step, which is for GPUs; auto
+            means the loss, where that was measured to help.
         progressive_resizing: The part of the steps, from the first one, that learn from smaller images; None (`auto`)
             means what was measured to help a bundled architecture, trained from scratch, where no class gets too small.
     """
@@ -71,7 +72,7 @@ class Settings:
 CHOICES = {
     "early_stopping_metric": ("mAP", "loss"),
     "mixed_precision": ("auto", "on", "off"),
-    "xla": ("auto", "loss", "off"),
+    "xla": ("auto", "loss", "step", "off"),
 }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from training_src.errors import ConfigurationError
 from training_src.models.config.ssd import Ssd
 from training_src.models.config.training import TrainConfig
 from training_src.models.detector import Detector, GroundTruth, Predictions
@@ -51,7 +52,10 @@ class TrainingStep:
         config: The `train_config`; its batch size is that of this instance.
         strategy: Of the replicas.
         seed: Of what Faster R-CNN samples.
-        xla: `auto`, `loss` or `off`.
+        xla: `auto`, `loss`, `step` or `off`.
+
+    Raises:
+        ConfigurationError: If XLA is to compile the whole step of a detector of two stages.
 
     Attributes:
         traces: How often the function was traced; once, whatever the number of boxes.
@@ -144,15 +148,22 @@ class TrainingStep:
         self._names: list[str] = []
         self._differentiable: list[str] = []
         signature = batch_signature(self._config, detector.resizer)
-        compiled = _xla_wanted(self._xla, detector, self._strategy)
+        _check_xla(self._xla, detector)
+        alone = self._strategy.num_replicas_in_sync == 1
+        compiled = alone and (self._xla == "loss" or (self._xla == "auto" and _measured_to_help(detector)))
         self._loss_gradients = (
             tf.function(self._compute_loss_gradients, autograph=False, jit_compile=True)
             if compiled
             else self._compute_loss_gradients
         )
         scalars = [tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.float32)]
+        # Replicas agree on the count of matches in the middle of the loss, which XLA cannot compile.
         self._function = tf.function(
-            self._on_all_replicas, autograph=False, input_signature=[signature, *scalars], reduce_retracing=True
+            self._on_all_replicas,
+            autograph=False,
+            input_signature=[signature, *scalars],
+            reduce_retracing=True,
+            jit_compile=True if alone and self._xla == "step" else None,
         )
 
     def _on_all_replicas(self, batch: Batch, rate: tf.Tensor, step: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
@@ -263,11 +274,12 @@ def _float32(value: tf.Tensor) -> tf.Tensor:
     return tf.cast(value, tf.float32) if value.dtype.is_floating else value
 
 
-def _xla_wanted(setting: str, detector: Detector, strategy: tf.distribute.Strategy) -> bool:
-    """Replicas agree on the count of matches in the middle of the loss, which XLA cannot compile."""
-    if setting == "off" or strategy.num_replicas_in_sync > 1:
-        return False
-    return setting == "loss" or _measured_to_help(detector)
+def _check_xla(setting: str, detector: Detector) -> None:
+    if setting == "step" and len(detector.networks) > 1:
+        raise ConfigurationError(
+            'The hyperparameter xla is "step", but XLA cannot compile the suppression of boxes between two stages; '
+            "give auto, loss or off."
+        )
 
 
 def _measured_to_help(detector: Detector) -> bool:

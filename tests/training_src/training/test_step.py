@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from training_src.errors import ConfigurationError
 from training_src.models.config.decoding import decode
-from training_src.models.config.pipeline import PipelineConfig
+from training_src.models.config.pipeline import PipelineConfig, load_bundled
 from training_src.models.detector import Detector, GroundTruth, build_detector
 from training_src.models.text_format import parse
 from training_src.training.input_pipeline import Batch
@@ -23,14 +24,14 @@ Array = NDArray[np.float32]
 class Stepped:
     """A detector with frozen batch norms whose step clips, freezes the extractor and averages, before and after it."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, xla: str = "off") -> None:
         text = text.replace("freeze_batchnorm: false", "freeze_batchnorm: true")
         text = text.replace("use_moving_average: false", "use_moving_average: true moving_average_decay: 0.9")
         asked = f'gradient_clipping_by_norm: {NORM} freeze_variables: "FeatureExtractor"'
         config = decode(PipelineConfig, parse(text.replace("train_config {", f"train_config {{ {asked}")))
         keras.utils.set_random_seed(1)
         self.detector = build_detector(config.model)
-        self.step = TrainingStep(self.detector, config.train_config, tf.distribute.get_strategy(), seed=1, xla="off")
+        self.step = TrainingStep(self.detector, config.train_config, tf.distribute.get_strategy(), seed=1, xla=xla)
         self.before = self.weights()
         self.losses = [self.run(rows=3, rate=0.0), self.run(rows=11, rate=0.0)]
         self.run(rows=3, rate=RATE)
@@ -99,3 +100,21 @@ def graph_of(detector: Detector, batch: int) -> tf.Graph:
         differentiated, autograph=False
     ).get_concrete_function
     return traced(specs, GroundTruth(*labels)).graph
+
+
+def test_xla_compiles_the_whole_step_where_it_is_asked_to(small_config: str, stepped: Stepped) -> None:
+    compiled = Stepped(small_config, xla="step")
+    assert compiled.step.traces == 1
+    assert [each.total for each in compiled.losses] == pytest.approx([each.total for each in stepped.losses], rel=1e-5)
+    before, after, expected = compiled.before, compiled.weights(), stepped.weights()
+    changed = [key for key in before if not np.array_equal(before[key], after[key])]
+    assert changed
+    for key in changed:
+        np.testing.assert_allclose(after[key] - before[key], expected[key] - stepped.before[key], atol=1e-5)
+
+
+def test_xla_cannot_compile_two_stages() -> None:
+    config = load_bundled("faster_rcnn_resnet50_v1_640x640", 3).config
+    detector = build_detector(config.model)
+    with pytest.raises(ConfigurationError, match="between two stages; give auto, loss or off"):
+        TrainingStep(detector, config.train_config, tf.distribute.get_strategy(), seed=1, xla="step")
