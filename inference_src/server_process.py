@@ -74,21 +74,37 @@ def running_server(root: Path, environment: Mapping[str, str]) -> Iterator[Serve
         "SAGEMAKER_BIND_TO_PORT": str(port),
     }
     started = time.monotonic()
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "inference_src", "serve"],
-            cwd=Path(__file__).parents[1],
-            env={**os.environ, **variables, **environment},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-    server = ServerProcess(port, 0.0)
+    server, process = ServerProcess(port, 0.0), None
     try:
+        with log.open("wb") as stream, _sigterm_waits():
+            process = subprocess.Popen(
+                [sys.executable, "-m", "inference_src", "serve"],
+                cwd=Path(__file__).parents[1],
+                env={**os.environ, **variables, **environment},
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
         _wait_until_ready(process, port, log)
         server.load_seconds = time.monotonic() - started
         yield server
     finally:
-        server.resident_megabytes = _stop(process)
+        server.resident_megabytes = _stop(process) if process else None
+
+
+@contextmanager
+def _sigterm_waits() -> Iterator[None]:
+    """Have SIGTERM wait for the block's end: a process that is being started can be stopped by nobody yet."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers run in the main thread only
+        return
+    asked = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if asked.is_set():
+            signal.raise_signal(signal.SIGTERM)
 
 
 def _free_port() -> int:
