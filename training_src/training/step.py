@@ -149,6 +149,7 @@ class TrainingStep:
         self._differentiable: list[str] = []
         signature = batch_signature(self._config, detector.resizer)
         _check_xla(self._xla, detector)
+        # Several agree on the count of matches in the middle of the loss, which XLA cannot compile.
         alone = self._strategy.num_replicas_in_sync == 1
         compiled = alone and (self._xla == "loss" or (self._xla == "auto" and _measured_to_help(detector)))
         self._loss_gradients = (
@@ -157,7 +158,6 @@ class TrainingStep:
             else self._compute_loss_gradients
         )
         scalars = [tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.float32)]
-        # Replicas agree on the count of matches in the middle of the loss, which XLA cannot compile.
         self._function = tf.function(
             self._on_all_replicas,
             autograph=False,
