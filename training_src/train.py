@@ -83,7 +83,8 @@ def train_detector(job: TrainingJob) -> None:
             part = measured_part(description.source, detector, records) if known else 0.0
             settings = replace(settings, progressive_resizing=part)
         plan = Plan(description.config.train_config, settings, cluster, strategy)
-        validation = Validation(detector, Records(request.validation), request.label_map.names, request.every)
+        held_out = Records(request.validation)
+        validation = Validation(detector, held_out, request.label_map.names, request.every)
         if cluster.is_chief:
             _print_header(description, detector, request, plan, policy, (len(records), len(validation)), mark)
             _print_lines("overridden", [*request.notes, *lines])
@@ -103,9 +104,10 @@ def train_detector(job: TrainingJob) -> None:
         if cluster.is_chief:
             if policy != FLOAT32:
                 detector = _in_float32(detector, description)
-                validation = Validation(detector, validation.records, request.label_map.names, request.every)
+                validation = Validation(detector, held_out, request.label_map.names, request.every)
             _print_evaluation(validation)
-            _export(job, detector, request, description, progress, settings.seed, mark)
+            calibration = held_out if description.config.quantize else None
+            _export(job, detector, request, description, progress, settings.seed, mark, calibration)
 
 
 def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:
@@ -127,6 +129,7 @@ def _export(
     progress: Progress,
     seed: int,
     mark: str,
+    calibration: Records | None,
 ) -> None:
     provenance = Provenance(
         architecture=request.architecture or description.source,
@@ -138,7 +141,6 @@ def _export(
         best_step=progress.best_step,
         history=progress.history,
     )
-    calibration = Records(request.validation) if description.config.quantize else None
     write_artifact(job.model_dir, detector, request.label_map, provenance, calibration)
     print(f"exported      the weights of step {progress.best_step}, the best on the validation split", flush=True)
 

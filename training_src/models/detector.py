@@ -93,6 +93,9 @@ class Detector(abc.ABC):
             training: Whether batch norms learn and dropout drops.
             truth: What Faster R-CNN samples proposals by when training; others need none.
             seed: `(2,)` int32, of that sampling; None takes candidates in their order.
+
+        Returns:
+            By name; floats have 32 bits, whatever the layers' precision.
         """
 
     @abc.abstractmethod

@@ -180,7 +180,6 @@ class TrainingStep:
         with tf.GradientTape() as tape:
             inputs = self._detector.normalise(tf.cast(images, tf.float32), true_shapes)
             predictions = self._detector.predict(inputs, training=True, truth=truth, seed=seed)
-            predictions = {name: _float32(value) for name, value in predictions.items()}
             regularization = self._regularization()
         learnt = {name: value for name, value in predictions.items() if _is_learnt(value)}
         constant = {name: value for name, value in predictions.items() if name not in learnt}
@@ -268,10 +267,6 @@ class TrainingStep:
 def _is_learnt(value: tf.Tensor) -> bool:
     """Whether something follows from weights: anchors, for instance, do not."""
     return bool(value.dtype.is_floating and tf.is_symbolic_tensor(value) and value.op.type != "Const")
-
-
-def _float32(value: tf.Tensor) -> tf.Tensor:
-    return tf.cast(value, tf.float32) if value.dtype.is_floating else value
 
 
 def _check_xla(setting: str, detector: Detector) -> None:

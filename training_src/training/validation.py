@@ -14,7 +14,7 @@ from training_src.evaluation.coco import CocoMetrics, evaluate
 from training_src.evaluation.drawing import PALETTE, Mark, draw
 from training_src.models import detector as models
 from training_src.models.detector import Detector
-from training_src.training.records import Records, pixels
+from training_src.training.records import Records
 
 BATCH_SIZE = 8
 PARALLEL_CALLS = 2
@@ -60,14 +60,13 @@ class Validation:
         every: Only the first of so many images counts.
 
     Attributes:
-        records: The split.
         traces: How often the detector was traced; once, whatever the last batch's size.
     """
 
     def __init__(self, detector: Detector, records: Records, label_map: Mapping[int, str], every: int = 1) -> None:
         self._detector = detector
         self._folded = detector.folded()
-        self.records = records
+        self._records = records
         self._label_map = label_map
         self._class_ids = np.array(sorted(label_map))
         self._chosen = range(0, len(records), every)
@@ -139,7 +138,7 @@ class Validation:
 
     def _load(self, index: NDArray[np.int64]) -> tuple[NDArray[np.generic], ...]:
         """An image and its ground truth, padded to the greatest number of boxes, so that there is one trace."""
-        example, image = self.records.decoded(int(index))
+        example, image = self._records.decoded(int(index))
         boxes = np.zeros((self._rows, 4), np.float32)
         classes, weights = np.zeros(self._rows, np.int32), np.zeros(self._rows, np.float32)
         count = len(example.boxes)
@@ -156,7 +155,7 @@ class Validation:
     ) -> list[NDArray[np.uint8]]:
         pictures = []
         for place, index in enumerate(self._chosen[:PICTURES]):
-            example = self.records[index]
+            example, image = self._records.decoded(index)
             marks = [
                 Mark(box, "", self._colour(label), dashed=True)
                 for box, label in zip(example.boxes, example.labels, strict=True)
@@ -166,7 +165,7 @@ class Validation:
                 for box, score, label in zip(boxes[place], scores[place], classes[place], strict=True)
                 if score >= DRAWN_SCORE
             ]
-            pictures.append(np.asarray(draw(pixels(example), marks), np.uint8))
+            pictures.append(np.asarray(draw(image, marks), np.uint8))
         return pictures
 
     def _colour(self, label: np.int64) -> str:
