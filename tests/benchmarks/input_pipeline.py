@@ -73,7 +73,7 @@ def _write(folder: Path) -> list[bytes]:
             flags = np.zeros(8, np.int64)
             name = f"{number}.jpg"
             example = DetectionExample(
-                name, name, jpeg, "jpeg", SIDE, SIDE, "", boxes, np.ones(8, np.int64), ("x",) * 8, flags, flags, flags
+                name, name, jpeg, "jpeg", SIDE, SIDE, boxes, np.ones(8, np.int64), ("x",) * 8, flags, flags, flags
             )
             write_record(stream, encode(example))
             encoded.append(jpeg)

@@ -391,8 +391,7 @@ def _example(made: JobDirectory, name: str, random: np.random.Generator) -> Dete
     none = np.zeros(count, np.int64)
     names = tuple(LABELS[int(label)] for label in labels)
     return DetectionExample(
-        name, name, encoded, "jpeg", 320, 240, hashlib.sha256(encoded).hexdigest(),
-        boxes, labels, names, none, none, none,
+        name, name, encoded, "jpeg", 320, 240, boxes, labels, names, none, none, none,
     )  # fmt: skip
 
 

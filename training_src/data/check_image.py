@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +30,6 @@ class CheckedImage:
         labelled: as it was read, its boxes repaired and its size the image's own.
         format: "jpeg" or "png".
         content: hash of the encoded bytes (XXH3, 128 bits, hexadecimal): what makes two images the same.
-        sha256: of the encoded bytes, hexadecimal; empty where only headers were looked at.
         clipped, dropped: numbers of repaired boxes.
         sequence: what must not be torn apart, empty for none.
         likely: whether `sequence` is only what the file's name suggests.
@@ -41,7 +39,6 @@ class CheckedImage:
     labelled: LabelledImage
     format: str
     content: str
-    sha256: str = ""
     clipped: int = 0
     dropped: int = 0
     sequence: str = ""
@@ -115,7 +112,6 @@ class ImageChecks:
                 labelled,
                 facts.format,
                 xxhash.xxh3_128_hexdigest(encoded),
-                "" if grey is None else hashlib.sha256(encoded).hexdigest(),
                 found.clipped,
                 found.dropped,
                 sequence,

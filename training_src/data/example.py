@@ -31,13 +31,13 @@ class DetectionExample:
         encoded: the image file's bytes.
         format: "jpeg" or "png".
         width, height: pixels.
-        sha256: of `encoded`, hexadecimal.
         boxes: float32 [N, 4]: ymin, xmin, ymax, xmax, as shares of height and width.
         labels: int64 [N], label-map ids.
         names: N class names.
         difficult, truncated, crowd: int64 [N], 0 or 1.
         confidence: float32 [N] from 0 to 1, not-a-number where nobody said; None where nobody said for any box.
         group: key of the images that must stay in one split; empty: none is stated.
+        sha256: of `encoded`, hexadecimal; empty: it is not stated.
     """
 
     source_id: str
@@ -46,7 +46,6 @@ class DetectionExample:
     format: str
     width: int
     height: int
-    sha256: str
     boxes: Floats
     labels: Integers
     names: tuple[str, ...]
@@ -55,24 +54,26 @@ class DetectionExample:
     crowd: Integers
     confidence: Floats | None = None
     group: str = ""
+    sha256: str = ""
 
 
 def encode(example: DetectionExample) -> bytes:
     """The serialised tf.Example."""
     ymin, xmin, ymax, xmax = (np.ascontiguousarray(example.boxes[:, column]) for column in range(4))
-    ours: dict[str, Feature] = {}
+    stated: dict[str, Feature] = {}
     if example.confidence is not None:
-        ours["image/object/confidence"] = example.confidence
+        stated["image/object/confidence"] = example.confidence
     if example.group:
-        ours["image/group"] = [example.group.encode()]
+        stated["image/group"] = [example.group.encode()]
+    if example.sha256:
+        stated["image/key/sha256"] = [example.sha256.encode()]
     return encode_example(
         {
-            **ours,
+            **stated,
             "image/encoded": [example.encoded],
             "image/filename": [example.filename.encode()],
             "image/format": [example.format.encode()],
             "image/height": np.array([example.height], np.int64),
-            "image/key/sha256": [example.sha256.encode()],
             "image/object/bbox/xmax": xmax,
             "image/object/bbox/xmin": xmin,
             "image/object/bbox/ymax": ymax,
@@ -109,7 +110,6 @@ def decode(data: bytes) -> DetectionExample:
         format=_text(features, "image/format"),
         width=_number(features, "image/width"),
         height=_number(features, "image/height"),
-        sha256=_text(features, "image/key/sha256"),
         boxes=np.stack(edges, axis=1),
         labels=labels,
         names=tuple(name.decode() for name in _bytes(features, "image/object/class/text")),
@@ -118,6 +118,7 @@ def decode(data: bytes) -> DetectionExample:
         crowd=_flags(features, "image/object/is_crowd", count),
         confidence=confidence if len(confidence) == count and count else None,
         group=next((group for key in _GROUPS if (group := _text(features, key))), ""),
+        sha256=_text(features, "image/key/sha256"),
     )
 
 

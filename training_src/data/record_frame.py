@@ -82,8 +82,6 @@ def frame(image: CheckedImage, length: int, boxes: BoxColumns) -> tuple[bytes, b
             _short_text("image/format", image.format),
             _short_text("image/group", labelled.group) if labelled.group else b"",
             _number("image/height", labelled.height),
-            _opening("image/key/sha256", _BYTES_LIST, len(image.sha256) + 2),
-            text_item(image.sha256),
             _opening("image/object/bbox/xmax", _FLOAT_LIST, 4 * count),
             boxes.xmax,
             _opening("image/object/bbox/xmin", _FLOAT_LIST, 4 * count),

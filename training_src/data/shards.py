@@ -9,10 +9,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from training_src.data.check_image import CheckedImage
-from training_src.data.example import DetectionExample
 from training_src.data.index import Index
 from training_src.data.processes import cores, in_order
 from training_src.data.shard_file import ShardFile
@@ -98,33 +94,6 @@ def write_shard(task: ShardTask) -> int:
             shard.append(head, path, start, length, tail)
             images += 1
     return images
-
-
-def to_example(image: CheckedImage) -> DetectionExample:
-    """The tf.Example of an image without its bytes, its boxes as shares of the image's size."""
-    labelled = image.labelled
-    boxes = labelled.boxes
-    size = np.array([labelled.height, labelled.width, labelled.height, labelled.width], np.float64)
-    edges = np.array([(box.ymin, box.xmin, box.ymax, box.xmax) for box in boxes], np.float64).reshape(-1, 4) / size
-    confidences = [box.confidence for box in boxes]
-    scored = any(confidence is not None for confidence in confidences)
-    return DetectionExample(
-        source_id=labelled.source_id,
-        filename=labelled.source_id,
-        encoded=b"",
-        format=image.format,
-        width=labelled.width,
-        height=labelled.height,
-        sha256=image.sha256,
-        boxes=edges.astype(np.float32),
-        labels=np.array([box.label for box in boxes], np.int64),
-        names=tuple(box.name for box in boxes),
-        difficult=np.array([box.difficult for box in boxes], np.int64),
-        truncated=np.array([box.truncated for box in boxes], np.int64),
-        crowd=np.array([box.crowd for box in boxes], np.int64),
-        confidence=np.array([np.nan if c is None else c for c in confidences], np.float32) if scored else None,
-        group=labelled.group,
-    )
 
 
 def _tasks(index: Index, number: int, split: Split, folder: Path, host: str) -> list[ShardTask]:

@@ -43,7 +43,7 @@ def written(folder: Path, boxes: int) -> Path:
     flags = np.zeros((3, boxes), np.int64)
     flags[0, 0] = flags[1, 1] = 1
     example = DetectionExample(
-        "a", "a.png", image, "png", 64, 64, "", edges, np.ones(boxes, np.int64), ("x",) * boxes, flags[1], flags[2],
+        "a", "a.png", image, "png", 64, 64, edges, np.ones(boxes, np.int64), ("x",) * boxes, flags[1], flags[2],
         flags[0],
     )  # fmt: skip
     with (folder / "train-00000-of-00001.tfrecord").open("wb") as stream:

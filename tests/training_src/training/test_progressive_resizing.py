@@ -92,7 +92,7 @@ def test_the_bundled_detector_begins_small_where_every_class_is_still_seen(
 ) -> None:
     boxes, flags = np.array([[0, 0, 0.5, 0.5], [0, 0, side, side]], np.float32), np.zeros(2, np.int64)
     example = DetectionExample(
-        "a", "a.png", b"", "png", 160, 160, "", boxes, np.array([1, 3]), ("a", "b"), flags, flags, flags
+        "a", "a.png", b"", "png", 160, 160, boxes, np.array([1, 3]), ("a", "b"), flags, flags, flags
     )
     with (tmp_path / "train-00000-of-00001.tfrecord").open("wb") as stream:
         write_record(stream, encode(example))

@@ -30,7 +30,7 @@ def example(encoded_image: Callable[..., bytes]) -> Make:
     def make(number: int = 0, **changes: object) -> DetectionExample:
         flags = np.zeros(2, np.int64)
         made = DetectionExample(
-            f"{number}.jpg", f"{number}.jpg", encoded_image(number), "jpeg", 64, 48, "",
+            f"{number}.jpg", f"{number}.jpg", encoded_image(number), "jpeg", 64, 48,
             np.array([[0.125, 0.0625, 0.5, 0.3], [0, 0, 1, 1]], np.float32), np.array([1, 4], np.int64),
             ("vehicle", "cyclist"), flags, flags, flags,
         )  # fmt: skip
