@@ -15,8 +15,10 @@ from botocore.model import OperationNotFoundError
 from moto.core.utils import get_service_model
 
 from pipelines.check.refusals import NVME
-from pipelines.local import endpoints, functions, registry
+from pipelines.local import registry
 from pipelines.local.context import CloudContext
+from pipelines.local.endpoints import actions as endpoints
+from pipelines.local.functions import actions as functions
 from pipelines.local.moto_mends import Call, ServiceError, add_check, backend
 from pipelines.local.service_limits import violations
 

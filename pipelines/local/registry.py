@@ -6,8 +6,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.local import event_bridge
 from pipelines.local.context import CloudContext
+from pipelines.local.events import event_bridge
 from pipelines.local.moto_mends import Call, ServiceError, backend, original_action, replace_action, state_lock
 
 MAX_CUSTOMER_PROPERTIES = 50

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import os
@@ -11,35 +10,42 @@ import signal
 import threading
 import time
 import warnings
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from pipelines.local import clients, custom_resources, durability, moto_mends
+from pipelines.local import clients, durability, model_records, moto_mends, refusals, registry
+from pipelines.local.cloudformation import actions as cloudformation
+from pipelines.local.cloudformation import custom_resources
 from pipelines.local.context import CloudContext
+from pipelines.local.endpoints import actions as endpoints
+from pipelines.local.events import event_bridge, notifications
+from pipelines.local.executions import actions as executions
+from pipelines.local.functions import actions as functions
+from pipelines.local.functions import event_sources
 from pipelines.local.home import Home
+from pipelines.local.jobs import actions as jobs
 
 log = logging.getLogger(__name__)
 
 HOME_SECONDS = 2.0
 """How often the cloud looks whether its state is still there."""
 
-PARTS = (
-    "durability",
-    "stack_actions",
-    "functions",
-    "event_bridge",
-    "event_sources",
-    "notifications",
-    "registry",
-    "model_records",
-    "refusals",
-    "executions",
-    "endpoints",
-    "jobs",
+PARTS: tuple[ModuleType, ...] = (
+    durability,
+    cloudformation,
+    functions,
+    event_bridge,
+    event_sources,
+    notifications,
+    registry,
+    model_records,
+    refusals,
+    executions,
+    endpoints,
+    jobs,
 )
 """Modules with `install(context)`, `resume(context)`, run once state is back, or `stop(context)`, run at the end."""
 
@@ -54,8 +60,7 @@ def serve(context: CloudContext) -> None:
     warnings.filterwarnings("ignore", module="moto")
     moto_mends.install()
     clients.use_endpoint(context.endpoint_url)
-    parts = [_part(name) for name in PARTS if find_spec(f"pipelines.local.{name}")]
-    for part in parts:
+    for part in PARTS:
         if hasattr(part, "install"):
             part.install(context)
     application = _Application(context)
@@ -67,10 +72,10 @@ def serve(context: CloudContext) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    threading.Thread(target=_resume, args=(parts, context), daemon=True).start()
+    threading.Thread(target=_resume, args=(context,), daemon=True).start()
     threading.Thread(target=_end_without_home, args=(context,), daemon=True).start()
     server.serve_forever()
-    for part in reversed(parts):
+    for part in reversed(PARTS):
         if hasattr(part, "stop"):
             part.stop(context)
     durability.flush()
@@ -78,8 +83,8 @@ def serve(context: CloudContext) -> None:
     os._exit(0)  # runs that are under way end with this process, and are taken up by the next one
 
 
-def _resume(parts: list[ModuleType], context: CloudContext) -> None:
-    for part in parts:
+def _resume(context: CloudContext) -> None:
+    for part in PARTS:
         if not hasattr(part, "resume"):
             continue
         try:
@@ -95,10 +100,6 @@ def _end_without_home(context: CloudContext) -> None:
         time.sleep(HOME_SECONDS)
     log.error("%s is gone: the cloud ends", context.home)
     os._exit(1)
-
-
-def _part(name: str) -> ModuleType:
-    return importlib.import_module(f"pipelines.local.{name}")
 
 
 class _Application:

@@ -126,7 +126,7 @@ class ImageChecks:
         said = error.strerror or error if isinstance(error, OSError) else error
         what = f"cannot be read ({said})" if isinstance(error, OSError) else str(said)
         if self.policy.handling("image") == "fix":
-            message = f"{labelled.image} {what} and was left out."
+            message = f"{labelled.image} {what}; it was left out."
             return [Fault(labelled.image, None, "image", message, "notice")]
         message = f"{labelled.image} {what}; export it again, or remove it and its annotation."
         return self._judged(Fault(labelled.image, None, "image", message))

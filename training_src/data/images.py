@@ -112,7 +112,7 @@ def _jpeg_header(encoded: bytes) -> ImageFacts:
         if marker in _FRAMES:
             _, height, width, components = struct.unpack_from(">BHHB", encoded, position + 2)
             if components == 4:
-                raise BrokenImageError("has the colour space CMYK; save it as RGB")
+                raise BrokenImageError("has the colour space CMYK, not RGB or grey")
             if not width or not height:
                 raise BrokenImageError("cannot be decoded (its header states no size)")
             return ImageFacts("jpeg", width, height, orientation)

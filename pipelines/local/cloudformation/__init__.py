@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CloudFormation: templates, stacks, and the types of resources that they are made of."""
