@@ -11,14 +11,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from training_src.data.check_set import check_set
+from training_src.data.checks.ledger import Ledger
+from training_src.data.checks.policy import policy_from_json
+from training_src.data.checks.whole import check_set
 from training_src.data.examination import Examined
 from training_src.data.index import Index
 from training_src.data.label_map import LabelMap
-from training_src.data.ledger import Ledger
 from training_src.data.machines import part_files
 from training_src.data.metadata import write_metadata, write_report_of
-from training_src.data.policy import policy_from_json
 from training_src.data.statistics import tally
 from training_src.errors import DataError
 from training_src.job import ProcessingJob, run

@@ -16,17 +16,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from training_src.data.checks.ledger import Ledger
+from training_src.data.checks.policy import POLICY_FILE, Policy, read_policy
 from training_src.data.dataset import Fault
 from training_src.data.examination import Examined, examine
 from training_src.data.formats import FORMAT_NAMES
 from training_src.data.images import DECODE_CHECKS
 from training_src.data.label_map import LabelMap
-from training_src.data.ledger import Ledger
 from training_src.data.machines import link_together, machines, write_part
 from training_src.data.metadata import write_report_of
 from training_src.data.output import write_dataset
-from training_src.data.policy import POLICY_FILE, Policy, read_policy
-from training_src.data.shards import write_shards
+from training_src.data.records.shards import write_shards
 from training_src.data.splits import SPLITS
 from training_src.errors import BadInputError, ConfigurationError, DataError
 from training_src.job import ProcessingJob, run

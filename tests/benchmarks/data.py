@@ -176,9 +176,9 @@ def _prepare(folder: Path, how: str) -> Callable[[], None]:
     """All that PrepareDataset does: check, split, shards, label map, dataset.json and report."""
     from dataclasses import replace
 
+    from training_src.data.checks.policy import Policy
     from training_src.data.examination import examine
     from training_src.data.output import write_dataset
-    from training_src.data.policy import Policy
     from training_src.data.splits import SPLITS
 
     def work() -> None:
@@ -259,7 +259,7 @@ def _copy(folder: Path) -> Callable[[], None]:
 
 def copy_part(files: list[Path], destination: Path) -> None:
     """Copy files behind each other."""
-    from training_src.data.crc32c import masked_crc32c
+    from training_src.data.records.crc32c import masked_crc32c
 
     with destination.open("wb") as stream:
         for file in files:
@@ -275,10 +275,10 @@ def _join(folder: Path) -> Callable[[], None]:
     import random
     from contextlib import closing
 
-    from training_src.data.check_set import check_set
+    from training_src.data.checks.ledger import Ledger
+    from training_src.data.checks.whole import check_set
     from training_src.data.examination import Examined, examine
     from training_src.data.index import Index
-    from training_src.data.ledger import Ledger
     from training_src.data.metadata import write_metadata
     from training_src.data.statistics import tally
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from pipelines.demo.scenes import draw_scenes
-from training_src.data.example import read_examples
 from training_src.data.label_map import read_label_map
+from training_src.data.records.example import read_examples
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BCCD = REPOSITORY.parent / "shared" / "data" / "bccd"

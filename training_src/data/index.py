@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from training_src.data.check_image import CheckedImage
+from training_src.data.checks.image import CheckedImage
 from training_src.data.dataset import Box, Encoded
 from training_src.data.packed_boxes import CROWD, DIFFICULT, TRUNCATED
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from training_src.data.checks.policy import policy_to_json
 from training_src.data.examination import Examined
-from training_src.data.policy import policy_to_json
 from training_src.errors import ConfigurationError
 
 _PART = "part-{}.sqlite"

@@ -9,7 +9,7 @@ from typing import Any
 
 from training_src.data.examination import Examined
 from training_src.data.metadata import write_companions, write_description
-from training_src.data.shards import write_shards
+from training_src.data.records.shards import write_shards
 from training_src.data.splits import SPLITS
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training_src.data.checks.ledger import Ledger
 from training_src.data.index import OBJECT, Index, Row
 from training_src.data.label_map import LabelMap
-from training_src.data.ledger import Ledger
 from training_src.data.packed_boxes import DIFFICULT
 from training_src.data.splits import SPLITS
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from training_src.data.example import read_examples
+from training_src.data.records.example import read_examples
 from training_src.evaluation.boxes import GroundTruth
 from training_src.evaluation.errors import EvaluationError
 

@@ -157,10 +157,10 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
 def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work: Path) -> tuple[LabelMap, str]:
     """Check what the channels hold and write it as shards; returns its classes and its content hash."""
     # Our own pipeline's jobs need none of this, and the modules take a while to import.
+    from training_src.data.checks.policy import CHECKS, POLICY_FILE, Policy, read_policy
     from training_src.data.examination import examine
     from training_src.data.machines import link_together
-    from training_src.data.policy import CHECKS, POLICY_FILE, Policy, read_policy
-    from training_src.data.shards import write_shards
+    from training_src.data.records.shards import write_shards
     from training_src.data.splits import SPLITS
 
     folder, held_out = _train_channel(job), _validation_channel(job)

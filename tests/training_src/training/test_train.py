@@ -20,7 +20,7 @@ import tensorflow as tf  # type: ignore[import-untyped]
 from tensorflow.core.util import event_pb2  # type: ignore[import-untyped]
 
 from training_src import train
-from training_src.data.tfrecord import read_records
+from training_src.data.records.tfrecord import read_records
 from training_src.models import checkpoint
 
 CHECKOUT = Path(__file__).parents[3]

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from training_src.data.checks.policy import CHECKS, Policy
 from training_src.data.convert import convert
 from training_src.data.dataset import Fault, LabelledImage
 from training_src.data.examination import examine
 from training_src.data.formats import read_dataset
 from training_src.data.metadata import write_metadata
-from training_src.data.policy import CHECKS, Policy
-from training_src.data.shards import write_shards
+from training_src.data.records.shards import write_shards
 from training_src.data.splits import SPLITS
 from training_src.data.writers.image import Image
 from training_src.errors import MapgateError

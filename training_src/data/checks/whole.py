@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from training_src.data.check_config import check_num_classes
+from training_src.data.checks.config import check_num_classes
+from training_src.data.checks.leaks import drop_leaks, repeated_images, same_images, similar_images, torn_sequences
+from training_src.data.checks.ledger import Ledger
+from training_src.data.checks.policy import Policy
 from training_src.data.dataset import Fault
 from training_src.data.index import Index
 from training_src.data.label_map import LabelMap
-from training_src.data.leaks import drop_leaks, repeated_images, same_images, similar_images, torn_sequences
-from training_src.data.ledger import Ledger
-from training_src.data.policy import Policy
 from training_src.data.splits import SPLITS, assign
 from training_src.data.statistics import Tally
 

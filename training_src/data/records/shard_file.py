@@ -8,7 +8,7 @@ import os
 import numpy as np
 
 from training_src.data.reading import read_into
-from training_src.data.tfrecord import FOOTER_BYTES, HEADER_BYTES, record_footer, record_header
+from training_src.data.records.tfrecord import FOOTER_BYTES, HEADER_BYTES, record_footer, record_header
 
 
 class ShardFile:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from training_src.data.crc32c import Bytes, masked_crc32c
+from training_src.data.records.crc32c import Bytes, masked_crc32c
 from training_src.errors import DataError
 
 _HEADER = struct.Struct("<QI")

@@ -2,7 +2,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training_src.data.crc32c import crc32c, masked_crc32c
+from training_src.data.records.crc32c import crc32c, masked_crc32c
 
 
 def test_checksums_are_those_of_rfc_3720() -> None:

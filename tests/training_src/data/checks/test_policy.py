@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from training_src.data.checks.policy import CHECKS, Policy, policy_from_json, policy_to_json, read_policy
 from training_src.data.dataset import Fault
 from training_src.data.formats import FORMAT_NAMES
-from training_src.data.policy import CHECKS, Policy, policy_from_json, policy_to_json, read_policy
 from training_src.errors import ConfigurationError
 
 
@@ -92,7 +92,7 @@ def test_fixes_touch_only_what_can_be_fixed() -> None:
 
 
 def test_documentation_lists_every_check_as_it_is() -> None:
-    text = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[4] / "docs" / "data.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
     listed = {row[0].strip("`"): row for row in rows if len(row) >= 5 and row[0].strip("`") in CHECKS}
 
@@ -107,6 +107,6 @@ def test_documentation_lists_every_check_as_it_is() -> None:
 
 
 def test_documentation_names_every_layout() -> None:
-    text = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[4] / "docs" / "data.md").read_text(encoding="utf-8")
 
     assert [name for name in FORMAT_NAMES if f"| `{name}` |" not in text] == []

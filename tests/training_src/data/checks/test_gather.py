@@ -13,15 +13,15 @@ import cv2
 import numpy as np
 import pytest
 
-from training_src.data.check import check
-from training_src.data.check_config import check_num_classes
-from training_src.data.check_image import CheckedImage, ImageChecks
+from training_src.data.checks.config import check_num_classes
+from training_src.data.checks.gather import check
+from training_src.data.checks.image import CheckedImage, ImageChecks
+from training_src.data.checks.orientation import turn_box
+from training_src.data.checks.policy import CHECKS, Policy
 from training_src.data.dataset import Box, Encoded, Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.images import DecodeCheck, read_header
 from training_src.data.label_map import LabelMap
-from training_src.data.orientation import turn_box
-from training_src.data.policy import CHECKS, Policy
 from training_src.errors import ConfigurationError
 
 Edit = Callable[..., None]

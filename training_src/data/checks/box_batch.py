@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training_src.data.checks.policy import Policy
 from training_src.data.dataset import LabelledImage
 from training_src.data.index import OBJECT
 from training_src.data.packed_boxes import CROWD, DIFFICULT, PACKED, TRUNCATED, PackedBoxes
-from training_src.data.policy import Policy
-from training_src.data.record_frame import BoxColumns, text_item, varint
+from training_src.data.records.frame import BoxColumns, text_item, varint
 
 _Table = NDArray[Any]
 # An odd number whose bits look drawn: 2**64 divided by the golden ratio.
@@ -95,7 +95,7 @@ class BoxBatch:
 
 
 def _sound(table: _Table, owner: NDArray[np.int64], sizes: NDArray[np.float64], policy: Policy) -> NDArray[np.bool_]:
-    """For each image whether all its boxes pass; see `check_boxes.plainly_sound`."""
+    """For each image whether all its boxes pass; see `boxes.plainly_sound`."""
     least, aspect = policy.threshold("box_size", "least"), policy.threshold("box_aspect", "aspect")
     xmin, ymin, xmax, ymax = (table[edge] for edge in ("xmin", "ymin", "xmax", "ymax"))
     width, height = sizes[owner].T

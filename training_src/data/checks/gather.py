@@ -7,14 +7,14 @@ import copyreg
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from training_src.data.box_batch import BoxBatch
-from training_src.data.check_image import CheckedImage, ImageChecks
+from training_src.data.checks.box_batch import BoxBatch
+from training_src.data.checks.image import CheckedImage, ImageChecks
+from training_src.data.checks.ledger import Ledger
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
 from training_src.data.index import Index, Row, objects_of, row
-from training_src.data.ledger import Ledger
 from training_src.data.packed_boxes import PackedBoxes
 from training_src.data.processes import cores, few_collections, in_order
-from training_src.data.record_frame import columns_of, frame
+from training_src.data.records.frame import columns_of, frame
 
 # Entries that go to a process at once: enough to be worth the way, few enough to keep all processes busy to the end.
 _BATCH, _BATCH_UNDECODED = 32, 256

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training_src.data.example import DetectionExample, decode, encode, read_examples
-from training_src.data.protobuf import Feature, decode_example, encode_example
-from training_src.data.tfrecord import read_records, write_record
+from training_src.data.records.example import DetectionExample, decode, encode, read_examples
+from training_src.data.records.protobuf import Feature, decode_example, encode_example
+from training_src.data.records.tfrecord import read_records, write_record
 from training_src.errors import DataError
 
 floats = st.lists(st.floats(width=32, allow_nan=False), max_size=5).map(lambda values: np.array(values, np.float32))

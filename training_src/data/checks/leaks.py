@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from training_src.data.checks.policy import Policy
 from training_src.data.dataset import Fault
 from training_src.data.index import Index
-from training_src.data.policy import Policy
 from training_src.data.splits import SPLITS
 
 # Pairs that are compared bit by bit before the search gives up, and more for each image: a set of fog and night has few

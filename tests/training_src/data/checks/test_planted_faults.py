@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
+from training_src.data.checks.policy import CHECKS, POLICY_FILE, read_policy
 from training_src.data.convert import convert
 from training_src.data.dataset import Fault
 from training_src.data.examination import examine
-from training_src.data.policy import CHECKS, POLICY_FILE, read_policy
 
 WIDTH, HEIGHT = 96, 72
 COUNTS = {"train": 14, "val": 4, "test": 4}

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import xxhash
 
-from training_src.data.check_boxes import CheckedBoxes, check_boxes
+from training_src.data.checks.boxes import CheckedBoxes, check_boxes
+from training_src.data.checks.fingerprint import Fingerprint, fingerprint
+from training_src.data.checks.orientation import turn
+from training_src.data.checks.policy import Policy
 from training_src.data.dataset import Encoded, Fault, LabelledImage
-from training_src.data.fingerprint import Fingerprint, fingerprint
 from training_src.data.images import BrokenImageError, DecodeCheck, ImageFacts, decode_grey, read_header
-from training_src.data.orientation import turn
-from training_src.data.policy import Policy
 from training_src.data.reading import read_bytes
 
 _FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}

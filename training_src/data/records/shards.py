@@ -11,7 +11,7 @@ from pathlib import Path
 
 from training_src.data.index import Index
 from training_src.data.processes import cores, in_order
-from training_src.data.shard_file import ShardFile
+from training_src.data.records.shard_file import ShardFile
 from training_src.data.splits import SPLITS, Split
 
 # Each split has so many shards, or as many as it has images; more where they would grow beyond a size.

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training_src.data.protobuf import Feature, Floats, Integers, decode_example, encode_example
-from training_src.data.tfrecord import read_records
+from training_src.data.records.protobuf import Feature, Floats, Integers, decode_example, encode_example
+from training_src.data.records.tfrecord import read_records
 from training_src.errors import DataError
 
 # Ours, and what exports of Waymo's frames call the drive that a frame is from.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from training_src.data.check_image import CheckedImage
+from training_src.data.checks.image import CheckedImage
 from training_src.data.dataset import Box
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = b"\x0a", b"\x12", b"\x1a"

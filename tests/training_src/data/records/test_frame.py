@@ -6,10 +6,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training_src.data.check_image import CheckedImage
+from training_src.data.checks.image import CheckedImage
 from training_src.data.dataset import Box, Encoded, LabelledImage
-from training_src.data.example import encode
-from training_src.data.record_frame import columns_of, frame
+from training_src.data.records.example import encode
+from training_src.data.records.frame import columns_of, frame
 from training_src.data.writers.image import Image
 from training_src.data.writers.tfrecord import to_example
 

@@ -8,13 +8,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training_src.data.box_batch import BoxBatch
-from training_src.data.check_boxes import _BoxChecks, plainly_sound
+from training_src.data.checks.box_batch import BoxBatch
+from training_src.data.checks.boxes import _BoxChecks, plainly_sound
+from training_src.data.checks.policy import Policy
 from training_src.data.dataset import Box, Encoded, Fault, LabelledImage
 from training_src.data.index import objects_of
 from training_src.data.packed_boxes import CROWD, DIFFICULT, PACKED, TRUNCATED, PackedBoxes
-from training_src.data.policy import Policy
-from training_src.data.record_frame import columns_of
+from training_src.data.records.frame import columns_of
 
 NAMES = {1: "car", 2: "dog", 300: "\N{SNOWMAN} of snow"}
 edges = st.one_of(

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from training_src.data.checks.policy import Policy
 from training_src.data.dataset import Box, Fault, LabelledImage
-from training_src.data.policy import Policy
 
 Tell = Callable[[Fault], None]
 
