@@ -19,10 +19,11 @@ import tensorflow as tf  # type: ignore[import-untyped]
 from training_src.errors import ConfigurationError, TrainingError
 from training_src.export.artifact import Provenance, write_artifact
 from training_src.job import TrainingJob, run
-from training_src.models import checkpoint
+from training_src.models.architectures import build_detector
+from training_src.models.checkpoints import checkpoint
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
-from training_src.models.detector import Detector, build_detector
+from training_src.models.detector import Detector
 from training_src.training.advice import advice, greatest_rate
 from training_src.training.checkpoints import CheckpointStore, Progress, fingerprint
 from training_src.training.distribution import Cluster, strategy_for

@@ -49,8 +49,8 @@ def run() -> list[Row]:
 def _export(folder: Path) -> None:
     from training_src.data.label_map import LabelMap
     from training_src.export.artifact import Provenance, write_artifact
+    from training_src.models.architectures import build_detector
     from training_src.models.config.pipeline import load_bundled
-    from training_src.models.detector import build_detector
 
     folder.mkdir(parents=True)
     description = load_bundled(ARCHITECTURE, 3)

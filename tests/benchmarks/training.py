@@ -18,8 +18,9 @@ from pipelines.demo.scenes import draw_scenes
 from tests.benchmarks import preparation
 from tests.benchmarks.plain_network import PlainNetwork
 from tests.benchmarks.ratio import Row, ratio
+from training_src.models.architectures import build_detector
 from training_src.models.config.pipeline import load_bundled, with_num_steps
-from training_src.models.detector import Detector, GroundTruth, build_detector
+from training_src.models.detector import Detector, GroundTruth
 from training_src.training.input_pipeline import Batch, training_batches
 from training_src.training.learning_rate import learning_rate
 from training_src.training.records import Records

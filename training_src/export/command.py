@@ -19,10 +19,11 @@ from training_src.export.calibration import calibration_images
 from training_src.export.int8 import save_int8
 from training_src.export.openvino_model import save_openvino, why_not_convertible
 from training_src.export.saved_model import IMAGE_TENSOR, INPUT_TYPES, save_model
-from training_src.models import checkpoint
+from training_src.models.architectures import build_detector
+from training_src.models.checkpoints import checkpoint
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import PipelineDescription, load
-from training_src.models.detector import Detector, build_detector
+from training_src.models.detector import Detector
 from training_src.training.records import Records
 
 SAVED_MODEL = "saved_model"

@@ -9,9 +9,8 @@ from typing import NamedTuple
 import keras  # type: ignore[import-untyped]
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.models.checkpoint import variables_by_key
+from training_src.models.checkpoints.checkpoint import variables_by_key
 from training_src.models.config.image_resizer import ImageResizer
-from training_src.models.config.pipeline import Model
 from training_src.models.folding import fold_batch_norms
 from training_src.models.layers import BatchNormalization
 from training_src.models.non_max_suppression import Detections
@@ -169,20 +168,3 @@ def _penalty(regularizer: keras.regularizers.Regularizer, value: tf.Tensor) -> t
     if not isinstance(regularizer, keras.regularizers.L2):
         return regularizer(value)
     return 2.0 * regularizer.l2 * tf.nn.l2_loss(value)
-
-
-def build_detector(model: Model) -> Detector:
-    """The detector that a config describes, its weights freshly drawn.
-
-    Raises:
-        ConfigError: If parts of the config contradict each other.
-    """
-    # An architecture is imported where it is asked for: it imports this module.
-    if model.ssd is not None:
-        from training_src.models.ssd import SsdDetector
-
-        return SsdDetector(model.ssd)
-    from training_src.models.faster_rcnn import FasterRcnnDetector
-
-    assert model.faster_rcnn is not None  # the config holds exactly one
-    return FasterRcnnDetector(model.faster_rcnn)

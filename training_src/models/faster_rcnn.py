@@ -26,22 +26,22 @@ from training_src.models.config.post_processing import PostProcessing
 from training_src.models.crop_and_resize import crop_and_resize
 from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
 from training_src.models.errors import ConfigError
-from training_src.models.hard_example_miner import mine_hard_examples
-from training_src.models.inception_resnet_v2 import (
+from training_src.models.feature_extractors.inception_resnet_v2 import (
     default_hyperparams as inception_hyperparams,
 )
-from training_src.models.inception_resnet_v2 import (
+from training_src.models.feature_extractors.inception_resnet_v2 import (
     inception_resnet_v2_from_block17,
     inception_resnet_v2_to_block17,
 )
+from training_src.models.feature_extractors.resnet import BLOCKS, resnet_conv5, resnet_to_conv4, subtract_means
+from training_src.models.feature_extractors.resnet import default_hyperparams as resnet_hyperparams
+from training_src.models.hard_example_miner import mine_hard_examples
 from training_src.models.layers import Layers
 from training_src.models.losses import classification_loss, smooth_l1_loss, softmax_cross_entropy
 from training_src.models.matching import ClassEncoding, Targets, assign_targets
 from training_src.models.non_max_suppression import Detections, convert_scores, non_max_suppression
 from training_src.models.preprocessing import height_and_width, scale_to_one
 from training_src.models.region_proposals import Proposals, clip, inside, proposal_head, propose
-from training_src.models.resnet import BLOCKS, resnet_conv5, resnet_to_conv4, subtract_means
-from training_src.models.resnet import default_hyperparams as resnet_hyperparams
 from training_src.models.sampling import balanced_sample
 
 FIRST_STAGE = "model._feature_extractor_for_proposal_features"

@@ -20,12 +20,13 @@ import tensorflow as tf  # type: ignore[import-untyped]
 
 from training_src.errors import MapgateError
 from training_src.models.anchors import anchors_per_cell
+from training_src.models.architectures import build_detector
 from training_src.models.config.faster_rcnn import FasterRcnn
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
 from training_src.models.config.ssd import Ssd
-from training_src.models.detector import Detector, build_detector
-from training_src.models.efficientnet import Idle
+from training_src.models.detector import Detector
+from training_src.models.feature_extractors.efficientnet import Idle
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from training_src.errors import DataError, MapgateError
-from training_src.models import checkpoint
+from training_src.models.architectures import build_detector
+from training_src.models.checkpoints import checkpoint
 from training_src.models.config.pipeline import load
-from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions, build_detector
+from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
 
 Arrays = dict[str, NDArray[Any]]
 

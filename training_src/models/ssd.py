@@ -18,6 +18,7 @@ from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.ssd import Ssd
 from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
 from training_src.models.errors import ConfigError
+from training_src.models.feature_extractors.ssd import EXTRACTORS
 from training_src.models.hard_example_miner import HardExamples, mine_hard_examples
 from training_src.models.heads import BOXES, CLASSES, heads
 from training_src.models.losses import classification_loss, localization_loss
@@ -25,7 +26,6 @@ from training_src.models.matching import ClassEncoding, Targets, assign_targets
 from training_src.models.non_max_suppression import Detections, clip_windows, convert_scores, non_max_suppression
 from training_src.models.preprocessing import height_and_width, mask_padding, resized_shape
 from training_src.models.replicas import sum_over_replicas
-from training_src.models.ssd_extractors import EXTRACTORS
 
 ANCHORS = "anchors"
 FEATURE_MAP = "feature_map_"

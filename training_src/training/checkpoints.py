@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training_src.errors import TrainingError
-from training_src.models import checkpoint
+from training_src.models.checkpoints import checkpoint
 from training_src.models.errors import CheckpointError
 
 # A different number makes older checkpoints those of another training.

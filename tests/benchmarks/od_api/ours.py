@@ -12,10 +12,11 @@ import keras  # type: ignore[import-untyped]
 import numpy as np
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.models import checkpoint
+from training_src.models.architectures import build_detector
+from training_src.models.checkpoints import checkpoint
 from training_src.models.config.input_reader import InputReader
 from training_src.models.config.pipeline import load
-from training_src.models.detector import Detector, GroundTruth, build_detector
+from training_src.models.detector import Detector, GroundTruth
 from training_src.training.input_pipeline import Batch
 from training_src.training.learning_rate import learning_rate
 from training_src.training.progressive_resizing import batches_by_size

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.export.command import run
-from training_src.models import checkpoint
+from training_src.models.architectures import build_detector
+from training_src.models.checkpoints import checkpoint
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import CONFIGS, PipelineConfig
-from training_src.models.detector import build_detector
 from training_src.models.text_format import parse
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden"

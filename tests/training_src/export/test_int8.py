@@ -19,9 +19,10 @@ from training_src.evaluation.boxes import intersection_over_union
 from training_src.export.artifact import Provenance, write_artifact
 from training_src.export.calibration import calibration_images
 from training_src.export.int8 import save_int8
+from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import CONFIGS, PipelineConfig
-from training_src.models.detector import Detector, build_detector
+from training_src.models.detector import Detector
 from training_src.models.text_format import parse
 from training_src.training.records import Records, pixels
 

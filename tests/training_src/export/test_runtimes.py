@@ -22,9 +22,9 @@ from openvino_telemetry.utils.opt_in_checker import (  # type: ignore[import-unt
 from training_src.data.label_map import LabelMap, read_label_map
 from training_src.export.artifact import Provenance, write_artifact
 from training_src.export.openvino_model import convert
+from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import CONFIGS, PipelineConfig
-from training_src.models.detector import build_detector
 from training_src.models.preprocessing import resize
 from training_src.models.text_format import parse
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training_src.models import checkpoint
+from training_src.models.architectures import build_detector
+from training_src.models.checkpoints import checkpoint
 from training_src.models.config.pipeline import PipelineDescription, load
-from training_src.models.detector import Detector, build_detector
+from training_src.models.detector import Detector
 from training_src.models.ssd import SsdDetector
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden"

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 
+from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import Model, PipelineDescription, load_bundled
-from training_src.models.detector import GroundTruth, Inputs, build_detector
+from training_src.models.detector import GroundTruth, Inputs
 from training_src.models.errors import ConfigError
 from training_src.models.ssd import SsdDetector
 from training_src.models.text_format import Message, parse

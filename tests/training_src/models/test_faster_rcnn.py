@@ -14,12 +14,13 @@ import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from training_src.models.architectures import build_detector
 from training_src.models.config.anchors import AnchorGenerator, GridAnchorGenerator
 from training_src.models.config.decoding import decode, message_of
 from training_src.models.config.faster_rcnn import FasterRcnn
 from training_src.models.config.losses import HardExampleMiner
 from training_src.models.config.pipeline import load_bundled
-from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions, build_detector
+from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
 from training_src.models.errors import ConfigError
 from training_src.models.faster_rcnn import FasterRcnnDetector
 from training_src.models.outputs import pad_ground_truth

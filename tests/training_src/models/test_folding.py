@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 
+from training_src.models.architectures import build_detector
 from training_src.models.config.pipeline import load_bundled
-from training_src.models.detector import Detector, build_detector
+from training_src.models.detector import Detector
 from training_src.models.layers import BatchNormalization
 
 PREDICTED = ("box_encodings", "class_predictions_with_background", "refined_box_encodings")

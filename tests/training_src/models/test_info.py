@@ -10,8 +10,9 @@ import keras  # type: ignore[import-untyped]
 import pytest
 
 from training_src.models import info
+from training_src.models.architectures import build_detector
 from training_src.models.config.pipeline import CONFIGS, load_bundled
-from training_src.models.detector import Detector, build_detector
+from training_src.models.detector import Detector
 from training_src.models.info import Info, describe, run
 
 SMALL = "ssd_mobilenet_v2_fpnlite_160x160"

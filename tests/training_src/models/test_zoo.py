@@ -10,8 +10,8 @@ from pathlib import Path
 import keras  # type: ignore[import-untyped]
 import pytest
 
+from training_src.models.architectures import build_detector
 from training_src.models.config.pipeline import bundled_architectures, load_bundled
-from training_src.models.detector import build_detector
 from training_src.models.errors import ConfigError
 from training_src.models.info import parameters
 from training_src.models.zoo import ZOO, run, zoo_model

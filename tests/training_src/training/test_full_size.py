@@ -27,9 +27,9 @@ STEPS = 4
 # Writes a detector's variables under the zoo's keys, and says how many a detector of another class count takes.
 WRITE = """
 import sys
-from training_src.models.checkpoint_file import write
+from training_src.models.checkpoints.files import write
 from training_src.models.config.pipeline import load_bundled
-from training_src.models.detector import build_detector
+from training_src.models.architectures import build_detector
 
 variables = build_detector(load_bundled(sys.argv[1], 90).config.model).variables()
 write(sys.argv[2], {key: variable.numpy() for key, variable in variables.items()})

@@ -13,9 +13,10 @@ import tensorflow as tf  # type: ignore[import-untyped]
 from training_src.data.records.example import DetectionExample, encode
 from training_src.data.records.tfrecord import write_record
 from training_src.errors import ConfigurationError
+from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import PipelineConfig, load_bundled
-from training_src.models.detector import Detector, GroundTruth, build_detector
+from training_src.models.detector import Detector, GroundTruth
 from training_src.models.text_format import parse
 from training_src.training.input_pipeline import training_batches
 from training_src.training.progressive_resizing import batches_by_size, measured_part, smaller

@@ -21,7 +21,7 @@ from tensorflow.core.util import event_pb2  # type: ignore[import-untyped]
 
 from training_src import train
 from training_src.data.records.tfrecord import read_records
-from training_src.models import checkpoint
+from training_src.models.checkpoints import checkpoint
 
 CHECKOUT = Path(__file__).parents[3]
 MakeJob = Callable[..., Path]

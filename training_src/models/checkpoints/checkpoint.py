@@ -14,10 +14,10 @@ from pathlib import Path
 
 import keras  # type: ignore[import-untyped]
 
-from training_src.models import slim
-from training_src.models.checkpoint_file import SUFFIX, Reader, find, locate, read, write
+from training_src.models.checkpoints import slim
+from training_src.models.checkpoints.files import SUFFIX, Reader, find, locate, read, write
+from training_src.models.checkpoints.object_graph import KEY as OBJECT_GRAPH
 from training_src.models.errors import CheckpointError
-from training_src.models.object_graph import KEY as OBJECT_GRAPH
 
 __all__ = ["SUFFIX", "Restored", "find", "locate", "read", "restore", "variables_by_key", "write"]
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import tensorflow as tf  # type: ignore[import-untyped]
 
-from training_src.models.bifpn import bifpn
 from training_src.models.config.ssd import BidirectionalFeaturePyramidNetworks, FeatureExtractor
-from training_src.models.efficientnet import COEFFICIENTS, efficientnet
 from training_src.models.errors import ConfigError
+from training_src.models.feature_extractors.bifpn import bifpn
+from training_src.models.feature_extractors.efficientnet import COEFFICIENTS, efficientnet
 from training_src.models.layers import Layers
 
 TOP_LEVEL = 5

@@ -13,13 +13,14 @@ import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from training_src.models import checkpoint
-from training_src.models.bifpn import Combination
+from training_src.models.architectures import build_detector
+from training_src.models.checkpoints import checkpoint
 from training_src.models.config.pipeline import load, load_bundled
 from training_src.models.config.ssd import Ssd
-from training_src.models.detector import Detector, build_detector
-from training_src.models.efficientnet import efficientnet
+from training_src.models.detector import Detector
 from training_src.models.errors import ConfigError
+from training_src.models.feature_extractors.bifpn import Combination
+from training_src.models.feature_extractors.efficientnet import efficientnet
 from training_src.models.outputs import pad_ground_truth
 
 Arrays = dict[str, NDArray[Any]]

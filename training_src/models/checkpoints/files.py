@@ -10,7 +10,7 @@ import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from training_src.archive import extract
-from training_src.models import object_graph
+from training_src.models.checkpoints import object_graph
 from training_src.models.errors import CheckpointError
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"

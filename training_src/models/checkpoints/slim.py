@@ -4,7 +4,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from training_src.models.mobilenet_v2 import BLOCKS
+from training_src.models.feature_extractors.mobilenet_v2 import BLOCKS
 
 EXTRACTOR = "FeatureExtractor/MobilenetV2/"
 # A checkpoint of the classifier has no extractor around it.

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 
+from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode
 from training_src.models.config.faster_rcnn import FasterRcnnFeatureExtractor
 from training_src.models.config.legacy import TWINS, Mapped, mapping_table
 from training_src.models.config.pipeline import CONFIGS, load, load_bundled
 from training_src.models.config.ssd import FeatureExtractor
-from training_src.models.detector import build_detector
 from training_src.models.text_format import parse
 
 # As the samples of TensorFlow 1 are written: SSD MobileNet V2 for 300x300, trained quantized.

@@ -12,11 +12,11 @@ import pytest
 import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from training_src.models import checkpoint
+from training_src.models.architectures import build_detector
+from training_src.models.checkpoints import checkpoint
+from training_src.models.checkpoints.slim import slim_names
 from training_src.models.config.pipeline import PipelineDescription, load
-from training_src.models.detector import build_detector
 from training_src.models.errors import CheckpointError
-from training_src.models.slim import slim_names
 
 
 def test_every_key_of_the_reference_is_a_variable(case: Path, description: PipelineDescription) -> None:
