@@ -125,6 +125,9 @@ def run(
     checkpoint: Annotated[str | None, typer.Option(help="Initial checkpoint: a folder or its URI.")] = None,
     gate_policy: Annotated[str | None, typer.Option(help="Gate policy (YAML): a file or its URI.")] = None,
     training_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the config's num_steps.")] = None,
+    training_settings: Annotated[
+        str | None, typer.Option(help='How training goes on, such as "seed=18 early_stopping_patience=5".')
+    ] = None,
     training_instance_type: Annotated[str | None, typer.Option(help="Such as ml.g5.xlarge.")] = None,
     map_threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least mAP; it can only tighten the policy.")
@@ -147,6 +150,7 @@ def run(
     values = {
         "Architecture": architecture,
         "TrainingSteps": training_steps,
+        "TrainingSettings": training_settings,
         "TrainingInstanceType": training_instance_type,
         "MapThreshold": map_threshold,
     }

@@ -24,6 +24,7 @@ class Parameters:
         training_steps: 0 takes `num_steps` of the pipeline.config.
         training_instance_type: one of those that the environment allows.
         map_threshold: least mAP; it can only tighten the policy.
+        training_settings: how training goes on, such as `seed=17 early_stopping_patience=5`; see docs/migration.md.
     """
 
     dataset_uri: ParameterString
@@ -35,6 +36,7 @@ class Parameters:
     training_steps: ParameterInteger
     training_instance_type: ParameterString
     map_threshold: ParameterFloat
+    training_settings: ParameterString
 
     def all(self) -> list[ParameterString | ParameterInteger | ParameterFloat]:
         """Return the parameters in the order in which the definition lists them."""
@@ -53,4 +55,5 @@ def pipeline_parameters() -> Parameters:
         training_steps=ParameterInteger("TrainingSteps", default_value=0),
         training_instance_type=ParameterString("TrainingInstanceType", default_value=INSTANCE_TYPE),
         map_threshold=ParameterFloat("MapThreshold", default_value=0.0),
+        training_settings=ParameterString("TrainingSettings", default_value="seed=17"),
     )

@@ -34,7 +34,7 @@ from training_src.training.progress_report import ProgressReport
 from training_src.training.progressive_resizing import measured_part, small_steps, smaller
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
-from training_src.training.settings import Settings, plain, switch
+from training_src.training.settings import Settings, plain, switch, unpacked
 from training_src.training.validation import Validation
 
 # The zoo's files name a checkpoint to be replaced.
@@ -61,6 +61,7 @@ def train_detector(job: TrainingJob) -> None:
     asked_to_stop = threading.Event()
     _listen_to_sigterm(asked_to_stop)
     _check_accelerator()
+    job = replace(job, hyperparameters=unpacked(job.hyperparameters))
     settings, cluster = _settings(job.hyperparameters), Cluster.load(job.root)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()

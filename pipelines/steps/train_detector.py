@@ -52,7 +52,7 @@ def train_detector(session: PipelineSession, parameters: Parameters, *, prepare:
             "architecture": parameters.architecture,
             # SageMaker's hyperparameters are strings: Std:Join writes the integer as one.
             "num_train_steps": parameters.training_steps.to_string(),
-            "seed": "17",
+            "settings": parameters.training_settings,
         },
         input_data_config=[
             _channel("train", output_of(prepare, "train")),

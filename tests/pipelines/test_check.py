@@ -79,8 +79,8 @@ PLANTED = {
         "TrainDetector: Arguments.ResourceConfig.InstanceCount: must be a integer",
     ),
     "hyperparameters are strings": (
-        put([*TRAIN, "HyperParameters", "seed"], 17),
-        "TrainDetector: Arguments.HyperParameters.seed: must be a string",
+        put([*TRAIN, "HyperParameters", "settings"], 17),
+        "TrainDetector: Arguments.HyperParameters.settings: must be a string",
     ),
     "list": (put([*PREPARE, "ProcessingInputs"], {}), "PrepareDataset: Arguments.ProcessingInputs: must be a list"),
     "enum": (
@@ -151,8 +151,8 @@ PLANTED = {
         "a Lambda step has no property OutputParameters['Champion']",
     ),
     "no such execution variable": (
-        put([*TRAIN, "HyperParameters", "seed"], {"Get": "Execution.Seed"}),
-        "TrainDetector: Arguments.HyperParameters.seed: an execution has no variable Seed",
+        put([*TRAIN, "HyperParameters", "settings"], {"Get": "Execution.Seed"}),
+        "TrainDetector: Arguments.HyperParameters.settings: an execution has no variable Seed",
     ),
     "no such root": (put([*TRAIN, "RoleArn"], {"Get": "Role.Arn"}), "must refer to Parameters, Execution or Steps"),
     "no such property file": (
@@ -172,10 +172,10 @@ PLANTED = {
     ),
     "type of a property": (
         put(
-            [*TRAIN, "HyperParameters", "seed"],
+            [*TRAIN, "HyperParameters", "settings"],
             {"Get": "Steps.PrepareDataset.ProcessingResources.ClusterConfig.InstanceCount"},
         ),
-        "TrainDetector: Arguments.HyperParameters.seed: is of type Integer",
+        "TrainDetector: Arguments.HyperParameters.settings: is of type Integer",
     ),
     "a default that no call takes": (
         put(["Parameters", 7, "DefaultValue"], "ml.banana.huge"),
@@ -234,7 +234,7 @@ PLANTED = {
     "step name": (put(["step", "DeployCandidate", "Name"], "Deploy Candidate"), "Deploy Candidate: Name: must match"),
     "parameter used twice": (
         lambda d: d["Parameters"].append(dict(d["Parameters"][0])),
-        "Parameters[9].Name: is the name of another parameter",
+        "Parameters[10].Name: is the name of another parameter",
     ),
     "no steps": (put(["Steps"], []), "Steps: is required: a list of at least one step"),
     "no name": (put(["Steps", 2, "Name"], MISSING), "Steps[2].Name: is required"),

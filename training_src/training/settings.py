@@ -76,6 +76,27 @@ CHOICES = {
 }
 
 
+def unpacked(hyperparameters: Mapping[str, str]) -> dict[str, str]:
+    """The same with the hyperparameter `settings`, which the pipeline has for all of them, taken apart.
+
+    Args:
+        hyperparameters: `settings` is a list such as `seed=18 early_stopping_patience=5`.
+
+    Raises:
+        ConfigurationError: If it is no such list, or a setting is given twice.
+    """
+    single = {name: value for name, value in hyperparameters.items() if name != "settings"}
+    for item in plain(hyperparameters.get("settings", "")).split():
+        name, _, value = item.partition("=")
+        if name not in Settings.names() or not value:
+            known = ", ".join(sorted(Settings.names()))
+            raise ConfigurationError(f'TrainingSettings holds "{item}"; give NAME=VALUE with one of {known}.')
+        if name in single:
+            raise ConfigurationError(f"The setting {name} is given twice; give it once.")
+        single[name] = value
+    return single
+
+
 def plain(text: str) -> str:
     """A hyperparameter's value without the quotes that SageMaker's SDK puts around it."""
     text = text.strip()

@@ -31,11 +31,7 @@ TRAIN_LINE = re.compile(
 )
 TWELVE_STEPS = {
     "num_train_steps": "12",
-    "seed": "3",
-    "checkpoint_interval": "2",
-    "validation_interval": "6",
-    "deterministic": "true",
-    "progressive_resizing": "0.5",
+    "settings": "seed=3 checkpoint_interval=2 validation_interval=6 deterministic=true progressive_resizing=0.5",
 }
 VALIDATION_LINE = re.compile(r"^validation step=(\d+) mAP=([0-9.]+) mAP_50=([0-9.]+) loss=[0-9.]+$")
 
@@ -220,6 +216,10 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence(
         (("num_classes: 4", "num_classes: 3"), {}, "num_classes is 3, but the label map's greatest id is 4"),
         (("use_depthwise: true", "use_depthwise: true use_bifpn: 1"), {}, "use_bifpn: 1 is not supported"),
         (None, {"num_train_steps": "many"}, 'The hyperparameter num_train_steps is "many"'),
+        (None, {"settings": "seed=3 patience=5"}, 'TrainingSettings holds "patience=5"; give NAME=VALUE with one of'),
+        (None, {"settings": "seed 3"}, 'TrainingSettings holds "seed"; give NAME=VALUE'),
+        (None, {"settings": "seed=3 seed=4"}, "The setting seed is given twice"),
+        (None, {"settings": '"xla=maybe"'}, 'The hyperparameter xla is "maybe"; give one of auto, loss, step, off.'),
         (None, {"progressive_resizing": "half"}, 'The hyperparameter progressive_resizing is "half"'),
         (
             None,
