@@ -63,8 +63,15 @@ def relative_path(key: str, prefix: str) -> str:
     return key[prefix.rfind("/") + 1 :]
 
 
-def download(s3: Any, uri: str, directory: Path) -> int:
+def download(s3: Any, uri: str, directory: Path, *, share: tuple[int, int] = (0, 1)) -> int:
     """Lay every object under `uri` out as a file in `directory`; returns their number.
+
+    Args:
+        s3: A client.
+        uri: As `keys_under` means it.
+        directory: Is made.
+        share: Which part of how many is wanted, where instances get objects by turns, in the order of their keys. The
+            number that is returned is that of all the same.
 
     Raises:
         ObjectError: A key leads out of the directory, or is both a file and a folder.
@@ -72,7 +79,7 @@ def download(s3: Any, uri: str, directory: Path) -> int:
     bucket, prefix = split_uri(uri)
     directory.mkdir(parents=True, exist_ok=True)
     keys = keys_under(s3, uri)
-    for key in keys:
+    for key in keys[share[0] :: share[1]]:
         name = relative_path(key, prefix)
         if ".." in PurePosixPath(name).parts:
             raise ObjectError(f"Failed to download data. The key {key} leads out of its folder.")

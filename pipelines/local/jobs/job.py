@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from pipelines.local.clients import client
 from pipelines.local.home import write_json
 from pipelines.local.images import Image, ImageError
+from pipelines.local.jobs.platform_files import FIRST_HOST
 from pipelines.local.logs import LogFollower
 from pipelines.local.moto_mends import Call
 from pipelines.local.objects import ObjectError
@@ -89,8 +90,16 @@ class Job:
 
     @property
     def root(self) -> Path:
-        """What stands for `/opt/ml`."""
-        return self.directory / "opt" / "ml"
+        """What stands for `/opt/ml` on the first instance."""
+        return self.root_of(FIRST_HOST)
+
+    def home_of(self, host: str) -> Path:
+        """Where everything of an instance lies."""
+        return self.directory if host == FIRST_HOST else self.directory / host
+
+    def root_of(self, host: str) -> Path:
+        """What stands for `/opt/ml` on an instance."""
+        return self.home_of(host) / "opt" / "ml"
 
     @property
     def status(self) -> str:
@@ -171,8 +180,9 @@ class Job:
         environment: Mapping[str, str],
         longest: float,
         on_line: Callable[[str], None] | None = None,
+        host: str = FIRST_HOST,
     ) -> Exit:
-        """Run the image in the job directory, its output going to `log.txt` and to CloudWatch Logs.
+        """Run the image on an instance, its output going to `log.txt` in its home and to CloudWatch Logs.
 
         Args:
             image: What to run.
@@ -180,14 +190,16 @@ class Job:
             environment: What the platform and the request set.
             longest: Seconds until the job is stopped.
             on_line: Called with each line of the output, soon after it is written.
+            host: The instance, such as `algo-2`.
         """
-        log = self.directory / "log.txt"
+        home = self.home_of(host)
+        log = home / "log.txt"
         group = f"/aws/sagemaker/{self.kind.name}Jobs"
-        stream = f"{self.name}/algo-1-{int(time.time())}"
+        stream = f"{self.name}/{host}-{int(time.time())}"
         follower = LogFollower(client("logs", self.account, self.region), group, stream, log, on_line)
         try:
             process = Process(
-                command, image.directory, container_environment(self.directory, self.root, image, environment), log
+                command, image.directory, container_environment(home, self.root_of(host), image, environment), log
             )
             return self._watch(process, time.monotonic() + longest)
         finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ML_ROOT = "/opt/ml"
+FIRST_HOST = "algo-1"
 
 
 def training_files(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,12 +32,13 @@ def training_files(request: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def processing_files(request: Mapping[str, Any], arn: str) -> dict[str, Any]:
+def processing_files(request: Mapping[str, Any], arn: str, host: str = FIRST_HOST) -> dict[str, Any]:
     """The JSON files of a processing job, keyed by their path below the root.
 
     Args:
         request: As given to CreateProcessingJob.
         arn: The job's ARN.
+        host: The instance that is told.
     """
     application = request["AppSpecification"]
     cluster = request["ProcessingResources"]["ClusterConfig"]
@@ -57,8 +59,13 @@ def processing_files(request: Mapping[str, Any], arn: str) -> dict[str, Any]:
             "RoleArn": request.get("RoleArn"),
             "StoppingCondition": request.get("StoppingCondition", {"MaxRuntimeInSeconds": 86400}),
         },
-        "config/resourceconfig.json": _resources(cluster),
+        "config/resourceconfig.json": _resources(cluster, host),
     }
+
+
+def hosts_of(cluster: Mapping[str, Any]) -> list[str]:
+    """The names of a cluster's instances."""
+    return [f"algo-{number}" for number in range(1, cluster.get("InstanceCount", 1) + 1)]
 
 
 def below(root: Path, local_path: str) -> Path:
@@ -82,13 +89,13 @@ def _channel(channel: Mapping[str, Any], mode: str) -> dict[str, str]:
     }
 
 
-def _resources(cluster: Mapping[str, Any]) -> dict[str, Any]:
-    host, instance_type, group = "algo-1", cluster.get("InstanceType"), "homogeneousCluster"
+def _resources(cluster: Mapping[str, Any], host: str = FIRST_HOST) -> dict[str, Any]:
+    hosts, instance_type, group = hosts_of(cluster), cluster.get("InstanceType"), "homogeneousCluster"
     return {
         "current_host": host,
         "current_instance_type": instance_type,
         "current_group_name": group,
-        "hosts": [host],
-        "instance_groups": [{"instance_group_name": group, "instance_type": instance_type, "hosts": [host]}],
+        "hosts": hosts,
+        "instance_groups": [{"instance_group_name": group, "instance_type": instance_type, "hosts": hosts}],
         "network_interface_name": "eth0",
     }

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.local.home import write_json
-from pipelines.local.images import resolve
-from pipelines.local.jobs.job import Job, JobError, JobKind, exit_sentence, message_in
-from pipelines.local.jobs.platform_files import below, processing_files
+from pipelines.local.images import Image, resolve
+from pipelines.local.jobs.job import Exit, Job, JobError, JobKind, exit_sentence, message_in
+from pipelines.local.jobs.platform_files import below, hosts_of, processing_files
 from pipelines.local.jobs.synchronising import Synchroniser
 from pipelines.local.moto_mends import Call, ServiceError
 from pipelines.local.objects import ObjectError, download, upload_directory
@@ -26,8 +27,6 @@ def check(call: Call) -> None:
         ServiceError: With AWS's words where they are known.
     """
     request = call.parameters
-    if request["ProcessingResources"]["ClusterConfig"].get("InstanceCount", 1) != 1:
-        _refuse("The emulated cloud processes on one instance: set ClusterConfig.InstanceCount to 1")
     for item in request.get("ProcessingInputs", ()):
         _check_input(item)
     names = [item["InputName"] for item in request.get("ProcessingInputs", ())]
@@ -52,57 +51,87 @@ def describe_new(request: Mapping[str, Any], arn: str, now: str) -> dict[str, An
 
 
 def run(job: Job) -> str:
-    """Download, process, upload."""
+    """Download, process, upload: on each instance, side by side.
+
+    What SageMaker does with the other instances when one of them fails is not documented: here each runs to its end.
+    """
     request = job.description()
     outputs = [item["S3Output"] for item in request.get("ProcessingOutputConfig", {}).get("Outputs", ())]
-    for item in outputs:
-        below(job.root, item["LocalPath"]).mkdir(parents=True, exist_ok=True)
-    (job.root / "output").mkdir(parents=True, exist_ok=True)
-    for name, content in processing_files(request, job.arn).items():
-        (job.root / name).parent.mkdir(parents=True, exist_ok=True)
-        write_json(job.root / name, content)
-    for item in request.get("ProcessingInputs", ()):
-        source = item["S3Input"]
-        if not download(job.s3, source["S3Uri"], below(job.root, source["LocalPath"])):
-            raise ObjectError(
-                f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source '
-                f'"{item["InputName"]}". Please ensure that the bucket exists and that objects exist under that prefix.'
-            )
-    application = request["AppSpecification"]
-    image = resolve(application["ImageUri"], job.region)
+    hosts = hosts_of(request["ProcessingResources"]["ClusterConfig"])
+    for host in hosts:
+        _furnish(job, request, host, hosts)
+    image = resolve(request["AppSpecification"]["ImageUri"], job.region)
     if job.stopping:
         return "Stopped"
     job.update(ProcessingStartTime=datetime.now(UTC).isoformat(timespec="milliseconds"))
     job.save()
-    key = request.get("ProcessingOutputConfig", {}).get("KmsKeyId")
+    with ThreadPoolExecutor(len(hosts)) as instances:
+        exits = list(instances.map(lambda host: _process(job, request, image, host), hosts))
+    messages = [message_in(job.root_of(host) / "output" / "message") for host in hosts]
+    failed = [message for message, exit_ in zip(messages, exits, strict=True) if exit_.code and message]
+    if message := next(filter(None, [*failed, *messages]), ""):
+        job.update(ExitMessage=message)
+    for exit_ in exits:
+        if exit_.cause != "exit":
+            job.record["cause"] = exit_.cause
+            return "Stopped"
+    for exit_ in exits:
+        if exit_.code:
+            seen = "AlgorithmError: See job logs for more information"
+            raise JobError(exit_sentence(exit_.code) if exit_.code == KILLED else seen)
+    for host in hosts:
+        for item in outputs:
+            if item["S3UploadMode"] == "EndOfJob":
+                upload_directory(job.s3, below(job.root_of(host), item["LocalPath"]), item["S3Uri"], _key(request))
+    return "Completed"
+
+
+def _furnish(job: Job, request: Mapping[str, Any], host: str, hosts: Sequence[str]) -> None:
+    """Put an instance's files and inputs in their places."""
+    root = job.root_of(host)
+    for item in request.get("ProcessingOutputConfig", {}).get("Outputs", ()):
+        below(root, item["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
+    (root / "output").mkdir(parents=True, exist_ok=True)
+    for name, content in processing_files(request, job.arn, host).items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write_json(root / name, content)
+    for item in request.get("ProcessingInputs", ()):
+        source = item["S3Input"]
+        sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
+        share = (hosts.index(host), len(hosts)) if sharded else (0, 1)
+        if not download(job.s3, source["S3Uri"], below(root, source["LocalPath"]), share=share):
+            raise ObjectError(
+                f'No S3 objects found under S3 URL "{source["S3Uri"]}" given in input data source '
+                f'"{item["InputName"]}". Please ensure that the bucket exists and that objects exist under that prefix.'
+            )
+
+
+def _process(job: Job, request: Mapping[str, Any], image: Image, host: str) -> Exit:
+    """Run an instance's container; what it writes to continuous outputs goes up meanwhile."""
+    application = request["AppSpecification"]
     continuous = [
-        Synchroniser(job.s3, below(job.root, item["LocalPath"]), item["S3Uri"], key)
-        for item in outputs
-        if item["S3UploadMode"] == "Continuous"
+        Synchroniser(
+            job.s3, below(job.root_of(host), item["S3Output"]["LocalPath"]), item["S3Output"]["S3Uri"], _key(request)
+        )
+        for item in request.get("ProcessingOutputConfig", {}).get("Outputs", ())
+        if item["S3Output"]["S3UploadMode"] == "Continuous"
     ]
     try:
-        exit_ = job.run_container(
+        return job.run_container(
             image,
             image.command(application.get("ContainerArguments") or (), application.get("ContainerEntrypoint")),
             {"AWS_REGION": job.region, **request.get("Environment", {})},
             request["StoppingCondition"]["MaxRuntimeInSeconds"],
+            host=host,
         )
     finally:
         for synchroniser in continuous:
             synchroniser.finish()
-    message = message_in(job.root / "output" / "message")
-    if message:
-        job.update(ExitMessage=message)
-    if exit_.cause != "exit":
-        job.record["cause"] = exit_.cause
-        return "Stopped"
-    if exit_.code:
-        seen = "AlgorithmError: See job logs for more information"
-        raise JobError(exit_sentence(exit_.code) if exit_.code == KILLED else seen)
-    for item in outputs:
-        if item["S3UploadMode"] == "EndOfJob":
-            upload_directory(job.s3, below(job.root, item["LocalPath"]), item["S3Uri"], key)
-    return "Completed"
+
+
+def _key(request: Mapping[str, Any]) -> str | None:
+    key: str | None = request.get("ProcessingOutputConfig", {}).get("KmsKeyId")
+    return key
 
 
 def _check_input(item: Mapping[str, Any]) -> None:

@@ -17,7 +17,8 @@ import pytest
 
 from pipelines.local import cloud as local_cloud
 
-IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/stand-in:1"
+REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+IMAGE = f"{REGISTRY}/stand-in:1"
 ROLE = "arn:aws:iam::123456789012:role/job"
 PROGRAM = Path(__file__).with_name("stand_in.py")
 SETTINGS = {
@@ -53,6 +54,10 @@ class Cloud:
         return path.read_text() if path.exists() else ""
 
     def push_image(self, tag: str = "1") -> None:
+        self.push("stand-in", PROGRAM.parent, ["python", PROGRAM.name], tag)
+
+    def push(self, repository: str, directory: Path, entrypoint: list[str], tag: str = "1") -> str:
+        """Register an image that stands for a directory; returns its URI."""
         manifest = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -63,12 +68,13 @@ class Cloud:
             },
             "layers": [],
             "annotations": {
-                "dev.mapgate.local.directory": str(PROGRAM.parent),
+                "dev.mapgate.local.directory": str(directory),
                 "dev.mapgate.local.python": sys.executable,
-                "dev.mapgate.local.entrypoint": json.dumps(["python", PROGRAM.name]),
+                "dev.mapgate.local.entrypoint": json.dumps(entrypoint),
             },
         }
-        self.client("ecr").put_image(repositoryName="stand-in", imageTag=tag, imageManifest=json.dumps(manifest))
+        self.client("ecr").put_image(repositoryName=repository, imageTag=tag, imageManifest=json.dumps(manifest))
+        return f"{REGISTRY}/{repository}:{tag}"
 
     def furnish(self) -> None:
         self.client("s3").create_bucket(Bucket="bucket")
