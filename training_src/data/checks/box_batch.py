@@ -13,7 +13,8 @@ from training_src.data.checks.policy import Policy
 from training_src.data.dataset import LabelledImage
 from training_src.data.index import OBJECT
 from training_src.data.packed_boxes import CROWD, DIFFICULT, PACKED, TRUNCATED, PackedBoxes
-from training_src.data.records.frame import BoxColumns, text_item, varint
+from training_src.data.records.frame import BoxColumns, text_item
+from training_src.data.records.protobuf import varint
 
 _Table = NDArray[Any]
 # An odd number whose bits look drawn: 2**64 divided by the golden ratio.

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from training_src.data.checks.image import CheckedImage
 from training_src.data.dataset import Box
+from training_src.data.records.protobuf import varint
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = b"\x0a", b"\x12", b"\x1a"
 
@@ -151,20 +152,3 @@ def text_item(text: str) -> bytes:
     """A text as an element of a list."""
     encoded = text.encode()
     return b"\x0a" + varint(len(encoded)) + encoded
-
-
-def varint(value: int) -> bytes:
-    """A whole number from 0 on."""
-    return _SMALL[value] if 0 <= value < 4096 else _long_varint(value)
-
-
-def _long_varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 127:
-        encoded.append(value & 127 | 128)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-_SMALL = tuple(map(_long_varint, range(4096)))

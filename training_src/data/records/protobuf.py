@@ -51,13 +51,18 @@ def decode_example(data: bytes) -> dict[str, Feature]:
     return features
 
 
+def varint(value: int) -> bytes:
+    """A whole number from 0 on."""
+    return _SMALL[value] if 0 <= value < len(_SMALL) else _long_varint(value)
+
+
 def _encode_feature(feature: Feature) -> bytes:
     if not isinstance(feature, np.ndarray):
         return _delimited(_BYTES_LIST, b"".join(_delimited(1, item) for item in feature))
     if feature.dtype == np.float32:
         packed = feature.astype("<f4").tobytes()
         return _delimited(_FLOAT_LIST, _delimited(1, packed) if packed else b"")
-    packed = b"".join(_varint(value & 0xFFFFFFFFFFFFFFFF) for value in feature.tolist())
+    packed = b"".join(varint(value & 0xFFFFFFFFFFFFFFFF) for value in feature.tolist())
     return _delimited(_INT64_LIST, _delimited(1, packed) if packed else b"")
 
 
@@ -120,7 +125,16 @@ def _read_varint(message: memoryview, position: int) -> tuple[int, int]:
     raise ValueError("a number that is cut off")
 
 
-def _varint(value: int) -> bytes:
+def _delimited(number: int, content: bytes) -> bytes:
+    return varint(number << 3 | _DELIMITED) + varint(len(content)) + content
+
+
+def _signed(value: int) -> int:
+    value &= 0xFFFFFFFFFFFFFFFF
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _long_varint(value: int) -> bytes:
     encoded = bytearray()
     while value > 127:
         encoded.append(value & 127 | 128)
@@ -129,10 +143,4 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def _delimited(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | _DELIMITED) + _varint(len(content)) + content
-
-
-def _signed(value: int) -> int:
-    value &= 0xFFFFFFFFFFFFFFFF
-    return value - (1 << 64) if value >> 63 else value
+_SMALL = tuple(map(_long_varint, range(4096)))
