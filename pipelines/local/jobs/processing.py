@@ -56,7 +56,6 @@ def run(job: Job) -> str:
     What SageMaker does with the other instances when one of them fails is not documented: here each runs to its end.
     """
     request = job.description()
-    outputs = [item["S3Output"] for item in request.get("ProcessingOutputConfig", {}).get("Outputs", ())]
     hosts = hosts_of(request["ProcessingResources"]["ClusterConfig"])
     for host in hosts:
         _furnish(job, request, host, hosts)
@@ -80,17 +79,16 @@ def run(job: Job) -> str:
             seen = "AlgorithmError: See job logs for more information"
             raise JobError(exit_sentence(exit_.code) if exit_.code == KILLED else seen)
     for host in hosts:
-        for item in outputs:
-            if item["S3UploadMode"] == "EndOfJob":
-                upload_directory(job.s3, below(job.root_of(host), item["LocalPath"]), item["S3Uri"], _key(request))
+        for item in _outputs(request, "EndOfJob"):
+            upload_directory(job.s3, below(job.root_of(host), item["LocalPath"]), item["S3Uri"], _key(request))
     return "Completed"
 
 
 def _furnish(job: Job, request: Mapping[str, Any], host: str, hosts: Sequence[str]) -> None:
     """Put an instance's files and inputs in their places."""
     root = job.root_of(host)
-    for item in request.get("ProcessingOutputConfig", {}).get("Outputs", ()):
-        below(root, item["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
+    for item in _outputs(request):
+        below(root, item["LocalPath"]).mkdir(parents=True, exist_ok=True)
     (root / "output").mkdir(parents=True, exist_ok=True)
     for name, content in processing_files(request, job.arn, host).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -110,11 +108,8 @@ def _process(job: Job, request: Mapping[str, Any], image: Image, host: str) -> E
     """Run an instance's container; what it writes to continuous outputs goes up meanwhile."""
     application = request["AppSpecification"]
     continuous = [
-        Synchroniser(
-            job.s3, below(job.root_of(host), item["S3Output"]["LocalPath"]), item["S3Output"]["S3Uri"], _key(request)
-        )
-        for item in request.get("ProcessingOutputConfig", {}).get("Outputs", ())
-        if item["S3Output"]["S3UploadMode"] == "Continuous"
+        Synchroniser(job.s3, below(job.root_of(host), item["LocalPath"]), item["S3Uri"], _key(request))
+        for item in _outputs(request, "Continuous")
     ]
     try:
         return job.run_container(
@@ -127,6 +122,12 @@ def _process(job: Job, request: Mapping[str, Any], image: Image, host: str) -> E
     finally:
         for synchroniser in continuous:
             synchroniser.finish()
+
+
+def _outputs(request: Mapping[str, Any], mode: str | None = None) -> list[Mapping[str, Any]]:
+    """Where outputs go; only those of an S3UploadMode, if one is given."""
+    outputs = [item["S3Output"] for item in request.get("ProcessingOutputConfig", {}).get("Outputs", ())]
+    return [output for output in outputs if mode in (None, output["S3UploadMode"])]
 
 
 def _key(request: Mapping[str, Any]) -> str | None:

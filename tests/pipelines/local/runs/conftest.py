@@ -76,6 +76,17 @@ class Cloud:
         self.client("ecr").put_image(repositoryName=repository, imageTag=tag, imageManifest=json.dumps(manifest))
         return f"{REGISTRY}/{repository}:{tag}"
 
+    def process(self, until: Callable[..., Any], request: dict[str, Any], seconds: float = 30) -> dict[str, Any]:
+        """Run a processing job to its end; returns its last description."""
+        sagemaker, name = self.client("sagemaker"), request["ProcessingJobName"]
+        sagemaker.create_processing_job(**request)
+
+        def look() -> dict[str, Any] | None:
+            described = sagemaker.describe_processing_job(ProcessingJobName=name)
+            return described if described["ProcessingJobStatus"] in ("Completed", "Failed", "Stopped") else None
+
+        return dict(until(look, seconds))
+
     def furnish(self) -> None:
         self.client("s3").create_bucket(Bucket="bucket")
         self.client("s3").put_object(Bucket="bucket", Key="data/a.txt", Body=b"content of a")

@@ -83,17 +83,6 @@ def ended_training(cloud: Any, until: Until, name: str) -> dict[str, Any]:
     return dict(until(look))
 
 
-def process(cloud: Any, until: Until, request: dict[str, Any]) -> dict[str, Any]:
-    sagemaker, name = cloud.client("sagemaker"), request["ProcessingJobName"]
-    sagemaker.create_processing_job(**request)
-
-    def look() -> dict[str, Any] | None:
-        described = sagemaker.describe_processing_job(ProcessingJobName=name)
-        return described if described["ProcessingJobStatus"] in ("Completed", "Failed", "Stopped") else None
-
-    return dict(until(look))
-
-
 def archive(cloud: Any, uri: str) -> dict[str, bytes]:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     body = cloud.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -139,7 +128,7 @@ def test_a_job_sees_what_the_platform_sets_and_nothing_else(cloud: Any, until: U
     assert set(environment) - PROCESS == PLATFORM | {"OF_THE_REQUEST"}
     assert not [name for name in environment if name.startswith("SM_")]
     assert environment["TRAINING_JOB_ARN"] == described["TrainingJobArn"]
-    process(cloud, until, processing(cloud, "environment-2"))
+    cloud.process(until, processing(cloud, "environment-2"))
     line = next(line for line in cloud.log_of("environment-2").splitlines() if line.startswith("environment "))
     assert set(json.loads(line.removeprefix("environment "))) - PROCESS == {"AWS_REGION", "MAPGATE_ML_ROOT"}
 
@@ -152,7 +141,7 @@ def test_a_failure_carries_the_containers_sentence_and_exit_code(cloud: Any, unt
 
 
 def test_a_failed_processing_job_keeps_its_message(cloud: Any, until: Until) -> None:
-    described = process(cloud, until, processing(cloud, "fails-2", fail="image 7 is broken"))
+    described = cloud.process(until, processing(cloud, "fails-2", fail="image 7 is broken"))
     assert described["ProcessingJobStatus"] == "Failed"
     assert described["FailureReason"] == "AlgorithmError: See job logs for more information"
     assert described["ExitMessage"] == "image 7 is broken"
@@ -160,7 +149,7 @@ def test_a_failed_processing_job_keeps_its_message(cloud: Any, until: Until) -> 
 
 
 def test_processing_outputs_go_up_without_symbolic_links(cloud: Any, until: Until) -> None:
-    described = process(cloud, until, processing(cloud, "processes", uri="s3://bucket/data/a.txt"))
+    described = cloud.process(until, processing(cloud, "processes", uri="s3://bucket/data/a.txt"))
     assert described["ProcessingJobStatus"] == "Completed"
     assert keys(cloud, "out/processes/") == ["out/processes/below/text.txt", "out/processes/report.json"]
     assert (cloud.home / "jobs/processes/opt/ml/processing/input/data/a.txt").read_text() == "content of a"
@@ -172,7 +161,7 @@ def test_a_training_channel_without_objects_is_refused(cloud: Any) -> None:
 
 
 def test_a_processing_input_without_objects_fails_the_job(cloud: Any, until: Until) -> None:
-    described = process(cloud, until, processing(cloud, "empty-2", uri="s3://bucket/nothing"))
+    described = cloud.process(until, processing(cloud, "empty-2", uri="s3://bucket/nothing"))
     assert described["FailureReason"].startswith("ClientError: No S3 objects found under S3 URL")
 
 
@@ -252,8 +241,8 @@ def test_checkpoints_go_up_while_the_job_runs_and_come_back_to_the_next(cloud: A
 
 
 def test_jobs_are_listed_newest_first_and_filtered(cloud: Any, until: Until) -> None:
-    process(cloud, until, processing(cloud, "listed-1"))
-    process(cloud, until, processing(cloud, "listed-2", fail="x"))
+    cloud.process(until, processing(cloud, "listed-1"))
+    cloud.process(until, processing(cloud, "listed-2", fail="x"))
     sagemaker = cloud.client("sagemaker")
     summaries = sagemaker.list_processing_jobs(NameContains="listed-")["ProcessingJobSummaries"]
     assert [each["ProcessingJobName"] for each in summaries] == ["listed-2", "listed-1"]

@@ -58,17 +58,6 @@ def request(
     }
 
 
-def process(cloud: Any, until: Until, wanted: dict[str, Any]) -> dict[str, Any]:
-    sagemaker, name = cloud.client("sagemaker"), wanted["ProcessingJobName"]
-    sagemaker.create_processing_job(**wanted)
-
-    def look() -> dict[str, Any] | None:
-        described = sagemaker.describe_processing_job(ProcessingJobName=name)
-        return described if described["ProcessingJobStatus"] in ("Completed", "Failed", "Stopped") else None
-
-    return dict(until(look, 120))
-
-
 def test_each_instance_is_told_who_it_is_and_gets_its_share(cloud: Any, until: Until, tmp_path: Path) -> None:
     program = tmp_path / "image"
     program.mkdir()
@@ -91,8 +80,8 @@ def test_each_instance_is_told_who_it_is_and_gets_its_share(cloud: Any, until: U
         cloud.client("s3").put_object(Bucket="bucket", Key=f"five/{number}.txt", Body=b"x")
     inputs = {"dealt": ("s3://bucket/five/", "ShardedByS3Key"), "whole": ("s3://bucket/five/", "FullyReplicated")}
 
-    done = process(cloud, until, request(cloud, "told", image, ["nobody"], inputs, 2))
-    failed = process(cloud, until, request(cloud, "told-too", image, ["algo-2"], inputs, 2))
+    done = cloud.process(until, request(cloud, "told", image, ["nobody"], inputs, 2))
+    failed = cloud.process(until, request(cloud, "told-too", image, ["algo-2"], inputs, 2))
 
     assert done["ProcessingJobStatus"] == "Completed"
     assert download(cloud.client("s3"), "s3://bucket/told/train/", tmp_path / "told") == 2
@@ -137,7 +126,7 @@ def test_three_instances_and_a_join_prepare_what_one_instance_prepares(
         request(cloud, "three", image, ["prepare"], parts, 3),
         request(cloud, "joined", image, ["join"], metadata, 1),
     ):
-        done = process(cloud, until, wanted)
+        done = cloud.process(until, wanted, 120)
         assert done["ProcessingJobStatus"] == "Completed", done
 
     for name in ("one", "three", "joined"):
