@@ -45,7 +45,7 @@ class Function(ResourceType):
     """A function, its code from S3 or written in the template."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("FunctionName") or it.name(64)
+        name = self.name_of(it, 64)
         plain = picked(it.properties, *_CONFIGURATION, "Architectures", "PackageType", "Publish")
         known = {*plain, "Code", "FunctionName", "ReservedConcurrentExecutions", "Tags"}
         unknown = sorted(set(it.properties) - known)
@@ -198,7 +198,7 @@ class StateMachine(ResourceType):
     """A state machine."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("StateMachineName") or it.name(80)
+        name = self.name_of(it, 80)
         parameters = {
             "name": name,
             "definition": _definition(it.properties),

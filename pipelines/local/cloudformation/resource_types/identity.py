@@ -26,7 +26,7 @@ class Role(ResourceType):
     """A role with its inline and attached policies."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("RoleName") or it.name(64)
+        name = self.name_of(it, 64)
         plain = picked(it.properties, "Path", "Description", "MaxSessionDuration", "PermissionsBoundary", "Tags")
         document = json.dumps(it.properties["AssumeRolePolicyDocument"])
         role = it.call("iam", "CreateRole", {**plain, "RoleName": name, "AssumeRolePolicyDocument": document})
@@ -97,7 +97,7 @@ class ManagedPolicy(ResourceType):
     """A policy of its own, attached to roles."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("ManagedPolicyName") or it.name(128)
+        name = self.name_of(it, 128)
         plain = picked(it.properties, "Path", "Description")
         document = json.dumps(it.properties["PolicyDocument"])
         made = it.call("iam", "CreatePolicy", {**plain, "PolicyName": name, "PolicyDocument": document})

@@ -101,7 +101,7 @@ class Model(ResourceType):
     """A model."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("ModelName") or it.name(63)
+        name = self.name_of(it, 63)
         arn = it.call("sagemaker", "CreateModel", {**it.properties, "ModelName": name})["ModelArn"]
         return Made(arn, {"ModelName": name, "Id": arn})
 
@@ -115,7 +115,7 @@ class EndpointConfig(ResourceType):
     """An endpoint configuration; never changed in place."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("EndpointConfigName") or it.name(63)
+        name = self.name_of(it, 63)
         parameters = {**it.properties, "EndpointConfigName": name}
         arn = it.call("sagemaker", "CreateEndpointConfig", parameters)["EndpointConfigArn"]
         return Made(arn, {"EndpointConfigName": name, "Id": arn})
@@ -130,7 +130,7 @@ class Endpoint(ResourceType):
     """An endpoint; CloudFormation waits until it is in service."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("EndpointName") or it.name(63)
+        name = self.name_of(it, 63)
         plain = without(it.properties, "ExcludeRetainedVariantProperties", "RetainAllVariantProperties")
         arn = it.call("sagemaker", "CreateEndpoint", {**plain, "EndpointName": name})["EndpointArn"]
         it.claim(arn)

@@ -45,7 +45,7 @@ class Topic(ResourceType):
     """A topic with its subscriptions."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("TopicName") or it.name(256)
+        name = self.name_of(it, 256)
         attributes = {key: _text(it.properties[key]) for key in _TOPIC_ATTRIBUTES if key in it.properties}
         tags = [{"Key": key, "Value": value} for key, value in tag_map(it.properties).items()]
         arn = it.client("sns").create_topic(Name=name, Attributes=attributes, Tags=tags)["TopicArn"]
@@ -171,7 +171,7 @@ class Rule(ResourceType):
     """A rule and its targets."""
 
     def create(self, it: Target) -> Made:
-        return self.update(it.named(it.properties.get("Name") or it.name(64)))
+        return self.update(it.named(self.name_of(it, 64)))
 
     def update(self, it: Target) -> Made:
         events = it.client("events")
@@ -203,7 +203,7 @@ class ScheduleGroup(ResourceType):
     """A group of schedules."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("Name") or it.name(64)
+        name = self.name_of(it, 64)
         arn = it.call("scheduler", "CreateScheduleGroup", {**it.properties, "Name": name})["ScheduleGroupArn"]
         return Made(name, {"Arn": arn})
 
@@ -216,7 +216,7 @@ class Schedule(ResourceType):
     """A schedule."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("Name") or it.name(64)
+        name = self.name_of(it, 64)
         arn = it.call("scheduler", "CreateSchedule", {**it.properties, "Name": name})["ScheduleArn"]
         return Made(name, {"Arn": arn})
 

@@ -23,7 +23,7 @@ class Alarm(ResourceType):
     """An alarm on a metric."""
 
     def create(self, it: Target) -> Made:
-        return self.update(it.named(it.properties.get("AlarmName") or it.name(255)))
+        return self.update(it.named(self.name_of(it, 255)))
 
     def update(self, it: Target) -> Made:
         it.call("cloudwatch", "PutMetricAlarm", {**it.properties, "AlarmName": it.physical_id})
@@ -47,7 +47,7 @@ class Dashboard(ResourceType):
     """A dashboard."""
 
     def create(self, it: Target) -> Made:
-        return self.update(it.named(it.properties.get("DashboardName") or it.name(255)))
+        return self.update(it.named(self.name_of(it, 255)))
 
     def update(self, it: Target) -> Made:
         body = {"DashboardName": it.physical_id, "DashboardBody": it.properties["DashboardBody"]}
@@ -63,7 +63,7 @@ class LogGroup(ResourceType):
     """A log group."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("LogGroupName") or it.name(512)
+        name = self.name_of(it, 512)
         parameters = {"logGroupName": name, **picked(it.properties, "KmsKeyId", "LogGroupClass")}
         if tag_map(it.properties):
             parameters["tags"] = tag_map(it.properties)
@@ -88,7 +88,7 @@ class MetricFilter(ResourceType):
     """A metric drawn from log lines."""
 
     def create(self, it: Target) -> Made:
-        return self.update(it.named(it.properties.get("FilterName") or it.name(512)))
+        return self.update(it.named(self.name_of(it, 512)))
 
     def update(self, it: Target) -> Made:
         it.call("logs", "PutMetricFilter", {**it.properties, "FilterName": it.physical_id})
@@ -119,7 +119,7 @@ class Parameter(ResourceType):
     """A parameter."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("Name") or it.name(512)
+        name = self.name_of(it, 512)
         plain = {**without(it.properties, "Tags"), "Name": name}
         it.call("ssm", "PutParameter", plain)
         return self._made(name, it.properties)

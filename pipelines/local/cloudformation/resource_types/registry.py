@@ -112,6 +112,11 @@ class ResourceType:
     replaced_by: ClassVar[frozenset[str]] = frozenset()
     name_property: ClassVar[str | None] = None
 
+    def name_of(self, it: Target, longest: int, *, lower: bool = False) -> str:
+        """The name that the template gives the resource, or one as CloudFormation makes it."""
+        given = it.properties.get(self.name_property) if self.name_property else None
+        return str(given or it.name(longest, lower=lower))
+
     def create(self, it: Target) -> Made:
         """Make the resource, tolerating nothing that is there already."""
         raise NotImplementedError

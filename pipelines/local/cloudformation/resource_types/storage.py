@@ -43,7 +43,7 @@ class Bucket(ResourceType):
     """A bucket with its settings; S3 does not delete one that holds objects."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("BucketName") or it.name(63, lower=True)
+        name = self.name_of(it, 63, lower=True)
         location = {} if it.region == "us-east-1" else {"LocationConstraint": it.region}
         parameters = {"Bucket": name, "ObjectLockEnabledForBucket": it.properties.get("ObjectLockEnabled", False)}
         if location:
@@ -184,7 +184,7 @@ class Repository(ResourceType):
     """An image repository; with EmptyOnDelete its images go with it."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("RepositoryName") or it.name(256, lower=True)
+        name = self.name_of(it, 256, lower=True)
         plain = without(it.properties, "LifecyclePolicy", "RepositoryPolicyText", "EmptyOnDelete")
         arn = it.call("ecr", "CreateRepository", {**plain, "RepositoryName": name})["repository"]["repositoryArn"]
         it.claim(name)
@@ -229,7 +229,7 @@ class Table(ResourceType):
     """A table."""
 
     def create(self, it: Target) -> Made:
-        name = it.properties.get("TableName") or it.name(255)
+        name = self.name_of(it, 255)
         beyond = ("PointInTimeRecoverySpecification", "TimeToLiveSpecification", "KinesisStreamSpecification")
         plain = without(it.properties, *beyond, "SSESpecification", "StreamSpecification")
         plain = {**plain, "TableName": name, **_streams(it.properties), **_server_side_encryption(it.properties)}
