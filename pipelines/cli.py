@@ -96,7 +96,7 @@ def _connect(
     region: Annotated[str | None, typer.Option(envvar="AWS_REGION", help="AWS region.")] = None,
 ) -> None:
     if local:
-        from pipelines.local import cloud
+        from localcloud import cloud
 
         running = cloud.status(home())
         if running is None and context.invoked_subcommand not in ("local", "demo"):
@@ -365,7 +365,7 @@ def check(
 @local_app.command("up")
 def local_up(port: Annotated[int | None, typer.Option(help="A loopback port.")] = None, as_json: Json = False) -> None:
     """Start the laptop's cloud, or find it running."""
-    from pipelines.local import cloud
+    from localcloud import cloud
 
     running = cloud.up(home(), port)
     if as_json:
@@ -380,7 +380,7 @@ def local_up(port: Annotated[int | None, typer.Option(help="A loopback port.")] 
 @local_app.command("down")
 def local_down() -> None:
     """Stop the laptop's cloud; its state stays and comes back with the next `up`."""
-    from pipelines.local import cloud
+    from localcloud import cloud
 
     cloud.down(home())
     console.print("the laptop's cloud is down")
@@ -389,7 +389,7 @@ def local_down() -> None:
 @local_app.command("status")
 def local_status(as_json: Json = False) -> None:
     """Whether the laptop's cloud is running; exit code 1 where it is not."""
-    from pipelines.local import cloud
+    from localcloud import cloud
 
     running = cloud.status(home())
     if as_json:

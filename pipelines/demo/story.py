@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from rich.table import Table
 
+from localcloud import cloud
 from pipelines import executions, images, invocation, pictures, registry
 from pipelines.connection import Connection
 from pipelines.demo import cdk
 from pipelines.demo.scenes import draw_scenes
 from pipelines.deployment import Deployment
 from pipelines.errors import WorkFailedError
-from pipelines.local import cloud
 from pipelines.progress import follow, log_of
 from pipelines.running import parameters_for
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from localcloud import cloud
 from pipelines.connection import Connection
-from pipelines.local import cloud
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

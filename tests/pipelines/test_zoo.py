@@ -21,10 +21,10 @@ from typing import Any
 import boto3
 import pytest
 
+from localcloud import cloud as local_cloud
 from pipelines import architectures, zoo
 from pipelines.deployment import Deployment
 from pipelines.errors import BadInputError
-from pipelines.local import cloud as local_cloud
 from pipelines.zoo import ArchiveError, fetch
 
 CHECKOUT = Path(__file__).resolve().parents[2]

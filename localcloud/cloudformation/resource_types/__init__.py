@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CloudFormation's resource types, a module a family. Each is made by calling this same server, as a user would.
+
+So what a stack creates is exactly what `describe_*` answers later, and passes every refusal.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from localcloud.cloudformation.resource_types.registry import (
+    Made,
+    ReplacementNeeded,
+    ResourceType,
+    Target,
+    known_types,
+    resource_type,
+)
+
+for _family in ("compute", "identity", "learning", "messaging", "network", "operations", "storage"):
+    importlib.import_module(f"{__name__}.{_family}")
+
+__all__ = ["Made", "ReplacementNeeded", "ResourceType", "Target", "known_types", "resource_type"]

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EventBridge: events find the rules of a bus, and the rules' targets are called, later and at least once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from localcloud.clients import client
+from localcloud.context import CloudContext
+from localcloud.functions import actions as functions
+from localcloud.home import Home, private_directory, read_json, write_json
+from localcloud.moto_mends import ServiceError, backend, send_events_through, state_lock
+from localcloud.resource_policies import permits
+
+log = logging.getLogger(__name__)
+
+SERVICE = "events.amazonaws.com"
+RETRY_SECONDS = (0.2, 1.0)
+"""Pauses before the second and third attempt at a target; AWS tries for a day."""
+
+_home: Home
+_workers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="event")
+
+
+class DeliveryError(Exception):
+    """A target did not take the event."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+def install(context: CloudContext) -> None:
+    """Deliver what moto's rules match, to targets that moto does not know too."""
+    global _home
+    _home = Home(context.home)
+    send_events_through(_deliver_to_targets)
+
+
+def resume(_: CloudContext) -> None:
+    """Take up the deliveries that were not done when the server was killed."""
+    for file in sorted(_queue().glob("*.json")):
+        _workers.submit(_work_off, file)
+
+
+def emit(
+    account: str,
+    region: str,
+    detail_type: str,
+    detail: dict[str, Any],
+    resources: list[str],
+    source: str = "aws.sagemaker",
+) -> None:
+    """Send an event as an AWS service does: to every matching rule of the account's default bus.
+
+    Returns as soon as the deliveries are written down; they survive a kill of the server.
+
+    Args:
+        account: 12-digit account id.
+        region: Region name.
+        detail_type: For example "SageMaker Model Package State Change".
+        detail: JSON-serialisable.
+        resources: ARNs.
+        source: The service's event source.
+    """
+    event = {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": detail_type,
+        "source": source,
+        "account": account,
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": region,
+        "resources": resources,
+        "detail": json.loads(json.dumps(detail, default=str)),
+    }
+    with state_lock:
+        for rule in list(backend("events", account, region).event_buses["default"].rules.values()):
+            rule.send_to_targets(event)
+
+
+def _deliver_to_targets(rule: Any, event: Mapping[str, Any]) -> None:
+    """Write a delivery down for each target of a rule that matches."""
+    if rule.state != "ENABLED" or not rule.event_pattern.matches_event(event):
+        return
+    plain = {key: value for key, value in event.items() if key != "ingestion-time"}
+    if isinstance(plain.get("time"), int | float):
+        plain["time"] = datetime.fromtimestamp(plain["time"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for target in rule.targets:
+        delivery = {
+            "account": rule.account_id,
+            "region": rule.region_name,
+            "rule": rule.arn,
+            "target": target,
+            "body": _input(target, plain),
+            "event": plain,
+        }
+        file = _queue() / f"{time.time_ns()}-{uuid.uuid4().hex}.json"
+        write_json(file, delivery)
+        _workers.submit(_work_off, file)
+
+
+def _input(target: Mapping[str, Any], event: dict[str, Any]) -> str:
+    """What the target is given: the event, a part of it, a constant, or a template filled from it."""
+    if "Input" in target:
+        return str(target["Input"])
+    if "InputPath" in target:
+        return json.dumps(_at(event, target["InputPath"]))
+    transformer = target.get("InputTransformer")
+    if not transformer:
+        return json.dumps(event)
+    text = transformer["InputTemplate"]
+    for name, path in transformer.get("InputPathsMap", {}).items():
+        value = _at(event, path)
+        bare = value if isinstance(value, str) else json.dumps(value)
+        text = text.replace(f'"<{name}>"', json.dumps(value) if isinstance(value, str) else bare)
+        text = text.replace(f"<{name}>", bare)
+    reserved = {"aws.events.event": event, "aws.events.event.json": event}
+    for name, value in reserved.items():
+        text = text.replace(f"<{name}>", json.dumps(value))
+    return str(text)
+
+
+def _at(event: Any, path: str) -> Any:
+    """The value at a path like `$.detail.items[0].name`; None where there is none."""
+    value = event
+    for part in path.removeprefix("$").strip(".").replace("[", ".[").split("."):
+        if not part:
+            continue
+        if part.startswith("["):
+            index = part.strip("[]'\"")
+            value = value[int(index)] if isinstance(value, list) and int(index) < len(value) else None
+        else:
+            value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _work_off(file: Path) -> None:
+    """Deliver with two retries; then to the target's dead-letter queue."""
+    try:
+        delivery = read_json(file)
+        if delivery is None:
+            return
+        for pause in (*RETRY_SECONDS, None):
+            try:
+                _send(delivery)
+                break
+            except DeliveryError as error:
+                if pause is not None and error.code != "NO_PERMISSIONS":
+                    time.sleep(pause)
+                    continue
+                log.warning("%s: %s did not take an event: %s", delivery["rule"], delivery["target"]["Arn"], error)
+                _bury(delivery, error)
+                break
+        file.unlink(missing_ok=True)
+    except Exception:
+        log.exception("delivery %s", file.name)
+
+
+def _send(delivery: dict[str, Any]) -> None:
+    target, body = delivery["target"], delivery["body"]
+    arn = target["Arn"]
+    _, _, service, region, account, *rest = arn.split(":")
+    try:
+        if service == "lambda":
+            _require_permission(functions.policy(account, region, arn), "lambda:InvokeFunction", delivery)
+            functions.invoke_later(account, region, arn, json.loads(body))
+        elif service == "sqs":
+            _send_to_queue(account, region, rest[-1], target, delivery)
+        elif service == "sns":
+            sns = client("sns", account, region)
+            attributes = sns.get_topic_attributes(TopicArn=arn)["Attributes"]
+            _require_permission(attributes.get("Policy"), "sns:Publish", delivery)
+            _require_key(attributes.get("KmsMasterKeyId"), account, region, delivery)
+            sns.publish(TopicArn=arn, Message=body)
+        elif service == "states":
+            client("stepfunctions", account, region).start_execution(stateMachineArn=arn, input=body)
+        elif service == "sagemaker" and rest[-1].startswith("pipeline/"):
+            parameters = target.get("SageMakerPipelineParameters", {}).get("PipelineParameterList", [])
+            client("sagemaker", account, region).start_pipeline_execution(
+                PipelineName=rest[-1].split("/", 1)[1],
+                PipelineParameters=parameters,
+                ClientRequestToken=str(uuid.uuid4()),
+            )
+        elif service == "logs":
+            _send_to_log_group(account, region, rest[1] if rest[0] == "log-group" else rest[-1], body)
+        else:
+            raise DeliveryError("UNSUPPORTED", f"the emulated cloud knows no target {arn}")
+    except ClientError as error:
+        raise DeliveryError(error.response["Error"]["Code"], str(error)) from error
+    except ServiceError as error:
+        raise DeliveryError(error.code, error.message) from error
+
+
+def _send_to_queue(account: str, region: str, name: str, target: Mapping[str, Any], delivery: dict[str, Any]) -> None:
+    sqs = client("sqs", account, region)
+    url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]).get("Attributes", {})
+    _require_permission(attributes.get("Policy"), "sqs:SendMessage", delivery)
+    _require_key(attributes.get("KmsMasterKeyId"), account, region, delivery)
+    group = target.get("SqsParameters", {}).get("MessageGroupId")
+    sqs.send_message(QueueUrl=url, MessageBody=delivery["body"], **({"MessageGroupId": group} if group else {}))
+
+
+def _send_to_log_group(account: str, region: str, group: str, body: str) -> None:
+    logs = client("logs", account, region)
+    stream = uuid.uuid4().hex
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    event = {"timestamp": int(time.time() * 1000), "message": body}
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
+
+
+def _require_permission(policy: Any, action: str, delivery: dict[str, Any]) -> None:
+    if not permits(policy, SERVICE, action, delivery["rule"], delivery["account"]):
+        arn = delivery["target"]["Arn"]
+        raise DeliveryError("NO_PERMISSIONS", f"the policy of {arn} does not let {SERVICE} do {action}")
+
+
+def _require_key(key: str | None, account: str, region: str, delivery: dict[str, Any]) -> None:
+    """A customer's key must let EventBridge encrypt with it.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html#eb-sqs-encrypted
+    """
+    if not key or key.startswith("alias/aws/"):
+        return
+    kms = client("kms", account, region)
+    key_id = kms.describe_key(KeyId=key)["KeyMetadata"]["KeyId"]
+    policy = kms.get_key_policy(KeyId=key_id, PolicyName="default")["Policy"]
+    for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+        _require_permission(policy, action, delivery)
+
+
+def _bury(delivery: dict[str, Any], error: DeliveryError) -> None:
+    arn = delivery["target"].get("DeadLetterConfig", {}).get("Arn")
+    if not arn:
+        return
+    _, _, _, region, account, name = arn.split(":")
+    attributes = {
+        "RULE_ARN": delivery["rule"],
+        "TARGET_ARN": delivery["target"]["Arn"],
+        "ERROR_CODE": error.code,
+        "ERROR_MESSAGE": str(error)[:1000],
+    }
+    typed = {key: {"DataType": "String", "StringValue": value} for key, value in attributes.items()}
+    try:
+        sqs = client("sqs", account, region)
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(delivery["event"]), MessageAttributes=typed)
+    except ClientError as failure:
+        log.error("%s took no dead letter: %s", arn, failure)
+
+
+def _queue() -> Path:
+    return private_directory(_home.state / "deliveries")

@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each type of step does when it runs: real calls to this cloud, as SageMaker Pipelines makes them.
+
+Every runner takes the execution and the step's definition, returns the step's properties (what the type's `Describe*`
+answers), and raises `StepError` or `StepStopped`.
+https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-steps-types.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import string
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.validate import ParamValidator
+
+from localcloud import images
+from localcloud.clients import client
+from localcloud.executions.expressions import ExpressionError, evaluate, holds
+from localcloud.executions.parameters import ParameterError, typed
+from localcloud.executions.retries import SERVICE_FAULT, kind_of_job_failure, kind_of_refusal
+from localcloud.jobs import actions as jobs
+from localcloud.objects import ObjectError, split_uri
+
+if TYPE_CHECKING:
+    from localcloud.executions.execution import Execution
+
+LOOK = 0.3
+"""Seconds between two looks at a running job."""
+NAME_LENGTH = 63
+
+
+class StepError(Exception):
+    """A step that failed; the message is its FailureReason, `kind` what retry policies call it."""
+
+    def __init__(self, reason: str, kind: str | None = None) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+class StepStopped(Exception):  # noqa: N818  # not an error: what StopPipelineExecution asked for
+    """A step that was stopped with its execution."""
+
+
+def run(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    """Run one step to its end; returns its properties.
+
+    Raises:
+        StepError: It failed.
+        StepStopped: It was stopped.
+        ExpressionError: Its arguments refer to nothing.
+    """
+    return _RUNNERS[step["Type"]](execution, step)
+
+
+def missing_image(execution: Execution) -> str | None:
+    """A sentence about the first image of the definition that was never pushed, or None."""
+    for step in execution.graph.steps.values():
+        for expression in _images(step):
+            try:
+                uri = evaluate(expression, execution.scope())
+            except ExpressionError:
+                continue  # known only once a step has run
+            try:
+                images.resolve(str(uri), execution.region)
+            except images.ImageError as error:
+                return f"Step {step['Name']}: {error}"
+    return None
+
+
+def read_json_object(execution: Execution, uri: str) -> Any:
+    """The JSON document at an S3 URI.
+
+    Raises:
+        ExpressionError: It is not there, or is no JSON.
+    """
+    s3 = client("s3", execution.account, execution.region)
+    try:
+        bucket, key = split_uri(uri)
+        return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except (ClientError, ObjectError) as error:
+        raise ExpressionError(f"the property file {uri} cannot be read: {error}") from error
+    except ValueError as error:
+        raise ExpressionError(f"the property file {uri} is no JSON: {error}") from error
+
+
+def _run_job(kind: str) -> Callable[[Execution, Mapping[str, Any]], dict[str, Any]]:
+    def runner(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+        name = _unique_name(execution, step)
+        execution.note(step["Name"], job=name)
+        arguments = _arguments(execution, step) | {f"{kind}JobName": name}
+        arn = _create(execution, f"create_{kind.lower()}_job", arguments)[f"{kind}JobArn"]
+        execution.enter_step(step["Name"], "Executing", metadata={f"{kind}Job": {"Arn": arn}})
+        description = _await_job(execution, step["Name"], kind, name)
+        status, reason = description[f"{kind}JobStatus"], description.get("FailureReason", "")
+        if status == "Completed":
+            return _plain(getattr(_sagemaker(execution), f"describe_{kind.lower()}_job")(**{f"{kind}JobName": name}))
+        if status == "Stopped" and execution.stopping:
+            raise StepStopped
+        if status == "Stopped":
+            raise StepError(f"ClientError: {kind} job {name} was stopped before it completed")
+        raise StepError(reason, kind_of_job_failure(reason))
+
+    return runner
+
+
+def _await_job(execution: Execution, step: str, kind: str, name: str) -> Mapping[str, Any]:
+    asked = False
+    while (description := jobs.wait(kind, execution.account, execution.region, name, LOOK)) is None:
+        if execution.stopping and not asked:
+            asked = True
+            execution.enter_step(step, "Stopping")
+            try:
+                getattr(_sagemaker(execution), f"stop_{kind.lower()}_job")(**{f"{kind}JobName": name})
+            except ClientError:
+                continue  # it ended in between
+    return description
+
+
+def _run_condition(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    scope = execution.scope(step["Name"])
+    held = [holds(each, scope) for each in step["Arguments"]["Conditions"]]  # each: a missing value fails the step
+    outcome = str(all(held))
+    execution.note(step["Name"], metadata={"Condition": {"Outcome": outcome}})
+    return {"Outcome": outcome}
+
+
+def _run_fail(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    message = str(_arguments(execution, step)["ErrorMessage"])[:3072]
+    execution.note(step["Name"], metadata={"Fail": {"ErrorMessage": message}})
+    raise StepError(message)
+
+
+def _run_register(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = _arguments(execution, step)
+    arguments["MetadataProperties"] = {"GeneratedBy": execution.arn} | arguments.get("MetadataProperties", {})
+    arn = (
+        _registered_before(execution, step, arguments)
+        or _create(execution, "create_model_package", arguments)["ModelPackageArn"]
+    )
+    execution.note(step["Name"], metadata={"RegisterModel": {"Arn": arn}})
+    return _plain(_sagemaker(execution).describe_model_package(ModelPackageName=arn))
+
+
+def _registered_before(execution: Execution, step: Mapping[str, Any], arguments: Mapping[str, Any]) -> str | None:
+    """The version that this step made before the cloud went down in its middle: registering it twice would be wrong."""
+    group = arguments.get("ModelPackageGroupName")
+    if step["Name"] not in execution.record.get("interrupted", ()) or not group:
+        return None
+    sagemaker = _sagemaker(execution)
+    for summary in sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]:
+        package = sagemaker.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
+        if package.get("MetadataProperties", {}).get("GeneratedBy") == execution.arn:
+            return str(summary["ModelPackageArn"])
+    return None
+
+
+def _run_model(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    name = _unique_name(execution, step)
+    arn = _create(execution, "create_model", _arguments(execution, step) | {"ModelName": name})["ModelArn"]
+    execution.note(step["Name"], metadata={"Model": {"Arn": arn}})
+    return _plain(_sagemaker(execution).describe_model(ModelName=name))
+
+
+def _run_endpoint_config(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = _arguments(execution, step)
+    arguments.setdefault("EndpointConfigName", _unique_name(execution, step))
+    arn = _create(execution, "create_endpoint_config", arguments)["EndpointConfigArn"]
+    execution.note(step["Name"], metadata={"EndpointConfig": {"Arn": arn}})
+    return _plain(_sagemaker(execution).describe_endpoint_config(EndpointConfigName=arguments["EndpointConfigName"]))
+
+
+def _run_endpoint(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    arguments, sagemaker = _arguments(execution, step), _sagemaker(execution)
+    name = arguments["EndpointName"]
+    known = sagemaker.list_endpoints(NameContains=name)["Endpoints"]
+    verb = "update_endpoint" if any(each["EndpointName"] == name for each in known) else "create_endpoint"
+    arn = _create(execution, verb, arguments)["EndpointArn"]
+    execution.note(step["Name"], metadata={"Endpoint": {"Arn": arn}})
+    while True:
+        endpoint = _plain(sagemaker.describe_endpoint(EndpointName=name))
+        if endpoint["EndpointStatus"] not in ("Creating", "Updating"):
+            break
+        with execution.changed:
+            execution.changed.wait(LOOK)
+    if endpoint["EndpointStatus"] != "InService" or endpoint["EndpointConfigName"] != arguments["EndpointConfigName"]:
+        raise StepError(
+            f"ClientError: endpoint {name} is {endpoint['EndpointStatus']}: {endpoint.get('FailureReason')}"
+        )
+    return endpoint
+
+
+def _run_lambda(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    function = evaluate(step["FunctionArn"], execution.scope(step["Name"]))
+    payload = json.dumps(_arguments(execution, step)).encode()
+    try:
+        answer = client("lambda", execution.account, execution.region).invoke(FunctionName=function, Payload=payload)
+    except ClientError as error:
+        raise _refused("lambda:InvokeFunction", error) from error
+    except BotoCoreError as error:
+        raise StepError(f"ClientError: Failed to invoke lambda:InvokeFunction. {error}", SERVICE_FAULT) from error
+    text = answer["Payload"].read().decode()
+    returned = json.loads(text) if text else None
+    if answer.get("FunctionError"):
+        message = returned.get("errorMessage", text) if isinstance(returned, dict) else text
+        raise StepError(f"ClientError: The Lambda function {function} returned an error: {message}")
+    outputs = _outputs(step, returned if isinstance(returned, dict) else {}, f"The Lambda function {function}")
+    execution.note(step["Name"], metadata={"Lambda": {"Arn": function, "OutputParameters": _listed(outputs)}})
+    return {"OutputParameters": outputs}
+
+
+def _run_callback(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    """Send the message once, then wait for an answer; stopping sends another message and waits on.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-steps-types.html#step-type-callback
+    """
+    name = step["Name"]
+    record = execution.steps[name]
+    if "callback" not in record:
+        url = evaluate(step["SqsQueueUrl"], execution.scope(name))
+        token = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(10))
+        callback = {"token": token, "queue": url, "arguments": _arguments(execution, step), "sent": []}
+        execution.note(name, callback=callback, metadata={"Callback": {"CallbackToken": token, "SqsQueueUrl": url}})
+    _tell_queue(execution, name, "Executing")
+    with execution.changed:
+        execution.changed.wait_for(lambda: "answer" in execution.steps[name] or execution.stopping)
+    if "answer" not in execution.steps[name]:
+        execution.enter_step(name, "Stopping")
+        _tell_queue(execution, name, "Stopping")
+        with execution.changed:
+            execution.changed.wait_for(lambda: "answer" in execution.steps[name])
+    answer = execution.steps[name]["answer"]
+    if "failure" in answer:
+        if execution.stopping:
+            raise StepStopped
+        raise StepError(answer["failure"])
+    metadata = execution.steps[name]["metadata"]["Callback"] | {"OutputParameters": _listed(answer["outputs"])}
+    execution.note(name, metadata={"Callback": metadata})
+    return {"OutputParameters": answer["outputs"]}
+
+
+def answer_callback(execution: Execution, name: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """The outputs of a Callback step, typed as it declares them.
+
+    Raises:
+        StepError: One is missing, unknown, or of another type.
+    """
+    step = execution.graph.steps[name]
+    declared = {each["OutputName"] for each in step.get("OutputParameters", ())}
+    unknown = sorted(set(given) - declared)
+    if unknown:
+        raise StepError(f"step {name} declares no output {unknown[0]}; it declares {sorted(declared)}")
+    return _outputs(step, given, f"The answer to step {name}")
+
+
+def _tell_queue(execution: Execution, name: str, status: str) -> None:
+    callback = execution.steps[name]["callback"]
+    if status in callback["sent"]:
+        return
+    message = {
+        "token": callback["token"],
+        "pipelineExecutionArn": execution.arn,
+        "arguments": callback["arguments"],
+        "status": status,
+    }
+    try:
+        client("sqs", execution.account, execution.region).send_message(
+            QueueUrl=callback["queue"], MessageBody=json.dumps(message)
+        )
+    except ClientError as error:
+        raise _refused("sqs:SendMessage", error) from error
+    execution.note(name, callback=callback | {"sent": [*callback["sent"], status]})
+
+
+def _outputs(step: Mapping[str, Any], given: Mapping[str, Any], who: str) -> dict[str, Any]:
+    outputs = {}
+    for declared in step.get("OutputParameters", ()):
+        name, kind = declared["OutputName"], declared["OutputType"]
+        if given.get(name) is None:
+            raise StepError(f"ClientError: {who} did not give the output {name}, which step {step['Name']} declares")
+        try:
+            outputs[name] = typed(kind, name, given[name] if not isinstance(given[name], bool) else str(given[name]))
+        except ParameterError as error:
+            raise StepError(f"ClientError: {who} gave a wrong output: {error}") from error
+    return outputs
+
+
+def _listed(outputs: Mapping[str, Any]) -> list[dict[str, str]]:
+    text = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in outputs.items()}
+    return [{"Name": name, "Value": value} for name, value in text.items()]
+
+
+def _create(execution: Execution, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Call an action that makes something, as the service does with a step's arguments.
+
+    Raises:
+        StepError: The arguments do not fit the action, or it refused.
+    """
+    sagemaker = _sagemaker(execution)
+    action = sagemaker.meta.method_to_api_mapping[method]
+    shape = sagemaker.meta.service_model.operation_model(action).input_shape
+    report = ParamValidator().validate(arguments, shape)
+    if report.has_errors():
+        raise StepError(f"ClientError: Failed to invoke sagemaker:{action}. Error Details: {report.generate_report()}")
+    try:
+        return dict(getattr(sagemaker, method)(**arguments))
+    except ClientError as error:
+        raise _refused(f"sagemaker:{action}", error) from error
+    except BotoCoreError as error:
+        raise StepError(f"ClientError: Failed to invoke sagemaker:{action}. {error}", SERVICE_FAULT) from error
+
+
+def _refused(action: str, error: ClientError) -> StepError:
+    told, status = error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return StepError(
+        f"ClientError: Failed to invoke {action}. Error Details: {told.get('Message')}",
+        kind_of_refusal(str(told.get("Code")), status),
+    )
+
+
+def _arguments(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(evaluate(step["Arguments"], execution.scope(step["Name"])))
+
+
+def _unique_name(execution: Execution, step: Mapping[str, Any]) -> str:
+    """`pipelines-<execution>-<step>-<random>`, as SageMaker Pipelines names what it makes."""
+    random = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(10))
+    start = f"pipelines-{execution.id}-{re.sub('[^a-zA-Z0-9-]', '', step['Name'])}"
+    return f"{start[: NAME_LENGTH - 11].rstrip('-')}-{random}"
+
+
+def _images(step: Mapping[str, Any]) -> list[Any]:
+    arguments = step.get("Arguments", {})
+    if step["Type"] == "Training":
+        found = [arguments.get("AlgorithmSpecification", {}).get("TrainingImage")]
+    elif step["Type"] == "Processing":
+        found = [arguments.get("AppSpecification", {}).get("ImageUri")]
+    elif step["Type"] == "RegisterModel":
+        found = [each.get("Image") for each in arguments.get("InferenceSpecification", {}).get("Containers", ())]
+    elif step["Type"] == "Model":
+        found = [
+            each.get("Image") for each in (arguments.get("PrimaryContainer", {}), *arguments.get("Containers", ()))
+        ]
+    else:
+        found = []
+    return [each for each in found if each is not None]
+
+
+def _sagemaker(execution: Execution) -> Any:
+    return client("sagemaker", execution.account, execution.region)
+
+
+def _plain(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer as JSON: without metadata of the response, times as ISO 8601."""
+    kept = {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+    return dict(
+        json.loads(json.dumps(kept, default=lambda each: each.isoformat() if isinstance(each, datetime) else str(each)))
+    )
+
+
+_RUNNERS: dict[str, Callable[[Execution, Mapping[str, Any]], dict[str, Any]]] = {
+    "Processing": _run_job("Processing"),
+    "Training": _run_job("Training"),
+    "Condition": _run_condition,
+    "RegisterModel": _run_register,
+    "Model": _run_model,
+    "EndpointConfig": _run_endpoint_config,
+    "Endpoint": _run_endpoint,
+    "Lambda": _run_lambda,
+    "Callback": _run_callback,
+    "Fail": _run_fail,
+}

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What SageMaker does for a training job, before and after its container runs."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localcloud.clients import client
+from localcloud.home import write_json
+from localcloud.images import resolve
+from localcloud.jobs.job import Job, JobError, JobKind, exit_sentence, message_in
+from localcloud.jobs.platform_files import ML_ROOT, below, training_files
+from localcloud.jobs.synchronising import Synchroniser
+from localcloud.moto_mends import Call, ServiceError
+from localcloud.objects import ObjectError, download, has_objects, pack, upload_directory, upload_file
+
+
+def check(call: Call) -> None:
+    """Refuse what AWS refuses, and what one machine cannot do.
+
+    Raises:
+        ServiceError: With AWS's words where they are known.
+    """
+    request = call.parameters
+    specification = request["AlgorithmSpecification"]
+    if "TrainingImage" not in specification:
+        _refuse("AlgorithmName is not supported by the emulated cloud: give a TrainingImage")
+    if request["ResourceConfig"].get("InstanceCount", 1) != 1 or request["ResourceConfig"].get("InstanceGroups"):
+        _refuse("The emulated cloud trains on one instance: set ResourceConfig.InstanceCount to 1")
+    for channel in request.get("InputDataConfig", ()):
+        _check_channel(call, channel, specification["TrainingInputMode"])
+
+
+def describe_new(request: Mapping[str, Any], arn: str, now: str) -> dict[str, Any]:
+    """The description of a job that was just created."""
+    kept = {name: value for name, value in request.items() if name != "Tags"}
+    return {
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": False,
+        "EnableManagedSpotTraining": False,
+        **kept,
+        "TrainingJobArn": arn,
+        "TrainingJobStatus": "InProgress",
+        "SecondaryStatus": "Starting",
+        "SecondaryStatusTransitions": [
+            {"Status": "Starting", "StartTime": now, "StatusMessage": "Starting the training job"}
+        ],
+        "CreationTime": now,
+        "LastModifiedTime": now,
+        "ModelArtifacts": {"S3ModelArtifacts": f"{_output_uri(request)}/model.tar.gz"},
+    }
+
+
+def run(job: Job) -> str:
+    """Download, train, upload."""
+    request = job.description()
+    for directory in ("input/data", "model", "output/data"):
+        (job.root / directory).mkdir(parents=True)
+    for name, content in training_files(request).items():
+        (job.root / name).parent.mkdir(parents=True, exist_ok=True)
+        write_json(job.root / name, content)
+    job.enter("Downloading", "Downloading input data")
+    job.update(TrainingStartTime=datetime.now(UTC).isoformat(timespec="milliseconds"))
+    for channel in request.get("InputDataConfig", ()):
+        uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
+        if not download(job.s3, uri, job.root / "input" / "data" / channel["ChannelName"]):
+            raise ObjectError(_no_objects(uri, request["RoleArn"]))
+    with _checkpoints(job, request):
+        job.enter("DownloadingTrainingImage", "Downloading the training image")
+        image = resolve(request["AlgorithmSpecification"]["TrainingImage"], job.region)
+        if job.stopping:
+            return "Stopped"
+        job.enter("Training", "Training image download completed. Training in progress.")
+        metrics = _Metrics(job, request["AlgorithmSpecification"].get("MetricDefinitions", ()))
+        specification = request["AlgorithmSpecification"]
+        exit_ = job.run_container(
+            image,
+            image.command(
+                specification.get("ContainerArguments") or ["train"], specification.get("ContainerEntrypoint")
+            ),
+            {
+                "AWS_REGION": job.region,
+                "TRAINING_JOB_NAME": job.name,
+                "TRAINING_JOB_ARN": job.arn,
+                **request.get("Environment", {}),
+            },
+            request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86400),
+            metrics.read,
+        )
+    metrics.publish()
+    _upload_output(job, request)
+    if exit_.cause == "exit" and exit_.code:
+        raise JobError(exit_sentence(exit_.code, message_in(job.root / "output" / "failure")))
+    job.enter("Uploading", "Uploading generated training model")
+    _upload_model(job, request)
+    if exit_.cause == "exit":
+        return "Completed"
+    job.record["cause"] = exit_.cause
+    return "Stopped"
+
+
+class _Metrics:
+    """Values that MetricDefinitions find in the log, and their way to CloudWatch."""
+
+    def __init__(self, job: Job, definitions: Any) -> None:
+        self._job = job
+        self._patterns = [(each["Name"], re.compile(each["Regex"])) for each in definitions]
+        self._latest: dict[str, dict[str, Any]] = {}
+
+    def read(self, line: str) -> None:
+        for name, pattern in self._patterns:
+            match = pattern.search(line)
+            if not match:
+                continue
+            with contextlib.suppress(ValueError, IndexError):
+                now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                self._latest[name] = {"MetricName": name, "Value": float(match[1]), "Timestamp": now}
+                self._job.update(FinalMetricDataList=list(self._latest.values()))
+
+    def publish(self) -> None:
+        data = [
+            {**each, "Dimensions": [{"Name": "TrainingJobName", "Value": self._job.name}]}
+            for each in self._latest.values()
+        ]
+        if data:
+            with contextlib.suppress(ClientError, BotoCoreError):
+                client("cloudwatch", self._job.account, self._job.region).put_metric_data(
+                    Namespace="/aws/sagemaker/TrainingJobs", MetricData=data
+                )
+
+
+@contextlib.contextmanager
+def _checkpoints(job: Job, request: Mapping[str, Any]) -> Any:
+    configuration = request.get("CheckpointConfig")
+    if not configuration:
+        yield
+        return
+    directory = below(job.root, configuration.get("LocalPath", f"{ML_ROOT}/checkpoints"))
+    download(job.s3, f"{configuration['S3Uri'].rstrip('/')}/", directory)
+    synchroniser = Synchroniser(job.s3, directory, configuration["S3Uri"])
+    try:
+        yield
+    finally:
+        synchroniser.finish()
+
+
+def _upload_output(job: Job, request: Mapping[str, Any]) -> None:
+    data = job.root / "output" / "data"
+    if any(data.iterdir()):
+        archive = job.directory / "output.tar.gz"
+        pack(data, archive)
+        upload_file(
+            job.s3, archive, f"{_output_uri(request)}/output.tar.gz", request["OutputDataConfig"].get("KmsKeyId")
+        )
+        archive.unlink()
+
+
+def _upload_model(job: Job, request: Mapping[str, Any]) -> None:
+    model, key = job.root / "model", request["OutputDataConfig"].get("KmsKeyId")
+    if request["OutputDataConfig"].get("CompressionType") == "NONE":
+        job.update(ModelArtifacts={"S3ModelArtifacts": f"{_output_uri(request)}/model/"})
+        upload_directory(job.s3, model, f"{_output_uri(request)}/model", key)
+        return
+    archive = job.directory / "model.tar.gz"
+    pack(model, archive)
+    upload_file(job.s3, archive, f"{_output_uri(request)}/model.tar.gz", key)
+    archive.unlink()
+
+
+def _output_uri(request: Mapping[str, Any]) -> str:
+    return f"{request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{request['TrainingJobName']}/output"
+
+
+def _check_channel(call: Call, channel: Mapping[str, Any], default_mode: str) -> None:
+    name, source = channel["ChannelName"], channel["DataSource"].get("S3DataSource")
+    if source is None:
+        _refuse(f"The emulated cloud reads channel {name} from S3 only: give an S3DataSource")
+    if channel.get("InputMode", default_mode) == "Pipe":
+        _refuse(f"The emulated cloud gives channel {name} in File or FastFile mode, not Pipe")
+    if source["S3DataType"] != "S3Prefix":
+        _refuse(f"The emulated cloud reads channel {name} as S3Prefix only, not {source['S3DataType']}")
+    if channel.get("CompressionType", "None") != "None":
+        _refuse(f"The emulated cloud does not decompress channel {name}: leave CompressionType out")
+    if not has_objects(client("s3", call.account, call.region), source["S3Uri"]):
+        _refuse(_no_objects(source["S3Uri"], call.parameters["RoleArn"]))
+
+
+def _no_objects(uri: str, role: str) -> str:
+    bucket = uri.removeprefix("s3://").partition("/")[0]
+    return (
+        f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket exists in '
+        f'the selected region, that objects exist under that S3 prefix, and that the role "{role}" has "s3:ListBucket" '
+        f'permissions on bucket "{bucket}".'
+    )
+
+
+def _refuse(message: str) -> None:
+    raise ServiceError("ValidationException", message)
+
+
+KIND = JobKind(name="Training", check=check, describe_new=describe_new, run=run)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`List*` actions: filters, order and pages, as SageMaker has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from localcloud.moto_mends import ServiceError
+
+
+def listed(
+    request: Mapping[str, Any],
+    summaries: Sequence[dict[str, Any]],
+    answer: str,
+    name_field: str,
+    status_field: str,
+    newest_first: bool = True,
+) -> dict[str, Any]:
+    """One page of `summaries`.
+
+    Args:
+        request: Parameters of the call.
+        summaries: All of them, with times as ISO 8601 strings.
+        answer: The member of the answer that holds the page.
+        name_field: The member that NameContains and SortBy Name look at.
+        status_field: The member that StatusEquals and SortBy Status look at.
+        newest_first: The action's default order.
+
+    Raises:
+        ServiceError: The token is not one of ours.
+    """
+    chosen = [each for each in summaries if _matches(request, each, name_field, status_field)]
+    orders = {"Name": name_field, "Status": status_field}
+    field = orders.get(request.get("SortBy", ""), "CreationTime")
+    descending = request.get("SortOrder", "Descending" if newest_first else "Ascending") == "Descending"
+    chosen.sort(key=lambda each: str(each.get(field, "")), reverse=descending)
+    return paged(request, chosen, answer)
+
+
+def paged(request: Mapping[str, Any], items: Sequence[Any], answer: str) -> dict[str, Any]:
+    """One page of `items`, in their order.
+
+    Raises:
+        ServiceError: The token is not one of ours.
+    """
+    token, size = request.get("NextToken"), int(request.get("MaxResults") or 100)
+    if token is not None and not str(token).isdigit():
+        raise ServiceError("ValidationException", f"Invalid pagination token: {token}")
+    start = int(token or 0)
+    page: dict[str, Any] = {answer: list(items[start : start + size])}
+    if start + size < len(items):
+        page["NextToken"] = str(start + size)
+    return page
+
+
+def _matches(request: Mapping[str, Any], summary: Mapping[str, Any], name_field: str, status_field: str) -> bool:
+    if request.get("NameContains", "") not in summary.get(name_field, ""):
+        return False
+    if request.get("StatusEquals", summary.get(status_field)) != summary.get(status_field):
+        return False
+    for parameter, field in (("Creation", "CreationTime"), ("LastModified", "LastModifiedTime")):
+        at = datetime.fromisoformat(str(summary[field])) if field in summary else None
+        after, before = request.get(f"{parameter}TimeAfter"), request.get(f"{parameter}TimeBefore")
+        if at and ((after and at <= _moment(after)) or (before and at >= _moment(before))):
+            return False
+    return True
+
+
+def _moment(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, (int, float)):
+        return datetime.fromtimestamp(value, UTC)
+    return datetime.fromisoformat(str(value).replace("Z", "+00:00"))

@@ -1,0 +1,518 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every patch of moto, and the seam through which other modules answer actions in moto's place.
+
+Pinned to one version of moto: each mend has a test that fails as soon as moto itself behaves, and says which to delete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import io
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import moto
+from moto.backends import get_backend
+from moto.core.exceptions import ServiceException
+from moto.core.responses import ActionResult, BaseResponse
+from moto.core.serialize import XFormedAttributePicker, get_serializer_class
+from moto.core.utils import camelcase_to_underscores, get_service_model
+
+from localcloud.home import write_atomically
+from localcloud.object_rows import ROW
+
+log = logging.getLogger(__name__)
+
+MOTO_VERSION = "5.2.5"
+
+state_lock = threading.RLock()
+"""Held while moto's own code runs and while its state is written. Hold it to change a moto backend by hand; never
+while waiting for another request to this server."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to an action.
+
+    Attributes:
+        account: 12-digit account id.
+        region: Region name.
+        parameters: As boto3 was given them.
+    """
+
+    account: str
+    region: str
+    parameters: dict[str, Any]
+
+
+class ServiceError(Exception):
+    """An error that the client sees as AWS shapes it: `botocore.exceptions.ClientError` with this code and message.
+
+    Args:
+        members: What the error's shape has beside its message, such as ModelError's `OriginalStatusCode`.
+    """
+
+    def __init__(self, code: str, message: str, status: int = 400, **members: Any) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+        self.members = members
+
+
+Handler = Callable[[Call], dict[str, Any]]
+Check = Callable[[str, Call], None]
+Commit = Callable[[str, str, str, str], None]
+
+_handlers: dict[tuple[str, str], Handler] = {}
+_checks: dict[str, list[Check]] = {}
+_commits: list[Commit] = []
+_UNLOCKED = frozenset({("sqs", "ReceiveMessage")})
+
+
+def replace_action(service: str, action: str, handler: Handler) -> None:
+    """Let `handler` answer `action` instead of moto (or where moto has nothing).
+
+    The handler runs without `state_lock`, so it may call this server; its dict is shaped like boto3's answer.
+    Raising `ServiceError` answers with that error.
+
+    Args:
+        service: boto3's name of the service ("sagemaker", "sagemaker-runtime", "lambda").
+        action: The API's name ("StartPipelineExecution").
+        handler: Given the call, returns the answer.
+    """
+    get_service_model(service).operation_model(action)  # a misspelt action fails here
+    _handlers[service, action] = handler
+
+
+def add_check(service: str, check: Check) -> None:
+    """Run `check(action, call)` before each action of `service`, whoever answers it; it refuses by `ServiceError`."""
+    _checks.setdefault(service, []).append(check)
+
+
+def add_commit(commit: Commit) -> None:
+    """Run `commit(service, action, account, region)` after each action, before its answer is sent."""
+    _commits.append(commit)
+
+
+def original_action(service: str, action: str, call: Call) -> dict[str, Any]:
+    """moto's own answer to `action`, as a dict like boto3's (JSON services only; times as moto gives them).
+
+    Raises:
+        ServiceError: moto refused.
+    """
+    response = _response_class(service)()
+    response.params = call.parameters
+    response.uri_match = {}
+    response.querystring = {}
+    response.headers = {}
+    response.response_headers = {}
+    response.body = json.dumps(call.parameters, default=str)
+    response.region = call.region
+    response.current_account = call.account
+    response.partition = "aws"
+    try:
+        with state_lock:
+            result = getattr(response, camelcase_to_underscores(action))()
+    except ServiceException as refusal:
+        raise ServiceError(refusal.code, refusal.message) from refusal
+    if isinstance(result, ActionResult):
+        return dict(result.result or {})  # type: ignore[call-overload,no-any-return]
+    body = result[-1] if isinstance(result, tuple) and isinstance(result[-1], str) else result
+    return dict(json.loads(body)) if isinstance(body, str) and body else {}
+
+
+def backend(service: str, account: str, region: str) -> Any:
+    """moto's own state of a service in an account and region; hold `state_lock` while using it."""
+    return get_backend(service)[account][region]  # type: ignore[call-overload]
+
+
+def backends(service: str) -> Iterator[tuple[str, str, Any]]:
+    """Account, region and state, for each account and region where a service has been used."""
+    yield from list(get_backend(service).iter_backends())  # type: ignore[call-overload]
+
+
+def send_events_through(deliver: Callable[[Any, Any], None]) -> None:
+    """Let `deliver(rule, event)` do what moto's rules do, for the few targets that moto knows, under its lock."""
+    from moto.events.models import Rule
+
+    original = Rule.send_to_targets
+
+    def send_to_targets(self: Rule, original_event: Any, transform_input: bool = True) -> None:
+        if self.managed_by or not transform_input:  # an archive's own rule
+            original(self, original_event, transform_input)
+        else:
+            deliver(self, original_event)
+
+    Rule.send_to_targets = send_to_targets  # type: ignore[method-assign]
+
+
+def invoke_functions_through(invoke: Callable[[str, str, str, Any], None]) -> None:
+    """Let `invoke(account, region, function_arn, event)` run functions that moto's other services trigger."""
+    from moto.awslambda.models import LambdaFunction
+
+    def invoked(self: LambdaFunction, body: Any, _headers: Any, _response_headers: Any) -> str:
+        invoke(self.account_id, self.region, self.function_arn, json.loads(body) if body else {})
+        return ""
+
+    LambdaFunction.invoke = invoked  # type: ignore[method-assign,assignment]
+
+
+def mail_through(mail: Callable[[str, str, str, str | None], None]) -> None:
+    """Let `mail(topic_arn, address, message, subject)` do what moto leaves undone for e-mail subscriptions."""
+    from moto.sns.models import Subscription
+
+    original = Subscription.publish
+
+    def publish(self: Subscription, message: str, message_id: str, subject: str | None = None, **more: Any) -> None:
+        if self.protocol in ("email", "email-json", "sms"):
+            mail(self.topic.arn, self.endpoint, message, subject)
+        else:
+            original(self, message, message_id, subject=subject, **more)
+
+    Subscription.publish = publish  # type: ignore[method-assign,assignment]
+
+
+def keep_objects_in(directory: Path) -> None:
+    """Keep the bytes of S3 objects in files named by their content, not in memory and not in snapshots.
+
+    An object forgets its `ROW` (see `object_rows`) when anything about it changes.
+    """
+    from moto.s3.models import FakeKey
+
+    def path(digest: str) -> Path:
+        return directory / digest[:2] / digest
+
+    def read(self: Any) -> bytes:
+        return path(self.content_digest).read_bytes()
+
+    def write(self: Any, value: bytes | str) -> None:
+        content = value.encode() if isinstance(value, str) else value
+        self.content_digest = hashlib.sha256(content).hexdigest()
+        self.content_md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        self.contentsize = len(content)
+        file = path(self.content_digest)
+        if not file.exists():
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            write_atomically(file, content)
+
+    def etag(self: Any) -> str:
+        if self._etag is None:
+            self._etag = self.content_md5
+        return f'"{self._etag}"'
+
+    def state(self: Any) -> dict[str, Any]:
+        left_out = ("_value_buffer", "lock", ROW)
+        return {key: value for key, value in self.__dict__.items() if key not in left_out}
+
+    def change(self: Any, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name != ROW:
+            self.__dict__.pop(ROW, None)
+
+    described = FakeKey.set_metadata
+
+    def describe(self: Any, *arguments: Any, **named: Any) -> None:
+        described(self, *arguments, **named)
+        self.__dict__.pop(ROW, None)
+
+    def restore(self: Any, kept: dict[str, Any]) -> None:
+        self.__dict__.update(kept)
+        self._value_buffer = io.BytesIO()
+        self.lock = threading.Lock()
+
+    FakeKey.value = property(read, write)  # type: ignore[assignment,method-assign]
+    FakeKey.etag = property(etag)  # type: ignore[assignment,method-assign]
+    FakeKey.set_metadata = describe  # type: ignore[method-assign]
+    FakeKey.__setattr__ = change  # type: ignore[method-assign]
+    FakeKey.__getstate__ = state  # type: ignore[method-assign]
+    FakeKey.__setstate__ = restore  # type: ignore[method-assign,assignment]
+
+
+def install() -> None:
+    """Apply every mend. To be called once, before the server starts.
+
+    Raises:
+        RuntimeError: Another moto than the one these mends were written for is installed.
+    """
+    if moto.__version__ != MOTO_VERSION:
+        raise RuntimeError(
+            f"moto {moto.__version__} is installed, but localcloud/moto_mends.py mends {MOTO_VERSION}: "
+            "run `make setup`, or go through tests/localcloud/test_moto_mends.py with the new version"
+        )
+    BaseResponse.call_action = _call_action  # type: ignore[method-assign,assignment]
+    _serve_s3_as_the_rest()
+    _let_bodies_be_binary()
+    _know_managed_policies()
+    _keep_all_of_functions()
+    _leave_queues_to_their_pollers()
+    _wait_for_messages_unlocked()
+    _ignore_conditional_denials()
+    _let_buckets_log()
+    _leave_access_logs_undelivered()
+    _know_images_by_their_manifest()
+    replace_action("cloudtrail", "LookupEvents", lambda _: {"Events": []})  # the CDK CLI asks it why something failed
+
+
+def _response_class(service: str) -> Any:
+    package = {"lambda": "awslambda", "sagemaker-runtime": "sagemakerruntime"}.get(service, service.replace("-", ""))
+    module = importlib.import_module(f"moto.{package}.responses")
+    return next(
+        c
+        for c in vars(module).values()
+        if isinstance(c, type) and issubclass(c, BaseResponse) and c.__module__ == module.__name__
+    )
+
+
+_moto_call_action = BaseResponse.call_action
+
+
+def _call_action(response: BaseResponse) -> Any:
+    service = response.boto3_service_name
+    action = response._get_action()
+    handler = _handlers.get((service, action))
+    checks = _checks.get(service, ())
+    try:
+        if handler or checks:
+            if not response.automated_parameter_parsing:
+                response.parse_parameters(response.normalized_request)
+            call = Call(response.current_account, response.region, dict(response.params))
+            for check in checks:
+                check(action, call)
+        if handler:
+            answer = _serialized(response, handler(call))
+        elif (service, action) in _UNLOCKED:
+            answer = _moto_call_action(response)
+        else:
+            with state_lock:
+                answer = _moto_call_action(response)
+    except ServiceError as error:
+        answer = _refusal(response, error)
+    except NotImplementedError as error:
+        log.error("%s.%s: %s", service, action, error)
+        message = f"the emulated cloud does not know {service}'s {action}"
+        answer = _refusal(response, ServiceError("NotImplemented", message, 501))
+    except Exception as error:
+        log.exception("%s.%s", service, action)
+        answer = _refusal(response, ServiceError("InternalFailure", f"emulated cloud: {error!r}", 500))
+    finally:
+        for commit in _commits:
+            commit(service, action, response.current_account, response.region)
+    return answer
+
+
+def _serialized(response: BaseResponse, result: dict[str, Any]) -> Any:
+    """As moto serialises, but without the transformations that fit only what moto's own code returns."""
+    service_model = get_service_model(response.boto3_service_name)
+    operation_model = service_model.operation_model(response._get_action())
+    protocol = response.determine_response_protocol(service_model)
+    serializer = get_serializer_class(service_model.service_name, protocol)(
+        operation_model=operation_model, value_picker=XFormedAttributePicker()
+    )
+    serialized = serializer.serialize(result)
+    status, body = serialized["status_code"], serialized["body"]
+    headers = {**serialized["headers"], **response.response_headers}
+    output = operation_model.output_shape
+    for name, member in output.members.items() if output else ():  # moto's serializer prints its own
+        if member.serialization.get("name") == "Content-Type" and name in result:
+            headers["Content-Type"] = result[name]
+        if member.serialization.get("location") == "statusCode" and name in result:
+            status = result[name]
+    return status, headers, body
+
+
+class _Refusal(ServiceException):
+    """Lives outside moto, so that moto looks for the error's shape in the service that was asked."""
+
+
+def _refusal(response: BaseResponse, error: ServiceError) -> Any:
+    refusal = _Refusal(error.code, error.message)
+    for name, value in error.members.items():
+        setattr(refusal, name, value)
+        setattr(refusal, camelcase_to_underscores(name), value)
+    status, headers, body = response.serialized(ActionResult(refusal))
+    return (error.status if error.status != 400 else status), headers, body
+
+
+def _serve_s3_as_the_rest() -> None:
+    """S3 has a dispatch of its own in moto: it is given the lock and the commit that the other services have."""
+    from moto.s3.responses import S3Response
+
+    def locked(original: Callable[..., Any]) -> Callable[..., Any]:
+        def respond(self: S3Response, request: Any, full_url: str, headers: Any) -> Any:
+            request.get_data()  # the body arrives before the lock is taken
+            try:
+                with state_lock:
+                    return original(self, request, full_url, headers)
+            finally:
+                reads = request.method in ("GET", "HEAD", "OPTIONS")
+                for commit in _commits:
+                    commit("s3", "GetObject" if reads else "PutObject", self.current_account, self.region)
+
+        return respond
+
+    S3Response.bucket_response = locked(S3Response.bucket_response)  # type: ignore[method-assign]
+    S3Response.key_response = locked(S3Response.key_response)  # type: ignore[method-assign]
+
+
+def _let_bodies_be_binary() -> None:
+    """moto decodes every body as UTF-8; an image sent to InvokeEndpoint is none."""
+    from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+
+    SageMakerRuntimeResponse.use_raw_body = True
+    SageMakerRuntimeResponse.automated_parameter_parsing = True
+
+
+def _know_managed_policies() -> None:
+    """moto knows AWS's own policies only when it loads all 1,400 at once; this loads the one that is asked for."""
+    from moto.iam.models import AWSManagedPolicy, IAMBackend
+
+    @lru_cache(maxsize=1)
+    def documents() -> dict[str, Any]:
+        from moto.iam.aws_managed_policies import aws_managed_policies_data
+
+        parsed = json.loads(aws_managed_policies_data)
+        return {f"arn:aws:iam::aws:policy{policy['Path']}{name}": (name, policy) for name, policy in parsed.items()}
+
+    def learn(backend: IAMBackend, arn: str) -> None:
+        if arn.startswith("arn:aws:iam::aws:policy/") and arn not in backend.managed_policies and arn in documents():
+            name, policy = documents()[arn]
+            known = AWSManagedPolicy.from_data(name, backend.account_id, backend.region_name, policy)
+            backend.managed_policies[arn] = known
+
+    attach_role_policy, get_policy = IAMBackend.attach_role_policy, IAMBackend.get_policy
+
+    def attach(self: IAMBackend, policy_arn: str, role_name: str) -> None:
+        learn(self, policy_arn)
+        attach_role_policy(self, policy_arn, role_name)
+
+    def get(self: IAMBackend, policy_arn: str) -> Any:
+        learn(self, policy_arn)
+        return get_policy(self, policy_arn)
+
+    IAMBackend.attach_role_policy = attach  # type: ignore[method-assign]
+    IAMBackend.get_policy = get  # type: ignore[method-assign]
+
+
+def _keep_all_of_functions() -> None:
+    """moto forgets some of a function's configuration; it is kept here and shown again."""
+    from moto.awslambda.models import LambdaFunction
+
+    names = ("DeadLetterConfig", "LoggingConfig")
+    initialise, update, show = (
+        LambdaFunction.__init__,
+        LambdaFunction.update_configuration,
+        LambdaFunction.get_configuration,
+    )
+
+    def initialised(self: Any, account_id: str, spec: dict[str, Any], *more: Any, **named: Any) -> None:
+        self.beyond_moto = {name: spec[name] for name in names if name in spec}
+        initialise(self, account_id, spec, *more, **named)
+
+    def updated(self: Any, config_updates: dict[str, Any]) -> dict[str, Any]:
+        self.beyond_moto = {**self.beyond_moto, **{n: config_updates[n] for n in names if n in config_updates}}
+        update(self, config_updates)
+        return shown(self)
+
+    def shown(self: Any, on_create: bool = False) -> dict[str, Any]:
+        return {**show(self, on_create), **{name: value for name, value in self.beyond_moto.items() if value}}
+
+    LambdaFunction.__init__ = initialised  # type: ignore[method-assign]
+    LambdaFunction.update_configuration = updated  # type: ignore[method-assign]
+    LambdaFunction.get_configuration = shown  # type: ignore[method-assign]
+
+
+def _leave_queues_to_their_pollers() -> None:
+    """moto runs a mapped function inside SendMessage, once a message; `event_sources` polls instead."""
+    from moto.awslambda.models import LambdaBackend
+
+    original = LambdaBackend.create_event_source_mapping
+
+    def create(self: LambdaBackend, spec: dict[str, Any]) -> Any:
+        mapping = original(self, spec)
+        mapping.function_response_types = spec.get("FunctionResponseTypes") or []
+        from moto.sqs.models import sqs_backends
+
+        for queue in sqs_backends[self.account_id][self.region_name].queues.values():
+            queue.lambda_event_source_mappings.clear()
+        return mapping
+
+    LambdaBackend.create_event_source_mapping = create  # type: ignore[method-assign]
+
+
+def _wait_for_messages_unlocked() -> None:
+    """moto waits for messages while it holds the queue; here nothing is held between two looks."""
+    from moto.sqs.models import SQSBackend
+
+    original = SQSBackend.receive_message
+
+    def receive(
+        self: SQSBackend, queue_name: str, count: int, wait_seconds_timeout: int, *more: Any, **named: Any
+    ) -> Any:
+        end = time.monotonic() + (wait_seconds_timeout or 0)
+        while True:
+            with state_lock:
+                messages = original(self, queue_name, count, 0, *more, **named)
+            if messages or time.monotonic() >= end:
+                return messages
+            time.sleep(0.05)
+
+    SQSBackend.receive_message = receive  # type: ignore[method-assign]
+
+
+def _ignore_conditional_denials() -> None:
+    """moto evaluates bucket policies without their conditions: "deny what is not TLS" would deny everything."""
+    from moto.iam.access_control import IAMPolicy, PermissionResult
+    from moto.s3.models import FakeBucket
+
+    def get_permission(self: FakeBucket, action: str, resource: str) -> Any:
+        if self.policy is None:
+            return PermissionResult.NEUTRAL
+        document = json.loads(self.policy)
+        document["Statement"] = [
+            statement
+            for statement in document["Statement"]
+            if not (
+                statement["Effect"] == "Deny" and ("Condition" in statement or statement.get("Principal") not in _ANY)
+            )
+        ]
+        if not document["Statement"]:
+            return PermissionResult.NEUTRAL
+        return IAMPolicy(json.dumps(document)).is_action_permitted(action, resource)
+
+    FakeBucket.get_permission = get_permission  # type: ignore[method-assign]
+
+
+_ANY = ("*", {"AWS": "*"}, {"AWS": ["*"]})
+
+
+def _let_buckets_log() -> None:
+    """moto wants the target bucket's policy to be there first; S3 does not, and CDK creates it later."""
+    from moto.s3.models import FakeBucket
+
+    FakeBucket._log_permissions_enabled_policy = staticmethod(lambda *_, **__: True)  # type: ignore[method-assign]
+
+
+def _leave_access_logs_undelivered() -> None:
+    """S3 delivers access logs within hours, moto at once: into a bucket that is just being emptied and deleted."""
+    from moto.s3.models import S3Backend
+
+    S3Backend.log_incoming_request = lambda *_: None  # type: ignore[method-assign]
+
+
+def _know_images_by_their_manifest() -> None:
+    """An image's digest is that of its manifest; moto takes its layers', which images may share, or a random one."""
+    from moto.ecr.models import Image
+
+    def create_digest(self: Image) -> None:
+        self._image_digest = f"sha256:{hashlib.sha256(self.image_manifest.encode()).hexdigest()}"
+
+    Image._create_digest = create_digest  # type: ignore[method-assign]

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SageMaker's model registry: versions, their approval, and the events that tell of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from localcloud.context import CloudContext
+from localcloud.events import event_bridge
+from localcloud.moto_mends import Call, ServiceError, backend, original_action, replace_action, state_lock
+
+MAX_CUSTOMER_PROPERTIES = 50
+_BEYOND_MOTO = (
+    "ManagedStorageType",
+    "ModelCard",
+    "ModelLifeCycle",
+    "ModelPackageRegistrationType",
+    "SecurityConfig",
+    "SkipModelValidation",
+    "SourceUri",
+)
+"""What moto forgets of a model package."""
+
+_EVENT_FIELDS = (
+    "ApprovalDescription",
+    "CustomerMetadataProperties",
+    "InferenceSpecification",
+    "MetadataProperties",
+    "ModelApprovalStatus",
+    "ModelLifeCycle",
+    "ModelMetrics",
+    "ModelPackageArn",
+    "ModelPackageGroupName",
+    "ModelPackageStatus",
+    "ModelPackageVersion",
+)
+
+
+def install(_: CloudContext) -> None:
+    """Answer the registry's actions."""
+    for action, handler in (
+        ("BatchDescribeModelPackage", _batch_describe),
+        ("CreateModelPackage", _create),
+        ("CreateModelPackageGroup", _create_group),
+        ("DeleteModelPackage", _delete),
+        ("DeleteModelPackageGroup", _delete_group),
+        ("DescribeModelPackage", _describe),
+        ("DescribeModelPackageGroup", _describe_group),
+        ("ListModelPackages", _list),
+        ("UpdateModelPackage", _update),
+    ):
+        replace_action("sagemaker", action, handler)
+
+
+def approval_status(account: str, region: str, name: str) -> str:
+    """The approval status of a model package.
+
+    Raises:
+        ServiceError: No such package.
+    """
+    return str(_find(account, region, name).model_approval_status)
+
+
+def _create_group(call: Call) -> dict[str, Any]:
+    name = call.parameters["ModelPackageGroupName"]
+    with state_lock:
+        existing = backend("sagemaker", call.account, call.region).model_package_groups.get(name)
+        if existing:
+            raise ServiceError("ValidationException", f"Model Package Group already exists: {existing.arn}")
+        return original_action("sagemaker", "CreateModelPackageGroup", call)
+
+
+def _describe_group(call: Call) -> dict[str, Any]:
+    group = _find_group(call, call.parameters["ModelPackageGroupName"])
+    return dict(group.gen_response_object())
+
+
+def _delete_group(call: Call) -> dict[str, Any]:
+    with state_lock:
+        group = _find_group(call, call.parameters["ModelPackageGroupName"])
+        state = backend("sagemaker", call.account, call.region)
+        held = [
+            p for p in state.model_packages.values() if p.model_package_group_name == group.model_package_group_name
+        ]
+        if held:
+            message = (
+                f"Model Package Group {group.arn} can not be deleted as it still contains {len(held)} Model Packages."
+            )
+            raise ServiceError("ConflictException", message)
+        del state.model_package_groups[group.model_package_group_name]
+    return {}
+
+
+def _create(call: Call) -> dict[str, Any]:
+    from moto.sagemaker.models import ModelPackage
+
+    given = call.parameters
+    group_name = given.get("ModelPackageGroupName")
+    if bool(group_name) == bool(given.get("ModelPackageName")):
+        message = "Exactly one of ModelPackageName and ModelPackageGroupName must be given."
+        raise ServiceError("ValidationException", message)
+    with state_lock:
+        state = backend("sagemaker", call.account, call.region)
+        version = None
+        if group_name:
+            group = _find_group(call, group_name)
+            group_name = group.model_package_group_name
+            version = group.beyond_moto = getattr(group, "beyond_moto", 0) + 1
+        elif any(package.model_package_name == given["ModelPackageName"] for package in state.model_packages.values()):
+            raise ServiceError("ValidationException", f"Model Package already exists: {given['ModelPackageName']}")
+        package = ModelPackage(
+            model_package_name=group_name or given["ModelPackageName"],
+            model_package_group_name=group_name,
+            model_package_version=version,
+            model_package_description=given.get("ModelPackageDescription"),
+            inference_specification=given.get("InferenceSpecification"),
+            source_algorithm_specification=given.get("SourceAlgorithmSpecification"),
+            validation_specification=given.get("ValidationSpecification"),
+            certify_for_marketplace=given.get("CertifyForMarketplace", False),
+            model_approval_status=given.get("ModelApprovalStatus", "PendingManualApproval"),
+            metadata_properties=given.get("MetadataProperties"),
+            model_metrics=given.get("ModelMetrics"),
+            approval_description=None,
+            customer_metadata_properties=dict(given.get("CustomerMetadataProperties") or {}),
+            drift_check_baselines=given.get("DriftCheckBaselines"),
+            domain=given.get("Domain"),  # type: ignore[arg-type]
+            task=given.get("Task"),  # type: ignore[arg-type]
+            sample_payload_url=given.get("SamplePayloadUrl"),  # type: ignore[arg-type]
+            additional_inference_specifications=given.get("AdditionalInferenceSpecifications"),  # type: ignore[arg-type]
+            client_token=given.get("ClientToken"),  # type: ignore[arg-type]
+            region_name=call.region,
+            account_id=call.account,
+            model_package_type="Versioned" if version else "Unversioned",
+            tags=given.get("Tags") or [],
+        )
+        package.beyond_moto = {name: given[name] for name in _BEYOND_MOTO if name in given}  # type: ignore[attr-defined]
+        state.model_package_name_mapping[package.model_package_name] = package.arn
+        state.model_package_name_mapping[package.arn] = package.arn
+        state.model_packages[package.arn] = package
+    _announce(call, package, [])
+    return {"ModelPackageArn": package.arn}
+
+
+def _update(call: Call) -> dict[str, Any]:
+    """Only what is given changes; customer properties are merged, then those to remove are removed."""
+    given = call.parameters
+    with state_lock:
+        package = _find(call.account, call.region, given["ModelPackageArn"])
+        before = _described(package)
+        properties = {**(package.customer_metadata_properties or {}), **(given.get("CustomerMetadataProperties") or {})}
+        for name in given.get("CustomerMetadataPropertiesToRemove") or []:
+            properties.pop(name, None)
+        if len(properties) > MAX_CUSTOMER_PROPERTIES:
+            message = f"A model package has at most {MAX_CUSTOMER_PROPERTIES} CustomerMetadataProperties."
+            raise ServiceError("ValidationException", message)
+        package.customer_metadata_properties = properties
+        for name, attribute in (
+            ("ModelApprovalStatus", "model_approval_status"),
+            ("ApprovalDescription", "approval_description"),
+            ("InferenceSpecification", "inference_specification"),
+        ):
+            if name in given:
+                setattr(package, attribute, given[name])
+        if given.get("AdditionalInferenceSpecificationsToAdd"):
+            package.add_additional_inference_specifications(given["AdditionalInferenceSpecificationsToAdd"])
+        package.beyond_moto = {**_beyond(package), **{name: given[name] for name in _BEYOND_MOTO if name in given}}
+        package.modifications_done()
+        after = _described(package)
+    watched = ("ModelApprovalStatus", "ApprovalDescription", "ModelLifeCycle", "CustomerMetadataProperties")
+    changed = [name for name in (*watched, "InferenceSpecification") if before.get(name) != after.get(name)]
+    if before.get("SourceUri") != after.get("SourceUri"):
+        changed.append("sourceUri")
+    _announce(call, package, changed)
+    return {"ModelPackageArn": package.arn}
+
+
+def _describe(call: Call) -> dict[str, Any]:
+    with state_lock:
+        return _described(_find(call.account, call.region, call.parameters["ModelPackageName"]))
+
+
+def _batch_describe(call: Call) -> dict[str, Any]:
+    summaries, errors = {}, {}
+    for arn in call.parameters["ModelPackageArnList"]:
+        try:
+            summaries[arn] = _described(_find(call.account, call.region, arn))
+        except ServiceError as error:
+            errors[arn] = {"ErrorCode": error.code, "ErrorResponse": error.message}
+    return {"ModelPackageSummaries": summaries, "BatchDescribeModelPackageErrorMap": errors}
+
+
+def _list(call: Call) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListModelPackages.html"""
+    given = call.parameters
+    kind = "Versioned" if "ModelPackageGroupName" in given else given.get("ModelPackageType", "Unversioned")
+    group = given.get("ModelPackageGroupName", "").rsplit("/", 1)[-1]
+    with state_lock:
+        every = [
+            _described(package) for package in backend("sagemaker", call.account, call.region).model_packages.values()
+        ]
+    wanted = [
+        package
+        for package in every
+        if kind in ("Both", "Versioned" if "ModelPackageVersion" in package else "Unversioned")
+        and group in ("", package.get("ModelPackageGroupName"))
+        and given.get("ModelApprovalStatus") in (None, package.get("ModelApprovalStatus"))
+        and given.get("NameContains", "") in package["ModelPackageArn"].split("/", 1)[1]
+        and _is_between(package["CreationTime"], given.get("CreationTimeAfter"), given.get("CreationTimeBefore"))
+    ]
+    by_name = given.get("SortBy") == "Name"
+    wanted.sort(
+        key=lambda p: (p["ModelPackageArn"] if by_name else p["CreationTime"], p.get("ModelPackageVersion", 0)),
+        reverse=given.get("SortOrder", "Descending") == "Descending",
+    )
+    start = int(given.get("NextToken") or 0)
+    end = start + given.get("MaxResults", 100)
+    more = {"NextToken": str(end)} if end < len(wanted) else {}
+    return {"ModelPackageSummaryList": wanted[start:end], **more}
+
+
+def _delete(call: Call) -> dict[str, Any]:
+    with state_lock:
+        package = _find(call.account, call.region, call.parameters["ModelPackageName"])
+        state = backend("sagemaker", call.account, call.region)
+        del state.model_packages[package.arn]
+        state.model_package_name_mapping.pop(package.arn, None)
+    return {}
+
+
+def _announce(call: Call, package: Any, changed: list[str]) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html"""
+    described = _described(package)
+    detail = {name: described[name] for name in _EVENT_FIELDS if name in described}
+    for name in ("CreationTime", "LastModifiedTime"):
+        if name in described:
+            detail[name] = described[name].replace(tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    if changed:
+        detail["UpdatedModelPackageFields"] = changed
+    what = "SageMaker Model Package State Change"
+    event_bridge.emit(call.account, call.region, what, detail, [package.arn])
+
+
+def _described(package: Any) -> dict[str, Any]:
+    described = {**package.gen_response_object(), **_beyond(package)}
+    if not described.get("CustomerMetadataProperties"):
+        described.pop("CustomerMetadataProperties", None)
+    return described
+
+
+def _beyond(package: Any) -> dict[str, Any]:
+    return dict(getattr(package, "beyond_moto", {}))
+
+
+def _find(account: str, region: str, name: str) -> Any:
+    state = backend("sagemaker", account, region)
+    package = state.model_packages.get(state.model_package_name_mapping.get(name, name))
+    if package is None:
+        arn = name if name.startswith("arn:") else f"arn:aws:sagemaker:{region}:{account}:model-package/{name}"
+        raise ServiceError("ValidationException", f"ModelPackage {arn} does not exist.")
+    return package
+
+
+def _find_group(call: Call, name: str) -> Any:
+    group = backend("sagemaker", call.account, call.region).model_package_groups.get(name.rsplit("/", 1)[-1])
+    if group is None:
+        arn = f"arn:aws:sagemaker:{call.region}:{call.account}:model-package-group/{name.rsplit('/', 1)[-1]}"
+        raise ServiceError("ValidationException", f"ModelPackageGroup {arn} does not exist.")
+    return group
+
+
+def _is_between(moment: datetime, after: datetime | None, before: datetime | None) -> bool:
+    aware = moment.replace(tzinfo=UTC)
+
+    def zoned(limit: datetime) -> datetime:
+        return limit if limit.tzinfo else limit.replace(tzinfo=UTC)
+
+    return (after is None or aware > zoned(after)) and (before is None or aware < zoned(before))

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting and stopping the cloud: idempotent, tolerant of kills, honest about taken ports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from localcloud import cloud
+
+
+def test_up_is_idempotent_and_down_ends_the_process(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    first = cloud.up(tmp_path / "home", free_port())
+    assert cloud.up(tmp_path / "home") == first
+    assert cloud.status(tmp_path / "home") == first
+    assert cloud.down(tmp_path / "home")
+    assert not psutil.pid_exists(first.pid)
+    assert cloud.status(tmp_path / "home") is None
+    assert not cloud.down(tmp_path / "home")
+
+
+def test_a_killed_cloud_leaves_no_status_and_starts_again_on_its_port(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    first = cloud.up(tmp_path, free_port())
+    os.kill(first.pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(first.pid)], timeout=10)
+    assert cloud.status(tmp_path) is None
+    second = cloud.up(tmp_path)
+    assert (second.port, second.pid != first.pid) == (first.port, True)
+    cloud.down(tmp_path)
+
+
+def test_a_port_of_another_program_is_named(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    port = free_port()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        with pytest.raises(cloud.CloudError, match=f"port {port} is taken by another program"):
+            cloud.up(tmp_path, port)
+
+
+def test_the_directory_is_private_and_the_server_on_loopback_only(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    running = cloud.up(tmp_path / "home", free_port())
+    assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "home" / "state").stat().st_mode) == 0o700
+    addresses = {one.laddr.ip for one in psutil.Process(running.pid).net_connections() if one.status == "LISTEN"}
+    assert addresses == {"127.0.0.1"}
+    with urllib.request.urlopen(f"{running.endpoint_url}/mapgate") as answer:
+        assert answer.status == 200
+    cloud.down(tmp_path / "home")
+
+
+def test_a_cloud_whose_directory_was_removed_ends_and_does_not_come_back(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    running = psutil.Process(cloud.up(tmp_path / "home", free_port()).pid)
+    shutil.rmtree(tmp_path / "home")
+    _, alive = psutil.wait_procs([running], timeout=15)
+    assert not alive
+    assert not (tmp_path / "home" / "state").exists()

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every mend still mends something: plain moto, without ours, has the defect yet.
+
+When moto catches up a test here fails and names what to delete from `localcloud/moto_mends.py`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import moto
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from localcloud.moto_mends import MOTO_VERSION, Call, backend, original_action, replace_action
+
+BUCKET = "plain-bucket"
+
+
+@pytest.fixture(autouse=True)
+def _plain_moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        yield
+
+
+def client(service: str) -> Any:
+    made: Any = boto3.client
+    return made(service, region_name="us-east-1")
+
+
+def caught_up(mend: str) -> str:
+    return f"moto {moto.__version__} does this itself now: delete {mend} from localcloud/moto_mends.py"
+
+
+def make_role() -> str:
+    statement = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    return str(client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=document)["Role"]["Arn"])
+
+
+def make_function(**settings: Any) -> str:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as written:
+        written.writestr("index.py", "def handler(event, context):\n    pass\n")
+    return str(
+        client("lambda").create_function(
+            FunctionName="f",
+            Runtime="python3.13",
+            Role=make_role(),
+            Handler="index.handler",
+            Code={"ZipFile": archive.getvalue()},
+            **settings,
+        )["FunctionArn"]
+    )
+
+
+def test_the_mends_are_for_the_version_that_is_installed() -> None:
+    assert moto.__version__ == MOTO_VERSION
+
+
+def test_a_misspelt_action_cannot_be_replaced() -> None:
+    with pytest.raises(Exception, match="StartPipelineExecutoin"):
+        replace_action("sagemaker", "StartPipelineExecutoin", lambda _: {})
+
+
+def test_an_original_action_can_be_called_by_a_handler() -> None:
+    call = Call("123456789012", "us-east-1", {"ModelPackageGroupName": "g"})
+    assert original_action("sagemaker", "CreateModelPackageGroup", call)["ModelPackageGroupArn"].endswith("/g")
+    assert "g" in backend("sagemaker", "123456789012", "us-east-1").model_package_groups
+
+
+def test_bodies_are_text() -> None:
+    from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+
+    assert not SageMakerRuntimeResponse.use_raw_body, caught_up("_let_bodies_be_binary")
+
+
+def test_answers_have_no_status_and_content_type_of_their_own() -> None:
+    from moto.core.serialize import get_serializer_class
+    from moto.core.utils import get_service_model
+
+    model = get_service_model("lambda").operation_model("Invoke")
+    serializer = get_serializer_class("lambda", "rest-json")(operation_model=model)
+    assert serializer.serialize({"StatusCode": 202})["status_code"] == 200, caught_up("_serialized")
+
+
+def test_managed_policies_are_unknown() -> None:
+    make_role()
+    attach = client("iam").attach_role_policy
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        attach(RoleName="r", PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess")
+        pytest.fail(caught_up("_know_managed_policies"))
+
+
+def test_functions_forget_their_dead_letter_queue() -> None:
+    make_function(DeadLetterConfig={"TargetArn": "arn:aws:sqs:us-east-1:123456789012:q"})
+    configuration = client("lambda").get_function_configuration(FunctionName="f")
+    assert "DeadLetterConfig" not in configuration, caught_up("_keep_all_of_functions")
+
+
+def test_functions_want_docker() -> None:
+    from moto.awslambda.models import LambdaFunction
+
+    assert "docker" in inspect.getsource(LambdaFunction._invoke_lambda), caught_up("invoke_functions_through")
+
+
+def test_queues_run_functions_while_a_message_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    from moto.awslambda.models import LambdaBackend
+
+    ran = []
+
+    def run(*arguments: Any) -> bool:
+        ran.append(arguments)
+        return True
+
+    monkeypatch.setattr(LambdaBackend, "send_sqs_batch", run)
+    make_function()
+    url = client("sqs").create_queue(QueueName="q")["QueueUrl"]
+    source = "arn:aws:sqs:us-east-1:123456789012:q"
+    client("lambda").create_event_source_mapping(EventSourceArn=source, FunctionName="f")
+    client("sqs").send_message(QueueUrl=url, MessageBody="m")
+    assert ran, caught_up("_leave_queues_to_their_pollers")
+
+
+def test_receiving_waits_inside_the_backend() -> None:
+    client("sqs").create_queue(QueueName="q")
+    started = time.monotonic()
+    backend("sqs", "123456789012", "us-east-1").receive_message("q", 1, 1, 30)
+    assert time.monotonic() - started >= 1, caught_up("_wait_for_messages_unlocked")
+
+
+def test_conditions_of_bucket_policies_are_not_looked_at() -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    insecure = {"Bool": {"aws:SecureTransport": "false"}}
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+    policy = {"Version": "2012-10-17", "Statement": [{**statement, "Condition": insecure}]}
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(policy))
+    with pytest.raises(ClientError, match="403"):
+        s3.put_object(Bucket=BUCKET, Key="k", Body=b"")
+        pytest.fail(caught_up("_ignore_conditional_denials"))
+
+
+def test_logging_wants_the_policy_first() -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.create_bucket(Bucket="logs-bucket")
+    enabled = {"LoggingEnabled": {"TargetBucket": "logs-bucket", "TargetPrefix": ""}}
+    with pytest.raises(ClientError, match="InvalidTargetBucketForLogging"):
+        s3.put_bucket_logging(Bucket=BUCKET, BucketLoggingStatus=enabled)
+        pytest.fail(caught_up("_let_buckets_log"))
+
+
+def test_access_logs_come_at_once() -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.create_bucket(Bucket="logs-bucket")
+    principal = {"Service": "logging.s3.amazonaws.com"}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "s3:PutObject"}
+    policy = {"Version": "2012-10-17", "Statement": [{**statement, "Resource": "arn:aws:s3:::logs-bucket/*"}]}
+    s3.put_bucket_policy(Bucket="logs-bucket", Policy=json.dumps(policy))
+    enabled = {"LoggingEnabled": {"TargetBucket": "logs-bucket", "TargetPrefix": ""}}
+    s3.put_bucket_logging(Bucket=BUCKET, BucketLoggingStatus=enabled)
+    s3.list_objects_v2(Bucket=BUCKET)
+    delivered = s3.list_objects_v2(Bucket="logs-bucket").get("Contents")
+    assert delivered, caught_up("_leave_access_logs_undelivered")
+
+
+def test_different_images_have_one_digest() -> None:
+    ecr = client("ecr")
+    ecr.create_repository(repositoryName="images")
+    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
+    digests = {
+        ecr.put_image(
+            repositoryName="images", imageTag=tag, imageManifest=json.dumps({**manifest, "annotations": {"tag": tag}})
+        )["image"]["imageId"]["imageDigest"]
+        for tag in ("a", "b")
+    }
+    assert len(digests) == 1, caught_up("_know_images_by_their_manifest")
+
+
+def test_objects_lie_in_memory() -> None:
+    from moto.s3.models import FakeKey
+
+    key = FakeKey("k", b"content", account_id="123456789012", region_name="us-east-1")
+    assert key.__getstate__()["value"] == b"content", caught_up("keep_objects_in")
+    key.dispose()
+
+
+def test_rules_cannot_call_functions() -> None:
+    events = client("events")
+    events.put_rule(Name="r", EventPattern='{"source": ["s"]}')
+    events.put_targets(Rule="r", Targets=[{"Id": "f", "Arn": "arn:aws:lambda:us-east-1:123456789012:function:f"}])
+    with pytest.raises(NotImplementedError):
+        events.put_events(Entries=[{"Source": "s", "DetailType": "d", "Detail": "{}"}])
+        pytest.fail(caught_up("send_events_through"))
+
+
+def test_mail_is_not_sent() -> None:
+    from moto.sns.models import Subscription
+
+    assert "email" not in inspect.getsource(Subscription.publish), caught_up("mail_through")
+
+
+def test_the_cdk_cli_cannot_ask_why_something_failed() -> None:
+    with pytest.raises(NotImplementedError):
+        client("cloudtrail").lookup_events()
+        pytest.fail(caught_up("LookupEvents"))
+
+
+def test_approving_wipes_what_was_known_of_a_version() -> None:
+    """Why `registry.py` answers for moto."""
+    sagemaker = client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="g")
+    card = {"ModelCardContent": "{}", "ModelCardStatus": "Draft"}
+    arn = sagemaker.create_model_package(
+        ModelPackageGroupName="g", CustomerMetadataProperties={"a": "b"}, ModelCard=card
+    )["ModelPackageArn"]
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    described = sagemaker.describe_model_package(ModelPackageName=arn)
+    assert "CustomerMetadataProperties" not in described
+    assert "ModelCard" not in described
+    with pytest.raises(NotImplementedError):
+        sagemaker.delete_model_package(ModelPackageName=arn)
+
+
+def test_models_forget_their_isolation() -> None:
+    """Why `model_records.py` answers for moto."""
+    sagemaker = client("sagemaker")
+    sagemaker.create_model(ModelName="m", ExecutionRoleArn=make_role(), EnableNetworkIsolation=True)
+    assert not sagemaker.describe_model(ModelName="m").get("EnableNetworkIsolation")
+
+
+@pytest.mark.filterwarnings("ignore:Tried to parse")
+def test_stacks_skip_what_moto_does_not_know() -> None:
+    """Why `stacks.py` stands for moto's CloudFormation."""
+    group = {"Type": "AWS::SageMaker::ModelPackageGroup", "Properties": {"ModelPackageGroupName": "skipped"}}
+    body = json.dumps({"Resources": {"Group": group, "Nonsense": {"Type": "AWS::Banana::Tree"}}})
+    client("cloudformation").create_stack(StackName="s", TemplateBody=body)
+    assert client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"] == []

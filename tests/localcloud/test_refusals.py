@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each refusal of AWS, asked for: it fails if the refusal is removed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from localcloud.refusals import REFUSALS
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/62e5dc4a-5603-4f97-9c7b-17fb87734ad8"
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/i:1"
+
+
+def refused(code: str, sentence: str, action: Any, **parameters: Any) -> None:
+    with pytest.raises(ClientError, match=sentence) as caught:
+        action(**parameters)
+    assert caught.value.response["Error"]["Code"] == code
+
+
+def training_job(cloud: Any, **more: Any) -> dict[str, Any]:
+    given = {
+        "TrainingJobName": "never-starts",
+        "RoleArn": cloud.role,
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        "OutputDataConfig": {"S3OutputPath": "s3://b/o"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    }
+    return {**given, **more}
+
+
+def variant(kind: str) -> dict[str, Any]:
+    return {"VariantName": "v", "ModelName": "refused", "InstanceType": kind, "InitialInstanceCount": 1}
+
+
+def test_every_refusal_has_the_address_of_its_documentation() -> None:
+    assert all(refusal.address.startswith("https://docs.aws.amazon.com/") for refusal in REFUSALS)
+
+
+def test_values_outside_the_service_model(cloud: Any) -> None:
+    sagemaker = cloud.client("sagemaker")
+    resources = {"InstanceType": "ml.banana.huge", "InstanceCount": 1, "VolumeSizeInGB": 1}
+    job = training_job(cloud, ResourceConfig=resources)
+    code, sentence = "ValidationException", "at 'resourceConfig.instanceType' failed to satisfy constraint"
+    refused(code, sentence, sagemaker.create_training_job, **job)
+
+
+def test_a_volume_key_with_local_nvme_storage(cloud: Any) -> None:
+    resources = {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1, "VolumeKmsKeyId": KEY}
+    sagemaker = cloud.client("sagemaker")
+    job = training_job(cloud, ResourceConfig=resources)
+    refused("ValidationException", "VolumeKmsKeyId is not supported", sagemaker.create_training_job, **job)
+    refused(
+        "ValidationException",
+        "VolumeKmsKeyId is not supported",
+        sagemaker.create_processing_job,
+        ProcessingJobName="never-starts",
+        RoleArn=cloud.role,
+        AppSpecification={"ImageUri": IMAGE},
+        ProcessingResources={"ClusterConfig": resources},
+    )
+
+
+def test_spot_training_that_does_not_wait_long_enough(cloud: Any) -> None:
+    create = cloud.client("sagemaker").create_training_job
+    conditions = ({"MaxRuntimeInSeconds": 60}, {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 30})
+    for condition in conditions:
+        job = training_job(cloud, EnableManagedSpotTraining=True, StoppingCondition=condition)
+        refused("ValidationException", "MaxWaitTimeInSeconds", create, **job)
+
+
+def test_an_endpoint_key_with_local_nvme_storage_and_a_configuration_in_use(cloud: Any) -> None:
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.create_model(ModelName="refused", ExecutionRoleArn=cloud.role, PrimaryContainer={"Image": IMAGE})
+    create = sagemaker.create_endpoint_config
+    given = {"EndpointConfigName": "refused", "ProductionVariants": [variant("ml.g5.xlarge")]}
+    refused("ValidationException", "KmsKeyId is not supported", create, **given, KmsKeyId=KEY)
+    create(EndpointConfigName="in-use", ProductionVariants=[variant("ml.m5.large")])
+    sagemaker.create_endpoint(EndpointName="user", EndpointConfigName="in-use")
+    delete = sagemaker.delete_endpoint_config
+    refused("ValidationException", "endpoint user uses it", delete, EndpointConfigName="in-use")
+
+
+def test_a_model_from_a_package_that_is_not_approved_and_tags_on_versions(cloud: Any) -> None:
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="unapproved")
+    specification = {
+        "Containers": [{"Image": IMAGE}],
+        "SupportedContentTypes": ["image/jpeg"],
+        "SupportedResponseMIMETypes": ["application/json"],
+    }
+    given = {"ModelPackageGroupName": "unapproved", "InferenceSpecification": specification}
+    tags = [{"Key": "a", "Value": "b"}]
+    refused("ValidationException", "versioned model package", sagemaker.create_model_package, **given, Tags=tags)
+    arn = sagemaker.create_model_package(**given)["ModelPackageArn"]
+    model = {"ModelName": "early", "ExecutionRoleArn": cloud.role, "PrimaryContainer": {"ModelPackageName": arn}}
+    refused("ValidationException", "is not Approved", sagemaker.create_model, **model)
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    sagemaker.create_model(**model)
+
+
+def test_too_much_on_a_model_package(cloud: Any) -> None:
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="too-much")
+    arn = sagemaker.create_model_package(
+        ModelPackageGroupName="too-much", CustomerMetadataProperties={f"k{n}": "v" for n in range(50)}
+    )["ModelPackageArn"]
+    update = sagemaker.update_model_package
+    code = "ValidationException"
+    refused(code, "at most 50", update, ModelPackageArn=arn, CustomerMetadataProperties={"one more": "v"})
+    refused(code, "equal to 1024", update, ModelPackageArn=arn, ApprovalDescription="x" * 1025)
+    refused(code, "equal to 256", update, ModelPackageArn=arn, CustomerMetadataProperties={"k1": "x" * 257})
+    refused(code, "expression pattern", update, ModelPackageArn=arn, CustomerMetadataProperties={"k1": "a,b"})
+
+
+def test_names_that_are_taken(cloud: Any) -> None:
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="taken")
+    create = sagemaker.create_model_package_group
+    refused("ValidationException", "already exists", create, ModelPackageGroupName="taken")
+
+
+def test_a_function_environment_that_lambda_does_not_take(cloud: Any) -> None:
+    code = "InvalidParameterValueException"
+    big, own = {"Variables": {"A": "x" * 4096}}, {"Variables": {"AWS_REGION": "here"}}
+    refused(code, "exceeded the 4KB limit", cloud.create_function, name="big", source="", Environment=big)
+    refused(code, "reserved keys", cloud.create_function, name="own", source="", Environment=own)
+
+
+def test_a_queue_that_shows_messages_again_before_the_function_ends(cloud: Any) -> None:
+    _, arn = cloud.create_queue("impatient", VisibilityTimeout="10")
+    cloud.create_function("slow", "", Timeout=60)
+    create = cloud.client("lambda").create_event_source_mapping
+    code = "InvalidParameterValueException"
+    refused(code, "is less than Function timeout", create, EventSourceArn=arn, FunctionName="slow")
+
+
+def test_a_tag_that_would_move_in_an_immutable_repository(cloud: Any) -> None:
+    ecr = cloud.client("ecr")
+    ecr.create_repository(repositoryName="immutable", imageTagMutability="IMMUTABLE")
+    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
+    ecr.put_image(repositoryName="immutable", imageTag="t", imageManifest=json.dumps(manifest))
+    other = json.dumps({**manifest, "annotations": {"a": "b"}})
+    put = ecr.put_image
+    code = "ImageTagAlreadyExistsException"
+    refused(code, "repository is immutable", put, repositoryName="immutable", imageTag="t", imageManifest=other)
+    with pytest.raises(ClientError, match="RepositoryNotEmpty"):
+        ecr.delete_repository(repositoryName="immutable")
+
+
+def test_a_sixth_target_of_a_rule(cloud: Any) -> None:
+    events = cloud.client("events", retries=0)
+    events.put_rule(Name="crowded", EventPattern='{"source": ["x"]}')
+    targets = [{"Id": str(n), "Arn": "arn:aws:sqs:us-east-1:123456789012:q"} for n in range(6)]
+    events.put_targets(Rule="crowded", Targets=targets[:5])
+    code = "LimitExceededException"
+    refused(code, "maximum number allowed", events.put_targets, Rule="crowded", Targets=targets[5:])
+
+
+def test_a_bucket_that_holds_objects(cloud: Any) -> None:
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="full-bucket")
+    s3.put_object(Bucket="full-bucket", Key="k", Body=b"")
+    refused("BucketNotEmpty", "not empty", s3.delete_bucket, Bucket="full-bucket")
+
+
+def test_messages_that_are_too_long(cloud: Any) -> None:
+    url, _ = cloud.create_queue("short-messages")
+    topic = cloud.client("sns").create_topic(Name="short-messages")["TopicArn"]
+    with pytest.raises(ClientError, match=r"must be shorter than|longer than"):
+        cloud.client("sqs").send_message(QueueUrl=url, MessageBody="x" * (1024**2 + 1))
+    with pytest.raises(ClientError, match="Message too long"):
+        cloud.client("sns").publish(TopicArn=topic, Message="x" * 262_145)
