@@ -27,7 +27,7 @@ from moto.core.serialize import XFormedAttributePicker, get_serializer_class
 from moto.core.utils import camelcase_to_underscores, get_service_model
 
 from localcloud.home import write_atomically
-from localcloud.object_rows import ROW
+from localcloud.s3_descriptions import ROW
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from localcloud import lifeline
+from localcloud import supervisor
 
 KILLED = 137
 """Exit code of a process that SIGKILL ended."""
@@ -28,7 +28,7 @@ class Process:
     def __init__(self, command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path) -> None:
         with log.open("ab") as file:
             self._line = subprocess.Popen(  # the image says what to run
-                [sys.executable, "-I", "-S", str(Path(lifeline.__file__)), *command],
+                [sys.executable, "-I", "-S", str(Path(supervisor.__file__)), *command],
                 stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -16,7 +16,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud import clients, durability, model_records, moto_mends, refusals, registry
+from localcloud import clients, model_records, moto_mends, persistence, refusals, registry
 from localcloud.cloudformation import actions as cloudformation
 from localcloud.cloudformation import custom_resources
 from localcloud.context import CloudContext
@@ -34,7 +34,7 @@ HOME_SECONDS = 2.0
 """How often the cloud looks whether its state is still there."""
 
 PARTS: tuple[ModuleType, ...] = (
-    durability,
+    persistence,
     cloudformation,
     functions,
     event_bridge,
@@ -78,7 +78,7 @@ def serve(context: CloudContext) -> None:
     for part in reversed(PARTS):
         if hasattr(part, "stop"):
             part.stop(context)
-    durability.flush()
+    persistence.flush()
     logging.shutdown()
     os._exit(0)  # runs that are under way end with this process, and are taken up by the next one
 
@@ -95,7 +95,7 @@ def _resume(context: CloudContext) -> None:
 
 def _end_without_home(context: CloudContext) -> None:
     """A cloud whose state somebody has removed, with `git clean` perhaps, has nothing left to be."""
-    version = Home(context.home).state / durability.VERSION
+    version = Home(context.home).state / persistence.VERSION
     while version.exists():
         time.sleep(HOME_SECONDS)
     log.error("%s is gone: the cloud ends", context.home)

@@ -32,7 +32,7 @@ from localcloud import moto_mends
 from localcloud.context import CloudContext
 from localcloud.home import Home, private_directory, read_json, write_atomically, write_json
 from localcloud.moto_mends import MOTO_VERSION, add_commit, backend, backends, state_lock
-from localcloud.object_rows import ObjectRows
+from localcloud.s3_descriptions import ObjectRows
 
 log = logging.getLogger(__name__)
 
