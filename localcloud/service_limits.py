@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.model import Shape
 
-from pipelines.check.service import pattern
+from pipelines.check.service_model import pattern
 
 _NUMBERS = ("integer", "long", "float", "double")
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The SageMaker Pipeline, the `mapgate` command, and the laptop's cloud."""
+"""The SageMaker Pipeline, and the `mapgate` command that talks to a deployment of it."""

@@ -22,12 +22,13 @@ from botocore.exceptions import (
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import data_commands, executions, images, invocation, model_commands, registry, zoo_commands
-from pipelines.architectures import completed
-from pipelines.connection import Connection
-from pipelines.deployment import Deployment
+from pipelines.client import executions, images, invocation, registry
+from pipelines.client.connection import Connection
+from pipelines.client.deployment import Deployment
+from pipelines.commands import data, model, zoo
+from pipelines.commands.training_commands import training_source
 from pipelines.errors import BadInputError, MapgateError, WorkFailedError
-from pipelines.training_source import training_source
+from pipelines.zoo.architectures import completed
 
 console = Console(highlight=False)
 complaints = Console(stderr=True, highlight=False)
@@ -47,11 +48,11 @@ local_app = typer.Typer(no_args_is_help=True, help="The laptop's cloud: up, down
 app.add_typer(executions_app, name="executions")
 app.add_typer(images_app, name="images")
 app.add_typer(models_app, name="models")
-app.add_typer(data_commands.app, name="data")
-app.add_typer(model_commands.app, name="model")
-app.add_typer(zoo_commands.app, name="zoo")
+app.add_typer(data.app, name="data")
+app.add_typer(model.app, name="model")
+app.add_typer(zoo.app, name="zoo")
 app.command("architectures", epilog="Examples: `mapgate architectures` · `mapgate architectures --json`")(
-    model_commands.list_architectures
+    model.list_architectures
 )
 app.add_typer(local_app, name="local")
 
@@ -136,7 +137,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Upload the data and start an execution of the deployed pipeline."""
-    from pipelines.running import parameters_for
+    from pipelines.client.execution_parameters import parameters_for
 
     connection: Connection = context.obj
     deployment = Deployment.find(connection)
@@ -217,7 +218,7 @@ def execution_logs(
     execution: ExecutionId = None,
 ) -> None:
     """The log of a step."""
-    from pipelines.progress import log_of
+    from pipelines.commands.progress import log_of
 
     told = executions.describe(context.obj, _execution_arn(context.obj, execution))
     found = told.step(step)
@@ -410,7 +411,7 @@ def demo(
     port: Annotated[int | None, typer.Option(help="A loopback port for the laptop's cloud.")] = None,
 ) -> None:
     """Tell the whole story on the laptop's cloud, from images to an approved model that answers."""
-    from pipelines.demo.story import tell
+    from pipelines.demo.run import tell
 
     if data is not None and (code := training_source("check", data)):
         raise typer.Exit(code)
@@ -418,7 +419,7 @@ def demo(
 
 
 def _follow(connection: Connection, arn: str, as_json: bool) -> None:
-    from pipelines.progress import follow
+    from pipelines.commands.progress import follow
 
     execution = follow(connection, arn, complaints if as_json else console)
     if as_json:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pipelines.errors import BadInputError
 
 if TYPE_CHECKING:
-    from pipelines.invocation import Detection
+    from pipelines.client.invocation import Detection
 
 Picture = npt.NDArray[np.uint8]
 """Shape (height, width, 3), blue, green, red, as OpenCV has it."""

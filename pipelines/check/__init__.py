@@ -11,10 +11,10 @@ from typing import Any
 from pipelines.check.arguments import argument_faults
 from pipelines.check.document import document_faults
 from pipelines.check.fault import Fault
-from pipelines.check.form import form_faults
 from pipelines.check.graph import graph_faults, walk
 from pipelines.check.references import References
 from pipelines.check.refusals import refusals
+from pipelines.check.schema import form_faults
 
 __all__ = ["Fault", "check"]
 

@@ -8,7 +8,7 @@ from pipelines.check.expressions import expressions, is_expression
 from pipelines.check.fault import Fault
 from pipelines.check.graph import own_arguments
 from pipelines.check.references import References
-from pipelines.check.service import OPERATIONS, input_shape, pattern
+from pipelines.check.service_model import OPERATIONS, input_shape, pattern
 from pipelines.check.shapes import shape_findings
 
 Step = Mapping[str, Any]

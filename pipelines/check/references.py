@@ -10,7 +10,7 @@ from botocore.model import Shape
 
 from pipelines.check.expressions import expressions, is_expression
 from pipelines.check.graph import walk
-from pipelines.check.service import OPERATIONS, output_shape
+from pipelines.check.service_model import OPERATIONS, output_shape
 
 # Name and an example of each variable of an execution.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-parameters.html

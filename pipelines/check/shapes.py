@@ -11,7 +11,7 @@ from botocore.model import Shape
 
 from pipelines.check.expressions import is_expression
 from pipelines.check.references import References
-from pipelines.check.service import pattern
+from pipelines.check.service_model import pattern
 
 Finding = tuple[str, Any, str]
 """Path, value and rule."""

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from pipelines.connection import EMULATED_ACCOUNT, EMULATED_REGION
+from pipelines.client.connection import EMULATED_ACCOUNT, EMULATED_REGION
 from pipelines.errors import BadInputError, WorkFailedError
 
 if TYPE_CHECKING:
-    from pipelines.connection import Connection
+    from pipelines.client.connection import Connection
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 Told = Callable[[str], None]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from localcloud import cloud
-from pipelines.connection import Connection
+from pipelines.client.connection import Connection
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

@@ -18,7 +18,7 @@ from pipelines.demo import cdk
 from pipelines.demo.scenes import draw_scenes
 
 if TYPE_CHECKING:
-    from pipelines.connection import Connection
+    from pipelines.client.connection import Connection
     from tests.end_to_end.conftest import User
 
 STEPS_THAT_PASS = [

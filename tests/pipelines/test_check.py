@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.check import Fault, check
-from pipelines.check.service import OPERATIONS, input_shape, pattern
+from pipelines.check.service_model import OPERATIONS, input_shape, pattern
 
 COMMITTED = json.loads((Path(__file__).parents[2] / "pipelines" / "definition.json").read_text())
 Definition = dict[str, Any]

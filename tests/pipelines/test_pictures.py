@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pipelines import pictures
+from pipelines.client.invocation import Detection
 from pipelines.errors import BadInputError
-from pipelines.invocation import Detection
 
 GREY = np.full((100, 200, 3), 90, np.uint8)
 CAR = Detection("vehicle", 0.9, (0.25, 0.25, 0.75, 0.75))

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from pipelines.uploads import upload
+from pipelines.client.uploads import upload
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipelines.connection import Connection
+    from pipelines.client.connection import Connection
 
 
 def parameters_for(

@@ -13,10 +13,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.executions import Execution, Step, StepLog, watch
+from pipelines.client.executions import Execution, Step, StepLog, watch
 
 if TYPE_CHECKING:
-    from pipelines.connection import Connection
+    from pipelines.client.connection import Connection
 
 TRAINING_LINE = re.compile(r"^step=(?P<step>\d+)/(?P<steps>\d+) (?P<rest>.*)$")
 VALIDATION_LINE = re.compile(r"^validation step=\d+ .*mAP=[\d.]+")

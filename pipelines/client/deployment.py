@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from pipelines.errors import BadInputError
 
 if TYPE_CHECKING:
-    from pipelines.connection import Connection
+    from pipelines.client.connection import Connection
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 
-from pipelines import progress
-from pipelines.executions import Execution, Step
+from pipelines.client.executions import Execution, Step
+from pipelines.commands import progress
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 LINE = (

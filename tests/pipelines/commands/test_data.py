@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.demo.scenes import draw_scenes
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 Result = subprocess.CompletedProcess[str]
 
 

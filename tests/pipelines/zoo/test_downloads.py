@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.downloads import DownloadError, download
 from pipelines.errors import BadInputError
+from pipelines.zoo.downloads import DownloadError, download
 
 BODY = os.urandom(3_000_000)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 GOLDEN = CHECKOUT.parent / "shared" / "golden"
 CASE = GOLDEN / "ssd_mobilenet_v2_fpnlite"
 Result = subprocess.CompletedProcess[str]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.client.uploads import content_sha256, files_of
 from pipelines.errors import BadInputError
-from pipelines.uploads import content_sha256, files_of
 
 
 def _folder(path: Path) -> Path:

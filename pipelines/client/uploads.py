@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pipelines.errors import BadInputError
 
 if TYPE_CHECKING:
-    from pipelines.connection import Connection
+    from pipelines.client.connection import Connection
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are there, and the bytes in all."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipelines.errors import BadInputError
 
 # A file each, named as `--architecture` takes it.
-CONFIGS = Path(__file__).resolve().parents[1] / "training_src" / "models" / "configs"
+CONFIGS = Path(__file__).resolve().parents[2] / "training_src" / "models" / "configs"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from pipelines.errors import BadInputError
 
 if TYPE_CHECKING:
-    from pipelines.connection import Connection
+    from pipelines.client.connection import Connection
 
 FINISHED = ("Succeeded", "Failed", "Stopped")
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from pipelines.errors import BadInputError
 
 if TYPE_CHECKING:
-    from pipelines.connection import Connection
+    from pipelines.client.connection import Connection
 
 Decision = Literal["Approved", "Rejected"]
 

@@ -15,8 +15,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pipelines.downloads import Progress, download
 from pipelines.errors import BadInputError, WorkFailedError
+from pipelines.zoo.downloads import Progress, download
 
 # The bucket behind download.tensorflow.org, whose own name has no certificate.
 SERVER = "https://storage.googleapis.com/download.tensorflow.org/models/object_detection/tf2"

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
 
-from pipelines import architectures, zoo
-from pipelines.deployment import Deployment
+from pipelines.client.deployment import Deployment
+from pipelines.client.execution_parameters import uri_of
 from pipelines.errors import BadInputError
-from pipelines.running import uri_of
+from pipelines.zoo import architectures, archives
 
 if TYPE_CHECKING:
-    from pipelines.connection import Connection
+    from pipelines.client.connection import Connection
 
 app = typer.Typer(no_args_is_help=True, help="Checkpoints of the TensorFlow 2 detection zoo.")
 console = Console(highlight=False)
@@ -50,7 +50,7 @@ def fetch(
     ] = None,
     mirror: Annotated[
         str, typer.Option(envvar="MAPGATE_ZOO_MIRROR", help="Where DATE/NAME.tar.gz lies.", metavar="URL")
-    ] = zoo.SERVER,
+    ] = archives.SERVER,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Download a zoo archive, check it, and put it where isolated training jobs can read it.
@@ -84,13 +84,15 @@ def fetch(
         console.print(f"  mapgate run DATA --architecture {found.name} --checkpoint {uri}", soft_wrap=True)
 
 
-def _fetch(place: str, folder: Path, record: Path, checksum: str | None, mirror: str, *, quiet: bool) -> zoo.Archive:
+def _fetch(
+    place: str, folder: Path, record: Path, checksum: str | None, mirror: str, *, quiet: bool
+) -> archives.Archive:
     columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     shown = not quiet and console.is_terminal
     with Bars(*columns, TimeRemainingColumn(), console=console, disable=not shown, transient=True) as bars:
         task = bars.add_task(f"downloading {Path(place).name}", total=None)
         try:
-            return zoo.fetch(
+            return archives.fetch(
                 place,
                 folder,
                 record,

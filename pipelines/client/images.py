@@ -21,11 +21,11 @@ from infra.images import image_tag
 from pipelines.errors import BadInputError, WorkFailedError
 
 if TYPE_CHECKING:
-    from pipelines.connection import Connection
-    from pipelines.deployment import Deployment
+    from pipelines.client.connection import Connection
+    from pipelines.client.deployment import Deployment
 
 Name = Literal["training", "inference"]
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 MANIFEST_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
 ANNOTATION = "dev.mapgate.local"
 

@@ -22,12 +22,12 @@ import boto3
 import pytest
 
 from localcloud import cloud as local_cloud
-from pipelines import architectures, zoo
-from pipelines.deployment import Deployment
+from pipelines.client.deployment import Deployment
 from pipelines.errors import BadInputError
-from pipelines.zoo import ArchiveError, fetch
+from pipelines.zoo import architectures, archives
+from pipelines.zoo.archives import ArchiveError, fetch
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 STEM = "ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8"
 NAME = f"{STEM}.tar.gz"
 PLACE = f"20200711/{NAME}"
@@ -62,38 +62,38 @@ def server(file_server: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def bring(server: Any, tmp_path: Path) -> Callable[..., zoo.Archive]:
-    def bring(**settings: Any) -> zoo.Archive:
+def bring(server: Any, tmp_path: Path) -> Callable[..., archives.Archive]:
+    def bring(**settings: Any) -> archives.Archive:
         return fetch(PLACE, tmp_path / "zoo", tmp_path / "zoo.sha256", server=server.url, **settings)
 
     return bring
 
 
 def test_the_first_time_is_recorded_and_the_second_downloads_nothing(
-    bring: Callable[..., zoo.Archive], server: Any, tmp_path: Path
+    bring: Callable[..., archives.Archive], server: Any, tmp_path: Path
 ) -> None:
     first, second = bring(), bring()
-    assert first == zoo.Archive(tmp_path / "zoo" / NAME, SHA256, downloaded=True, recorded=True)
-    assert second == zoo.Archive(tmp_path / "zoo" / NAME, SHA256, downloaded=False, recorded=False)
+    assert first == archives.Archive(tmp_path / "zoo" / NAME, SHA256, downloaded=True, recorded=True)
+    assert second == archives.Archive(tmp_path / "zoo" / NAME, SHA256, downloaded=False, recorded=False)
     assert first.path.read_bytes() == ARCHIVE
     assert len(server.ranges) == 1
 
 
-def test_sha256sum_reads_the_record(bring: Callable[..., zoo.Archive], tmp_path: Path) -> None:
+def test_sha256sum_reads_the_record(bring: Callable[..., archives.Archive], tmp_path: Path) -> None:
     bring()
     command = ["sha256sum", "--check", str(tmp_path / "zoo.sha256")]
     done = subprocess.run(command, cwd=tmp_path / "zoo", capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, f"{NAME}: OK\n")
 
 
-def test_a_record_keeps_its_other_lines(bring: Callable[..., zoo.Archive], tmp_path: Path) -> None:
+def test_a_record_keeps_its_other_lines(bring: Callable[..., archives.Archive], tmp_path: Path) -> None:
     (tmp_path / "zoo.sha256").write_text(f"# ours\n{'0' * 64}  other.tar.gz")
     bring()
     assert (tmp_path / "zoo.sha256").read_text() == f"# ours\n{'0' * 64}  other.tar.gz\n{SHA256}  {NAME}\n"
 
 
 def test_other_bytes_than_the_first_times_are_refused(
-    bring: Callable[..., zoo.Archive], server: Any, tmp_path: Path
+    bring: Callable[..., archives.Archive], server: Any, tmp_path: Path
 ) -> None:
     bring().path.unlink()
     server.files[f"/{PLACE}"] = _archive({**FILES, "pipeline.config": b"model { faster_rcnn {} }"})
@@ -103,20 +103,20 @@ def test_other_bytes_than_the_first_times_are_refused(
     assert (tmp_path / "zoo.sha256").read_text() == f"{SHA256}  {NAME}\n"
 
 
-def test_a_committed_record_holds_a_new_machine_to_it(bring: Callable[..., zoo.Archive], tmp_path: Path) -> None:
+def test_a_committed_record_holds_a_new_machine_to_it(bring: Callable[..., archives.Archive], tmp_path: Path) -> None:
     (tmp_path / "zoo.sha256").write_text(f"{'ab' * 32}  {NAME}\n")
     with pytest.raises(ArchiveError, match=f"has kept {'ab' * 32} since the first time"):
         bring()
 
 
-def test_what_was_harmed_on_the_disk_comes_anew(bring: Callable[..., zoo.Archive]) -> None:
+def test_what_was_harmed_on_the_disk_comes_anew(bring: Callable[..., archives.Archive]) -> None:
     path = bring().path
     path.write_bytes(ARCHIVE[:-1] + b"x")
     assert bring().downloaded
     assert path.read_bytes() == ARCHIVE
 
 
-def test_the_given_checksum_decides(bring: Callable[..., zoo.Archive], tmp_path: Path) -> None:
+def test_the_given_checksum_decides(bring: Callable[..., archives.Archive], tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=f"its SHA-256 is {SHA256}, but --checksum says {'cd' * 32}"):
         bring(checksum="cd" * 32)
     assert not (tmp_path / "zoo" / NAME).exists()
@@ -125,7 +125,7 @@ def test_the_given_checksum_decides(bring: Callable[..., zoo.Archive], tmp_path:
 
 
 def test_a_checksum_that_contradicts_the_record_is_refused_before_any_download(
-    bring: Callable[..., zoo.Archive], server: Any
+    bring: Callable[..., archives.Archive], server: Any
 ) -> None:
     path = bring().path
     with pytest.raises(BadInputError, match=f"--checksum says {'cd' * 32}, but .*zoo.sha256 has kept {SHA256}"):
@@ -135,13 +135,13 @@ def test_a_checksum_that_contradicts_the_record_is_refused_before_any_download(
 
 
 @pytest.mark.parametrize("checksum", ["", "abc", "g" * 64, SHA256 + "0"], ids=["none", "short", "letters", "long"])
-def test_what_is_no_checksum_is_named(bring: Callable[..., zoo.Archive], server: Any, checksum: str) -> None:
+def test_what_is_no_checksum_is_named(bring: Callable[..., archives.Archive], server: Any, checksum: str) -> None:
     with pytest.raises(BadInputError, match="a SHA-256 has 64 hexadecimal digits"):
         bring(checksum=checksum)
     assert server.ranges == []
 
 
-def test_a_record_with_a_broken_line_is_named(bring: Callable[..., zoo.Archive], tmp_path: Path) -> None:
+def test_a_record_with_a_broken_line_is_named(bring: Callable[..., archives.Archive], tmp_path: Path) -> None:
     (tmp_path / "zoo.sha256").write_text(f"# ours\nabc  {NAME}\n")
     with pytest.raises(BadInputError, match=r"zoo\.sha256, line 2: 'abc' is no SHA-256"):
         bring()
@@ -173,7 +173,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_what_is_no_archive_of_the_zoo_is_neither_kept_nor_recorded(
-    bring: Callable[..., zoo.Archive], server: Any, tmp_path: Path, kind: str
+    bring: Callable[..., archives.Archive], server: Any, tmp_path: Path, kind: str
 ) -> None:
     server.files[f"/{PLACE}"], told = HOSTILE[kind]
     with pytest.raises(ArchiveError, match=told) as raised:
@@ -184,10 +184,10 @@ def test_what_is_no_archive_of_the_zoo_is_neither_kept_nor_recorded(
 
 
 def test_a_bomb_is_left_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo, "MAX_BYTES", 50_000)
+    monkeypatch.setattr(archives, "MAX_BYTES", 50_000)
     (tmp_path / NAME).write_bytes(_archive({"zeros": bytes(10_000_000)}))
     with pytest.raises(ArchiveError, match="more than 10000 members or 50000 bytes"):
-        zoo.check(tmp_path / NAME)
+        archives.check(tmp_path / NAME)
 
 
 def test_names_are_those_of_the_training_source() -> None:

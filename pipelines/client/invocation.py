@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from pipelines.errors import BadInputError, WorkFailedError
 
 if TYPE_CHECKING:
-    from pipelines.connection import Connection
+    from pipelines.client.connection import Connection
 
 
 @dataclass(frozen=True)

@@ -21,19 +21,20 @@ from botocore.exceptions import ClientError
 from rich.table import Table
 
 from localcloud import cloud
-from pipelines import executions, images, invocation, pictures, registry
-from pipelines.connection import Connection
+from pipelines import pictures
+from pipelines.client import executions, images, invocation, registry
+from pipelines.client.connection import Connection
+from pipelines.client.deployment import Deployment
+from pipelines.client.execution_parameters import parameters_for
+from pipelines.commands.progress import follow, log_of
 from pipelines.demo import cdk
 from pipelines.demo.scenes import draw_scenes
-from pipelines.deployment import Deployment
 from pipelines.errors import WorkFailedError
-from pipelines.progress import follow, log_of
-from pipelines.running import parameters_for
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipelines.executions import Execution
+    from pipelines.client.executions import Execution
 
 ARCHITECTURE = "ssd_mobilenet_v2_fpnlite_160x160"
 LEAST_SCORE = 0.4

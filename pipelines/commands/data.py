@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.training_source import option, training_source
+from pipelines.commands.training_commands import option, training_source
 
 app = typer.Typer(no_args_is_help=True, help="Labelled images, before any training cost is spent.")
 

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from pipelines import architectures
+from pipelines.commands.training_commands import option, training_source
 from pipelines.errors import BadInputError
-from pipelines.training_source import option, training_source
+from pipelines.zoo import architectures
 
 app = typer.Typer(
     no_args_is_help=True, help="Detectors from a pipeline.config and a checkpoint: info, outputs, export."
