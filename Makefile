@@ -28,7 +28,7 @@ bench: setup  ## Speed, as ratios measured in one run
 lint: setup  ## ruff and mypy
 	ruff check .
 	ruff format --check .
-	mypy infra localcloud pipelines training_src inference_src tests
+	mypy containers infra localcloud pipelines training_src inference_src tests
 
 definition: .venv-definition/ready  ## Build pipelines/definition.json anew with the SageMaker SDK
 	.venv-definition/bin/python -m pipelines.definition

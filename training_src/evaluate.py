@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from training_src.data.label_map import read_label_map
-from training_src.evaluation import dossier
+from training_src.drawing import decode, encode_jpeg
+from training_src.evaluation import assembly
 from training_src.evaluation.artifact import read_artifact
+from training_src.evaluation.assembly import Dossier, Scored, Source
 from training_src.evaluation.boxes import to_pixels
-from training_src.evaluation.dossier import Dossier, Scored, Source
-from training_src.evaluation.drawing import decode, encode_jpeg
 from training_src.evaluation.errors import EvaluationError, PolicyError
 from training_src.evaluation.gate import judge
 from training_src.evaluation.measurements import read_measurements
@@ -60,13 +60,13 @@ def evaluate(job: ProcessingJob) -> None:
 
     found = candidates(measured.challenger, test_set.truth, labels, policy.serving)
     served = choose(found)
-    challenger = dossier.score(served, test_set, labels)
+    challenger = assembly.score(served, test_set, labels)
     recorded = _recorded(_variable(job, "MAPGATE_CHAMPION_RUNTIME"))
-    champion = dossier.score_champion(measured.champion, recorded, test_set, labels, policy.serving)
-    evidence = dossier.evidence(challenger, served, champion, measured.model, source)
+    champion = assembly.score_champion(measured.champion, recorded, test_set, labels, policy.serving)
+    evidence = assembly.evidence(challenger, served, champion, measured.model, source)
     verdict = judge(evidence, policy, threshold)
 
-    evaluation = dossier.evaluation(challenger, found, champion, verdict, source)
+    evaluation = assembly.evaluation(challenger, found, champion, verdict, source)
     print(_headline(evaluation), challenger.metrics, verdict, sep="\n\n", flush=True)
     pictures = galleries(test_set, challenger.measurement.detections, labels, challenger.metrics.score)
     _write(job.output("evaluation"), Dossier(evaluation, challenger.metrics, source, pictures), challenger)

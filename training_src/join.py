@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from training_src.data.checks.ledger import Ledger
+from training_src.data.checks.dataset import check_set
+from training_src.data.checks.findings import Findings
 from training_src.data.checks.policy import policy_from_json
-from training_src.data.checks.whole import check_set
 from training_src.data.examination import Examined
 from training_src.data.index import Index
 from training_src.data.label_map import LabelMap
@@ -46,11 +46,11 @@ def join(job: ProcessingJob) -> None:
     config = only_file(job.input("config"), "PipelineConfigUri")
     output = job.output("metadata")
     with joined(parts, config=config, work=output.parent) as examined:
-        print_findings(examined.ledger)
+        print_findings(examined.findings)
         architecture = job.environment.get("MAPGATE_ARCHITECTURE", "")
-        if examined.ledger.number("error"):
+        if examined.findings.number("error"):
             write_report_of(output / "report.html", examined, architecture=architecture, config=config)
-            raise DataError(*examined.ledger.sentences("error", _SHOWN))
+            raise DataError(*examined.findings.sentences("error", _SHOWN))
         write_metadata(output, examined, architecture=architecture, config=config)
         print(summary(examined), flush=True)
 
@@ -62,19 +62,19 @@ def joined(parts: Sequence[Path], *, config: Path | None = None, work: Path | No
         DataError: the parts do not belong together.
     """
     place = tempfile.TemporaryDirectory(prefix=".mapgate-", dir=work)
-    index, ledger = Index(Path(place.name) / "index.sqlite"), Ledger()
+    index, findings = Index(Path(place.name) / "index.sqlite"), Findings()
     try:
         facts = [_read_facts(part) for part in parts]
         _refuse_strangers(facts)
         for part, fact in zip(parts, facts, strict=True):
             index.merge(part)
-            ledger.take_in(fact["ledger"])
+            findings.take_in(fact["findings"])
         policy = policy_from_json(facts[0]["policy"])
         label_map = LabelMap({int(number): name for number, name in json.loads(facts[0]["label_map"])})
         counted = tally(index, label_map)
         name = facts[0]["name"]
-        check_set(index, counted, label_map, policy, ledger, name=name, config=config)
-        return Examined(facts[0]["format"], label_map, policy, index, ledger, counted, place)
+        check_set(index, counted, label_map, policy, findings, name=name, config=config)
+        return Examined(facts[0]["format"], label_map, policy, index, findings, counted, place)
     except BaseException:
         index.close()
         place.cleanup()

@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from training_src.data.checks.ledger import Ledger
+from training_src.data.checks.findings import Findings
 from training_src.data.checks.policy import POLICY_FILE, Policy, read_policy
 from training_src.data.dataset import Fault
 from training_src.data.examination import Examined, examine
@@ -70,13 +70,13 @@ def prepare(job: ProcessingJob) -> None:
             work=work,
             progress=_Progress("checked"),
         ) as examined:
-            print_findings(examined.ledger)
+            print_findings(examined.findings)
             outputs = {name: job.output(name) for name in (*SPLITS, "metadata")}
-            if examined.ledger.number("error"):
+            if examined.findings.number("error"):
                 report = outputs["metadata"] / f"report{'' if here.alone else f'-{here.name}'}.html"
                 write_report_of(report, examined, architecture=architecture, config=config)
                 print(f"The report of what is wrong: {job.destinations['metadata']}/{report.name}", flush=True)
-                raise DataError(*examined.ledger.sentences("error", _SHOWN))
+                raise DataError(*examined.findings.sentences("error", _SHOWN))
             if config is not None:
                 _check_trainable(config, examined.label_map)
             written = _written(examined)
@@ -145,7 +145,7 @@ def _check(options: argparse.Namespace) -> int:
         records=options.output is not None,
         progress=None if options.json else _Progress("checked"),
     ) as examined:
-        faulty = examined.ledger.number("error") > 0
+        faulty = examined.findings.number("error") > 0
         if options.report:
             write_report_of(options.report, examined, config=options.config)
         if options.output is not None and not faulty:
@@ -155,9 +155,9 @@ def _check(options: argparse.Namespace) -> int:
         if options.json:
             print(json.dumps(_as_json(examined), indent=2))
             return 2 if faulty else 0
-        print_findings(examined.ledger)
+        print_findings(examined.findings)
         if faulty:
-            print(*examined.ledger.sentences("error", _SHOWN), sep="\n", file=sys.stderr)
+            print(*examined.findings.sentences("error", _SHOWN), sep="\n", file=sys.stderr)
             return 2
         print(summary(examined))
     return 0
@@ -180,8 +180,8 @@ def _as_json(examined: Examined) -> dict[str, Any]:
     found = examined.description
     kept = {key: found[key] for key in ("images", "boxes", "classes", "splits", "balance", "findings")}
     return {
-        "faults": [asdict(fault) for fault in examined.ledger.of("error")],
-        "warnings": [asdict(fault) for fault in examined.ledger.of("warning")],
+        "faults": [asdict(fault) for fault in examined.findings.of("error")],
+        "warnings": [asdict(fault) for fault in examined.findings.of("warning")],
         "notices": found["notices"],
         **kept,
         "format": found["format"],
@@ -189,9 +189,9 @@ def _as_json(examined: Examined) -> dict[str, Any]:
     }
 
 
-def print_findings(ledger: Ledger) -> None:
+def print_findings(findings: Findings) -> None:
     for severity in ("notice", "warning"):
-        for sentence in ledger.sentences(severity, _SHOWN):
+        for sentence in findings.sentences(severity, _SHOWN):
             print(f"{severity}: {sentence}", flush=True)
 
 

@@ -24,11 +24,11 @@ from training_src.models.checkpoints import checkpoint
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
-from training_src.training.advice import advice, greatest_rate
 from training_src.training.checkpoints import CheckpointStore, Progress, fingerprint
+from training_src.training.config_overrides import overridden
+from training_src.training.config_warnings import advice, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.loop import Plan, train
-from training_src.training.overriding import overridden
 from training_src.training.precision import FLOAT32, set_precision
 from training_src.training.progress_report import ProgressReport
 from training_src.training.progressive_resizing import measured_part, small_steps, smaller

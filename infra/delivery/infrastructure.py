@@ -22,13 +22,13 @@ from infra.delivery.alarms import EndpointAlarms
 from infra.delivery.model_role import ModelRole
 from infra.delivery.permissions import allow_deployments
 from infra.foundation.infrastructure import Foundation
-from infra.function import Function
 from infra.instances import has_local_nvme
+from infra.lambda_function import Function
 from infra.permissions import allow
-from infra.published import publish
 from infra.queues import dead_letter_queue, work_queue
 from infra.registry.infrastructure import Registry
 from infra.settings import Settings
+from infra.ssm_parameters import publish
 
 DEPLOYER_TIMEOUT = cdk.Duration.minutes(5)
 

@@ -11,11 +11,11 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.function import Function
-from infra.images import IMAGE_NAMES, ImageName, image_tag, repository_name
+from containers.tags import IMAGE_NAMES, ImageName, image_tag, repository_name
+from infra.lambda_function import Function
 from infra.permissions import allow
-from infra.published import publish
 from infra.settings import Settings
+from infra.ssm_parameters import publish
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG_PREFIX = "data/"

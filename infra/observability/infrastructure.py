@@ -14,7 +14,7 @@ from constructs import Construct
 from infra.delivery.alarms import VARIANT
 from infra.delivery.infrastructure import Delivery
 from infra.foundation.infrastructure import Foundation
-from infra.function import Function
+from infra.lambda_function import Function
 from infra.permissions import EVERY_OBJECT, OWN_JOBS, allow, sagemaker_arns
 from infra.queues import dead_letter_queue
 from infra.settings import Settings

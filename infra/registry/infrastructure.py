@@ -7,8 +7,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from infra.published import publish
 from infra.settings import Settings
+from infra.ssm_parameters import publish
 
 
 class Registry(cdk.Stack):

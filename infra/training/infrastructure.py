@@ -11,11 +11,11 @@ from constructs import Construct
 
 from infra.delivery.infrastructure import Delivery
 from infra.foundation.infrastructure import ROOT, Foundation
-from infra.function import Function
+from infra.lambda_function import Function
 from infra.permissions import EVERY_OBJECT, EVERY_VERSION, allow, deny, sagemaker_arns
-from infra.published import publish
 from infra.registry.infrastructure import Registry
 from infra.settings import Settings
+from infra.ssm_parameters import publish
 from infra.training.binding import Resources, bind
 from infra.training.roles import JobRoles, PipelineRole
 

@@ -6,9 +6,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from containers.tags import ImageName
 from infra.delivery.infrastructure import Delivery
 from infra.foundation.infrastructure import Foundation
-from infra.images import ImageName
 from infra.permissions import (
     EVERY_OBJECT,
     EVERY_VERSION,

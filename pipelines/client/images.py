@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from infra.images import image_tag
+from containers.tags import image_tag
 from pipelines.errors import BadInputError, WorkFailedError
 
 if TYPE_CHECKING:

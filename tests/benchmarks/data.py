@@ -275,8 +275,8 @@ def _join(folder: Path) -> Callable[[], None]:
     import random
     from contextlib import closing
 
-    from training_src.data.checks.ledger import Ledger
-    from training_src.data.checks.whole import check_set
+    from training_src.data.checks.dataset import check_set
+    from training_src.data.checks.findings import Findings
     from training_src.data.examination import Examined, examine
     from training_src.data.index import Index
     from training_src.data.metadata import write_metadata
@@ -300,11 +300,11 @@ def _join(folder: Path) -> Callable[[], None]:
 
     def work() -> None:
         place = tempfile.TemporaryDirectory(dir=folder)
-        index, ledger = Index(Path(place.name) / "index.sqlite"), Ledger()
+        index, findings = Index(Path(place.name) / "index.sqlite"), Findings()
         index.merge(folder / "part.sqlite")
         counted = tally(index, label_map)
-        check_set(index, counted, label_map, policy, ledger, name="set", config=None)
-        with Examined("coco", label_map, policy, index, ledger, counted, place) as joined:
+        check_set(index, counted, label_map, policy, findings, name="set", config=None)
+        with Examined("coco", label_map, policy, index, findings, counted, place) as joined:
             write_metadata(Path(place.name), joined)
 
     return work

@@ -21,7 +21,7 @@ from training_src.models.config.augmentation import PreprocessingStep
 from training_src.models.config.decoding import decode
 from training_src.models.config.image_resizer import FixedShapeResizer, ImageResizer
 from training_src.models.config.pipeline import load_bundled
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 from training_src.training.input_pipeline import PARALLEL_CALLS, training_batches
 from training_src.training.records import Records
 

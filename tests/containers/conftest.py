@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.images import IMAGE_NAMES, ImageName, image_tag, repository_name
+from containers.tags import IMAGE_NAMES, ImageName, image_tag, repository_name
 
 ROOT = Path(__file__).parents[2]
 DOCKER_UP = ROOT.parent / "shared/tools/docker-up"

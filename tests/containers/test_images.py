@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
-from infra.images import IMAGE_NAMES, ImageName
+from containers.tags import IMAGE_NAMES, ImageName
 
 if TYPE_CHECKING:
     from tests.containers.conftest import Engine

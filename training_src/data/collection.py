@@ -53,12 +53,12 @@ def collect(examined: Examined, *, architecture: str = "", config: Path | None =
 
 def report_content(examined: Examined, collected: Collected, description: Mapping[str, Any]) -> ReportContent:
     """All that the report shows."""
-    ledger = examined.ledger
+    findings = examined.findings
     return ReportContent(
         description,
         collected,
         _samples(examined),
-        ledger.all()[:MOST_FAULTS],
+        findings.all()[:MOST_FAULTS],
         description["findings"],
         _fault_pictures(examined),
     )
@@ -80,9 +80,9 @@ def _samples(examined: Examined) -> Sequence[Sample]:
 
 def _fault_pictures(examined: Examined) -> Sequence[FaultPicture]:
     """Faults with the images that were kept beside them, else those that the index still knows."""
-    pictures = [_kept_picture(fault, image) for fault, image in examined.ledger.pictures if image]
+    pictures = [_kept_picture(fault, image) for fault, image in examined.findings.pictures if image]
     pictured = {id(picture.fault) for picture in pictures}
-    for fault in examined.ledger.all():
+    for fault in examined.findings.all():
         if len(pictures) >= MOST_FAULT_PICTURES or fault.severity == "notice":
             break
         if fault.image and id(fault) not in pictured:

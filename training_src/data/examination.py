@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from training_src.data.checks.gather import Progress, gather
+from training_src.data.checks.dataset import check_set, give_splits
+from training_src.data.checks.findings import Findings
 from training_src.data.checks.image import ImageChecks
-from training_src.data.checks.ledger import Ledger
+from training_src.data.checks.parallel import Progress, gather
 from training_src.data.checks.policy import POLICY_FILE, Policy, read_policy
-from training_src.data.checks.whole import check_set, give_splits
 from training_src.data.dataset import Fault
 from training_src.data.formats import read_dataset
 from training_src.data.index import Index
@@ -33,7 +33,7 @@ class Examined:
         label_map: its classes.
         policy: what it was checked by.
         index: its sound images with their splits.
-        ledger: what is wrong with it; with any error nothing may be written.
+        findings: what is wrong with it; with any error nothing may be written.
         tally: its counts; those of one machine where several share the work.
     """
 
@@ -41,7 +41,7 @@ class Examined:
     label_map: LabelMap
     policy: Policy
     index: Index
-    ledger: Ledger
+    findings: Findings
     tally: Tally
     _place: tempfile.TemporaryDirectory[str]
 
@@ -61,7 +61,7 @@ class Examined:
     @property
     def faults(self) -> tuple[Fault, ...]:
         """The errors, as many as are kept."""
-        return tuple(self.ledger.of("error"))
+        return tuple(self.findings.of("error"))
 
     @property
     def images(self) -> Mapping[str, int]:
@@ -75,7 +75,7 @@ class Examined:
             self.index,
             self.tally,
             self.label_map,
-            self.ledger,
+            self.findings,
             layout=self.format,
             decode_check=self.policy.decode_check,
         )
@@ -117,17 +117,17 @@ def examine(
         policy = read_policy(own) if own.is_file() else Policy()
     dataset = read_dataset(folder, read_label_map(label_map) if label_map else None, format)
     place = tempfile.TemporaryDirectory(prefix=".mapgate-", dir=work)
-    index, ledger = Index(Path(place.name) / "index.sqlite"), Ledger()
+    index, findings = Index(Path(place.name) / "index.sqlite"), Findings()
     try:
         decisions = [policy.judge(Fault(folder.name, None, "layout", notice)) for notice in dataset.notices]
-        ledger.add(filter(None, decisions))
+        findings.add(filter(None, decisions))
         elsewhere = () if whole else ("missing_image", "missing_shard")
         checks = ImageChecks(policy, policy.decode_check, Path(place.name))
         missing = gather(
             dataset,
             checks,
             index,
-            ledger,
+            findings,
             records=records,
             elsewhere=elsewhere,
             processes=processes,
@@ -136,11 +136,11 @@ def examine(
         index.set_fact("name", folder.name)
         index.set_fact("missing", str(missing))
         index.set_fact("examined", str(index.number("SELECT count(*) FROM images")))
-        give_splits(index, policy, folder.name, ledger)
+        give_splits(index, policy, folder.name, findings)
         counted = tally(index, dataset.label_map)
         if whole:
-            check_set(index, counted, dataset.label_map, policy, ledger, name=folder.name, config=config)
-        return Examined(dataset.format, dataset.label_map, policy, index, ledger, counted, place)
+            check_set(index, counted, dataset.label_map, policy, findings, name=folder.name, config=config)
+        return Examined(dataset.format, dataset.label_map, policy, index, findings, counted, place)
     except BaseException:
         index.close()
         place.cleanup()

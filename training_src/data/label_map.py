@@ -12,7 +12,7 @@ from pathlib import Path
 
 from training_src.errors import DataError
 from training_src.models.errors import TextFormatError
-from training_src.models.text_format import Message, dump, parse
+from training_src.text_format import Message, dump, parse
 
 # The proto's field is an int32.
 GREATEST_ID = 2**31 - 1

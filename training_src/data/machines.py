@@ -72,7 +72,7 @@ def write_part(metadata: Path, here: Machines, examined: Examined) -> None:
     index.set_fact("format", examined.format)
     index.set_fact("label_map", json.dumps(list(examined.label_map.names.items())))
     index.set_fact("policy", policy_to_json(examined.policy))
-    index.set_fact("ledger", examined.ledger.to_json())
+    index.set_fact("findings", examined.findings.to_json())
     index.write_part(metadata / _PART.format(here.name))
 
 

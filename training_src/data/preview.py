@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from training_src.data.dataset import Entry, Fault, LabelledImage
 from training_src.data.formats import read_dataset
+from training_src.drawing import PALETTE, Mark, draw
 from training_src.errors import BadInputError, ConfigurationError, DataError
-from training_src.evaluation.drawing import PALETTE, Mark, draw
 from training_src.models.config.pipeline import PipelineConfig, bundled_architectures, load, load_bundled
 from training_src.models.errors import ModelError
 from training_src.training.augmentation import Labelled, augmentation

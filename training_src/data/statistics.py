@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training_src.data.checks.ledger import Ledger
+from training_src.data.checks.findings import Findings
 from training_src.data.index import OBJECT, Index, Row
 from training_src.data.label_map import LabelMap
 from training_src.data.packed_boxes import DIFFICULT
@@ -143,7 +143,7 @@ def _drawn(objects: NDArray[Any], images: Floats, split: Counts) -> Floats:
 
 
 def describe(
-    index: Index, counted: Tally, label_map: LabelMap, ledger: Ledger, *, layout: str, decode_check: str
+    index: Index, counted: Tally, label_map: LabelMap, findings: Findings, *, layout: str, decode_check: str
 ) -> dict[str, Any]:
     """Counts, class balance, box statistics, groups and the content hash, ready for JSON."""
     per_class = counted.boxes.sum(axis=0)
@@ -165,11 +165,11 @@ def describe(
         "repaired": {"clipped_boxes": counted.clipped, "dropped_boxes": counted.dropped},
         "decode_check": decode_check,
         "findings": {
-            severity: {check: count for (check, found), count in sorted(ledger.counts.items()) if found == severity}
+            severity: {check: count for (check, found), count in sorted(findings.counts.items()) if found == severity}
             for severity in ("error", "warning", "notice")
         },
-        "notices": ledger.sentences("notice", 50),
-        "warnings": ledger.sentences("warning", 50),
+        "notices": findings.sentences("notice", 50),
+        "warnings": findings.sentences("warning", 50),
         "groups": {split: list(islice(groups(index, number), MOST_GROUPS)) for number, split in enumerate(SPLITS)},
     }
 

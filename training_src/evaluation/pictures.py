@@ -4,8 +4,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from training_src.drawing import FALSE_ALARM, MISSED, PALETTE, Mark, decode, draw, encode_jpeg
 from training_src.evaluation.boxes import Detections
-from training_src.evaluation.drawing import FALSE_ALARM, MISSED, PALETTE, Mark, decode, draw, encode_jpeg
 from training_src.evaluation.outcomes import Outcome, examples, outcomes
 from training_src.evaluation.test_set import TestSet
 

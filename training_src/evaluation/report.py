@@ -7,9 +7,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from training_src.evaluation.assembly import Dossier
 from training_src.evaluation.charts import Axes, Line, line_chart
 from training_src.evaluation.coco import RECALLS, ConfusionMatrix
-from training_src.evaluation.dossier import Dossier
 from training_src.evaluation.pictures import colours
 from training_src.evaluation.schema import Evaluation
 

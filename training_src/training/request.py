@@ -175,10 +175,10 @@ def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work
         folder = work / "given"
     with examine(folder, config=config, label_map=label_map, policy=policy, records=True, work=work) as examined:
         for severity in ("notice", "warning"):
-            for sentence in examined.ledger.sentences(severity, SHOWN):
+            for sentence in examined.findings.sentences(severity, SHOWN):
                 print(f"{severity}: {sentence}", flush=True)
-        if examined.ledger.number("error"):
-            raise DataError(*examined.ledger.sentences("error", SHOWN))
+        if examined.findings.number("error"):
+            raise DataError(*examined.findings.sentences("error", SHOWN))
         outputs = {name: work / name for name in SPLITS}
         for output in outputs.values():
             output.mkdir()

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from training_src.drawing import PALETTE, Mark, draw
 from training_src.evaluation.boxes import Detections, GroundTruth
 from training_src.evaluation.coco import CocoMetrics, evaluate
-from training_src.evaluation.drawing import PALETTE, Mark, draw
 from training_src.models import detector as models
 from training_src.models.detector import Detector
 from training_src.training.records import Records

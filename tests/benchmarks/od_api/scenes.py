@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines.demo.scenes import draw_scenes
 from tests.benchmarks import preparation
 from training_src.models.config.pipeline import PipelineDescription
-from training_src.models.text_format import Message, dump, parse
+from training_src.text_format import Message, dump, parse
 
 READERS = """
 train_input_reader {{

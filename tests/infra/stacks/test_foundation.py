@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from infra.images import image_tag
+from containers.tags import image_tag
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -22,7 +22,7 @@ from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import CONFIGS, PipelineConfig
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden"
 IMAGE = np.random.default_rng(1).integers(0, 256, (50, 70, 3), dtype=np.uint8)

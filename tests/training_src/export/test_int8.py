@@ -23,7 +23,7 @@ from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import CONFIGS, PipelineConfig
 from training_src.models.detector import Detector
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 from training_src.training.records import Records, pixels
 
 FLOAT, INT8 = "runtimes/openvino/model.xml", "runtimes/openvino-int8/model.xml"

@@ -26,7 +26,7 @@ from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import CONFIGS, PipelineConfig
 from training_src.models.preprocessing import resize
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 
 FRAMES = Path(__file__).parents[4] / "shared" / "data" / "urban_frames"
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")

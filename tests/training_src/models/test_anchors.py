@@ -11,7 +11,7 @@ from training_src.models.anchors import anchors_per_cell, generate_anchors
 from training_src.models.config.anchors import AnchorGenerator
 from training_src.models.config.decoding import decode
 from training_src.models.errors import ConfigError
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 
 CASES = [
     "anchors_multiscale",

@@ -23,7 +23,7 @@ from training_src.models.config.pipeline import (
     with_num_steps,
 )
 from training_src.models.errors import ConfigError, TextFormatError
-from training_src.models.text_format import Identifier, Message, Value, parse
+from training_src.text_format import Identifier, Message, Value, parse
 
 ZOO = (CONFIGS / "ssd_mobilenet_v2_fpnlite_320x320.config").read_text()
 CASES = (

@@ -15,7 +15,7 @@ from training_src.models.config.pipeline import Model, PipelineDescription, load
 from training_src.models.detector import GroundTruth, Inputs
 from training_src.models.errors import ConfigError
 from training_src.models.ssd import SsdDetector
-from training_src.models.text_format import Message, parse
+from training_src.text_format import Message, parse
 
 SMALL = "ssd_mobilenet_v2_fpnlite_160x160"
 

@@ -25,7 +25,7 @@ from training_src.models.errors import ConfigError
 from training_src.models.faster_rcnn import FasterRcnnDetector
 from training_src.models.outputs import pad_ground_truth
 from training_src.models.region_proposals import Proposals
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 
 Arrays = dict[str, NDArray[Any]]
 RPN = ("rpn_box_encodings", "rpn_objectness_predictions_with_background")

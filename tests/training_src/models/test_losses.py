@@ -17,7 +17,7 @@ from training_src.models.losses import (
     sigmoid_focal_loss,
     softmax_cross_entropy,
 )
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 
 Functions = tuple[dict[str, Any], dict[str, Any]]
 

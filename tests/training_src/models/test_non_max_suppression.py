@@ -16,7 +16,7 @@ from training_src.models.config.decoding import decode
 from training_src.models.config.post_processing import BatchNonMaxSuppression, PostProcessing
 from training_src.models.errors import ConfigError
 from training_src.models.non_max_suppression import clip_windows, convert_scores, non_max_suppression
-from training_src.models.text_format import Message, parse
+from training_src.text_format import Message, parse
 
 WHOLE = tf.constant([[0.0, 0.0, 1.0, 1.0]])
 CASES = ["nms_ssd", "nms_tight", "nms_class_boxes", "nms_outside_clip", "nms_static", "nms_soft"]

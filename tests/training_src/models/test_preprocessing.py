@@ -11,7 +11,7 @@ from training_src.models.config.decoding import decode
 from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.errors import ConfigError
 from training_src.models.preprocessing import mask_padding, resize_to, resized_shape, scale_to_one
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 
 KEPT = ["pad", "down_pad", "nopad", "maxbound"]
 CASES = [f"resize_fixed_{way}" for way in ("up", "down", "nearest")] + [

@@ -14,7 +14,7 @@ from training_src.models.config.decoding import decode
 from training_src.models.config.image_resizer import FixedShapeResizer, ImageResizer
 from training_src.models.errors import ConfigError
 from training_src.models.preprocessing import resize_to
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 from training_src.training.augmentation import Labelled, augmentation, moves_pixels
 from training_src.training.augmentation.autoaugment import _CHANGES as CHANGES
 from training_src.training.augmentation.autoaugment import POLICIES

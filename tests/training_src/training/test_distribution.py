@@ -33,7 +33,7 @@ tf.config.set_logical_device_configuration(
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import PipelineConfig
 from training_src.models.architectures import build_detector
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.input_pipeline import Batch
 from training_src.training.step import TrainingStep

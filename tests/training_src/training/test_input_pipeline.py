@@ -18,7 +18,7 @@ from training_src.models.config.image_resizer import FixedShapeResizer, ImageRes
 from training_src.models.config.pipeline import PipelineConfig
 from training_src.models.config.training import TrainConfig
 from training_src.models.preprocessing import resize_to
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 from training_src.training.input_pipeline import training_batches
 from training_src.training.records import Records, pixels
 

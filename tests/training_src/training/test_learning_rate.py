@@ -10,7 +10,7 @@ import pytest
 from training_src.models.config.decoding import decode
 from training_src.models.config.training import LearningRate, TrainConfig, scale_schedule
 from training_src.models.errors import ConfigError
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 from training_src.training.learning_rate import learning_rate
 
 FUNCTIONS = Path(__file__).parents[4] / "shared" / "golden" / "functions.npz"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from training_src.models.config.decoding import decode
 from training_src.models.config.training import Optimizer, TrainConfig
 from training_src.models.errors import ConfigError
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 from training_src.training.optimizer import build_optimizer
 
 Array = NDArray[np.float64]

@@ -14,7 +14,7 @@ from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import CONFIGS, PipelineConfig
 from training_src.models.detector import Detector
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 from training_src.training.input_pipeline import Batch
 from training_src.training.step import Losses, TrainingStep
 

@@ -13,7 +13,7 @@ from training_src import train
 from training_src.errors import ConfigurationError
 from training_src.job import TrainingJob
 from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
-from training_src.training.overriding import overridden
+from training_src.training.config_overrides import overridden
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
 

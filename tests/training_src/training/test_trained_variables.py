@@ -9,7 +9,7 @@ import pytest
 from training_src.errors import ConfigurationError
 from training_src.models.config.decoding import decode
 from training_src.models.config.training import TrainConfig
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 from training_src.training.trained_variables import gradient_multipliers, trained_variables
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"

@@ -9,7 +9,7 @@ import pytest
 from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import PipelineConfig
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 from training_src.training.records import Records
 from training_src.training.validation import BATCH_SIZE, Validation
 

@@ -9,7 +9,7 @@ from training_src.data.dataset import Fault
 from training_src.data.label_map import LabelMap
 from training_src.errors import ConfigurationError
 from training_src.models.errors import TextFormatError
-from training_src.models.text_format import Message, parse
+from training_src.text_format import Message, parse
 
 
 def check_num_classes(config: Path, label_map: LabelMap) -> Fault | None:

@@ -35,7 +35,7 @@ from training_src.data.report.content import (
 )
 from training_src.data.report.figures import figures
 from training_src.data.splits import SPLITS
-from training_src.evaluation.drawing import PALETTE
+from training_src.drawing import PALETTE
 
 # The longer side of a picture on the page, in pixels.
 PICTURE = 520

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from training_src.models.errors import ConfigError
-from training_src.models.text_format import Identifier, Message, Value, dump
+from training_src.text_format import Identifier, Message, Value, dump
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from training_src.models.text_format import Identifier, Message
+from training_src.text_format import Identifier, Message
 
 # Extractors of TensorFlow 1 with the Keras twin that takes their place.
 TWINS = {

@@ -18,7 +18,7 @@ from training_src.models.config.limits import check_limits
 from training_src.models.config.ssd import Ssd
 from training_src.models.config.training import TrainConfig, scale_schedule
 from training_src.models.errors import ConfigError
-from training_src.models.text_format import Message, dump, parse
+from training_src.text_format import Message, dump, parse
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from training_src.models.config.augmentation import PreprocessingStep
 from training_src.models.config.decoding import message_of, only
 from training_src.models.errors import ConfigError
-from training_src.models.text_format import Message
+from training_src.text_format import Message
 
 
 @dataclass(frozen=True, kw_only=True)

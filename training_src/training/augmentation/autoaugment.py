@@ -19,7 +19,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from training_src.models.config.augmentation import AutoAugmentImage
-from training_src.training.augmentation.view import Boxes, Pixels, View
+from training_src.training.augmentation.window import Boxes, Pixels, View
 
 GREY = (128, 128, 128)
 # Operation, probability, level from 0 to 10.

@@ -18,7 +18,7 @@ from training_src.models.config.augmentation import (
     RandomRgbToGray,
     RgbToGray,
 )
-from training_src.training.augmentation.view import Pixels
+from training_src.training.augmentation.window import Pixels
 
 # Rows that are computed with at a time: as floats they stay in a core's cache.
 _STRIP = 32

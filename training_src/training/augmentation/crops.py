@@ -20,7 +20,7 @@ from training_src.models.config.augmentation import (
     SsdRandomCropPadFixedAspectRatio,
 )
 from training_src.training.augmentation.geometry import fill_colour, pad, pad_to_aspect_ratio
-from training_src.training.augmentation.view import Boxes, Colour, View
+from training_src.training.augmentation.window import Boxes, Colour, View
 
 # The API gives up after as many trials, and keeps the whole image.
 ATTEMPTS = 100

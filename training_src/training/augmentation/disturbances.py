@@ -8,7 +8,7 @@ import simplejpeg  # type: ignore[import-untyped]
 from numpy.random import Generator
 
 from training_src.models.config.augmentation import RandomBlackPatches, RandomJpegQuality, RandomPatchGaussian
-from training_src.training.augmentation.view import Pixels
+from training_src.training.augmentation.window import Pixels
 
 
 def black_patches(config: RandomBlackPatches, image: Pixels, rng: Generator) -> Pixels:

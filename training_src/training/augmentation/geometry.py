@@ -18,7 +18,7 @@ from training_src.models.config.augmentation import (
     RandomSquareCropByScale,
     RandomVerticalFlip,
 )
-from training_src.training.augmentation.view import BLACK, Colour, View
+from training_src.training.augmentation.window import BLACK, Colour, View
 
 
 def horizontal_flip(config: RandomHorizontalFlip, view: View, rng: Generator) -> View:

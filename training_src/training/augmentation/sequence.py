@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from training_src.models.config.augmentation import PreprocessingStep
 from training_src.training.augmentation import autoaugment, colour, crops, disturbances, geometry
-from training_src.training.augmentation.view import Pixels, View
+from training_src.training.augmentation.window import Pixels, View
 
 # The size to which an image of some height and width is resized in the end.
 Resized: TypeAlias = Callable[[int, int], tuple[int, int]]

@@ -20,7 +20,7 @@ from .smoke import UnfitAnswerError, smoke_test
 from .verdict import evaluation_location, split, verify
 
 if TYPE_CHECKING:
-    from .delivery import Delivery
+    from .context import EventContext
     from .smoke import Smoke
 
 _ROUNDS = 8
@@ -46,10 +46,10 @@ class Request:
     stopping: bool
 
 
-def receive(delivery: Delivery, request: Request) -> None:
+def receive(context: EventContext, request: Request) -> None:
     """Take a message of the Callback step; the same message twice, or a late one, does nothing."""
-    endpoint_name = names.candidate(delivery.settings.prefix, names.package_version(request.package_arn))
-    known = delivery.records.candidate(endpoint_name)
+    endpoint_name = names.candidate(context.settings.prefix, names.package_version(request.package_arn))
+    known = context.records.candidate(endpoint_name)
     if known is None or known.token != request.token:
         known = Candidate(
             endpoint_name=endpoint_name,
@@ -59,25 +59,25 @@ def receive(delivery: Delivery, request: Request) -> None:
             evaluation_uri=request.evaluation_uri,
             revision=known.revision if known else 0,
         )
-        delivery.records.save_candidate(known)
+        context.records.save_candidate(known)
     if request.stopping and known.state != "answered":
-        _answer_failure(delivery, known, "the execution is being stopped")
-    advance(delivery, endpoint_name)
+        _answer_failure(context, known, "the execution is being stopped")
+    advance(context, endpoint_name)
 
 
-def advance(delivery: Delivery, endpoint_name: str) -> None:
+def advance(context: EventContext, endpoint_name: str) -> None:
     """Do what can be done now for a candidate: start it, test it, answer, take it away."""
     conflict: ConflictError | None = None
     for _ in range(_ROUNDS):
-        candidate = delivery.records.candidate(endpoint_name)
+        candidate = context.records.candidate(endpoint_name)
         if candidate is None:
-            delivery.story.tell(f"{endpoint_name} was not asked for by a pipeline")
+            context.log.tell(f"{endpoint_name} was not asked for by a pipeline")
             return
-        endpoint = delivery.hosting.endpoint(endpoint_name)
-        delivery.story.mark(endpoint=endpoint_name, status=endpoint.status, state=candidate.state)
+        endpoint = context.hosting.endpoint(endpoint_name)
+        context.log.mark(endpoint=endpoint_name, status=endpoint.status, state=candidate.state)
         step = decide(candidate.state, endpoint.status)
         try:
-            if _take(delivery, candidate, step, endpoint.reason):
+            if _take(context, candidate, step, endpoint.reason):
                 return
         except ConflictError as error:
             conflict = error
@@ -102,88 +102,88 @@ def decide(state: CandidateState, status: str | None) -> Step:
             return "wait"
 
 
-def stop(delivery: Delivery, endpoint_name: str, reason: str) -> None:
+def stop(context: EventContext, endpoint_name: str, reason: str) -> None:
     """Answer a waiting pipeline that its candidate will not be tested."""
-    candidate = delivery.records.candidate(endpoint_name)
+    candidate = context.records.candidate(endpoint_name)
     if candidate is not None and candidate.state != "answered":
-        _answer_failure(delivery, candidate, reason)
+        _answer_failure(context, candidate, reason)
 
 
-def _take(delivery: Delivery, candidate: Candidate, step: Step, reason: str) -> bool:
+def _take(context: EventContext, candidate: Candidate, step: Step, reason: str) -> bool:
     """Take one step; True when the event has to end here."""
     match step:
         case "start":
-            _start(delivery, candidate)
+            _start(context, candidate)
         case "test":
-            _test(delivery, candidate)
+            _test(context, candidate)
         case "give up":
             why = reason or "it was deleted before it could be tested"
-            _answer_failure(delivery, candidate, f"{candidate.endpoint_name} did not come up: {why}")
+            _answer_failure(context, candidate, f"{candidate.endpoint_name} did not come up: {why}")
         case "delete":
-            return not delivery.hosting.delete_endpoint(candidate.endpoint_name)
+            return not context.hosting.delete_endpoint(candidate.endpoint_name)
         case "tidy":
-            delivery.hosting.remove(candidate.endpoint_name)
-            delivery.story.tell(f"{candidate.endpoint_name} is gone")
+            context.hosting.remove(candidate.endpoint_name)
+            context.log.tell(f"{candidate.endpoint_name} is gone")
             return True
         case "ask again":
-            if not delivery.ask_again({"endpoint": candidate.endpoint_name}):
+            if not context.ask_again({"endpoint": candidate.endpoint_name}):
                 raise ConflictError(
                     f"{candidate.endpoint_name} is still being deleted; the message is handled once more"
                 )
             return True
         case "wait":
-            delivery.story.tell("its next event continues")
+            context.log.tell("its next event continues")
             return True
     return False
 
 
-def _start(delivery: Delivery, candidate: Candidate) -> None:
+def _start(context: EventContext, candidate: Candidate) -> None:
     name = candidate.endpoint_name
-    package = registry.describe(delivery.clients.sagemaker, candidate.package_arn)
+    package = registry.describe(context.clients.sagemaker, candidate.package_arn)
     if package is None:
-        _answer_failure(delivery, candidate, f"{candidate.package_arn} is not in the registry")
+        _answer_failure(context, candidate, f"{candidate.package_arn} is not in the registry")
         return
     try:
-        verdict = verify(delivery.clients.s3, package, candidate.evaluation_uri)
-        delivery.hosting.prepare(name, package, verdict, instance_count=1, capture=False)
-        delivery.hosting.create(name, name)
+        verdict = verify(context.clients.s3, package, candidate.evaluation_uri)
+        context.hosting.prepare(name, package, verdict, instance_count=1, capture=False)
+        context.hosting.create(name, name)
     except RefusedError as refusal:
-        _answer_failure(delivery, candidate, str(refusal))
+        _answer_failure(context, candidate, str(refusal))
         return
     except ClientError as error:
         if errors.is_transient(error):
             raise
         if not errors.is_existing(error):
-            _answer_failure(delivery, candidate, f"{name}: {errors.message(error)} ({error.operation_name})")
+            _answer_failure(context, candidate, f"{name}: {errors.message(error)} ({error.operation_name})")
             return
     candidate.state = "started"
-    delivery.records.save_candidate(candidate)
-    delivery.story.tell(f"{name} is being brought up")
+    context.records.save_candidate(candidate)
+    context.log.tell(f"{name} is being brought up")
 
 
-def _test(delivery: Delivery, candidate: Candidate) -> None:
-    package = registry.describe(delivery.clients.sagemaker, candidate.package_arn)
+def _test(context: EventContext, candidate: Candidate) -> None:
+    package = registry.describe(context.clients.sagemaker, candidate.package_arn)
     if package is None:
-        _answer_failure(delivery, candidate, f"{candidate.package_arn} is not in the registry")
+        _answer_failure(context, candidate, f"{candidate.package_arn} is not in the registry")
         return
     try:
         bucket, key = split(evaluation_location(package, candidate.evaluation_uri))
         key = f"{key.rpartition('/')[0]}/{_SAMPLE}"
-        image = delivery.clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        measured = smoke_test(delivery.clients.runtime, candidate.endpoint_name, image)
+        image = context.clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        measured = smoke_test(context.clients.runtime, candidate.endpoint_name, image)
     except (RefusedError, UnfitAnswerError) as fault:
-        _answer_failure(delivery, candidate, f"{candidate.endpoint_name}: {fault}")
+        _answer_failure(context, candidate, f"{candidate.endpoint_name}: {fault}")
         return
     except ClientError as error:
         sentence = f"{candidate.endpoint_name}: {errors.message(error)} ({error.operation_name})"
-        _answer_failure(delivery, candidate, sentence)
+        _answer_failure(context, candidate, sentence)
         return
-    _answer_success(delivery, candidate, measured)
+    _answer_success(context, candidate, measured)
 
 
-def _answer_success(delivery: Delivery, candidate: Candidate, measured: Smoke) -> None:
+def _answer_success(context: EventContext, candidate: Candidate, measured: Smoke) -> None:
     try:
-        delivery.clients.sagemaker.send_pipeline_execution_step_success(
+        context.clients.sagemaker.send_pipeline_execution_step_success(
             CallbackToken=candidate.token,
             OutputParameters=[
                 {"Name": "LatencyMilliseconds", "Value": f"{measured.latency_milliseconds:.1f}"},
@@ -191,35 +191,35 @@ def _answer_success(delivery: Delivery, candidate: Candidate, measured: Smoke) -
             ],
         )
     except ClientError as error:
-        _accept_answered(delivery, error)
+        _accept_answered(context, error)
     milliseconds = f"{measured.latency_milliseconds:.0f} ms"
-    _close(delivery, candidate, f"answered in {milliseconds} with {measured.detections} detections")
+    _close(context, candidate, f"answered in {milliseconds} with {measured.detections} detections")
 
 
-def _answer_failure(delivery: Delivery, candidate: Candidate, sentence: str) -> None:
-    current = delivery.records.candidate(candidate.endpoint_name)
+def _answer_failure(context: EventContext, candidate: Candidate, sentence: str) -> None:
+    current = context.records.candidate(candidate.endpoint_name)
     if current is not None and current.revision != candidate.revision:
         raise ConflictError(f"{candidate.endpoint_name} was handled by another event meanwhile")
     try:
-        delivery.clients.sagemaker.send_pipeline_execution_step_failure(
+        context.clients.sagemaker.send_pipeline_execution_step_failure(
             CallbackToken=candidate.token, FailureReason=_shorten(sentence)
         )
     except ClientError as error:
-        _accept_answered(delivery, error)
-    _close(delivery, candidate, sentence)
+        _accept_answered(context, error)
+    _close(context, candidate, sentence)
 
 
-def _accept_answered(delivery: Delivery, error: ClientError) -> None:
+def _accept_answered(context: EventContext, error: ClientError) -> None:
     """Take it that a token which SageMaker does not accept was answered before, or that its execution has ended."""
     if errors.is_transient(error) or errors.code(error).startswith("AccessDenied"):
         raise error
-    delivery.story.tell(f"the pipeline no longer waits for this answer ({errors.message(error)})")
+    context.log.tell(f"the pipeline no longer waits for this answer ({errors.message(error)})")
 
 
-def _close(delivery: Delivery, candidate: Candidate, outcome: str) -> None:
+def _close(context: EventContext, candidate: Candidate, outcome: str) -> None:
     candidate.state, candidate.outcome = "answered", outcome
-    delivery.records.save_candidate(candidate)
-    delivery.story.tell(f"v{names.package_version(candidate.package_arn)}: {outcome}")
+    context.records.save_candidate(candidate)
+    context.log.tell(f"v{names.package_version(candidate.package_arn)}: {outcome}")
 
 
 def _shorten(sentence: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import candidate, names, production, removal
 from .clients import Clients
-from .delivery import Delivery
+from .context import EventContext
 from .production import Announcement
 from .settings import Settings
 
@@ -33,14 +33,14 @@ def route(event: dict[str, Any], clients: Clients | None = None, settings: Setti
     clients = clients or _clients()
     faults: list[Exception] = []
     for trigger, message in _messages(event):
-        delivery = Delivery.begin(settings, clients, trigger)
+        context = EventContext.begin(settings, clients, trigger)
         fault: Exception | None = None
         try:
-            _handle(delivery, trigger, message)
+            _handle(context, trigger, message)
         except Exception as error:
             fault = error
             faults.append(error)
-        delivery.story.end(fault)
+        context.log.end(fault)
     if faults:
         raise faults[0]
 
@@ -65,40 +65,40 @@ def _message(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return ("custom resource", body["request"]) if "request" in body else ("reminder", body)
 
 
-def _handle(delivery: Delivery, trigger: str, message: dict[str, Any]) -> None:
+def _handle(context: EventContext, trigger: str, message: dict[str, Any]) -> None:
     if trigger == "custom resource":
-        removal.answer_request(delivery, message)
+        removal.answer_request(context, message)
     elif trigger == "callback":
-        candidate.receive(delivery, _request(message))
+        candidate.receive(context, _request(message))
     elif trigger == _PACKAGE_EVENT:
-        _handle_package(delivery, message)
+        _handle_package(context, message)
     elif trigger in _ENDPOINT_EVENTS:
-        _handle_endpoint(delivery, str(message.get("EndpointName", "")))
+        _handle_endpoint(context, str(message.get("EndpointName", "")))
     elif trigger == "reminder":
-        _handle_endpoint(delivery, str(message.get("endpoint", "")))
+        _handle_endpoint(context, str(message.get("endpoint", "")))
     else:
-        delivery.story.tell("not an event for the deployer")
+        context.log.tell("not an event for the deployer")
 
 
-def _handle_package(delivery: Delivery, detail: dict[str, Any]) -> None:
-    if detail.get("ModelPackageGroupName") != delivery.settings.model_package_group:
-        delivery.story.tell("a version of another group")
+def _handle_package(context: EventContext, detail: dict[str, Any]) -> None:
+    if detail.get("ModelPackageGroupName") != context.settings.model_package_group:
+        context.log.tell("a version of another group")
         return
     # Metadata edits of an approved version say Approved, too: only a change of the approval itself is one.
     changed = detail.get("UpdatedModelPackageFields") or []
     approves = detail.get("ModelApprovalStatus") == "Approved" and "ModelApprovalStatus" in changed
     moment = detail.get("LastModifiedTime")
     approved_at = _milliseconds(moment) if approves and moment is not None else None
-    production.bring_about(delivery, Announcement(arn=detail["ModelPackageArn"], approved_at=approved_at))
+    production.bring_about(context, Announcement(arn=detail["ModelPackageArn"], approved_at=approved_at))
 
 
-def _handle_endpoint(delivery: Delivery, name: str) -> None:
-    if name == delivery.settings.endpoint_name:
-        production.bring_about(delivery)
-    elif names.candidate_version(delivery.settings.prefix, name) is not None:
-        candidate.advance(delivery, name)
+def _handle_endpoint(context: EventContext, name: str) -> None:
+    if name == context.settings.endpoint_name:
+        production.bring_about(context)
+    elif names.candidate_version(context.settings.prefix, name) is not None:
+        candidate.advance(context, name)
     else:
-        delivery.story.tell("not an endpoint of the deployer")
+        context.log.tell("not an endpoint of the deployer")
 
 
 def _request(message: dict[str, Any]) -> candidate.Request:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 _SUBJECT_CHARACTERS = 100
 
 
-class Story:
-    """What happened in the course of one event, told as one JSON line."""
+class EventLog:
+    """What happened in the course of one event, as one JSON line."""
 
     def __init__(self, trigger: str) -> None:
         self._fields: dict[str, Any] = {"trigger": trigger}

@@ -29,7 +29,7 @@ from .records import Champion
 from .verdict import verify
 
 if TYPE_CHECKING:
-    from .delivery import Delivery
+    from .context import EventContext
     from .hosting import Endpoint
     from .records import Production
     from .registry import Package
@@ -50,14 +50,14 @@ class Announcement:
     approved_at: int | None
 
 
-def bring_about(delivery: Delivery, announcement: Announcement | None = None) -> None:
+def bring_about(context: EventContext, announcement: Announcement | None = None) -> None:
     """Do what can be done now to make production serve what it should.
 
     Idempotent: whatever the event said, the registry, the records and SageMaker decide. When two events are handled at
     the same time, the one that finds a record or a resource changed under its hands looks again.
 
     Args:
-        delivery: settings, services and records.
+        context: settings, services and records.
         announcement: the model package event that is at hand, if it is one.
 
     Raises:
@@ -66,24 +66,24 @@ def bring_about(delivery: Delivery, announcement: Announcement | None = None) ->
     conflict: ConflictError | None = None
     for _ in range(_ROUNDS):
         try:
-            if _round(delivery, announcement):
+            if _round(context, announcement):
                 return
         except ConflictError as error:
             conflict = error
-    name = delivery.settings.endpoint_name
+    name = context.settings.endpoint_name
     raise conflict or ConflictError(f"{name} does not come to rest; the event is handled once more")
 
 
-def _round(delivery: Delivery, announcement: Announcement | None) -> bool:
+def _round(context: EventContext, announcement: Announcement | None) -> bool:
     """Look once and act once; True when nothing is left to do."""
-    endpoint_name = delivery.settings.endpoint_name
-    read = delivery.records.production(endpoint_name)
+    endpoint_name = context.settings.endpoint_name
+    read = context.records.production(endpoint_name)
     if read.retired:
-        delivery.story.tell("the stack is being deleted, so nothing is deployed")
+        context.log.tell("the stack is being deleted, so nothing is deployed")
         return True
-    _observe_registry(delivery, read, announcement)
-    endpoint = delivery.hosting.endpoint(endpoint_name)
-    serving = names.production_version(delivery.settings.prefix, endpoint.config)
+    _observe_registry(context, read, announcement)
+    endpoint = context.hosting.endpoint(endpoint_name)
+    serving = names.production_version(context.settings.prefix, endpoint.config)
     chosen = choose(read.approvals.values())
     desired = Desired(
         version=chosen.version if chosen else None,
@@ -94,20 +94,20 @@ def _round(delivery: Delivery, announcement: Announcement | None) -> bool:
     actions = [
         action for action in actions if not (isinstance(action, Succeed) and action.version not in read.approvals)
     ]
-    delivery.story.mark(endpoint=endpoint_name, status=endpoint.status, serving=serving, desired=desired.version)
+    context.log.mark(endpoint=endpoint_name, status=endpoint.status, serving=serving, desired=desired.version)
     if not actions:
-        _tell_rest(delivery, endpoint, serving, desired)
-        _remove_unused(delivery, endpoint)
+        _tell_rest(context, endpoint, serving, desired)
+        _remove_unused(context, endpoint)
         return True
     ended = False
     for action in actions:
-        ended |= _perform(delivery, read, action)
+        ended |= _perform(context, read, action)
     return ended
 
 
-def _observe_registry(delivery: Delivery, read: Production, announcement: Announcement | None) -> None:
+def _observe_registry(context: EventContext, read: Production, announcement: Announcement | None) -> None:
     """Bring the approvals' records up to date with the registry."""
-    sagemaker, settings = delivery.clients.sagemaker, delivery.settings
+    sagemaker, settings = context.clients.sagemaker, context.settings
     listed = registry.approved(sagemaker, settings.model_package_group)
     doubtful = {version: arn for version, arn in listed.items() if not _stands(read, version)}
     # A listing may lag behind: a version that is no longer listed is asked for by name before it counts as withdrawn.
@@ -128,78 +128,78 @@ def _observe_registry(delivery: Delivery, read: Production, announcement: Announ
             announced_at=announced,
         )
         if seen is None:
-            delivery.story.tell(f"v{version} is not approved")
+            context.log.tell(f"v{version} is not approved")
             continue
         if seen != known:
-            delivery.records.save_approval(settings.endpoint_name, read, seen)
-            delivery.story.tell(f"v{version} is approved" if seen.standing else f"v{version}'s approval was withdrawn")
+            context.records.save_approval(settings.endpoint_name, read, seen)
+            context.log.tell(f"v{version} is approved" if seen.standing else f"v{version}'s approval was withdrawn")
         if known is not None and known.standing and not seen.standing:
             withdrawn.append(version)
-    _tell_withdrawn_champion(delivery, read, withdrawn)
+    _tell_withdrawn_champion(context, read, withdrawn)
 
 
 def _stands(read: Production, version: int) -> bool:
     return version in read.approvals and read.approvals[version].standing
 
 
-def _tell_withdrawn_champion(delivery: Delivery, read: Production, withdrawn: list[int]) -> None:
+def _tell_withdrawn_champion(context: EventContext, read: Production, withdrawn: list[int]) -> None:
     champion = read.champion
     if champion is None or champion.version not in withdrawn or choose(read.approvals.values()) is not None:
         return
-    delivery.notify(
+    context.notify(
         f"v{champion.version} keeps serving",
         f"v{champion.version} serves production and its approval was withdrawn, but no other approval stands: it keeps "
         "serving; approve a version to replace it, or delete the endpoint",
     )
 
 
-def _perform(delivery: Delivery, read: Production, action: Action) -> bool:
+def _perform(context: EventContext, read: Production, action: Action) -> bool:
     """Perform one action; True when the event has to end here."""
     match action:
         case Deploy(version, update):
-            return _deploy(delivery, read, version, update)
+            return _deploy(context, read, version, update)
         case Succeed(version):
-            _succeed(delivery, read, version)
+            _succeed(context, read, version)
         case Fail(version, sentence):
-            _fail(delivery, read, version, "failed", sentence)
+            _fail(context, read, version, "failed", sentence)
         case Abandon():
-            delivery.story.tell(f"the endpoint of v{read.attempt} is gone, somebody deleted it")
+            context.log.tell(f"the endpoint of v{read.attempt} is gone, somebody deleted it")
             read.attempt = None
-            delivery.records.save_endpoint(delivery.settings.endpoint_name, read)
+            context.records.save_endpoint(context.settings.endpoint_name, read)
         case Delete():
-            delivery.story.tell("the failed endpoint is deleted")
-            return not delivery.hosting.delete_endpoint(delivery.settings.endpoint_name)
+            context.log.tell("the failed endpoint is deleted")
+            return not context.hosting.delete_endpoint(context.settings.endpoint_name)
         case AskAgain():
-            delivery.story.tell("the old endpoint is still being deleted")
-            if not delivery.ask_again({"endpoint": delivery.settings.endpoint_name}):
+            context.log.tell("the old endpoint is still being deleted")
+            if not context.ask_again({"endpoint": context.settings.endpoint_name}):
                 raise ConflictError("the old endpoint is still being deleted; the event is handled once more")
             return True
     return False
 
 
-def _deploy(delivery: Delivery, read: Production, version: int, update: bool) -> bool:
-    settings, hosting = delivery.settings, delivery.hosting
-    package = registry.describe(delivery.clients.sagemaker, read.approvals[version].arn)
+def _deploy(context: EventContext, read: Production, version: int, update: bool) -> bool:
+    settings, hosting = context.settings, context.hosting
+    package = registry.describe(context.clients.sagemaker, read.approvals[version].arn)
     if package is None or not package.approved:
         raise ConflictError(f"v{version} is no longer approved")
     try:
-        verdict = verify(delivery.clients.s3, package)
+        verdict = verify(context.clients.s3, package)
     except RefusedError as refusal:
-        _fail(delivery, read, version, "refused", str(refusal))
+        _fail(context, read, version, "refused", str(refusal))
         return False
     config = names.production(settings.prefix, version)
     try:
         hosting.prepare(config, package, verdict, instance_count=settings.instance_count, capture=True)
         (hosting.update if update else hosting.create)(settings.endpoint_name, config)
     except ClientError as error:
-        return _explain(delivery, read, package, error)
-    delivery.story.tell(f"v{version} is being {'rolled out' if update else 'brought up'} ({verdict.runtime})")
+        return _explain(context, read, package, error)
+    context.log.tell(f"v{version} is being {'rolled out' if update else 'brought up'} ({verdict.runtime})")
     read.attempt = version
-    delivery.records.save_endpoint(settings.endpoint_name, read)
+    context.records.save_endpoint(settings.endpoint_name, read)
     return False
 
 
-def _explain(delivery: Delivery, read: Production, package: Package, error: ClientError) -> bool:
+def _explain(context: EventContext, read: Production, package: Package, error: ClientError) -> bool:
     """Tell a refusal that says something about the version from those that say something about the moment."""
     if errors.is_transient(error):
         raise error
@@ -207,16 +207,16 @@ def _explain(delivery: Delivery, read: Production, package: Package, error: Clie
         raise ConflictError("another event got there first") from error
     if errors.is_missing(error) and "endpoint" in errors.message(error):
         raise ConflictError("another event removed what this one needed") from error
-    config = names.production(delivery.settings.prefix, package.version)
-    if delivery.hosting.endpoint(delivery.settings.endpoint_name).config == config:
+    config = names.production(context.settings.prefix, package.version)
+    if context.hosting.endpoint(context.settings.endpoint_name).config == config:
         raise ConflictError(f"another event brought v{package.version} up") from error
     sentence = f"v{package.version} could not be deployed: {errors.message(error)} ({error.operation_name})"
-    _fail(delivery, read, package.version, "failed", sentence)
+    _fail(context, read, package.version, "failed", sentence)
     return False
 
 
-def _succeed(delivery: Delivery, read: Production, version: int) -> None:
-    served = delivery.hosting.served(names.production(delivery.settings.prefix, version))
+def _succeed(context: EventContext, read: Production, version: int) -> None:
+    served = context.hosting.served(names.production(context.settings.prefix, version))
     read.champion = Champion(
         version=version,
         arn=read.approvals[version].arn,
@@ -225,47 +225,47 @@ def _succeed(delivery: Delivery, read: Production, version: int) -> None:
         precision=served.precision,
     )
     read.attempt = None
-    delivery.records.save_endpoint(delivery.settings.endpoint_name, read)
-    delivery.story.tell(f"v{version} serves production")
+    context.records.save_endpoint(context.settings.endpoint_name, read)
+    context.log.tell(f"v{version} serves production")
 
 
-def _fail(delivery: Delivery, read: Production, version: int, outcome: Outcome, sentence: str) -> None:
+def _fail(context: EventContext, read: Production, version: int, outcome: Outcome, sentence: str) -> None:
     known = read.approvals.get(version)
     if known is not None:
         failed = replace(known, outcome=outcome, sentence=sentence)
-        delivery.records.save_approval(delivery.settings.endpoint_name, read, failed)
+        context.records.save_approval(context.settings.endpoint_name, read, failed)
     if read.attempt == version:
         read.attempt = None
-        delivery.records.save_endpoint(delivery.settings.endpoint_name, read)
-    delivery.notify(f"v{version} was {'refused' if outcome == 'refused' else 'not deployed'}", sentence)
+        context.records.save_endpoint(context.settings.endpoint_name, read)
+    context.notify(f"v{version} was {'refused' if outcome == 'refused' else 'not deployed'}", sentence)
 
 
-def _tell_rest(delivery: Delivery, endpoint: Endpoint, serving: int | None, desired: Desired) -> None:
+def _tell_rest(context: EventContext, endpoint: Endpoint, serving: int | None, desired: Desired) -> None:
     if endpoint.status is None:
-        delivery.story.tell("no approval stands, so there is no endpoint")
+        context.log.tell("no approval stands, so there is no endpoint")
     elif endpoint.status == "InService":
-        delivery.story.tell(
+        context.log.tell(
             f"production serves v{serving}" if serving else "production serves what somebody else deployed"
         )
     else:
-        delivery.story.tell(
+        context.log.tell(
             f"the endpoint is {endpoint.status}, its next event continues" if desired.version else "at rest"
         )
 
 
-def _remove_unused(delivery: Delivery, endpoint: Endpoint) -> None:
+def _remove_unused(context: EventContext, endpoint: Endpoint) -> None:
     """Remove the configurations and models that production used before; never while SageMaker moves between two."""
     if endpoint.status not in (None, "InService"):
         return
-    settings = delivery.settings
-    owned = delivery.hosting.owned_names()
+    settings = context.settings
+    owned = context.hosting.owned_names()
     # Read after listing: whatever another event made before that listing, its approval is in the records by now.
-    read = delivery.records.production(settings.endpoint_name)
+    read = context.records.production(settings.endpoint_name)
     chosen = choose(read.approvals.values())
     needed = {read.attempt, read.champion and read.champion.version, chosen and chosen.version}
     needed.add(names.production_version(settings.prefix, endpoint.config))
     for name in sorted(owned):
         version = names.production_version(settings.prefix, name)
         if version is not None and version not in needed:
-            delivery.hosting.remove(name)
-            delivery.story.tell(f"{name} was removed")
+            context.hosting.remove(name)
+            context.log.tell(f"{name} was removed")

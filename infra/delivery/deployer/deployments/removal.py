@@ -19,72 +19,72 @@ from . import candidate, registry
 from .errors import ConflictError
 
 if TYPE_CHECKING:
-    from .delivery import Delivery
+    from .context import EventContext
 
 _REASON_CHARACTERS = 1024
 
 
-def answer_request(delivery: Delivery, request: dict[str, Any]) -> None:
+def answer_request(context: EventContext, request: dict[str, Any]) -> None:
     """Serve a custom-resource request, and answer it in every case but one: when it is put off."""
     reason = ""
     try:
         if request["RequestType"] == "Delete":
-            if not _remove_all(delivery, request):
+            if not _remove_all(context, request):
                 return
         else:
-            _retire(delivery, retired=False)
+            _retire(context, retired=False)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        delivery.story.tell(f"failed: {reason}")
-    _respond(delivery, request, reason)
+        context.log.tell(f"failed: {reason}")
+    _respond(context, request, reason)
 
 
-def _remove_all(delivery: Delivery, request: dict[str, Any]) -> bool:
+def _remove_all(context: EventContext, request: dict[str, Any]) -> bool:
     """Remove every endpoint, configuration and model of the deployer; False when a busy one has to be waited for."""
-    _retire(delivery, retired=True)
+    _retire(context, retired=True)
     busy = []
-    for name in delivery.hosting.owned_endpoints():
-        if name != delivery.settings.endpoint_name:
-            candidate.stop(delivery, name, "the stack is being deleted")
-        if not delivery.hosting.delete_endpoint(name):
+    for name in context.hosting.owned_endpoints():
+        if name != context.settings.endpoint_name:
+            candidate.stop(context, name, "the stack is being deleted")
+        if not context.hosting.delete_endpoint(name):
             busy.append(name)
     if busy:
         sentence = f"{', '.join(busy)}: SageMaker is busy with it and cannot delete it now"
-        delivery.story.tell(sentence)
-        if delivery.ask_again({"request": request}):
+        context.log.tell(sentence)
+        if context.ask_again({"request": request}):
             return False
         raise ConflictError(f"{sentence}; delete the stack again in some minutes")
-    for name in sorted(delivery.hosting.owned_names()):
-        delivery.hosting.remove(name)
-    delivery.story.tell("endpoints, configurations and models are removed")
+    for name in sorted(context.hosting.owned_names()):
+        context.hosting.remove(name)
+    context.log.tell("endpoints, configurations and models are removed")
     if str(request.get("ResourceProperties", {}).get("DeleteVersions", "false")).lower() == "true":
-        count = registry.delete_all(delivery.clients.sagemaker, delivery.settings.model_package_group)
-        delivery.story.tell(f"{count} versions are deleted from the registry")
+        count = registry.delete_all(context.clients.sagemaker, context.settings.model_package_group)
+        context.log.tell(f"{count} versions are deleted from the registry")
     return True
 
 
-def _retire(delivery: Delivery, *, retired: bool) -> None:
+def _retire(context: EventContext, *, retired: bool) -> None:
     """Say in the records whether anything may still be deployed: events go on arriving while a stack goes."""
     for _ in range(5):
-        read = delivery.records.production(delivery.settings.endpoint_name)
+        read = context.records.production(context.settings.endpoint_name)
         if read.retired == retired:
             return
         read.retired = retired
         if retired:
             read.champion = read.attempt = None
         try:
-            delivery.records.save_endpoint(delivery.settings.endpoint_name, read)
+            context.records.save_endpoint(context.settings.endpoint_name, read)
         except ConflictError:
             continue
         return
     raise ConflictError("the deployment records keep changing")
 
 
-def _respond(delivery: Delivery, request: dict[str, Any], reason: str) -> None:
+def _respond(context: EventContext, request: dict[str, Any], reason: str) -> None:
     body = {
         "Status": "FAILED" if reason else "SUCCESS",
         "Reason": reason[:_REASON_CHARACTERS] or "done",
-        "PhysicalResourceId": request.get("PhysicalResourceId") or f"{delivery.settings.prefix}-deliveries",
+        "PhysicalResourceId": request.get("PhysicalResourceId") or f"{context.settings.prefix}-deliveries",
         "StackId": request["StackId"],
         "RequestId": request["RequestId"],
         "LogicalResourceId": request["LogicalResourceId"],
@@ -93,4 +93,4 @@ def _respond(delivery: Delivery, request: dict[str, Any], reason: str) -> None:
         request["ResponseURL"], data=json.dumps(body).encode(), method="PUT", headers={"Content-Type": ""}
     )
     with urllib.request.urlopen(answer, timeout=30):
-        delivery.story.tell(f"CloudFormation was answered {body['Status']}")
+        context.log.tell(f"CloudFormation was answered {body['Status']}")

@@ -350,4 +350,4 @@ def _examined(folder: Path, policy: str = "") -> Sequence[Fault]:
     (folder / POLICY_FILE).write_text(policy)
     config = folder.parent / "pipeline.config"
     with examine(folder, policy=read_policy(folder / POLICY_FILE), config=config, processes=1) as examined:
-        return examined.ledger.all()
+        return examined.findings.all()

@@ -174,7 +174,7 @@ def _prepare(folder: Path, task: str) -> bool:
     """All that PrepareDataset does, in this process; whether there are faults."""
     policy = Policy() if task == "check" else Policy().with_fixes()
     with examine(folder / "data", policy=policy, records=True, processes=1) as examined:
-        for fault in examined.ledger.all():
+        for fault in examined.findings.all():
             assert fault.check in CHECKS
             assert fault.message.endswith(".") and len(fault.message) < 3000 and fault.message.isprintable()
         for image in examined.index.located("split IS NOT NULL"):

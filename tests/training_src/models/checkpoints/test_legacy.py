@@ -13,7 +13,7 @@ from training_src.models.config.faster_rcnn import FasterRcnnFeatureExtractor
 from training_src.models.config.legacy import TWINS, Mapped, mapping_table
 from training_src.models.config.pipeline import CONFIGS, load, load_bundled
 from training_src.models.config.ssd import FeatureExtractor
-from training_src.models.text_format import parse
+from training_src.text_format import parse
 
 # As the samples of TensorFlow 1 are written: SSD MobileNet V2 for 300x300, trained quantized.
 CONVOLUTION = """

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from training_src.data.checks.box_batch import BoxBatch
+from training_src.data.checks.findings import Findings
 from training_src.data.checks.image import CheckedImage, ImageChecks
-from training_src.data.checks.ledger import Ledger
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
 from training_src.data.index import Index, Row, objects_of, row
 from training_src.data.packed_boxes import PackedBoxes
@@ -49,20 +49,20 @@ def gather(
     dataset: Dataset,
     checks: ImageChecks,
     index: Index,
-    ledger: Ledger,
+    findings: Findings,
     *,
     records: bool,
     elsewhere: Collection[str] = (),
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> int:
-    """Check every image and put the sound ones into the index, what is wrong into the ledger.
+    """Check every image and put the sound ones into the index, what is wrong into the findings.
 
     Args:
         dataset: as a reader found it.
         checks: how images are checked.
         index: takes a row an image.
-        ledger: takes the faults.
+        findings: takes the faults.
         records: whether to make the heads and tails of the TFRecords too.
         elsewhere: checks whose faults are only counted: what they miss is on other machines.
         processes: how many; None: as many as there are cores.
@@ -78,7 +78,7 @@ def gather(
         for result in in_order(worker, _batches(dataset.entries(), batch), processes or cores()):
             index.add(result.rows, result.records)
             for faults, labelled in result.faults:
-                ledger.add(faults, labelled)
+                findings.add(faults, labelled)
             done += result.images
             missing += result.missing
             if progress:

@@ -49,7 +49,7 @@ def examined() -> Iterator[Examine]:
 def test_sound_data_set_has_no_finding(folder: Path, examined: Examine) -> None:
     found = examined(folder)
 
-    assert found.ledger.all() == []
+    assert found.findings.all() == []
     assert found.images == {"train": 24, "validation": 8, "test": 8}
 
 
@@ -80,7 +80,7 @@ def test_almost_the_same_image_in_two_splits_is_a_warning(folder: Path, examined
 
     assert (fault.check, fault.severity, error.severity) == ("near_leak", "warning", "error")
     assert "val/images/3.png (validation) looks like train/images/7.png (train)" in fault.message
-    assert blind.ledger.all() == []
+    assert blind.findings.all() == []
 
 
 def test_near_duplicates_are_found_at_every_distance_that_is_asked_for(folder: Path, examined: Examine) -> None:
@@ -131,7 +131,7 @@ def test_frames_stay_together_where_no_splits_are_given(tmp_path: Path, examined
     homes = {(row[0], row[1]) for row in found.index.rows("SELECT sequence, split FROM images")}
 
     assert len(homes) == 9
-    assert not [fault for fault in found.ledger.all() if fault.check in ("sequence", "likely_sequence")]
+    assert not [fault for fault in found.findings.all() if fault.check in ("sequence", "likely_sequence")]
 
 
 def test_class_missing_from_a_split_or_rare_is_a_warning(folder: Path, examined: Examine) -> None:
@@ -141,7 +141,7 @@ def test_class_missing_from_a_split_or_rare_is_a_warning(folder: Path, examined:
     many = replace(CHECKS["few_examples"], thresholds={"boxes": 25})
 
     found = examined(folder, policy=Policy({**CHECKS, "few_examples": many}))
-    messages = {fault.check: fault.message for fault in found.ledger.of("warning")}
+    messages = {fault.check: fault.message for fault in found.findings.of("warning")}
 
     assert messages == {
         "missing_class": "No validation image has a box of: pedestrian.",
@@ -185,7 +185,7 @@ def _similar(found: Examined, policy: Policy) -> Iterator[Fault]:
 
 
 def _only(found: Examined) -> Fault:
-    faults = found.ledger.all()
+    faults = found.findings.all()
     assert len(faults) == 1, [fault.message for fault in faults]
     return faults[0]
 

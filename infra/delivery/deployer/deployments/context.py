@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .hosting import Hosting
-from .notices import Story, publish
+from .notices import EventLog, publish
 from .records import Records
 
 if TYPE_CHECKING:
@@ -19,24 +19,24 @@ _NUDGE_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """Settings, services and records, and the story that is told at the end."""
+class EventContext:
+    """Settings, services and records, and the log line that is written at the end."""
 
     settings: Settings
     clients: Clients
     records: Records
     hosting: Hosting
-    story: Story
+    log: EventLog
 
     @classmethod
-    def begin(cls, settings: Settings, clients: Clients, trigger: str) -> Delivery:
+    def begin(cls, settings: Settings, clients: Clients, trigger: str) -> EventContext:
         """Put together what an event needs."""
         records = Records(clients.table(settings.table))
-        return cls(settings, clients, records, Hosting(clients.sagemaker, settings), Story(trigger))
+        return cls(settings, clients, records, Hosting(clients.sagemaker, settings), EventLog(trigger))
 
     def notify(self, subject: str, sentence: str) -> None:
         """Tell people, and the log."""
-        self.story.tell(sentence)
+        self.log.tell(sentence)
         publish(self.clients.sns, self.settings.topic_arn, f"{self.settings.prefix}: {subject}", sentence)
 
     def ask_again(self, message: dict[str, object]) -> bool:

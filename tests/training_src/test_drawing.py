@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training_src.evaluation.drawing import Mark, decode, draw, encode_jpeg
+from training_src.drawing import Mark, decode, draw, encode_jpeg
 from training_src.evaluation.errors import EvaluationError
 
 BOX = np.array([0.25, 0.5, 0.75, 1.0])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training_src.models.errors import TextFormatError
-from training_src.models.text_format import Identifier, Message, dump, parse
+from training_src.text_format import Identifier, Message, dump, parse
 
 
 def test_reads_every_notation_that_configs_use() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.images import IMAGE_NAMES, ImageName, image_tag, repository_name, sources
+from containers.tags import IMAGE_NAMES, ImageName, image_tag, repository_name, sources
 
 ROOT = Path(__file__).parents[2]
 

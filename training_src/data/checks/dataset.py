@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from training_src.data.checks.config import check_num_classes
+from training_src.data.checks.findings import Findings
 from training_src.data.checks.leaks import drop_leaks, repeated_images, same_images, similar_images, torn_sequences
-from training_src.data.checks.ledger import Ledger
 from training_src.data.checks.policy import Policy
 from training_src.data.dataset import Fault
 from training_src.data.index import Index
@@ -17,14 +17,14 @@ from training_src.data.splits import SPLITS, assign
 from training_src.data.statistics import Tally
 
 
-def give_splits(index: Index, policy: Policy, name: str, ledger: Ledger) -> None:
+def give_splits(index: Index, policy: Policy, name: str, findings: Findings) -> None:
     """Write every image's split into the index.
 
     Args:
         index: of all images, or of one machine's.
         policy: may state the splits that there are, where a machine sees only some.
         name: the data set's, for messages.
-        ledger: takes what was decided.
+        findings: takes what was decided.
     """
     present = policy.splits
     if present is None:
@@ -33,10 +33,10 @@ def give_splits(index: Index, policy: Policy, name: str, ledger: Ledger) -> None
         assignment = assign(present)
     except ValueError as error:
         message = f"{name}: {error}; add a train split, or remove the others."
-        ledger.add(_judged(policy, Fault(name, None, "split", message)))
+        findings.add(_judged(policy, Fault(name, None, "split", message)))
         return
     index.set_fact("splits", ",".join(sorted(present)))
-    ledger.add(Fault(name, None, "split", notice, "notice") for notice in assignment.notices)
+    findings.add(Fault(name, None, "split", notice, "notice") for notice in assignment.notices)
 
     def number(given: str | None, sequence: str, content: str) -> int | None:
         split = assignment.split(given, sequence or content)
@@ -46,14 +46,21 @@ def give_splits(index: Index, policy: Policy, name: str, ledger: Ledger) -> None
     index.execute("UPDATE images SET split = split_of(given, sequence, content)")
     if left_out := index.number("SELECT count(*) FROM images WHERE split IS NULL"):
         message = f"{_images(left_out)} in none of the given splits and left out."
-        ledger.add([Fault(name, None, "split", message, "notice")])
+        findings.add([Fault(name, None, "split", message, "notice")])
     if policy.handling("leak") == "fix" and (dropped := drop_leaks(index)):
         message = f"{_images(dropped)} left out of a split, since a later one holds the same."
-        ledger.add([Fault(name, None, "leak", message, "notice")])
+        findings.add([Fault(name, None, "leak", message, "notice")])
 
 
 def check_set(
-    index: Index, tally: Tally, label_map: LabelMap, policy: Policy, ledger: Ledger, *, name: str, config: Path | None
+    index: Index,
+    tally: Tally,
+    label_map: LabelMap,
+    policy: Policy,
+    findings: Findings,
+    *,
+    name: str,
+    config: Path | None,
 ) -> None:
     """Judge the whole: what stands twice, what leaks, and which classes are missing.
 
@@ -62,11 +69,11 @@ def check_set(
         tally: of the same.
         label_map: the classes.
         policy: see there.
-        ledger: takes what is wrong. Where images were left out for a fault, they are not missed again.
+        findings: takes what is wrong. Where images were left out for a fault, they are not missed again.
         name: the data set's, for messages.
         config: the user's pipeline.config, whose `num_classes` must reach the greatest label id.
     """
-    faulty = ledger.number("error") > 0
+    faulty = findings.number("error") > 0
     found = [*_listed_twice(index)]
     if policy.handling("leak") != "off":
         found += same_images(index)
@@ -81,7 +88,7 @@ def check_set(
     found += _backgrounds(tally, policy, name)
     found += _classes(tally, label_map, policy, name)
     for fault in found:
-        ledger.add(_judged(policy, fault))
+        findings.add(_judged(policy, fault))
 
 
 def _listed_twice(index: Index) -> Iterator[Fault]:

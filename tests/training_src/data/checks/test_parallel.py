@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from training_src.data.checks.config import check_num_classes
-from training_src.data.checks.gather import check
 from training_src.data.checks.image import CheckedImage, ImageChecks
 from training_src.data.checks.orientation import turn_box
+from training_src.data.checks.parallel import check
 from training_src.data.checks.policy import CHECKS, Policy
 from training_src.data.dataset import Box, Encoded, Fault, LabelledImage
 from training_src.data.formats import read_dataset

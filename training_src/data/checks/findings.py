@@ -17,7 +17,7 @@ _PICTURES = 24
 _ORDER: tuple[Severity, ...] = ("error", "warning", "notice")
 
 
-class Ledger:
+class Findings:
     """Takes faults as they are found."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Ledger:
         return json.dumps({"counts": counts, "faults": [asdict(fault) for fault in self.all()]})
 
     def take_in(self, text: str) -> None:
-        """Add what another ledger's `to_json` gave."""
+        """Add what another's `to_json` gave."""
         content = json.loads(text)
         for check, severity, count in content["counts"]:
             self.counts[check, severity] += count

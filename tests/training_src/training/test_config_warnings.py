@@ -5,8 +5,8 @@ import pytest
 
 from training_src.models.config.decoding import decode
 from training_src.models.config.training import TrainConfig
-from training_src.models.text_format import parse
-from training_src.training.advice import advice
+from training_src.text_format import parse
+from training_src.training.config_warnings import advice
 
 
 def config(rate: str, extra: str = "num_steps: 1000 batch_size: 8", average: str = "false") -> TrainConfig:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from training_src.errors import ConfigurationError
 from training_src.models.config.decoding import decode, message_of
 from training_src.models.config.pipeline import PipelineConfig, PipelineDescription, with_num_steps
-from training_src.models.text_format import Message, parse
+from training_src.text_format import Message, parse
 from training_src.training.request import Request
 from training_src.training.settings import fraction, plain, switch, whole_number
 
