@@ -23,14 +23,14 @@ def image_tag(root: Path, name: ImageName) -> str:
     """Name the content of an image: 16 hexadecimal digits that change when, and only when, its sources change.
 
     Args:
-        root: the repository's root.
-        name: which image; its sources are `containers/<name>/` (Dockerfile, locked requirements) and `<name>_src/`.
+        root: The repository's root.
+        name: Which image; its sources are `containers/<name>/` (Dockerfile, locked requirements) and `<name>_src/`.
 
     Returns:
         The first 16 digits of a sha256 over the sorted relative paths and contents.
 
     Raises:
-        FileNotFoundError: a source folder or the Dockerfile is missing, so the tag would name something else.
+        FileNotFoundError: A source folder or the Dockerfile is missing, so the tag would name something else.
     """
     digest = hashlib.sha256()
     for path in sources(root, name):
@@ -44,7 +44,7 @@ def sources(root: Path, name: ImageName) -> list[Path]:
     """List the files that an image is built from, in the order of their paths relative to the root.
 
     Raises:
-        FileNotFoundError: a source folder or the Dockerfile is missing.
+        FileNotFoundError: A source folder or the Dockerfile is missing.
     """
     folders = [root / "containers" / name, root / f"{name}_src"]
     for needed in [*folders, folders[0] / "Dockerfile"]:

@@ -42,9 +42,9 @@ def create_app(detector: Detector, classes: list[ObjectClass], parallel: int) ->
     """Make the application around a model that is loaded and warm.
 
     Args:
-        detector: the model.
-        classes: its classes, sorted by id.
-        parallel: how many images are detected side by side.
+        detector: The model.
+        classes: Its classes, sorted by id.
+        parallel: How many images are detected side by side.
     """
     service = Service(detector, classes, parallel)
     return Starlette(

@@ -20,13 +20,13 @@ def extract_model(archive: Path, target: Path, max_bytes: int = MAX_BYTES, max_m
     """Extract an archive of plain files and folders into a directory that does not exist yet.
 
     Args:
-        archive: a gzip-compressed tar file.
-        target: the directory to make; nothing is ever written outside it.
-        max_bytes: greatest sum of the files' sizes.
-        max_members: greatest number of files and folders.
+        archive: A gzip-compressed tar file.
+        target: The directory to make; nothing is ever written outside it.
+        max_bytes: Greatest sum of the files' sizes.
+        max_members: Greatest number of files and folders.
 
     Raises:
-        ModelError: no such archive, damaged, a link or device, a path that leads out, too many members or bytes.
+        ModelError: No such archive, damaged, a link or device, a path that leads out, too many members or bytes.
     """
     if not archive.is_file():
         raise ModelError(f"{archive}: there is no model archive here")

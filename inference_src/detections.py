@@ -18,7 +18,7 @@ class Detections:
         boxes: float32 [N, 4], ymin, xmin, ymax, xmax as fractions of the image's height and width.
         scores: float32 [N], 0 to 1.
         classes: int32 [N], ids of the label map, which start at 1 and may have gaps.
-        count: how many of the N are detections; the rest is padding.
+        count: How many of the N are detections; the rest is padding.
     """
 
     boxes: NDArray[np.float32]

@@ -26,7 +26,7 @@ class RequestError(InferenceError):
     """A request that the client has to mend.
 
     Attributes:
-        status: the HTTP status, 4xx; or 503 where waiting is all that the client can do.
+        status: The HTTP status, 4xx; or 503 where waiting is all that the client can do.
     """
 
     def __init__(self, status: int, sentence: str) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped]
+import simplejpeg
 from numpy.typing import NDArray
 
 from inference_src.errors import RequestError

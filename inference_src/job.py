@@ -30,7 +30,7 @@ class ProcessingJob:
         """Give an input's folder.
 
         Raises:
-            InputError: the job has no such input, or nothing lies there.
+            InputError: The job has no such input, or nothing lies there.
         """
         folder = self.inputs.get(name)
         if folder is None or not folder.is_dir() or not any(folder.iterdir()):
@@ -46,7 +46,7 @@ class ProcessingJob:
         """Give an output's folder.
 
         Raises:
-            InputError: the job has no such output.
+            InputError: The job has no such output.
         """
         if name not in self.outputs:
             raise InputError(f"the job's output {name!r} is missing; see the step's ProcessingOutputConfig")
@@ -62,7 +62,7 @@ def read_job(root: Path) -> ProcessingJob:
     """Read `config/processingjobconfig.json` under the root.
 
     Raises:
-        InputError: the file is missing or is not what the platform writes.
+        InputError: The file is missing or is not what the platform writes.
     """
     path = root / "config" / "processingjobconfig.json"
     try:

@@ -71,8 +71,8 @@ class Measured:
         boxes: float32 [M, 4], ymin, xmin, ymax, xmax as fractions.
         scores: float32 [M].
         classes: int32 [M], ids of the label map.
-        source_ids: str [I].
-        timings: the content of timings.json.
+        source_ids: Str [I].
+        timings: The content of timings.json.
     """
 
     image_index: NDArray[np.int32]

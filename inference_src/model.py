@@ -66,7 +66,7 @@ def read_description(model_dir: Path) -> ModelDescription:
     """Read `model.json`; its classes come sorted by id.
 
     Raises:
-        ModelError: the file is missing or does not say what it must.
+        ModelError: The file is missing or does not say what it must.
     """
     path = model_dir / "model.json"
     if not path.is_file():
@@ -83,7 +83,7 @@ def choose_runtime(model_dir: Path, description: ModelDescription, environment: 
     """Take runtime and precision from `MAPGATE_RUNTIME` and `MAPGATE_PRECISION`; the defaults are tensorflow and f32.
 
     Raises:
-        ModelError: the model has no such runtime, or not in that precision, or its file is missing.
+        ModelError: The model has no such runtime, or not in that precision, or its file is missing.
     """
     runtime = environment.get("MAPGATE_RUNTIME") or "tensorflow"
     precision = environment.get("MAPGATE_PRECISION") or "f32"

@@ -21,7 +21,7 @@ class EncodedImage:
 
     Attributes:
         source_id: `image/source_id`, else `image/filename`, else shard and place.
-        encoded: the bytes of the JPEG or PNG.
+        encoded: The bytes of the JPEG or PNG.
     """
 
     source_id: str
@@ -32,7 +32,7 @@ def shards(folder: Path) -> list[Path]:
     """List a split's shards in the order in which its images are numbered.
 
     Raises:
-        RecordError: there is none.
+        RecordError: There is none.
     """
     paths = sorted(folder.glob("*.tfrecord"), key=lambda path: path.name)
     if not paths:
@@ -44,7 +44,7 @@ def read_images(folder: Path) -> Iterator[EncodedImage]:
     """Read a split's images, shards by name and records in order.
 
     Raises:
-        RecordError: a shard is damaged, or a record is no tf.Example with `image/encoded`.
+        RecordError: A shard is damaged, or a record is no tf.Example with `image/encoded`.
     """
     for path in shards(folder):
         for number, record in enumerate(read_records(path)):
@@ -63,7 +63,7 @@ def read_records(path: Path) -> Iterator[bytes]:
     """Read a TFRecord file's records.
 
     Raises:
-        RecordError: a length does not match its checksum, or the file ends early.
+        RecordError: A length does not match its checksum, or the file ends early.
     """
     with path.open("rb") as file:
         while head := file.read(12):
@@ -94,7 +94,7 @@ def _fields(message: bytes, wanted: int) -> Iterator[bytes]:
     """Give the length-delimited fields of one number in a protobuf message.
 
     Raises:
-        ValueError: the message is damaged.
+        ValueError: The message is damaged.
     """
     place = 0
     while place < len(message):

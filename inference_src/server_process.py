@@ -25,9 +25,9 @@ class ServerProcess:
     """A server that answers.
 
     Attributes:
-        port: where it listens on 127.0.0.1.
-        load_seconds: from the start of its process to the first answered `/ping`.
-        resident_megabytes: its greatest resident memory; known once it has ended.
+        port: Where it listens on 127.0.0.1.
+        load_seconds: From the start of its process to the first answered `/ping`.
+        resident_megabytes: Its greatest resident memory; known once it has ended.
     """
 
     port: int
@@ -42,7 +42,7 @@ class ServerProcess:
             The status and the body of the answer.
 
         Raises:
-            MeasurementError: the server does not answer.
+            MeasurementError: The server does not answer.
         """
         connection = getattr(self._connections, "kept", None)
         if connection is None:
@@ -60,11 +60,11 @@ def running_server(root: Path, environment: Mapping[str, str]) -> Iterator[Serve
     """Run `serve` on the model under `root`/model, on a free loopback port, until the block ends.
 
     Args:
-        root: what the server sees as the platform's root; its log goes to `root`/serve.log.
-        environment: the variables that choose runtime and precision.
+        root: What the server sees as the platform's root; its log goes to `root`/serve.log.
+        environment: The variables that choose runtime and precision.
 
     Raises:
-        MeasurementError: the server does not become ready; the sentence holds its own last line.
+        MeasurementError: The server does not become ready; the sentence holds its own last line.
     """
     port = _free_port()
     log = root / "serve.log"

@@ -19,7 +19,7 @@ def build(app: cdk.App) -> cdk.App:
     """Add the stacks of the environment that the context names, `dev` if it names none.
 
     Raises:
-        SettingsError: the environment is unknown or its settings are wrong.
+        SettingsError: The environment is unknown or its settings are wrong.
     """
     settings = Settings.read(app.node.try_get_context("environment") or "dev")
     where = _where(settings)

@@ -23,8 +23,8 @@ class Function(Construct):
     """A Python function with the standard library and boto3, its role without managed policies, its encrypted log.
 
     Attributes:
-        function: the Lambda function.
-        role: what it may do; components add to it with `infra.permissions`.
+        function: The Lambda function.
+        role: What it may do; components add to it with `infra.permissions`.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ def allow(
     """Let a role do `actions` on the ARNs `on`, under the IAM conditions `when`.
 
     Raises:
-        ValueError: an asterisk stands among actions or resources and nothing says why.
+        ValueError: An asterisk stands among actions or resources and nothing says why.
     """
     named = [*(f"Action::{action}" for action in actions), *(f"Resource::{arn}" for arn in on)]
     wildcards = [name for name in named if "*" in name]

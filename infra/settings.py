@@ -36,9 +36,9 @@ class Security(Section):
     """How jobs and endpoints are kept apart from the rest of the world.
 
     Attributes:
-        network_isolation: jobs get no network at all; they need none.
-        encrypt_between_containers: of jobs on several instances.
-        customer_managed_volumes: encrypt job and endpoint volumes with the environment's key where SageMaker allows it.
+        network_isolation: Jobs get no network at all; they need none.
+        encrypt_between_containers: Of jobs on several instances.
+        customer_managed_volumes: Encrypt job and endpoint volumes with the environment's key where SageMaker allows it.
     """
 
     network_isolation: bool = True
@@ -58,12 +58,12 @@ class Training(Section):
     """Instances of TrainDetector.
 
     Attributes:
-        instance_types: what may be chosen at the start of an execution; the first is the default.
-        spot: spare capacity, for less; training resumes from its checkpoints.
-        maximum_hours: of training.
-        maximum_wait_hours: of training and waiting for spare capacity together.
-        default_architecture: zoo name.
-        data_buckets: further buckets that hold labelled images.
+        instance_types: What may be chosen at the start of an execution; the first is the default.
+        spot: Spare capacity, for less; training resumes from its checkpoints.
+        maximum_hours: Of training.
+        maximum_wait_hours: Of training and waiting for spare capacity together.
+        default_architecture: Zoo name.
+        data_buckets: Further buckets that hold labelled images.
     """
 
     instance_types: tuple[InstanceType, ...] = Field(default=("ml.g5.xlarge",), min_length=1)
@@ -97,10 +97,10 @@ class Delivery(Section):
     """The production endpoint and who hears of it.
 
     Attributes:
-        canary_percent: share of the new fleet that takes traffic first; SageMaker allows at most half.
-        latency_alarm_milliseconds: p90 of the model's latency at which an update rolls back.
-        data_capture_percent: share of production's requests that is kept.
-        email: address that gets the notifications, if any.
+        canary_percent: Share of the new fleet that takes traffic first; SageMaker allows at most half.
+        latency_alarm_milliseconds: P90 of the model's latency at which an update rolls back.
+        data_capture_percent: Share of production's requests that is kept.
+        email: Address that gets the notifications, if any.
     """
 
     instance_type: InstanceType = "ml.c5.xlarge"
@@ -115,9 +115,9 @@ class Settings(Section):
     """An environment.
 
     Attributes:
-        account, region: where it stands; otherwise where the CDK CLI's credentials point.
-        removal: what becomes of data, keys and images when the stacks are destroyed.
-        log_retention_days: of every Lambda's log.
+        account, region: Where it stands; otherwise where the CDK CLI's credentials point.
+        removal: What becomes of data, keys and images when the stacks are destroyed.
+        log_retention_days: Of every Lambda's log.
     """
 
     project: Name = "mapgate"
@@ -142,7 +142,7 @@ class Settings(Section):
         """Read the settings of an environment.
 
         Raises:
-            SettingsError: no such file, or a value that cannot be; names the file, the key and the reason.
+            SettingsError: No such file, or a value that cannot be; names the file, the key and the reason.
         """
         path = folder / f"{environment}.yaml"
         if not path.is_file():

@@ -191,7 +191,7 @@ def _batch_describe(call: Call) -> dict[str, Any]:
 
 
 def _list(call: Call) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListModelPackages.html"""
+    """List versions as https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListModelPackages.html says."""
     given = call.parameters
     kind = "Versioned" if "ModelPackageGroupName" in given else given.get("ModelPackageType", "Unversioned")
     group = given.get("ModelPackageGroupName", "").rsplit("/", 1)[-1]
@@ -229,7 +229,7 @@ def _delete(call: Call) -> dict[str, Any]:
 
 
 def _announce(call: Call, package: Any, changed: list[str]) -> None:
-    """https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html"""
+    """Say it as https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html shows."""
     described = _described(package)
     detail = {name: described[name] for name in _EVENT_FIELDS if name in described}
     for name in ("CreationTime", "LastModifiedTime"):

@@ -64,7 +64,7 @@ def build() -> str:
     """Return the text of definition.json: the SDK's definition, its keys in a fixed order.
 
     Raises:
-        NetworkUseError: if any part of the build reaches for the network.
+        NetworkUseError: If any part of the build reaches for the network.
     """
     with offline():
         definition = json.loads(pipeline().definition())

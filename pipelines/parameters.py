@@ -16,15 +16,15 @@ class Parameters:
 
     Attributes:
         dataset_uri: S3 prefix of the labelled images, in any supported layout.
-        architecture: zoo name of the detector.
-        pipeline_config_uri: prefix of the user's own pipeline.config; the bundled one of the architecture otherwise.
-        label_map_uri: prefix of a label_map.pbtxt; otherwise made from the data.
-        initial_checkpoint_uri: prefix of a checkpoint to start from; otherwise from scratch.
-        gate_policy_uri: prefix of gate_policy.yaml.
+        architecture: Zoo name of the detector.
+        pipeline_config_uri: Prefix of the user's own pipeline.config; the bundled one of the architecture otherwise.
+        label_map_uri: Prefix of a label_map.pbtxt; otherwise made from the data.
+        initial_checkpoint_uri: Prefix of a checkpoint to start from; otherwise from scratch.
+        gate_policy_uri: Prefix of gate_policy.yaml.
         training_steps: 0 takes `num_steps` of the pipeline.config.
-        training_instance_type: one of those that the environment allows.
-        map_threshold: least mAP; it can only tighten the policy.
-        training_settings: how training goes on, such as `seed=17 early_stopping_patience=5`; see docs/migration.md.
+        training_instance_type: One of those that the environment allows.
+        map_threshold: Least mAP; it can only tighten the policy.
+        training_settings: How training goes on, such as `seed=17 early_stopping_patience=5`; see docs/migration.md.
     """
 
     dataset_uri: ParameterString

@@ -30,7 +30,7 @@ def decode(image: bytes, name: str) -> Picture:
     """The picture of an encoded image.
 
     Raises:
-        BadInputError: the bytes are no image that OpenCV reads.
+        BadInputError: The bytes are no image that OpenCV reads.
     """
     picture = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
     if picture is None:

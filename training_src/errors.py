@@ -26,7 +26,7 @@ class DataError(BadInputError):
     """The data set is wrong.
 
     Attributes:
-        sentences: one a fault.
+        sentences: One a fault.
     """
 
     def __init__(self, *sentences: str) -> None:

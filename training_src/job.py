@@ -50,9 +50,9 @@ class TrainingJob:
     """A training job.
 
     Attributes:
-        root: the job's directory.
-        hyperparameters: as strings, as SageMaker gives them.
-        channels: folder of each input channel.
+        root: The job's directory.
+        hyperparameters: As strings, as SageMaker gives them.
+        channels: Folder of each input channel.
     """
 
     failure_file: ClassVar[str] = "output/failure"
@@ -66,7 +66,7 @@ class TrainingJob:
         """Read `input/config/{hyperparameters,inputdataconfig}.json`.
 
         Raises:
-            ConfigurationError: a file is missing or no JSON object.
+            ConfigurationError: A file is missing or no JSON object.
         """
         root = ml_root()
         config = root / "input" / "config"
@@ -103,9 +103,9 @@ class ProcessingJob:
     """A processing job.
 
     Attributes:
-        root: the job's directory.
-        inputs, outputs: folder of each.
-        environment: what the job's definition sets.
+        root: The job's directory.
+        inputs, outputs: Folder of each.
+        environment: What the job's definition sets.
         destinations: S3 prefix of each output.
     """
 
@@ -122,7 +122,7 @@ class ProcessingJob:
         """Read `config/processingjobconfig.json`, whose fields are those of CreateProcessingJob.
 
         Raises:
-            ConfigurationError: the file is missing or no JSON object.
+            ConfigurationError: The file is missing or no JSON object.
         """
         root = ml_root()
         config = _read_object(root / "config" / "processingjobconfig.json")
@@ -144,7 +144,7 @@ class ProcessingJob:
         """The folder of an output.
 
         Raises:
-            ConfigurationError: the job has no such output.
+            ConfigurationError: The job has no such output.
         """
         if name not in self.outputs:
             known = ", ".join(sorted(self.outputs)) or "none"
@@ -163,7 +163,7 @@ def run(work: Callable[[AnyJob], None], job: type[AnyJob]) -> int:
     """Do a job's work and leave its failure, if any, where the platform looks for it.
 
     Args:
-        work: takes the loaded job.
+        work: Takes the loaded job.
         job: `TrainingJob` or `ProcessingJob`.
 
     Returns:

@@ -37,7 +37,7 @@ def join(job: ProcessingJob) -> None:
     """Write the output metadata from the input metadata, which holds a `part-<host>.sqlite` of each instance.
 
     Raises:
-        DataError: a part is missing or another data set's, or the whole has a fault.
+        DataError: A part is missing or another data set's, or the whole has a fault.
     """
     folder = job.input("metadata")
     parts = part_files(folder) if folder else []
@@ -59,7 +59,7 @@ def joined(parts: Sequence[Path], *, config: Path | None = None, work: Path | No
     """The whole data set as its parts tell it; the images themselves are elsewhere.
 
     Raises:
-        DataError: the parts do not belong together.
+        DataError: The parts do not belong together.
     """
     place = tempfile.TemporaryDirectory(prefix=".mapgate-", dir=work)
     index, findings = Index(Path(place.name) / "index.sqlite"), Findings()

@@ -48,8 +48,8 @@ def prepare(job: ProcessingJob) -> None:
     job has several instances, each writes its own shards, and metadata that `join` brings together.
 
     Raises:
-        DataError: with a sentence for every fault; only `report.html`, which shows them, is written then.
-        ConfigurationError: the policy is wrong, or the architecture or pipeline.config cannot be trained.
+        DataError: With a sentence for every fault; only `report.html`, which shows them, is written then.
+        ConfigurationError: The policy is wrong, or the architecture or pipeline.config cannot be trained.
     """
     config = only_file(job.input("config"), "PipelineConfigUri")
     label_map = only_file(job.input("label_map"), "LabelMapUri")

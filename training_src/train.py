@@ -13,8 +13,8 @@ from pathlib import Path
 # TensorFlow speaks to the job's log in C++, before any setting of Python's can reach it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.errors import ConfigurationError, TrainingError
 from training_src.export.artifact import Provenance, write_artifact
@@ -113,8 +113,10 @@ def train_detector(job: TrainingJob) -> None:
 
 
 def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:
-    """The same weights, which have 32 bits in any case, in a detector that computes in as many: not all runtimes take
-    less."""
+    """The same weights, which have 32 bits in any case, in a detector that computes in as many.
+
+    Not all runtimes take less.
+    """
     set_precision("off")
     exported = build_detector(description.config.model)
     trained = detector.variables()

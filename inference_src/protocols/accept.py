@@ -14,8 +14,8 @@ class Wanted:
     """What the client wants in the answer.
 
     Attributes:
-        verbose: whether to add the model's own output.
-        n_predictions: how many of the best detections to give; None gives all.
+        verbose: Whether to add the model's own output.
+        n_predictions: How many of the best detections to give; None gives all.
     """
 
     verbose: bool = False

@@ -20,9 +20,9 @@ def answer(detections: Detections, classes: list[ObjectClass], wanted: Wanted) -
     """Render one image's detections, best first.
 
     Args:
-        detections: what the model found; an id that the label map does not name is left out.
-        classes: the model's classes, sorted by id: their names are the `labels`.
-        wanted: how many detections, and whether to add the model's own output.
+        detections: What the model found; an id that the label map does not name is left out.
+        classes: The model's classes, sorted by id: their names are the `labels`.
+        wanted: How many detections, and whether to add the model's own output.
 
     Returns:
         `normalized_boxes` [M][4] xmin, ymin, xmax, ymax as fractions, `classes` [M] indices into `labels`, `scores` [M]

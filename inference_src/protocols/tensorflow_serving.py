@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFlow Serving's REST form of predict, in rows: https://www.tensorflow.org/tfx/serving/api_rest
+"""TensorFlow Serving's REST form of predict, in rows (https://www.tensorflow.org/tfx/serving/api_rest).
 
 A request is `{"instances": [image, ...]}`, an image being nested lists [height][width][3] of whole numbers 0 to 255, or
 `{"b64": "<encoded JPEG or PNG>"}`, or either of them as `{"input_tensor": ...}`.
@@ -24,8 +24,8 @@ def read_instances(body: bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Image]
     """Read a request's images one by one, so that only one is in memory at a time.
 
     Args:
-        body: the request's JSON.
-        max_pixels: greatest sum of the images' pixels.
+        body: The request's JSON.
+        max_pixels: Greatest sum of the images' pixels.
 
     Raises:
         RequestError: 400 no JSON or not the form above; 413 too many images or pixels; what `decode_image` raises.

@@ -25,7 +25,7 @@ def load_detector(runtime: str, path: Path, precision: str, parallel: int) -> De
     """Load a model with a runtime, so that `parallel` calls of `detect` share the cores, one core each.
 
     Raises:
-        ModelError: the runtime is unknown, or cannot load what lies there.
+        ModelError: The runtime is unknown, or cannot load what lies there.
     """
     try:
         return _loader(runtime)(path, precision, parallel)

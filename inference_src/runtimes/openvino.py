@@ -5,8 +5,8 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
-from openvino import CompiledModel, Core, InferRequest, Type  # type: ignore[import-untyped]
-from openvino.frontend import FrontEndManager  # type: ignore[import-untyped]
+from openvino import CompiledModel, Core, InferRequest, Type
+from openvino.frontend import FrontEndManager
 
 from inference_src.detections import OUTPUTS, Detections
 from inference_src.errors import ModelError
@@ -45,7 +45,7 @@ def load(path: Path, precision: str, parallel: int) -> OpenVinoDetector:
     The precision is always given: left to itself OpenVINO takes bf16 where the CPU has it, and detections change.
 
     Raises:
-        ModelError: the model lacks an output, or the precision is none of this runtime's.
+        ModelError: The model lacks an output, or the precision is none of this runtime's.
     """
     if precision not in PRECISIONS:
         raise ModelError(f"MAPGATE_PRECISION={precision}: openvino runs {', '.join(PRECISIONS)} here")

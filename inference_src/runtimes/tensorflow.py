@@ -31,7 +31,7 @@ def load(path: Path, precision: str, parallel: int) -> TensorFlowDetector:
     """Load a SavedModel.
 
     Raises:
-        ModelError: the model lacks the signature, or the precision is none of this runtime's.
+        ModelError: The model lacks the signature, or the precision is none of this runtime's.
     """
     if precision != "f32":
         raise ModelError(f"MAPGATE_PRECISION={precision}: tensorflow runs f32 only")
@@ -39,7 +39,7 @@ def load(path: Path, precision: str, parallel: int) -> TensorFlowDetector:
     # One image a core: an operation stays on the thread of its image, and as many images run as there are cores.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(parallel))
-    import tensorflow  # type: ignore[import-untyped]
+    import tensorflow
 
     model = tensorflow.saved_model.load(str(path))
     signature = model.signatures.get("serving_default")

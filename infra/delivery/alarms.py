@@ -16,8 +16,8 @@ class EndpointAlarms(Construct):
     """Server errors and slow answers of the production endpoint, whichever version serves.
 
     Attributes:
-        alarms: the two.
-        names: of the alarms, for the deployer's roll-back configuration.
+        alarms: The two.
+        names: Of the alarms, for the deployer's roll-back configuration.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, topic: sns.ITopic) -> None:

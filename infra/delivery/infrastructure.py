@@ -37,13 +37,13 @@ class Delivery(cdk.Stack):
     """Everything between an approval and an answering endpoint.
 
     Attributes:
-        endpoint_name: of the production endpoint, which the deployer makes.
-        table: deployment records.
-        topic: whom people subscribe to.
-        callback_queue: where DeployCandidate leaves its token.
-        dead_letters: what nobody could handle.
-        deployer: the reconciling function.
-        endpoint_alarms: on the production endpoint; they roll an update back.
+        endpoint_name: Of the production endpoint, which the deployer makes.
+        table: Deployment records.
+        topic: Whom people subscribe to.
+        callback_queue: Where DeployCandidate leaves its token.
+        dead_letters: What nobody could handle.
+        deployer: The reconciling function.
+        endpoint_alarms: On the production endpoint; they roll an update back.
     """
 
     def __init__(

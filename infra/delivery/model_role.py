@@ -13,7 +13,7 @@ class ModelRole(Construct):
     """The execution role of models and endpoints.
 
     Attributes:
-        role: which the deployer passes to SageMaker.
+        role: Which the deployer passes to SageMaker.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, foundation: Foundation) -> None:

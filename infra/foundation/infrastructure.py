@@ -26,9 +26,9 @@ class Foundation(cdk.Stack):
     """Key, bucket and repositories of an environment.
 
     Attributes:
-        key: encrypts everything that the environment keeps.
-        bucket: data, executions, models, checkpoints and defaults.
-        repositories: of the images, by name.
+        key: Encrypts everything that the environment keeps.
+        bucket: Data, executions, models, checkpoints and defaults.
+        repositories: Of the images, by name.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, **options: Any) -> None:

@@ -15,7 +15,7 @@ class Registry(cdk.Stack):
     """The model package group of an environment.
 
     Attributes:
-        group_name: of the model package group.
+        group_name: Of the model package group.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, **options: Any) -> None:

@@ -42,12 +42,12 @@ def bind(definition: dict[str, Any], settings: Settings, resources: Resources) -
     """Return the definition of an environment.
 
     Args:
-        definition: as `pipelines/definition.json` holds it; left as it is.
-        settings: of the environment.
-        resources: names and ARNs, or strings that stand for them.
+        definition: As `pipelines/definition.json` holds it; left as it is.
+        settings: Of the environment.
+        resources: Names and ARNs, or strings that stand for them.
 
     Raises:
-        BindingError: names what stayed unbound, or the step that settings know and the definition does not.
+        BindingError: Names what stayed unbound, or the step that settings know and the definition does not.
     """
     bound = _with_resources(copy.deepcopy(definition), resources)
     _bind_parameters(bound, settings)

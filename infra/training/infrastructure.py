@@ -27,8 +27,8 @@ class Training(cdk.Stack):
     """The pipeline and what it runs with.
 
     Attributes:
-        pipeline_name: which people start.
-        pipeline_arn: as SageMaker's events name it.
+        pipeline_name: Which people start.
+        pipeline_arn: As SageMaker's events name it.
     """
 
     def __init__(
@@ -149,8 +149,8 @@ def bound_body(settings: Settings, values: dict[str, str]) -> str:
     Fn::Sub with named variables keeps `cdk diff` readable: the definition stays one text, the names stand beside it.
 
     Args:
-        settings: of the environment.
-        values: what each variable means; may hold CDK tokens.
+        settings: Of the environment.
+        values: What each variable means; may hold CDK tokens.
     """
     committed = json.loads(DEFINITION.read_text().replace("${", "${!"))
     variables = {name: f"${{{name}}}" for name in values}

@@ -31,8 +31,8 @@ class JobRoles(Construct):
     """The roles of Processing and of Training jobs.
 
     Attributes:
-        processing: reads what people and steps put there, writes `executions/`.
-        training: reads the same, writes `models/` and `checkpoints/`.
+        processing: Reads what people and steps put there, writes `executions/`.
+        training: Reads the same, writes `models/` and `checkpoints/`.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, foundation: Foundation) -> None:
@@ -73,7 +73,7 @@ class PipelineRole(Construct):
     """The role under which SageMaker runs the pipeline itself.
 
     Attributes:
-        role: starts jobs and functions, registers versions as pending and cannot approve one.
+        role: Starts jobs and functions, registers versions as pending and cannot approve one.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ def check(definition: Mapping[str, Any]) -> list[Fault]:
     """Return every fault of a definition, in the order of its steps; none means that SageMaker takes it.
 
     Args:
-        definition: as JSON, bound to an environment or with its stand-ins.
+        definition: As JSON, bound to an environment or with its stand-ins.
     """
     return list(_faults(definition))
 

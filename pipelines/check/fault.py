@@ -10,11 +10,11 @@ class Fault:
     """One fault of a definition.
 
     Attributes:
-        step: name of the step; empty for the definition itself.
-        path: of the value inside the step (`Arguments.RoleArn`) or the definition (`Parameters[2].Type`).
-        value: what stands there; None where something is missing.
-        rule: which rule it breaks, and what would keep it.
-        fatal: without this part nothing else can be checked.
+        step: Name of the step; empty for the definition itself.
+        path: Of the value inside the step (`Arguments.RoleArn`) or the definition (`Parameters[2].Type`).
+        value: What stands there; None where something is missing.
+        rule: Which rule it breaks, and what would keep it.
+        fatal: Without this part nothing else can be checked.
     """
 
     step: str

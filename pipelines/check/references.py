@@ -43,7 +43,7 @@ class Resolved:
 
     Attributes:
         kind: String, Integer, Float, Boolean, or the name of a shape (`structure`, `list`); None where unknown.
-        examples: texts or values that it may have; none where only an execution knows.
+        examples: Texts or values that it may have; none where only an execution knows.
     """
 
     kind: str | None

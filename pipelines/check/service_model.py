@@ -15,9 +15,9 @@ class Operation:
     """The calls behind a step type.
 
     Attributes:
-        create: call that takes the step's Arguments.
-        describe: call whose answer the step's properties are.
-        supplied: members that Pipelines fills in itself.
+        create: Call that takes the step's Arguments.
+        describe: Call whose answer the step's properties are.
+        supplied: Members that Pipelines fills in itself.
     """
 
     create: str

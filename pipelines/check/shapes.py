@@ -47,11 +47,11 @@ def shape_findings(
     """Yield what is wrong with a value that a call takes.
 
     Args:
-        value: with expressions in it, whose own faults are reported elsewhere.
-        shape: of the call's input, or of a part of it.
-        path: of the value.
-        references: to know what an expression stands for.
-        supplied: required members that Pipelines fills in.
+        value: With expressions in it, whose own faults are reported elsewhere.
+        shape: Of the call's input, or of a part of it.
+        path: Of the value.
+        references: To know what an expression stands for.
+        supplied: Required members that Pipelines fills in.
     """
     if is_expression(value):
         yield from _expression_findings(value, shape, path, references)

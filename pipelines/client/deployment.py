@@ -30,7 +30,7 @@ class Deployment:
         """Read the deployment's names.
 
         Raises:
-            BadInputError: nothing of that name is deployed in this account and region.
+            BadInputError: Nothing of that name is deployed in this account and region.
         """
         published = _parameters_under(connection, f"/{connection.deployment_name}/")
         wanted = {field.name: field.name.replace("_", "-") for field in fields(cls)}

@@ -29,10 +29,10 @@ def parameters_for(
     """The parameters of an execution; what is None is left to the deployment's default.
 
     Args:
-        data: a folder or an S3 URI, for `DatasetUri`.
-        uris: parameter name to a file, a folder or an S3 URI.
-        values: parameter name to a plain value.
-        console: where an upload shows its progress.
+        data: A folder or an S3 URI, for `DatasetUri`.
+        uris: Parameter name to a file, a folder or an S3 URI.
+        values: Parameter name to a plain value.
+        console: Where an upload shows its progress.
     """
     parameters = {"DatasetUri": uri_of(connection, bucket, data, under="datasets", console=console)}
     for name, source in uris.items():

@@ -90,7 +90,7 @@ def start(connection: Connection, pipeline: str, parameters: dict[str, str], *, 
     """Start an execution and return its ARN.
 
     Args:
-        parameters: pipeline parameters by name; those not given keep the deployment's defaults.
+        parameters: Pipeline parameters by name; those not given keep the deployment's defaults.
 
     Raises:
         BadInputError: SageMaker refused the parameters, in its own words.
@@ -111,7 +111,7 @@ def describe(connection: Connection, arn: str) -> Execution:
     """One execution and its steps.
 
     Raises:
-        BadInputError: there is no such execution.
+        BadInputError: There is no such execution.
     """
     sagemaker = connection.client("sagemaker")
     try:
@@ -143,7 +143,7 @@ def resolve(connection: Connection, pipeline: str, identifier: str | None) -> st
     """The ARN of an execution named by its ARN, its id or the id's beginning; the newest where none is given.
 
     Raises:
-        BadInputError: no execution, or more than one, fits.
+        BadInputError: No execution, or more than one, fits.
     """
     if identifier and identifier.startswith("arn:"):
         return identifier

@@ -61,7 +61,7 @@ def push(connection: Connection, image: Image, *, accelerator: str, home: Path) 
     """Make the image from this checkout and push it.
 
     Raises:
-        BadInputError: this checkout is not the one that was deployed.
+        BadInputError: This checkout is not the one that was deployed.
         WorkFailedError: docker failed.
     """
     here = image_tag(CHECKOUT, image.name)

@@ -21,7 +21,7 @@ class Detection:
 
     Attributes:
         box: xmin, ymin, xmax, ymax, as fractions of the image's width and height.
-        score: from 0 to 1.
+        score: From 0 to 1.
     """
 
     label: str
@@ -40,8 +40,8 @@ def detect(connection: Connection, endpoint: str, image: bytes, *, least_score: 
     indices into `labels`.
 
     Raises:
-        BadInputError: the endpoint does not exist, or the model refused the image, in its own words.
-        WorkFailedError: the endpoint could not answer.
+        BadInputError: The endpoint does not exist, or the model refused the image, in its own words.
+        WorkFailedError: The endpoint could not answer.
     """
     try:
         answer = connection.client("sagemaker-runtime").invoke_endpoint(

@@ -53,7 +53,7 @@ def version(connection: Connection, group: str, number: int | None) -> Version:
     """One version by its number; the newest where none is given.
 
     Raises:
-        BadInputError: the group holds no such version.
+        BadInputError: The group holds no such version.
     """
     known = versions(connection, group)
     if not known:
@@ -86,7 +86,7 @@ def save_report(connection: Connection, found: Version, destination: Path) -> No
     """Save the version's report.html.
 
     Raises:
-        BadInputError: the version has no report.
+        BadInputError: The version has no report.
     """
     uri = found.dossier.get("report_uri")
     if uri is None:

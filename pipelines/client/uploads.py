@@ -26,8 +26,8 @@ def upload(connection: Connection, source: Path, bucket: str, *, under: str, pro
     """Upload a file or a folder and return its URI; what is there already is not sent again.
 
     Args:
-        source: a file, or a folder, of which hidden files are left out.
-        under: the first part of the key, such as `datasets`.
+        source: A file, or a folder, of which hidden files are left out.
+        under: The first part of the key, such as `datasets`.
 
     Returns:
         `s3://<bucket>/<under>/<first 16 digits of the content's SHA-256>/`
@@ -65,7 +65,7 @@ def files_of(source: Path) -> Iterator[Path]:
     """Every file of a folder by name, hidden ones left out; or the file itself.
 
     Raises:
-        BadInputError: there is no such path, or no file in it.
+        BadInputError: There is no such path, or no file in it.
     """
     if source.is_file():
         yield source

@@ -25,11 +25,11 @@ def deploy(connection: Connection, log: Path, told: Told) -> None:
     """`cdk bootstrap` where that has not been done, then `cdk deploy --all`.
 
     Args:
-        log: where all that the CLI says is kept.
-        told: called with each line that the CLI says.
+        log: Where all that the CLI says is kept.
+        told: Called with each line that the CLI says.
 
     Raises:
-        WorkFailedError: the CLI ended with an error, which the message quotes.
+        WorkFailedError: The CLI ended with an error, which the message quotes.
     """
     log.unlink(missing_ok=True)
     if not _is_bootstrapped(connection):

@@ -23,10 +23,10 @@ class Part:
     """One flat shape of a figure, in the figure's own metres: x to the right, y up, the ground at y = 0.
 
     Attributes:
-        points: corners of a polygon, or of a polyline where `thickness` is positive, or the centre of a disc.
-        colour: blue, green, red.
-        radius: of a disc or ring, in metres; 0 for polygons and lines.
-        thickness: of a line or ring, in metres; 0 fills.
+        points: Corners of a polygon, or of a polyline where `thickness` is positive, or the centre of a disc.
+        colour: Blue, green, red.
+        radius: Of a disc or ring, in metres; 0 for polygons and lines.
+        thickness: Of a line or ring, in metres; 0 fills.
     """
 
     points: tuple[Point, ...]

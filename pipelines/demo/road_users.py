@@ -20,9 +20,9 @@ def draw_road_user(kind: str, rng: np.random.Generator, colours: tuple[Colour, .
     """One individual of a class.
 
     Args:
-        kind: a key of `CLASS_IDS`.
-        rng: source of build, pose and colours.
-        colours: what paint and clothes are made of; the same for every class.
+        kind: A key of `CLASS_IDS`.
+        rng: Source of build, pose and colours.
+        colours: What paint and clothes are made of; the same for every class.
     """
     figure = {"vehicle": _vehicle, "pedestrian": _pedestrian, "cyclist": _cyclist}[kind](rng, colours)
     squeeze = float(rng.uniform(0.8, 1.0)) if kind != "pedestrian" else 1.0

@@ -67,12 +67,12 @@ def tell(home: Path, *, data: Path | None, training_steps: int | None, port: int
     """Tell the story.
 
     Args:
-        home: where the laptop's cloud keeps its state; the demo's own files lie in `demo` below it.
-        data: a folder of labelled images; None draws the demo's own scenes.
-        training_steps: instead of the pipeline.config's num_steps.
+        home: Where the laptop's cloud keeps its state; the demo's own files lie in `demo` below it.
+        data: A folder of labelled images; None draws the demo's own scenes.
+        training_steps: Instead of the pipeline.config's num_steps.
 
     Raises:
-        WorkFailedError: a stage failed. A gate that does not pass is a failure too, but with data of one's own it is a
+        WorkFailedError: A stage failed. A gate that does not pass is a failure too, but with data of one's own it is a
             valid end of the story, and no error.
     """
     folder = home / "demo"

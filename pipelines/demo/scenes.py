@@ -67,11 +67,11 @@ def draw_scenes(
     skies, façades, windows and roads.
 
     Args:
-        destination: folder to make.
-        seed: of everything that is random.
-        train, validation, test: numbers of images.
-        size: width and height in pixels.
-        progress: called with the number of images drawn and their total.
+        destination: Folder to make.
+        seed: Of everything that is random.
+        train, validation, test: Numbers of images.
+        size: Width and height in pixels.
+        progress: Called with the number of images drawn and their total.
     """
     images, annotations, lists = (destination / name for name in ("JPEGImages", "Annotations", "ImageSets/Main"))
     for folder in (images, annotations, lists):

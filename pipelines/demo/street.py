@@ -31,13 +31,13 @@ class Style:
     """What the streets of a town have in common; training and test know different towns.
 
     Attributes:
-        skies: pairs of the colours overhead and at the horizon.
-        facades: indices into `COLOURS`.
-        windows: kinds of window, see `_window`.
-        roads: asphalt or stone.
-        greens: tree crowns.
-        gables: whether roofs are pitched.
-        markings: whether the road has a dashed middle line.
+        skies: Pairs of the colours overhead and at the horizon.
+        facades: Indices into `COLOURS`.
+        windows: Kinds of window, see `_window`.
+        roads: Asphalt or stone.
+        greens: Tree crowns.
+        gables: Whether roofs are pitched.
+        markings: Whether the road has a dashed middle line.
     """
 
     skies: tuple[tuple[Colour, Colour], ...]
@@ -74,11 +74,11 @@ class View:
     """A pinhole camera that looks along the street. X to the right, Y up, Z ahead, in metres.
 
     Attributes:
-        width, height: of the image, pixels.
-        horizon: y of the horizon, pixels.
-        centre: x of the vanishing point, pixels.
-        focal: focal length, pixels.
-        eye: height of the camera above the road, metres.
+        width, height: Of the image, pixels.
+        horizon: Y of the horizon, pixels.
+        centre: X of the vanishing point, pixels.
+        focal: Focal length, pixels.
+        eye: Height of the camera above the road, metres.
     """
 
     width: int

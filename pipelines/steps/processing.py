@@ -38,17 +38,17 @@ def processing_step(
     """Return a Processing step with inputs at `/opt/ml/processing/input/<name>` and outputs likewise.
 
     Args:
-        name: of the step.
-        session: the offline pipeline session.
-        image: placeholder of the image that runs.
-        entrypoint: command in the image; a Processing job has no command of its own otherwise.
+        name: Of the step.
+        session: The offline pipeline session.
+        image: Placeholder of the image that runs.
+        entrypoint: Command in the image; a Processing job has no command of its own otherwise.
         inputs: S3 prefix or object by input name.
-        outputs: names; each goes to `s3://<bucket>/executions/<execution id>/<name>` when the job has ended well.
-        continuous: those of them that go there while it runs, so that what a failed job wrote is there too.
-        environment: of the job.
-        cache: how long an equal step is reused; None never.
+        outputs: Names; each goes to `s3://<bucket>/executions/<execution id>/<name>` when the job has ended well.
+        continuous: Those of them that go there while it runs, so that what a failed job wrote is there too.
+        environment: Of the job.
+        cache: How long an equal step is reused; None never.
         property_files: JSON outputs that a condition may read.
-        maximum_runtime_seconds: after which SageMaker stops the job.
+        maximum_runtime_seconds: After which SageMaker stops the job.
     """
     processor = Processor(
         role=PROCESSING_ROLE,

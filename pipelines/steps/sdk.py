@@ -14,31 +14,31 @@ os.environ["AWS_CONFIG_FILE"] = os.devnull
 # ModelTrainer otherwise asks IAM whether the role exists.
 os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
 
-from sagemaker.core.helper.pipeline_variable import PipelineVariable  # type: ignore[import-not-found]
-from sagemaker.core.lambda_helper import Lambda  # type: ignore[import-not-found]
-from sagemaker.core.model_metrics import MetricsSource, ModelMetrics  # type: ignore[import-not-found]
-from sagemaker.core.processing import Processor  # type: ignore[import-not-found]
-from sagemaker.core.shapes import (  # type: ignore[import-not-found]
+from sagemaker.core.helper.pipeline_variable import PipelineVariable
+from sagemaker.core.lambda_helper import Lambda
+from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
+from sagemaker.core.processing import Processor
+from sagemaker.core.shapes import (
     MetricDefinition,
     ProcessingInput,
     ProcessingOutput,
     ProcessingS3Input,
     ProcessingS3Output,
 )
-from sagemaker.core.workflow.conditions import (  # type: ignore[import-not-found]
+from sagemaker.core.workflow.conditions import (
     ConditionEquals,
     ConditionGreaterThanOrEqualTo,
 )
-from sagemaker.core.workflow.execution_variables import ExecutionVariables  # type: ignore[import-not-found]
-from sagemaker.core.workflow.functions import Join, JsonGet  # type: ignore[import-not-found]
-from sagemaker.core.workflow.parameters import (  # type: ignore[import-not-found]
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.core.workflow.functions import Join, JsonGet
+from sagemaker.core.workflow.parameters import (
     ParameterFloat,
     ParameterInteger,
     ParameterString,
 )
-from sagemaker.core.workflow.pipeline_context import PipelineSession  # type: ignore[import-not-found]
-from sagemaker.core.workflow.properties import PropertyFile  # type: ignore[import-not-found]
-from sagemaker.mlops.workflow import (  # type: ignore[import-not-found]
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.core.workflow.properties import PropertyFile
+from sagemaker.mlops.workflow import (
     CacheConfig,
     CallbackOutput,
     CallbackStep,
@@ -55,9 +55,9 @@ from sagemaker.mlops.workflow import (  # type: ignore[import-not-found]
     StepRetryPolicy,
     TrainingStep,
 )
-from sagemaker.serve.model_builder import ModelBuilder  # type: ignore[import-not-found]
-from sagemaker.train import ModelTrainer  # type: ignore[import-not-found]
-from sagemaker.train.configs import (  # type: ignore[import-not-found]
+from sagemaker.serve.model_builder import ModelBuilder
+from sagemaker.train import ModelTrainer
+from sagemaker.train.configs import (
     CheckpointConfig,
     Compute,
     InputData,

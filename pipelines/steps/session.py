@@ -38,7 +38,7 @@ def offline() -> Iterator[None]:
     A definition that depends on an account would differ from one machine to the next.
 
     Raises:
-        NetworkUseError: names the address that was tried.
+        NetworkUseError: Names the address that was tried.
     """
 
     def refuse(*arguments: Any, **_: Any) -> Any:

@@ -130,9 +130,9 @@ def _draw(folder: Path, count: int, drawn: Path | None = None) -> None:
     """Pictures of about 96 kB that look like photographs to an encoder, and their COCO file.
 
     Args:
-        folder: to make.
-        count: of images.
-        drawn: another such folder, with as many images or more: they are linked from there.
+        folder: To make.
+        count: Of images.
+        drawn: Another such folder, with as many images or more: they are linked from there.
     """
     import numpy as np
 
@@ -196,7 +196,7 @@ def _prepare(folder: Path, how: str) -> Callable[[], None]:
 def _tool(folder: Path, decode: bool) -> Callable[[], None]:
     """What the OD API's `dataset_tools/create_coco_tf_record.py` does, an image after the other."""
     import PIL.Image
-    import tensorflow as tf  # type: ignore[import-untyped]
+    import tensorflow as tf
 
     def floats(values: list[float]) -> tf.train.Feature:
         return tf.train.Feature(float_list=tf.train.FloatList(value=values))

@@ -8,8 +8,8 @@ import io
 from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO  # type: ignore[import-untyped]
-from pycocotools.cocoeval import COCOeval  # type: ignore[import-untyped]
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from tests.benchmarks.ratio import Row, ratio
 from training_src.evaluation.boxes import to_pixels

@@ -14,7 +14,7 @@ class Row:
     """One ratio.
 
     Attributes:
-        means: what the ratio is of, such as "times as fast".
+        means: What the ratio is of, such as "times as fast".
     """
 
     what: str

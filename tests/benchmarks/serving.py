@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped]
+import simplejpeg
 
 from inference_src.runtimes import load_detector
 from inference_src.server_process import running_server

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import simplejpeg  # type: ignore[import-untyped]
+import simplejpeg
 from numpy.typing import NDArray
 
 from inference_src.server_process import running_server

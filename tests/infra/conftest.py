@@ -147,8 +147,8 @@ class Responses:
     """A place where custom resources answer CloudFormation.
 
     Attributes:
-        url: the presigned URL's stand-in.
-        received: the answers, parsed.
+        url: The presigned URL's stand-in.
+        received: The answers, parsed.
     """
 
     url: str

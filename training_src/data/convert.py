@@ -82,16 +82,16 @@ def convert(
     """Write a data set beside, and give it its name once it is whole.
 
     Args:
-        source: the folder, or a list file of several.
-        destination: a folder that does not exist yet, or is empty.
-        to: one of `WRITERS`.
-        format: the layout to read; None: the folder shows it.
-        label_map: to use instead of the folder's own.
-        progress: called with the number of images written.
+        source: The folder, or a list file of several.
+        destination: A folder that does not exist yet, or is empty.
+        to: One of `WRITERS`.
+        format: The layout to read; None: the folder shows it.
+        label_map: To use instead of the folder's own.
+        progress: Called with the number of images written.
 
     Raises:
-        DataError: the data set cannot be read, has faults, or the destination is taken; nothing is written then.
-        OSError: the disk is full, or the destination cannot be written to.
+        DataError: The data set cannot be read, has faults, or the destination is taken; nothing is written then.
+        OSError: The disk is full, or the destination cannot be written to.
     """
     _refuse_taken(source, destination)
     if label_map is not None and not label_map.is_file():

@@ -18,9 +18,9 @@ class Encoded:
     """Where an image's encoded bytes lie: a file, or a part of one. Small and picklable, so that processes can load it.
 
     Attributes:
-        file: its path.
-        offset: of the first byte.
-        length: in bytes; -1 means to the end of the file.
+        file: Its path.
+        offset: Of the first byte.
+        length: In bytes; -1 means to the end of the file.
     """
 
     file: str
@@ -36,7 +36,7 @@ class Encoded:
         """The bytes.
 
         Raises:
-            OSError: the file is gone or cannot be read.
+            OSError: The file is gone or cannot be read.
         """
         with self.path.open("rb") as stream:
             stream.seek(self.offset)
@@ -48,12 +48,12 @@ class Box:
     """An object's box, in pixels from the left upper corner; edges, not pixel indices.
 
     Attributes:
-        xmin, ymin, xmax, ymax: the edges.
-        label: label-map id.
-        name: class name.
-        place: where it stands in its file, for messages, such as `object 3`.
-        difficult, truncated, crowd: as the annotation says.
-        confidence: of whoever or whatever drew it, from 0 to 1; None where the annotation says nothing.
+        xmin, ymin, xmax, ymax: The edges.
+        label: Label-map id.
+        name: Class name.
+        place: Where it stands in its file, for messages, such as `object 3`.
+        difficult, truncated, crowd: As the annotation says.
+        confidence: Of whoever or whatever drew it, from 0 to 1; None where the annotation says nothing.
     """
 
     xmin: float
@@ -78,14 +78,14 @@ class LabelledImage:
     """An image that is not loaded yet, and its annotation.
 
     Attributes:
-        source_id: unique in the data set.
-        image: the image's name relative to the data set's folder.
-        annotation: the file that its boxes come from, relative to the data set's folder.
-        encoded: where the image's bytes lie.
-        boxes: its objects; none makes it a background image.
-        width, height: as the annotation states them, 0 where it does not.
-        given_split: see `splits.given_split`.
-        group: key of the images that must stay in one split, such as a video's name; empty: none is stated.
+        source_id: Unique in the data set.
+        image: The image's name relative to the data set's folder.
+        annotation: The file that its boxes come from, relative to the data set's folder.
+        encoded: Where the image's bytes lie.
+        boxes: Its objects; none makes it a background image.
+        width, height: As the annotation states them, 0 where it does not.
+        given_split: See `splits.given_split`.
+        group: Key of the images that must stay in one split, such as a video's name; empty: none is stated.
     """
 
     source_id: str
@@ -104,12 +104,12 @@ class Fault:
     """One thing that is wrong.
 
     Attributes:
-        file: relative to the data set's folder.
-        box: which box, as text; None where the fault is the file's.
-        check: a short name of the rule.
-        message: a sentence that names file, box and the way out.
-        severity: an error stops the execution.
-        image: the image to show beside it, relative to the data set's folder; empty: none.
+        file: Relative to the data set's folder.
+        box: Which box, as text; None where the fault is the file's.
+        check: A short name of the rule.
+        message: A sentence that names file, box and the way out.
+        severity: An error stops the execution.
+        image: The image to show beside it, relative to the data set's folder; empty: none.
     """
 
     file: str
@@ -128,11 +128,11 @@ class Dataset:
     """What a layout's reader found. Nothing in it grows with the number of images.
 
     Attributes:
-        format: the layout's name.
-        label_map: given, or made from the annotations; complete before the first entry.
-        entries: goes through the images, and through what the reader could not make sense of. Each call starts
+        format: The layout's name.
+        label_map: Given, or made from the annotations; complete before the first entry.
+        entries: Goes through the images, and through what the reader could not make sense of. Each call starts
             again and yields the same sequence, whatever order the operating system lists files in.
-        notices: what people should know, but nobody needs to mend.
+        notices: What people should know, but nobody needs to mend.
     """
 
     format: str

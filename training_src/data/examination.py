@@ -29,12 +29,12 @@ class Examined:
     """A data set that was read, checked and split, but not written. Use it in a `with`, or close it.
 
     Attributes:
-        format: the layout's name.
-        label_map: its classes.
-        policy: what it was checked by.
-        index: its sound images with their splits.
-        findings: what is wrong with it; with any error nothing may be written.
-        tally: its counts; those of one machine where several share the work.
+        format: The layout's name.
+        label_map: Its classes.
+        policy: What it was checked by.
+        index: Its sound images with their splits.
+        findings: What is wrong with it; with any error nothing may be written.
+        tally: Its counts; those of one machine where several share the work.
     """
 
     format: str
@@ -97,20 +97,20 @@ def examine(
     """Read, check and split a data set.
 
     Args:
-        folder: of the data set.
-        config: the user's pipeline.config, whose `num_classes` must reach the greatest label id.
-        label_map: a label_map.pbtxt to use instead of the folder's own.
-        format: the layout; None: the folder shows it.
+        folder: Of the data set.
+        config: The user's pipeline.config, whose `num_classes` must reach the greatest label id.
+        label_map: A label_map.pbtxt to use instead of the folder's own.
+        format: The layout; None: the folder shows it.
         policy: None: the folder's own, or the defaults.
-        records: whether shards will be written.
-        whole: whether this is all of the data set. If not, images that are missing are on other machines, and
+        records: Whether shards will be written.
+        whole: Whether this is all of the data set. If not, images that are missing are on other machines, and
             `join` judges the whole.
-        work: a folder for temporary files; None: the system's.
-        processes, progress: see `gather`.
+        work: A folder for temporary files; None: the system's.
+        processes, progress: See `gather`.
 
     Raises:
-        DataError: the folder cannot be read at all; single faults are in the result instead.
-        ConfigurationError: the policy or pipeline.config is wrong.
+        DataError: The folder cannot be read at all; single faults are in the result instead.
+        ConfigurationError: The policy or pipeline.config is wrong.
     """
     if policy is None:
         own = folder / POLICY_FILE

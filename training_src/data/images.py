@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped]
+import simplejpeg
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -47,7 +47,7 @@ def inspect(encoded: bytes, how: DecodeCheck = "reduced") -> ImageFacts:
     """The header's facts of an image that is whole, as far as `how` looks.
 
     Raises:
-        BrokenImageError: the image is neither JPEG nor PNG, or damaged.
+        BrokenImageError: The image is neither JPEG nor PNG, or damaged.
     """
     facts = read_header(encoded)
     decode_grey(encoded, facts, how)
@@ -58,7 +58,7 @@ def read_header(encoded: bytes) -> ImageFacts:
     """What the header says; nothing is decoded.
 
     Raises:
-        BrokenImageError: there is no header of a JPEG or PNG, or one in a colour space that detectors do not read.
+        BrokenImageError: There is no header of a JPEG or PNG, or one in a colour space that detectors do not read.
     """
     if not encoded:
         raise BrokenImageError("is empty")
@@ -79,7 +79,7 @@ def decode_grey(encoded: bytes, facts: ImageFacts, how: DecodeCheck) -> Grey | N
         Luma, uint8 [rows, columns], at an eighth of the size or more; None where `how` is "header".
 
     Raises:
-        BrokenImageError: it is damaged.
+        BrokenImageError: It is damaged.
     """
     if facts.format == "png":
         _check_png_chunks(encoded)

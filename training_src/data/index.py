@@ -100,7 +100,7 @@ class Located:
     """An image in the index, as far as it is shown.
 
     Attributes:
-        split: index into `splits.SPLITS`, or None.
+        split: Index into `splits.SPLITS`, or None.
     """
 
     source_id: str

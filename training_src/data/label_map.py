@@ -41,7 +41,7 @@ def read_label_map(file: Path) -> LabelMap:
     """Read a `label_map.pbtxt`.
 
     Raises:
-        DataError: the file breaks the grammar, or an item has no id or name, or one that another item has.
+        DataError: The file breaks the grammar, or an item has no id or name, or one that another item has.
     """
     try:
         items = parse(file.read_bytes().decode("utf-8"), file.name).get("item", [])
@@ -71,12 +71,12 @@ def make_label_map(lists: Sequence[Mapping[int, str]], source: str) -> LabelMap:
     """The label map of a data set that brings none, whatever order its files are read in.
 
     Args:
-        lists: names by label id, as each file has them. Where files contradict each other, the names, sorted, get
+        lists: Names by label id, as each file has them. Where files contradict each other, the names, sorted, get
             the ids from 1.
-        source: the data set's name, for errors.
+        source: The data set's name, for errors.
 
     Raises:
-        DataError: an id is no label id, or one list gives a name to two ids.
+        DataError: An id is no label id, or one list gives a name to two ids.
     """
     merged: dict[int, str] = {}
     agree = True

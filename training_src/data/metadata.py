@@ -17,9 +17,9 @@ def write_metadata(folder: Path, examined: Examined, *, architecture: str = "", 
     """Write `label_map.pbtxt`, `report.html` and, last, `dataset.json`; the groups of huge sets into files.
 
     Args:
-        folder: for the files.
-        examined: a data set without errors.
-        architecture, config: of the detector whose anchors the report compares with the boxes.
+        folder: For the files.
+        examined: A data set without errors.
+        architecture, config: Of the detector whose anchors the report compares with the boxes.
     """
     description = write_companions(folder, examined, architecture=architecture, config=config)
     write_description(folder, description)

@@ -24,10 +24,10 @@ def write_dataset(
     """Write the shards, and draw the report while other processes write; `dataset.json` comes last.
 
     Args:
-        examined: a data set without errors.
-        outputs: a folder for each split, and one for `metadata`, which exists.
-        architecture, config: see `metadata.write_metadata`.
-        written: see `shards.write_shards`.
+        examined: A data set without errors.
+        outputs: A folder for each split, and one for `metadata`, which exists.
+        architecture, config: See `metadata.write_metadata`.
+        written: See `shards.write_shards`.
     """
     metadata = outputs["metadata"]
     description: dict[str, Any] = {}

@@ -30,9 +30,9 @@ class PackedBoxes(Sequence[Box]):
     """Boxes that become objects only where somebody looks at one.
 
     Attributes:
-        data: of the type `PACKED`.
-        names: class names by label.
-        place: what stands before a box's number in `Box.place`, such as `annotation`.
+        data: Of the type `PACKED`.
+        names: Class names by label.
+        place: What stands before a box's number in `Box.place`, such as `annotation`.
     """
 
     __slots__ = ("data", "names", "place")

@@ -55,8 +55,8 @@ def preview(
     """Write the sheet; returns its number of rows.
 
     Raises:
-        DataError: nothing can be shown.
-        ConfigurationError: the config or the output's name is wrong.
+        DataError: Nothing can be shown.
+        ConfigurationError: The config or the output's name is wrong.
     """
     if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise ConfigurationError(f"{output.name}: give the sheet a name that ends in .png or .jpg.")
@@ -76,7 +76,7 @@ def contact_sheet(
     """The sheet as pixels, RGB.
 
     Raises:
-        DataError: an image cannot be decoded.
+        DataError: An image cannot be decoded.
     """
     augment = augmentation(config.train_config.data_augmentation_options, seed)
     colours = {label: PALETTE[at % len(PALETTE)] for at, label in enumerate(sorted(names))}

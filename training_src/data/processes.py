@@ -43,13 +43,13 @@ def in_order(
     """Do `work` on each piece; only a few pieces wait, so that memory holds no more than those.
 
     Args:
-        work: picklable; with one process it runs in this one.
-        pieces: picklable.
-        processes: how many.
-        meanwhile: called once in this process, where there are others after they have been given work.
+        work: Picklable; with one process it runs in this one.
+        pieces: Picklable.
+        processes: How many.
+        meanwhile: Called once in this process, where there are others after they have been given work.
 
     Raises:
-        MapgateError: a worker was killed, most likely for want of memory.
+        MapgateError: A worker was killed, most likely for want of memory.
     """
     if processes <= 1:
         yield from map(work, pieces)

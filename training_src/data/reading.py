@@ -13,7 +13,7 @@ def read_bytes(path: str, offset: int = 0, length: int = -1) -> bytes:
     """So many bytes of a file; to its end where `length` is -1, fewer where the file ends before.
 
     Raises:
-        OSError: the file is gone or cannot be read.
+        OSError: The file is gone or cannot be read.
     """
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -30,7 +30,7 @@ def read_into(buffer: NDArray[np.uint8], path: str, offset: int = 0) -> int:
     """Fill a buffer with a file's bytes; returns how many there were.
 
     Raises:
-        OSError: the file is gone or cannot be read.
+        OSError: The file is gone or cannot be read.
     """
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -41,7 +41,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     """Read every source; the merged classes' names, sorted, get the ids from 1 where no label map is given.
 
     Raises:
-        DataError: the list file is wrong, or a source cannot be read.
+        DataError: The list file is wrong, or a source cannot be read.
     """
     file = _list_file(folder)
     if file is None:
@@ -72,10 +72,10 @@ class _Source:
     """One data set of the list.
 
     Attributes:
-        path: relative to the list file, normalised.
-        format: forced, or None.
-        rename: new names by the source's own.
-        drop: own names of the classes whose boxes are left out.
+        path: Relative to the list file, normalised.
+        format: Forced, or None.
+        rename: New names by the source's own.
+        drop: Own names of the classes whose boxes are left out.
     """
 
     path: str

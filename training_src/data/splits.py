@@ -43,8 +43,8 @@ class Assignment:
     """How images get their splits; make it with `assign`.
 
     Attributes:
-        roles: what each split that the data set brings becomes; empty where a hash of each group's key decides.
-        notices: sentences on what was decided.
+        roles: What each split that the data set brings becomes; empty where a hash of each group's key decides.
+        notices: Sentences on what was decided.
     """
 
     roles: Mapping[str, Split]
@@ -54,8 +54,8 @@ class Assignment:
         """The split of an image; None where it is left out.
 
         Args:
-            given: the split that the data set gives it, see `given_split`.
-            group: key of the group that must not be torn apart.
+            given: The split that the data set gives it, see `given_split`.
+            group: Key of the group that must not be torn apart.
         """
         if not self.roles:
             return _by_hash(group)
@@ -72,7 +72,7 @@ def assign(present: Iterable[str]) -> Assignment:
     and validation only lends its validation as test, and a tenth of train's groups becomes the validation.
 
     Raises:
-        ValueError: the data set brings splits, but none to train on.
+        ValueError: The data set brings splits, but none to train on.
     """
     given = set(present)
     if len(given) < 2:

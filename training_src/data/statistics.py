@@ -64,7 +64,7 @@ class Tally:
         images, backgrounds, difficult: int64 [S]: images, those without a box, and difficult boxes.
         boxes: int64 [S, C].
         sizes: int64 [S, 3]: boxes by COCO's small, medium and large.
-        clipped, dropped: repaired boxes.
+        clipped, dropped: Repaired boxes.
         co_occurrence: int64 [C, C]: images that hold both classes.
         sample: float32 [N, 9] of boxes: width, height, image's width, image's height, centre's x and y as shares,
             label, split, area.

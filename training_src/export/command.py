@@ -11,7 +11,7 @@ from pathlib import Path
 # TensorFlow speaks in C++, before any setting of Python's can reach it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.data.label_map import read_label_map
 from training_src.errors import ConfigurationError, MapgateError

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import openvino as ov  # type: ignore[import-untyped]
+import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import openvino as ov  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import openvino as ov
+import tensorflow as tf
 from openvino import opset13 as ops
-from openvino.frontend import NodeContext  # type: ignore[import-untyped]
-from openvino.frontend.tensorflow import ConversionExtension  # type: ignore[import-untyped]
+from openvino.frontend import NodeContext
+from openvino.frontend.tensorflow import ConversionExtension
 
 from training_src.models.config.post_processing import BatchNonMaxSuppression
 from training_src.models.detector import Detector, Inputs, Predictions
@@ -119,8 +119,10 @@ def _of_anchors(
 def _of_proposals(
     detector: FasterRcnnDetector, predictions: Predictions, inputs: Inputs, class_ids: Sequence[int]
 ) -> dict[str, tf.Tensor]:
-    """The same in pixels. Where each class has its own boxes, classes take the place of the batch: `(classes, n, 4)`
-    and `(classes, 1, n)`."""
+    """The same in pixels.
+
+    Where each class has its own boxes, classes take the place of the batch: `(classes, n, 4)` and `(classes, 1, n)`.
+    """
     boxes = detector.decoded_boxes(predictions)[0]
     real = tf.range(tf.shape(boxes)[0]) < predictions[NUM_PROPOSALS][0]
     scores = tf.transpose(tf.gather(detector.scores(predictions)[0], class_ids, axis=-1))

@@ -4,8 +4,8 @@
 Fast R-CNN, https://arxiv.org/abs/1504.08083; OD API `mask_rcnn_keras_box_predictor`.
 """
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.config.faster_rcnn import FcHyperparams, MaskRcnnBoxPredictor
 from training_src.models.layers import BatchNormalization

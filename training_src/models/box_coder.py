@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boxes as offsets from anchors and back. Faster R-CNN, https://arxiv.org/abs/1506.01497, section 3.1.2."""
 
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.config.matching import FasterRcnnBoxCoder
 

@@ -7,8 +7,8 @@ training: a SavedModel traces every gradient of ours that it finds, which takes 
 
 from collections.abc import Callable
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 
 class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]

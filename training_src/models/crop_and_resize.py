@@ -5,7 +5,7 @@ As RoIAlign, https://arxiv.org/abs/1703.06870, section 3, with one sample a cell
 corners, cells are points. OD API `spatial_transform_ops`.
 """
 
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 
 def crop_and_resize(features: tf.Tensor, boxes: tf.Tensor, size: int, zeros_around: bool) -> tf.Tensor:

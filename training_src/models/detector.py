@@ -6,8 +6,8 @@ import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.checkpoints.checkpoint import variables_by_key
 from training_src.models.config.image_resizer import ImageResizer

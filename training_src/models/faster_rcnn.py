@@ -7,8 +7,8 @@ Boxes are in pixels of the padded image between the stages, normalised outside; 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.anchors import anchors_per_cell, generate_anchors
 from training_src.models.box_classifier import box_classifier

@@ -6,8 +6,8 @@ What they compute is the same but for rounding. The weights stay the network's o
 
 from collections.abc import Callable
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.layers import BatchNormalization
 

@@ -7,7 +7,7 @@ OD API `HardExampleMiner`.
 
 from typing import NamedTuple
 
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.config.losses import Loss
 from training_src.models.matching import NEGATIVE

@@ -8,8 +8,8 @@ Kernels are shared by all levels in RetinaNet (https://arxiv.org/abs/1708.02002,
 
 from collections import Counter
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.config.box_predictor import (
     BoxEncodingsClipRange,

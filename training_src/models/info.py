@@ -15,8 +15,8 @@ from pathlib import Path
 # TensorFlow speaks in C++, before any setting of Python's can reach it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.errors import MapgateError
 from training_src.models.anchors import anchors_per_cell

@@ -5,8 +5,8 @@ Every layer is named after its path in the OD API's checkpoint, with dots for sl
 needs no table of names.
 """
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.config.hyperparams import BatchNorm, ConvHyperparams, Initializer, Regularizer
 from training_src.models.convolution import Conv2D, SeparableConv2D

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.config.losses import ClassificationLoss, LocalizationLoss
 

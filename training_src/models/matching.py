@@ -6,7 +6,7 @@ OD API `argmax_matcher` and `target_assigner`, for a whole padded batch at once.
 
 from typing import NamedTuple
 
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.box_coder import encode
 from training_src.models.config.matching import ArgMaxMatcher, FasterRcnnBoxCoder

@@ -7,7 +7,7 @@ the lower anchor.
 
 from typing import NamedTuple
 
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.config.post_processing import BatchNonMaxSuppression, PostProcessing
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From pixels to a network's input: resized, padded and scaled, as the OD API does it (`image_resizer_builder`)."""
 
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.config.image_resizer import (
     ConditionalShapeResizer,

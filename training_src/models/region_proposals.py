@@ -6,8 +6,8 @@ https://arxiv.org/abs/1506.01497, section 3.1; OD API `faster_rcnn_meta_arch`.
 
 from typing import NamedTuple
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.box_coder import decode
 from training_src.models.config.faster_rcnn import FasterRcnn

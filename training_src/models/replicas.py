@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What replicas that train together must agree on, so that they compute what one with the whole batch would."""
 
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 
 def replica_count() -> int:

@@ -4,7 +4,7 @@
 Faster R-CNN, https://arxiv.org/abs/1506.01497, section 3.1.3; OD API `balanced_positive_negative_sampler`.
 """
 
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 
 def balanced_sample(

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.anchors import anchors_per_cell, generate_anchors
 from training_src.models.box_coder import decode

@@ -8,8 +8,8 @@ around its own. Batch norms' statistics are averages already and stay out.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 
 class MovingAverage:

@@ -8,8 +8,8 @@ its second handed it on as a decay of the learning rate, `rate / (1 + 0.9 * step
 import abc
 from collections.abc import Sequence
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.config import training as config
 

@@ -5,8 +5,8 @@ On CPUs bfloat16 was measured to help the forward pass and not the training, so 
 cores want it; those take bfloat16 from compute capability 8.0 on, and float16 with a scaled loss before.
 """
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 FLOAT32 = "float32"
 TENSOR_CORES = (7, 0)

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import simplejpeg
+import tensorflow as tf
 from numpy.typing import NDArray
-from tensorboard.plugins.image.metadata import create_summary_metadata  # type: ignore[import-untyped]
+from tensorboard.plugins.image.metadata import create_summary_metadata
 
 
 class ProgressReport:

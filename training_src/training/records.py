@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped]
+import simplejpeg
 from numpy.typing import NDArray
 
 from training_src.data.records.example import DetectionExample, decode

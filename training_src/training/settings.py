@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hyperparameters that say how training goes on; what is learnt stands in the pipeline.config.
+r"""Hyperparameters that say how training goes on; what is learnt stands in the pipeline.config.
 
-SageMaker's SDK quotes them as JSON (`"\\"auto\\""`), its console does not: both are read.
+SageMaker's SDK quotes them as JSON (`"\"auto\""`), its console does not: both are read.
 """
 
 from __future__ import annotations

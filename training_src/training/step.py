@@ -9,9 +9,9 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from training_src.errors import ConfigurationError

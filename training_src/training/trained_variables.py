@@ -8,7 +8,7 @@ that files of the API's first version speak of, `FeatureExtractor/` and `BoxPred
 import re
 from collections.abc import Mapping, Sequence
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 from training_src.errors import ConfigurationError
 from training_src.models.config.training import TrainConfig

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from training_src.drawing import PALETTE, Mark, draw

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployments.events import route  # type: ignore[import-not-found]
+from deployments.events import route
 
 
 def handler(event: dict[str, Any], context: object) -> None:  # noqa: ARG001

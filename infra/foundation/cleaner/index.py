@@ -39,7 +39,7 @@ def serve(s3: S3Client, request: dict[str, Any]) -> None:
     """Do what a request asks for.
 
     Raises:
-        botocore.exceptions.ClientError: the bucket refuses.
+        botocore.exceptions.ClientError: The bucket refuses.
     """
     wanted = request["ResourceProperties"]
     if request["RequestType"] == "Delete":

@@ -56,8 +56,8 @@ class Failure:
     """What people are told.
 
     Attributes:
-        step: the failed step; None when the execution failed before any.
-        link: the console page to read on.
+        step: The failed step; None when the execution failed before any.
+        link: The console page to read on.
     """
 
     pipeline: str
@@ -84,10 +84,10 @@ def notify(event: dict[str, Any], services: Services, topic_arn: str, bucket: st
     """Publish a failure to the topic; events of anything but a failure are passed over.
 
     Args:
-        event: an EventBridge event of a pipeline execution or of one of its steps.
+        event: An EventBridge event of a pipeline execution or of one of its steps.
         services: AWS.
-        topic_arn: where people listen.
-        bucket: the data bucket, where executions leave their evaluations.
+        topic_arn: Where people listen.
+        bucket: The data bucket, where executions leave their evaluations.
     """
     failure = find_failure(event, services, bucket)
     line = {"detail-type": event.get("detail-type"), "message": failure.sentence if failure else "not a failure"}

@@ -19,8 +19,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:  # noqa: 
     """Answer the Lambda step.
 
     Args:
-        event: the step's inputs `model_package_group` and `endpoint_name`.
-        context: unused.
+        event: The step's inputs `model_package_group` and `endpoint_name`.
+        context: Unused.
     """
     return find_champion(_table(os.environ["TABLE"]), os.environ["BUCKET"], event["endpoint_name"])
 
@@ -29,9 +29,9 @@ def find_champion(table: Table, bucket: str, endpoint_name: str) -> dict[str, st
     """Return the champion as the deployer recorded it; Approved alone does not make one.
 
     Args:
-        table: the deployment records.
-        bucket: holds `defaults/none/`, the input that stands for "no champion".
-        endpoint_name: the production endpoint.
+        table: The deployment records.
+        bucket: Holds `defaults/none/`, the input that stands for "no champion".
+        endpoint_name: The production endpoint.
     """
     item: dict[str, Any] = (
         table.get_item(Key={"EndpointName": endpoint_name, "Record": "endpoint"}, ConsistentRead=True).get("Item") or {}

@@ -30,9 +30,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:  # noqa: 
     """Answer the Lambda step.
 
     Args:
-        event: the step's inputs `model_package_arn`, `evaluation_uri` (prefix of the evaluation's output) and
+        event: The step's inputs `model_package_arn`, `evaluation_uri` (prefix of the evaluation's output) and
             `execution_arn`.
-        context: unused.
+        context: Unused.
     """
     return publish_dossier(_s3(), _sagemaker(), **event)
 
@@ -45,8 +45,8 @@ def publish_dossier(
     The approval is left alone: only people approve.
 
     Raises:
-        DossierError: an address is no metadata value, or there would be too many entries.
-        botocore.exceptions.ClientError: the evaluation or the version is not there.
+        DossierError: An address is no metadata value, or there would be too many entries.
+        botocore.exceptions.ClientError: The evaluation or the version is not there.
     """
     prefix = evaluation_uri.rstrip("/").removesuffix("/evaluation.json")
     location = urlsplit(f"{prefix}/evaluation.json")
@@ -67,12 +67,12 @@ def dossier(evaluation: dict[str, Any], prefix: str, execution_arn: str) -> dict
     """Return the metadata entries of an evaluation.
 
     Args:
-        evaluation: the parsed evaluation.json.
+        evaluation: The parsed evaluation.json.
         prefix: S3 URI under which it and its report lie.
-        execution_arn: the pipeline execution that made the version.
+        execution_arn: The pipeline execution that made the version.
 
     Raises:
-        DossierError: an address is no metadata value.
+        DossierError: An address is no metadata value.
     """
     metrics, serving, gate = evaluation["metrics"], evaluation["serving"], evaluation["gate"]
     return {

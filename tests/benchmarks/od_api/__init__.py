@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ours against the TF Object Detection API itself: start, training step, losses, evaluation, export.
+r"""Ours against the TF Object Detection API itself: start, training step, losses, evaluation, export.
 
 The API is no part of this project. `OD_API_PYTHON` names the interpreter of an environment with it; where it is not
 set, there are no rows. Such an environment, Python 3.11:
 
-    python -m venv od_api && od_api/bin/pip install tensorflow-cpu tf-keras tf-slim pycocotools lxml matplotlib \\
+    python -m venv od_api && od_api/bin/pip install tensorflow-cpu tf-keras tf-slim pycocotools lxml matplotlib \
         pandas pillow scipy contextlib2 six gin-config tensorboard
     od_api/bin/pip install --no-deps tf-models-official tf-models-research-object-detection
 

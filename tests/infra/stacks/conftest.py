@@ -25,7 +25,7 @@ class Assembly:
     """What one synth wrote.
 
     Attributes:
-        folder: the cloud assembly.
+        folder: The cloud assembly.
         prefix: `<project>-<environment>`.
     """
 

@@ -145,7 +145,7 @@ class ColourDetector:
         """Boxes [N, 4] ymin, xmin, ymax, xmax as shares; scores [N]; label ids [N].
 
         Args:
-            image: blue, green, red.
+            image: Blue, green, red.
             rule: "posterior" keeps pixels whose colour speaks for the class; "contrast" keeps pixels that differ from
                 their row's usual colour, and lets colour tell the class.
         """

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO  # type: ignore[import-untyped]
-from pycocotools.cocoeval import COCOeval  # type: ignore[import-untyped]
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from training_src.evaluation.boxes import to_pixels
 from training_src.evaluation.coco import METRICS, Detections, GroundTruth, evaluate, match

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
-import openvino as ov  # type: ignore[import-untyped]
+import openvino as ov
 import pytest
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from training_src.data.label_map import LabelMap, write_label_map

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
-import openvino as ov  # type: ignore[import-untyped]
+import openvino as ov
 import pytest
 from numpy.typing import NDArray
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
-import openvino as ov  # type: ignore[import-untyped]
+import openvino as ov
 import pytest
-import simplejpeg  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import simplejpeg
+import tensorflow as tf
 from numpy.typing import NDArray
-from openvino_telemetry.utils.opt_in_checker import (  # type: ignore[import-untyped]
+from openvino_telemetry.utils.opt_in_checker import (
     ConsentCheckResult,
     OptInChecker,
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.anchors import anchors_per_cell, generate_anchors
 from training_src.models.config.anchors import AnchorGenerator

@@ -4,10 +4,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.convolution import Conv2D, SeparableConv2D
 

@@ -4,10 +4,10 @@
 from dataclasses import replace
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from training_src.models.architectures import build_detector

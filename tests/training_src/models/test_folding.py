@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.architectures import build_detector
 from training_src.models.config.pipeline import load_bundled

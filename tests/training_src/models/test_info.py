@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 import pytest
 
 from training_src.models import info

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.config.matching import ArgMaxMatcher, FasterRcnnBoxCoder
 from training_src.models.matching import IGNORED, NEGATIVE, ClassEncoding, assign_targets, iou, match_anchors

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.config.decoding import decode
 from training_src.models.config.image_resizer import ImageResizer

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import keras  # type: ignore[import-untyped]
+import keras
 import pytest
 
 from training_src.models.architectures import build_detector

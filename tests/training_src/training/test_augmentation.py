@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import pytest
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from training_src.models.config.augmentation import PreprocessingStep, RandomDistortColor

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moving averages of weights."""
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.training.averaging import MovingAverage
 

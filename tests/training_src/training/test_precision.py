@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.data.records.example import DetectionExample, encode
 from training_src.data.records.tfrecord import write_record

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov  # type: ignore[import-untyped]
+import openvino as ov
 import pytest
-import simplejpeg  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
-from tensorflow.core.util import event_pb2  # type: ignore[import-untyped]
+import simplejpeg
+import tensorflow as tf
+from tensorflow.core.util import event_pb2
 
 from training_src import train
 from training_src.data.records.tfrecord import read_records

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-import keras  # type: ignore[import-untyped]
+import keras
 import pytest
 
 from training_src.errors import ConfigurationError

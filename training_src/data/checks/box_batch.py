@@ -26,8 +26,8 @@ class BoxBatch:
     """What can be said of images' boxes before the images are opened, if their stated sizes are true.
 
     Args:
-        images: their boxes are packed.
-        policy: whose thresholds decide.
+        images: Their boxes are packed.
+        policy: Whose thresholds decide.
     """
 
     def __init__(self, images: Sequence[LabelledImage], policy: Policy) -> None:

@@ -19,8 +19,8 @@ class CheckedBoxes(NamedTuple):
     """Boxes that lie in their image.
 
     Attributes:
-        boxes: in their order.
-        clipped, dropped: numbers of repaired boxes.
+        boxes: In their order.
+        clipped, dropped: Numbers of repaired boxes.
     """
 
     boxes: Sequence[Box]
@@ -32,10 +32,10 @@ def check_boxes(labelled: LabelledImage, width: int, height: int, policy: Policy
     """Look at every box; what is wrong is told, or repaired and told where the policy says so.
 
     Args:
-        labelled: the image's boxes, and the names for the messages.
-        width, height: of the image, in pixels.
-        policy: see there.
-        tell: takes each fault; those that were repaired are notices.
+        labelled: The image's boxes, and the names for the messages.
+        width, height: Of the image, in pixels.
+        policy: See there.
+        tell: Takes each fault; those that were repaired are notices.
     """
     if plainly_sound(labelled.boxes, width, height, policy):
         return CheckedBoxes(labelled.boxes)

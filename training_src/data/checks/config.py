@@ -18,7 +18,7 @@ def check_num_classes(config: Path, label_map: LabelMap) -> Fault | None:
     The TF Object Detection API trains an id beyond `num_classes` as nothing, and says nothing.
 
     Raises:
-        ConfigurationError: the file cannot be read, or states no `num_classes`.
+        ConfigurationError: The file cannot be read, or states no `num_classes`.
     """
     try:
         model = _last_message(parse(config.read_text(encoding="utf-8"), config.name), "model")

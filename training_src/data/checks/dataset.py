@@ -21,10 +21,10 @@ def give_splits(index: Index, policy: Policy, name: str, findings: Findings) -> 
     """Write every image's split into the index.
 
     Args:
-        index: of all images, or of one machine's.
-        policy: may state the splits that there are, where a machine sees only some.
-        name: the data set's, for messages.
-        findings: takes what was decided.
+        index: Of all images, or of one machine's.
+        policy: May state the splits that there are, where a machine sees only some.
+        name: The data set's, for messages.
+        findings: Takes what was decided.
     """
     present = policy.splits
     if present is None:
@@ -65,13 +65,13 @@ def check_set(
     """Judge the whole: what stands twice, what leaks, and which classes are missing.
 
     Args:
-        index: of all images, with their splits.
-        tally: of the same.
-        label_map: the classes.
-        policy: see there.
-        findings: takes what is wrong. Where images were left out for a fault, they are not missed again.
-        name: the data set's, for messages.
-        config: the user's pipeline.config, whose `num_classes` must reach the greatest label id.
+        index: Of all images, with their splits.
+        tally: Of the same.
+        label_map: The classes.
+        policy: See there.
+        findings: Takes what is wrong. Where images were left out for a fault, they are not missed again.
+        name: The data set's, for messages.
+        config: The user's pipeline.config, whose `num_classes` must reach the greatest label id.
     """
     faulty = findings.number("error") > 0
     found = [*_listed_twice(index)]

@@ -27,12 +27,12 @@ class CheckedImage:
     """An image that is whole, with boxes that lie in it.
 
     Attributes:
-        labelled: as it was read, its boxes repaired and its size the image's own.
+        labelled: As it was read, its boxes repaired and its size the image's own.
         format: "jpeg" or "png".
-        content: hash of the encoded bytes (XXH3, 128 bits, hexadecimal): what makes two images the same.
-        clipped, dropped: numbers of repaired boxes.
-        sequence: what must not be torn apart, empty for none.
-        likely: whether `sequence` is only what the file's name suggests.
+        content: Hash of the encoded bytes (XXH3, 128 bits, hexadecimal): what makes two images the same.
+        clipped, dropped: Numbers of repaired boxes.
+        sequence: What must not be torn apart, empty for none.
+        likely: Whether `sequence` is only what the file's name suggests.
         fingerprint: None where the image was not decoded.
     """
 
@@ -56,8 +56,8 @@ class Outcome(NamedTuple):
 
     Attributes:
         image: None where it cannot be used.
-        faults: what is wrong or was repaired, with the policy's severities.
-        encoded: the bytes, if the image can be used.
+        faults: What is wrong or was repaired, with the policy's severities.
+        encoded: The bytes, if the image can be used.
     """
 
     image: CheckedImage | None
@@ -70,9 +70,9 @@ class ImageChecks:
     """How images are checked.
 
     Attributes:
-        policy: see there.
-        decode_check: how far images are decoded.
-        rewritten: a folder for images that a fix encodes anew.
+        policy: See there.
+        decode_check: How far images are decoded.
+        rewritten: A folder for images that a fix encodes anew.
     """
 
     policy: Policy
@@ -83,8 +83,8 @@ class ImageChecks:
         """Read, decode and check one image.
 
         Args:
-            labelled: see there.
-            sound: whether nothing can be said against its boxes if it has the stated size.
+            labelled: See there.
+            sound: Whether nothing can be said against its boxes if it has the stated size.
         """
         faults: list[Fault] = []
         try:

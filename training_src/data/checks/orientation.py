@@ -13,7 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped]
+import simplejpeg
 
 from training_src.data.dataset import Box, LabelledImage
 from training_src.data.images import BrokenImageError, ImageFacts

@@ -59,14 +59,14 @@ def gather(
     """Check every image and put the sound ones into the index, what is wrong into the findings.
 
     Args:
-        dataset: as a reader found it.
-        checks: how images are checked.
-        index: takes a row an image.
-        findings: takes the faults.
-        records: whether to make the heads and tails of the TFRecords too.
-        elsewhere: checks whose faults are only counted: what they miss is on other machines.
-        processes: how many; None: as many as there are cores.
-        progress: see there.
+        dataset: As a reader found it.
+        checks: How images are checked.
+        index: Takes a row an image.
+        findings: Takes the faults.
+        records: Whether to make the heads and tails of the TFRecords too.
+        elsewhere: Checks whose faults are only counted: what they miss is on other machines.
+        processes: How many; None: as many as there are cores.
+        progress: See there.
 
     Returns:
         The number of faults that were only counted.

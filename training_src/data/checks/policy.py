@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The data policy: which checks there are, how severe each is, and from which number on it speaks.
+r"""The data policy: which checks there are, how severe each is, and from which number on it speaks.
 
 A policy file (YAML) changes any of it:
 
     checks:
       near_leak: error
       outside: {severity: fix, tolerance: 8}
-    sequence: '(?P<sequence>.+)_\\d+$'
+    sequence: '(?P<sequence>.+)_\d+$'
     decode_check: header
     splits: [train, validation, test]
 """
@@ -41,10 +41,10 @@ class Check:
     """A check as the policy sees it.
 
     Attributes:
-        finds: for people, what it finds.
-        handling: what is done about it.
-        thresholds: numbers by name; empty where there is nothing to choose.
-        fix: what `fix` does, for people; empty where nothing safe can be done.
+        finds: For people, what it finds.
+        handling: What is done about it.
+        thresholds: Numbers by name; empty where there is nothing to choose.
+        fix: What `fix` does, for people; empty where nothing safe can be done.
     """
 
     finds: str
@@ -119,10 +119,10 @@ class Policy:
     """What the checks go by.
 
     Attributes:
-        checks: by name.
-        sequence: pattern of an image's name, without its suffix, whose group `sequence` names the sequence.
-        decode_check: how far images are decoded.
-        splits: the splits that the data set brings, where an instance sees only a part of it; None: look.
+        checks: By name.
+        sequence: Pattern of an image's name, without its suffix, whose group `sequence` names the sequence.
+        decode_check: How far images are decoded.
+        splits: The splits that the data set brings, where an instance sees only a part of it; None: look.
     """
 
     checks: Mapping[str, Check] = field(default_factory=lambda: CHECKS)
@@ -174,7 +174,7 @@ def read_policy(file: Path) -> Policy:
     """Read a policy file; what it does not name stays as it is.
 
     Raises:
-        ConfigurationError: it cannot be read, or names what there is not; the message says what there is.
+        ConfigurationError: It cannot be read, or names what there is not; the message says what there is.
     """
     import yaml  # here, since most data sets have no policy
 

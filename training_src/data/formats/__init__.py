@@ -18,12 +18,12 @@ def read_dataset(folder: Path, label_map: LabelMap | None = None, format: str | 
     """Read a folder in whichever supported layout it has, or the several folders that a list file in it names.
 
     Args:
-        folder: of the data set, or the list file (`sources.yaml`).
-        label_map: the user's; without it the folder's own `label_map.pbtxt`, if any.
-        format: one of `FORMAT_NAMES`; None: the folder shows it.
+        folder: Of the data set, or the list file (`sources.yaml`).
+        label_map: The user's; without it the folder's own `label_map.pbtxt`, if any.
+        format: One of `FORMAT_NAMES`; None: the folder shows it.
 
     Raises:
-        DataError: the folder is missing, has no supported layout, or cannot be read.
+        DataError: The folder is missing, has no supported layout, or cannot be read.
     """
     if format is not None and format not in FORMAT_NAMES:
         raise DataError(f'The format "{format}" is not known; give one of {", ".join(FORMAT_NAMES)}.')

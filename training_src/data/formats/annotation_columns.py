@@ -23,11 +23,11 @@ class PlainAnnotation(Struct, gc=False):
     """An annotation against which nothing can be said; whatever else stands in it does not matter.
 
     Attributes:
-        image_id: a whole number of at most 63 bits.
-        category_id: of at most 31.
-        bbox: four finite numbers.
-        iscrowd, difficult, ignore, truncated: see `fields.flag`.
-        score: see `fields.confidence`.
+        image_id: A whole number of at most 63 bits.
+        category_id: Of at most 31.
+        bbox: Four finite numbers.
+        iscrowd, difficult, ignore, truncated: See `fields.flag`.
+        score: See `fields.confidence`.
     """
 
     image_id: Annotated[int, Meta(gt=-(1 << 63), le=(1 << 63) - 1)]
@@ -51,8 +51,8 @@ def annotation_columns(
     """Images' ids [N], and boxes [N] of the type `PACKED` with category ids as labels; `number` is left to the caller.
 
     Args:
-        elements: of the list of annotations, N: plain ones, or as JSON has them.
-        edges: makes the columns xmin, ymin, xmax, ymax of those of the `bbox`es.
+        elements: Of the list of annotations, N: plain ones, or as JSON has them.
+        edges: Makes the columns xmin, ymin, xmax, ymax of those of the `bbox`es.
 
     Returns:
         None where an element is not plain.

@@ -17,14 +17,14 @@ class SourceClasses:
     and the ids decide.
 
     Args:
-        names: by the source's id; empty where the source names nothing.
-        shift: what makes a label id of a source's id: 1 where they count from 0.
-        label_map: given, or made.
-        by_name: where the source has names, only they decide: it may show a part of its classes only.
-        used: all ids that the source's boxes have; asked for once an unknown one is met, to tell what is wrong with it.
+        names: By the source's id; empty where the source names nothing.
+        shift: What makes a label id of a source's id: 1 where they count from 0.
+        label_map: Given, or made.
+        by_name: Where the source has names, only they decide: it may show a part of its classes only.
+        used: All ids that the source's boxes have; asked for once an unknown one is met, to tell what is wrong with it.
 
     Attributes:
-        renamed: the source's names with those of the label map that the ids decided on; empty where names did.
+        renamed: The source's names with those of the label map that the ids decided on; empty where names did.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class SourceClasses:
         """Label id and name.
 
         Raises:
-            AnnotationError: the label map has no such class.
+            AnnotationError: The label map has no such class.
         """
         if isinstance(number, int) and not isinstance(number, bool) and number in self._labels:
             return self._labels[number], self._known[number]
@@ -83,7 +83,7 @@ def named_class(label_map: LabelMap, ids: Mapping[str, int], name: str) -> int:
     """The label id of a class that the source knows by its name only.
 
     Raises:
-        AnnotationError: the label map has no such class.
+        AnnotationError: The label map has no such class.
     """
     if name not in ids:
         known = ", ".join(list(label_map.names.values())[:30])

@@ -21,7 +21,7 @@ class DataFolder:
     """A data set's folder.
 
     Attributes:
-        path: the folder itself.
+        path: The folder itself.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,7 +54,7 @@ class DataFolder:
         """An annotation file's bytes.
 
         Raises:
-            AnnotationError: it cannot be read, is too large, or is a link out of the folder.
+            AnnotationError: It cannot be read, is too large, or is a link out of the folder.
         """
         if not self.holds(str(file)):
             raise AnnotationError("path", "is a link to a place outside the data set; copy the file in")
@@ -71,7 +71,7 @@ class DataFolder:
         """An annotation file's text.
 
         Raises:
-            AnnotationError: as `read`, or the bytes are no UTF-8.
+            AnnotationError: As `read`, or the bytes are no UTF-8.
         """
         try:
             return self.read(file, largest).decode("utf-8-sig")
@@ -82,7 +82,7 @@ class DataFolder:
         """The lines of a text of any length that are not empty, with their numbers, which count from 1.
 
         Raises:
-            AnnotationError: as `text`, or a line is longer than any annotation file.
+            AnnotationError: As `text`, or a line is longer than any annotation file.
         """
         if not self.holds(str(file)):
             raise AnnotationError("path", "is a link to a place outside the data set; copy the file in")
@@ -104,8 +104,8 @@ class DataFolder:
         """What lies in the folder under a path's end, the longest end first: its beginning was another machine's.
 
         Args:
-            path: such as an S3 key, or an absolute path; `..` in it counts for nothing.
-            places: folders to look in; the data set's own is always the last.
+            path: Such as an S3 key, or an absolute path; `..` in it counts for nothing.
+            places: Folders to look in; the data set's own is always the last.
         """
         if "\0" in path or not is_text(path):
             return None
@@ -121,7 +121,7 @@ class DataFolder:
         """The image file that an annotation names, in the first of some folders that has it.
 
         Raises:
-            AnnotationError: no folder has it, or the name leads out of the data set's folder.
+            AnnotationError: No folder has it, or the name leads out of the data set's folder.
         """
         return Path(self.image_path(name, places))
 
@@ -170,12 +170,12 @@ class DataFolder:
         """A folder's files by name, whatever order the operating system lists them in.
 
         Args:
-            place: the folder; one that does not exist has no files.
-            suffixes: in small letters.
-            deep: also those in its folders, but for links.
+            place: The folder; one that does not exist has no files.
+            suffixes: In small letters.
+            deep: Also those in its folders, but for links.
 
         Raises:
-            DataError: a name is no UTF-8.
+            DataError: A name is no UTF-8.
         """
         names, folders = Spill(), []
         try:

@@ -20,7 +20,7 @@ class AnnotationError(ValueError):
     """Something in an annotation is wrong; the message is the rest of a sentence that begins with the place.
 
     Attributes:
-        check: the rule's short name.
+        check: The rule's short name.
     """
 
     def __init__(self, check: str, rest: str) -> None:
@@ -39,7 +39,7 @@ def four_numbers(values: Any) -> Edges:
     """Four numbers of a list; not-a-number and infinity pass, since the gate names such boxes.
 
     Raises:
-        AnnotationError: there are not four, or they are no numbers.
+        AnnotationError: There are not four, or they are no numbers.
     """
     if type(values) is list and len(values) == 4 and _PLAIN.issuperset(map(type, values)):
         first, second, third, fourth = values  # as good as always, and millions of times
@@ -58,7 +58,7 @@ def number(value: Any) -> float:
     """A JSON number, or a text that is one.
 
     Raises:
-        AnnotationError: it is none.
+        AnnotationError: It is none.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise AnnotationError("annotation", f"has {shown(value)} where a number is expected")
@@ -74,7 +74,7 @@ def size(width: Any, height: Any) -> tuple[int, int]:
     """An image's stated width and height; 0 where nothing is stated.
 
     Raises:
-        AnnotationError: they are no whole numbers of pixels.
+        AnnotationError: They are no whole numbers of pixels.
     """
     if type(width) is type(height) is int and 0 <= width < 1 << 31 and 0 <= height < 1 << 31:
         return width, height
@@ -91,7 +91,7 @@ def identifier(value: Any) -> int | str:
     """The id of an image or class: a whole number of at most 63 bits, or a text.
 
     Raises:
-        AnnotationError: it is neither.
+        AnnotationError: It is neither.
     """
     if type(value) is int and -(1 << 63) < value < 1 << 63:
         return value
@@ -120,7 +120,7 @@ def class_name(value: Any) -> str:
     """A class's name, without blanks around it.
 
     Raises:
-        AnnotationError: it is empty, or holds what cannot be printed.
+        AnnotationError: It is empty, or holds what cannot be printed.
     """
     name = value.strip() if isinstance(value, str) else ""
     if not name or not name.isprintable() or len(name) > LONGEST_NAME:

@@ -40,7 +40,7 @@ class Format(Protocol):
         """Read all annotations, no pixels. What is wrong in them becomes a fault among the entries.
 
         Raises:
-            DataError: nothing can be read at all.
+            DataError: Nothing can be read at all.
         """
         ...
 
@@ -67,7 +67,7 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
     """Read a folder in the layout that it has, or that is forced.
 
     Raises:
-        DataError: the folder is missing, has no supported layout, or cannot be read.
+        DataError: The folder is missing, has no supported layout, or cannot be read.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; name the folder that holds the images and their annotations.")

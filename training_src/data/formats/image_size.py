@@ -16,7 +16,7 @@ def read_size(file: Path) -> tuple[int, int]:
     """Width and height in pixels, as stored: an orientation in EXIF changes nothing.
 
     Raises:
-        AnnotationError: the file is neither JPEG nor PNG, or ends before its size.
+        AnnotationError: The file is neither JPEG nor PNG, or ends before its size.
     """
     try:
         with file.open("rb") as stream:

@@ -42,9 +42,9 @@ class Convention:
     """What the two layouts do differently.
 
     Attributes:
-        format: the layout's name.
-        edges: makes xmin, ymin, xmax, ymax of a `bbox`.
-        from_zero: whether category ids count from 0; None: only where one is 0.
+        format: The layout's name.
+        edges: Makes xmin, ymin, xmax, ymax of a `bbox`.
+        from_zero: Whether category ids count from 0; None: only where one is 0.
     """
 
     format: str
@@ -67,7 +67,7 @@ def read_instances(
     """Read the files; names come from the label map, the files' `categories`, or are `class_<id>`.
 
     Raises:
-        DataError: a file is no such JSON, or holds nothing.
+        DataError: A file is no such JSON, or holds nothing.
     """
     contents = [_read(folder, source, convention) for source in files]
     if label_map is None:

@@ -26,7 +26,7 @@ def elements(file: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, Any]]:
     An empty list yields nothing, so that it cannot be told from a missing one.
 
     Raises:
-        ValueError: the file is no JSON object; the message says what is wrong and where.
+        ValueError: The file is no JSON object; the message says what is wrong and where.
     """
     for key, found in chunks(file, chunk=chunk):
         for element in found:
@@ -39,10 +39,10 @@ def chunks(
     """The same as `elements`, but as many consecutive ones of a list as were parsed at once.
 
     Args:
-        file: the object.
-        plain: by key, what nearly all elements look like. Those of a chunk that do so without exception come as their
+        file: The object.
+        plain: By key, what nearly all elements look like. Those of a chunk that do so without exception come as their
             type, in a quarter of the time, and what the type does not name is skipped.
-        chunk: how many characters are read at once.
+        chunk: How many characters are read at once.
     """
     with file.open(encoding="utf-8-sig", newline="") as stream:
         window = _Window(stream, chunk)

@@ -86,7 +86,7 @@ class _PlainShards:
         """The plain file.
 
         Raises:
-            DataError: the shard cannot be decompressed, or is a link out of the folder.
+            DataError: The shard cannot be decompressed, or is a link out of the folder.
         """
         if not self.folder.holds(str(shard)):
             raise DataError(f"{shard.name} is a link to a place outside the data set; copy the file in.")

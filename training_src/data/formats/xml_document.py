@@ -14,7 +14,7 @@ def parse(content: bytes) -> Element:
     """The root of a document.
 
     Raises:
-        AnnotationError: it is no XML, or declares a document type.
+        AnnotationError: It is no XML, or declares a document type.
     """
     if not content.strip():
         raise AnnotationError("annotation", "is empty; export it again")

@@ -26,7 +26,7 @@ def parse(text: str) -> dict[str, Any]:
     """The mapping that a document holds.
 
     Raises:
-        AnnotationError: it is no YAML, no mapping, or uses aliases.
+        AnnotationError: It is no YAML, no mapping, or uses aliases.
     """
     try:
         content = yaml.load(text, _Loader)

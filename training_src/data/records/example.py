@@ -26,18 +26,18 @@ class DetectionExample:
     """An encoded image and its boxes.
 
     Attributes:
-        source_id: unique in the data set.
-        filename: of the image, for people.
-        encoded: the image file's bytes.
+        source_id: Unique in the data set.
+        filename: Of the image, for people.
+        encoded: The image file's bytes.
         format: "jpeg" or "png".
-        width, height: pixels.
+        width, height: Pixels.
         boxes: float32 [N, 4]: ymin, xmin, ymax, xmax, as shares of height and width.
         labels: int64 [N], label-map ids.
         names: N class names.
         difficult, truncated, crowd: int64 [N], 0 or 1.
         confidence: float32 [N] from 0 to 1, not-a-number where nobody said; None where nobody said for any box.
-        group: key of the images that must stay in one split; empty: none is stated.
-        sha256: of `encoded`, hexadecimal; empty: it is not stated.
+        group: Key of the images that must stay in one split; empty: none is stated.
+        sha256: Of `encoded`, hexadecimal; empty: it is not stated.
     """
 
     source_id: str
@@ -93,7 +93,7 @@ def decode(data: bytes) -> DetectionExample:
     """Read a serialised tf.Example; what it does not state is empty or 0.
 
     Raises:
-        ValueError: no Example, or one whose lists of an object's properties differ in length.
+        ValueError: No Example, or one whose lists of an object's properties differ in length.
     """
     features = decode_example(data)
     edges = [_floats(features, f"image/object/bbox/{edge}") for edge in ("ymin", "xmin", "ymax", "xmax")]
@@ -126,7 +126,7 @@ def read_examples(folder: Path) -> Iterator[DetectionExample]:
     """Every example of a prepared split: shards by name, records in their order.
 
     Raises:
-        DataError: the folder holds no shard, or a record cannot be read.
+        DataError: The folder holds no shard, or a record cannot be read.
     """
     shards = sorted(folder.glob("*.tfrecord"))
     if not shards:

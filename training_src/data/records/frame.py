@@ -22,12 +22,12 @@ class BoxColumns(NamedTuple):
     """An image's boxes as lists of features hold them, without the lists' lengths.
 
     Attributes:
-        number: how many.
+        number: How many.
         xmax, xmin, ymax, ymin: float32 as shares of the image's size.
-        labels: varints.
-        texts: class names, each with its length (`text_item`).
+        labels: Varints.
+        texts: Class names, each with its length (`text_item`).
         confidences: float32; empty where nobody said for any box.
-        difficult, crowd, truncated: a byte each.
+        difficult, crowd, truncated: A byte each.
     """
 
     number: int
@@ -65,9 +65,9 @@ def frame(image: CheckedImage, length: int, boxes: BoxColumns) -> tuple[bytes, b
     """What stands before and behind the image in the serialised tf.Example.
 
     Args:
-        image: see there.
-        length: of the encoded image, in bytes.
-        boxes: the image's.
+        image: See there.
+        length: Of the encoded image, in bytes.
+        boxes: The image's.
 
     Returns:
         Head and tail: `head + encoded + tail` equals `encode` of the image's example.

@@ -34,7 +34,7 @@ def decode_example(data: bytes) -> dict[str, Feature]:
     """The features of an Example.
 
     Raises:
-        ValueError: these bytes are no Example.
+        ValueError: These bytes are no Example.
     """
     features: dict[str, Feature] = {}
     for number, feature_map in _fields(memoryview(data)):

@@ -15,7 +15,7 @@ class ShardFile:
     """Appends records to a file, each in one call: what is put together in one buffer costs no new memory.
 
     Args:
-        file: its descriptor.
+        file: Its descriptor.
     """
 
     def __init__(self, file: int) -> None:
@@ -26,7 +26,7 @@ class ShardFile:
         """Append a record: `head`, so many bytes of a file from `start` on, and `tail`.
 
         Raises:
-            OSError: the file is gone, or has become shorter.
+            OSError: The file is gone, or has become shorter.
         """
         image = HEADER_BYTES + len(head)
         behind = image + length

@@ -38,12 +38,12 @@ def write_shards(
     Images are dealt to the shards in turn, by their source ids, so that each shard is a sample of the split.
 
     Args:
-        index: with every image's split and record.
-        folders: one a split.
-        host: a part of the names where several machines write into one place: `train-algo-2-00000-of-...`.
-        processes: how many; None: as many as there are cores.
-        written: called with the number of images of each shard that is whole.
-        meanwhile: called once; what it does has nothing to do with shards, and this process has nothing else to do.
+        index: With every image's split and record.
+        folders: One a split.
+        host: A part of the names where several machines write into one place: `train-algo-2-00000-of-...`.
+        processes: How many; None: as many as there are cores.
+        written: Called with the number of images of each shard that is whole.
+        meanwhile: Called once; what it does has nothing to do with shards, and this process has nothing else to do.
     """
     index.execute("DROP TABLE IF EXISTS plan")
     index.execute(_PLAN)
@@ -66,10 +66,10 @@ class ShardTask:
     """A shard to write.
 
     Attributes:
-        index: the index' file, whose table `plan` says what belongs into which shard.
-        shard: the file to write.
-        split: index into `splits.SPLITS`.
-        number: of the shard in its split.
+        index: The index' file, whose table `plan` says what belongs into which shard.
+        shard: The file to write.
+        split: Index into `splits.SPLITS`.
+        number: Of the shard in its split.
     """
 
     index: Path

@@ -71,7 +71,7 @@ def decompress(file: Path, destination: Path) -> None:
     """Write a compressed TFRecord as a plain one: an image's place in the file can only be named there.
 
     Raises:
-        DataError: the file is damaged or cut off, or expands as no images do.
+        DataError: The file is damaged or cut off, or expands as no images do.
     """
     unpacker = zlib.decompressobj(wbits=47)  # GZIP or ZLIB, as its first bytes say
     most = _GREATEST_EXPANSION * file.stat().st_size + (1 << 20)
@@ -101,11 +101,11 @@ def read_records(file: Path, *, checked: bool = True) -> Iterator[tuple[Span, by
     """Every record of a file with its place.
 
     Args:
-        file: a plain TFRecord.
-        checked: whether the data's checksums are looked at; the headers' always are.
+        file: A plain TFRecord.
+        checked: Whether the data's checksums are looked at; the headers' always are.
 
     Raises:
-        DataError: the file ends within a record, or a checksum does not fit.
+        DataError: The file ends within a record, or a checksum does not fit.
     """
     size = file.stat().st_size
     with file.open("rb") as stream:

@@ -30,7 +30,7 @@ def read_anchors(architecture: str, config: Path | None, greatest_id: int) -> An
     """The anchors of a user's pipeline.config, or of a bundled architecture; None where neither is given.
 
     Raises:
-        ModelError: the config cannot be read.
+        ModelError: The config cannot be read.
     """
     if config is None and not architecture:
         return None

@@ -22,11 +22,11 @@ def histogram(
     """Bars side by side for each series, as shares of the series, so that small splits can be compared.
 
     Args:
-        title: for those who do not see it.
-        x: what the edges measure.
-        edges: one more than there are bars; equally wide on the page, whatever they are.
-        counts: by series.
-        threshold: an edge to mark.
+        title: For those who do not see it.
+        x: What the edges measure.
+        edges: One more than there are bars; equally wide on the page, whatever they are.
+        counts: By series.
+        threshold: An edge to mark.
     """
     shares = {name: [one / (sum(values) or 1) for one in values] for name, values in counts.items() if sum(values)}
     most = max((max(values) for values in shares.values()), default=1.0) or 1.0
@@ -67,8 +67,8 @@ def shapes(title: str, groups: Sequence[tuple[str, str, Floats]], anchors: Float
     """Widths over heights, both as logarithms, with anchors as crosses.
 
     Args:
-        title: for those who do not see it.
-        groups: name, CSS colour and `(n, 2)` widths and heights in pixels.
+        title: For those who do not see it.
+        groups: Name, CSS colour and `(n, 2)` widths and heights in pixels.
         anchors: `(n, 2)`.
     """
     height = 330

@@ -27,10 +27,10 @@ class Sample:
     """An image to show with its boxes.
 
     Attributes:
-        source_id: its name in the data set.
-        split: train, validation or test; empty where it is in none.
+        source_id: Its name in the data set.
+        split: Train, validation or test; empty where it is in none.
         encoded: JPEG or PNG, the original or a smaller copy; what cannot be decoded is shown as such.
-        width, height: of the original, in pixels.
+        width, height: Of the original, in pixels.
         boxes: float32 [N, 4]: xmin, ymin, xmax, ymax in the original's pixels; they may lie outside.
         labels: int64 [N], label-map ids.
         names: N class names.
@@ -51,9 +51,9 @@ class FaultPicture:
     """A fault and the image that has it.
 
     Attributes:
-        fault: what is wrong.
-        sample: its image; None where there is none to show.
-        box: which of the sample's boxes is meant; None where the fault is the image's.
+        fault: What is wrong.
+        sample: Its image; None where there is none to show.
+        box: Which of the sample's boxes is meant; None where the fault is the image's.
     """
 
     fault: Fault
@@ -91,10 +91,10 @@ class AnchorLevel:
     """Anchors of one feature map, which stand at every cell of a grid.
 
     Attributes:
-        name: such as `stride 8`.
+        name: Such as `stride 8`.
         shapes: float32 [S, 2]: width, height, in pixels of the network's input.
-        stride: float (x, y), the grid's step in those pixels.
-        offset: float (x, y), the first cell's centre.
+        stride: Float (x, y), the grid's step in those pixels.
+        offset: Float (x, y), the first cell's centre.
         cells: (columns, rows).
     """
 
@@ -110,12 +110,12 @@ class Anchors:
     """A detector's anchors and what it takes a box and an anchor for a match.
 
     Attributes:
-        detector: architecture or configuration file, for people.
-        width, height: of the network's input, in pixels (the greatest, where the aspect ratio is kept).
-        shorter_side: to which an image's shorter side is scaled where its aspect ratio is kept; 0 where it is not.
+        detector: Architecture or configuration file, for people.
+        width, height: Of the network's input, in pixels (the greatest, where the aspect ratio is kept).
+        shorter_side: To which an image's shorter side is scaled where its aspect ratio is kept; 0 where it is not.
         threshold: IoU from which an anchor learns a box.
-        forced: whether a box that no anchor reaches is given its best one all the same.
-        levels: finest first.
+        forced: Whether a box that no anchor reaches is given its best one all the same.
+        levels: Finest first.
     """
 
     detector: str
@@ -132,8 +132,8 @@ class Collected:
     """Figures of a data set's images and boxes, from which those of `dataset.json` and of the page are computed.
 
     Attributes:
-        names: class names by label-map id, in the ids' order.
-        boxes: see there.
+        names: Class names by label-map id, in the ids' order.
+        boxes: See there.
         brightness: float32 [I]: each image's mean luma, 0..255; all images, or an even sample.
         brightness_split: int64 [I], index into `splits.SPLITS`.
         co_occurrence: int64 [C, C], in the order of `names`: images that hold both classes; on the diagonal, the class.
@@ -153,12 +153,12 @@ class ReportContent:
     """All that the page shows.
 
     Attributes:
-        description: the content of dataset.json.
-        collected: see there.
-        samples: at most `MOST_SAMPLES`.
-        faults: the first `MOST_FAULTS`, errors before warnings before notices.
-        fault_counts: how many there are in all, by severity and check.
-        fault_pictures: at most `MOST_FAULT_PICTURES`.
+        description: The content of dataset.json.
+        collected: See there.
+        samples: At most `MOST_SAMPLES`.
+        faults: The first `MOST_FAULTS`, errors before warnings before notices.
+        fault_counts: How many there are in all, by severity and check.
+        fault_pictures: At most `MOST_FAULT_PICTURES`.
     """
 
     description: Mapping[str, Any]

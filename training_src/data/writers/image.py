@@ -13,10 +13,10 @@ class Image:
     """A labelled image with its bytes.
 
     Attributes:
-        labelled: as it was read.
-        encoded: the image file's bytes.
+        labelled: As it was read.
+        encoded: The image file's bytes.
         format: "jpeg" or "png".
-        width, height: pixels; what the boxes are shares of.
+        width, height: Pixels; what the boxes are shares of.
     """
 
     labelled: LabelledImage

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 from training_src.models.checkpoints import slim
 from training_src.models.checkpoints.files import SUFFIX, Reader, find, locate, read, write

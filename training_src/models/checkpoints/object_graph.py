@@ -4,7 +4,7 @@
 An object can be reached over several paths, of which one became the key; the graph knows all of them.
 """
 
-from tensorflow.core.protobuf.trackable_object_graph_pb2 import (  # type: ignore[import-untyped]
+from tensorflow.core.protobuf.trackable_object_graph_pb2 import (
     TrackableObjectGraph,
 )
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bidirectional feature pyramid network of EfficientDet, https://arxiv.org/abs/1911.09070, section 3."""
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.config.ssd import BidirectionalFeaturePyramidNetworks
 from training_src.models.layers import Layers

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.config.ssd import BidirectionalFeaturePyramidNetworks, FeatureExtractor
 from training_src.models.errors import ConfigError

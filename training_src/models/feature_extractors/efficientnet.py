@@ -4,8 +4,8 @@
 import math
 from typing import NamedTuple
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.config.hyperparams import BatchNorm
 from training_src.models.convolution import Conv2D

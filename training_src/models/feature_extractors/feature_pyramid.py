@@ -7,8 +7,8 @@ RetinaNet; OD API `feature_map_generators`.
 
 from collections.abc import Callable
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.config.ssd import FeaturePyramidNetworks
 from training_src.models.layers import Layers

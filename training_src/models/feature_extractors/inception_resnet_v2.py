@@ -8,8 +8,8 @@ come first; at equal distance convolutions come before their norms, the first br
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.config.hyperparams import (
     BatchNorm,

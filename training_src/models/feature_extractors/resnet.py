@@ -7,8 +7,8 @@ alike on all sides.
 
 from collections.abc import Callable
 
-import keras  # type: ignore[import-untyped]
-import tensorflow as tf  # type: ignore[import-untyped]
+import keras
+import tensorflow as tf
 
 from training_src.models.config.hyperparams import (
     BatchNorm,

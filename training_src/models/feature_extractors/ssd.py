@@ -4,7 +4,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 
 from training_src.models.config.hyperparams import ConvHyperparams
 from training_src.models.config.ssd import FeatureExtractor

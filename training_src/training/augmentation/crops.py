@@ -33,12 +33,12 @@ class Crop:
     """What a crop must be like.
 
     Attributes:
-        covered: at least this share of one box must be seen.
-        aspect_ratio: least and greatest width / height.
-        area: least and greatest share of the image.
-        overlap: boxes of which a smaller share is left are dropped.
-        clip: whether boxes end where the crop does.
-        keep: probability of the whole image.
+        covered: At least this share of one box must be seen.
+        aspect_ratio: Least and greatest width / height.
+        area: Least and greatest share of the image.
+        overlap: Boxes of which a smaller share is left are dropped.
+        clip: Whether boxes end where the crop does.
+        keep: Probability of the whole image.
     """
 
     covered: float
@@ -117,10 +117,10 @@ def sample_window(height: int, width: int, boxes: Boxes, crop: Crop, rng: Genera
     """A crop as `tf.image.sample_distorted_bounding_box` draws it: the first of a hundred that is as it must be.
 
     Args:
-        height, width: the image's.
-        boxes: as shares of it; an image without any counts as one box.
-        crop: what is wanted.
-        rng: four numbers an attempt.
+        height, width: The image's.
+        boxes: As shares of it; an image without any counts as one box.
+        crop: What is wanted.
+        rng: Four numbers an attempt.
 
     Returns:
         Top, left, height and width, in pixels; the whole image where no attempt fits.

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
-import simplejpeg  # type: ignore[import-untyped]
+import simplejpeg
 from numpy.random import Generator
 
 from training_src.models.config.augmentation import RandomBlackPatches, RandomJpegQuality, RandomPatchGaussian

@@ -42,9 +42,9 @@ def augmentation(
     """All options, in their order.
 
     Args:
-        options: the config's.
-        seed: the training's.
-        resized: gives the height and width that the result is drawn at; None: as large as the options leave it.
+        options: The config's.
+        seed: The training's.
+        resized: Gives the height and width that the result is drawn at; None: as large as the options leave it.
 
     Returns:
         A function of an image and its position in the training's sequence, which with the seed alone decides what

@@ -23,10 +23,10 @@ class View:
 
     Attributes:
         pixels: `(h, w, 3)` uint8, never written to.
-        height, width: the canvas's, in pixels; only fractions of it depend on them until it is drawn.
-        window: where the canvas's top, left, bottom and right edge lie in `pixels`. Swapped ones mean a flip; what lies
+        height, width: The canvas's, in pixels; only fractions of it depend on them until it is drawn.
+        window: Where the canvas's top, left, bottom and right edge lie in `pixels`. Swapped ones mean a flip; what lies
             outside of `pixels` is padding.
-        fill: the padding's colour.
+        fill: The padding's colour.
         boxes: `(boxes, 4)`: ymin, xmin, ymax, xmax as shares of the canvas.
         rows: `(boxes,)`: which of the first boxes these are.
     """
@@ -59,10 +59,10 @@ class View:
 
         Args:
             part: ymin, xmin, ymax, xmax as shares of this canvas; it may reach beyond it.
-            size: the new canvas's height and width.
-            overlap: boxes of which a smaller share is left are dropped, and so are those of which nothing is.
-            clip: whether boxes end where the canvas does.
-            fill: what is seen beyond this canvas.
+            size: The new canvas's height and width.
+            overlap: Boxes of which a smaller share is left are dropped, and so are those of which nothing is.
+            clip: Whether boxes end where the canvas does.
+            fill: What is seen beyond this canvas.
         """
         ymin, xmin, ymax, xmax = part
         view = self._surrounded_by(fill) if min(part) < 0 or max(part) > 1 else self
@@ -86,9 +86,9 @@ class View:
         """This canvas on a larger one.
 
         Args:
-            offset: of its upper left corner, y and x, in pixels.
-            size: the larger one's height and width.
-            fill: what surrounds it.
+            offset: Of its upper left corner, y and x, in pixels.
+            size: The larger one's height and width.
+            fill: What surrounds it.
         """
         ymin, xmin = -offset[0] / self.height, -offset[1] / self.width
         part = (ymin, xmin, ymin + size[0] / self.height, xmin + size[1] / self.width)
@@ -196,10 +196,10 @@ class _Placement:
     """Which pixels of an image go where on a canvas, along one axis.
 
     Attributes:
-        first, last: the canvas's edges in the image, in pixels; `first` may be the greater.
-        taken: the image's pixels.
-        drawn: where they go, before a flip.
-        size: the canvas's.
+        first, last: The canvas's edges in the image, in pixels; `first` may be the greater.
+        taken: The image's pixels.
+        drawn: Where they go, before a flip.
+        size: The canvas's.
     """
 
     first: float

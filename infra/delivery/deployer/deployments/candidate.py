@@ -36,7 +36,7 @@ class Request:
     """A message of the Callback step.
 
     Attributes:
-        stopping: whether the execution is being stopped and only waits for this step's answer.
+        stopping: Whether the execution is being stopped and only waits for this step's answer.
     """
 
     token: str

@@ -26,7 +26,7 @@ class Clients:
     """The services that the deployer talks to.
 
     Attributes:
-        given: clients by service name that take the place of boto3's, such as `{"sagemaker": fake}`.
+        given: Clients by service name that take the place of boto3's, such as `{"sagemaker": fake}`.
     """
 
     given: dict[str, Any] = field(default_factory=dict)

@@ -22,12 +22,12 @@ def route(event: dict[str, Any], clients: Clients | None = None, settings: Setti
     """Handle one event of any source.
 
     Args:
-        event: an EventBridge event, an SQS batch or a custom-resource request.
-        clients: services other than boto3's own, for tests.
-        settings: settings other than the environment's, for tests.
+        event: An EventBridge event, an SQS batch or a custom-resource request.
+        clients: Services other than boto3's own, for tests.
+        settings: Settings other than the environment's, for tests.
 
     Raises:
-        Exception: whatever went wrong, so that Lambda or the queue delivers the event again; that does no harm.
+        Exception: Whatever went wrong, so that Lambda or the queue delivers the event again; that does no harm.
     """
     settings = settings or Settings.read()
     clients = clients or _clients()

@@ -38,7 +38,7 @@ class Endpoint:
     """What DescribeEndpoint says.
 
     Attributes:
-        status: as the API spells it; None when there is no such endpoint.
+        status: As the API spells it; None when there is no such endpoint.
         config: EndpointConfigName.
     """
 
@@ -81,11 +81,11 @@ class Hosting:
         """Make the model and the endpoint configuration of a version, unless they are there.
 
         Args:
-            name: of both.
-            package: the version.
-            verdict: says with which runtime and precision it serves.
-            instance_count: instances that the configuration starts with.
-            capture: whether requests are kept when the settings want that.
+            name: Of both.
+            package: The version.
+            verdict: Says with which runtime and precision it serves.
+            instance_count: Instances that the configuration starts with.
+            capture: Whether requests are kept when the settings want that.
         """
         with _unless_existing():
             self._sagemaker.create_model(**self._model(name, package, verdict))

@@ -57,11 +57,11 @@ def bring_about(context: EventContext, announcement: Announcement | None = None)
     the same time, the one that finds a record or a resource changed under its hands looks again.
 
     Args:
-        context: settings, services and records.
-        announcement: the model package event that is at hand, if it is one.
+        context: Settings, services and records.
+        announcement: The model package event that is at hand, if it is one.
 
     Raises:
-        ConflictError: others kept changing the records; the event comes again.
+        ConflictError: Others kept changing the records; the event comes again.
     """
     conflict: ConflictError | None = None
     for _ in range(_ROUNDS):

@@ -25,11 +25,11 @@ class Approval:
     """One version's approval, as the deployer last saw it.
 
     Attributes:
-        approved_at: milliseconds since 1970.
-        announced: whether an event said so; otherwise the time is that of the package's last change, perhaps later.
-        standing: whether the registry still says Approved.
-        outcome: how its deployment ended, when it ended badly; a new approval starts afresh.
-        sentence: why.
+        approved_at: Milliseconds since 1970.
+        announced: Whether an event said so; otherwise the time is that of the package's last change, perhaps later.
+        standing: Whether the registry still says Approved.
+        outcome: How its deployment ended, when it ended badly; a new approval starts afresh.
+        sentence: Why.
     """
 
     version: int
@@ -46,9 +46,9 @@ class Desired:
     """What should be served, and what the deployer has set out to do.
 
     Attributes:
-        version: the version that production should serve; None when no approval stands.
-        attempt: the version whose deployment was started and has not been seen to end.
-        champion: the version that production was last seen to serve.
+        version: The version that production should serve; None when no approval stands.
+        attempt: The version whose deployment was started and has not been seen to end.
+        champion: The version that production was last seen to serve.
     """
 
     version: int | None
@@ -62,7 +62,7 @@ class Described:
 
     Attributes:
         status: EndpointStatus as the API spells it (`InService`); None when there is no endpoint.
-        version: the version in the name of its endpoint configuration; None for a foreign one.
+        version: The version in the name of its endpoint configuration; None for a foreign one.
         reason: FailureReason, when given.
     """
 
@@ -190,12 +190,12 @@ def observe(
     version that counts as approved was approved again.
 
     Args:
-        known: the record so far.
-        version: the model package's version.
-        arn: the model package's ARN.
-        approved: whether the registry says Approved now.
-        modified_at: the package's LastModifiedTime, milliseconds since 1970.
-        announced_at: the LastModifiedTime of an event that announced an approval of this version; None without one.
+        known: The record so far.
+        version: The model package's version.
+        arn: The model package's ARN.
+        approved: Whether the registry says Approved now.
+        modified_at: The package's LastModifiedTime, milliseconds since 1970.
+        announced_at: The LastModifiedTime of an event that announced an approval of this version; None without one.
     """
     if not approved:
         return replace(known, standing=False) if known else None

@@ -40,9 +40,9 @@ class Production:
     """One reading of production's records.
 
     Attributes:
-        attempt: the version whose deployment was started and has not been seen to end.
-        retired: whether the stack is being deleted, so that nothing may be deployed any more.
-        revisions: revision by sort key, as read; 0 for an item that is not there.
+        attempt: The version whose deployment was started and has not been seen to end.
+        retired: Whether the stack is being deleted, so that nothing may be deployed any more.
+        revisions: Revision by sort key, as read; 0 for an item that is not there.
     """
 
     champion: Champion | None = None

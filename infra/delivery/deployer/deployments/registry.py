@@ -23,7 +23,7 @@ class Package:
     Attributes:
         modified_at: LastModifiedTime, milliseconds since 1970.
         statistics_uri: S3 URI of evaluation.json as registered; unlike metadata nobody can change it afterwards.
-        environment: the container's environment as registered.
+        environment: The container's environment as registered.
     """
 
     arn: str

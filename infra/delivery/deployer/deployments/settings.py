@@ -17,8 +17,8 @@ class Settings:
 
     Attributes:
         prefix: `<project>-<environment>`, in front of every name that the deployer gives.
-        canary_percent: share of the new fleet that takes traffic first, 1 to 50.
-        data_capture_percent: share of production's requests kept under `data-capture/`; 0 turns it off.
+        canary_percent: Share of the new fleet that takes traffic first, 1 to 50.
+        data_capture_percent: Share of production's requests kept under `data-capture/`; 0 turns it off.
     """
 
     prefix: str

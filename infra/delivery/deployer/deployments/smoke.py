@@ -28,8 +28,8 @@ class Smoke:
     """What a smoke test measured.
 
     Attributes:
-        latency_milliseconds: median over the requests after the first.
-        detections: boxes in the answer, whatever their score.
+        latency_milliseconds: Median over the requests after the first.
+        detections: Boxes in the answer, whatever their score.
     """
 
     latency_milliseconds: float
@@ -40,8 +40,8 @@ def smoke_test(runtime: SageMakerRuntimeClient, endpoint_name: str, image: bytes
     """Send an image a few times and check the answers; the first request only warms the endpoint up.
 
     Raises:
-        UnfitAnswerError: an answer is not a list of detections.
-        botocore.exceptions.ClientError: the endpoint refuses or fails.
+        UnfitAnswerError: An answer is not a list of detections.
+        botocore.exceptions.ClientError: The endpoint refuses or fails.
     """
     milliseconds: list[float] = []
     detections = 0
@@ -64,7 +64,7 @@ def count_detections(body: bytes) -> int:
             lengths, and perhaps `labels`, into which `classes` are indices.
 
     Raises:
-        UnfitAnswerError: with a sentence that says what is wrong.
+        UnfitAnswerError: With a sentence that says what is wrong.
     """
     try:
         answer = json.loads(body)

@@ -32,10 +32,10 @@ class Verdict:
     """What the evaluation allows to be served.
 
     Attributes:
-        runtime: the runtime whose detections were judged, such as `openvino`.
-        precision: its precision, such as `f32`.
-        artifact_sha256: of the model.tar.gz that was judged.
-        sentence: the gate's own.
+        runtime: The runtime whose detections were judged, such as `openvino`.
+        precision: Its precision, such as `f32`.
+        artifact_sha256: Of the model.tar.gz that was judged.
+        sentence: The gate's own.
     """
 
     runtime: str
@@ -48,12 +48,12 @@ def verify(s3: S3Client, package: Package, evaluation_uri: str | None = None) ->
     """Read the verdict of a version and see that its artifact is there.
 
     Args:
-        s3: client.
-        package: the registered version.
-        evaluation_uri: where the pipeline says that the evaluation lies; needed only when none was registered.
+        s3: Client.
+        package: The registered version.
+        evaluation_uri: Where the pipeline says that the evaluation lies; needed only when none was registered.
 
     Raises:
-        RefusedError: the version must not be deployed; the message says why and what to do.
+        RefusedError: The version must not be deployed; the message says why and what to do.
     """
     uri = evaluation_location(package, evaluation_uri)
     evaluation = _read_json(s3, uri, package)
@@ -69,7 +69,7 @@ def evaluation_location(package: Package, evaluation_uri: str | None = None) -> 
     was edited.
 
     Raises:
-        RefusedError: there is none, or two that disagree.
+        RefusedError: There is none, or two that disagree.
     """
     given = package.metadata.get("evaluation_uri") or evaluation_uri
     stated = given and (given if given.endswith(".json") else f"{given.rstrip('/')}/evaluation.json")
@@ -87,12 +87,12 @@ def judge(evaluation: Any, package: Package, uri: str) -> Verdict:
     """Return the verdict of an evaluation, failing closed: what is absent or odd is a refusal.
 
     Args:
-        evaluation: the parsed evaluation.json.
-        package: the version that is to be deployed.
-        uri: where the evaluation was read, for messages.
+        evaluation: The parsed evaluation.json.
+        package: The version that is to be deployed.
+        uri: Where the evaluation was read, for messages.
 
     Raises:
-        RefusedError: the gate did not pass, or the evaluation is not of this version.
+        RefusedError: The gate did not pass, or the evaluation is not of this version.
     """
     version = f"v{package.version}"
     gate = _part(evaluation, "gate", version, uri)

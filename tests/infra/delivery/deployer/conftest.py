@@ -99,11 +99,11 @@ class FakeSageMaker:
 
     Attributes:
         events: EventBridge events that nobody handled yet.
-        doomed: versions whose fleet does not come up.
-        stuck: versions whose roll-out can be neither finished nor rolled back.
-        tokens: answer by callback token; None while the pipeline waits.
-        before_call: called before each call; it may fail, or do something else in between.
-        violations: what SageMaker would let pass although its documentation forbids it.
+        doomed: Versions whose fleet does not come up.
+        stuck: Versions whose roll-out can be neither finished nor rolled back.
+        tokens: Answer by callback token; None while the pipeline waits.
+        before_call: Called before each call; it may fail, or do something else in between.
+        violations: What SageMaker would let pass although its documentation forbids it.
     """
 
     def __init__(self) -> None:

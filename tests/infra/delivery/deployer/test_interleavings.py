@@ -41,8 +41,8 @@ class Machine(RuleBasedStateMachine):
     """A registry, an endpoint and the events between them.
 
     Attributes:
-        moments: when each version was last approved, by version.
-        fit: versions that pass the verdict and come up.
+        moments: When each version was last approved, by version.
+        fit: Versions that pass the verdict and come up.
     """
 
     world: Any

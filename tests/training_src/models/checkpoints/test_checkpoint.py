@@ -6,10 +6,10 @@ import shutil
 import tarfile
 from pathlib import Path
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from training_src.models.architectures import build_detector

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import keras  # type: ignore[import-untyped]
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf  # type: ignore[import-untyped]
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from training_src.models.architectures import build_detector
