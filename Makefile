@@ -6,7 +6,7 @@ NPM := node .venv/node/lib/node_modules/npm/bin/npm-cli.js
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test verify lint definition lock bench clean
+.PHONY: help setup demo test quick verify bench lint format types synth definition reference lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,16 +19,29 @@ demo: setup  ## The whole story on the emulated cloud; DATA=<folder> takes your 
 test: setup .venv-definition/ready  ## Every test, through the real parts
 	pytest tests --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
+quick: setup  ## All but the slow tests, in about two minutes; TESTS=<paths> runs those nearest to a change
+	pytest $(or $(TESTS),tests -m "not slow") --numprocesses 2 --dist loadfile
+
 verify: setup .venv-definition/ready  ## What is too long for every run; writes docs/verification.md
 	pytest tests --verify
 
 bench: setup  ## Speed, as ratios measured in one run
 	python -m tests.benchmarks
 
-lint: setup  ## ruff and mypy
+lint: setup types  ## ruff, mypy, and which room may import which
 	ruff check .
 	ruff format --check .
+	lint-imports
+
+format: setup  ## Lay out the code, and mend what ruff can mend
+	ruff check --fix .
+	ruff format .
+
+types: setup  ## mypy, strict
 	mypy containers infra localcloud pipelines training_src inference_src tests
+
+synth: setup  ## The CloudFormation templates of every stack, into cdk.out
+	cdk synth --all --quiet
 
 definition: .venv-definition/ready  ## Build pipelines/definition.json anew with the SageMaker SDK
 	.venv-definition/bin/python -m pipelines.definition
@@ -47,6 +60,8 @@ clean:  ## Remove everything that these targets made
 	rm -rf .venv .venv-definition node_modules .mapgate cdk.out
 
 .venv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else 1)' || \
+		{ echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: name one that is, as in make setup PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
