@@ -24,12 +24,12 @@ SIZE = (320, 240)
 
 @pytest.fixture(scope="module")
 def training_scenes() -> list[Scene]:
-    return [draw_scene(np.random.default_rng([7, 0, index]), TRAINING_TOWN, SIZE) for index in range(150)]
+    return [draw_scene(np.random.default_rng([7, 0, index]), TRAINING_TOWN, SIZE) for index in range(80)]
 
 
 @pytest.fixture(scope="module")
 def test_scenes() -> list[Scene]:
-    return [draw_scene(np.random.default_rng([7, 2, index]), TEST_TOWN, SIZE) for index in range(100)]
+    return [draw_scene(np.random.default_rng([7, 2, index]), TEST_TOWN, SIZE) for index in range(50)]
 
 
 def test_same_seed_gives_the_same_files(tmp_path: Path) -> None:
