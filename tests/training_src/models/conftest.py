@@ -2,7 +2,6 @@
 """Reference inputs and outputs of the OD API, and detectors with the weights behind them."""
 
 import json
-import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ from training_src.models.config.pipeline import PipelineDescription, load
 from training_src.models.detector import Detector
 from training_src.models.ssd import SsdDetector
 
-GOLDEN = Path(__file__).parents[4] / "shared" / "golden"
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -45,27 +43,9 @@ class ReferenceCase:
 
 
 @pytest.fixture(scope="session")
-def golden() -> Path:
-    """The folder of reference cases."""
-    if not GOLDEN.is_dir():
-        pytest.skip(f"the reference arrays are not at {GOLDEN}")
-    return GOLDEN
-
-
-@pytest.fixture(scope="session")
-def reference(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ReferenceCase]:
-    """Reference cases by their folder's name, each with a checkpoint laid out as the zoo's."""
-    make = runpy.run_path(str(golden / "make_checkpoint.py"))["main"]
-    made: dict[str, ReferenceCase] = {}
-
-    def case(name: str) -> ReferenceCase:
-        if name not in made:
-            prefix = str(tmp_path_factory.mktemp(name) / "ckpt-0")
-            make([str(golden / name / "variables.json"), prefix, "--quiet"])
-            made[name] = ReferenceCase(golden / name, prefix)
-        return made[name]
-
-    return case
+def reference(golden: Path, golden_checkpoint: Callable[[str], str]) -> Callable[[str], ReferenceCase]:
+    """Reference cases by their folder's name."""
+    return lambda name: ReferenceCase(golden / name, golden_checkpoint(name))
 
 
 @pytest.fixture(scope="session")

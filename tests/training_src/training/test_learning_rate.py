@@ -13,9 +13,6 @@ from training_src.models.errors import ConfigError
 from training_src.text_format import parse
 from training_src.training.learning_rate import learning_rate
 
-FUNCTIONS = Path(__file__).parents[4] / "shared" / "golden" / "functions.npz"
-
-
 CASES = [
     "lr_constant",
     "lr_cosine_hold",
@@ -28,12 +25,11 @@ CASES = [
 ]
 
 
-@pytest.mark.skipif(not FUNCTIONS.exists(), reason=f"the reference arrays are not at {FUNCTIONS}")
 @pytest.mark.parametrize("name", CASES)
-def test_rates_equal_the_reference(name: str) -> None:
-    text = json.loads(FUNCTIONS.with_suffix(".json").read_text())[name]["config"]
+def test_rates_equal_the_reference(golden: Path, name: str) -> None:
+    text = json.loads((golden / "functions.json").read_text())[name]["config"]
     config = decode(LearningRate, parse(text))
-    with np.load(FUNCTIONS) as arrays:
+    with np.load(golden / "functions.npz") as arrays:
         steps, expected = arrays[f"{name}/steps"], arrays[f"{name}/learning_rate"]
     rates = [learning_rate(config, int(step)) for step in steps]
     np.testing.assert_allclose(rates, expected, rtol=1e-5, atol=1e-8)
