@@ -3,43 +3,15 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from training_src.models.architectures import build_detector
-from training_src.models.checkpoints import checkpoint
+from tests.golden.case import Arrays, ReferenceCase
 from training_src.models.config.pipeline import PipelineDescription, load
-from training_src.models.detector import Detector
 from training_src.models.ssd import SsdDetector
-
-Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class ReferenceCase:
-    """A folder of the reference: config, variables and expected arrays; `prefix` is that of the made checkpoint."""
-
-    folder: Path
-    prefix: str
-
-    @property
-    def config(self) -> Path:
-        return self.folder / "pipeline.config"
-
-    def expected(self) -> Arrays:
-        with np.load(self.folder / "expected.npz") as arrays:
-            return dict(arrays)
-
-    def detector(self) -> Detector:
-        """A new one, with the checkpoint's weights."""
-        detector = build_detector(load(self.config, num_classes=1).config.model)
-        checkpoint.restore(detector.variables(), self.prefix, "full")
-        return detector
 
 
 @pytest.fixture(scope="session")
