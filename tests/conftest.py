@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all tests share: the switch for the long ones, and where their figures are written."""
+"""What all tests share: the switch for the long ones, where their figures are written, the reference's numbers."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.golden.make_checkpoint import make_checkpoint
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("tests", deadline=None)
@@ -37,6 +40,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chosen = [item for item in items if (item.get_closest_marker("verify") is not None) == wanted]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = sorted(chosen, key=lambda item: not item.path.is_relative_to(LONGEST))
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of what the OD API computes; its README says what is in it."""
+    return CHECKOUT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden_checkpoint(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The prefix of a reference case's checkpoint, laid out as the zoo's, by the case's folder."""
+
+    @cache
+    def prefix(case: str) -> str:
+        made = str(tmp_path_factory.mktemp(case) / "ckpt-0")
+        make_checkpoint(golden / case / "variables.json", made)
+        return made
+
+    return prefix
 
 
 @pytest.fixture

@@ -5,59 +5,55 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-GOLDEN = CHECKOUT.parent / "shared" / "golden"
-CASE = GOLDEN / "ssd_mobilenet_v2_fpnlite"
 Result = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with pipeline.config, checkpoint `ckpt-0`, and images and boxes in `images.npz`."""
-    if not CASE.is_dir():
-        pytest.skip(f"the reference arrays are not at {GOLDEN}")
-    folder = tmp_path_factory.mktemp("case")
-    runpy.run_path(str(GOLDEN / "make_checkpoint.py"))["main"](
-        [str(CASE / "variables.json"), str(folder / "ckpt-0"), "--quiet"]
-    )
-    (folder / "pipeline.config").write_bytes((CASE / "pipeline.config").read_bytes())
-    with np.load(CASE / "expected.npz") as arrays:
-        given = {name: arrays[name] for name in arrays.files if name.startswith(("image_", "groundtruth_"))}
-    np.savez(folder / "images.npz", **given)
-    return folder
+def case(golden: Path) -> Path:
+    """A reference case's folder."""
+    return golden / "ssd_mobilenet_v2_fpnlite"
 
 
-def test_outputs_are_the_references(case: Path, tmp_path: Path) -> None:
-    output = tmp_path / "outputs.npz"
-    images = str(case / "images.npz")
-    done = _model("outputs", case, "--images", images, "--output", str(output), "--training", "--groundtruth", images)
+@pytest.fixture(scope="module")
+def given(case: Path, golden_checkpoint: Callable[[str], str]) -> tuple[str, ...]:
+    """The options that name the case's config and checkpoint."""
+    return ("--pipeline-config", str(case / "pipeline.config"), "--checkpoint", golden_checkpoint(case.name))
+
+
+def test_outputs_are_the_references(case: Path, given: tuple[str, ...], tmp_path: Path) -> None:
+    # The reference's file holds the images and their boxes too.
+    images, output = str(case / "expected.npz"), tmp_path / "outputs.npz"
+    options = ("--images", images, "--output", str(output), "--training", "--groundtruth", images)
+    done = _mapgate("model", "outputs", *given, *options)
 
     assert done.returncode == 0, done.stderr
-    with np.load(output) as got, np.load(CASE / "expected.npz") as expected:
+    with np.load(output) as got, np.load(images) as expected:
         assert {"detection_boxes", "train_total_loss", "frozen_total_loss"} <= set(got.files)
         for name in ("box_encodings", "frozen_total_loss", "train_total_loss"):
             np.testing.assert_allclose(got[name], expected[name], rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.verify
-def test_a_saved_model_is_written(case: Path, tmp_path: Path) -> None:
-    done = _model("export", case, "--output", str(tmp_path / "exported"), "--input-type", "encoded_image_string_tensor")
+def test_a_saved_model_is_written(given: tuple[str, ...], tmp_path: Path) -> None:
+    options = ("--output", str(tmp_path / "exported"), "--input-type", "encoded_image_string_tensor")
+    done = _mapgate("model", "export", *given, *options)
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "exported" / "saved_model" / "saved_model.pb").stat().st_size > 0
     assert "model" in (tmp_path / "exported" / "pipeline.config").read_text()
 
 
-def test_an_export_over_something_is_refused(case: Path) -> None:
-    done = _model("export", case, "--output", str(case), "--input-type", "tf_example")
+def test_an_export_over_something_is_refused(case: Path, given: tuple[str, ...]) -> None:
+    done = _mapgate("model", "export", *given, "--output", str(case), "--input-type", "tf_example")
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "something is there already; give another folder" in done.stderr
@@ -149,11 +145,6 @@ def test_tab_completes_architectures(typed: str) -> None:
         "ssd_mobilenet_v2_320x320",
         *(f"ssd_mobilenet_v2_fpnlite_{size}x{size}" for size in (160, 320, 640)),
     ]
-
-
-def _model(command: str, case: Path, *arguments: str) -> Result:
-    given = ["--pipeline-config", str(case / "pipeline.config"), "--checkpoint", str(case / "ckpt-0")]
-    return _mapgate("model", command, *given, *arguments)
 
 
 def _mapgate(*arguments: str, **environment: str) -> Result:

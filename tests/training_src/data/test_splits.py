@@ -50,6 +50,68 @@ def test_hash_gives_eighty_ten_ten() -> None:
     assert splits.count("test") / 5000 == pytest.approx(0.1, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("group", "split"),
+    [
+        # The nearest to each border, of the first 20,000: what was tested yesterday must not be trained on tomorrow.
+        ("image 6996", "train"),
+        ("image 15525", "validation"),
+        ("image 11052", "validation"),
+        ("image 12270", "test"),
+    ],
+)
+def test_a_key_has_its_split_for_good(group: str, split: Split) -> None:
+    assert assign(()).split(None, group) == split
+    # As if the data set brought none: a single one says nothing.
+    assert assign(["train"]).split("train", group) == split
+
+
+@pytest.mark.parametrize(("group", "split"), [("image 3667", "validation"), ("image 628", "train")])
+def test_a_key_is_lent_to_validation_for_good(group: str, split: Split) -> None:
+    assert assign(["train", "test"]).split("train", group) == split
+    assert assign(["train", "test"]).split("test", group) == "test"
+    assert assign(["train", "validation", "test"]).split("train", group) == "train"
+
+
+LENT = "No validation split is left: a tenth of the training groups becomes the validation."
+
+
+@pytest.mark.parametrize(
+    ("given", "roles", "notices"),
+    [
+        ("train validation test", {"train": "train", "validation": "validation", "test": "test"}, ()),
+        ("train eval test", {"train": "train", "eval": "validation", "test": "test"}, ()),
+        (
+            "train validation eval",
+            {"train": "train", "validation": "validation", "eval": "test"},
+            ("No test split is given: the given eval split becomes the test.",),
+        ),
+        (
+            "train validation eval test",
+            {"train": "train", "validation": "validation", "eval": "validation", "test": "test"},
+            ("Both a validation and an eval split are given: both validate.",),
+        ),
+        ("train test", {"train": "train", "test": "test"}, (LENT,)),
+        (
+            "train validation",
+            {"train": "train", "validation": "test"},
+            ("No test split is given: the given validation split becomes the test.", LENT),
+        ),
+        (
+            "",
+            {},
+            ("No splits are given: a hash of each group's key decides (80 % train, 10 % validation, 10 % test).",),
+        ),
+    ],
+)
+def test_each_given_split_has_its_role_and_what_was_decided_is_said(
+    given: str, roles: dict[str, Split], notices: tuple[str, ...]
+) -> None:
+    assignment = assign(given.split())
+
+    assert (dict(assignment.roles), assignment.notices) == (roles, notices)
+
+
 def test_three_given_splits_are_respected() -> None:
     names = ["test", "train", "validation", "train"]
 
@@ -90,7 +152,7 @@ def test_a_single_given_split_says_nothing() -> None:
 
 
 def test_splits_without_one_to_train_on_are_refused() -> None:
-    with pytest.raises(ValueError, match="none to train on"):
+    with pytest.raises(ValueError, match=r"^splits are given \(test, validation\), but none to train on$"):
         assign({"validation", "test"})
 
 
@@ -102,11 +164,15 @@ def test_image_outside_the_given_splits_is_left_out() -> None:
     ("name", "split"),
     [
         ("train", "train"),
+        ("Training", "train"),
         ("Valid", "validation"),
+        ("validation", "validation"),
         ("val", "validation"),
         ("eval", "eval"),
         ("pets_train.record-00000-of-00010", "train"),
         ("test.record", "test"),
+        ("testing", "test"),
+        ("train/training", "train"),
         ("trainer.record", None),
         ("train_val", None),
         ("images", None),

@@ -61,6 +61,39 @@ def test_the_same_seed_draws_the_same_images(scenes: Scenes, labels: dict[int, s
     assert (bootstrap(matches, 50, seed=1).mean_ap != bootstrap(matches, 50).mean_ap).any()
 
 
+def test_a_thousand_draws_of_as_many_images_by_the_seed_17(scenes: Scenes, labels: dict[int, str]) -> None:
+    matches = match(*scenes(1, images=5), labels)
+    draws = np.random.default_rng(17).multinomial(5, [0.2] * 5, size=1000)
+    samples = bootstrap(matches)
+    np.testing.assert_array_equal(samples.mean_ap, weighted(matches, draws).mean_ap)
+    # Resamples are computed a part at a time; each is the one of its draw.
+    alone = [weighted(matches, draws[at : at + 1]).mean_ap[0] for at in (99, 100, 999)]
+    np.testing.assert_array_equal(samples.mean_ap[[99, 100, 999]], alone)
+
+
+def test_a_difference_is_told_by_its_5_and_95_percent_quantiles() -> None:
+    # From -0.10 to 0.90 in steps of 0.01, in any order.
+    change = np.random.default_rng(0).permutation(np.arange(-10, 91)) / 100
+    found = difference(np.append(change, np.nan), np.zeros(102))
+    assert found is not None
+    assert found.lower == pytest.approx(-0.05)
+    assert found.upper == pytest.approx(0.85)
+    # Of the numbers 1 to n the variance is n (n + 1) / 12, over n - 1.
+    assert found.standard_deviation == pytest.approx(np.sqrt(101 * 102 / 12) / 100)
+    # An equal result is not ahead; the resample that one of the two does not know counts for nothing.
+    assert found.probability_better == pytest.approx(90 / 101)
+
+
+def test_two_resamples_are_the_fewest_that_tell_anything() -> None:
+    found = difference(np.array([3.0, 1.0]), np.array([1.0, 0.0]))
+    assert found is not None
+    assert (found.lower, found.upper) == pytest.approx((1.05, 1.95))
+    assert (found.standard_deviation, found.probability_better) == pytest.approx((np.sqrt(0.5), 1))
+    assert difference(np.array([3.0, np.nan]), np.array([1.0, 0.0])) is None
+    assert standard_deviation(np.array([1.0, 3.0, np.nan])) == pytest.approx(np.sqrt(2))
+    assert standard_deviation(np.array([1.0, np.nan])) is None
+
+
 def test_more_images_make_it_narrower(scenes: Scenes, labels: dict[int, str]) -> None:
     few, many = (standard_deviation(bootstrap(match(*scenes(2, images=n), labels), 200).mean_ap) for n in (20, 320))
     assert few is not None and many is not None and many < few / 2

@@ -3,8 +3,7 @@
 
 import contextlib
 import io
-import runpy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import CONFIGS, PipelineConfig
 from training_src.text_format import parse
 
-GOLDEN = Path(__file__).parents[4] / "shared" / "golden"
 IMAGE = np.random.default_rng(1).integers(0, 256, (50, 70, 3), dtype=np.uint8)
 PNG = cv2.imencode(".png", IMAGE[..., ::-1])[1].tobytes()
 EXAMPLE = tf.train.Example(
@@ -63,16 +61,15 @@ def arguments(folder: Path, output: Path, *more: str) -> list[str]:
     return ["--pipeline-config", config, "--checkpoint", str(folder), "--output", str(output), *more]
 
 
-@pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"the reference arrays are not at {GOLDEN}")
 @pytest.mark.parametrize(
     "name", ["ssd_mobilenet_v2_hard_mining", pytest.param("faster_rcnn_resnet50_v1", marks=pytest.mark.verify)]
 )
-def test_the_exported_model_detects_what_the_reference_does(name: str, tmp_path: Path, validation_folder: Path) -> None:
-    case = GOLDEN / name
-    make = runpy.run_path(str(GOLDEN / "make_checkpoint.py"))["main"]
-    make([str(case / "variables.json"), str(tmp_path / "ckpt-0"), "--quiet"])
-    (tmp_path / "pipeline.config").write_bytes((case / "pipeline.config").read_bytes())
-    assert run(arguments(tmp_path, tmp_path / "out", "--calibration", str(validation_folder))) == 0
+def test_the_exported_model_detects_what_the_reference_does(
+    name: str, golden: Path, golden_checkpoint: Callable[[str], str], tmp_path: Path, validation_folder: Path
+) -> None:
+    case = golden / name
+    given = ["--pipeline-config", str(case / "pipeline.config"), "--checkpoint", golden_checkpoint(name)]
+    assert run([*given, "--output", str(tmp_path / "out"), "--calibration", str(validation_folder)]) == 0
     detect = tf.saved_model.load(str(tmp_path / "out" / "saved_model"))
     openvino, int8 = (
         ov.Core().compile_model(tmp_path / "out" / form / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

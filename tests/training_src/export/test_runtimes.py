@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import openvino as ov
 import pytest
-import simplejpeg
 import tensorflow as tf
 from numpy.typing import NDArray
 from openvino_telemetry.utils.opt_in_checker import (
@@ -27,8 +26,8 @@ from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import CONFIGS, PipelineConfig
 from training_src.models.preprocessing import resize
 from training_src.text_format import parse
+from training_src.training.records import Records, pixels
 
-FRAMES = Path(__file__).parents[4] / "shared" / "data" / "urban_frames"
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
 FURTHER_OUTPUTS = (
     "detection_anchor_indices",
@@ -133,10 +132,11 @@ def test_the_saved_model_gives_all_that_the_apis_exporter_does(tensorflow_runtim
     assert answer["raw_detection_boxes"].shape == (1, answer["raw_detection_scores"].shape[1], 4)
 
 
-@pytest.mark.skipif(not FRAMES.is_dir(), reason=f"the photographs are not at {FRAMES}")
-def test_runtimes_agree_on_photographs(tensorflow_runtime: Runtime, openvino_runtime: Runtime) -> None:
-    for path in sorted(FRAMES.glob("*.jpg"))[::25]:
-        image = np.asarray(simplejpeg.decode_jpeg(path.read_bytes(), "RGB"), np.uint8)
+def test_runtimes_agree_on_pictures_as_smooth_as_photographs(
+    tensorflow_runtime: Runtime, openvino_runtime: Runtime, validation: Records
+) -> None:
+    for example in validation:
+        image = pixels(example)
         assert_same_detections(tensorflow_runtime(image), openvino_runtime(image))
 
 

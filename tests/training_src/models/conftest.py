@@ -2,70 +2,22 @@
 """Reference inputs and outputs of the OD API, and detectors with the weights behind them."""
 
 import json
-import runpy
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from training_src.models.architectures import build_detector
-from training_src.models.checkpoints import checkpoint
+from tests.golden.case import Arrays, ReferenceCase
 from training_src.models.config.pipeline import PipelineDescription, load
-from training_src.models.detector import Detector
 from training_src.models.ssd import SsdDetector
 
-GOLDEN = Path(__file__).parents[4] / "shared" / "golden"
-Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class ReferenceCase:
-    """A folder of the reference: config, variables and expected arrays; `prefix` is that of the made checkpoint."""
-
-    folder: Path
-    prefix: str
-
-    @property
-    def config(self) -> Path:
-        return self.folder / "pipeline.config"
-
-    def expected(self) -> Arrays:
-        with np.load(self.folder / "expected.npz") as arrays:
-            return dict(arrays)
-
-    def detector(self) -> Detector:
-        """A new one, with the checkpoint's weights."""
-        detector = build_detector(load(self.config, num_classes=1).config.model)
-        checkpoint.restore(detector.variables(), self.prefix, "full")
-        return detector
-
 
 @pytest.fixture(scope="session")
-def golden() -> Path:
-    """The folder of reference cases."""
-    if not GOLDEN.is_dir():
-        pytest.skip(f"the reference arrays are not at {GOLDEN}")
-    return GOLDEN
-
-
-@pytest.fixture(scope="session")
-def reference(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ReferenceCase]:
-    """Reference cases by their folder's name, each with a checkpoint laid out as the zoo's."""
-    make = runpy.run_path(str(golden / "make_checkpoint.py"))["main"]
-    made: dict[str, ReferenceCase] = {}
-
-    def case(name: str) -> ReferenceCase:
-        if name not in made:
-            prefix = str(tmp_path_factory.mktemp(name) / "ckpt-0")
-            make([str(golden / name / "variables.json"), prefix, "--quiet"])
-            made[name] = ReferenceCase(golden / name, prefix)
-        return made[name]
-
-    return case
+def reference(golden: Path, golden_checkpoint: Callable[[str], str]) -> Callable[[str], ReferenceCase]:
+    """Reference cases by their folder's name."""
+    return lambda name: ReferenceCase(golden / name, golden_checkpoint(name))
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,16 @@ def kullback(targets: Any, scale: float) -> Any:
     ("text", "expected"),
     [
         ("weighted_sigmoid {}", (CROSS_ENTROPY - np.array([[0, 1, 0], [0, 0, 0]]) * LOGITS).numpy().sum(axis=1)),
+        (
+            "weighted_sigmoid_focal { gamma: 3 alpha: 0.75 }",
+            (
+                np.where([[0, 1, 0], [0, 0, 0]], 0.75, 0.25)
+                * tf.sigmoid(LOGITS * np.array([[1, -1, 1], [1, 1, 1]])) ** 3
+                * (CROSS_ENTROPY - np.array([[0, 1, 0], [0, 0, 0]]) * LOGITS)
+            )
+            .numpy()
+            .sum(axis=1),
+        ),
         ("weighted_softmax { logit_scale: 2 }", kullback(np.array([[0, 1, 0], [0, 0, 0]]), 2.0)),
         (
             "weighted_logits_softmax { logit_scale: 2 }",

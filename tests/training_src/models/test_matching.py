@@ -29,6 +29,32 @@ def test_matches_equal_the_reference(functions: tuple[dict[str, Any], dict[str, 
     np.testing.assert_array_equal(match[0], arrays[f"{name}/match"])
 
 
+@pytest.mark.parametrize(("lower", "low", "between"), [(True, NEGATIVE, IGNORED), (False, IGNORED, NEGATIVE)])
+def test_a_similarity_at_a_threshold_has_reached_it(lower: bool, low: int, between: int) -> None:
+    matcher = ArgMaxMatcher(
+        matched_threshold=0.5,
+        unmatched_threshold=0.25,
+        negatives_lower_than_unmatched=lower,
+        force_match_for_each_row=False,
+    )
+    similarity = tf.constant([[[0.5, 0.49, 0.25, 0.24, 0.1], [0.1, 0.2, 0.1, 0.1, 0.75]]])
+    match = match_anchors(matcher, similarity, tf.constant([[True, True]]))
+    np.testing.assert_array_equal(match, [[0, between, between, low, 1]])
+
+
+def test_of_two_boxes_with_the_same_favourite_the_first_has_it() -> None:
+    matcher = ArgMaxMatcher(matched_threshold=0.5, unmatched_threshold=0.5, force_match_for_each_row=True)
+    similarity = tf.constant([[[0.3, 0.1, 0.6], [0.2, 0.1, 0.7], [0.2, 0.4, 0.1]]])
+    for valid, expected in (([True, True, True], [-1, 2, 0]), ([False, True, True], [-1, 2, 1])):
+        match = match_anchors(matcher, similarity, tf.constant([valid]))
+        np.testing.assert_array_equal(match, [expected])
+
+
+def test_what_is_empty_overlaps_nothing() -> None:
+    boxes = tf.constant([[[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]]])
+    np.testing.assert_array_equal(iou(boxes, boxes), [[[0, 0, 0], [0, 1, 0], [0, 0, 1]]])
+
+
 def test_iou_equals_the_reference(functions: tuple[dict[str, Any], dict[str, Any]]) -> None:
     _, arrays = functions
     overlap = iou(tf.constant(arrays["iou/boxes1"][None]), tf.constant(arrays["iou/boxes2"][None]))
@@ -89,6 +115,25 @@ def test_targets_equal_the_reference(functions: tuple[dict[str, Any], dict[str, 
     np.testing.assert_allclose(targets.boxes[0], given["reg_targets"], rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(targets.box_weights[0], given["reg_weights"])
     np.testing.assert_array_equal(targets.class_weights[0, :, None] * np.ones(labels.shape[1]), given["cls_weights"])
+
+
+def test_a_box_counts_by_its_weight_and_padding_is_of_no_class() -> None:
+    anchors = tf.constant([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]])
+    boxes = tf.constant([[[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]], [[0.0] * 4] * 2])
+    weights = tf.constant([[0.25, 1.0], [0.0, 0.0]])
+    classes = tf.constant([[2, 0], [0, 0]])
+    matcher = ArgMaxMatcher(ignore_thresholds=True)
+    truth = (anchors, boxes, classes, weights)
+    targets = assign_targets(matcher, FasterRcnnBoxCoder(), *truth, ClassEncoding(num_classes=3))
+    np.testing.assert_array_equal(targets.match, [[0, 1], [0, 0]])
+    np.testing.assert_array_equal(targets.columns, [[3, 1], [-1, -1]])
+    np.testing.assert_array_equal(targets.class_weights, [[0.25, 1], [0, 0]])
+    np.testing.assert_array_equal(targets.box_weights, [[0.25, 1], [0, 0]])
+    np.testing.assert_array_equal(targets.boxes[0], np.zeros((2, 4)))
+    # Each image may have anchors of its own.
+    own = (tf.stack([anchors, anchors[::-1]]), tf.stack([boxes[0]] * 2), tf.stack([classes[0]] * 2))
+    targets = assign_targets(ArgMaxMatcher(), FasterRcnnBoxCoder(), *own, tf.ones([2, 2]), ClassEncoding(3))
+    np.testing.assert_array_equal(targets.match, [[0, 1], [1, 0]])
 
 
 def test_negatives_count_what_the_config_says_and_thresholds_can_be_ignored() -> None:

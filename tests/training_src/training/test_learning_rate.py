@@ -13,9 +13,6 @@ from training_src.models.errors import ConfigError
 from training_src.text_format import parse
 from training_src.training.learning_rate import learning_rate
 
-FUNCTIONS = Path(__file__).parents[4] / "shared" / "golden" / "functions.npz"
-
-
 CASES = [
     "lr_constant",
     "lr_cosine_hold",
@@ -28,15 +25,32 @@ CASES = [
 ]
 
 
-@pytest.mark.skipif(not FUNCTIONS.exists(), reason=f"the reference arrays are not at {FUNCTIONS}")
 @pytest.mark.parametrize("name", CASES)
-def test_rates_equal_the_reference(name: str) -> None:
-    text = json.loads(FUNCTIONS.with_suffix(".json").read_text())[name]["config"]
+def test_rates_equal_the_reference(golden: Path, name: str) -> None:
+    text = json.loads((golden / "functions.json").read_text())[name]["config"]
     config = decode(LearningRate, parse(text))
-    with np.load(FUNCTIONS) as arrays:
+    with np.load(golden / "functions.npz") as arrays:
         steps, expected = arrays[f"{name}/steps"], arrays[f"{name}/learning_rate"]
     rates = [learning_rate(config, int(step)) for step in steps]
     np.testing.assert_allclose(rates, expected, rtol=1e-5, atol=1e-8)
+
+
+def test_a_base_rate_that_is_held_to_the_end_is_held_there_too() -> None:
+    text = (
+        "learning_rate_base: 0.1 total_steps: 30 warmup_learning_rate: 0.02 warmup_steps: 10 hold_base_rate_steps: 20"
+    )
+    config = decode(LearningRate, parse(f"cosine_decay_learning_rate {{ {text} }}"))
+    rates = [learning_rate(config, step) for step in (0, 5, 10, 30, 31)]
+    assert rates == pytest.approx([0.02, 0.06, 0.1, 0.1, 0])
+
+
+def test_stairs_are_counted_from_the_end_of_the_burn_in_and_none_is_below_the_minimum() -> None:
+    text = "initial_learning_rate: 0.8 decay_steps: 10 decay_factor: 0.5 burnin_learning_rate: 0.3 burnin_steps: 4"
+    config = decode(
+        LearningRate, parse(f"exponential_decay_learning_rate {{ {text} staircase: true min_learning_rate: 0.15 }}")
+    )
+    rates = [learning_rate(config, step) for step in (0, 3, 4, 13, 14, 24, 34)]
+    assert rates == pytest.approx([0.3, 0.3, 0.8, 0.8, 0.4, 0.2, 0.15])
 
 
 def test_the_minimum_holds_for_the_burn_in_too() -> None:

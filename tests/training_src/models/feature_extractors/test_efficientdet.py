@@ -2,7 +2,7 @@
 """EfficientDet's variables are the OD API's, unused ones included, and fields of the config do what they say."""
 
 import json
-import runpy
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,8 @@ def expected(case: Path) -> Arrays:
 
 
 @pytest.fixture(scope="module")
-def prefix(golden: Path, case: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = str(tmp_path_factory.mktemp("zoo") / "ckpt-0")
-    runpy.run_path(str(golden / "make_checkpoint.py"))["main"]([str(case / "variables.json"), path, "--quiet"])
-    return path
+def prefix(golden_checkpoint: Callable[[str], str], case: Path) -> str:
+    return golden_checkpoint(case.name)
 
 
 @pytest.fixture(scope="module")

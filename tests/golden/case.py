@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A reference case, and what this project computes of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training_src.models.architectures import build_detector
+from training_src.models.checkpoints import checkpoint
+from training_src.models.config.pipeline import load
+from training_src.models.detector import Detector
+from training_src.models.outputs import inference_arrays, pad_ground_truth, preprocess, training_arrays
+
+Arrays = dict[str, NDArray[Any]]
+GOLDEN = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class ReferenceCase:
+    """A folder of the reference: config, variables and expected arrays; `prefix` is that of the made checkpoint."""
+
+    folder: Path
+    prefix: str
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "pipeline.config"
+
+    def expected(self) -> Arrays:
+        """Every array that the reference has."""
+        with np.load(self.folder / "expected.npz") as arrays:
+            return dict(arrays)
+
+    def detector(self) -> Detector:
+        """A new one, with the checkpoint's weights."""
+        detector = build_detector(load(self.config, num_classes=1).config.model)
+        checkpoint.restore(detector.variables(), self.prefix, "full")
+        return detector
+
+    def computed(self, training: bool = True) -> Arrays:
+        """The same arrays of a new detector, inputs left out; without training those of inference alone."""
+        detector, expected = self.detector(), self.expected()
+        inputs = preprocess(detector, [expected["image_0"], expected["image_1"]])
+        arrays = inference_arrays(detector, inputs)
+        if training:
+            boxes, classes = ([expected[f"groundtruth_{kind}_{i}"] for i in (0, 1)] for kind in ("boxes", "classes"))
+            arrays |= training_arrays(detector, inputs, pad_ground_truth(boxes, classes))
+        return arrays
