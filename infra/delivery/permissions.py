@@ -18,7 +18,6 @@ def allow_deployments(
     settings: Settings,
     foundation: Foundation,
     group_name: str,
-    endpoint_name: str,
     model_role: iam.Role,
 ) -> None:
     """Let the deployer read verdicts, make and remove endpoints, and answer the pipeline."""
@@ -28,7 +27,7 @@ def allow_deployments(
     models = sagemaker_arns(stack, f"model/{prefix}-v*", f"model/{prefix}-candidate-*")
     configurations = sagemaker_arns(stack, f"endpoint-config/{prefix}-v*", f"endpoint-config/{prefix}-candidate-*")
     candidates = sagemaker_arns(stack, f"endpoint/{prefix}-candidate-*")
-    endpoints = [*sagemaker_arns(stack, f"endpoint/{endpoint_name}"), *candidates]
+    endpoints = [*sagemaker_arns(stack, f"endpoint/{prefix}"), *candidates]
 
     allow(role, "sagemaker:DescribeModelPackage", on=versions, because=EVERY_VERSION)
     if settings.removal == "destroy":

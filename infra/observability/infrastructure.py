@@ -9,6 +9,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.delivery.alarms import VARIANT
@@ -56,7 +57,7 @@ class Observability(cdk.Stack):
             key=foundation.key,
             environment={
                 "PREFIX": self._settings.prefix,
-                "TOPIC_ARN": delivery.topic.topic_arn,
+                "TOPIC_ARN": delivery.notifications.topic_arn,
                 "BUCKET": foundation.bucket.bucket_name,
             },
             timeout=cdk.Duration.minutes(1),
@@ -78,7 +79,7 @@ class Observability(cdk.Stack):
         )
         allow(notifier.role, "s3:GetObject", on=foundation.data_arns("executions"), because=EVERY_OBJECT)
         allow(notifier.role, "s3:ListBucket", on=foundation.data_arns())
-        allow(notifier.role, "sns:Publish", on=[delivery.topic.topic_arn])
+        allow(notifier.role, "sns:Publish", on=[delivery.notifications.topic_arn])
         return notifier
 
     def _tell_of_failed_executions(self, notifier: Function, training: Training) -> None:
@@ -109,11 +110,11 @@ class Observability(cdk.Stack):
             "deployer-errors": (delivery.deployer.function.metric_errors(period=every), "The deployer failed"),
             "notifier-errors": (notifier.function.metric_errors(period=every), "The notifier failed"),
             "delivery-dead-letters": (
-                delivery.dead_letters.metric_approximate_number_of_messages_visible(period=every, statistic="Maximum"),
+                _depth(delivery.deployer.dead_letters, every),
                 "The deployer could not handle an event or a callback, which lies in its dead-letter queue",
             ),
             "notifier-dead-letters": (
-                self._dead_letters.metric_approximate_number_of_messages_visible(period=every, statistic="Maximum"),
+                _depth(self._dead_letters, every),
                 "A failed execution could not be told of; the event lies in the notifier's dead-letter queue",
             ),
         }
@@ -130,7 +131,7 @@ class Observability(cdk.Stack):
                 evaluation_periods=1,
                 treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
             )
-            alarm.add_alarm_action(actions.SnsAction(delivery.topic))
+            alarm.add_alarm_action(actions.SnsAction(delivery.notifications))
             alarms.append(alarm)
         return alarms
 
@@ -170,8 +171,8 @@ class Observability(cdk.Stack):
             cloudwatch.GraphWidget(
                 title="Callbacks waiting, dead letters",
                 left=[
-                    delivery.callback_queue.metric_approximate_number_of_messages_visible(),
-                    delivery.dead_letters.metric_approximate_number_of_messages_visible(),
+                    delivery.deployer.callback_queue.metric_approximate_number_of_messages_visible(),
+                    delivery.deployer.dead_letters.metric_approximate_number_of_messages_visible(),
                 ],
                 width=12,
             ),
@@ -185,3 +186,7 @@ class Observability(cdk.Stack):
             label=f"{name} {statistic}",
             dimensions_map={"EndpointName": delivery.endpoint_name, "VariantName": VARIANT},
         )
+
+
+def _depth(queue: sqs.IQueue, period: cdk.Duration) -> cloudwatch.Metric:
+    return queue.metric_approximate_number_of_messages_visible(period=period, statistic="Maximum")

@@ -70,7 +70,7 @@ class Training(cdk.Stack):
                 "TrainingRole": jobs.training.role_arn,
                 "FindChampion": self.find_champion.function.function_arn,
                 "PublishDossier": self.publish_dossier.function.function_arn,
-                "CallbackQueue": delivery.callback_queue.queue_url,
+                "CallbackQueue": delivery.deployer.callback_queue.queue_url,
                 "ModelPackageGroup": registry.group_name,
                 "Endpoint": delivery.endpoint_name,
                 "Key": foundation.key.key_arn,
@@ -93,10 +93,10 @@ class Training(cdk.Stack):
             "find-champion",
             "Which version production serves, by the record of deployments",
             foundation,
-            {"TABLE": delivery.table.table_name, "BUCKET": foundation.bucket.bucket_name},
+            {"TABLE": delivery.deployer.table.table_name, "BUCKET": foundation.bucket.bucket_name},
             timeout=cdk.Duration.seconds(30),
         )
-        allow(function.role, "dynamodb:GetItem", on=[delivery.table.table_arn])
+        allow(function.role, "dynamodb:GetItem", on=[delivery.deployer.table.table_arn])
         return function
 
     def _publish_dossier(self, foundation: Foundation, registry: Registry) -> Function:

@@ -126,7 +126,7 @@ class PipelineRole(Construct):
         )
         allow(role, "iam:PassRole", on=[jobs.processing.role_arn, jobs.training.role_arn], when=TO_SAGEMAKER)
         allow(role, "lambda:InvokeFunction", on=[function.function_arn for function in functions])
-        allow(role, "sqs:SendMessage", on=[delivery.callback_queue.queue_arn])
+        allow(role, "sqs:SendMessage", on=[delivery.deployer.callback_queue.queue_arn])
         # CheckQuality reads evaluation.json, under the environment's key.
         allow(role, "s3:GetObject", on=foundation.data_arns("executions", "models"), because=EVERY_OBJECT)
         allow(role, "s3:ListBucket", on=foundation.data_arns())
