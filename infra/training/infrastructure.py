@@ -2,6 +2,7 @@
 """The training's stack: the committed definition bound to this environment, its roles and functions."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -62,19 +63,19 @@ class Training(cdk.Stack):
         ).role
         body = bound_body(
             settings,
-            {
-                "DataBucket": foundation.bucket.bucket_name,
-                "TrainingImage": foundation.image_uri("training"),
-                "InferenceImage": foundation.image_uri("inference"),
-                "ProcessingRole": jobs.processing.role_arn,
-                "TrainingRole": jobs.training.role_arn,
-                "FindChampion": self.find_champion.function.function_arn,
-                "PublishDossier": self.publish_dossier.function.function_arn,
-                "CallbackQueue": delivery.deployer.callback_queue.queue_url,
-                "ModelPackageGroup": registry.group_name,
-                "Endpoint": delivery.endpoint_name,
-                "Key": foundation.key.key_arn,
-            },
+            Resources(
+                data_bucket=foundation.bucket.bucket_name,
+                training_image=foundation.image_uri("training"),
+                inference_image=foundation.image_uri("inference"),
+                processing_role=jobs.processing.role_arn,
+                training_role=jobs.training.role_arn,
+                find_champion=self.find_champion.function.function_arn,
+                publish_dossier=self.publish_dossier.function.function_arn,
+                callback_queue=delivery.deployer.callback_queue.queue_url,
+                model_package_group=registry.group_name,
+                endpoint=delivery.endpoint_name,
+                key=foundation.key.key_arn,
+            ),
         )
         pipeline = sagemaker.CfnPipeline(
             self,
@@ -143,32 +144,17 @@ class Training(cdk.Stack):
         )
 
 
-def bound_body(settings: Settings, values: dict[str, str]) -> str:
+def bound_body(settings: Settings, resources: Resources) -> str:
     """Return the definition's text, with CloudFormation's variables where an environment's names stand.
 
     Fn::Sub with named variables keeps `cdk diff` readable: the definition stays one text, the names stand beside it.
 
     Args:
         settings: Of the environment.
-        values: What each variable means; may hold CDK tokens.
+        resources: What each variable means; may hold CDK tokens.
     """
     committed = json.loads(DEFINITION.read_text().replace("${", "${!"))
-    variables = {name: f"${{{name}}}" for name in values}
-    bound = bind(
-        committed,
-        settings,
-        Resources(
-            data_bucket=variables["DataBucket"],
-            training_image=variables["TrainingImage"],
-            inference_image=variables["InferenceImage"],
-            processing_role=variables["ProcessingRole"],
-            training_role=variables["TrainingRole"],
-            find_champion=variables["FindChampion"],
-            publish_dossier=variables["PublishDossier"],
-            callback_queue=variables["CallbackQueue"],
-            model_package_group=variables["ModelPackageGroup"],
-            endpoint=variables["Endpoint"],
-            key=variables["Key"],
-        ),
-    )
+    variables = {name: name.title().replace("_", "") for name in asdict(resources)}
+    bound = bind(committed, settings, Resources(**{name: f"${{{variable}}}" for name, variable in variables.items()}))
+    values = {variables[name]: value for name, value in asdict(resources).items()}
     return cdk.Fn.sub(json.dumps(bound, separators=(",", ":")), values)
