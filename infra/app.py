@@ -7,12 +7,12 @@ import sys
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from infra.delivery.infrastructure import Delivery
-from infra.foundation.infrastructure import Foundation
-from infra.observability.infrastructure import Observability
-from infra.registry.infrastructure import Registry
+from infra.delivery.infrastructure import DeliveryStack
+from infra.foundation.infrastructure import FoundationStack
+from infra.observability.infrastructure import ObservabilityStack
+from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings, SettingsError
-from infra.training.infrastructure import Training
+from infra.training.infrastructure import TrainingStack
 
 
 def build(app: cdk.App) -> cdk.App:
@@ -24,12 +24,12 @@ def build(app: cdk.App) -> cdk.App:
     settings = Settings.read(app.node.try_get_context("environment") or "dev")
     where = _where(settings)
 
-    foundation = Foundation(app, f"{settings.prefix}-foundation", settings=settings, env=where)
-    registry = Registry(app, f"{settings.prefix}-registry", settings=settings, env=where)
-    delivery = Delivery(
+    foundation = FoundationStack(app, f"{settings.prefix}-foundation", settings=settings, env=where)
+    registry = RegistryStack(app, f"{settings.prefix}-registry", settings=settings, env=where)
+    delivery = DeliveryStack(
         app, f"{settings.prefix}-delivery", settings=settings, foundation=foundation, registry=registry, env=where
     )
-    training = Training(
+    training = TrainingStack(
         app,
         f"{settings.prefix}-training",
         settings=settings,
@@ -38,7 +38,7 @@ def build(app: cdk.App) -> cdk.App:
         delivery=delivery,
         env=where,
     )
-    Observability(
+    ObservabilityStack(
         app,
         f"{settings.prefix}-observability",
         settings=settings,

@@ -12,12 +12,12 @@ from constructs import Construct, IDependable
 from infra.delivery.alarms import EndpointAlarms
 from infra.delivery.notifications import Notifications
 from infra.delivery.permissions import allow_deployments
-from infra.foundation.infrastructure import Foundation
+from infra.foundation.infrastructure import FoundationStack
 from infra.instances import has_local_nvme
 from infra.lambda_function import Function
 from infra.permissions import allow
 from infra.queues import dead_letter_queue, work_queue
-from infra.registry.infrastructure import Registry
+from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 
 TIMEOUT = cdk.Duration.minutes(5)
@@ -41,8 +41,8 @@ class Deployer(Construct):
         construct_id: str,
         *,
         settings: Settings,
-        foundation: Foundation,
-        registry: Registry,
+        foundation: FoundationStack,
+        registry: RegistryStack,
         notifications: Notifications,
         alarms: EndpointAlarms,
         model_role: iam.Role,
@@ -78,7 +78,7 @@ class Deployer(Construct):
                 "CALLBACK_QUEUE_URL": self.callback_queue.queue_url,
                 "EXECUTION_ROLE_ARN": model_role.role_arn,
                 "ALARM_NAMES": ",".join(alarms.names),
-                **_hosting(settings, key),
+                **hosting_variables(settings, key.key_arn),
             },
             timeout=TIMEOUT,
             memory_megabytes=512,
@@ -119,7 +119,7 @@ class Deployer(Construct):
         allow(self.role, "sqs:SendMessage", on=[self.callback_queue.queue_arn])
 
 
-def _hosting(settings: Settings, key: kms.IKey) -> dict[str, str]:
+def hosting_variables(settings: Settings, key_arn: str) -> dict[str, str]:
     """Return what the deployer's environment says of endpoints: their names, their instances, their network."""
     delivery = settings.delivery
     variables = {
@@ -132,7 +132,7 @@ def _hosting(settings: Settings, key: kms.IKey) -> dict[str, str]:
     }
     # SageMaker refuses a key for volumes of instances that encrypt their own local storage.
     if settings.security.customer_managed_volumes and not has_local_nvme(delivery.instance_type):
-        variables["KMS_KEY_ARN"] = key.key_arn
+        variables["KMS_KEY_ARN"] = key_arn
     if settings.network:
         variables["SUBNET_IDS"] = ",".join(settings.network.subnets)
         variables["SECURITY_GROUP_IDS"] = ",".join(settings.network.security_groups)

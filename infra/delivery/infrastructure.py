@@ -15,8 +15,8 @@ from infra.delivery.deployer_function import Deployer
 from infra.delivery.model_role import ModelRole
 from infra.delivery.notifications import Notifications
 from infra.delivery.triggers import Triggers
-from infra.foundation.infrastructure import Foundation
-from infra.registry.infrastructure import Registry
+from infra.foundation.infrastructure import FoundationStack
+from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 from infra.ssm_parameters import publish
 
@@ -24,7 +24,7 @@ from infra.ssm_parameters import publish
 SAME_IDS = "Default"
 
 
-class Delivery(cdk.Stack):
+class DeliveryStack(cdk.Stack):
     """Everything between an approval and an answering endpoint.
 
     Attributes:
@@ -40,8 +40,8 @@ class Delivery(cdk.Stack):
         construct_id: str,
         *,
         settings: Settings,
-        foundation: Foundation,
-        registry: Registry,
+        foundation: FoundationStack,
+        registry: RegistryStack,
         **options: Any,
     ) -> None:
         super().__init__(scope, construct_id, description="mapgate: deployer, records, notifications", **options)

@@ -4,7 +4,7 @@
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
-from infra.foundation.infrastructure import Foundation
+from infra.foundation.infrastructure import FoundationStack
 from infra.permissions import EVERY_OBJECT, EVERY_VERSION, NO_RESOURCE, allow, allow_volumes, sagemaker_arns
 from infra.settings import Settings
 
@@ -16,7 +16,7 @@ def allow_deployments(
     role: iam.Role,
     *,
     settings: Settings,
-    foundation: Foundation,
+    foundation: FoundationStack,
     group_name: str,
     model_role: iam.Role,
 ) -> None:

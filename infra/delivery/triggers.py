@@ -10,7 +10,7 @@ from aws_cdk import aws_lambda_event_sources as event_sources
 from constructs import Construct
 
 from infra.delivery.deployer_function import Deployer
-from infra.registry.infrastructure import Registry
+from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 
 
@@ -27,7 +27,7 @@ class Triggers(Construct):
         construct_id: str,
         *,
         settings: Settings,
-        registry: Registry,
+        registry: RegistryStack,
         deployer: Deployer,
     ) -> None:
         super().__init__(scope, construct_id)

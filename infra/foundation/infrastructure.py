@@ -22,7 +22,7 @@ LOG_PREFIX = "data/"
 DEFAULTS = ROOT / "infra" / "training" / "defaults"
 
 
-class Foundation(cdk.Stack):
+class FoundationStack(cdk.Stack):
     """Key, bucket and repositories of an environment.
 
     Attributes:

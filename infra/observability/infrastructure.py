@@ -13,16 +13,16 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.delivery.alarms import VARIANT
-from infra.delivery.infrastructure import Delivery
-from infra.foundation.infrastructure import Foundation
+from infra.delivery.infrastructure import DeliveryStack
+from infra.foundation.infrastructure import FoundationStack
 from infra.lambda_function import Function
 from infra.permissions import EVERY_OBJECT, OWN_JOBS, allow, sagemaker_arns
 from infra.queues import dead_letter_queue
 from infra.settings import Settings
-from infra.training.infrastructure import Training
+from infra.training.infrastructure import TrainingStack
 
 
-class Observability(cdk.Stack):
+class ObservabilityStack(cdk.Stack):
     """Notifier, alarms and dashboard of an environment."""
 
     def __init__(
@@ -31,9 +31,9 @@ class Observability(cdk.Stack):
         construct_id: str,
         *,
         settings: Settings,
-        foundation: Foundation,
-        delivery: Delivery,
-        training: Training,
+        foundation: FoundationStack,
+        delivery: DeliveryStack,
+        training: TrainingStack,
         **options: Any,
     ) -> None:
         super().__init__(scope, construct_id, description="mapgate: notifications, alarms, dashboard", **options)
@@ -46,7 +46,7 @@ class Observability(cdk.Stack):
         alarms = self._alarms(delivery, notifier)
         self._dashboard(delivery, alarms)
 
-    def _notifier(self, foundation: Foundation, delivery: Delivery, training: Training) -> Function:
+    def _notifier(self, foundation: FoundationStack, delivery: DeliveryStack, training: TrainingStack) -> Function:
         notifier = Function(
             self,
             "Notifier",
@@ -82,7 +82,7 @@ class Observability(cdk.Stack):
         allow(notifier.role, "sns:Publish", on=[delivery.notifications.topic_arn])
         return notifier
 
-    def _tell_of_failed_executions(self, notifier: Function, training: Training) -> None:
+    def _tell_of_failed_executions(self, notifier: Function, training: TrainingStack) -> None:
         """One rule: the notifier finds the failed step itself, so a failure is one message and not two."""
         rule = events.Rule(
             self,
@@ -104,7 +104,7 @@ class Observability(cdk.Stack):
             )
         )
 
-    def _alarms(self, delivery: Delivery, notifier: Function) -> list[cloudwatch.Alarm]:
+    def _alarms(self, delivery: DeliveryStack, notifier: Function) -> list[cloudwatch.Alarm]:
         every = cdk.Duration.minutes(5)
         metrics = {
             "deployer-errors": (delivery.deployer.function.metric_errors(period=every), "The deployer failed"),
@@ -135,7 +135,7 @@ class Observability(cdk.Stack):
             alarms.append(alarm)
         return alarms
 
-    def _dashboard(self, delivery: Delivery, alarms: list[cloudwatch.Alarm]) -> None:
+    def _dashboard(self, delivery: DeliveryStack, alarms: list[cloudwatch.Alarm]) -> None:
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=self._settings.prefix)
         dashboard.add_widgets(
             cloudwatch.AlarmStatusWidget(
@@ -178,7 +178,7 @@ class Observability(cdk.Stack):
             ),
         )
 
-    def _endpoint_metric(self, delivery: Delivery, name: str, statistic: str) -> cloudwatch.Metric:
+    def _endpoint_metric(self, delivery: DeliveryStack, name: str, statistic: str) -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace="AWS/SageMaker",
             metric_name=name,

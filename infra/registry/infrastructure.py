@@ -11,7 +11,7 @@ from infra.settings import Settings
 from infra.ssm_parameters import publish
 
 
-class Registry(cdk.Stack):
+class RegistryStack(cdk.Stack):
     """The model package group of an environment.
 
     Attributes:

@@ -10,11 +10,11 @@ import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from infra.delivery.infrastructure import Delivery
-from infra.foundation.infrastructure import ROOT, Foundation
+from infra.delivery.infrastructure import DeliveryStack
+from infra.foundation.infrastructure import ROOT, FoundationStack
 from infra.lambda_function import Function
 from infra.permissions import EVERY_OBJECT, EVERY_VERSION, allow, deny, sagemaker_arns
-from infra.registry.infrastructure import Registry
+from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 from infra.ssm_parameters import publish
 from infra.training.binding import Resources, bind
@@ -24,7 +24,7 @@ DEFINITION = ROOT / "pipelines" / "definition.json"
 HERE = Path(__file__).parent
 
 
-class Training(cdk.Stack):
+class TrainingStack(cdk.Stack):
     """The pipeline and what it runs with.
 
     Attributes:
@@ -38,9 +38,9 @@ class Training(cdk.Stack):
         construct_id: str,
         *,
         settings: Settings,
-        foundation: Foundation,
-        registry: Registry,
-        delivery: Delivery,
+        foundation: FoundationStack,
+        registry: RegistryStack,
+        delivery: DeliveryStack,
         **options: Any,
     ) -> None:
         super().__init__(scope, construct_id, description="mapgate: the pipeline, its roles and functions", **options)
@@ -89,7 +89,7 @@ class Training(cdk.Stack):
         pipeline.node.add_dependency(role)
         publish(self, settings, {"pipeline-name": self.pipeline_name, "pipeline-role-arn": role.role_arn})
 
-    def _find_champion(self, foundation: Foundation, delivery: Delivery) -> Function:
+    def _find_champion(self, foundation: FoundationStack, delivery: DeliveryStack) -> Function:
         function = self._function(
             "find-champion",
             "Which version production serves, by the record of deployments",
@@ -100,7 +100,7 @@ class Training(cdk.Stack):
         allow(function.role, "dynamodb:GetItem", on=[delivery.deployer.table.table_arn])
         return function
 
-    def _publish_dossier(self, foundation: Foundation, registry: Registry) -> Function:
+    def _publish_dossier(self, foundation: FoundationStack, registry: RegistryStack) -> Function:
         function = self._function(
             "publish-dossier",
             "Writes an evaluation's figures and links onto the registered version",
@@ -129,7 +129,13 @@ class Training(cdk.Stack):
         return function
 
     def _function(
-        self, name: str, description: str, foundation: Foundation, environment: dict[str, str], *, timeout: cdk.Duration
+        self,
+        name: str,
+        description: str,
+        foundation: FoundationStack,
+        environment: dict[str, str],
+        *,
+        timeout: cdk.Duration,
     ) -> Function:
         return Function(
             self,

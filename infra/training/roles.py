@@ -7,8 +7,8 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from containers.tags import ImageName
-from infra.delivery.infrastructure import Delivery
-from infra.foundation.infrastructure import Foundation
+from infra.delivery.infrastructure import DeliveryStack
+from infra.foundation.infrastructure import FoundationStack
 from infra.permissions import (
     EVERY_OBJECT,
     EVERY_VERSION,
@@ -20,7 +20,7 @@ from infra.permissions import (
     allow_volumes,
     sagemaker_arns,
 )
-from infra.registry.infrastructure import Registry
+from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 
 TO_SAGEMAKER = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
@@ -35,7 +35,7 @@ class JobRoles(Construct):
         training: Reads the same, writes `models/` and `checkpoints/`.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, foundation: Foundation) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, foundation: FoundationStack) -> None:
         super().__init__(scope, construct_id)
         self._settings = settings
         self._foundation = foundation
@@ -82,9 +82,9 @@ class PipelineRole(Construct):
         construct_id: str,
         *,
         settings: Settings,
-        foundation: Foundation,
-        registry: Registry,
-        delivery: Delivery,
+        foundation: FoundationStack,
+        registry: RegistryStack,
+        delivery: DeliveryStack,
         jobs: JobRoles,
         functions: list[lambda_.Function],
     ) -> None:
