@@ -14,15 +14,23 @@ from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings, SettingsError
 from infra.training.infrastructure import TrainingStack
 
+# Grants and their acknowledgements spell ARNs out, which works only where CDK writes the partition as a word.
+NAMED_PARTITIONS = "@aws-cdk/core:enablePartitionLiterals"
+
 
 def build(app: cdk.App) -> cdk.App:
     """Add the stacks of the environment that the context names, `dev` if it names none.
 
     Raises:
-        SettingsError: The environment is unknown or its settings are wrong.
+        SettingsError: The environment is unknown, its settings are wrong, or the context is not cdk.json's.
     """
     settings = Settings.read(app.node.try_get_context("environment") or "dev")
     where = _where(settings)
+    if not app.node.try_get_context(NAMED_PARTITIONS):
+        raise SettingsError(
+            f"there is no {NAMED_PARTITIONS} in the context, which cdk.json sets: "
+            "run `cdk synth` or `cdk deploy` in the checkout"
+        )
 
     foundation = FoundationStack(app, f"{settings.prefix}-foundation", settings=settings, env=where)
     registry = RegistryStack(app, f"{settings.prefix}-registry", settings=settings, env=where)
