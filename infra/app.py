@@ -7,29 +7,37 @@ import sys
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from infra.delivery.infrastructure import Delivery
-from infra.foundation.infrastructure import Foundation
-from infra.observability.infrastructure import Observability
-from infra.registry.infrastructure import Registry
+from infra.delivery.infrastructure import DeliveryStack
+from infra.foundation.infrastructure import FoundationStack
+from infra.observability.infrastructure import ObservabilityStack
+from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings, SettingsError
-from infra.training.infrastructure import Training
+from infra.training.infrastructure import TrainingStack
+
+# Grants and their acknowledgements spell ARNs out, which works only where CDK writes the partition as a word.
+NAMED_PARTITIONS = "@aws-cdk/core:enablePartitionLiterals"
 
 
 def build(app: cdk.App) -> cdk.App:
     """Add the stacks of the environment that the context names, `dev` if it names none.
 
     Raises:
-        SettingsError: The environment is unknown or its settings are wrong.
+        SettingsError: The environment is unknown, its settings are wrong, or the context is not cdk.json's.
     """
     settings = Settings.read(app.node.try_get_context("environment") or "dev")
     where = _where(settings)
+    if not app.node.try_get_context(NAMED_PARTITIONS):
+        raise SettingsError(
+            f"there is no {NAMED_PARTITIONS} in the context, which cdk.json sets: "
+            "run `cdk synth` or `cdk deploy` in the checkout"
+        )
 
-    foundation = Foundation(app, f"{settings.prefix}-foundation", settings=settings, env=where)
-    registry = Registry(app, f"{settings.prefix}-registry", settings=settings, env=where)
-    delivery = Delivery(
+    foundation = FoundationStack(app, f"{settings.prefix}-foundation", settings=settings, env=where)
+    registry = RegistryStack(app, f"{settings.prefix}-registry", settings=settings, env=where)
+    delivery = DeliveryStack(
         app, f"{settings.prefix}-delivery", settings=settings, foundation=foundation, registry=registry, env=where
     )
-    training = Training(
+    training = TrainingStack(
         app,
         f"{settings.prefix}-training",
         settings=settings,
@@ -38,7 +46,7 @@ def build(app: cdk.App) -> cdk.App:
         delivery=delivery,
         env=where,
     )
-    Observability(
+    ObservabilityStack(
         app,
         f"{settings.prefix}-observability",
         settings=settings,

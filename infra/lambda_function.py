@@ -12,8 +12,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.acknowledgement import acknowledge
-from infra.permissions import allow_key
+from infra.permissions import acknowledge, allow_key
 from infra.settings import Settings
 
 RUNTIME = lambda_.Runtime.PYTHON_3_12

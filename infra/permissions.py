@@ -7,8 +7,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from constructs import IConstruct
 
-from infra.acknowledgement import acknowledge
 from infra.settings import Settings
 
 
@@ -35,6 +35,12 @@ def deny(role: iam.Role, *actions: str, on: Sequence[str], when: Mapping[str, ob
     role.add_to_policy(
         iam.PolicyStatement(effect=iam.Effect.DENY, actions=list(actions), resources=list(on), conditions=dict(when))
     )
+
+
+def acknowledge(construct: IConstruct, *rules: str, reason: str) -> None:
+    """Accept findings of the security checks (`AwsSolutions-IAM5[Resource::*]`) on a construct and what it contains."""
+    for rule in rules:
+        cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=rule, reason=reason))
 
 
 def allow_key(role: iam.Role, key: kms.IKey) -> None:

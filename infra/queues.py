@@ -6,7 +6,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.acknowledgement import acknowledge
+from infra.permissions import acknowledge
 from infra.settings import Settings
 
 MAX_RECEIVES = 3

@@ -28,51 +28,53 @@ class Section(BaseModel):
 class Network(Section):
     """A VPC for jobs and endpoints. Its endpoints for S3, ECR, Logs, KMS and STS are its owner's."""
 
-    subnets: tuple[Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")], ...] = Field(min_length=1)
-    security_groups: tuple[Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")], ...] = Field(min_length=1)
+    subnets: tuple[Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")], ...] = Field(
+        min_length=1, description="Where the network interfaces of jobs and endpoints are made"
+    )
+    security_groups: tuple[Annotated[str, StringConstraints(pattern=r"^sg-[0-9a-f]+$")], ...] = Field(
+        min_length=1, description="Which those interfaces belong to"
+    )
 
 
 class Security(Section):
-    """How jobs and endpoints are kept apart from the rest of the world.
+    """How jobs and endpoints are kept apart from the rest of the world."""
 
-    Attributes:
-        network_isolation: Jobs get no network at all; they need none.
-        encrypt_between_containers: Of jobs on several instances.
-        customer_managed_volumes: Encrypt job and endpoint volumes with the environment's key where SageMaker allows it.
-    """
-
-    network_isolation: bool = True
-    encrypt_between_containers: bool = False
-    customer_managed_volumes: bool = True
+    network_isolation: bool = Field(default=True, description="Jobs get no network at all; they need none")
+    encrypt_between_containers: bool = Field(default=False, description="Encrypt what several instances of a job say")
+    customer_managed_volumes: bool = Field(
+        default=True,
+        description="Encrypt job and endpoint volumes with the environment's key where SageMaker allows it",
+    )
 
 
 class Processing(Section):
     """Instances of the Processing steps; MeasureServing runs on the endpoint's type."""
 
-    prepare_instance_type: InstanceType = "ml.m5.xlarge"
-    evaluate_instance_type: InstanceType = "ml.m5.xlarge"
-    volume_gigabytes: int = Field(default=50, ge=1, le=16384)
+    prepare_instance_type: InstanceType = Field(default="ml.m5.xlarge", description="Of PrepareDataset")
+    evaluate_instance_type: InstanceType = Field(default="ml.m5.xlarge", description="Of EvaluateDetector")
+    volume_gigabytes: int = Field(default=50, ge=1, le=16384, description="Of each Processing job, in GiB")
 
 
 class Training(Section):
-    """Instances of TrainDetector.
+    """Instances of TrainDetector."""
 
-    Attributes:
-        instance_types: What may be chosen at the start of an execution; the first is the default.
-        spot: Spare capacity, for less; training resumes from its checkpoints.
-        maximum_hours: Of training.
-        maximum_wait_hours: Of training and waiting for spare capacity together.
-        default_architecture: Zoo name.
-        data_buckets: Further buckets that hold labelled images.
-    """
-
-    instance_types: tuple[InstanceType, ...] = Field(default=("ml.g5.xlarge",), min_length=1)
-    spot: bool = True
-    maximum_hours: int = Field(default=24, ge=1, le=120)
-    maximum_wait_hours: int = Field(default=48, ge=1, le=240)
-    volume_gigabytes: int = Field(default=100, ge=1, le=16384)
-    default_architecture: str = "ssd_mobilenet_v2_fpnlite_640x640"
-    data_buckets: tuple[str, ...] = ()
+    instance_types: tuple[InstanceType, ...] = Field(
+        default=("ml.g5.xlarge",),
+        min_length=1,
+        description="What may be chosen at the start of an execution; the first is the default",
+    )
+    spot: bool = Field(
+        default=True, description="Train on spare capacity, for less; training resumes from its checkpoints"
+    )
+    maximum_hours: int = Field(default=24, ge=1, le=120, description="Of training")
+    maximum_wait_hours: int = Field(
+        default=48, ge=1, le=240, description="Of training and waiting for spare capacity together"
+    )
+    volume_gigabytes: int = Field(default=100, ge=1, le=16384, description="Of the training job, in GiB")
+    default_architecture: str = Field(
+        default="ssd_mobilenet_v2_fpnlite_640x640", description="Zoo name of the detector, unless an execution says"
+    )
+    data_buckets: tuple[str, ...] = Field(default=(), description="Further buckets that hold labelled images")
 
     @model_validator(mode="after")
     def _instance_types_agree(self) -> Self:
@@ -94,43 +96,49 @@ class Training(Section):
 
 
 class Delivery(Section):
-    """The production endpoint and who hears of it.
+    """The production endpoint and who hears of it."""
 
-    Attributes:
-        canary_percent: Share of the new fleet that takes traffic first; SageMaker allows at most half.
-        latency_alarm_milliseconds: P90 of the model's latency at which an update rolls back.
-        data_capture_percent: Share of production's requests that is kept.
-        email: Address that gets the notifications, if any.
-    """
-
-    instance_type: InstanceType = "ml.c5.xlarge"
-    instance_count: int = Field(default=1, ge=1, le=20)
-    canary_percent: int = Field(default=10, ge=1, le=50)
-    latency_alarm_milliseconds: int = Field(default=2000, ge=1)
-    data_capture_percent: int = Field(default=0, ge=0, le=100)
-    email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    instance_type: InstanceType = Field(
+        default="ml.c5.xlarge", description="Of production, of candidates and of MeasureServing"
+    )
+    instance_count: int = Field(default=1, ge=1, le=20, description="Of production; a canary takes two")
+    canary_percent: int = Field(
+        default=10,
+        ge=1,
+        le=50,
+        description="Share of the new fleet that takes traffic first; SageMaker allows at most half",
+    )
+    latency_alarm_milliseconds: int = Field(
+        default=2000, ge=1, description="P90 of the model's latency at which an update rolls back"
+    )
+    data_capture_percent: int = Field(
+        default=0, ge=0, le=100, description="Share of production's requests that is kept"
+    )
+    email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")] | None = Field(
+        default=None, description="Address that gets the notifications, if any"
+    )
 
 
 class Settings(Section):
-    """An environment.
+    """What the file of an environment may say."""
 
-    Attributes:
-        account, region: Where it stands; otherwise where the CDK CLI's credentials point.
-        removal: What becomes of data, keys and images when the stacks are destroyed.
-        log_retention_days: Of every Lambda's log.
-    """
-
-    project: Name = "mapgate"
-    environment: Name
-    account: Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")] | None = None
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] | None = None
-    removal: Literal["destroy", "retain"] = "retain"
-    log_retention_days: Literal[7, 30, 90, 180, 365] = 90
-    network: Network | None = None
-    security: Security = Security()
-    processing: Processing = Processing()
-    training: Training = Training()
-    delivery: Delivery = Delivery()
+    project: Name = Field(default="mapgate", description="Begins every physical name")
+    environment: Name = Field(description="Goes on in every physical name; the file's own name, never said in it")
+    account: Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")] | None = Field(
+        default=None, description="Where the environment stands; otherwise where the CDK CLI's credentials point"
+    )
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] | None = Field(
+        default=None, description="As `account`"
+    )
+    removal: Literal["destroy", "retain"] = Field(
+        default="retain", description="What becomes of data, keys and images when the stacks are destroyed"
+    )
+    log_retention_days: Literal[7, 30, 90, 180, 365] = Field(default=90, description="Of every Lambda's log")
+    network: Network | None = Field(default=None, description="No VPC unless said")
+    security: Security = Field(default=Security(), description="See below")
+    processing: Processing = Field(default=Processing(), description="See below")
+    training: Training = Field(default=Training(), description="See below")
+    delivery: Delivery = Field(default=Delivery(), description="See below")
 
     @property
     def prefix(self) -> str:

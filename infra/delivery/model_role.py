@@ -4,7 +4,7 @@
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.foundation.infrastructure import Foundation
+from infra.foundation.infrastructure import FoundationStack
 from infra.permissions import EVERY_OBJECT, NO_RESOURCE, allow, allow_container, allow_key, allow_network
 from infra.settings import Settings
 
@@ -16,7 +16,7 @@ class ModelRole(Construct):
         role: Which the deployer passes to SageMaker.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, foundation: Foundation) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, foundation: FoundationStack) -> None:
         super().__init__(scope, construct_id)
         self.role = iam.Role(
             self,

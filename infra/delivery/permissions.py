@@ -4,7 +4,7 @@
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
-from infra.foundation.infrastructure import Foundation
+from infra.foundation.infrastructure import FoundationStack
 from infra.permissions import EVERY_OBJECT, EVERY_VERSION, NO_RESOURCE, allow, allow_volumes, sagemaker_arns
 from infra.settings import Settings
 
@@ -16,9 +16,8 @@ def allow_deployments(
     role: iam.Role,
     *,
     settings: Settings,
-    foundation: Foundation,
+    foundation: FoundationStack,
     group_name: str,
-    endpoint_name: str,
     model_role: iam.Role,
 ) -> None:
     """Let the deployer read verdicts, make and remove endpoints, and answer the pipeline."""
@@ -28,7 +27,7 @@ def allow_deployments(
     models = sagemaker_arns(stack, f"model/{prefix}-v*", f"model/{prefix}-candidate-*")
     configurations = sagemaker_arns(stack, f"endpoint-config/{prefix}-v*", f"endpoint-config/{prefix}-candidate-*")
     candidates = sagemaker_arns(stack, f"endpoint/{prefix}-candidate-*")
-    endpoints = [*sagemaker_arns(stack, f"endpoint/{endpoint_name}"), *candidates]
+    endpoints = [*sagemaker_arns(stack, f"endpoint/{prefix}"), *candidates]
 
     allow(role, "sagemaker:DescribeModelPackage", on=versions, because=EVERY_VERSION)
     if settings.removal == "destroy":

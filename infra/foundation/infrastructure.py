@@ -22,7 +22,7 @@ LOG_PREFIX = "data/"
 DEFAULTS = ROOT / "infra" / "training" / "defaults"
 
 
-class Foundation(cdk.Stack):
+class FoundationStack(cdk.Stack):
     """Key, bucket and repositories of an environment.
 
     Attributes:
@@ -34,7 +34,7 @@ class Foundation(cdk.Stack):
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, **options: Any) -> None:
         super().__init__(scope, construct_id, description="mapgate: key, data bucket, image repositories", **options)
         self._settings = settings
-        self._removal = cdk.RemovalPolicy.DESTROY if settings.removal == "destroy" else cdk.RemovalPolicy.RETAIN
+        self._removal = cdk.RemovalPolicy[settings.removal.upper()]
         self.key = self._key()
         self._access_logs = self._access_log_bucket()
         self.bucket = self._data_bucket()

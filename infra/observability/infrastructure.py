@@ -9,19 +9,20 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.delivery.alarms import VARIANT
-from infra.delivery.infrastructure import Delivery
-from infra.foundation.infrastructure import Foundation
+from infra.delivery.infrastructure import DeliveryStack
+from infra.foundation.infrastructure import FoundationStack
 from infra.lambda_function import Function
 from infra.permissions import EVERY_OBJECT, OWN_JOBS, allow, sagemaker_arns
 from infra.queues import dead_letter_queue
 from infra.settings import Settings
-from infra.training.infrastructure import Training
+from infra.training.infrastructure import TrainingStack
 
 
-class Observability(cdk.Stack):
+class ObservabilityStack(cdk.Stack):
     """Notifier, alarms and dashboard of an environment."""
 
     def __init__(
@@ -30,9 +31,9 @@ class Observability(cdk.Stack):
         construct_id: str,
         *,
         settings: Settings,
-        foundation: Foundation,
-        delivery: Delivery,
-        training: Training,
+        foundation: FoundationStack,
+        delivery: DeliveryStack,
+        training: TrainingStack,
         **options: Any,
     ) -> None:
         super().__init__(scope, construct_id, description="mapgate: notifications, alarms, dashboard", **options)
@@ -45,7 +46,7 @@ class Observability(cdk.Stack):
         alarms = self._alarms(delivery, notifier)
         self._dashboard(delivery, alarms)
 
-    def _notifier(self, foundation: Foundation, delivery: Delivery, training: Training) -> Function:
+    def _notifier(self, foundation: FoundationStack, delivery: DeliveryStack, training: TrainingStack) -> Function:
         notifier = Function(
             self,
             "Notifier",
@@ -56,7 +57,7 @@ class Observability(cdk.Stack):
             key=foundation.key,
             environment={
                 "PREFIX": self._settings.prefix,
-                "TOPIC_ARN": delivery.topic.topic_arn,
+                "TOPIC_ARN": delivery.notifications.topic_arn,
                 "BUCKET": foundation.bucket.bucket_name,
             },
             timeout=cdk.Duration.minutes(1),
@@ -78,10 +79,10 @@ class Observability(cdk.Stack):
         )
         allow(notifier.role, "s3:GetObject", on=foundation.data_arns("executions"), because=EVERY_OBJECT)
         allow(notifier.role, "s3:ListBucket", on=foundation.data_arns())
-        allow(notifier.role, "sns:Publish", on=[delivery.topic.topic_arn])
+        allow(notifier.role, "sns:Publish", on=[delivery.notifications.topic_arn])
         return notifier
 
-    def _tell_of_failed_executions(self, notifier: Function, training: Training) -> None:
+    def _tell_of_failed_executions(self, notifier: Function, training: TrainingStack) -> None:
         """One rule: the notifier finds the failed step itself, so a failure is one message and not two."""
         rule = events.Rule(
             self,
@@ -103,17 +104,17 @@ class Observability(cdk.Stack):
             )
         )
 
-    def _alarms(self, delivery: Delivery, notifier: Function) -> list[cloudwatch.Alarm]:
+    def _alarms(self, delivery: DeliveryStack, notifier: Function) -> list[cloudwatch.Alarm]:
         every = cdk.Duration.minutes(5)
         metrics = {
             "deployer-errors": (delivery.deployer.function.metric_errors(period=every), "The deployer failed"),
             "notifier-errors": (notifier.function.metric_errors(period=every), "The notifier failed"),
             "delivery-dead-letters": (
-                delivery.dead_letters.metric_approximate_number_of_messages_visible(period=every, statistic="Maximum"),
+                _depth(delivery.deployer.dead_letters, every),
                 "The deployer could not handle an event or a callback, which lies in its dead-letter queue",
             ),
             "notifier-dead-letters": (
-                self._dead_letters.metric_approximate_number_of_messages_visible(period=every, statistic="Maximum"),
+                _depth(self._dead_letters, every),
                 "A failed execution could not be told of; the event lies in the notifier's dead-letter queue",
             ),
         }
@@ -130,11 +131,11 @@ class Observability(cdk.Stack):
                 evaluation_periods=1,
                 treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
             )
-            alarm.add_alarm_action(actions.SnsAction(delivery.topic))
+            alarm.add_alarm_action(actions.SnsAction(delivery.notifications))
             alarms.append(alarm)
         return alarms
 
-    def _dashboard(self, delivery: Delivery, alarms: list[cloudwatch.Alarm]) -> None:
+    def _dashboard(self, delivery: DeliveryStack, alarms: list[cloudwatch.Alarm]) -> None:
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=self._settings.prefix)
         dashboard.add_widgets(
             cloudwatch.AlarmStatusWidget(
@@ -170,14 +171,14 @@ class Observability(cdk.Stack):
             cloudwatch.GraphWidget(
                 title="Callbacks waiting, dead letters",
                 left=[
-                    delivery.callback_queue.metric_approximate_number_of_messages_visible(),
-                    delivery.dead_letters.metric_approximate_number_of_messages_visible(),
+                    delivery.deployer.callback_queue.metric_approximate_number_of_messages_visible(),
+                    delivery.deployer.dead_letters.metric_approximate_number_of_messages_visible(),
                 ],
                 width=12,
             ),
         )
 
-    def _endpoint_metric(self, delivery: Delivery, name: str, statistic: str) -> cloudwatch.Metric:
+    def _endpoint_metric(self, delivery: DeliveryStack, name: str, statistic: str) -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace="AWS/SageMaker",
             metric_name=name,
@@ -185,3 +186,7 @@ class Observability(cdk.Stack):
             label=f"{name} {statistic}",
             dimensions_map={"EndpointName": delivery.endpoint_name, "VariantName": VARIANT},
         )
+
+
+def _depth(queue: sqs.IQueue, period: cdk.Duration) -> cloudwatch.Metric:
+    return queue.metric_approximate_number_of_messages_visible(period=period, statistic="Maximum")

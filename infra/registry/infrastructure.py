@@ -11,7 +11,7 @@ from infra.settings import Settings
 from infra.ssm_parameters import publish
 
 
-class Registry(cdk.Stack):
+class RegistryStack(cdk.Stack):
     """The model package group of an environment.
 
     Attributes:
@@ -28,7 +28,5 @@ class Registry(cdk.Stack):
             model_package_group_description="Detectors that passed the quality gate; approving one deploys it",
         )
         # A group with versions in it cannot be deleted, and versions are the record of what served.
-        group.apply_removal_policy(
-            cdk.RemovalPolicy.DESTROY if settings.removal == "destroy" else cdk.RemovalPolicy.RETAIN
-        )
+        group.apply_removal_policy(cdk.RemovalPolicy[settings.removal.upper()])
         publish(self, settings, {"model-package-group": self.group_name})

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the committed definition to an environment's: one pure function.
 
-The definition holds stand-ins that say `unbound`. Values may be CloudFormation expressions such as `${DataBucket}`:
-they are only ever put into strings.
+The definition holds stand-ins that say `unbound` and whose they are: `unbound-data-bucket` is where `Resources` has
+`data_bucket`. Values may be CloudFormation expressions such as `${DataBucket}`: they are only ever put into strings.
 """
 
 import copy
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from infra.instances import has_local_nvme
 from infra.settings import Settings
 
 HOUR = 60 * 60
+# A stand-in and the address that it ends, of an account and a region that nobody has; an image's has a tag besides.
+_STAND_IN = re.compile(r"(\b(arn|https|000000000000)[\w:/.-]*[:/])?unbound-(?P<name>[a-z-]+)(:unbound)?")
 
 
 class BindingError(Exception):
@@ -23,7 +26,11 @@ class BindingError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What the stacks made, as the definition names it."""
+    """What the stacks made, as the definition names it.
+
+    Attributes:
+        key: Of encryption; the definition has no stand-in for it, because whether it stands anywhere is the settings'.
+    """
 
     data_bucket: str
     training_image: str
@@ -80,24 +87,14 @@ def walk(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _with_resources(definition: dict[str, Any], resources: Resources) -> dict[str, Any]:
     """Replace each stand-in, wherever a string holds it. JSON text is where a bucket hides in `s3://` addresses."""
-    stand_ins = {
-        "000000000000.dkr.ecr.us-east-1.amazonaws.com/unbound-training:unbound": resources.training_image,
-        "000000000000.dkr.ecr.us-east-1.amazonaws.com/unbound-inference:unbound": resources.inference_image,
-        "arn:aws:iam::000000000000:role/unbound-processing-role": resources.processing_role,
-        "arn:aws:iam::000000000000:role/unbound-training-role": resources.training_role,
-        "arn:aws:lambda:us-east-1:000000000000:function:unbound-find-champion": resources.find_champion,
-        "arn:aws:lambda:us-east-1:000000000000:function:unbound-publish-dossier": resources.publish_dossier,
-        "https://sqs.us-east-1.amazonaws.com/000000000000/unbound-callback": resources.callback_queue,
-        "unbound-data-bucket": resources.data_bucket,
-        "unbound-model-package-group": resources.model_package_group,
-        "unbound-endpoint": resources.endpoint,
-    }
+    values = {name.replace("_", "-"): value for name, value in asdict(resources).items()}
     text = json.dumps(definition)
-    for stand_in, value in stand_ins.items():
-        if stand_in not in text:
-            raise BindingError(f"the definition nowhere says {stand_in}: run `make definition`")
-        text = text.replace(stand_in, json.dumps(value)[1:-1])
-    bound: dict[str, Any] = json.loads(text)
+    said = {match["name"] for match in _STAND_IN.finditer(text)}
+    if gone := sorted(values.keys() - said - {"key"}):
+        raise BindingError(f"the definition nowhere says unbound-{gone[0]}: run `make definition`")
+    bound: dict[str, Any] = json.loads(
+        _STAND_IN.sub(lambda match: json.dumps(values.get(match["name"], match[0]))[1:-1], text)
+    )
     return bound
 
 

@@ -2,6 +2,7 @@
 """The training's stack: the committed definition bound to this environment, its roles and functions."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from infra.delivery.infrastructure import Delivery
-from infra.foundation.infrastructure import ROOT, Foundation
+from infra.delivery.infrastructure import DeliveryStack
+from infra.foundation.infrastructure import ROOT, FoundationStack
 from infra.lambda_function import Function
 from infra.permissions import EVERY_OBJECT, EVERY_VERSION, allow, deny, sagemaker_arns
-from infra.registry.infrastructure import Registry
+from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 from infra.ssm_parameters import publish
 from infra.training.binding import Resources, bind
@@ -23,7 +24,7 @@ DEFINITION = ROOT / "pipelines" / "definition.json"
 HERE = Path(__file__).parent
 
 
-class Training(cdk.Stack):
+class TrainingStack(cdk.Stack):
     """The pipeline and what it runs with.
 
     Attributes:
@@ -37,9 +38,9 @@ class Training(cdk.Stack):
         construct_id: str,
         *,
         settings: Settings,
-        foundation: Foundation,
-        registry: Registry,
-        delivery: Delivery,
+        foundation: FoundationStack,
+        registry: RegistryStack,
+        delivery: DeliveryStack,
         **options: Any,
     ) -> None:
         super().__init__(scope, construct_id, description="mapgate: the pipeline, its roles and functions", **options)
@@ -62,19 +63,19 @@ class Training(cdk.Stack):
         ).role
         body = bound_body(
             settings,
-            {
-                "DataBucket": foundation.bucket.bucket_name,
-                "TrainingImage": foundation.image_uri("training"),
-                "InferenceImage": foundation.image_uri("inference"),
-                "ProcessingRole": jobs.processing.role_arn,
-                "TrainingRole": jobs.training.role_arn,
-                "FindChampion": self.find_champion.function.function_arn,
-                "PublishDossier": self.publish_dossier.function.function_arn,
-                "CallbackQueue": delivery.callback_queue.queue_url,
-                "ModelPackageGroup": registry.group_name,
-                "Endpoint": delivery.endpoint_name,
-                "Key": foundation.key.key_arn,
-            },
+            Resources(
+                data_bucket=foundation.bucket.bucket_name,
+                training_image=foundation.image_uri("training"),
+                inference_image=foundation.image_uri("inference"),
+                processing_role=jobs.processing.role_arn,
+                training_role=jobs.training.role_arn,
+                find_champion=self.find_champion.function.function_arn,
+                publish_dossier=self.publish_dossier.function.function_arn,
+                callback_queue=delivery.deployer.callback_queue.queue_url,
+                model_package_group=registry.group_name,
+                endpoint=delivery.endpoint_name,
+                key=foundation.key.key_arn,
+            ),
         )
         pipeline = sagemaker.CfnPipeline(
             self,
@@ -88,18 +89,18 @@ class Training(cdk.Stack):
         pipeline.node.add_dependency(role)
         publish(self, settings, {"pipeline-name": self.pipeline_name, "pipeline-role-arn": role.role_arn})
 
-    def _find_champion(self, foundation: Foundation, delivery: Delivery) -> Function:
+    def _find_champion(self, foundation: FoundationStack, delivery: DeliveryStack) -> Function:
         function = self._function(
             "find-champion",
             "Which version production serves, by the record of deployments",
             foundation,
-            {"TABLE": delivery.table.table_name, "BUCKET": foundation.bucket.bucket_name},
+            {"TABLE": delivery.deployer.table.table_name, "BUCKET": foundation.bucket.bucket_name},
             timeout=cdk.Duration.seconds(30),
         )
-        allow(function.role, "dynamodb:GetItem", on=[delivery.table.table_arn])
+        allow(function.role, "dynamodb:GetItem", on=[delivery.deployer.table.table_arn])
         return function
 
-    def _publish_dossier(self, foundation: Foundation, registry: Registry) -> Function:
+    def _publish_dossier(self, foundation: FoundationStack, registry: RegistryStack) -> Function:
         function = self._function(
             "publish-dossier",
             "Writes an evaluation's figures and links onto the registered version",
@@ -128,7 +129,13 @@ class Training(cdk.Stack):
         return function
 
     def _function(
-        self, name: str, description: str, foundation: Foundation, environment: dict[str, str], *, timeout: cdk.Duration
+        self,
+        name: str,
+        description: str,
+        foundation: FoundationStack,
+        environment: dict[str, str],
+        *,
+        timeout: cdk.Duration,
     ) -> Function:
         return Function(
             self,
@@ -143,32 +150,17 @@ class Training(cdk.Stack):
         )
 
 
-def bound_body(settings: Settings, values: dict[str, str]) -> str:
+def bound_body(settings: Settings, resources: Resources) -> str:
     """Return the definition's text, with CloudFormation's variables where an environment's names stand.
 
     Fn::Sub with named variables keeps `cdk diff` readable: the definition stays one text, the names stand beside it.
 
     Args:
         settings: Of the environment.
-        values: What each variable means; may hold CDK tokens.
+        resources: What each variable means; may hold CDK tokens.
     """
     committed = json.loads(DEFINITION.read_text().replace("${", "${!"))
-    variables = {name: f"${{{name}}}" for name in values}
-    bound = bind(
-        committed,
-        settings,
-        Resources(
-            data_bucket=variables["DataBucket"],
-            training_image=variables["TrainingImage"],
-            inference_image=variables["InferenceImage"],
-            processing_role=variables["ProcessingRole"],
-            training_role=variables["TrainingRole"],
-            find_champion=variables["FindChampion"],
-            publish_dossier=variables["PublishDossier"],
-            callback_queue=variables["CallbackQueue"],
-            model_package_group=variables["ModelPackageGroup"],
-            endpoint=variables["Endpoint"],
-            key=variables["Key"],
-        ),
-    )
+    variables = {name: name.title().replace("_", "") for name in asdict(resources)}
+    bound = bind(committed, settings, Resources(**{name: f"${{{variable}}}" for name, variable in variables.items()}))
+    values = {variables[name]: value for name, value in asdict(resources).items()}
     return cdk.Fn.sub(json.dumps(bound, separators=(",", ":")), values)

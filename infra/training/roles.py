@@ -7,8 +7,8 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from containers.tags import ImageName
-from infra.delivery.infrastructure import Delivery
-from infra.foundation.infrastructure import Foundation
+from infra.delivery.infrastructure import DeliveryStack
+from infra.foundation.infrastructure import FoundationStack
 from infra.permissions import (
     EVERY_OBJECT,
     EVERY_VERSION,
@@ -20,7 +20,7 @@ from infra.permissions import (
     allow_volumes,
     sagemaker_arns,
 )
-from infra.registry.infrastructure import Registry
+from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 
 TO_SAGEMAKER = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
@@ -35,7 +35,7 @@ class JobRoles(Construct):
         training: Reads the same, writes `models/` and `checkpoints/`.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, foundation: Foundation) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, foundation: FoundationStack) -> None:
         super().__init__(scope, construct_id)
         self._settings = settings
         self._foundation = foundation
@@ -82,9 +82,9 @@ class PipelineRole(Construct):
         construct_id: str,
         *,
         settings: Settings,
-        foundation: Foundation,
-        registry: Registry,
-        delivery: Delivery,
+        foundation: FoundationStack,
+        registry: RegistryStack,
+        delivery: DeliveryStack,
         jobs: JobRoles,
         functions: list[lambda_.Function],
     ) -> None:
@@ -126,7 +126,7 @@ class PipelineRole(Construct):
         )
         allow(role, "iam:PassRole", on=[jobs.processing.role_arn, jobs.training.role_arn], when=TO_SAGEMAKER)
         allow(role, "lambda:InvokeFunction", on=[function.function_arn for function in functions])
-        allow(role, "sqs:SendMessage", on=[delivery.callback_queue.queue_arn])
+        allow(role, "sqs:SendMessage", on=[delivery.deployer.callback_queue.queue_arn])
         # CheckQuality reads evaluation.json, under the environment's key.
         allow(role, "s3:GetObject", on=foundation.data_arns("executions", "models"), because=EVERY_OBJECT)
         allow(role, "s3:ListBucket", on=foundation.data_arns())

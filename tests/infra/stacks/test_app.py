@@ -64,10 +64,16 @@ def test_two_synths_give_the_same_templates_and_need_no_credentials(dev: Any, tm
         assert (tmp_path / "again" / file).read_text() == (dev.folder / file).read_text()
 
 
-def test_an_unknown_environment_and_a_missing_account_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_environment_a_missing_account_or_context_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CDK_DEFAULT_ACCOUNT", raising=False)
     with pytest.raises(SettingsError, match=r"qa\.yaml: no such environment; there are dev, prod, staging"):
         build(cdk.App(context={"environment": "qa"}))
+    place = {"CDK_DEFAULT_ACCOUNT": "123456789012", "CDK_DEFAULT_REGION": "us-east-1"}
+    command = [sys.executable, "-m", "infra.app"]
+    bare = subprocess.run(command, cwd=ROOT, env={**os.environ, **place}, capture_output=True, text=True, check=False)
+    assert bare.returncode == 1
+    assert "run `cdk synth` or `cdk deploy` in the checkout" in bare.stderr
+    assert len(bare.stderr.splitlines()) == 1
     with pytest.raises(SettingsError, match=r"mapgate-dev: no account and region; set them in infra/environments/dev"):
         build(cdk.App())
 

@@ -28,11 +28,110 @@ RESOURCES = Resources(
     find_champion="arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-find-champion",
     publish_dossier="arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-publish-dossier",
     callback_queue="https://sqs.us-east-1.amazonaws.com/123456789012/mapgate-dev-callback",
-    model_package_group="mapgate-dev",
-    endpoint="mapgate-dev",
+    model_package_group="mapgate-dev-versions",
+    endpoint="mapgate-dev-endpoint",
     key="arn:aws:kms:us-east-1:123456789012:key/0b1c2d3e-0000-0000-0000-000000000000",
 )
 DEV = Settings(environment="dev")
+
+EXAMPLE = Settings(
+    environment="dev",
+    network=Network(subnets=("subnet-0a", "subnet-0b"), security_groups=("sg-0c", "sg-0d")),
+    security=Security(network_isolation=False, encrypt_between_containers=True),
+    processing=Processing(
+        prepare_instance_type="ml.m5.4xlarge", evaluate_instance_type="ml.m5.2xlarge", volume_gigabytes=51
+    ),
+    training=Training(
+        instance_types=("ml.p3.2xlarge", "ml.p3.8xlarge"),
+        maximum_hours=5,
+        maximum_wait_hours=7,
+        volume_gigabytes=103,
+        default_architecture="efficientdet_d1_640x640",
+    ),
+    delivery=Delivery(instance_type="ml.c5.2xlarge"),
+)
+NAMES = Resources(
+    data_bucket="the-bucket",
+    training_image="the-training-image",
+    inference_image="the-inference-image",
+    processing_role="the-processing-role",
+    training_role="the-training-role",
+    find_champion="the-finder",
+    publish_dossier="the-publisher",
+    callback_queue="the-queue",
+    model_package_group="the-group",
+    endpoint="the-endpoint",
+    key="the-key",
+)
+BOUND = {
+    "DatasetUri.DefaultValue": "s3://the-bucket/defaults/none/",
+    "Architecture.DefaultValue": "efficientdet_d1_640x640",
+    "PipelineConfigUri.DefaultValue": "s3://the-bucket/defaults/none/",
+    "LabelMapUri.DefaultValue": "s3://the-bucket/defaults/none/",
+    "InitialCheckpointUri.DefaultValue": "s3://the-bucket/defaults/none/",
+    "GatePolicyUri.DefaultValue": "s3://the-bucket/defaults/gate-policy/",
+    "TrainingInstanceType.DefaultValue": "ml.p3.2xlarge",
+    "TrainingInstanceType.EnumValues": ["ml.p3.2xlarge", "ml.p3.8xlarge"],
+    "PrepareDataset.AppSpecification.ImageUri": "the-training-image",
+    "train.S3Output.S3Uri.Std:Join.Values[0]": "s3://the-bucket/executions",
+    "validation.S3Output.S3Uri.Std:Join.Values[0]": "s3://the-bucket/executions",
+    "test.S3Output.S3Uri.Std:Join.Values[0]": "s3://the-bucket/executions",
+    "metadata.S3Output.S3Uri.Std:Join.Values[0]": "s3://the-bucket/executions",
+    "PrepareDataset.ProcessingOutputConfig.KmsKeyId": "the-key",
+    "PrepareDataset.ProcessingResources.ClusterConfig.InstanceType": "ml.m5.4xlarge",
+    "PrepareDataset.ProcessingResources.ClusterConfig.VolumeSizeInGB": 51,
+    "PrepareDataset.ProcessingResources.ClusterConfig.VolumeKmsKeyId": "the-key",
+    "PrepareDataset.RoleArn": "the-processing-role",
+    "PrepareDataset.NetworkConfig.EnableNetworkIsolation": False,
+    "PrepareDataset.NetworkConfig.EnableInterContainerTrafficEncryption": True,
+    "PrepareDataset.NetworkConfig.VpcConfig.SecurityGroupIds": ["sg-0c", "sg-0d"],
+    "PrepareDataset.NetworkConfig.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
+    "TrainDetector.AlgorithmSpecification.TrainingImage": "the-training-image",
+    "TrainDetector.CheckpointConfig.S3Uri.Std:Join.Values[0]": "s3://the-bucket/checkpoints",
+    "TrainDetector.OutputDataConfig.S3OutputPath": "s3://the-bucket/models",
+    "TrainDetector.OutputDataConfig.KmsKeyId": "the-key",
+    "TrainDetector.ResourceConfig.VolumeSizeInGB": 103,
+    "TrainDetector.ResourceConfig.VolumeKmsKeyId": "the-key",
+    "TrainDetector.RoleArn": "the-training-role",
+    "TrainDetector.StoppingCondition.MaxRuntimeInSeconds": 18000,
+    "TrainDetector.StoppingCondition.MaxWaitTimeInSeconds": 25200,
+    "TrainDetector.EnableManagedSpotTraining": True,
+    "TrainDetector.EnableNetworkIsolation": False,
+    "TrainDetector.EnableInterContainerTrafficEncryption": True,
+    "TrainDetector.VpcConfig.SecurityGroupIds": ["sg-0c", "sg-0d"],
+    "TrainDetector.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
+    "FindChampion.endpoint_name": "the-endpoint",
+    "FindChampion.model_package_group": "the-group",
+    "FindChampion.FunctionArn": "the-finder",
+    "MeasureServing.AppSpecification.ImageUri": "the-inference-image",
+    "measurements.S3Output.S3Uri.Std:Join.Values[0]": "s3://the-bucket/executions",
+    "MeasureServing.ProcessingOutputConfig.KmsKeyId": "the-key",
+    "MeasureServing.ProcessingResources.ClusterConfig.InstanceType": "ml.c5.2xlarge",
+    "MeasureServing.ProcessingResources.ClusterConfig.VolumeSizeInGB": 51,
+    "MeasureServing.ProcessingResources.ClusterConfig.VolumeKmsKeyId": "the-key",
+    "MeasureServing.RoleArn": "the-processing-role",
+    "MeasureServing.NetworkConfig.EnableNetworkIsolation": False,
+    "MeasureServing.NetworkConfig.EnableInterContainerTrafficEncryption": True,
+    "MeasureServing.NetworkConfig.VpcConfig.SecurityGroupIds": ["sg-0c", "sg-0d"],
+    "MeasureServing.NetworkConfig.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
+    "EvaluateDetector.AppSpecification.ImageUri": "the-training-image",
+    "evaluation.S3Output.S3Uri.Std:Join.Values[0]": "s3://the-bucket/executions",
+    "EvaluateDetector.ProcessingOutputConfig.KmsKeyId": "the-key",
+    "EvaluateDetector.ProcessingResources.ClusterConfig.InstanceType": "ml.m5.2xlarge",
+    "EvaluateDetector.ProcessingResources.ClusterConfig.VolumeSizeInGB": 51,
+    "EvaluateDetector.ProcessingResources.ClusterConfig.VolumeKmsKeyId": "the-key",
+    "EvaluateDetector.RoleArn": "the-processing-role",
+    "EvaluateDetector.NetworkConfig.EnableNetworkIsolation": False,
+    "EvaluateDetector.NetworkConfig.EnableInterContainerTrafficEncryption": True,
+    "EvaluateDetector.NetworkConfig.VpcConfig.SecurityGroupIds": ["sg-0c", "sg-0d"],
+    "EvaluateDetector.NetworkConfig.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
+    "RegisterDetector.InferenceSpecification.Containers[0].Image": "the-inference-image",
+    "RegisterDetector.InferenceSpecification.SupportedRealtimeInferenceInstanceTypes": ["ml.c5.2xlarge"],
+    "RegisterDetector.InferenceSpecification.SupportedTransformInstanceTypes": ["ml.c5.2xlarge"],
+    "RegisterDetector.ModelPackageGroupName": "the-group",
+    "PublishDossier.FunctionArn": "the-publisher",
+    "DeployCandidate.SqsQueueUrl": "the-queue",
+}
 
 PLAIN = ["ml.m5.xlarge", "ml.c5.xlarge", "ml.m5.2xlarge"]
 NVME = ["ml.g5.xlarge", "ml.g4dn.xlarge", "ml.g6.xlarge"]
@@ -40,7 +139,12 @@ any_settings = st.builds(
     Settings,
     environment=st.sampled_from(["dev", "prod"]),
     network=st.none() | st.just(Network(subnets=("subnet-0a", "subnet-0b"), security_groups=("sg-0a",))),
-    security=st.builds(Security),
+    security=st.builds(
+        Security,
+        network_isolation=st.booleans(),
+        encrypt_between_containers=st.booleans(),
+        customer_managed_volumes=st.booleans(),
+    ),
     processing=st.builds(
         Processing,
         prepare_instance_type=st.sampled_from(PLAIN + NVME),
@@ -56,6 +160,25 @@ any_settings = st.builds(
     ),
     delivery=st.builds(Delivery, instance_type=st.sampled_from(PLAIN + NVME)),
 )
+
+
+def test_changes_just_these_values() -> None:
+    """The example's values all differ, so that none can stand in another's place."""
+    before, after = dict(leaves(COMMITTED)), dict(leaves(bind(COMMITTED, EXAMPLE, NAMES)))
+    assert {path: value for path, value in after.items() if before.get(path) != value} == BOUND
+    assert before.keys() <= after.keys()
+
+
+def test_leaves_out_what_the_settings_do_not_want() -> None:
+    chosen = Settings(
+        environment="dev",
+        security=Security(customer_managed_volumes=False),
+        training=Training(instance_types=("ml.p3.2xlarge",), spot=False),
+    )
+    said = dict(leaves(bind(COMMITTED, chosen, NAMES)))
+    left_out = ("VpcConfig", "VolumeKmsKeyId", "EnableManagedSpotTraining", "MaxWaitTimeInSeconds")
+    assert [path for path in said if any(name in path for name in left_out)] == []
+    assert said["TrainDetector.StoppingCondition.MaxRuntimeInSeconds"] == 86400
 
 
 @settings(max_examples=60)
@@ -129,6 +252,19 @@ def walk(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield each
         yield from walk(each["Arguments"].get("IfSteps", []))
         yield from walk(each["Arguments"].get("ElseSteps", []))
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield what a definition says, by where it says so; what has a name stands under it."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from leaves(each, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        for index, each in enumerate(value):
+            name = isinstance(each, dict) and (each.get("Name") or each.get("OutputName"))
+            yield from leaves(each, str(name) if name else f"{path}[{index}]")
+    else:
+        yield path.replace(".Arguments", ""), value
 
 
 def step(definition: dict[str, Any], name: str) -> dict[str, Any]:

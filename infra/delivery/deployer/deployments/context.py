@@ -13,7 +13,7 @@ from .records import Records
 
 if TYPE_CHECKING:
     from .clients import Clients
-    from .settings import Settings
+    from .settings import DeployerSettings
 
 _NUDGE_SECONDS = 60
 
@@ -22,14 +22,14 @@ _NUDGE_SECONDS = 60
 class EventContext:
     """Settings, services and records, and the log line that is written at the end."""
 
-    settings: Settings
+    settings: DeployerSettings
     clients: Clients
     records: Records
     hosting: Hosting
     log: EventLog
 
     @classmethod
-    def begin(cls, settings: Settings, clients: Clients, trigger: str) -> EventContext:
+    def begin(cls, settings: DeployerSettings, clients: Clients, trigger: str) -> EventContext:
         """Put together what an event needs."""
         records = Records(clients.table(settings.table))
         return cls(settings, clients, records, Hosting(clients.sagemaker, settings), EventLog(trigger))

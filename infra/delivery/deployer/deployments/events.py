@@ -12,13 +12,13 @@ from . import candidate, names, production, removal
 from .clients import Clients
 from .context import EventContext
 from .production import Announcement
-from .settings import Settings
+from .settings import DeployerSettings
 
 _ENDPOINT_EVENTS = frozenset({"SageMaker Endpoint State Change", "SageMaker Endpoint Deployment State Change"})
 _PACKAGE_EVENT = "SageMaker Model Package State Change"
 
 
-def route(event: dict[str, Any], clients: Clients | None = None, settings: Settings | None = None) -> None:
+def route(event: dict[str, Any], clients: Clients | None = None, settings: DeployerSettings | None = None) -> None:
     """Handle one event of any source.
 
     Args:
@@ -29,7 +29,7 @@ def route(event: dict[str, Any], clients: Clients | None = None, settings: Setti
     Raises:
         Exception: Whatever went wrong, so that Lambda or the queue delivers the event again; that does no harm.
     """
-    settings = settings or Settings.read()
+    settings = settings or DeployerSettings.read()
     clients = clients or _clients()
     faults: list[Exception] = []
     for trigger, message in _messages(event):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +22,12 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
 
     from .registry import Package
-    from .settings import Settings
+    from .settings import DeployerSettings
     from .verdict import Verdict
 
 VARIANT = "AllTraffic"
 _BAKING_SECONDS = 300
 _UPDATE_SECONDS = 3600
-# Families whose instances bring NVMe storage, encrypted by the hardware: SageMaker refuses a volume key for them.
-_LOCAL_STORAGE = re.compile(r"g4dn|g5|g6e?|gr6|p4de?|p5(e|en)?|trn[12]n?|[a-z]+[0-9]+[a-z]*d[a-z]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +56,7 @@ class Served:
 class Hosting:
     """The hosting side of SageMaker, in one environment."""
 
-    def __init__(self, sagemaker: SageMakerClient, settings: Settings) -> None:
+    def __init__(self, sagemaker: SageMakerClient, settings: DeployerSettings) -> None:
         self._sagemaker = sagemaker
         self._settings = settings
 
@@ -190,7 +187,7 @@ class Hosting:
             ],
             "Tags": self._tags(),
         }
-        if settings.kms_key_arn and not has_local_storage(settings.instance_type):
+        if settings.kms_key_arn:
             request["KmsKeyId"] = settings.kms_key_arn
         if capture and settings.data_capture_percent:
             request["DataCaptureConfig"] = self._capture()
@@ -213,7 +210,7 @@ class Hosting:
         return [{"Key": key, "Value": value} for key, value in self._settings.tags.items()]
 
 
-def deployment_config(settings: Settings) -> dict[str, Any]:
+def deployment_config(settings: DeployerSettings) -> dict[str, Any]:
     """Return UpdateEndpoint's DeploymentConfig: blue/green, by a canary where one is possible.
 
     A canary is at most half of the fleet and is judged by alarms, so it takes two instances and an alarm. Without
@@ -238,11 +235,6 @@ def deployment_config(settings: Settings) -> dict[str, Any]:
     if settings.alarm_names:
         config["AutoRollbackConfiguration"] = {"Alarms": [{"AlarmName": name} for name in settings.alarm_names[:10]]}
     return config
-
-
-def has_local_storage(instance_type: str) -> bool:
-    """Whether instances of this type bring NVMe storage of their own, such as `ml.g5.xlarge`."""
-    return _LOCAL_STORAGE.fullmatch(instance_type.split(".")[1]) is not None
 
 
 @contextlib.contextmanager

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class DeployerSettings:
     """The environment of one deployer.
 
     Attributes:
         prefix: `<project>-<environment>`, in front of every name that the deployer gives.
+        kms_key_arn: Of volumes; None where the instances encrypt their own storage, and SageMaker refuses a key.
         canary_percent: Share of the new fleet that takes traffic first, 1 to 50.
         data_capture_percent: Share of production's requests kept under `data-capture/`; 0 turns it off.
     """
@@ -39,7 +40,7 @@ class Settings:
     data_capture_percent: int = 0
 
     @classmethod
-    def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+    def read(cls, environment: Mapping[str, str] = os.environ) -> DeployerSettings:
         """Read the settings; a missing one is a KeyError that names it."""
         return cls(
             prefix=environment["PREFIX"],

@@ -21,7 +21,7 @@ from moto import mock_aws
 
 from infra.delivery.deployer.deployments.clients import Clients
 from infra.delivery.deployer.deployments.events import route
-from infra.delivery.deployer.deployments.settings import Settings
+from infra.delivery.deployer.deployments.settings import DeployerSettings
 
 REGION, ACCOUNT, GROUP, PREFIX, BUCKET = "us-east-1", "123456789012", "mapgate-dev", "mapgate-dev", "mapgate-dev-data"
 KEYS: Any = {"region_name": REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
@@ -434,7 +434,7 @@ class World:
             "execution_role_arn": f"arn:aws:iam::{ACCOUNT}:role/mapgate-dev",
             "callback_queue_url": "https://queue",
         }
-        self.settings = Settings(**(given | settings))
+        self.settings = DeployerSettings(**(given | settings))
 
     def close(self) -> None:
         if not self._closed:

@@ -351,14 +351,14 @@ def test_update_goes_by_canary_where_one_is_possible(
     assert ("AutoRollbackConfiguration" in config) is alarms
 
 
-@pytest.mark.parametrize(("instance_type", "encrypted"), [("ml.m5.xlarge", True), ("ml.g5.xlarge", False)])
-def test_volume_key_is_left_out_where_instances_have_storage_of_their_own(
-    make_world: Callable[..., Any], instance_type: str, encrypted: bool
+@pytest.mark.parametrize("key", ["arn:aws:kms:us-east-1:123456789012:key/1", None])
+def test_volumes_are_encrypted_with_the_key_that_the_stack_gives(
+    make_world: Callable[..., Any], key: str | None
 ) -> None:
-    world = make_world(kms_key_arn="arn:aws:kms:us-east-1:123456789012:key/1", instance_type=instance_type)
+    world = make_world(kms_key_arn=key)
     world.approve(world.register())
     world.settle()
-    assert ("KmsKeyId" in world.sagemaker.configs["mapgate-dev-v1"]) is encrypted
+    assert world.sagemaker.configs["mapgate-dev-v1"].get("KmsKeyId") == key
 
 
 def test_capture_and_network_follow_the_settings(make_world: Callable[..., Any]) -> None:
@@ -366,7 +366,8 @@ def test_capture_and_network_follow_the_settings(make_world: Callable[..., Any])
     world.approve(world.register())
     world.settle()
     assert world.sagemaker.configs["mapgate-dev-v1"]["DataCaptureConfig"]["InitialSamplingPercentage"] == 20
-    assert world.sagemaker.models["mapgate-dev-v1"]["VpcConfig"]["Subnets"] == ["subnet-1"]
+    network = world.sagemaker.models["mapgate-dev-v1"]["VpcConfig"]
+    assert network == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
 
 
 def test_endpoint_that_somebody_deleted_comes_back_with_the_next_event(world: Any) -> None:
