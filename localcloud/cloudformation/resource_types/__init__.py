@@ -17,7 +17,7 @@ from localcloud.cloudformation.resource_types.registry import (
     resource_type,
 )
 
-for _family in ("compute", "identity", "learning", "messaging", "network", "operations", "storage"):
+for _family in ("compute", "identity", "learning", "messaging", "operations", "storage"):
     importlib.import_module(f"{__name__}.{_family}")
 
 __all__ = ["Made", "ReplacementNeeded", "ResourceType", "Target", "known_types", "resource_type"]
