@@ -14,15 +14,14 @@ from urllib.parse import unquote, urlparse
 from botocore.exceptions import ClientError
 
 from localcloud.clients import client
-from localcloud.cloudformation import custom_resources, stacks, templates
-from localcloud.cloudformation.resource_types import known_types
+from localcloud.cloudformation import custom_resources, stacks, templates, validation
+from localcloud.cloudformation.resource_types import type_of
 from localcloud.cloudformation.stacks import Plan, Stack
 from localcloud.context import CloudContext
 from localcloud.moto_mends import Call, Handler, ServiceError, replace_action
 
 MAX_TEMPLATE_BODY = 51_200
 MAX_TEMPLATE_OBJECT = 1_000_000
-MAX_RESOURCES = 500
 
 
 def install(context: CloudContext) -> None:
@@ -265,7 +264,7 @@ def get_template_summary(call: Call) -> dict[str, Any]:
     return {
         "Parameters": _declared(template),
         "ResourceTypes": kinds,
-        "Capabilities": _needed_capabilities(template),
+        "Capabilities": validation.needed_capabilities(template),
         "Description": str(template.get("Description", "")),
         "Metadata": json.dumps(template.get("Metadata", {})),
     }
@@ -276,7 +275,7 @@ def validate_template(call: Call) -> dict[str, Any]:
     return {
         "Parameters": _declared(template),
         "Description": str(template.get("Description", "")),
-        "Capabilities": _needed_capabilities(template),
+        "Capabilities": validation.needed_capabilities(template),
     }
 
 
@@ -357,7 +356,10 @@ def _begin_update(stack: Stack, plan: Plan) -> None:
 def _plan(stack: Stack, text: str, parameters: Mapping[str, Any], *, is_new: bool) -> Plan:
     """Check template, parameters, rules and capabilities; a new stack that fails the check does not stay."""
     template = _parsed(text)
-    _refuse_missing_capabilities(template, parameters.get("Capabilities", []))
+    try:
+        validation.refuse_missing_capabilities(template, parameters.get("Capabilities", []))
+    except templates.TemplateError as error:
+        raise ServiceError(error.code, str(error)) from error
     given: dict[str, str] = {}
     for one in parameters.get("Parameters", []):
         key = one["ParameterKey"]
@@ -415,7 +417,7 @@ def _changes(stack: Stack, plan: Plan, *, is_new: bool) -> list[dict[str, Any]]:
         old = before.get(logical_id)
         if old is None:
             changes.append(_change("Add", logical_id, resource["Type"]))
-        elif not _same(old, resource) or set(templates.references(resource)) & changed_values:
+        elif not _same(old, resource) or {name for name, _ in templates.references(resource)} & changed_values:
             changes.append(_modification(stack, logical_id, old, resource))
     for logical_id, resource in before.items():
         if logical_id not in after:
@@ -442,8 +444,7 @@ def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 def _modification(stack: Stack, logical_id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     had, has = old.get("Properties", {}), new.get("Properties", {})
     names = sorted(key for key in {*had, *has} if had.get(key) != has.get(key))
-    kind = known_types().get(new["Type"])
-    replaced_by = kind.replaced_by if kind else frozenset({"ServiceToken"})
+    replaced_by = type_of(new["Type"]).schema.replaced_by
     details = [
         {
             "Target": {
@@ -504,39 +505,10 @@ def _template_text(call: Call) -> str:
 def _parsed(text: str) -> dict[str, Any]:
     try:
         template = templates.parse(text)
+        validation.validate(template)
     except templates.TemplateError as error:
-        raise ServiceError("ValidationError", str(error)) from error
-    if len(template["Resources"]) > MAX_RESOURCES:
-        raise ServiceError(
-            "ValidationError",
-            f"Template format error: Number of resources, {len(template['Resources'])}, is greater "
-            f"than maximum allowed, {MAX_RESOURCES}",
-        )
+        raise ServiceError(error.code, str(error)) from error
     return template
-
-
-def _needed_capabilities(template: Mapping[str, Any]) -> list[str]:
-    names = {
-        "AWS::IAM::Role": "RoleName",
-        "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
-        "AWS::IAM::User": "UserName",
-        "AWS::IAM::Group": "GroupName",
-    }
-    needed: list[str] = []
-    for resource in template["Resources"].values():
-        kind = resource.get("Type", "")
-        if kind in names and names[kind] in resource.get("Properties", {}):
-            return ["CAPABILITY_NAMED_IAM"]
-        if kind in names or kind == "AWS::IAM::Policy":
-            needed = ["CAPABILITY_IAM"]
-    return needed
-
-
-def _refuse_missing_capabilities(template: Mapping[str, Any], given: list[str]) -> None:
-    needed = _needed_capabilities(template)
-    enough = set(needed) <= set(given) or ("CAPABILITY_NAMED_IAM" in given)
-    if needed and not enough:
-        raise ServiceError("InsufficientCapabilitiesException", f"Requires capabilities : [{needed[0]}]")
 
 
 def _declared(template: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.clients import client
 from localcloud.cloudformation import templates
-from localcloud.cloudformation.resource_types import Made, ReplacementNeeded, Target, known_types
+from localcloud.cloudformation.resource_types import Made, ReplacementNeeded, Target, type_of
 from localcloud.context import CloudContext
 from localcloud.home import Home, private_directory, read_json, write_json
 
@@ -249,7 +249,7 @@ def resolved_conditions(stack: Stack, template: Mapping[str, Any], values: Mappi
     """Logical ids of the resources that the template has with these parameter values, in the order of making.
 
     Raises:
-        TemplateError: An unknown type, a reference to nothing, a circle.
+        TemplateError: A reference to nothing, a circle.
     """
     return _present(_resolver(stack, template, values))
 
@@ -261,10 +261,6 @@ def start_status(stack: Stack, status: str) -> None:
 
 def _present(resolver: templates.Resolver) -> list[str]:
     resources = resolver.template["Resources"]
-    kinds = {resource.get("Type", "") for resource in resources.values()}
-    unknown = sorted(kind for kind in kinds if kind not in known_types() and not kind.startswith("Custom::"))
-    if unknown:
-        raise templates.TemplateError(f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]")
     included = {
         logical_id
         for logical_id, resource in resources.items()
@@ -307,20 +303,37 @@ def _create_resource(stack: Stack, resource: Resource, properties: dict[str, Any
     resource.properties = properties
     _note(stack, resource, "CREATE_IN_PROGRESS")
     target = _target(stack, resource, properties)
-    _apply(stack, resource, "create", lambda: _kind(resource).create(target))
+    _apply(stack, resource, "create", lambda: _created(resource, target))
+
+
+def _created(resource: Resource, target: Target) -> Made:
+    _refuse_faults(resource, target)
+    return type_of(resource.kind).create(target)
+
+
+def _updated(resource: Resource, target: Target) -> Made:
+    _refuse_faults(resource, target)
+    return type_of(resource.kind).update(target)
+
+
+def _refuse_faults(resource: Resource, target: Target) -> None:
+    faults = type_of(resource.kind).schema.faults(target.properties)
+    if faults:
+        reason = f"Properties validation failed for resource {resource.logical_id} with message: [{', '.join(faults)}]"
+        raise templates.TemplateError(reason)
 
 
 def _change(stack: Stack, resource: Resource, properties: dict[str, Any], replaced: list[Resource]) -> None:
     """Update in place where the type can; otherwise make a new one and leave the old for the clean-up."""
-    kind = _kind(resource)
+    kind = type_of(resource.kind)
     before = resource.properties
     changed = {key for key in {*properties, *before} if properties.get(key) != before.get(key)}
     old = Resource(**asdict(resource))
     _note(stack, resource, "UPDATE_IN_PROGRESS")
-    if not changed & kind.replaced_by:
+    if not changed & kind.schema.replaced_by:
         try:
             target = _target(stack, resource, properties, before)
-            _apply(stack, resource, "update", lambda: kind.update(target))
+            _apply(stack, resource, "update", lambda: _updated(resource, target))
         except ReplacementNeeded:
             pass
         else:
@@ -338,7 +351,7 @@ def _change(stack: Stack, resource: Resource, properties: dict[str, Any], replac
         raise _ResourceError(_failure("update", resource.logical_id))
     target = _target(stack, resource, properties).named("")
     _note(stack, resource, "UPDATE_IN_PROGRESS", "Requested update requires the creation of a new physical resource")
-    _apply(stack, resource, "update", lambda: kind.create(target))
+    _apply(stack, resource, "update", lambda: _created(resource, target))
     resource.properties = properties
     replaced.append(old)
 
@@ -382,7 +395,7 @@ def _roll_back_update(stack: Stack, before: Plan, earlier: dict[str, Resource], 
                 _note(stack, old, "UPDATE_COMPLETE")
         elif old.properties != resource.properties or resource.status == "UPDATE_FAILED":
             target = _target(stack, resource, old.properties, resource.properties)
-            kind = _kind(resource)
+            kind = type_of(resource.kind)
             try:
                 _apply(stack, resource, "update", lambda kind=kind, target=target: kind.update(target))  # type: ignore[misc]
                 resource.properties = old.properties
@@ -427,7 +440,7 @@ def _clear_leftovers(stack: Stack) -> None:
 def _delete_resource(stack: Stack, resource: Resource) -> bool:
     _note(stack, resource, "DELETE_IN_PROGRESS")
     try:
-        _kind(resource).delete(_target(stack, resource, resource.properties))
+        type_of(resource.kind).delete(_target(stack, resource, resource.properties))
     except Exception as error:
         _note(stack, resource, "DELETE_FAILED", _reason(error, resource, "delete"))
         return False
@@ -443,11 +456,6 @@ def _deletion_order(stack: Stack, resources: Mapping[str, Resource]) -> list[str
         made = []
     added = [key for key in resources if key not in made]
     return [*reversed(added), *reversed(made)]
-
-
-def _kind(resource: Resource) -> Any:
-    kind = "AWS::CloudFormation::CustomResource" if resource.kind.startswith("Custom::") else resource.kind
-    return known_types()[kind]
 
 
 def _target(
@@ -567,8 +575,8 @@ def _reason(error: Exception, resource: Resource, verb: str) -> str:
     if isinstance(error, ClientError):
         said = error.response["Error"]
         return f'Resource handler returned message: "{said.get("Message", "")}" (HandlerErrorCode: {said["Code"]})'
-    if isinstance(error, KeyError):
-        return f"Properties validation failed for resource {resource.logical_id}: required key {error} not found"
+    if isinstance(error, templates.TemplateError):
+        return str(error)
     return f"{verb} of {resource.logical_id}: {error}"
 
 

@@ -16,6 +16,7 @@ from localcloud.cloudformation.resource_types.registry import (
     Target,
     ignoring_absence,
     picked,
+    refuse_beyond,
     resource_type,
     tag_map,
     without,
@@ -39,17 +40,14 @@ _CONFIGURATION = (
 )
 
 
-@resource_type("AWS::Lambda::Function", name="FunctionName", replaced_by=("PackageType",))
+@resource_type("AWS::Lambda::Function", name="FunctionName")
 class Function(ResourceType):
     """A function, its code from S3 or written in the template."""
 
     def create(self, it: Target) -> Made:
         name = self.name_of(it, 64)
         plain = picked(it.properties, *_CONFIGURATION, "Architectures", "PackageType", "Publish")
-        known = {*plain, "Code", "FunctionName", "ReservedConcurrentExecutions", "Tags"}
-        unknown = sorted(set(it.properties) - known)
-        if unknown:
-            raise ValueError(f"Encountered unsupported property {unknown[0]} in AWS::Lambda::Function")
+        refuse_beyond(it, *plain, "Code", "FunctionName", "ReservedConcurrentExecutions", "Tags")
         parameters = {**plain, "FunctionName": name, "Code": _code(it.properties), "Tags": tag_map(it.properties)}
         arn = it.call("lambda", "CreateFunction", parameters)["FunctionArn"]
         it.claim(name)
@@ -101,7 +99,7 @@ def _code(properties: Properties) -> dict[str, Any]:
     return {"ZipFile": archive.getvalue()}
 
 
-@resource_type("AWS::Lambda::Permission", replaced_by=("FunctionName", "Action", "Principal", "SourceArn"))
+@resource_type("AWS::Lambda::Permission")
 class Permission(ResourceType):
     """Who may invoke a function."""
 
@@ -115,7 +113,7 @@ class Permission(ResourceType):
         ignoring_absence(remove, FunctionName=it.properties["FunctionName"], StatementId=it.physical_id)
 
 
-@resource_type("AWS::Lambda::EventSourceMapping", replaced_by=("EventSourceArn",))
+@resource_type("AWS::Lambda::EventSourceMapping")
 class EventSourceMapping(ResourceType):
     """A queue that feeds a function."""
 
@@ -132,10 +130,9 @@ class EventSourceMapping(ResourceType):
         ignoring_absence(it.client("lambda").delete_event_source_mapping, UUID=it.physical_id)
 
 
+@resource_type("AWS::CloudFormation::CustomResource")
 class CustomResource(ResourceType):
     """`Custom::X`: a function is told what to do and answers to a URL."""
-
-    replaced_by = frozenset({"ServiceToken"})
 
     def create(self, it: Target) -> Made:
         return self._ask(it, "Create", it.properties, {})
@@ -170,9 +167,6 @@ def _strings(value: Any) -> Any:
     if isinstance(value, list):
         return [_strings(part) for part in value]
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-resource_type("AWS::CloudFormation::CustomResource")(CustomResource)
 
 
 @resource_type("AWS::CDK::Metadata")

@@ -40,9 +40,11 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@resource_type("AWS::SNS::Topic", name="TopicName", replaced_by=("FifoTopic",))
+@resource_type("AWS::SNS::Topic", name="TopicName")
 class Topic(ResourceType):
     """A topic with its subscriptions."""
+
+    also_given = frozenset({"TopicName"})
 
     def create(self, it: Target) -> Made:
         name = self.name_of(it, 256)
@@ -72,7 +74,7 @@ class Topic(ResourceType):
         ignoring_absence(sns.delete_topic, TopicArn=it.physical_id)
 
 
-@resource_type("AWS::SNS::Subscription", replaced_by=("Endpoint", "Protocol", "TopicArn"))
+@resource_type("AWS::SNS::Subscription")
 class Subscription(ResourceType):
     """One subscriber of a topic."""
 
@@ -110,9 +112,11 @@ class TopicPolicy(ResourceType):
         return Made(it.physical_id, {"Id": it.physical_id})
 
 
-@resource_type("AWS::SQS::Queue", name="QueueName", replaced_by=("FifoQueue",))
+@resource_type("AWS::SQS::Queue", name="QueueName")
 class Queue(ResourceType):
     """A queue; Ref gives its URL."""
+
+    also_given = frozenset({"QueueName"})
 
     def create(self, it: Target) -> Made:
         fifo = ".fifo" if it.properties.get("FifoQueue") else ""
@@ -154,7 +158,7 @@ class QueuePolicy(ResourceType):
             ignoring_absence(it.client("sqs").set_queue_attributes, QueueUrl=queue, Attributes={"Policy": ""})
 
 
-@resource_type("AWS::Events::Rule", name="Name", replaced_by=("EventBusName",))
+@resource_type("AWS::Events::Rule", name="Name")
 class Rule(ResourceType):
     """A rule and its targets."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from localcloud.cloudformation.resource_types.registry import (
     Made,
-    Properties,
     ResourceType,
     Target,
     ignoring_absence,
@@ -72,23 +71,21 @@ class LogGroup(ResourceType):
         ignoring_absence(it.client("logs").delete_log_group, logGroupName=it.physical_id)
 
 
-@resource_type("AWS::SSM::Parameter", name="Name", replaced_by=("Type",))
+@resource_type("AWS::SSM::Parameter", name="Name")
 class Parameter(ResourceType):
     """A parameter."""
 
+    also_given = frozenset({"Type", "Value"})
+
     def create(self, it: Target) -> Made:
-        name = self.name_of(it, 512)
-        plain = {**without(it.properties, "Tags"), "Name": name}
-        it.call("ssm", "PutParameter", plain)
-        return self._made(name, it.properties)
+        return self._put(it, self.name_of(it, 512), overwrite=False)
 
     def update(self, it: Target) -> Made:
-        plain = {**without(it.properties, "Tags"), "Name": it.physical_id, "Overwrite": True}
-        it.call("ssm", "PutParameter", plain)
-        return self._made(it.physical_id, it.properties)
+        return self._put(it, it.physical_id, overwrite=True)
 
     def delete(self, it: Target) -> None:
         ignoring_absence(it.client("ssm").delete_parameter, Name=it.physical_id)
 
-    def _made(self, name: str, properties: Properties) -> Made:
-        return Made(name, {"Type": properties["Type"], "Value": properties["Value"]})
+    def _put(self, it: Target, name: str, *, overwrite: bool) -> Made:
+        it.call("ssm", "PutParameter", {**without(it.properties, "Tags"), "Name": name, "Overwrite": overwrite})
+        return Made(name, picked(it.properties, "Type", "Value"))
