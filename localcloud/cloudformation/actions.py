@@ -7,22 +7,31 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 from botocore.exceptions import ClientError
 
 from localcloud.clients import client
-from localcloud.cloudformation import custom_resources, stacks, templates
-from localcloud.cloudformation.resource_types import known_types
-from localcloud.cloudformation.stacks import Plan, Stack
+from localcloud.cloudformation import change_sets, custom_resources, operations, stacks
+from localcloud.cloudformation.descriptions import (
+    parameters_declared,
+    parameters_described,
+    resource_described,
+    resource_summary,
+    stack_described,
+    stack_summary,
+)
+from localcloud.cloudformation.evaluation import present, resolver_of
+from localcloud.cloudformation.parameters import given, value_of
+from localcloud.cloudformation.stacks import ChangeSet, Plan, Stack
+from localcloud.cloudformation.templates import TemplateError, parse
+from localcloud.cloudformation.validation import needed_capabilities, refuse_missing_capabilities, validate
 from localcloud.context import CloudContext
 from localcloud.moto_mends import Call, Handler, ServiceError, replace_action
 
 MAX_TEMPLATE_BODY = 51_200
 MAX_TEMPLATE_OBJECT = 1_000_000
-MAX_RESOURCES = 500
 
 
 def install(context: CloudContext) -> None:
@@ -30,22 +39,33 @@ def install(context: CloudContext) -> None:
     stacks.install(context)
     custom_resources.install(context)
     for action, handler in ACTIONS.items():
-        replace_action("cloudformation", action, handler)
+        replace_action("cloudformation", action, _refusing(handler))
+
+
+def _refusing(handler: Handler) -> Handler:
+    """The handler, with what is wrong with a template answered as an error of the service."""
+
+    def answer(call: Call) -> dict[str, Any]:
+        try:
+            return handler(call)
+        except TemplateError as error:
+            raise ServiceError(error.code, str(error)) from error
+
+    return answer
 
 
 def resume(_: CloudContext) -> None:
     """Bring interrupted stacks to rest."""
-    stacks.resume()
+    operations.resume()
 
 
 def create_change_set(call: Call) -> dict[str, Any]:
     parameters = call.parameters
-    kind = parameters.get("ChangeSetType", "UPDATE")
     stack = _find(call, parameters["StackName"])
-    if stack and stack.status == "REVIEW_IN_PROGRESS":
-        kind = "CREATE"
-    if kind == "CREATE":
-        if stack and stack.status != "REVIEW_IN_PROGRESS":
+    under_review = stack is not None and stack.status == "REVIEW_IN_PROGRESS"
+    creates = under_review or parameters.get("ChangeSetType") == "CREATE"
+    if creates:
+        if stack and not under_review:
             raise ServiceError("ValidationError", f"Stack [{stack.name}] already exists and cannot be created again")
         text = _template_text(call)
         stack = stack or stacks.new_stack(call.account, call.region, parameters["StackName"], text)
@@ -53,48 +73,51 @@ def create_change_set(call: Call) -> dict[str, Any]:
         stack = _living(call, parameters["StackName"])
         _refuse_busy(stack)
         text = stack.template_text if parameters.get("UsePreviousTemplate") else _template_text(call)
-    name = parameters["ChangeSetName"]
-    arn = f"arn:aws:cloudformation:{call.region}:{call.account}:changeSet/{name}/{uuid.uuid4()}"
-    plan = _plan(stack, text, parameters, is_new=kind == "CREATE")
-    changes = _changes(stack, plan, is_new=kind == "CREATE")
-    stack.change_sets[name] = {
+    plan = _plan(stack, text, parameters, is_new=creates)
+    change_set = ChangeSet(
+        described=_described(call, stack, plan, list(change_sets.changes(stack, plan, is_new=creates))),
+        plan=plan,
+        creates=creates,
+        role_arn=parameters.get("RoleARN", ""),
+        stays_on_failure=parameters.get("OnStackFailure") == "DO_NOTHING",
+    )
+    stack.change_sets[parameters["ChangeSetName"]] = change_set
+    stacks.save(stack)
+    return {"Id": change_set.described["ChangeSetId"], "StackId": stack.id}
+
+
+def _described(call: Call, stack: Stack, plan: Plan, changes: list[dict[str, Any]]) -> dict[str, Any]:
+    name = call.parameters["ChangeSetName"]
+    described = {
         "ChangeSetName": name,
-        "ChangeSetId": arn,
+        "ChangeSetId": f"arn:aws:cloudformation:{call.region}:{call.account}:changeSet/{name}/{uuid.uuid4()}",
         "StackId": stack.id,
         "StackName": stack.name,
-        "Description": parameters.get("Description", ""),
-        "Parameters": _parameter_list(plan.parameters, plan.values, templates.parse(text)),
-        "CreationTime": _now(),
+        "Description": call.parameters.get("Description"),
+        "Parameters": parameters_described(plan),
+        "CreationTime": stacks.now(),
         "ExecutionStatus": "AVAILABLE" if changes else "UNAVAILABLE",
         "Status": "CREATE_COMPLETE" if changes else "FAILED",
-        "StatusReason": ""
+        "StatusReason": None
         if changes
         else "The submitted information didn't contain changes. Submit different information to create a change set.",
-        "Capabilities": parameters.get("Capabilities", []),
-        "Tags": parameters.get("Tags", []),
+        "Capabilities": call.parameters.get("Capabilities", []),
+        "Tags": call.parameters.get("Tags", []),
         "Changes": changes,
         "IncludeNestedStacks": False,
-        "_kind": kind,
-        "_template": text,
-        "_values": plan.values,
-        "_parameters": plan.parameters,
-        "_role": parameters.get("RoleARN", ""),
-        "_on_failure": parameters.get("OnStackFailure", ""),
     }
-    stacks.save(stack)
-    return {"Id": arn, "StackId": stack.id}
+    return {key: value for key, value in described.items() if value is not None}
 
 
 def describe_change_set(call: Call) -> dict[str, Any]:
-    _, change_set = _change_set(call)
-    return {key: value for key, value in change_set.items() if not key.startswith("_") and value != ""}
+    return _change_set(call)[1].described
 
 
 def list_change_sets(call: Call) -> dict[str, Any]:
     stack = _living(call, call.parameters["StackName"])
     hidden = ("Parameters", "Changes", "Capabilities", "Tags")
     summaries = [
-        {key: value for key, value in change_set.items() if key not in hidden and not key.startswith("_")}
+        {key: value for key, value in change_set.described.items() if key not in hidden}
         for change_set in stack.change_sets.values()
     ]
     return {"Summaries": summaries}
@@ -102,22 +125,20 @@ def list_change_sets(call: Call) -> dict[str, Any]:
 
 def execute_change_set(call: Call) -> dict[str, Any]:
     stack, change_set = _change_set(call)
-    if change_set["ExecutionStatus"] != "AVAILABLE":
-        state = change_set["ExecutionStatus"]
+    described = change_set.described
+    if described["ExecutionStatus"] != "AVAILABLE":
         message = (
-            f"ChangeSet [{change_set['ChangeSetId']}] cannot be executed in its current execution status of [{state}]"
+            f"ChangeSet [{described['ChangeSetId']}] cannot be executed in its current execution status of "
+            f"[{described['ExecutionStatus']}]"
         )
         raise ServiceError("InvalidChangeSetStatus", message)
     _refuse_busy(stack)
     stack.change_sets.clear()
-    stack.tags, stack.capabilities = change_set["Tags"], change_set["Capabilities"]
-    stack.role_arn = change_set["_role"]
-    stack.disable_rollback = bool(call.parameters.get("DisableRollback")) or change_set["_on_failure"] == "DO_NOTHING"
-    plan = Plan(change_set["_template"], change_set["_parameters"], change_set["_values"])
-    if change_set["_kind"] == "CREATE":
-        _begin_creation(stack, plan)
-    else:
-        _begin_update(stack, plan)
+    stack.tags, stack.capabilities = described["Tags"], described["Capabilities"]
+    stack.role_arn = change_set.role_arn
+    stack.disable_rollback = bool(call.parameters.get("DisableRollback")) or change_set.stays_on_failure
+    begin = operations.begin_creation if change_set.creates else operations.begin_update
+    begin(stack, change_set.plan)
     return {}
 
 
@@ -126,7 +147,7 @@ def delete_change_set(call: Call) -> dict[str, Any]:
         stack, change_set = _change_set(call)
     except ServiceError:
         return {}
-    del stack.change_sets[change_set["ChangeSetName"]]
+    del stack.change_sets[change_set.described["ChangeSetName"]]
     stacks.save(stack)
     return {}
 
@@ -139,14 +160,14 @@ def create_stack(call: Call) -> dict[str, Any]:
     stack = stacks.new_stack(call.account, call.region, parameters["StackName"], text)
     try:
         plan = _plan(stack, text, parameters, is_new=True)
-    except ServiceError:
+    except TemplateError:
         del stacks.stacks[stack.id]
         raise
     stack.tags = parameters.get("Tags", [])
     stack.capabilities = parameters.get("Capabilities", [])
     stack.termination_protection = parameters.get("EnableTerminationProtection", False)
     stack.disable_rollback = parameters.get("DisableRollback", False) or parameters.get("OnFailure") == "DO_NOTHING"
-    _begin_creation(stack, plan)
+    operations.begin_creation(stack, plan)
     return {"StackId": stack.id}
 
 
@@ -155,57 +176,33 @@ def update_stack(call: Call) -> dict[str, Any]:
     _refuse_busy(stack)
     text = stack.template_text if call.parameters.get("UsePreviousTemplate") else _template_text(call)
     plan = _plan(stack, text, call.parameters, is_new=False)
-    if not _changes(stack, plan, is_new=False):
+    if not any(change_sets.changes(stack, plan, is_new=False)):
         raise ServiceError("ValidationError", "No updates are to be performed.")
     stack.tags = call.parameters.get("Tags", stack.tags)
-    _begin_update(stack, plan)
+    operations.begin_update(stack, plan)
     return {"StackId": stack.id}
 
 
 def delete_stack(call: Call) -> dict[str, Any]:
     stack = _find(call, call.parameters["StackName"])
-    if not stack:
+    if not stack or stack.status == "DELETE_IN_PROGRESS":
         return {}
     if stack.termination_protection:
-        raise ServiceError(
-            "ValidationError",
-            f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled",
-        )
+        message = f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
+        raise ServiceError("ValidationError", message)
     if stack.is_busy:
-        if stack.status == "DELETE_IN_PROGRESS":
-            return {}
         _refuse_busy(stack)
-    try:
-        stacks.refuse_used_exports(stack)
-    except templates.TemplateError as error:
-        raise ServiceError("ValidationError", str(error)) from error
-    stacks.start_status(stack, "DELETE_IN_PROGRESS")
-    stacks.start(stack, stacks.delete)
+    operations.begin_deletion(stack)
     return {}
 
 
 def describe_stacks(call: Call) -> dict[str, Any]:
-    name = call.parameters.get("StackName")
-    found = [_existing(call, name)] if name else [stack for stack in _all(call) if not stack.deleted]
-    return {"Stacks": [_described(stack) for stack in found]}
+    return {"Stacks": [stack_described(stack) for stack in _named_or_living(call)]}
 
 
 def list_stacks(call: Call) -> dict[str, Any]:
     wanted = call.parameters.get("StackStatusFilter")
-    summaries = []
-    for stack in _all(call):
-        if wanted and stack.status not in wanted:
-            continue
-        one = {
-            "StackId": stack.id,
-            "StackName": stack.name,
-            "CreationTime": stack.created,
-            "StackStatus": stack.status,
-            "TemplateDescription": str(stack.template.get("Description", "")),
-            "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
-        }
-        summaries.append({**one, **({"DeletionTime": stack.deleted} if stack.deleted else {})})
-    return {"StackSummaries": summaries}
+    return {"StackSummaries": [stack_summary(one) for one in _all(call) if not wanted or one.status in wanted]}
 
 
 def describe_stack_events(call: Call) -> dict[str, Any]:
@@ -219,20 +216,17 @@ def describe_stack_resource(call: Call) -> dict[str, Any]:
     if logical_id not in stack.resources:
         message = f"Resource {logical_id} does not exist for stack {stack.name}"
         raise ServiceError("ValidationError", message)
-    detail = _resource(stack, stack.resources[logical_id])
-    detail["LastUpdatedTimestamp"] = detail.pop("Timestamp")
-    detail["Metadata"] = json.dumps(stack.template["Resources"].get(logical_id, {}).get("Metadata", {}))
-    return {"StackResourceDetail": detail}
+    metadata = stack.template["Resources"].get(logical_id, {}).get("Metadata", {})
+    detail = {"StackId": stack.id, "StackName": stack.name, "Metadata": json.dumps(metadata)}
+    return {"StackResourceDetail": {**detail, **resource_summary(stack.resources[logical_id])}}
 
 
 def describe_stack_resources(call: Call) -> dict[str, Any]:
-    name = call.parameters.get("StackName")
     physical = call.parameters.get("PhysicalResourceId")
-    found = [_existing(call, name)] if name else [stack for stack in _all(call) if not stack.deleted]
     wanted = call.parameters.get("LogicalResourceId")
     resources = [
-        _resource(stack, resource)
-        for stack in found
+        resource_described(stack, resource)
+        for stack in _named_or_living(call)
         for resource in stack.resources.values()
         if wanted in (None, resource.logical_id) and physical in (None, resource.physical_id)
     ]
@@ -241,18 +235,12 @@ def describe_stack_resources(call: Call) -> dict[str, Any]:
 
 def list_stack_resources(call: Call) -> dict[str, Any]:
     stack = _existing(call, call.parameters["StackName"])
-    summaries = []
-    for resource in stack.resources.values():
-        one = _resource(stack, resource)
-        del one["StackId"], one["StackName"]
-        one["LastUpdatedTimestamp"] = one.pop("Timestamp")
-        summaries.append(one)
-    return {"StackResourceSummaries": summaries}
+    return {"StackResourceSummaries": [resource_summary(resource) for resource in stack.resources.values()]}
 
 
 def get_template(call: Call) -> dict[str, Any]:
     if call.parameters.get("ChangeSetName"):
-        text = _change_set(call)[1]["_template"]
+        text = _change_set(call)[1].plan.template_text
     else:
         text = _existing(call, call.parameters["StackName"]).template_text
     return {"TemplateBody": text, "StagesAvailable": ["Original", "Processed"]}
@@ -260,23 +248,25 @@ def get_template(call: Call) -> dict[str, Any]:
 
 def get_template_summary(call: Call) -> dict[str, Any]:
     name = call.parameters.get("StackName")
-    template = _existing(call, name).template if name else _parsed(_template_text(call))
-    kinds = sorted({resource["Type"] for resource in template["Resources"].values()})
+    template = _existing(call, name).template if name else parse(_template_text(call))
     return {
-        "Parameters": _declared(template),
-        "ResourceTypes": kinds,
-        "Capabilities": _needed_capabilities(template),
-        "Description": str(template.get("Description", "")),
+        **_declared(template),
+        "ResourceTypes": sorted({resource["Type"] for resource in template["Resources"].values()}),
         "Metadata": json.dumps(template.get("Metadata", {})),
     }
 
 
 def validate_template(call: Call) -> dict[str, Any]:
-    template = _parsed(_template_text(call))
+    template = parse(_template_text(call))
+    validate(template)
+    return _declared(template)
+
+
+def _declared(template: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "Parameters": _declared(template),
+        "Parameters": parameters_declared(template),
         "Description": str(template.get("Description", "")),
-        "Capabilities": _needed_capabilities(template),
+        "Capabilities": needed_capabilities(template),
     }
 
 
@@ -343,150 +333,34 @@ ACTIONS: dict[str, Handler] = {
 }
 
 
-def _begin_creation(stack: Stack, plan: Plan) -> None:
-    stack.template_text, stack.parameters, stack.values = plan.template_text, plan.parameters, plan.values
-    stacks.start_status(stack, "CREATE_IN_PROGRESS")
-    stacks.start(stack, stacks.create)
-
-
-def _begin_update(stack: Stack, plan: Plan) -> None:
-    stacks.start_status(stack, "UPDATE_IN_PROGRESS")
-    stacks.start(stack, lambda stack: stacks.update(stack, plan))
-
-
 def _plan(stack: Stack, text: str, parameters: Mapping[str, Any], *, is_new: bool) -> Plan:
-    """Check template, parameters, rules and capabilities; a new stack that fails the check does not stay."""
-    template = _parsed(text)
-    _refuse_missing_capabilities(template, parameters.get("Capabilities", []))
-    given: dict[str, str] = {}
-    for one in parameters.get("Parameters", []):
-        key = one["ParameterKey"]
-        if key not in template.get("Parameters", {}):
-            raise ServiceError("ValidationError", f"Parameters: [{key}] do not exist in the template")
-        if one.get("UsePreviousValue") and not is_new:
-            given[key] = stack.parameters[key]
-        elif "ParameterValue" in one:
-            given[key] = one["ParameterValue"]
-    for key, declared in template.get("Parameters", {}).items():
-        if key not in given and "Default" in declared:
-            given[key] = str(declared["Default"])
-    missing = sorted(set(template.get("Parameters", {})) - set(given))
-    if missing:
-        raise ServiceError("ValidationError", f"Parameters: [{', '.join(missing)}] must have values")
-    values = {key: _value(stack, key, template["Parameters"][key], text_) for key, text_ in given.items()}
-    try:
-        stacks.resolved_conditions(stack, template, values)
-    except templates.TemplateError as error:
-        raise ServiceError("ValidationError", str(error)) from error
-    return Plan(text, given, values)
+    """Check template, parameters, conditions and capabilities.
 
-
-def _value(stack: Stack, key: str, declared: Mapping[str, Any], text: str) -> Any:
-    """A parameter's value: checked, looked up if it is the name of an SSM parameter, split if it is a list."""
-    kind = declared.get("Type", "String")
-    allowed = declared.get("AllowedValues")
-    if allowed and text not in map(str, allowed):
-        message = f"Parameter '{key}' must be one of AllowedValues"
-        raise ServiceError("ValidationError", message)
-    pattern = declared.get("AllowedPattern")
-    if pattern and not re.fullmatch(pattern, text):
-        raise ServiceError("ValidationError", f"Parameter '{key}' must match pattern {pattern}")
-    if kind.startswith("AWS::SSM::Parameter::Value"):
-        try:
-            answer = client("ssm", stack.account, stack.region).get_parameter(Name=text, WithDecryption=True)
-        except ClientError as error:
-            message = f"Unable to fetch parameters [{text}] from parameter store for this account."
-            raise ServiceError("ValidationError", message) from error
-        text = answer["Parameter"]["Value"]
-    if kind == "Number" and not re.fullmatch(r"-?\d+(\.\d+)?", text):
-        raise ServiceError("ValidationError", f"Parameter '{key}' must be a number.")
-    if kind == "CommaDelimitedList" or kind.startswith("List<") or "<List<" in kind:
-        return [part.strip() for part in text.split(",")] if text else []
-    return text
-
-
-def _changes(stack: Stack, plan: Plan, *, is_new: bool) -> list[dict[str, Any]]:
-    """What the plan would do, as DescribeChangeSet lists it."""
-    after = _with_types(stack, plan.template_text, plan.values)
-    before = {} if is_new else _with_types(stack, stack.template_text, stack.values)
-    changed_values = {key for key in plan.values if plan.values[key] != stack.values.get(key)}
-    changes = []
-    for logical_id, resource in after.items():
-        old = before.get(logical_id)
-        if old is None:
-            changes.append(_change("Add", logical_id, resource["Type"]))
-        elif not _same(old, resource) or set(templates.references(resource)) & changed_values:
-            changes.append(_modification(stack, logical_id, old, resource))
-    for logical_id, resource in before.items():
-        if logical_id not in after:
-            physical_id = stack.resources[logical_id].physical_id if logical_id in stack.resources else ""
-            changes.append(_change("Remove", logical_id, resource["Type"], PhysicalResourceId=physical_id))
-    if not changes and not is_new and _outputs_of(plan.template_text) != _outputs_of(stack.template_text):
-        changes.append(_change("Dynamic", "Outputs", "AWS::CloudFormation::Stack"))
-    return changes
-
-
-def _with_types(stack: Stack, text: str, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    template = templates.parse(text)
-    return {key: template["Resources"][key] for key in stacks.resolved_conditions(stack, template, values)}
-
-
-def _outputs_of(text: str) -> Any:
-    return templates.parse(text).get("Outputs", {})
-
-
-def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    return {key: old[key] for key in old if key != "Metadata"} == {key: new[key] for key in new if key != "Metadata"}
-
-
-def _modification(stack: Stack, logical_id: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    had, has = old.get("Properties", {}), new.get("Properties", {})
-    names = sorted(key for key in {*had, *has} if had.get(key) != has.get(key))
-    kind = known_types().get(new["Type"])
-    replaced_by = kind.replaced_by if kind else frozenset({"ServiceToken"})
-    details = [
-        {
-            "Target": {
-                "Attribute": "Properties",
-                "Name": name,
-                "RequiresRecreation": "Always" if name in replaced_by else "Never",
-            },
-            "Evaluation": "Static",
-            "ChangeSource": "DirectModification",
-        }
-        for name in names
-    ]
-    replacement = "True" if set(names) & replaced_by or old["Type"] != new["Type"] else "False"
-    physical_id = stack.resources[logical_id].physical_id if logical_id in stack.resources else ""
-    return _change(
-        "Modify",
-        logical_id,
-        new["Type"],
-        PhysicalResourceId=physical_id,
-        Replacement=replacement,
-        Scope=["Properties"],
-        Details=details,
-    )
-
-
-def _change(action: str, logical_id: str, kind: str, **more: Any) -> dict[str, Any]:
-    change = {"Action": action, "LogicalResourceId": logical_id, "ResourceType": kind, "Scope": [], "Details": []}
-    return {"Type": "Resource", "ResourceChange": {**change, **more}}
+    Raises:
+        TemplateError: What CloudFormation refuses before it makes anything.
+    """
+    template = parse(text)
+    validate(template)
+    refuse_missing_capabilities(template, parameters.get("Capabilities", []))
+    declared = template.get("Parameters", {})
+    texts = given(declared, parameters.get("Parameters", []), {} if is_new else stack.parameters)
+    plan = Plan(text, texts, {key: value_of(stack, key, declared[key], one) for key, one in texts.items()})
+    present(resolver_of(stack, plan))
+    return plan
 
 
 def _template_text(call: Call) -> str:
     body = call.parameters.get("TemplateBody")
     if body:
         if len(body.encode()) > MAX_TEMPLATE_BODY:
-            message = (
+            raise TemplateError(
                 "1 validation error detected: Value at 'templateBody' failed to satisfy constraint: Member must have "
                 f"length less than or equal to {MAX_TEMPLATE_BODY}"
             )
-            raise ServiceError("ValidationError", message)
         return str(body)
     url = call.parameters.get("TemplateURL")
     if not url:
-        raise ServiceError("ValidationError", "Either Template URL or Template Body must be specified.")
+        raise TemplateError("Either Template URL or Template Body must be specified.")
     parsed = urlparse(url)
     path = unquote(parsed.path).lstrip("/")
     virtual_host = re.match(r"(.+)\.s3[.-]", parsed.netloc)
@@ -494,120 +368,15 @@ def _template_text(call: Call) -> str:
     try:
         answer = client("s3", call.account, call.region).get_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        raise ServiceError("ValidationError", f"S3 error: {error.response['Error'].get('Message', error)}") from error
+        raise TemplateError(f"S3 error: {error.response['Error'].get('Message', error)}") from error
     content = answer["Body"].read()
     if len(content) > MAX_TEMPLATE_OBJECT:
-        raise ServiceError("ValidationError", "Template may not exceed 1000000 bytes in size.")
+        raise TemplateError("Template may not exceed 1000000 bytes in size.")
     return str(content.decode())
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        template = templates.parse(text)
-    except templates.TemplateError as error:
-        raise ServiceError("ValidationError", str(error)) from error
-    if len(template["Resources"]) > MAX_RESOURCES:
-        raise ServiceError(
-            "ValidationError",
-            f"Template format error: Number of resources, {len(template['Resources'])}, is greater "
-            f"than maximum allowed, {MAX_RESOURCES}",
-        )
-    return template
-
-
-def _needed_capabilities(template: Mapping[str, Any]) -> list[str]:
-    names = {
-        "AWS::IAM::Role": "RoleName",
-        "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
-        "AWS::IAM::User": "UserName",
-        "AWS::IAM::Group": "GroupName",
-    }
-    needed: list[str] = []
-    for resource in template["Resources"].values():
-        kind = resource.get("Type", "")
-        if kind in names and names[kind] in resource.get("Properties", {}):
-            return ["CAPABILITY_NAMED_IAM"]
-        if kind in names or kind == "AWS::IAM::Policy":
-            needed = ["CAPABILITY_IAM"]
-    return needed
-
-
-def _refuse_missing_capabilities(template: Mapping[str, Any], given: list[str]) -> None:
-    needed = _needed_capabilities(template)
-    enough = set(needed) <= set(given) or ("CAPABILITY_NAMED_IAM" in given)
-    if needed and not enough:
-        raise ServiceError("InsufficientCapabilitiesException", f"Requires capabilities : [{needed[0]}]")
-
-
-def _declared(template: Mapping[str, Any]) -> list[dict[str, Any]]:
-    declared = []
-    for key, parameter in template.get("Parameters", {}).items():
-        one = {"ParameterKey": key, "ParameterType": parameter["Type"], "NoEcho": bool(parameter.get("NoEcho", False))}
-        if "Default" in parameter:
-            one["DefaultValue"] = str(parameter["Default"])
-        if "Description" in parameter:
-            one["Description"] = parameter["Description"]
-        declared.append(one)
-    return declared
-
-
-def _parameter_list(
-    parameters: Mapping[str, str], values: Mapping[str, Any], template: Mapping[str, Any]
-) -> list[dict[str, str]]:
-    listed = []
-    for key, value in parameters.items():
-        declared = template.get("Parameters", {}).get(key, {})
-        one = {"ParameterKey": key, "ParameterValue": "****" if declared.get("NoEcho") else str(value)}
-        if declared.get("Type", "").startswith("AWS::SSM::"):
-            one["ResolvedValue"] = str(values.get(key, ""))
-        listed.append(one)
-    return listed
-
-
-def _described(stack: Stack) -> dict[str, Any]:
-    template = stack.template
-    described: dict[str, Any] = {
-        "StackId": stack.id,
-        "StackName": stack.name,
-        "Description": str(template.get("Description", "")),
-        "Parameters": _parameter_list(stack.parameters, stack.values, template),
-        "CreationTime": stack.created,
-        "StackStatus": stack.status,
-        "DisableRollback": stack.disable_rollback,
-        "NotificationARNs": [],
-        "Capabilities": stack.capabilities,
-        "Outputs": stack.outputs,
-        "Tags": stack.tags,
-        "EnableTerminationProtection": stack.termination_protection,
-        "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
-    }
-    for key, value in (
-        ("StackStatusReason", stack.reason),
-        ("LastUpdatedTime", stack.updated),
-        ("DeletionTime", stack.deleted),
-        ("RoleARN", stack.role_arn),
-    ):
-        if value:
-            described[key] = value
-    return described
-
-
-def _resource(stack: Stack, resource: stacks.Resource) -> dict[str, Any]:
-    described = {
-        "StackId": stack.id,
-        "StackName": stack.name,
-        "LogicalResourceId": resource.logical_id,
-        "PhysicalResourceId": resource.physical_id,
-        "ResourceType": resource.kind,
-        "Timestamp": resource.changed,
-        "ResourceStatus": resource.status,
-        "DriftInformation": {"StackResourceDriftStatus": "NOT_CHECKED"},
-    }
-    return {**described, **({"ResourceStatusReason": resource.reason} if resource.reason else {})}
-
-
 def _all(call: Call) -> list[Stack]:
-    return [s for s in list(stacks.stacks.values()) if (s.account, s.region) == (call.account, call.region)]
+    return stacks.stacks_of(call.account, call.region)
 
 
 def _find(call: Call, name: str) -> Stack | None:
@@ -624,6 +393,12 @@ def _existing(call: Call, name: str) -> Stack:
     return stack
 
 
+def _named_or_living(call: Call) -> list[Stack]:
+    """The stack that the call names, or all that live."""
+    name = call.parameters.get("StackName")
+    return [_existing(call, name)] if name else [stack for stack in _all(call) if not stack.deleted]
+
+
 def _living(call: Call, name: str) -> Stack:
     stack = _existing(call, name)
     if stack.deleted:
@@ -638,17 +413,13 @@ def _refuse_busy(stack: Stack) -> None:
         raise ServiceError("ValidationError", message)
 
 
-def _change_set(call: Call) -> tuple[Stack, dict[str, Any]]:
+def _change_set(call: Call) -> tuple[Stack, ChangeSet]:
     name = call.parameters["ChangeSetName"]
     for stack in _all(call):
         wanted = call.parameters.get("StackName")
         if wanted and wanted not in (stack.name, stack.id):
             continue
         for change_set in stack.change_sets.values():
-            if name in (change_set["ChangeSetName"], change_set["ChangeSetId"]):
+            if name in (change_set.described["ChangeSetName"], change_set.described["ChangeSetId"]):
                 return stack, change_set
     raise ServiceError("ChangeSetNotFound", f"ChangeSet [{name}] does not exist", 404)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()

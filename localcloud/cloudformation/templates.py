@@ -24,7 +24,9 @@ _DYNAMIC_REFERENCE = re.compile(r"\{\{resolve:([^}]+)\}\}")
 
 
 class TemplateError(Exception):
-    """The template cannot be used; the message is what AWS's ValidationError would say."""
+    """The template cannot be used; the message is what AWS's error of that code would say."""
+
+    code = "ValidationError"
 
 
 @dataclass
@@ -161,7 +163,7 @@ def order(template: Mapping[str, Any], included: set[str]) -> list[str]:
     known = set(resources) | set(template.get("Parameters", {})) | PSEUDO_PARAMETERS
     graph: dict[str, set[str]] = {}
     for logical_id in sorted(included):
-        needed = set(references(resources[logical_id]))
+        needed = {name for name, _ in references(resources[logical_id])}
         missing = needed - known
         if missing:
             raise TemplateError(
@@ -175,8 +177,8 @@ def order(template: Mapping[str, Any], included: set[str]) -> list[str]:
         raise TemplateError(f"Circular dependency between resources: {sorted(set(error.args[1]))}") from error
 
 
-def references(value: Any) -> Iterator[str]:
-    """Every name that Ref, GetAtt, Sub or DependsOn in `value` mentions (attributes without what follows the dot)."""
+def references(value: Any) -> Iterator[tuple[str, str]]:
+    """Every name that Ref, GetAtt, Sub or DependsOn in `value` mentions, with the attribute asked for or ""."""
     if isinstance(value, list):
         for part in value:
             yield from references(part)
@@ -184,15 +186,16 @@ def references(value: Any) -> Iterator[str]:
         return
     for key, part in value.items():
         if key == "Ref" and isinstance(part, str):
-            yield part
+            yield part, ""
         elif key == "Fn::GetAtt":
-            yield part.split(".", 1)[0] if isinstance(part, str) else part[0]
+            name, attribute = part.split(".", 1) if isinstance(part, str) else part
+            yield name, attribute if isinstance(attribute, str) else ""
         elif key == "DependsOn" and isinstance(part, str | list):
-            yield from [part] if isinstance(part, str) else part
+            yield from ((name, "") for name in ([part] if isinstance(part, str) else part))
         elif key == "Fn::Sub":
             text, given = (part, {}) if isinstance(part, str) else part
-            names = {name.split(".", 1)[0] for literal, name in _VARIABLE.findall(text) if not literal}
-            yield from names - set(given)
+            names = {name.partition(".")[::2] for literal, name in _VARIABLE.findall(text) if not literal}
+            yield from ((name, attribute) for name, attribute in names if name not in given)
             yield from references(given)
         else:
             yield from references(part)

@@ -15,9 +15,10 @@ from localcloud.cloudformation.resource_types.registry import (
     Target,
     known_types,
     resource_type,
+    type_of,
 )
 
-for _family in ("compute", "identity", "learning", "messaging", "network", "operations", "storage"):
+for _family in ("compute", "identity", "learning", "messaging", "operations", "storage"):
     importlib.import_module(f"{__name__}.{_family}")
 
-__all__ = ["Made", "ReplacementNeeded", "ResourceType", "Target", "known_types", "resource_type"]
+__all__ = ["Made", "ReplacementNeeded", "ResourceType", "Target", "known_types", "resource_type", "type_of"]

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lambda, Step Functions, and resources that a Lambda function makes."""
+"""Lambda, and resources that a Lambda function makes."""
 
 from __future__ import annotations
 
 import io
-import json
 import uuid
 import zipfile
 from typing import Any
@@ -17,6 +16,7 @@ from localcloud.cloudformation.resource_types.registry import (
     Target,
     ignoring_absence,
     picked,
+    refuse_beyond,
     resource_type,
     tag_map,
     without,
@@ -40,17 +40,14 @@ _CONFIGURATION = (
 )
 
 
-@resource_type("AWS::Lambda::Function", name="FunctionName", replaced_by=("PackageType",))
+@resource_type("AWS::Lambda::Function", name="FunctionName")
 class Function(ResourceType):
     """A function, its code from S3 or written in the template."""
 
     def create(self, it: Target) -> Made:
         name = self.name_of(it, 64)
         plain = picked(it.properties, *_CONFIGURATION, "Architectures", "PackageType", "Publish")
-        known = {*plain, "Code", "FunctionName", "ReservedConcurrentExecutions", "Tags"}
-        unknown = sorted(set(it.properties) - known)
-        if unknown:
-            raise ValueError(f"Encountered unsupported property {unknown[0]} in AWS::Lambda::Function")
+        refuse_beyond(it, *plain, "Code", "FunctionName", "ReservedConcurrentExecutions", "Tags")
         parameters = {**plain, "FunctionName": name, "Code": _code(it.properties), "Tags": tag_map(it.properties)}
         arn = it.call("lambda", "CreateFunction", parameters)["FunctionArn"]
         it.claim(name)
@@ -102,7 +99,7 @@ def _code(properties: Properties) -> dict[str, Any]:
     return {"ZipFile": archive.getvalue()}
 
 
-@resource_type("AWS::Lambda::Permission", replaced_by=("FunctionName", "Action", "Principal", "SourceArn"))
+@resource_type("AWS::Lambda::Permission")
 class Permission(ResourceType):
     """Who may invoke a function."""
 
@@ -116,51 +113,7 @@ class Permission(ResourceType):
         ignoring_absence(remove, FunctionName=it.properties["FunctionName"], StatementId=it.physical_id)
 
 
-@resource_type("AWS::Lambda::Version", replaced_by=("FunctionName", "Description", "CodeSha256"))
-class Version(ResourceType):
-    """A published version of a function."""
-
-    def create(self, it: Target) -> Made:
-        plain = picked(it.properties, "FunctionName", "Description")
-        made = it.call("lambda", "PublishVersion", plain)
-        arn = it.arn("lambda", f"function:{made['FunctionName']}:{made['Version']}")
-        return Made(arn, {"Version": made["Version"], "FunctionArn": arn})
-
-
-@resource_type("AWS::Lambda::Alias", replaced_by=("FunctionName", "Name"))
-class Alias(ResourceType):
-    """A name for a version of a function."""
-
-    def create(self, it: Target) -> Made:
-        plain = picked(it.properties, "FunctionName", "FunctionVersion", "Name", "Description")
-        arn = it.call("lambda", "CreateAlias", plain)["AliasArn"]
-        return Made(arn, {"AliasArn": arn})
-
-    def update(self, it: Target) -> Made:
-        plain = picked(it.properties, "FunctionName", "FunctionVersion", "Name", "Description")
-        arn = it.call("lambda", "UpdateAlias", plain)["AliasArn"]
-        return Made(arn, {"AliasArn": arn})
-
-    def delete(self, it: Target) -> None:
-        remove = it.client("lambda").delete_alias
-        ignoring_absence(remove, FunctionName=it.properties["FunctionName"], Name=it.properties["Name"])
-
-
-@resource_type("AWS::Lambda::LayerVersion", replaced_by=("Content", "LayerName", "CompatibleRuntimes", "Description"))
-class LayerVersion(ResourceType):
-    """A layer: an archive that lies under /opt when a function runs."""
-
-    def create(self, it: Target) -> Made:
-        name = it.properties.get("LayerName") or it.name(64)
-        arn = it.call("lambda", "PublishLayerVersion", {**it.properties, "LayerName": name})["LayerVersionArn"]
-        return Made(arn, {"LayerVersionArn": arn})
-
-    def delete(self, it: Target) -> None:
-        name, version = it.physical_id.rsplit(":", 2)[1:]
-        ignoring_absence(it.client("lambda").delete_layer_version, LayerName=name, VersionNumber=int(version))
-
-
-@resource_type("AWS::Lambda::EventSourceMapping", replaced_by=("EventSourceArn",))
+@resource_type("AWS::Lambda::EventSourceMapping")
 class EventSourceMapping(ResourceType):
     """A queue that feeds a function."""
 
@@ -177,58 +130,9 @@ class EventSourceMapping(ResourceType):
         ignoring_absence(it.client("lambda").delete_event_source_mapping, UUID=it.physical_id)
 
 
-@resource_type("AWS::Lambda::EventInvokeConfig", replaced_by=("FunctionName", "Qualifier"))
-class EventInvokeConfig(ResourceType):
-    """Retries and destinations of a function's asynchronous invocations."""
-
-    def create(self, it: Target) -> Made:
-        return self.update(it.named(it.name()))
-
-    def update(self, it: Target) -> Made:
-        it.call("lambda", "PutFunctionEventInvokeConfig", without(it.properties, "Qualifier"))
-        return Made(it.physical_id)
-
-    def delete(self, it: Target) -> None:
-        remove = it.client("lambda").delete_function_event_invoke_config
-        ignoring_absence(remove, FunctionName=it.properties["FunctionName"])
-
-
-@resource_type("AWS::StepFunctions::StateMachine", name="StateMachineName", replaced_by=("StateMachineType",))
-class StateMachine(ResourceType):
-    """A state machine."""
-
-    def create(self, it: Target) -> Made:
-        name = self.name_of(it, 80)
-        parameters = {
-            "name": name,
-            "definition": _definition(it.properties),
-            "roleArn": it.properties["RoleArn"],
-            "type": it.properties.get("StateMachineType", "STANDARD"),
-        }
-        arn = it.client("stepfunctions").create_state_machine(**parameters)["stateMachineArn"]
-        return Made(arn, {"Arn": arn, "Name": name})
-
-    def update(self, it: Target) -> Made:
-        it.client("stepfunctions").update_state_machine(
-            stateMachineArn=it.physical_id, definition=_definition(it.properties), roleArn=it.properties["RoleArn"]
-        )
-        return Made(it.physical_id, {"Arn": it.physical_id, "Name": it.physical_id.rsplit(":", 1)[1]})
-
-    def delete(self, it: Target) -> None:
-        ignoring_absence(it.client("stepfunctions").delete_state_machine, stateMachineArn=it.physical_id)
-
-
-def _definition(properties: Properties) -> str:
-    text = str(properties.get("DefinitionString") or json.dumps(properties["Definition"]))
-    for key, value in (properties.get("DefinitionSubstitutions") or {}).items():
-        text = text.replace("${" + key + "}", str(value))
-    return text
-
-
+@resource_type("AWS::CloudFormation::CustomResource")
 class CustomResource(ResourceType):
     """`Custom::X`: a function is told what to do and answers to a URL."""
-
-    replaced_by = frozenset({"ServiceToken"})
 
     def create(self, it: Target) -> Made:
         return self._ask(it, "Create", it.properties, {})
@@ -265,18 +169,12 @@ def _strings(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-resource_type("AWS::CloudFormation::CustomResource")(CustomResource)
-
-
-class _Nothing(ResourceType):
-    """A type that makes nothing."""
+@resource_type("AWS::CDK::Metadata")
+class CdkMetadata(ResourceType):
+    """What the CDK says of itself; makes nothing."""
 
     def create(self, it: Target) -> Made:
         return Made(it.name())
 
     def update(self, it: Target) -> Made:
         return Made(it.physical_id)
-
-
-for _kind in ("AWS::CDK::Metadata", "AWS::CloudFormation::WaitConditionHandle"):
-    resource_type(_kind)(type(_kind.rsplit("::")[-1], (_Nothing,), {}))

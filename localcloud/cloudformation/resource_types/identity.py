@@ -21,7 +21,7 @@ from localcloud.cloudformation.resource_types.registry import (
 )
 
 
-@resource_type("AWS::IAM::Role", name="RoleName", replaced_by=("Path",))
+@resource_type("AWS::IAM::Role", name="RoleName")
 class Role(ResourceType):
     """A role with its inline and attached policies."""
 
@@ -69,30 +69,32 @@ class Role(ResourceType):
             iam.attach_role_policy(RoleName=name, PolicyArn=arn)
 
 
-@resource_type("AWS::IAM::Policy", name="PolicyName")
+@resource_type("AWS::IAM::Policy")
 class InlinePolicy(ResourceType):
     """An inline policy of some roles."""
 
     def create(self, it: Target) -> Made:
-        return self.update(it.named(it.properties["PolicyName"]))
+        return self.update(it.named(it.name(128)))
 
     def update(self, it: Target) -> Made:
         if it.properties.get("Users") or it.properties.get("Groups"):
             raise ValueError("the emulated cloud attaches AWS::IAM::Policy to Roles only")
-        iam = it.client("iam")
+        iam, name = it.client("iam"), it.properties["PolicyName"]
         document = json.dumps(it.properties["PolicyDocument"])
         for role in it.properties.get("Roles", []):
-            iam.put_role_policy(RoleName=role, PolicyName=it.physical_id, PolicyDocument=document)
-        for role in set(it.before.get("Roles", [])) - set(it.properties.get("Roles", [])):
-            ignoring_absence(iam.delete_role_policy, RoleName=role, PolicyName=it.physical_id)
+            iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
+        for role in it.before.get("Roles", []):
+            if it.before["PolicyName"] != name or role not in it.properties.get("Roles", []):
+                ignoring_absence(iam.delete_role_policy, RoleName=role, PolicyName=it.before["PolicyName"])
         return Made(it.physical_id, {"Id": it.physical_id})
 
     def delete(self, it: Target) -> None:
         for role in it.properties.get("Roles", []):
-            ignoring_absence(it.client("iam").delete_role_policy, RoleName=role, PolicyName=it.physical_id)
+            remove = it.client("iam").delete_role_policy
+            ignoring_absence(remove, RoleName=role, PolicyName=it.properties["PolicyName"])
 
 
-@resource_type("AWS::IAM::ManagedPolicy", name="ManagedPolicyName", replaced_by=("Path", "Description"))
+@resource_type("AWS::IAM::ManagedPolicy", name="ManagedPolicyName")
 class ManagedPolicy(ResourceType):
     """A policy of its own, attached to roles."""
 
@@ -134,7 +136,7 @@ class ManagedPolicy(ResourceType):
             iam.attach_role_policy(RoleName=role, PolicyArn=arn)
 
 
-@resource_type("AWS::KMS::Key", replaced_by=("KeySpec", "KeyUsage", "MultiRegion"))
+@resource_type("AWS::KMS::Key")
 class Key(ResourceType):
     """A key; deleting it makes it pending deletion, as AWS does."""
 
@@ -149,6 +151,9 @@ class Key(ResourceType):
         return Made(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]})
 
     def update(self, it: Target) -> Made:
+        for name in ("KeySpec", "KeyUsage", "MultiRegion"):
+            if it.properties.get(name) != it.before.get(name):  # AWS does not replace a key by accident either
+                raise ValueError(f"{name} of a key cannot be changed; make another key")
         kms = it.client("kms")
         if it.properties.get("KeyPolicy") != it.before.get("KeyPolicy") and "KeyPolicy" in it.properties:
             document = json.dumps(it.properties["KeyPolicy"])

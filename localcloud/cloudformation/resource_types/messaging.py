@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SNS, SQS, EventBridge rules and schedules."""
+"""SNS, SQS and EventBridge rules."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@resource_type("AWS::SNS::Topic", name="TopicName", replaced_by=("FifoTopic",))
+@resource_type("AWS::SNS::Topic", name="TopicName")
 class Topic(ResourceType):
     """A topic with its subscriptions."""
+
+    also_given = frozenset({"TopicName"})
 
     def create(self, it: Target) -> Made:
         name = self.name_of(it, 256)
@@ -72,7 +74,7 @@ class Topic(ResourceType):
         ignoring_absence(sns.delete_topic, TopicArn=it.physical_id)
 
 
-@resource_type("AWS::SNS::Subscription", replaced_by=("Endpoint", "Protocol", "TopicArn"))
+@resource_type("AWS::SNS::Subscription")
 class Subscription(ResourceType):
     """One subscriber of a topic."""
 
@@ -110,9 +112,11 @@ class TopicPolicy(ResourceType):
         return Made(it.physical_id, {"Id": it.physical_id})
 
 
-@resource_type("AWS::SQS::Queue", name="QueueName", replaced_by=("FifoQueue",))
+@resource_type("AWS::SQS::Queue", name="QueueName")
 class Queue(ResourceType):
     """A queue; Ref gives its URL."""
+
+    also_given = frozenset({"QueueName"})
 
     def create(self, it: Target) -> Made:
         fifo = ".fifo" if it.properties.get("FifoQueue") else ""
@@ -154,19 +158,7 @@ class QueuePolicy(ResourceType):
             ignoring_absence(it.client("sqs").set_queue_attributes, QueueUrl=queue, Attributes={"Policy": ""})
 
 
-@resource_type("AWS::Events::EventBus", name="Name")
-class EventBus(ResourceType):
-    """A bus beside the default one."""
-
-    def create(self, it: Target) -> Made:
-        arn = it.call("events", "CreateEventBus", it.properties)["EventBusArn"]
-        return Made(it.properties["Name"], {"Arn": arn, "Name": it.properties["Name"]})
-
-    def delete(self, it: Target) -> None:
-        ignoring_absence(it.client("events").delete_event_bus, Name=it.physical_id)
-
-
-@resource_type("AWS::Events::Rule", name="Name", replaced_by=("EventBusName",))
+@resource_type("AWS::Events::Rule", name="Name")
 class Rule(ResourceType):
     """A rule and its targets."""
 
@@ -196,34 +188,3 @@ class Rule(ResourceType):
         if ids:
             ignoring_absence(events.remove_targets, Rule=it.physical_id, Ids=ids, **bus)
         ignoring_absence(events.delete_rule, Name=it.physical_id, **bus)
-
-
-@resource_type("AWS::Scheduler::ScheduleGroup", name="Name")
-class ScheduleGroup(ResourceType):
-    """A group of schedules."""
-
-    def create(self, it: Target) -> Made:
-        name = self.name_of(it, 64)
-        arn = it.call("scheduler", "CreateScheduleGroup", {**it.properties, "Name": name})["ScheduleGroupArn"]
-        return Made(name, {"Arn": arn})
-
-    def delete(self, it: Target) -> None:
-        ignoring_absence(it.client("scheduler").delete_schedule_group, Name=it.physical_id)
-
-
-@resource_type("AWS::Scheduler::Schedule", name="Name", replaced_by=("GroupName",))
-class Schedule(ResourceType):
-    """A schedule."""
-
-    def create(self, it: Target) -> Made:
-        name = self.name_of(it, 64)
-        arn = it.call("scheduler", "CreateSchedule", {**it.properties, "Name": name})["ScheduleArn"]
-        return Made(name, {"Arn": arn})
-
-    def update(self, it: Target) -> Made:
-        arn = it.call("scheduler", "UpdateSchedule", {**it.properties, "Name": it.physical_id})["ScheduleArn"]
-        return Made(it.physical_id, {"Arn": arn})
-
-    def delete(self, it: Target) -> None:
-        group = picked(it.properties, "GroupName")
-        ignoring_absence(it.client("scheduler").delete_schedule, Name=it.physical_id, **group)

@@ -15,6 +15,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from localcloud.clients import client
+from localcloud.cloudformation.schemas import Schema, schema_of
 
 Properties = Mapping[str, Any]
 
@@ -104,13 +105,18 @@ class ResourceType:
 
     Attributes:
         kind: "AWS::SNS::Topic".
-        replaced_by: Properties whose change needs another resource.
         name_property: The property that names the resource, if it can be named.
+        also_given: What GetAtt gives beside what the schema says.
     """
 
     kind: ClassVar[str] = ""
-    replaced_by: ClassVar[frozenset[str]] = frozenset()
     name_property: ClassVar[str | None] = None
+    also_given: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def schema(self) -> Schema:
+        """What CloudFormation knows of the type."""
+        return schema_of(self.kind)
 
     def name_of(self, it: Target, longest: int, *, lower: bool = False) -> str:
         """The name that the template gives the resource, or one as CloudFormation makes it."""
@@ -133,19 +139,17 @@ _types: dict[str, ResourceType] = {}
 Kind = TypeVar("Kind", bound=type[ResourceType])
 
 
-def resource_type(kind: str, *, name: str | None = None, replaced_by: tuple[str, ...] = ()) -> Callable[[Kind], Kind]:
+def resource_type(kind: str, *, name: str | None = None) -> Callable[[Kind], Kind]:
     """Register a class as CloudFormation's `kind`.
 
     Args:
         kind: "AWS::SNS::Topic".
-        name: The property that names the resource; changing it replaces the resource.
-        replaced_by: Further properties whose change replaces the resource.
+        name: The property that names the resource.
     """
 
     def register(made: Kind) -> Kind:
         made.kind = kind
         made.name_property = name
-        made.replaced_by = frozenset({*replaced_by, *([name] if name else [])})
         _types[kind] = made()
         return made
 
@@ -155,6 +159,25 @@ def resource_type(kind: str, *, name: str | None = None, replaced_by: tuple[str,
 def known_types() -> Mapping[str, ResourceType]:
     """Every type, by its name."""
     return _types
+
+
+def type_of(kind: str) -> ResourceType:
+    """The type that makes resources of `kind`; every `Custom::X` is a custom resource.
+
+    Raises:
+        KeyError: The emulated cloud has no such type.
+    """
+    return _types["AWS::CloudFormation::CustomResource" if kind.startswith("Custom::") else kind]
+
+
+def refuse_beyond(it: Target, *known: str) -> None:
+    """Refuse properties that CloudFormation has and the emulated cloud has not, instead of losing them.
+
+    Raises:
+        ValueError: Names the first of them.
+    """
+    for name in sorted(set(it.properties) - set(known)):
+        raise ValueError(f"the emulated cloud does not support property {name} of {it.kind}")
 
 
 def fitted(shape: Any, value: Any, where: str) -> Any:
@@ -177,7 +200,7 @@ def fitted(shape: Any, value: Any, where: str) -> Any:
         for key, part in value.items():
             member = names.get(key.lower())
             if member is None:
-                raise ValueError(f"Encountered unsupported property {key} in {where}")
+                raise ValueError(f"the emulated cloud does not support property {key} of {where}")
             fit[member] = fitted(shape.members[member], part, f"{where}.{key}")
         return fit
     if kind == "list" and isinstance(value, list):

@@ -10,10 +10,12 @@ from typing import Any
 from localcloud.cloudformation.resource_types.registry import (
     Made,
     Properties,
+    ReplacementNeeded,
     ResourceType,
     Target,
     ignoring_absence,
     picked,
+    refuse_beyond,
     resource_type,
     tag_map,
     without,
@@ -38,31 +40,22 @@ _BUCKET_RESETS = {
 }
 
 
-@resource_type("AWS::S3::Bucket", name="BucketName", replaced_by=("ObjectLockEnabled",))
+@resource_type("AWS::S3::Bucket", name="BucketName")
 class Bucket(ResourceType):
     """A bucket with its settings; S3 does not delete one that holds objects."""
 
     def create(self, it: Target) -> Made:
         name = self.name_of(it, 63, lower=True)
-        location = {} if it.region == "us-east-1" else {"LocationConstraint": it.region}
-        parameters = {"Bucket": name, "ObjectLockEnabledForBucket": it.properties.get("ObjectLockEnabled", False)}
-        if location:
-            parameters["CreateBucketConfiguration"] = location
+        parameters: dict[str, Any] = {"Bucket": name}
+        if it.region != "us-east-1":
+            parameters["CreateBucketConfiguration"] = {"LocationConstraint": it.region}
         it.call("s3", "CreateBucket", parameters)
         it.claim(name)
-        return self._settle(it, name, it.properties, {})
+        return self.update(it.named(name))
 
     def update(self, it: Target) -> Made:
-        return self._settle(it, it.physical_id, it.properties, it.before)
-
-    def delete(self, it: Target) -> None:
-        ignoring_absence(it.client("s3").delete_bucket, Bucket=it.physical_id)
-
-    def _settle(self, it: Target, name: str, properties: Properties, before: Properties) -> Made:
-        known = {"AccessControl", "BucketName", "ObjectLockEnabled", "Tags", *_BUCKET_SETTINGS}
-        unknown = sorted(set(properties) - known)
-        if unknown:
-            raise ValueError(f"Encountered unsupported property {unknown[0]} in AWS::S3::Bucket")
+        refuse_beyond(it, "AccessControl", "BucketName", "Tags", *_BUCKET_SETTINGS)
+        name, properties, before = it.physical_id, it.properties, it.before
         for setting, (operation, parameter) in _BUCKET_SETTINGS.items():
             if setting in properties and properties[setting] != before.get(setting):
                 form = _BUCKET_FORMS.get(setting)
@@ -76,10 +69,14 @@ class Bucket(ResourceType):
         attributes = {
             "Arn": f"arn:aws:s3:::{name}",
             "DomainName": f"{name}.s3.amazonaws.com",
+            "DualStackDomainName": f"{name}.s3.dualstack.{it.region}.amazonaws.com",
             "RegionalDomainName": f"{name}.s3.{it.region}.amazonaws.com",
             "WebsiteURL": f"http://{name}.s3-website-{it.region}.amazonaws.com",
         }
         return Made(name, attributes)
+
+    def delete(self, it: Target) -> None:
+        ignoring_absence(it.client("s3").delete_bucket, Bucket=it.physical_id)
 
 
 def _encryption(value: dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +160,7 @@ _BUCKET_FORMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-@resource_type("AWS::S3::BucketPolicy", replaced_by=("Bucket",))
+@resource_type("AWS::S3::BucketPolicy")
 class BucketPolicy(ResourceType):
     """A bucket's policy."""
 
@@ -179,7 +176,7 @@ class BucketPolicy(ResourceType):
         ignoring_absence(it.client("s3").delete_bucket_policy, Bucket=it.physical_id)
 
 
-@resource_type("AWS::ECR::Repository", name="RepositoryName", replaced_by=("EncryptionConfiguration",))
+@resource_type("AWS::ECR::Repository", name="RepositoryName")
 class Repository(ResourceType):
     """An image repository; with EmptyOnDelete its images go with it."""
 
@@ -220,11 +217,7 @@ def _repository_uri(it: Target, name: str) -> str:
     return f"{it.account}.dkr.ecr.{it.region}.amazonaws.com/{name}"
 
 
-@resource_type(
-    "AWS::DynamoDB::Table",
-    name="TableName",
-    replaced_by=("KeySchema", "LocalSecondaryIndexes"),
-)
+@resource_type("AWS::DynamoDB::Table", name="TableName")
 class Table(ResourceType):
     """A table."""
 
@@ -244,6 +237,8 @@ class Table(ResourceType):
             for key in ("AttributeDefinitions", "BillingMode", "ProvisionedThroughput", "DeletionProtectionEnabled")
             if key in it.properties and it.properties[key] != it.before.get(key)
         }
+        if it.properties.get("LocalSecondaryIndexes") != it.before.get("LocalSecondaryIndexes"):
+            raise ReplacementNeeded(it.logical_id)
         if it.properties.get("StreamSpecification") != it.before.get("StreamSpecification"):
             changed.update(_streams(it.properties) or {"StreamSpecification": {"StreamEnabled": False}})
         if changed:

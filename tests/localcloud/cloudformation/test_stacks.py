@@ -114,17 +114,36 @@ def test_a_failed_update_brings_everything_back(cloud: Any, stack: Any) -> None:
     stack.delete()
 
 
-def test_unknown_types_properties_and_missing_capabilities_are_refused(cloud: Any, stack: Any) -> None:
+def test_unknown_types_and_missing_capabilities_are_refused(cloud: Any, stack: Any) -> None:
     with pytest.raises(ClientError, match=r"Unrecognized resource types: \[AWS::Banana::Tree\]"):
         stack.bring({"Tree": {"Type": "AWS::Banana::Tree"}})
     api = cloud.client("cloudformation")
     role = {"Type": "AWS::IAM::Role", "Properties": {"RoleName": "r", "AssumeRolePolicyDocument": {}}}
     with pytest.raises(ClientError, match="InsufficientCapabilities"):
         api.create_stack(StackName="no-capability", TemplateBody=json.dumps({"Resources": {"Role": role}}))
-    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketNmae": "x"}}
-    assert stack.bring({"Bucket": bucket})["StackStatus"] == "ROLLBACK_COMPLETE"
-    assert "unsupported property BucketNmae" in stack.reasons()
-    stack.delete()
+
+
+def test_a_type_that_only_aws_has_is_refused_by_name_before_anything_is_made(cloud: Any, stack: Any) -> None:
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "never-made"}}
+    network = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}
+    refused = r"does not make AWS::EC2::VPC \(Network\): take it out of the template, or deploy to AWS"
+    with pytest.raises(ClientError, match=refused):
+        stack.bring({"Queue": queue, "Network": network})
+    with pytest.raises(ClientError, match="resource Queue does not support attribute type Ran in Fn::GetAtt"):
+        stack.bring({"Queue": queue}, {"Arn": {"Value": {"Fn::GetAtt": ["Queue", "Ran"]}}})
+    assert not exists(cloud, "never-made")
+
+
+def test_properties_that_break_their_schema_are_refused_with_the_place(cloud: Any, stack: Any) -> None:
+    misnamed = {"FunctionName": "a function", "Role": cloud.role, "Code": {"ZipFile": ""}}
+    for resource, fault in (
+        ({"Type": "AWS::S3::Bucket", "Properties": {"BucketNmae": "x"}}, "#: extraneous key [BucketNmae]"),
+        ({"Type": "AWS::SSM::Parameter", "Properties": {"Value": "x"}}, "#: required key [Type] not found"),
+        ({"Type": "AWS::Lambda::Function", "Properties": misnamed}, "#/FunctionName: failed validation constraint"),
+    ):
+        assert stack.bring({"Broken": resource})["StackStatus"] == "ROLLBACK_COMPLETE"
+        assert f"Properties validation failed for resource Broken with message: [{fault}" in stack.reasons()
+        stack.delete()
 
 
 def test_custom_resources_ask_their_function_and_take_its_answer(cloud: Any, stack: Any) -> None:

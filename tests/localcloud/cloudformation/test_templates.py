@@ -87,4 +87,4 @@ def test_circles_and_dangling_references_are_named() -> None:
 
 
 def test_references_skip_literals_and_local_names() -> None:
-    assert set(references({"Fn::Sub": ["${a}${B.C}${!D}", {"a": {"Ref": "E"}}]})) == {"B", "E"}
+    assert set(references({"Fn::Sub": ["${a}${B.C}${!D}", {"a": {"Ref": "E"}}]})) == {("B", "C"), ("E", "")}

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One resource of a stack: made, changed in place, replaced by another, or removed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from localcloud.cloudformation.resource_types import Made, ReplacementNeeded, Target, type_of
+from localcloud.cloudformation.stacks import Resource, Stack, note, save
+from localcloud.cloudformation.templates import Resolver, TemplateError
+
+log = logging.getLogger(__name__)
+
+
+class ProvisioningError(Exception):
+    """A resource could not be made; the reason is in its status."""
+
+
+def provision(stack: Stack, resolver: Resolver, logical_id: str) -> Resource | None:
+    """Make a resource, or bring the one that exists to what the template now says.
+
+    Returns:
+        The old one where another takes its place; it is still there.
+
+    Raises:
+        ProvisioningError: It could not be made or changed.
+    """
+    definition = resolver.template["Resources"][logical_id]
+    existing = stack.resources.get(logical_id)
+    if existing and existing.physical_id and existing.kind == definition["Type"]:
+        old = _bring(stack, existing, definition, resolver)
+        _set_policies(existing, definition)
+        return old
+    resource = stack.resources[logical_id] = Resource(logical_id, definition["Type"])
+    _set_policies(resource, definition)
+    with _noting_failure(stack, resource, "create"):
+        resource.properties = resolver.resolve(definition.get("Properties", {}))
+        note(stack, resource, "CREATE_IN_PROGRESS")
+        _settle(resource, _create(_target(stack, resource, resource.properties)))
+        note(stack, resource, "CREATE_COMPLETE")
+    return existing if existing and existing.physical_id else None
+
+
+def _set_policies(resource: Resource, definition: Mapping[str, Any]) -> None:
+    resource.deletion_policy = definition.get("DeletionPolicy", "Delete")
+    resource.replace_policy = definition.get("UpdateReplacePolicy", "Delete")
+
+
+def _bring(stack: Stack, resource: Resource, definition: Mapping[str, Any], resolver: Resolver) -> Resource | None:
+    """Update in place where the type can; otherwise make a new one and return the old."""
+    old = replace(resource)
+    with _noting_failure(stack, resource, "update"):
+        properties = resolver.resolve(definition.get("Properties", {}))
+        if properties == old.properties:
+            return None
+        note(stack, resource, "UPDATE_IN_PROGRESS")
+        target = _target(stack, resource, properties, old.properties)
+        made = _update(target)
+        if made is None:
+            _refuse_taken_name(target)
+            reason = "Requested update requires the creation of a new physical resource"
+            note(stack, resource, "UPDATE_IN_PROGRESS", reason)
+            made = _create(target.named(""))
+        _settle(resource, made)
+        resource.properties = properties
+        note(stack, resource, "UPDATE_COMPLETE")
+    return old if resource.physical_id != old.physical_id else None
+
+
+def restore(stack: Stack, resource: Resource, old: Resource) -> bool:
+    """Bring a resource, which is still the same one, back to the properties that it had; False when that failed."""
+    try:
+        with _noting_failure(stack, resource, "update"):
+            made = _update(_target(stack, resource, old.properties, resource.properties))
+            if made:
+                _settle(resource, made)
+                resource.properties = old.properties
+            note(stack, resource, "UPDATE_COMPLETE")
+    except ProvisioningError:
+        return False
+    return True
+
+
+def remove(stack: Stack, resource: Resource) -> bool:
+    """Delete what a resource stands for; False when that failed."""
+    note(stack, resource, "DELETE_IN_PROGRESS")
+    try:
+        with _noting_failure(stack, resource, "delete"):
+            type_of(resource.kind).delete(_target(stack, resource, resource.properties))
+    except ProvisioningError:
+        return False
+    note(stack, resource, "DELETE_COMPLETE")
+    return True
+
+
+def _create(target: Target) -> Made:
+    _refuse_faults(target)
+    return type_of(target.kind).create(target)
+
+
+def _update(target: Target) -> Made | None:
+    """The resource changed in place, or None where only another one will do."""
+    _refuse_faults(target)
+    kind = type_of(target.kind)
+    names = {*target.properties, *target.before}
+    if any(target.properties.get(name) != target.before.get(name) for name in names & kind.schema.replaced_by):
+        return None
+    try:
+        return kind.update(target)
+    except ReplacementNeeded:
+        return None
+
+
+def _refuse_faults(target: Target) -> None:
+    faults = type_of(target.kind).schema.faults(target.properties)
+    if faults:
+        reason = f"Properties validation failed for resource {target.logical_id} with message: [{', '.join(faults)}]"
+        raise TemplateError(reason)
+
+
+def _refuse_taken_name(target: Target) -> None:
+    name = type_of(target.kind).name_property
+    if name and name in target.properties and target.properties[name] == target.before.get(name):
+        raise TemplateError(
+            "CloudFormation cannot update a stack when a custom-named resource requires replacing. "
+            f"Rename {target.physical_id} and update the stack again."
+        )
+
+
+def _settle(resource: Resource, made: Made) -> None:
+    resource.physical_id, resource.attributes = made.physical_id, made.attributes
+
+
+def _target(
+    stack: Stack, resource: Resource, properties: dict[str, Any], before: dict[str, Any] | None = None
+) -> Target:
+    def claim(physical_id: str) -> None:
+        resource.physical_id = physical_id
+        save(stack)
+
+    return Target(
+        account=stack.account,
+        region=stack.region,
+        stack_name=stack.name,
+        stack_id=stack.id,
+        logical_id=resource.logical_id,
+        kind=resource.kind,
+        properties=properties,
+        before=before or {},
+        physical_id=resource.physical_id,
+        claim=claim,
+    )
+
+
+@contextmanager
+def _noting_failure(stack: Stack, resource: Resource, verb: str) -> Iterator[None]:
+    """Let the resource's status tell why it could not be created, updated or deleted."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, ClientError | TemplateError):
+            log.info("%s.%s: %r", stack.name, resource.logical_id, error)
+        note(stack, resource, f"{verb.upper()}_FAILED", _reason(error, resource, verb))
+        failure = f"The following resource(s) failed to {verb}: [{resource.logical_id}]."
+        raise ProvisioningError(failure) from error
+
+
+def _reason(error: Exception, resource: Resource, verb: str) -> str:
+    if isinstance(error, ClientError):
+        said = error.response["Error"]
+        return f'Resource handler returned message: "{said.get("Message", "")}" (HandlerErrorCode: {said["Code"]})'
+    return str(error) if isinstance(error, TemplateError) else f"{verb} of {resource.logical_id}: {error}"

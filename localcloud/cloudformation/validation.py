@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What CloudFormation refuses of a template before it makes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from localcloud.cloudformation.resource_types import known_types, type_of
+from localcloud.cloudformation.schemas import is_aws_type
+from localcloud.cloudformation.templates import TemplateError, references
+
+MAX_RESOURCES = 500
+
+NAMED_IDENTITIES = {"AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName"}
+
+
+class MissingCapabilityError(TemplateError):
+    """The template makes identities, and nobody said that it may."""
+
+    code = "InsufficientCapabilitiesException"
+
+
+def validate(template: Mapping[str, Any]) -> None:
+    """Refuse a template that cannot be made whatever its parameters are.
+
+    Raises:
+        TemplateError: Too many resources, a type that AWS or the emulated cloud has not, or an attribute that a
+            resource has not.
+    """
+    resources = template["Resources"]
+    if len(resources) > MAX_RESOURCES:
+        raise TemplateError(
+            f"Template format error: Number of resources, {len(resources)}, is greater than maximum allowed, "
+            f"{MAX_RESOURCES}"
+        )
+    kinds = {logical_id: resource.get("Type", "") for logical_id, resource in resources.items()}
+    _refuse_types(kinds)
+    for name, attribute in references([resources, template.get("Outputs")]):
+        if not attribute or name not in kinds or _is_custom(kinds[name]):
+            continue
+        kind = type_of(kinds[name])
+        if attribute not in kind.schema.attributes | kind.also_given:
+            raise TemplateError(
+                f"Template error: resource {name} does not support attribute type {attribute} in Fn::GetAtt"
+            )
+
+
+def needed_capabilities(template: Mapping[str, Any]) -> list[str]:
+    """What a caller must acknowledge before the template may be used."""
+    needed: list[str] = []
+    for resource in template["Resources"].values():
+        kind = resource.get("Type", "")
+        if kind in NAMED_IDENTITIES and NAMED_IDENTITIES[kind] in resource.get("Properties", {}):
+            return ["CAPABILITY_NAMED_IAM"]
+        if kind in NAMED_IDENTITIES or kind == "AWS::IAM::Policy":
+            needed = ["CAPABILITY_IAM"]
+    return needed
+
+
+def refuse_missing_capabilities(template: Mapping[str, Any], given: list[str]) -> None:
+    """Refuse a template that makes identities nobody acknowledged.
+
+    Raises:
+        MissingCapabilityError: Names the capability.
+    """
+    needed = needed_capabilities(template)
+    if not set(needed) <= {*given, *(["CAPABILITY_IAM"] if "CAPABILITY_NAMED_IAM" in given else [])}:
+        raise MissingCapabilityError(f"Requires capabilities : [{needed[0]}]")
+
+
+def _refuse_types(kinds: Mapping[str, str]) -> None:
+    unknown = sorted({kind for kind in kinds.values() if not is_aws_type(kind) and not _is_custom(kind)})
+    if unknown:
+        raise TemplateError(f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]")
+    for logical_id, kind in kinds.items():
+        if kind in known_types() or _is_custom(kind):
+            continue
+        raise TemplateError(
+            f"The emulated cloud does not make {kind} ({logical_id}): take it out of the template, or deploy to AWS"
+        )
+
+
+def _is_custom(kind: str) -> bool:
+    return kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource"
