@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that are whole or absent: what uploads, resumes and readers may rely on when a job dies while it writes."""
 
+import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -23,3 +25,12 @@ def write_whole(path: Path, content: bytes | str) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """SHA-256 over the SHA-256 of each file, in their order: what was measured is named so, and known again by it."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

@@ -187,9 +187,9 @@ def _half_a_shard(job: Job) -> None:
     [
         (_no_images, "hold no image"),
         (_no_model, "challenger: "),
-        (_half_a_model, "model.tar.gz: cannot be extracted"),
-        (_no_champion_input, "input 'champion' is missing or empty"),
-        (_half_a_shard, "ends in the middle of a record"),
+        (_half_a_model, "model.tar.gz: cannot be read as a .tar.gz"),
+        (_no_champion_input, 'input "champion" is missing or empty'),
+        (_half_a_shard, "record 2 is cut off"),
     ],
 )
 def test_bad_input_is_one_sentence_and_2(

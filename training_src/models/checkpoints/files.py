@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training_src.archive import extract
+from containers.contract.archive import extract
 from training_src.models.checkpoints import object_graph
 from training_src.models.errors import CheckpointError
 
