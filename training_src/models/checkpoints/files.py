@@ -98,7 +98,7 @@ def locate(source: str | Path, scratch: Path) -> str:
         path = archives[0]
     if path.suffix == ".index":
         return str(path.with_suffix(""))
-    extract(path, scratch, _is_of_a_checkpoint)
+    extract(path, scratch / "unpacked", _is_of_a_checkpoint)
     return find(scratch)
 
 
