@@ -11,9 +11,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_pascal
@@ -32,20 +32,6 @@ def ml_root() -> Path:
     return Path(os.environ.get("MAPGATE_ML_ROOT") or PLATFORM_ROOT)
 
 
-class Job(Protocol):
-    """Either kind of job."""
-
-    failure_file: ClassVar[str]
-
-    @classmethod
-    def load(cls) -> Self:
-        """Read the platform's files below `ml_root()`."""
-        ...
-
-
-AnyJob = TypeVar("AnyJob", bound=Job)
-
-
 @dataclass(frozen=True)
 class TrainingJob:
     """A training job.
@@ -59,8 +45,8 @@ class TrainingJob:
     failure_file: ClassVar[str] = "output/failure"
 
     root: Path
-    hyperparameters: Mapping[str, str] = field(default_factory=dict)
-    channels: Mapping[str, Path] = field(default_factory=dict)
+    hyperparameters: Mapping[str, str]
+    channels: Mapping[str, Path]
 
     @classmethod
     def load(cls) -> Self:
@@ -114,10 +100,10 @@ class ProcessingJob:
     failure_file: ClassVar[str] = "output/message"
 
     root: Path
-    inputs: Mapping[str, Path] = field(default_factory=dict)
-    outputs: Mapping[str, Path] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    destinations: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Path]
+    outputs: Mapping[str, Path]
+    environment: Mapping[str, str]
+    destinations: Mapping[str, str]
 
     @classmethod
     def load(cls) -> Self:
@@ -181,6 +167,9 @@ class ProcessingJob:
         https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html
         """
         _leave(sentence, self.root / self.failure_file)
+
+
+AnyJob = TypeVar("AnyJob", TrainingJob, ProcessingJob)
 
 
 def run(work: Callable[[AnyJob], None], job: type[AnyJob]) -> int:
