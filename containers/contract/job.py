@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_pascal
 
-from containers.contract.errors import ConfigurationError, DataError, MapgateError
+from containers.contract.errors import ConfigurationError, DataError, MapgateError, first_fault
 from containers.contract.files import write_whole
 
 PLATFORM_ROOT = "/opt/ml"
@@ -260,6 +260,4 @@ def _read(file: Path, kind: type[Content]) -> Content:
             f"{file} is missing: SageMaker writes it for every job; elsewhere set MAPGATE_ML_ROOT."
         ) from None
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        place = ".".join(map(str, fault["loc"])) or "the file"
-        raise ConfigurationError(f"{file} is not as SageMaker writes it: {place}: {fault['msg']}.") from None
+        raise ConfigurationError(f"{file} is not as SageMaker writes it: {first_fault(error)}.") from None

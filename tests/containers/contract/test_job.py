@@ -130,8 +130,8 @@ def test_missing_job_file_is_bad_input(root: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "the file: Invalid JSON"),
-        ("[]", "the file: Input should be"),
+        ("{", "the whole file: Invalid JSON"),
+        ("[]", "the whole file: Input should be"),
         ('{"ProcessingInputs": [{"S3Input": {}}]}', "ProcessingInputs.0.InputName: Field required"),
     ],
 )
