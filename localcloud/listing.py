@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from localcloud.moto_mends import ServiceError
+from localcloud.dispatch import ServiceError
 
 
 def listed(

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, cast
 
 from localcloud.context import CloudContext
-from localcloud.moto_mends import Call, ServiceError, backend, original_action, replace_action, state_lock
+from localcloud.dispatch import Call, ServiceError, backend, original_action, replace_action, state_lock
 
 
 @dataclass(frozen=True)

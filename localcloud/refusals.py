@@ -16,9 +16,9 @@ from moto.core.utils import get_service_model
 
 from localcloud import registry
 from localcloud.context import CloudContext
+from localcloud.dispatch import Call, ServiceError, add_check, backend
 from localcloud.endpoints import actions as endpoints
 from localcloud.functions import actions as functions
-from localcloud.moto_mends import Call, ServiceError, add_check, backend
 from localcloud.service_limits import violations
 from pipelines.check.refusals import NVME
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localcloud.context import CloudContext
+from localcloud.dispatch import Call, ServiceError, backend, original_action, replace_action, state_lock
 from localcloud.events import event_bridge
-from localcloud.moto_mends import Call, ServiceError, backend, original_action, replace_action, state_lock
 
 MAX_CUSTOMER_PROPERTIES = 50
 _BEYOND_MOTO = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server process: mends, parts, state, then answering on the loopback port until SIGTERM."""
+"""The server process: patches, parts, state, then answering on the loopback port until SIGTERM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud import clients, model_records, moto_mends, persistence, refusals, registry
+from localcloud import clients, dispatch, model_records, moto_patches, persistence, refusals, registry
 from localcloud.cloudformation import actions as cloudformation
 from localcloud.cloudformation import custom_resources
 from localcloud.context import CloudContext
@@ -58,7 +58,8 @@ def serve(context: CloudContext) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     warnings.filterwarnings("ignore", module="moto")
-    moto_mends.install()
+    moto_patches.install()
+    dispatch.install()
     clients.use_endpoint(context.endpoint_url)
     for part in PARTS:
         if hasattr(part, "install"):

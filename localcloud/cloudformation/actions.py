@@ -18,7 +18,7 @@ from localcloud.cloudformation import custom_resources, stacks, templates
 from localcloud.cloudformation.resource_types import known_types
 from localcloud.cloudformation.stacks import Plan, Stack
 from localcloud.context import CloudContext
-from localcloud.moto_mends import Call, Handler, ServiceError, replace_action
+from localcloud.dispatch import Call, Handler, ServiceError, replace_action
 
 MAX_TEMPLATE_BODY = 51_200
 MAX_TEMPLATE_OBJECT = 1_000_000

@@ -16,12 +16,12 @@ from moto.sagemaker.models import FakeEndpoint, sagemaker_backends
 
 from localcloud.clients import client
 from localcloud.context import CloudContext
+from localcloud.dispatch import Call, ServiceError, replace_action, state_lock
 from localcloud.endpoints import rollout
 from localcloud.endpoints.endpoint import IN_PROGRESS, Endpoint
 from localcloud.endpoints.fleets import FleetError, plan
 from localcloud.home import Home
 from localcloud.listing import listed
-from localcloud.moto_mends import Call, ServiceError, replace_action, state_lock
 
 LARGEST_BODY = 25 << 20
 """Bytes of a request to a real-time endpoint.

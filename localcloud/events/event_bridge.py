@@ -17,9 +17,10 @@ from botocore.exceptions import ClientError
 
 from localcloud.clients import client
 from localcloud.context import CloudContext
+from localcloud.dispatch import ServiceError, backend, state_lock
 from localcloud.functions import actions as functions
 from localcloud.home import Home, private_directory, read_json, write_json
-from localcloud.moto_mends import ServiceError, backend, send_events_through, state_lock
+from localcloud.moto_patches import send_events_through
 from localcloud.resource_policies import permits
 
 log = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from moto.sagemaker.models import sagemaker_backends
 
 from localcloud.clients import client
 from localcloud.context import CloudContext
+from localcloud.dispatch import Call, ServiceError, original_action, replace_action, state_lock
 from localcloud.executions import caching
 from localcloud.executions.execution import ENDED, Execution
 from localcloud.executions.graph import DefinitionError, Graph
@@ -25,7 +26,6 @@ from localcloud.executions.steps import StepError, answer_callback
 from localcloud.home import Home
 from localcloud.jobs import actions as jobs
 from localcloud.listing import listed, paged
-from localcloud.moto_mends import Call, ServiceError, original_action, replace_action, state_lock
 
 _executions: dict[str, Execution] = {}
 _lock = threading.RLock()

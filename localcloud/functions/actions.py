@@ -20,10 +20,10 @@ from botocore.exceptions import ClientError
 
 from localcloud.clients import ACCOUNT, client
 from localcloud.context import CloudContext
+from localcloud.dispatch import Call, ServiceError, backend, replace_action, state_lock
 from localcloud.functions import runs
 from localcloud.functions.runs import FunctionCode, Outcome, UnsupportedRuntimeError
 from localcloud.home import Home, private_directory, read_json, write_json
-from localcloud.moto_mends import Call, ServiceError, backend, replace_action, state_lock
 
 log = logging.getLogger(__name__)
 

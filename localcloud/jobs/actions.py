@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.context import CloudContext
+from localcloud.dispatch import Call, ServiceError, replace_action
 from localcloud.events.announcing import announce
 from localcloud.home import Home, read_json, write_json
 from localcloud.jobs import processing, training
 from localcloud.jobs.job import Job, JobKind
 from localcloud.listing import listed
-from localcloud.moto_mends import Call, ServiceError, replace_action
 
 _KINDS: dict[str, JobKind] = {"Training": training.KIND, "Processing": processing.KIND}
 _jobs: dict[tuple[str, str, str, str], Job] = {}

@@ -18,11 +18,11 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 
 from localcloud.clients import client
+from localcloud.dispatch import Call
 from localcloud.home import write_json
 from localcloud.images import Image, ImageError
 from localcloud.jobs.platform_files import FIRST_HOST
 from localcloud.logs import LogFollower
-from localcloud.moto_mends import Call
 from localcloud.objects import ObjectError
 from localcloud.processes import KILLED, Process
 

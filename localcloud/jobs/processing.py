@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
+from localcloud.dispatch import Call, ServiceError
 from localcloud.home import write_json
 from localcloud.images import Image, resolve
 from localcloud.jobs.job import Exit, Job, JobError, JobKind, exit_sentence, message_in
 from localcloud.jobs.platform_files import below, hosts_of, processing_files
 from localcloud.jobs.synchronising import Synchroniser
-from localcloud.moto_mends import Call, ServiceError
 from localcloud.objects import ObjectError, download, upload_directory
 from localcloud.processes import KILLED
 

@@ -12,12 +12,12 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.clients import client
+from localcloud.dispatch import Call, ServiceError
 from localcloud.home import write_json
 from localcloud.images import resolve
 from localcloud.jobs.job import Job, JobError, JobKind, exit_sentence, message_in
 from localcloud.jobs.platform_files import ML_ROOT, below, training_files
 from localcloud.jobs.synchronising import Synchroniser
-from localcloud.moto_mends import Call, ServiceError
 from localcloud.objects import ObjectError, download, has_objects, pack, upload_directory, upload_file
 
 
