@@ -16,11 +16,11 @@ from moto.core.utils import get_service_model
 
 from localcloud import registry
 from localcloud.context import CloudContext
+from localcloud.definitions.instances import clusters, has_local_nvme
 from localcloud.dispatch import Call, ServiceError, add_check, backend
 from localcloud.endpoints import actions as endpoints
 from localcloud.functions import actions as functions
-from localcloud.service_limits import violations
-from pipelines.check.refusals import NVME
+from localcloud.service_limits import validation_errors
 
 MAX_FUNCTION_ENVIRONMENT = 4_096
 MAX_RULE_TARGETS = 5
@@ -88,20 +88,14 @@ def _check_limits(action: str, call: Call) -> None:
         shape = get_service_model("sagemaker").operation_model(action).input_shape
     except OperationNotFoundError:
         return
-    sentence = violations(call.parameters, shape) if shape else ""
+    sentence = validation_errors(call.parameters, shape) if shape else ""
     if sentence:
         raise ServiceError("ValidationException", sentence)
 
 
 def _refuse_volume_key(call: Call) -> None:
-    parameters = call.parameters
-    clusters = (
-        parameters.get("ResourceConfig"),
-        parameters.get("TransformResources"),
-        (parameters.get("ProcessingResources") or {}).get("ClusterConfig"),
-    )
-    for cluster in clusters:
-        if cluster and cluster.get("VolumeKmsKeyId") and NVME.fullmatch(cluster.get("InstanceType", "")):
+    for _, cluster in clusters(call.parameters):
+        if cluster.get("VolumeKmsKeyId") and has_local_nvme(cluster.get("InstanceType", "")):
             raise ServiceError(
                 "ValidationException",
                 f"VolumeKmsKeyId is not supported for the instance type {cluster['InstanceType']}, because its local "
@@ -113,7 +107,7 @@ def _refuse_endpoint_key(call: Call) -> None:
     if not call.parameters.get("KmsKeyId"):
         return
     for variant in call.parameters.get("ProductionVariants", []):
-        if NVME.fullmatch(variant.get("InstanceType") or ""):
+        if has_local_nvme(variant.get("InstanceType") or ""):
             raise ServiceError(
                 "ValidationException",
                 f"KmsKeyId is not supported for the instance type {variant['InstanceType']} of variant "

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from localcloud.definitions.expressions import ExpressionError, PropertyFile
 from localcloud.events.announcing import announce
 from localcloud.executions import caching, retries, steps
-from localcloud.executions.expressions import ExpressionError, PropertyFile, Scope, evaluate
+from localcloud.executions.expressions import Scope, evaluate
 from localcloud.executions.graph import Graph
 from localcloud.home import write_json
 
@@ -174,7 +175,7 @@ class Execution:
         declared = self.graph.steps[source.step].get("PropertyFiles", ())
         file = next((each for each in declared if each["PropertyFileName"] == source.name), None)
         if file is None:
-            raise ExpressionError(f"step {source.step} declares no property file {source.name}")
+            raise ExpressionError(source.name, f"step {source.step} declares no property file of that name")
         reference = f"Steps.{source.step}.ProcessingOutputConfig.Outputs['{file['OutputName']}'].S3Output.S3Uri"
         uri = evaluate({"Get": reference}, self.scope())
         return steps.read_json_object(self, f"{uri.rstrip('/')}/{file['FilePath']}")

@@ -21,7 +21,8 @@ from botocore.validate import ParamValidator
 
 from localcloud import images
 from localcloud.clients import client
-from localcloud.executions.expressions import ExpressionError, evaluate, holds
+from localcloud.definitions.expressions import ExpressionError
+from localcloud.executions.expressions import evaluate, holds
 from localcloud.executions.parameters import ParameterError, typed
 from localcloud.executions.retries import SERVICE_FAULT, kind_of_job_failure, kind_of_refusal
 from localcloud.jobs import actions as jobs
@@ -84,9 +85,9 @@ def read_json_object(execution: Execution, uri: str) -> Any:
         bucket, key = split_uri(uri)
         return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     except (ClientError, ObjectError) as error:
-        raise ExpressionError(f"the property file {uri} cannot be read: {error}") from error
+        raise ExpressionError(uri, f"the property file cannot be read: {error}") from error
     except ValueError as error:
-        raise ExpressionError(f"the property file {uri} is no JSON: {error}") from error
+        raise ExpressionError(uri, f"the property file is no JSON: {error}") from error
 
 
 def _run_job(kind: str) -> Callable[[Execution, Mapping[str, Any]], dict[str, Any]]:

@@ -4,12 +4,12 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pipelines.check.expressions import expressions, is_expression
+from localcloud.definitions.expressions import expressions, is_expression
+from localcloud.definitions.graph import own_arguments
+from localcloud.definitions.service_model import OPERATIONS, pattern
 from pipelines.check.fault import Fault
-from pipelines.check.graph import own_arguments
 from pipelines.check.references import References
-from pipelines.check.service_model import OPERATIONS, input_shape, pattern
-from pipelines.check.shapes import shape_findings
+from pipelines.check.shapes import shape_faults
 
 Step = Mapping[str, Any]
 
@@ -42,9 +42,7 @@ def argument_faults(step: Step, references: References) -> Iterator[Fault]:
                 "(https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-propertyfile.html)",
             )
     if step["Type"] in OPERATIONS:
-        shape, supplied = input_shape(step["Type"]), OPERATIONS[step["Type"]].supplied
-        for path, value, rule in shape_findings(step.get("Arguments", {}), shape, "Arguments", references, supplied):
-            yield Fault(name, path, value, rule)
+        yield from shape_faults(step, references)
         yield from _property_file_faults(step)
         return
     checks: dict[str, Callable[[Step, References], Iterator[Fault]]] = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from localcloud.definitions.service_model import OPERATIONS, input_shape, pattern
 from pipelines.check import Fault, check
-from pipelines.check.service_model import OPERATIONS, input_shape, pattern
 
 COMMITTED = json.loads((Path(__file__).parents[2] / "pipelines" / "definition.json").read_text())
 Definition = dict[str, Any]
@@ -323,6 +325,21 @@ PLANTED = {
 
 def test_finds_nothing_in_the_committed_definition() -> None:
     assert check(COMMITTED) == []
+
+
+def test_works_where_the_laptops_cloud_cannot_run() -> None:
+    program = """
+import json, sys
+sys.modules |= dict.fromkeys(("boto3", "dill", "moto", "psutil", "werkzeug"))  # each import of them fails
+from pipelines.check import check
+print(*check(json.load(sys.stdin)), sep="\\n")
+"""
+    definition = copy.deepcopy(COMMITTED)
+    put([*TRAIN, "RoleArn"], MISSING)(definition)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], input=json.dumps(definition), capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.startswith("TrainDetector: Arguments.RoleArn: is required")
 
 
 @pytest.mark.parametrize("planted", PLANTED)
