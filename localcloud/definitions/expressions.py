@@ -29,33 +29,23 @@ class ExpressionError(ValueError):
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """`Parameters.<name>`."""
+class Reference:
+    """`Get`: a parameter, a variable of the execution, or what a step has.
 
+    Attributes:
+        root: "Parameters", "Execution" or "Steps".
+        name: Of the parameter, the variable or the step.
+        path: To a part of what the step's `Describe*` call answers, or `PropertyFiles` and the name of a JSON file.
+    """
+
+    root: str
     name: str
+    path: tuple[str | int, ...] = ()
 
-
-@dataclass(frozen=True)
-class Variable:
-    """`Execution.<name>`, such as `Execution.PipelineExecutionId`."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Property:
-    """`Steps.<step>.<path>`: a part of what the step's `Describe*` call answers."""
-
-    step: str
-    path: tuple[str | int, ...]
-
-
-@dataclass(frozen=True)
-class PropertyFile:
-    """`Steps.<step>.PropertyFiles.<name>`: a JSON file that a step declares."""
-
-    step: str
-    name: str
+    @property
+    def is_file(self) -> bool:
+        """Whether it names a property file that a step declares."""
+        return len(self.path) == 2 and self.path[0] == "PropertyFiles"
 
 
 @dataclass(frozen=True)
@@ -68,18 +58,10 @@ class Join:
 
 @dataclass(frozen=True)
 class JsonGet:
-    """`Std:JsonGet`: what stands at a path of a JSON document.
+    """`Std:JsonGet`: what stands at a path of a property file, or of the document at an S3 URI."""
 
-    Attributes:
-        source: The property file, or the document's S3 URI: a string or an expression.
-        path: As `select` takes it.
-    """
-
-    source: PropertyFile | Any
+    source: Reference | Any
     path: str
-
-
-Expression = Parameter | Variable | Property | PropertyFile | Join | JsonGet
 
 
 def is_expression(value: Any) -> bool:
@@ -105,7 +87,7 @@ def referred_steps(value: Any) -> set[str]:
     return {found[1] for reference in references if (found := re.match(r"Steps\.([^.\[]+)", reference))}
 
 
-def read(expression: Mapping[str, Any]) -> Expression:
+def read(expression: Mapping[str, Any]) -> Reference | Join | JsonGet:
     """Return what an expression says; expressions inside it stay as they are.
 
     Raises:
@@ -170,20 +152,18 @@ _TOKEN = re.compile(
 )
 
 
-def _reference(reference: Any) -> Parameter | Variable | Property | PropertyFile:
+def _reference(reference: Any) -> Reference:
     if not isinstance(reference, str):
         raise ExpressionError(reference, "Get takes a string")
     root, _, rest = reference.partition(".")
-    if root == "Parameters":
-        return Parameter(rest)
-    if root == "Execution":
-        return Variable(rest)
-    if root != "Steps":
+    if root not in ("Parameters", "Execution", "Steps"):
         raise ExpressionError(reference, "must refer to Parameters, Execution or Steps")
-    if found := re.fullmatch(r"([^.\[]+)\.PropertyFiles\.(.+)", rest):
-        return PropertyFile(found[1], found[2])
-    step, *path = tokens(rest) or [""]
-    return Property(str(step), tuple(path))
+    if root != "Steps":
+        return Reference(root, rest)
+    step, _, path = rest.partition(".")
+    if path.startswith("PropertyFiles."):
+        return Reference(root, step, ("PropertyFiles", path.removeprefix("PropertyFiles.")))
+    return Reference(root, step, tuple(tokens(path)))
 
 
 def _join(argument: Any) -> Join:
@@ -206,6 +186,6 @@ def _json_get(argument: Any) -> JsonGet:
         return JsonGet(argument["S3Uri"], argument["Path"])
     reference = argument["PropertyFile"]
     file = read(reference) if is_expression(reference) else None
-    if not isinstance(file, PropertyFile):
+    if not isinstance(file, Reference) or not file.is_file:
         raise ExpressionError(reference, "must be a Get of Steps.<step>.PropertyFiles.<name>")
     return JsonGet(file, argument["Path"])

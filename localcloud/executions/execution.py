@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from localcloud.definitions.expressions import ExpressionError, PropertyFile
+from localcloud.definitions.expressions import ExpressionError, Reference
 from localcloud.events.announcing import announce
 from localcloud.executions import caching, retries, steps
 from localcloud.executions.expressions import Scope, evaluate
@@ -169,14 +169,14 @@ class Execution:
         }
         return Scope(self.record["parameters"], variables, properties, self._read_json)
 
-    def _read_json(self, source: PropertyFile | str) -> Any:
+    def _read_json(self, source: Reference | str) -> Any:
         if isinstance(source, str):
             return steps.read_json_object(self, source)
-        declared = self.graph.steps[source.step].get("PropertyFiles", ())
-        file = next((each for each in declared if each["PropertyFileName"] == source.name), None)
+        declared = self.graph.steps[source.name].get("PropertyFiles", ())
+        file = next((each for each in declared if each["PropertyFileName"] == source.path[1]), None)
         if file is None:
-            raise ExpressionError(source.name, f"step {source.step} declares no property file of that name")
-        reference = f"Steps.{source.step}.ProcessingOutputConfig.Outputs['{file['OutputName']}'].S3Output.S3Uri"
+            raise ExpressionError(source.path[1], f"step {source.name} declares no property file of that name")
+        reference = f"Steps.{source.name}.ProcessingOutputConfig.Outputs['{file['OutputName']}'].S3Output.S3Uri"
         uri = evaluate({"Get": reference}, self.scope())
         return steps.read_json_object(self, f"{uri.rstrip('/')}/{file['FilePath']}")
 

@@ -14,10 +14,7 @@ from localcloud.definitions.expressions import (
     ExpressionError,
     Join,
     JsonGet,
-    Parameter,
-    Property,
-    PropertyFile,
-    Variable,
+    Reference,
     is_expression,
     member,
     read,
@@ -33,13 +30,13 @@ class Scope:
         parameters: Pipeline parameters, typed.
         execution: The `Execution.*` variables.
         steps: Finished steps' properties: what `Describe*` answered, `OutputParameters` as a dict.
-        read_json: Reads the JSON document of a property file (step, property file) or of an S3 URI.
+        read_json: Reads the JSON document of a property file or at an S3 URI.
     """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     execution: Mapping[str, Any] = field(default_factory=dict)
     steps: Mapping[str, Any] = field(default_factory=dict)
-    read_json: Callable[[PropertyFile | str], Any] = lambda _: None
+    read_json: Callable[[Reference | str], Any] = lambda _: None
 
 
 def evaluate(value: Any, scope: Scope) -> Any:
@@ -93,25 +90,20 @@ _ORDERS: dict[str | None, Callable[[Any, Any], bool]] = {
 
 
 def _evaluate(expression: Mapping[str, Any], scope: Scope) -> Any:
-    match read(expression):
-        case Join(on, values):
-            return on.join(_text(evaluate(value, scope)) for value in values)
-        case JsonGet(source, path):
-            return select(
-                scope.read_json(source if isinstance(source, PropertyFile) else evaluate(source, scope)), path
-            )
-        case Parameter(name) if name in scope.parameters:
-            return scope.parameters[name]
-        case Variable(name) if name in scope.execution:
-            return scope.execution[name]
-        case Property(step, path) if step in scope.steps:
-            found = scope.steps[step]
-            for token in path:
-                found = member(found, token, expression["Get"])
-            return found
-        case Property():
-            raise ExpressionError(expression["Get"], "the step has not run")
-    raise ExpressionError(expression["Get"], "does not exist in this pipeline")
+    said = read(expression)
+    if isinstance(said, Join):
+        return said.on.join(_text(evaluate(value, scope)) for value in said.values)
+    if isinstance(said, JsonGet):
+        source = said.source if isinstance(said.source, Reference) else evaluate(said.source, scope)
+        return select(scope.read_json(source), said.path)
+    known = {"Parameters": scope.parameters, "Execution": scope.execution, "Steps": scope.steps}[said.root]
+    if said.name not in known:
+        rule = "the step has not run" if said.root == "Steps" else "does not exist in this pipeline"
+        raise ExpressionError(expression["Get"], rule)
+    found = known[said.name]
+    for token in said.path:
+        found = member(found, token, expression["Get"])
+    return found
 
 
 def _text(value: Any) -> str:

@@ -7,18 +7,7 @@ from typing import Any
 
 from botocore.model import Shape
 
-from localcloud.definitions.expressions import (
-    ExpressionError,
-    Join,
-    JsonGet,
-    Parameter,
-    Property,
-    PropertyFile,
-    Variable,
-    expressions,
-    is_expression,
-    read,
-)
+from localcloud.definitions.expressions import ExpressionError, Join, Reference, expressions, is_expression, read
 from localcloud.definitions.graph import walk
 from localcloud.definitions.service_model import OPERATIONS, output_shape
 
@@ -74,21 +63,8 @@ class References:
         except ExpressionError as error:
             yield error.value, error.rule
             return
-        match said:
-            case Parameter(name) if name not in self._parameters:
-                rule = f"the pipeline has no parameter {name}"
-            case Variable(name) if name not in EXECUTION:
-                rule = f"an execution has no variable {name}; it has {', '.join(EXECUTION)}"
-            case Property(name) | PropertyFile(name) if name not in self._steps:
-                rule = f"the pipeline has no step {name}"
-            case PropertyFile(name, file) if file not in _property_files(self._steps[name]):
-                rule = f"step {name} declares no property file of that name"
-            case Property(name, path) if self._property_kind(self._steps[name], path) is None:
-                named = expression["Get"].removeprefix(f"Steps.{name}").removeprefix(".") or "(nothing named)"
-                rule = f"a {self._steps[name]['Type']} step has no property {named}"
-            case _:
-                return
-        yield expression["Get"], rule
+        if isinstance(said, Reference) and (rule := self._missing(said, expression["Get"])):
+            yield expression["Get"], rule
 
     def resolve(self, expression: Mapping[str, Any]) -> Resolved:
         """Return the type and the known values of an expression; unknown where any part of it is at fault."""
@@ -96,20 +72,37 @@ class References:
             return Resolved(None)
         return self._resolve(expression)
 
+    def _missing(self, said: Reference, text: str) -> str:
+        match said.root:
+            case "Parameters":
+                return "" if said.name in self._parameters else f"the pipeline has no parameter {said.name}"
+            case "Execution":
+                known = ", ".join(EXECUTION)
+                return "" if said.name in EXECUTION else f"an execution has no variable {said.name}; it has {known}"
+        step = self._steps.get(said.name)
+        if step is None:
+            return f"the pipeline has no step {said.name}"
+        if said.is_file:
+            declared = [file.get("PropertyFileName") for file in step.get("PropertyFiles", [])]
+            return "" if said.path[1] in declared else f"step {said.name} declares no property file of that name"
+        if _property_kind(step, said.path) is None:
+            named = text.removeprefix(f"Steps.{said.name}").removeprefix(".") or "(nothing named)"
+            return f"a {step['Type']} step has no property {named}"
+        return ""
+
     def _resolve(self, expression: Mapping[str, Any]) -> Resolved:
-        match read(expression):
-            case Parameter(name):
-                parameter = self._parameters[name]
-                default = [parameter["DefaultValue"]] if "DefaultValue" in parameter else []
-                return Resolved(parameter["Type"], tuple(dict.fromkeys([*default, *parameter.get("EnumValues", [])])))
-            case Variable(name):
-                return Resolved("String", (EXECUTION[name],))
-            case Property(name, path):
-                return Resolved(self._property_kind(self._steps[name], path))
-            case Join() as join:
-                return Resolved("String", self._joined(join))
-            case JsonGet() | PropertyFile():
-                return Resolved(None)
+        said = read(expression)
+        if isinstance(said, Join):
+            return Resolved("String", self._joined(said))
+        if not isinstance(said, Reference) or said.is_file:
+            return Resolved(None)
+        if said.root == "Execution":
+            return Resolved("String", (EXECUTION[said.name],))
+        if said.root == "Steps":
+            return Resolved(_property_kind(self._steps[said.name], said.path))
+        parameter = self._parameters[said.name]
+        default = [parameter["DefaultValue"]] if "DefaultValue" in parameter else []
+        return Resolved(parameter["Type"], tuple(dict.fromkeys([*default, *parameter.get("EnumValues", [])])))
 
     def _joined(self, join: Join) -> tuple[str, ...]:
         parts = []
@@ -123,21 +116,22 @@ class References:
                 parts.append(str(value))
         return (join.on.join(parts),)
 
-    def _property_kind(self, step: Mapping[str, Any], path: tuple[str | int, ...]) -> str | None:
-        """Return the type of a step's property, or None where it has no such property."""
-        if step["Type"] in ("Lambda", "Callback"):
-            if len(path) != 2 or path[0] != "OutputParameters":
-                return None
-            outputs = step.get("OutputParameters", [])
-            return next((output.get("OutputType") for output in outputs if output.get("OutputName") == path[1]), None)
-        if step["Type"] == "Condition":
-            return "String" if path == ("Outcome",) else None
-        if step["Type"] not in OPERATIONS or not path:
+
+def _property_kind(step: Mapping[str, Any], path: tuple[str | int, ...]) -> str | None:
+    """Return the type of a step's property, or None where it has no such property."""
+    if step["Type"] in ("Lambda", "Callback"):
+        if len(path) != 2 or path[0] != "OutputParameters":
             return None
-        shape = _shape_at(output_shape(step["Type"]), path)
-        if shape is None or not _names_an_output(step, path):
-            return None
-        return KINDS.get(shape.type_name, shape.type_name)
+        outputs = step.get("OutputParameters", [])
+        return next((output.get("OutputType") for output in outputs if output.get("OutputName") == path[1]), None)
+    if step["Type"] == "Condition":
+        return "String" if path == ("Outcome",) else None
+    if step["Type"] not in OPERATIONS or not path:
+        return None
+    shape = _shape_at(output_shape(step["Type"]), path)
+    if shape is None or not _names_an_output(step, path):
+        return None
+    return KINDS.get(shape.type_name, shape.type_name)
 
 
 def _shape_at(shape: Shape | None, path: tuple[str | int, ...]) -> Shape | None:
@@ -164,7 +158,3 @@ def _names_an_output(step: Mapping[str, Any], path: tuple[str | int, ...]) -> bo
     if isinstance(path[2], int):
         return path[2] < len(outputs)
     return path[2] in [output.get("OutputName") for output in outputs]
-
-
-def _property_files(step: Mapping[str, Any]) -> list[str]:
-    return [file.get("PropertyFileName", "") for file in step.get("PropertyFiles", [])]

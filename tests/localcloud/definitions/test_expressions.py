@@ -8,14 +8,10 @@ from typing import Any
 import pytest
 
 from localcloud.definitions.expressions import (
-    Expression,
     ExpressionError,
     Join,
     JsonGet,
-    Parameter,
-    Property,
-    PropertyFile,
-    Variable,
+    Reference,
     expressions,
     is_expression,
     read,
@@ -25,25 +21,26 @@ from localcloud.definitions.expressions import (
 )
 
 EVALUATION = {"Get": "Steps.Evaluate.PropertyFiles.Evaluation"}
+FILE = Reference("Steps", "Evaluate", ("PropertyFiles", "Evaluation"))
 
 
 @pytest.mark.parametrize(
     ("expression", "said"),
     [
-        ({"Get": "Parameters.Steps"}, Parameter("Steps")),
-        ({"Get": "Execution.PipelineName"}, Variable("PipelineName")),
-        ({"Get": "Steps.Find.OutputParameters['Uri']"}, Property("Find", ("OutputParameters", "Uri"))),
-        ({"Get": "Steps.Train"}, Property("Train", ())),
-        (EVALUATION, PropertyFile("Evaluate", "Evaluation")),
+        ({"Get": "Parameters.Steps"}, Reference("Parameters", "Steps")),
+        ({"Get": "Execution.PipelineName"}, Reference("Execution", "PipelineName")),
+        ({"Get": "Steps.Find.OutputParameters['Uri']"}, Reference("Steps", "Find", ("OutputParameters", "Uri"))),
+        ({"Get": "Steps.Train"}, Reference("Steps", "Train", ())),
+        (EVALUATION, FILE),
         ({"Std:Join": {"On": "/", "Values": ["a", {"Get": "x"}]}}, Join("/", ["a", {"Get": "x"}])),
         (
             {"Std:JsonGet": {"PropertyFile": EVALUATION, "Path": "a.b"}},
-            JsonGet(PropertyFile("Evaluate", "Evaluation"), "a.b"),
+            JsonGet(FILE, "a.b"),
         ),
         ({"Std:JsonGet": {"S3Uri": "s3://b/k", "Path": "a"}}, JsonGet("s3://b/k", "a")),
     ],
 )
-def test_an_expression_is_read_by_its_parts(expression: dict[str, Any], said: Expression) -> None:
+def test_an_expression_is_read_by_its_parts(expression: dict[str, Any], said: Any) -> None:
     assert is_expression(expression)
     assert read(expression) == said
 

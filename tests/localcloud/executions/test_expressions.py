@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from localcloud.definitions.expressions import ExpressionError, PropertyFile
+from localcloud.definitions.expressions import ExpressionError, Reference
 from localcloud.executions.expressions import Scope, evaluate, holds
 
 REPORT = {"gate": {"passed": True, "mAP": 0.71, "none": None, "rules": [{"rule": "mAP 50"}]}, "per class": {"a.b": 3}}
 
 
-def read_json(source: PropertyFile | str) -> Any:
-    assert source in (PropertyFile("Evaluate", "Evaluation"), "s3://bucket/abc/report.json")
+def read_json(source: Reference | str) -> Any:
+    assert source in (Reference("Steps", "Evaluate", ("PropertyFiles", "Evaluation")), "s3://bucket/abc/report.json")
     return REPORT
 
 
