@@ -18,7 +18,7 @@ from moto.sagemaker.models import sagemaker_backends
 from localcloud.clients import client
 from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, original_action, replace_action, state_lock
-from localcloud.executions import caching
+from localcloud.executions import caching, driving
 from localcloud.executions.execution import ENDED, Execution
 from localcloud.executions.graph import DefinitionError, Graph
 from localcloud.executions.parameters import ParameterError, bound
@@ -61,7 +61,7 @@ def resume(context: CloudContext) -> None:
     for execution in list(_executions.values()):
         if execution.status not in ENDED:
             execution.forget_interrupted()
-            execution.start()
+            driving.start(execution)
 
 
 def _start(call: Call) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _start(call: Call) -> dict[str, Any]:
         execution = _remember(_new_record(call, pipeline))
     with state_lock:  # DescribePipeline's LastRunTime
         sagemaker_backends[call.account][call.region].pipelines[pipeline["PipelineName"]].last_execution_time = utcnow()
-    execution.start()
+    driving.start(execution)
     return {"PipelineExecutionArn": execution.arn}
 
 
@@ -233,7 +233,7 @@ def _retry(call: Call) -> dict[str, Any]:
                 "be retried",
             )
         execution.forget_failed()
-    execution.start()
+    driving.start(execution)
     return {"PipelineExecutionArn": execution.arn}
 
 
