@@ -199,12 +199,12 @@ def _serialized(response: BaseResponse, result: dict[str, Any]) -> Any:
     return status, headers, body
 
 
-class _Refusal(ServiceException):
+class _RefusedError(ServiceException):
     """Lives outside moto, so that moto looks for the error's shape in the service that was asked."""
 
 
 def _refusal(response: BaseResponse, error: ServiceError) -> Any:
-    refusal = _Refusal(error.code, error.message)
+    refusal = _RefusedError(error.code, error.message)
     for name, value in error.members.items():
         setattr(refusal, name, value)
         setattr(refusal, camelcase_to_underscores(name), value)

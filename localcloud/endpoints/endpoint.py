@@ -20,7 +20,7 @@ from typing import Any
 from localcloud.clients import client
 from localcloud.endpoints import rollout
 from localcloud.endpoints.fleets import Answer, Fleet, FleetError
-from localcloud.events.announcing import announce
+from localcloud.events.event_bridge import announce
 from localcloud.home import write_json
 from localcloud.jobs.job import in_milliseconds
 

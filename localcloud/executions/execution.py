@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.clients import client
 from localcloud.definitions.expressions import ExpressionError, Reference
-from localcloud.events.announcing import announce
+from localcloud.events.event_bridge import announce
 from localcloud.executions.caching import EarlierRun
 from localcloud.executions.expressions import Scope, evaluate
 from localcloud.executions.graph import Graph

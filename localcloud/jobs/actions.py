@@ -16,7 +16,7 @@ from typing import Any
 
 from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, replace_action
-from localcloud.events.announcing import announce
+from localcloud.events.event_bridge import announce
 from localcloud.home import Home, read_json, write_json
 from localcloud.jobs import processing, training
 from localcloud.jobs.job import Job, JobKind

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from localcloud.clients import client
 from localcloud.dispatch import Call
 from localcloud.home import write_json
-from localcloud.images import Image, ImageError
+from localcloud.images import ImageError, PushedImage
 from localcloud.jobs.platform_files import FIRST_HOST
 from localcloud.logs import LogFollower
 from localcloud.objects import ObjectError
@@ -175,7 +175,7 @@ class Job:
 
     def run_container(
         self,
-        image: Image,
+        image: PushedImage,
         command: Sequence[str],
         environment: Mapping[str, str],
         longest: float,
@@ -234,7 +234,7 @@ class Job:
         self.finished.set()
 
 
-def container_environment(home: Path, root: Path, image: Image, environment: Mapping[str, str]) -> dict[str, str]:
+def container_environment(home: Path, root: Path, image: PushedImage, environment: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of a container: nothing of the caller's, nothing that SageMaker does not set.
 
     Args:

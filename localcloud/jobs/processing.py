@@ -10,7 +10,7 @@ from typing import Any
 
 from localcloud.dispatch import Call, ServiceError
 from localcloud.home import write_json
-from localcloud.images import Image, resolve
+from localcloud.images import PushedImage, resolve
 from localcloud.jobs.job import Exit, Job, JobError, JobKind, exit_sentence, message_in
 from localcloud.jobs.platform_files import below, hosts_of, processing_files
 from localcloud.jobs.synchronising import Synchroniser
@@ -104,7 +104,7 @@ def _furnish(job: Job, request: Mapping[str, Any], host: str, hosts: Sequence[st
             )
 
 
-def _process(job: Job, request: Mapping[str, Any], image: Image, host: str) -> Exit:
+def _process(job: Job, request: Mapping[str, Any], image: PushedImage, host: str) -> Exit:
     """Run an instance's container; what it writes to continuous outputs goes up meanwhile."""
     application = request["AppSpecification"]
     continuous = [

@@ -199,7 +199,7 @@ def test_the_cdk_cli_cannot_ask_why_something_failed() -> None:
 
 
 def test_approving_wipes_what_was_known_of_a_version() -> None:
-    """Why `registry.py` answers for moto."""
+    """Why `registry/actions.py` answers for moto."""
     sagemaker = client("sagemaker")
     sagemaker.create_model_package_group(ModelPackageGroupName="g")
     card = {"ModelCardContent": "{}", "ModelCardStatus": "Draft"}
@@ -215,7 +215,7 @@ def test_approving_wipes_what_was_known_of_a_version() -> None:
 
 
 def test_models_forget_their_isolation() -> None:
-    """Why `model_records.py` answers for moto."""
+    """Why `models/actions.py` answers for moto."""
     sagemaker = client("sagemaker")
     sagemaker.create_model(ModelName="m", ExecutionRoleArn=make_role(), EnableNetworkIsolation=True)
     assert not sagemaker.describe_model(ModelName="m").get("EnableNetworkIsolation")
@@ -223,7 +223,7 @@ def test_models_forget_their_isolation() -> None:
 
 @pytest.mark.filterwarnings("ignore:Tried to parse")
 def test_stacks_skip_what_moto_does_not_know() -> None:
-    """Why `stacks.py` stands for moto's CloudFormation."""
+    """Why `cloudformation/` stands for moto's CloudFormation."""
     group = {"Type": "AWS::SageMaker::ModelPackageGroup", "Properties": {"ModelPackageGroupName": "skipped"}}
     body = json.dumps({"Resources": {"Group": group, "Nonsense": {"Type": "AWS::Banana::Tree"}}})
     client("cloudformation").create_stack(StackName="s", TemplateBody=body)

@@ -8,7 +8,7 @@ from typing import Any
 
 from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, backend, original_action, replace_action, state_lock
-from localcloud.events import event_bridge
+from localcloud.events.event_bridge import announce
 
 MAX_CUSTOMER_PROPERTIES = 50
 _BEYOND_MOTO = (
@@ -237,8 +237,7 @@ def _announce(call: Call, package: Any, changed: list[str]) -> None:
             detail[name] = described[name].replace(tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     if changed:
         detail["UpdatedModelPackageFields"] = changed
-    what = "SageMaker Model Package State Change"
-    event_bridge.emit(call.account, call.region, what, detail, [package.arn])
+    announce(call.account, call.region, "Model Package State Change", detail, [package.arn])
 
 
 def _described(package: Any) -> dict[str, Any]:
