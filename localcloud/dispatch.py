@@ -54,6 +54,11 @@ class ServiceError(Exception):
         self.members = members
 
 
+def invalid(message: str) -> ServiceError:
+    """The error with which SageMaker refuses a request that it cannot serve."""
+    return ServiceError("ValidationException", message)
+
+
 Handler = Callable[[Call], dict[str, Any]]
 Check = Callable[[str, Call], None]
 Commit = Callable[[str, str, str, str], None]

@@ -17,7 +17,7 @@ from moto.sagemaker.models import sagemaker_backends
 
 from localcloud.clients import client
 from localcloud.context import CloudContext
-from localcloud.dispatch import Call, ServiceError, original_action, replace_action, state_lock
+from localcloud.dispatch import Call, ServiceError, invalid, original_action, replace_action, state_lock
 from localcloud.executions import caching, driving
 from localcloud.executions.execution import ENDED, Execution
 from localcloud.executions.graph import DefinitionError, Graph
@@ -26,6 +26,7 @@ from localcloud.executions.steps import StepError, answer_callback
 from localcloud.home import Home
 from localcloud.jobs import actions as jobs
 from localcloud.listing import listed, paged
+from localcloud.times import now
 
 _executions: dict[str, Execution] = {}
 _lock = threading.RLock()
@@ -68,7 +69,7 @@ def _start(call: Call) -> dict[str, Any]:
     request = call.parameters
     pipeline = _pipeline(call, request["PipelineName"])
     if request.get("SelectiveExecutionConfig"):
-        raise ServiceError("ValidationException", "The emulated cloud does not run selected steps only")
+        raise invalid("The emulated cloud does not run selected steps only")
     with _lock:
         token = request.get("ClientRequestToken")
         for known in _executions.values():
@@ -82,13 +83,13 @@ def _start(call: Call) -> dict[str, Any]:
 
 
 def _new_record(call: Call, pipeline: dict[str, Any]) -> dict[str, Any]:
-    request, now = call.parameters, datetime.now(UTC).isoformat(timespec="milliseconds")
+    request, created = call.parameters, now()
     definition = json.loads(pipeline["PipelineDefinition"])
     try:
         values = bound(definition.get("Parameters", ()), request.get("PipelineParameters") or ())
         Graph(definition["Steps"])
     except (ParameterError, DefinitionError) as error:
-        raise ServiceError("ValidationException", str(error)) from error
+        raise invalid(str(error)) from error
     parallel = request.get("ParallelismConfiguration") or pipeline.get("ParallelismConfiguration") or {}
     identifier = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(12))
     return {
@@ -107,8 +108,8 @@ def _new_record(call: Call, pipeline: dict[str, Any]) -> dict[str, Any]:
         "role": request.get("RoleArn") or pipeline.get("RoleArn"),
         "parallelism": parallel.get("MaxParallelExecutionSteps"),
         "status": "Executing",
-        "created": now,
-        "modified": now,
+        "created": created,
+        "modified": created,
         "steps": {},
     }
 
@@ -243,7 +244,7 @@ def _succeed_step(call: Call) -> dict[str, Any]:
     try:
         outputs = answer_callback(execution, name, {each["Name"]: each["Value"] for each in given})
     except StepError as error:
-        raise ServiceError("ValidationException", str(error)) from error
+        raise invalid(str(error)) from error
     return _answer(call, execution, name, {"outputs": outputs})
 
 

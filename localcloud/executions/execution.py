@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from localcloud.executions.expressions import Scope, evaluate
 from localcloud.executions.graph import Graph
 from localcloud.home import write_json
 from localcloud.objects import ObjectError, split_uri
+from localcloud.times import now
 
 ENDED = ("Succeeded", "Failed", "Stopped")
 
@@ -63,7 +64,7 @@ class Execution:
                 del self.steps[name]
             for step in self.steps.values():
                 if step["status"] == "Stopping" and step["type"] != "Callback":
-                    step |= {"status": "Stopped", "end": _now()}
+                    step |= {"status": "Stopped", "end": now()}
             self._save()
 
     def forget_failed(self) -> None:
@@ -80,11 +81,11 @@ class Execution:
             previous = self.record["status"]
             if previous == status and self.record.get("announced"):
                 return
-            self.record |= {"status": status, "modified": _now(), "announced": True}
+            self.record |= {"status": status, "modified": now(), "announced": True}
             if failure_reason:
                 self.record["failure_reason"] = failure_reason
             if status in ENDED:
-                self.record["ended"] = _now()
+                self.record["ended"] = now()
             self._save()
             self.changed.notify_all()
             detail = self._event_detail() | {
@@ -107,13 +108,13 @@ class Execution:
         """
         with self.changed:
             step = self.steps.setdefault(
-                name, {"name": name, "type": self.graph.steps[name]["Type"], "start": _now(), "metadata": {}}
+                name, {"name": name, "type": self.graph.steps[name]["Type"], "start": now(), "metadata": {}}
             )
             previous = step.get("status")
             step |= {"status": status} | fields
             if status in ENDED:
-                step["end"] = _now()
-            self.record["modified"] = _now()
+                step["end"] = now()
+            self.record["modified"] = now()
             self._save()
             self.changed.notify_all()
             detail = self._event_detail() | {
@@ -140,7 +141,7 @@ class Execution:
     def update(self, **fields: Any) -> None:
         """Change members of the execution's record durably, silently."""
         with self.changed:
-            self.record |= fields | {"modified": _now()}
+            self.record |= fields | {"modified": now()}
             self._save()
 
     def scope(self, step: str | None = None) -> Scope:
@@ -156,7 +157,7 @@ class Execution:
             "PipelineExecutionId": self.id,
             "PipelineExecutionArn": self.arn,
             "StartDateTime": _seconds(self.record["created"]),
-            "CurrentDateTime": _seconds(_now()),
+            "CurrentDateTime": _seconds(now()),
             "TrainingJobName": job,
             "ProcessingJobName": job,
         }
@@ -197,10 +198,6 @@ class Execution:
 
     def _save(self) -> None:
         write_json(self._path, self.record)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _seconds(time_: str | None) -> str | None:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from localcloud.context import CloudContext
-from localcloud.dispatch import Call, ServiceError, replace_action
+from localcloud.dispatch import Call, ServiceError, invalid, replace_action
 from localcloud.events.event_bridge import announce
 from localcloud.home import Home, read_json, write_json
 from localcloud.jobs import processing, training
 from localcloud.jobs.job import Job, JobKind
 from localcloud.listing import listed
+from localcloud.times import now
 
 _KINDS: dict[str, JobKind] = {"Training": training.KIND, "Processing": processing.KIND}
 _jobs: dict[tuple[str, str, str, str], Job] = {}
@@ -73,7 +73,7 @@ def _create(kind: JobKind, call: Call) -> dict[str, Any]:
         "kind": kind.name,
         "account": call.account,
         "region": call.region,
-        "description": kind.describe_new(call.parameters, arn, datetime.now(UTC).isoformat()),
+        "description": kind.describe_new(call.parameters, arn, now()),
         "tags": call.parameters.get("Tags", []),
     }
     with _lock:
@@ -98,10 +98,7 @@ def _describe(kind: JobKind, call: Call) -> dict[str, Any]:
 def _stop(kind: JobKind, call: Call) -> dict[str, Any]:
     job = _find(kind, call)
     if job.ended:
-        raise ServiceError(
-            "ValidationException",
-            f"The request was rejected because the {kind.name.lower()} job is in status {job.status}.",
-        )
+        raise invalid(f"The request was rejected because the {kind.name.lower()} job is in status {job.status}.")
     job.request_stop()
     return {}
 

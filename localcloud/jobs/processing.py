@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any
 
-from localcloud.dispatch import Call, ServiceError
+from localcloud.dispatch import Call, invalid
 from localcloud.home import write_json
 from localcloud.images import PushedImage, resolve
 from localcloud.jobs.job import Exit, Job, JobError, JobKind, exit_sentence, message_in
@@ -16,6 +15,7 @@ from localcloud.jobs.platform_files import below, hosts_of, processing_files
 from localcloud.jobs.synchronising import Synchroniser
 from localcloud.objects import ObjectError, download, upload_directory
 from localcloud.processes import KILLED
+from localcloud.times import now
 
 LOCAL_PATH = "/opt/ml/processing/"
 
@@ -38,15 +38,15 @@ def check(call: Call) -> None:
         _check_local_path(item["S3Output"]["LocalPath"])
 
 
-def describe_new(request: Mapping[str, Any], arn: str, now: str) -> dict[str, Any]:
+def describe_new(request: Mapping[str, Any], arn: str, created: str) -> dict[str, Any]:
     """The description of a job that was just created."""
     return {
         **{name: value for name, value in request.items() if name != "Tags"},
         "StoppingCondition": request.get("StoppingCondition", {"MaxRuntimeInSeconds": 86400}),
         "ProcessingJobArn": arn,
         "ProcessingJobStatus": "InProgress",
-        "CreationTime": now,
-        "LastModifiedTime": now,
+        "CreationTime": created,
+        "LastModifiedTime": created,
     }
 
 
@@ -62,7 +62,7 @@ def run(job: Job) -> str:
     image = resolve(request["AppSpecification"]["ImageUri"], job.region)
     if job.stopping:
         return "Stopped"
-    job.update(ProcessingStartTime=datetime.now(UTC).isoformat(timespec="milliseconds"))
+    job.update(ProcessingStartTime=now())
     job.save()
     with ThreadPoolExecutor(len(hosts)) as instances:
         exits = list(instances.map(lambda host: _process(job, request, image, host), hosts))
@@ -155,7 +155,7 @@ def _check_local_path(path: str) -> None:
 
 
 def _refuse(message: str) -> None:
-    raise ServiceError("ValidationException", message)
+    raise invalid(message)
 
 
 KIND = JobKind(name="Processing", check=check, describe_new=describe_new, run=run)

@@ -6,19 +6,19 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.clients import client
-from localcloud.dispatch import Call, ServiceError
+from localcloud.dispatch import Call, invalid
 from localcloud.home import write_json
 from localcloud.images import resolve
 from localcloud.jobs.job import Job, JobError, JobKind, exit_sentence, message_in
 from localcloud.jobs.platform_files import ML_ROOT, below, training_files
 from localcloud.jobs.synchronising import Synchroniser
 from localcloud.objects import ObjectError, download, has_objects, pack, upload_directory, upload_file
+from localcloud.times import now
 
 
 def check(call: Call) -> None:
@@ -37,7 +37,7 @@ def check(call: Call) -> None:
         _check_channel(call, channel, specification["TrainingInputMode"])
 
 
-def describe_new(request: Mapping[str, Any], arn: str, now: str) -> dict[str, Any]:
+def describe_new(request: Mapping[str, Any], arn: str, created: str) -> dict[str, Any]:
     """The description of a job that was just created."""
     kept = {name: value for name, value in request.items() if name != "Tags"}
     return {
@@ -49,10 +49,10 @@ def describe_new(request: Mapping[str, Any], arn: str, now: str) -> dict[str, An
         "TrainingJobStatus": "InProgress",
         "SecondaryStatus": "Starting",
         "SecondaryStatusTransitions": [
-            {"Status": "Starting", "StartTime": now, "StatusMessage": "Starting the training job"}
+            {"Status": "Starting", "StartTime": created, "StatusMessage": "Starting the training job"}
         ],
-        "CreationTime": now,
-        "LastModifiedTime": now,
+        "CreationTime": created,
+        "LastModifiedTime": created,
         "ModelArtifacts": {"S3ModelArtifacts": f"{_output_uri(request)}/model.tar.gz"},
     }
 
@@ -66,7 +66,7 @@ def run(job: Job) -> str:
         (job.root / name).parent.mkdir(parents=True, exist_ok=True)
         write_json(job.root / name, content)
     job.enter("Downloading", "Downloading input data")
-    job.update(TrainingStartTime=datetime.now(UTC).isoformat(timespec="milliseconds"))
+    job.update(TrainingStartTime=now())
     for channel in request.get("InputDataConfig", ()):
         uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
         if not download(job.s3, uri, job.root / "input" / "data" / channel["ChannelName"]):
@@ -119,8 +119,7 @@ class _Metrics:
             if not match:
                 continue
             with contextlib.suppress(ValueError, IndexError):
-                now = datetime.now(UTC).isoformat(timespec="milliseconds")
-                self._latest[name] = {"MetricName": name, "Value": float(match[1]), "Timestamp": now}
+                self._latest[name] = {"MetricName": name, "Value": float(match[1]), "Timestamp": now()}
                 self._job.update(FinalMetricDataList=list(self._latest.values()))
 
     def publish(self) -> None:
@@ -201,7 +200,7 @@ def _no_objects(uri: str, role: str) -> str:
 
 
 def _refuse(message: str) -> None:
-    raise ServiceError("ValidationException", message)
+    raise invalid(message)
 
 
 KIND = JobKind(name="Training", check=check, describe_new=describe_new, run=run)

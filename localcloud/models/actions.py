@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, cast
 
 from localcloud.context import CloudContext
-from localcloud.dispatch import Call, ServiceError, backend, original_action, replace_action, state_lock
+from localcloud.dispatch import Call, backend, invalid, original_action, replace_action, state_lock
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _create(kind: _Kind, call: Call) -> dict[str, Any]:
         records = kind.records(call)
         if name in records:
             arn = f"arn:aws:sagemaker:{call.region}:{call.account}:{kind.resource}/{name}"
-            raise ServiceError("ValidationException", f'Cannot create already existing {kind.words} "{arn}".')
+            raise invalid(f'Cannot create already existing {kind.words} "{arn}".')
         answer = original_action("sagemaker", f"Create{kind.name}", call)
         records[name].beyond_moto = dict(call.parameters)
     return answer

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from localcloud.context import CloudContext
-from localcloud.dispatch import Call, ServiceError, backend, original_action, replace_action, state_lock
+from localcloud.dispatch import Call, ServiceError, backend, invalid, original_action, replace_action, state_lock
 from localcloud.events.event_bridge import announce
+from localcloud.listing import paged
+from localcloud.times import moment
 
 MAX_CUSTOMER_PROPERTIES = 50
 _BEYOND_MOTO = (
@@ -67,7 +69,7 @@ def _create_group(call: Call) -> dict[str, Any]:
     with state_lock:
         existing = backend("sagemaker", call.account, call.region).model_package_groups.get(name)
         if existing:
-            raise ServiceError("ValidationException", f"Model Package Group already exists: {existing.arn}")
+            raise invalid(f"Model Package Group already exists: {existing.arn}")
         return original_action("sagemaker", "CreateModelPackageGroup", call)
 
 
@@ -98,8 +100,7 @@ def _create(call: Call) -> dict[str, Any]:
     given = call.parameters
     group_name = given.get("ModelPackageGroupName")
     if bool(group_name) == bool(given.get("ModelPackageName")):
-        message = "Exactly one of ModelPackageName and ModelPackageGroupName must be given."
-        raise ServiceError("ValidationException", message)
+        raise invalid("Exactly one of ModelPackageName and ModelPackageGroupName must be given.")
     with state_lock:
         state = backend("sagemaker", call.account, call.region)
         version = None
@@ -108,7 +109,7 @@ def _create(call: Call) -> dict[str, Any]:
             group_name = group.model_package_group_name
             version = group.beyond_moto = getattr(group, "beyond_moto", 0) + 1
         elif any(package.model_package_name == given["ModelPackageName"] for package in state.model_packages.values()):
-            raise ServiceError("ValidationException", f"Model Package already exists: {given['ModelPackageName']}")
+            raise invalid(f"Model Package already exists: {given['ModelPackageName']}")
         package = ModelPackage(
             model_package_name=group_name or given["ModelPackageName"],
             model_package_group_name=group_name,
@@ -152,8 +153,7 @@ def _update(call: Call) -> dict[str, Any]:
         for name in given.get("CustomerMetadataPropertiesToRemove") or []:
             properties.pop(name, None)
         if len(properties) > MAX_CUSTOMER_PROPERTIES:
-            message = f"A model package has at most {MAX_CUSTOMER_PROPERTIES} CustomerMetadataProperties."
-            raise ServiceError("ValidationException", message)
+            raise invalid(f"A model package has at most {MAX_CUSTOMER_PROPERTIES} CustomerMetadataProperties.")
         package.customer_metadata_properties = properties
         for name, attribute in (
             ("ModelApprovalStatus", "model_approval_status"),
@@ -206,17 +206,15 @@ def _list(call: Call) -> dict[str, Any]:
         and group in ("", package.get("ModelPackageGroupName"))
         and given.get("ModelApprovalStatus") in (None, package.get("ModelApprovalStatus"))
         and given.get("NameContains", "") in package["ModelPackageArn"].split("/", 1)[1]
-        and _is_between(package["CreationTime"], given.get("CreationTimeAfter"), given.get("CreationTimeBefore"))
+        and ("CreationTimeAfter" not in given or moment(package["CreationTime"]) > moment(given["CreationTimeAfter"]))
+        and ("CreationTimeBefore" not in given or moment(package["CreationTime"]) < moment(given["CreationTimeBefore"]))
     ]
     by_name = given.get("SortBy") == "Name"
     wanted.sort(
         key=lambda p: (p["ModelPackageArn"] if by_name else p["CreationTime"], p.get("ModelPackageVersion", 0)),
         reverse=given.get("SortOrder", "Descending") == "Descending",
     )
-    start = int(given.get("NextToken") or 0)
-    end = start + given.get("MaxResults", 100)
-    more = {"NextToken": str(end)} if end < len(wanted) else {}
-    return {"ModelPackageSummaryList": wanted[start:end], **more}
+    return paged(given, wanted, "ModelPackageSummaryList")
 
 
 def _delete(call: Call) -> dict[str, Any]:
@@ -256,7 +254,7 @@ def _find(account: str, region: str, name: str) -> Any:
     package = state.model_packages.get(state.model_package_name_mapping.get(name, name))
     if package is None:
         arn = name if name.startswith("arn:") else f"arn:aws:sagemaker:{region}:{account}:model-package/{name}"
-        raise ServiceError("ValidationException", f"ModelPackage {arn} does not exist.")
+        raise invalid(f"ModelPackage {arn} does not exist.")
     return package
 
 
@@ -264,14 +262,5 @@ def _find_group(call: Call, name: str) -> Any:
     group = backend("sagemaker", call.account, call.region).model_package_groups.get(name.rsplit("/", 1)[-1])
     if group is None:
         arn = f"arn:aws:sagemaker:{call.region}:{call.account}:model-package-group/{name.rsplit('/', 1)[-1]}"
-        raise ServiceError("ValidationException", f"ModelPackageGroup {arn} does not exist.")
+        raise invalid(f"ModelPackageGroup {arn} does not exist.")
     return group
-
-
-def _is_between(moment: datetime, after: datetime | None, before: datetime | None) -> bool:
-    aware = moment.replace(tzinfo=UTC)
-
-    def zoned(limit: datetime) -> datetime:
-        return limit if limit.tzinfo else limit.replace(tzinfo=UTC)
-
-    return (after is None or aware > zoned(after)) and (before is None or aware < zoned(before))
