@@ -13,7 +13,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +49,31 @@ def install() -> None:
     replace_action("cloudtrail", "LookupEvents", lambda _: {"Events": []})  # the CDK CLI asks it why something failed
 
 
+def _instead_of(owner: type) -> Callable[[Callable[..., Any]], None]:
+    """Put the function below in the place of a class's method of that name; it is given moto's own one first."""
+
+    def put(function: Callable[..., Any]) -> None:
+        original = getattr(owner, function.__name__)
+
+        @wraps(original)
+        def method(self: Any, *arguments: Any, **named: Any) -> Any:
+            return function(original, self, *arguments, **named)
+
+        setattr(owner, function.__name__, method)
+
+    return put
+
+
 def send_events_through(deliver: Callable[[Any, Any], None]) -> None:
     """Let `deliver(rule, event)` do what moto's rules do, for the few targets that moto knows, under its lock."""
     from moto.events.models import Rule
 
-    original = Rule.send_to_targets
-
-    def send_to_targets(self: Rule, original_event: Any, transform_input: bool = True) -> None:
+    @_instead_of(Rule)
+    def send_to_targets(original: Any, self: Rule, event: Any, transform_input: bool = True) -> None:
         if self.managed_by or not transform_input:  # an archive's own rule
-            original(self, original_event, transform_input)
+            original(self, event, transform_input)
         else:
-            deliver(self, original_event)
-
-    Rule.send_to_targets = send_to_targets  # type: ignore[method-assign]
+            deliver(self, event)
 
 
 def invoke_functions_through(invoke: Callable[[str, str, str, Any], None]) -> None:
@@ -79,15 +91,12 @@ def mail_through(mail: Callable[[str, str, str, str | None], None]) -> None:
     """Let `mail(topic_arn, address, message, subject)` do what moto leaves undone for e-mail subscriptions."""
     from moto.sns.models import Subscription
 
-    original = Subscription.publish
-
-    def publish(self: Subscription, message: str, message_id: str, subject: str | None = None, **more: Any) -> None:
+    @_instead_of(Subscription)
+    def publish(original: Any, self: Subscription, message: str, *more: Any, **named: Any) -> None:
         if self.protocol in ("email", "email-json", "sms"):
-            mail(self.topic.arn, self.endpoint, message, subject)
+            mail(self.topic.arn, self.endpoint, message, named.get("subject"))
         else:
-            original(self, message, message_id, subject=subject, **more)
-
-    Subscription.publish = publish  # type: ignore[method-assign,assignment]
+            original(self, message, *more, **named)
 
 
 def keep_objects_in(directory: Path) -> None:
@@ -127,10 +136,9 @@ def keep_objects_in(directory: Path) -> None:
         if name != ROW:
             self.__dict__.pop(ROW, None)
 
-    described = FakeKey.set_metadata
-
-    def describe(self: Any, *arguments: Any, **named: Any) -> None:
-        described(self, *arguments, **named)
+    @_instead_of(FakeKey)
+    def set_metadata(original: Any, self: Any, *arguments: Any, **named: Any) -> None:
+        original(self, *arguments, **named)
         self.__dict__.pop(ROW, None)
 
     def restore(self: Any, kept: dict[str, Any]) -> None:
@@ -140,7 +148,6 @@ def keep_objects_in(directory: Path) -> None:
 
     FakeKey.value = property(read, write)  # type: ignore[assignment,method-assign]
     FakeKey.etag = property(etag)  # type: ignore[assignment,method-assign]
-    FakeKey.set_metadata = describe  # type: ignore[method-assign]
     FakeKey.__setattr__ = change  # type: ignore[method-assign]
     FakeKey.__getstate__ = state  # type: ignore[method-assign]
     FakeKey.__setstate__ = restore  # type: ignore[method-assign,assignment]
@@ -171,18 +178,15 @@ def _know_managed_policies() -> None:
             known = AWSManagedPolicy.from_data(name, backend.account_id, backend.region_name, policy)
             backend.managed_policies[arn] = known
 
-    attach_role_policy, get_policy = IAMBackend.attach_role_policy, IAMBackend.get_policy
-
-    def attach(self: IAMBackend, policy_arn: str, role_name: str) -> None:
+    @_instead_of(IAMBackend)
+    def attach_role_policy(original: Any, self: IAMBackend, policy_arn: str, role_name: str) -> None:
         learn(self, policy_arn)
-        attach_role_policy(self, policy_arn, role_name)
+        original(self, policy_arn, role_name)
 
-    def get(self: IAMBackend, policy_arn: str) -> Any:
+    @_instead_of(IAMBackend)
+    def get_policy(original: Any, self: IAMBackend, policy_arn: str) -> Any:
         learn(self, policy_arn)
-        return get_policy(self, policy_arn)
-
-    IAMBackend.attach_role_policy = attach  # type: ignore[method-assign]
-    IAMBackend.get_policy = get  # type: ignore[method-assign]
+        return original(self, policy_arn)
 
 
 def _keep_all_of_functions() -> None:
@@ -190,65 +194,53 @@ def _keep_all_of_functions() -> None:
     from moto.awslambda.models import LambdaFunction
 
     names = ("DeadLetterConfig", "LoggingConfig")
-    initialise, update, show = (
-        LambdaFunction.__init__,
-        LambdaFunction.update_configuration,
-        LambdaFunction.get_configuration,
-    )
 
-    def initialised(self: Any, account_id: str, spec: dict[str, Any], *more: Any, **named: Any) -> None:
+    @_instead_of(LambdaFunction)
+    def __init__(  # noqa: N807  # the class's own
+        original: Any, self: Any, account_id: str, spec: dict[str, Any], *more: Any, **named: Any
+    ) -> None:
         self.beyond_moto = {name: spec[name] for name in names if name in spec}
-        initialise(self, account_id, spec, *more, **named)
+        original(self, account_id, spec, *more, **named)
 
-    def updated(self: Any, config_updates: dict[str, Any]) -> dict[str, Any]:
+    @_instead_of(LambdaFunction)
+    def update_configuration(original: Any, self: Any, config_updates: dict[str, Any]) -> dict[str, Any]:
         self.beyond_moto = {**self.beyond_moto, **{n: config_updates[n] for n in names if n in config_updates}}
-        update(self, config_updates)
-        return shown(self)
+        return dict(original(self, config_updates))
 
-    def shown(self: Any, on_create: bool = False) -> dict[str, Any]:
-        return {**show(self, on_create), **{name: value for name, value in self.beyond_moto.items() if value}}
-
-    LambdaFunction.__init__ = initialised  # type: ignore[method-assign]
-    LambdaFunction.update_configuration = updated  # type: ignore[method-assign]
-    LambdaFunction.get_configuration = shown  # type: ignore[method-assign]
+    @_instead_of(LambdaFunction)
+    def get_configuration(original: Any, self: Any, on_create: bool = False) -> dict[str, Any]:
+        return {**original(self, on_create), **{name: value for name, value in self.beyond_moto.items() if value}}
 
 
 def _leave_queues_to_their_pollers() -> None:
     """moto runs a mapped function inside SendMessage, once a message; `event_sources` polls instead."""
     from moto.awslambda.models import LambdaBackend
+    from moto.sqs.models import sqs_backends
 
-    original = LambdaBackend.create_event_source_mapping
-
-    def create(self: LambdaBackend, spec: dict[str, Any]) -> Any:
+    @_instead_of(LambdaBackend)
+    def create_event_source_mapping(original: Any, self: LambdaBackend, spec: dict[str, Any]) -> Any:
         mapping = original(self, spec)
         mapping.function_response_types = spec.get("FunctionResponseTypes") or []
-        from moto.sqs.models import sqs_backends
-
         for queue in sqs_backends[self.account_id][self.region_name].queues.values():
             queue.lambda_event_source_mappings.clear()
         return mapping
-
-    LambdaBackend.create_event_source_mapping = create  # type: ignore[method-assign]
 
 
 def _wait_for_messages_unlocked() -> None:
     """moto waits for messages while it holds the queue; here nothing is held between two looks."""
     from moto.sqs.models import SQSBackend
 
-    original = SQSBackend.receive_message
-
-    def receive(
-        self: SQSBackend, queue_name: str, count: int, wait_seconds_timeout: int, *more: Any, **named: Any
+    @_instead_of(SQSBackend)
+    def receive_message(
+        original: Any, self: SQSBackend, queue_name: str, count: int, seconds: int, *more: Any, **named: Any
     ) -> Any:
-        end = time.monotonic() + (wait_seconds_timeout or 0)
+        end = time.monotonic() + (seconds or 0)
         while True:
             with state_lock:
                 messages = original(self, queue_name, count, 0, *more, **named)
             if messages or time.monotonic() >= end:
                 return messages
             time.sleep(0.05)
-
-    SQSBackend.receive_message = receive  # type: ignore[method-assign]
 
 
 def _ignore_conditional_denials() -> None:

@@ -30,7 +30,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html
 
 _endpoints: dict[tuple[str, str, str], Endpoint] = {}
 _lock = threading.RLock()
-_home: Home | None = None
+_home: Home
 
 
 def install(context: CloudContext) -> None:
@@ -309,8 +309,6 @@ def _arn(call: Call, kind: str, name: str) -> str:
 
 def _directory(call: Call, name: str) -> Path:
     """Another account's or region's endpoint of the same name has a directory of its own."""
-    if _home is None:
-        raise RuntimeError("endpoints.install was not called")
     plain = _home.endpoints / name
     if (plain / "endpoint.json").exists():
         return _home.endpoints / f"{name}@{call.account}-{call.region}"

@@ -9,6 +9,7 @@ import string
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -21,7 +22,7 @@ from localcloud.dispatch import Call, ServiceError, invalid, original_action, re
 from localcloud.executions import caching, driving
 from localcloud.executions.execution import ENDED, Execution
 from localcloud.executions.graph import DefinitionError, Graph
-from localcloud.executions.parameters import ParameterError, bound
+from localcloud.executions.parameters import ParameterError, as_text, bound
 from localcloud.executions.steps import StepError, answer_callback
 from localcloud.home import Home
 from localcloud.jobs import actions as jobs
@@ -30,7 +31,7 @@ from localcloud.times import now
 
 _executions: dict[str, Execution] = {}
 _lock = threading.RLock()
-_home: Home | None = None
+_home: Home
 
 
 def install(context: CloudContext) -> None:
@@ -192,8 +193,8 @@ def _step_summary(execution: Execution, step: dict[str, Any]) -> dict[str, Any]:
 
 def _list_parameters(call: Call) -> dict[str, Any]:
     values = _find(call).record["parameters"]
-    text = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
-    return paged(call.parameters, [{"Name": name, "Value": text[name]} for name in values], "PipelineParameters")
+    told = [{"Name": name, "Value": as_text(value)} for name, value in values.items()]
+    return paged(call.parameters, told, "PipelineParameters")
 
 
 def _describe_definition(call: Call) -> dict[str, Any]:
@@ -335,9 +336,7 @@ def _remember(record: dict[str, Any]) -> Execution:
     return execution
 
 
-def _path(identifier: str) -> Any:
-    if _home is None:
-        raise RuntimeError("executions.install was not called")
+def _path(identifier: str) -> Path:
     return _home.executions / f"{identifier}.json"
 
 

@@ -20,6 +20,7 @@ from localcloud.definitions.expressions import (
     read,
     select,
 )
+from localcloud.executions.parameters import as_text
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,8 @@ def _evaluate(expression: Mapping[str, Any], scope: Scope) -> Any:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, (str, int, float)):
-        return str(value)
+        return as_text(value)
     raise ExpressionError(value, "Std:Join joins strings, numbers and booleans only")
 
 

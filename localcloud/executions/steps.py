@@ -12,7 +12,8 @@ import json
 import re
 import secrets
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +27,7 @@ from localcloud.definitions.expressions import ExpressionError
 from localcloud.definitions.service_model import OPERATIONS
 from localcloud.executions.execution import Execution
 from localcloud.executions.expressions import evaluate, holds
-from localcloud.executions.parameters import ParameterError, typed
+from localcloud.executions.parameters import ParameterError, as_text, typed
 from localcloud.executions.retries import SERVICE_FAULT, kind_of_job_failure, kind_of_refusal
 from localcloud.jobs import actions as jobs
 
@@ -169,12 +170,8 @@ def _run_endpoint(execution: Execution, step: Mapping[str, Any]) -> dict[str, An
 def _run_lambda(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
     function = evaluate(step["FunctionArn"], execution.scope(step["Name"]))
     payload = json.dumps(_arguments(execution, step)).encode()
-    try:
+    with _failing_the_step("lambda:InvokeFunction"):
         answer = client("lambda", execution.account, execution.region).invoke(FunctionName=function, Payload=payload)
-    except ClientError as error:
-        raise _refused("lambda:InvokeFunction", error) from error
-    except BotoCoreError as error:
-        raise StepError(f"ClientError: Failed to invoke lambda:InvokeFunction. {error}", SERVICE_FAULT) from error
     text = answer["Payload"].read().decode()
     returned = json.loads(text) if text else None
     if answer.get("FunctionError"):
@@ -239,12 +236,10 @@ def _tell_queue(execution: Execution, name: str, status: str) -> None:
         "arguments": callback["arguments"],
         "status": status,
     }
-    try:
+    with _failing_the_step("sqs:SendMessage"):
         client("sqs", execution.account, execution.region).send_message(
             QueueUrl=callback["queue"], MessageBody=json.dumps(message)
         )
-    except ClientError as error:
-        raise _refused("sqs:SendMessage", error) from error
     execution.note(name, callback=callback | {"sent": [*callback["sent"], status]})
 
 
@@ -262,8 +257,7 @@ def _outputs(step: Mapping[str, Any], given: Mapping[str, Any], who: str) -> dic
 
 
 def _listed(outputs: Mapping[str, Any]) -> list[dict[str, str]]:
-    text = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in outputs.items()}
-    return [{"Name": name, "Value": value} for name, value in text.items()]
+    return [{"Name": name, "Value": as_text(value)} for name, value in outputs.items()]
 
 
 def _create(
@@ -285,12 +279,8 @@ def _create(
     report = ParamValidator().validate(arguments, sagemaker.meta.service_model.operation_model(action).input_shape)
     if report.has_errors():
         raise StepError(f"ClientError: Failed to invoke sagemaker:{action}. Error Details: {report.generate_report()}")
-    try:
+    with _failing_the_step(f"sagemaker:{action}"):
         return dict(getattr(sagemaker, xform_name(action))(**arguments))
-    except ClientError as error:
-        raise _refused(f"sagemaker:{action}", error) from error
-    except BotoCoreError as error:
-        raise StepError(f"ClientError: Failed to invoke sagemaker:{action}. {error}", SERVICE_FAULT) from error
 
 
 def _described(execution: Execution, step: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -303,12 +293,17 @@ def _described(execution: Execution, step: Mapping[str, Any], name: str) -> dict
     )
 
 
-def _refused(action: str, error: ClientError) -> StepError:
-    told, status = error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]
-    return StepError(
-        f"ClientError: Failed to invoke {action}. Error Details: {told.get('Message')}",
-        kind_of_refusal(str(told.get("Code")), status),
-    )
+@contextmanager
+def _failing_the_step(action: str) -> Iterator[None]:
+    """What goes wrong with a call is told as SageMaker Pipelines tells it, by `StepError`."""
+    try:
+        yield
+    except ClientError as error:
+        told, status = error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+        sentence = f"ClientError: Failed to invoke {action}. Error Details: {told.get('Message')}"
+        raise StepError(sentence, kind_of_refusal(str(told.get("Code")), status)) from error
+    except BotoCoreError as error:
+        raise StepError(f"ClientError: Failed to invoke {action}. {error}", SERVICE_FAULT) from error
 
 
 def _arguments(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _KINDS: dict[str, JobKind] = {"Training": training.KIND, "Processing": processin
 _jobs: dict[tuple[str, str, str, str], Job] = {}
 _interrupted: list[Job] = []
 _lock = threading.Lock()
-_home: Home | None = None
+_home: Home
 
 
 def install(context: CloudContext) -> None:
@@ -143,8 +143,6 @@ def _find(kind: JobKind, call: Call) -> Job:
 
 def _directory(call: Call, name: str) -> Path:
     """Another account's or region's job of the same name has a directory of its own."""
-    if _home is None:
-        raise RuntimeError("jobs.install was not called")
     plain = _home.jobs / name
     other = read_json(plain / "job.json") if plain.exists() else None
     if other and (other["account"], other["region"]) != (call.account, call.region):

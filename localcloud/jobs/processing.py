@@ -31,10 +31,10 @@ def check(call: Call) -> None:
         _check_input(item)
     names = [item["InputName"] for item in request.get("ProcessingInputs", ())]
     if len(names) != len(set(names)):
-        _refuse(f"ProcessingInputs must have unique names, not {names}")
+        raise invalid(f"ProcessingInputs must have unique names, not {names}")
     for item in request.get("ProcessingOutputConfig", {}).get("Outputs", ()):
         if "S3Output" not in item:
-            _refuse(f"The emulated cloud writes output {item['OutputName']} to S3 only: give an S3Output")
+            raise invalid(f"The emulated cloud writes output {item['OutputName']} to S3 only: give an S3Output")
         _check_local_path(item["S3Output"]["LocalPath"])
 
 
@@ -138,24 +138,19 @@ def _key(request: Mapping[str, Any]) -> str | None:
 def _check_input(item: Mapping[str, Any]) -> None:
     name, source = item["InputName"], item.get("S3Input")
     if source is None:
-        _refuse(f"The emulated cloud reads input {name} from S3 only: give an S3Input")
-        return
+        raise invalid(f"The emulated cloud reads input {name} from S3 only: give an S3Input")
     if source["S3DataType"] != "S3Prefix":
-        _refuse(f"The emulated cloud reads input {name} as S3Prefix only, not {source['S3DataType']}")
+        raise invalid(f"The emulated cloud reads input {name} as S3Prefix only, not {source['S3DataType']}")
     if source.get("S3InputMode", "File") != "File":
-        _refuse(f"The emulated cloud gives input {name} in File mode, not {source['S3InputMode']}")
+        raise invalid(f"The emulated cloud gives input {name} in File mode, not {source['S3InputMode']}")
     if source.get("S3CompressionType", "None") != "None":
-        _refuse(f"The emulated cloud does not decompress input {name}: leave S3CompressionType out")
+        raise invalid(f"The emulated cloud does not decompress input {name}: leave S3CompressionType out")
     _check_local_path(source.get("LocalPath", ""))
 
 
 def _check_local_path(path: str) -> None:
     if not path.startswith(LOCAL_PATH):
-        _refuse(f"LocalPath {path!r} must begin with {LOCAL_PATH}")
-
-
-def _refuse(message: str) -> None:
-    raise invalid(message)
+        raise invalid(f"LocalPath {path!r} must begin with {LOCAL_PATH}")
 
 
 KIND = JobKind(name="Processing", check=check, describe_new=describe_new, run=run)

@@ -30,9 +30,9 @@ def check(call: Call) -> None:
     request = call.parameters
     specification = request["AlgorithmSpecification"]
     if "TrainingImage" not in specification:
-        _refuse("AlgorithmName is not supported by the emulated cloud: give a TrainingImage")
+        raise invalid("AlgorithmName is not supported by the emulated cloud: give a TrainingImage")
     if request["ResourceConfig"].get("InstanceCount", 1) != 1 or request["ResourceConfig"].get("InstanceGroups"):
-        _refuse("The emulated cloud trains on one instance: set ResourceConfig.InstanceCount to 1")
+        raise invalid("The emulated cloud trains on one instance: set ResourceConfig.InstanceCount to 1")
     for channel in request.get("InputDataConfig", ()):
         _check_channel(call, channel, specification["TrainingInputMode"])
 
@@ -179,15 +179,15 @@ def _output_uri(request: Mapping[str, Any]) -> str:
 def _check_channel(call: Call, channel: Mapping[str, Any], default_mode: str) -> None:
     name, source = channel["ChannelName"], channel["DataSource"].get("S3DataSource")
     if source is None:
-        _refuse(f"The emulated cloud reads channel {name} from S3 only: give an S3DataSource")
+        raise invalid(f"The emulated cloud reads channel {name} from S3 only: give an S3DataSource")
     if channel.get("InputMode", default_mode) == "Pipe":
-        _refuse(f"The emulated cloud gives channel {name} in File or FastFile mode, not Pipe")
+        raise invalid(f"The emulated cloud gives channel {name} in File or FastFile mode, not Pipe")
     if source["S3DataType"] != "S3Prefix":
-        _refuse(f"The emulated cloud reads channel {name} as S3Prefix only, not {source['S3DataType']}")
+        raise invalid(f"The emulated cloud reads channel {name} as S3Prefix only, not {source['S3DataType']}")
     if channel.get("CompressionType", "None") != "None":
-        _refuse(f"The emulated cloud does not decompress channel {name}: leave CompressionType out")
+        raise invalid(f"The emulated cloud does not decompress channel {name}: leave CompressionType out")
     if not has_objects(client("s3", call.account, call.region), source["S3Uri"]):
-        _refuse(_no_objects(source["S3Uri"], call.parameters["RoleArn"]))
+        raise invalid(_no_objects(source["S3Uri"], call.parameters["RoleArn"]))
 
 
 def _no_objects(uri: str, role: str) -> str:
@@ -197,10 +197,6 @@ def _no_objects(uri: str, role: str) -> str:
         f'the selected region, that objects exist under that S3 prefix, and that the role "{role}" has "s3:ListBucket" '
         f'permissions on bucket "{bucket}".'
     )
-
-
-def _refuse(message: str) -> None:
-    raise invalid(message)
 
 
 KIND = JobKind(name="Training", check=check, describe_new=describe_new, run=run)
