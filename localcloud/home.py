@@ -30,10 +30,6 @@ class Home:
         return self._directory("state")
 
     @property
-    def images(self) -> Path:
-        return self._directory("images")
-
-    @property
     def jobs(self) -> Path:
         return self._directory("jobs")
 
