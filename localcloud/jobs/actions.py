@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def install(context: CloudContext) -> None:
     for name, kind in _KINDS.items():
         for verb, answer in _ANSWERS.items():
             action = f"{verb}{name}Job{'s' if verb == 'List' else ''}"
-            replace_action("sagemaker", action, _bound(answer, kind))
+            replace_action("sagemaker", action, partial(answer, kind))
     for path in sorted(_home.jobs.glob("*/job.json")):
         record = json.loads(path.read_text())
         job = Job(_KINDS[record["kind"]], record, path.parent, _announce)
@@ -126,10 +127,6 @@ _ANSWERS: dict[str, Callable[[JobKind, Call], dict[str, Any]]] = {
     "Stop": _stop,
     "List": _list,
 }
-
-
-def _bound(answer: Callable[[JobKind, Call], dict[str, Any]], kind: JobKind) -> Callable[[Call], dict[str, Any]]:
-    return lambda call: answer(kind, call)
 
 
 def _find(kind: JobKind, call: Call) -> Job:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A step's arguments by its type: against the call that takes them, or against the pipeline's own grammar."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from localcloud.definitions.expressions import expressions, is_expression
@@ -21,8 +21,14 @@ CONDITION_MEMBERS = {
     "Or": ("Conditions",),
 }
 OUTPUT_TYPES = ("String", "Integer", "Boolean", "Float")
-FUNCTION_ARN = r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[a-zA-Z0-9-_.]+(:[a-zA-Z0-9-_$]+)?"
-QUEUE_URL = r"https?://[^/]+/[0-9]{12}/[a-zA-Z0-9_-]{1,80}(\.fifo)?"
+ADDRESSES = {
+    "Callback": ("SqsQueueUrl", r"https?://[^/]+/[0-9]{12}/[a-zA-Z0-9_-]{1,80}(\.fifo)?"),
+    "Lambda": (
+        "FunctionArn",
+        r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[a-zA-Z0-9-_.]+(:[a-zA-Z0-9-_$]+)?",
+    ),
+}
+"""Where a message goes: the member that says it, and its form."""
 LONGEST_FAIL_MESSAGE = 3072
 
 
@@ -44,14 +50,13 @@ def argument_faults(step: Step, references: References) -> Iterator[Fault]:
     if step["Type"] in OPERATIONS:
         yield from shape_faults(step, references)
         yield from _property_file_faults(step)
-        return
-    checks: dict[str, Callable[[Step, References], Iterator[Fault]]] = {
-        "Callback": _callback_faults,
-        "Condition": _condition_step_faults,
-        "Fail": _fail_faults,
-        "Lambda": _lambda_faults,
-    }
-    yield from checks[step["Type"]](step, references)
+    elif step["Type"] == "Condition":
+        yield from _condition_step_faults(step, references)
+    elif step["Type"] == "Fail":
+        yield from _fail_faults(step, references)
+    else:
+        yield from _address_faults(step)
+        yield from _message_faults(step)
 
 
 def _property_file_faults(step: Step) -> Iterator[Fault]:
@@ -117,16 +122,6 @@ def _operand_kind(value: Any, references: References) -> str | None:
     return "number" if isinstance(value, int | float) else "text"
 
 
-def _lambda_faults(step: Step, references: References) -> Iterator[Fault]:
-    yield from _text_faults(step, "FunctionArn", FUNCTION_ARN)
-    yield from _message_faults(step, references)
-
-
-def _callback_faults(step: Step, references: References) -> Iterator[Fault]:
-    yield from _text_faults(step, "SqsQueueUrl", QUEUE_URL)
-    yield from _message_faults(step, references)
-
-
 def _fail_faults(step: Step, references: References) -> Iterator[Fault]:
     message = step.get("Arguments", {}).get("ErrorMessage")
     if is_expression(message):
@@ -141,7 +136,8 @@ def _fail_faults(step: Step, references: References) -> Iterator[Fault]:
         yield Fault(step["Name"], f"Arguments.{member}", step["Arguments"][member], "is unknown in a Fail step")
 
 
-def _text_faults(step: Step, member: str, expression: str) -> Iterator[Fault]:
+def _address_faults(step: Step) -> Iterator[Fault]:
+    member, expression = ADDRESSES[step["Type"]]
     value = step.get(member)
     if not isinstance(value, str):
         yield Fault(step["Name"], member, value, f"is required in a {step['Type']} step: a string")
@@ -149,7 +145,7 @@ def _text_faults(step: Step, member: str, expression: str) -> Iterator[Fault]:
         yield Fault(step["Name"], member, value, f"must match {expression}")
 
 
-def _message_faults(step: Step, _: References) -> Iterator[Fault]:
+def _message_faults(step: Step) -> Iterator[Fault]:
     """Yield what is wrong with the flat message that a function or a queue gets, and with what comes back."""
     for name, value in step.get("Arguments", {}).items():
         if isinstance(value, list) or (isinstance(value, Mapping) and not is_expression(value)):
