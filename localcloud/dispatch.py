@@ -38,6 +38,14 @@ class Call:
     region: str
     parameters: dict[str, Any]
 
+    def backend(self, service: str) -> Any:
+        """moto's own state of a service where the call goes; hold `state_lock` while using it."""
+        return backend(service, self.account, self.region)
+
+    def arn(self, resource: str) -> str:
+        """The ARN of a resource of SageMaker's, such as `model/m`."""
+        return f"arn:aws:sagemaker:{self.region}:{self.account}:{resource}"
+
 
 class ServiceError(Exception):
     """An error that the client sees as AWS shapes it: `botocore.exceptions.ClientError` with this code and message.

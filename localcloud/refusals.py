@@ -16,7 +16,7 @@ from moto.core.utils import get_service_model
 
 from localcloud.context import CloudContext
 from localcloud.definitions.instances import clusters, has_local_nvme
-from localcloud.dispatch import Call, ServiceError, add_check, backend
+from localcloud.dispatch import Call, ServiceError, add_check
 from localcloud.endpoints import actions as endpoints
 from localcloud.functions import actions as functions
 from localcloud.registry import actions as registry
@@ -140,7 +140,7 @@ def _unapproved_package(call: Call) -> str:
     containers = [call.parameters.get("PrimaryContainer"), *(call.parameters.get("Containers") or [])]
     for container in containers:
         name = (container or {}).get("ModelPackageName")
-        if name and registry.approval_status(call.account, call.region, name) != "Approved":
+        if name and registry.approval_status(call, name) != "Approved":
             return f"Cannot create a model from the model package {name}: its ModelApprovalStatus is not Approved."
     return ""
 
@@ -203,7 +203,7 @@ def _short_visibility(call: Call) -> str:
     arn = call.parameters.get("EventSourceArn", "")
     if ":sqs:" not in arn:
         return ""
-    queue = backend("sqs", call.account, call.region).queues.get(arn.rsplit(":", 1)[1])
+    queue = call.backend("sqs").queues.get(arn.rsplit(":", 1)[1])
     if queue is None:
         return f"Error occurred while ReceiveMessage. SQS Error Code: QueueDoesNotExist. {arn}"
     seconds = functions.timeout(call.account, call.region, call.parameters["FunctionName"])
@@ -215,7 +215,7 @@ def _short_visibility(call: Call) -> str:
 
 @_refuses("ecr", "PutImage", "AmazonECR/latest/userguide/image-tag-mutability", "ImageTagAlreadyExistsException")
 def _moving_tag(call: Call) -> str:
-    repository = backend("ecr", call.account, call.region).repositories.get(call.parameters["repositoryName"])
+    repository = call.backend("ecr").repositories.get(call.parameters["repositoryName"])
     tag = call.parameters.get("imageTag")
     if repository is None or repository.image_tag_mutability != "IMMUTABLE":
         return ""
@@ -230,7 +230,7 @@ def _moving_tag(call: Call) -> str:
 
 @_refuses("events", "PutTargets", "eventbridge/latest/userguide/eb-quota", "LimitExceededException")
 def _many_targets(call: Call) -> str:
-    bus = backend("events", call.account, call.region).event_buses.get(call.parameters.get("EventBusName", "default"))
+    bus = call.backend("events").event_buses.get(call.parameters.get("EventBusName", "default"))
     rule = bus.rules.get(call.parameters["Rule"]) if bus else None
     ids = {target["Id"] for target in [*(rule.targets if rule else []), *call.parameters["Targets"]]}
     if len(ids) <= MAX_RULE_TARGETS:

@@ -75,7 +75,7 @@ def users_of(account: str, region: str, configuration: str) -> list[str]:
 
 def _create(call: Call) -> dict[str, Any]:
     request, name = call.parameters, call.parameters["EndpointName"]
-    arn = _arn(call, "endpoint", name)
+    arn = call.arn(f"endpoint/{name.lower()}")
     target = _plan(call, request["EndpointConfigName"])
     _check_deployment(request.get("DeploymentConfig") or {}, target)
     created = now()
@@ -225,7 +225,7 @@ def _plan(call: Call, configuration: str) -> dict[str, Any]:
     try:
         described = sagemaker.describe_endpoint_config(EndpointConfigName=configuration)
     except ClientError as error:
-        arn = _arn(call, "endpoint-config", configuration)
+        arn = call.arn(f"endpoint-config/{configuration.lower()}")
         raise invalid(f'Could not find endpoint configuration "{arn}".') from error
     try:
         return plan(sagemaker, described, secrets.token_hex(4))
@@ -282,7 +282,7 @@ def _retain(serving: Mapping[str, Any], target: Mapping[str, Any], excluded: set
 def _hold_tags(call: Call, record: Mapping[str, Any]) -> None:
     """moto's own record of the endpoint carries its tags, for AddTags, ListTags and DeleteTags."""
     with state_lock:
-        endpoints = sagemaker_backends[call.account][call.region].endpoints
+        endpoints = call.backend("sagemaker").endpoints
         endpoints[record["name"]] = FakeEndpoint(  # type: ignore[abstract]  # moto makes them, too
             call.account, call.region, record["name"], record["target"]["config"], [], {}, list(record["tags"])
         )
@@ -299,12 +299,8 @@ def _find(call: Call) -> Endpoint:
     name = call.parameters["EndpointName"]
     endpoint = _endpoints.get((call.account, call.region, name))
     if endpoint is None:
-        raise invalid(f'Could not find endpoint "{_arn(call, "endpoint", name)}".')
+        raise invalid(f'Could not find endpoint "{call.arn(f"endpoint/{name.lower()}")}".')
     return endpoint
-
-
-def _arn(call: Call, kind: str, name: str) -> str:
-    return f"arn:aws:sagemaker:{call.region}:{call.account}:{kind}/{name.lower()}"
 
 
 def _directory(call: Call, name: str) -> Path:

@@ -14,7 +14,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from moto.core.utils import utcnow
-from moto.sagemaker.models import sagemaker_backends
 
 from localcloud.clients import client
 from localcloud.context import CloudContext
@@ -78,7 +77,7 @@ def _start(call: Call) -> dict[str, Any]:
                 return {"PipelineExecutionArn": known.arn}
         execution = _remember(_new_record(call, pipeline))
     with state_lock:  # DescribePipeline's LastRunTime
-        sagemaker_backends[call.account][call.region].pipelines[pipeline["PipelineName"]].last_execution_time = utcnow()
+        call.backend("sagemaker").pipelines[pipeline["PipelineName"]].last_execution_time = utcnow()
     driving.start(execution)
     return {"PipelineExecutionArn": execution.arn}
 
@@ -310,7 +309,7 @@ def _pipeline(call: Call, name_or_arn: str) -> dict[str, Any]:
     try:
         found = client("sagemaker", call.account, call.region).describe_pipeline(PipelineName=name)
     except ClientError as error:
-        arn = f"arn:aws:sagemaker:{call.region}:{call.account}:pipeline/{name}"
+        arn = call.arn(f"pipeline/{name}")
         raise ServiceError("ResourceNotFound", f"Pipeline '{arn}' does not exist.") from error
     return dict(found)
 

@@ -68,7 +68,7 @@ def wait(kind: str, account: str, region: str, name: str, seconds: float | None 
 
 def _create(kind: JobKind, call: Call) -> dict[str, Any]:
     name = call.parameters[f"{kind.name}JobName"]
-    arn = f"arn:aws:sagemaker:{call.region}:{call.account}:{kind.name.lower()}-job/{name}"
+    arn = call.arn(f"{kind.name.lower()}-job/{name}")
     kind.check(call)
     record = {
         "kind": kind.name,

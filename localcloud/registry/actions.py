@@ -7,7 +7,7 @@ from datetime import UTC
 from typing import Any
 
 from localcloud.context import CloudContext
-from localcloud.dispatch import Call, ServiceError, backend, invalid, original_action, replace_action, state_lock
+from localcloud.dispatch import Call, ServiceError, invalid, original_action, replace_action, state_lock
 from localcloud.events.event_bridge import announce
 from localcloud.listing import paged
 from localcloud.times import moment
@@ -55,19 +55,19 @@ def install(_: CloudContext) -> None:
         replace_action("sagemaker", action, handler)
 
 
-def approval_status(account: str, region: str, name: str) -> str:
+def approval_status(call: Call, name: str) -> str:
     """The approval status of a model package.
 
     Raises:
         ServiceError: No such package.
     """
-    return str(_find(account, region, name).model_approval_status)
+    return str(_find(call, name).model_approval_status)
 
 
 def _create_group(call: Call) -> dict[str, Any]:
     name = call.parameters["ModelPackageGroupName"]
     with state_lock:
-        existing = backend("sagemaker", call.account, call.region).model_package_groups.get(name)
+        existing = call.backend("sagemaker").model_package_groups.get(name)
         if existing:
             raise invalid(f"Model Package Group already exists: {existing.arn}")
         return original_action("sagemaker", "CreateModelPackageGroup", call)
@@ -81,7 +81,7 @@ def _describe_group(call: Call) -> dict[str, Any]:
 def _delete_group(call: Call) -> dict[str, Any]:
     with state_lock:
         group = _find_group(call, call.parameters["ModelPackageGroupName"])
-        state = backend("sagemaker", call.account, call.region)
+        state = call.backend("sagemaker")
         held = [
             p for p in state.model_packages.values() if p.model_package_group_name == group.model_package_group_name
         ]
@@ -102,7 +102,7 @@ def _create(call: Call) -> dict[str, Any]:
     if bool(group_name) == bool(given.get("ModelPackageName")):
         raise invalid("Exactly one of ModelPackageName and ModelPackageGroupName must be given.")
     with state_lock:
-        state = backend("sagemaker", call.account, call.region)
+        state = call.backend("sagemaker")
         version = None
         if group_name:
             group = _find_group(call, group_name)
@@ -147,7 +147,7 @@ def _update(call: Call) -> dict[str, Any]:
     """Only what is given changes; customer properties are merged, then those to remove are removed."""
     given = call.parameters
     with state_lock:
-        package = _find(call.account, call.region, given["ModelPackageArn"])
+        package = _find(call, given["ModelPackageArn"])
         before = _described(package)
         properties = {**(package.customer_metadata_properties or {}), **(given.get("CustomerMetadataProperties") or {})}
         for name in given.get("CustomerMetadataPropertiesToRemove") or []:
@@ -177,14 +177,14 @@ def _update(call: Call) -> dict[str, Any]:
 
 def _describe(call: Call) -> dict[str, Any]:
     with state_lock:
-        return _described(_find(call.account, call.region, call.parameters["ModelPackageName"]))
+        return _described(_find(call, call.parameters["ModelPackageName"]))
 
 
 def _batch_describe(call: Call) -> dict[str, Any]:
     summaries, errors = {}, {}
     for arn in call.parameters["ModelPackageArnList"]:
         try:
-            summaries[arn] = _described(_find(call.account, call.region, arn))
+            summaries[arn] = _described(_find(call, arn))
         except ServiceError as error:
             errors[arn] = {"ErrorCode": error.code, "ErrorResponse": error.message}
     return {"ModelPackageSummaries": summaries, "BatchDescribeModelPackageErrorMap": errors}
@@ -196,9 +196,7 @@ def _list(call: Call) -> dict[str, Any]:
     kind = "Versioned" if "ModelPackageGroupName" in given else given.get("ModelPackageType", "Unversioned")
     group = given.get("ModelPackageGroupName", "").rsplit("/", 1)[-1]
     with state_lock:
-        every = [
-            _described(package) for package in backend("sagemaker", call.account, call.region).model_packages.values()
-        ]
+        every = [_described(package) for package in call.backend("sagemaker").model_packages.values()]
     wanted = [
         package
         for package in every
@@ -219,8 +217,8 @@ def _list(call: Call) -> dict[str, Any]:
 
 def _delete(call: Call) -> dict[str, Any]:
     with state_lock:
-        package = _find(call.account, call.region, call.parameters["ModelPackageName"])
-        state = backend("sagemaker", call.account, call.region)
+        package = _find(call, call.parameters["ModelPackageName"])
+        state = call.backend("sagemaker")
         del state.model_packages[package.arn]
         state.model_package_name_mapping.pop(package.arn, None)
     return {}
@@ -249,18 +247,18 @@ def _beyond(package: Any) -> dict[str, Any]:
     return dict(getattr(package, "beyond_moto", {}))
 
 
-def _find(account: str, region: str, name: str) -> Any:
-    state = backend("sagemaker", account, region)
+def _find(call: Call, name: str) -> Any:
+    state = call.backend("sagemaker")
     package = state.model_packages.get(state.model_package_name_mapping.get(name, name))
     if package is None:
-        arn = name if name.startswith("arn:") else f"arn:aws:sagemaker:{region}:{account}:model-package/{name}"
+        arn = name if name.startswith("arn:") else call.arn(f"model-package/{name}")
         raise invalid(f"ModelPackage {arn} does not exist.")
     return package
 
 
 def _find_group(call: Call, name: str) -> Any:
-    group = backend("sagemaker", call.account, call.region).model_package_groups.get(name.rsplit("/", 1)[-1])
+    group = call.backend("sagemaker").model_package_groups.get(name.rsplit("/", 1)[-1])
     if group is None:
-        arn = f"arn:aws:sagemaker:{call.region}:{call.account}:model-package-group/{name.rsplit('/', 1)[-1]}"
+        arn = call.arn(f"model-package-group/{name.rsplit('/', 1)[-1]}")
         raise invalid(f"ModelPackageGroup {arn} does not exist.")
     return group
