@@ -4,7 +4,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from localcloud.definitions.expressions import expressions, is_expression
+from localcloud.definitions.expressions import ExpressionError, expressions, is_expression
 from localcloud.definitions.graph import own_arguments
 from localcloud.definitions.service_model import OPERATIONS, pattern
 from pipelines.check.fault import Fault
@@ -36,8 +36,10 @@ def argument_faults(step: Step, references: References) -> Iterator[Fault]:
     """Yield what is wrong with a step's arguments and with the expressions in it."""
     name = step["Name"]
     for path, expression in expressions(own_arguments(step), "Arguments"):
-        for value, rule in references.faults(expression):
-            yield Fault(name, path, value, rule)
+        try:
+            references.look_up(expression)
+        except ExpressionError as error:
+            yield Fault(name, path, error.value, error.rule)
         in_condition = step["Type"] == "Condition" and path.startswith("Arguments.Conditions")
         if "Std:JsonGet" in expression and not in_condition:
             yield Fault(

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What expressions refer to: whether it is there, of which type it is, and where that is known, its text."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.model import Shape
 
-from localcloud.definitions.expressions import ExpressionError, Join, Reference, expressions, is_expression, read
+from localcloud.definitions.expressions import ExpressionError, Join, JsonGet, Reference, is_expression, read
 from localcloud.definitions.graph import walk
 from localcloud.definitions.service_model import OPERATIONS, output_shape
 
@@ -56,59 +56,56 @@ class References:
         self._parameters = {parameter["Name"]: parameter for parameter in definition.get("Parameters", [])}
         self._steps = {step["Name"]: step for step in walk(definition["Steps"])}
 
-    def faults(self, expression: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
-        """Yield value and rule of what is wrong with one expression; those inside it are visited by themselves."""
-        try:
-            said = read(expression)
-        except ExpressionError as error:
-            yield error.value, error.rule
-            return
-        if isinstance(said, Reference) and (rule := self._missing(said, expression["Get"])):
-            yield expression["Get"], rule
-
     def resolve(self, expression: Mapping[str, Any]) -> Resolved:
-        """Return the type and the known values of an expression; unknown where any part of it is at fault."""
-        if any(fault for _, part in expressions(expression) for fault in self.faults(part)):
+        """Return the type and the known values of an expression; unknown where it is at fault."""
+        try:
+            return self.look_up(expression)
+        except ExpressionError:
             return Resolved(None)
-        return self._resolve(expression)
 
-    def _missing(self, said: Reference, text: str) -> str:
-        match said.root:
-            case "Parameters":
-                return "" if said.name in self._parameters else f"the pipeline has no parameter {said.name}"
-            case "Execution":
-                known = ", ".join(EXECUTION)
-                return "" if said.name in EXECUTION else f"an execution has no variable {said.name}; it has {known}"
-        step = self._steps.get(said.name)
-        if step is None:
-            return f"the pipeline has no step {said.name}"
-        if said.is_file:
-            declared = [file.get("PropertyFileName") for file in step.get("PropertyFiles", [])]
-            return "" if said.path[1] in declared else f"step {said.name} declares no property file of that name"
-        if _property_kind(step, said.path) is None:
-            named = text.removeprefix(f"Steps.{said.name}").removeprefix(".") or "(nothing named)"
-            return f"a {step['Type']} step has no property {named}"
-        return ""
+    def look_up(self, expression: Mapping[str, Any]) -> Resolved:
+        """Return the type and the known values of an expression; what is wrong with those inside it counts as unknown.
 
-    def _resolve(self, expression: Mapping[str, Any]) -> Resolved:
+        Raises:
+            ExpressionError: It is not of the form that SageMaker takes, or refers to nothing.
+        """
         said = read(expression)
+        if isinstance(said, JsonGet):
+            return Resolved(None)
         if isinstance(said, Join):
             return Resolved("String", self._joined(said))
-        if not isinstance(said, Reference) or said.is_file:
-            return Resolved(None)
-        if said.root == "Execution":
-            return Resolved("String", (EXECUTION[said.name],))
         if said.root == "Steps":
-            return Resolved(_property_kind(self._steps[said.name], said.path))
+            return self._look_up_step(said, expression["Get"])
+        if said.root == "Execution":
+            if said.name not in EXECUTION:
+                rule = f"an execution has no variable {said.name}; it has {', '.join(EXECUTION)}"
+                raise ExpressionError(expression["Get"], rule)
+            return Resolved("String", (EXECUTION[said.name],))
+        if said.name not in self._parameters:
+            raise ExpressionError(expression["Get"], f"the pipeline has no parameter {said.name}")
         parameter = self._parameters[said.name]
         default = [parameter["DefaultValue"]] if "DefaultValue" in parameter else []
         return Resolved(parameter["Type"], tuple(dict.fromkeys([*default, *parameter.get("EnumValues", [])])))
+
+    def _look_up_step(self, said: Reference, text: str) -> Resolved:
+        step = self._steps.get(said.name)
+        if step is None:
+            raise ExpressionError(text, f"the pipeline has no step {said.name}")
+        if said.is_file:
+            if said.path[1] not in [file.get("PropertyFileName") for file in step.get("PropertyFiles", [])]:
+                raise ExpressionError(text, f"step {said.name} declares no property file of that name")
+            return Resolved(None)
+        kind = _property_kind(step, said.path)
+        if kind is None:
+            named = text.removeprefix(f"Steps.{said.name}").removeprefix(".") or "(nothing named)"
+            raise ExpressionError(text, f"a {step['Type']} step has no property {named}")
+        return Resolved(kind)
 
     def _joined(self, join: Join) -> tuple[str, ...]:
         parts = []
         for value in join.values:
             if is_expression(value):
-                examples = self._resolve(value).examples
+                examples = self.resolve(value).examples
                 if not examples:
                     return ()
                 parts.append(str(examples[0]))
