@@ -10,8 +10,10 @@ import inspect
 import io
 import json
 import time
+import tomllib
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -20,6 +22,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+import localcloud
 from localcloud.dispatch import backend
 from localcloud.moto_patches import MOTO_VERSION
 
@@ -64,8 +67,10 @@ def make_function(**settings: Any) -> str:
     )
 
 
-def test_the_patches_are_for_the_version_that_is_installed() -> None:
+def test_the_patches_are_for_the_version_that_is_installed_and_pinned() -> None:
+    package = Path(localcloud.__file__).with_name("pyproject.toml")
     assert moto.__version__ == MOTO_VERSION
+    assert f"moto[server]=={MOTO_VERSION}" in tomllib.loads(package.read_text())["project"]["dependencies"]
 
 
 def test_bodies_are_text() -> None:
