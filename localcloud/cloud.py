@@ -20,15 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.home import Home, private_directory, read_json, write_json
-from pipelines.errors import MapgateError
 
 DEFAULT_PORT = 4577
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
 
-class CloudError(MapgateError):
-    """The cloud could not be started or stopped; the message says why, and what to do."""
+class CloudError(Exception):
+    """The cloud could not be started or stopped; the message says why, and what to do.
+
+    Attributes:
+        exit_code: Of a command that ends with it.
+    """
+
+    exit_code = 1
 
 
 @dataclass(frozen=True)

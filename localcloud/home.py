@@ -30,10 +30,6 @@ class Home:
         return self._directory("state")
 
     @property
-    def images(self) -> Path:
-        return self._directory("images")
-
-    @property
     def jobs(self) -> Path:
         return self._directory("jobs")
 
@@ -64,7 +60,7 @@ def private_directory(path: Path) -> Path:
     return path
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write beside, flush to the disk, rename: a reader sees the old file or the new one, never a part.
 
     Args:
@@ -85,7 +81,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically; dates become ISO 8601 strings."""
-    write_atomically(path, (json.dumps(value, indent=1, default=str) + "\n").encode())
+    write_whole(path, (json.dumps(value, indent=1, default=str) + "\n").encode())
 
 
 def read_json(path: Path) -> Any | None:

@@ -21,7 +21,7 @@ class ImageError(Exception):
 
 
 @dataclass(frozen=True)
-class Image:
+class PushedImage:
     """What `mapgate images push` registered.
 
     Attributes:
@@ -44,7 +44,7 @@ class Image:
         return [self.python if program in ("python", "python3") else program, *rest]
 
 
-def resolve(uri: str, region: str) -> Image:
+def resolve(uri: str, region: str) -> PushedImage:
     """The image behind an ECR URI with a tag or digest.
 
     Args:
@@ -75,7 +75,7 @@ def resolve(uri: str, region: str) -> Image:
     directory = Path(notes[DIRECTORY])
     if not directory.is_dir():
         raise ImageError(f"Image {uri} lay at {directory}, which is gone. Run `mapgate images push`.")
-    return Image(
+    return PushedImage(
         uri, found[0]["imageId"]["imageDigest"], directory, notes[PYTHON], tuple(json.loads(notes[ENTRYPOINT]))
     )
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from localcloud.moto_mends import ServiceError
+from localcloud.dispatch import invalid
+from localcloud.times import moment
 
 
 def listed(
@@ -47,7 +47,7 @@ def paged(request: Mapping[str, Any], items: Sequence[Any], answer: str) -> dict
     """
     token, size = request.get("NextToken"), int(request.get("MaxResults") or 100)
     if token is not None and not str(token).isdigit():
-        raise ServiceError("ValidationException", f"Invalid pagination token: {token}")
+        raise invalid(f"Invalid pagination token: {token}")
     start = int(token or 0)
     page: dict[str, Any] = {answer: list(items[start : start + size])}
     if start + size < len(items):
@@ -61,16 +61,8 @@ def _matches(request: Mapping[str, Any], summary: Mapping[str, Any], name_field:
     if request.get("StatusEquals", summary.get(status_field)) != summary.get(status_field):
         return False
     for parameter, field in (("Creation", "CreationTime"), ("LastModified", "LastModifiedTime")):
-        at = datetime.fromisoformat(str(summary[field])) if field in summary else None
+        at = moment(summary[field]) if field in summary else None
         after, before = request.get(f"{parameter}TimeAfter"), request.get(f"{parameter}TimeBefore")
-        if at and ((after and at <= _moment(after)) or (before and at >= _moment(before))):
+        if at and ((after and at <= moment(after)) or (before and at >= moment(before))):
             return False
     return True
-
-
-def _moment(value: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if isinstance(value, (int, float)):
-        return datetime.fromtimestamp(value, UTC)
-    return datetime.fromisoformat(str(value).replace("Z", "+00:00"))

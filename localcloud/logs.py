@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,34 @@ INTERVAL = 0.5
 """Seconds between two looks at the file."""
 LONGEST_LINE = 200_000
 """Characters of an event; CloudWatch takes 256 kB."""
+
+
+def write_lines(logs: Any, group: str, stream: str, lines: Sequence[str]) -> None:
+    """Append lines to a log stream, which is made if need be; a log that cannot be written must not end anything else.
+
+    Args:
+        logs: CloudWatch Logs client.
+        group: Log group.
+        stream: Log stream.
+        lines: Empty ones are left out.
+    """
+    now = int(time.time() * 1000)
+    events = [{"timestamp": now, "message": line[:LONGEST_LINE]} for line in lines if line.strip()]
+    for start in range(0, len(events), 1000):
+        batch = {"logGroupName": group, "logStreamName": stream, "logEvents": events[start : start + 1000]}
+        with contextlib.suppress(ClientError, BotoCoreError):
+            try:
+                logs.put_log_events(**batch)
+            except logs.exceptions.ResourceNotFoundException:
+                _make_stream(logs, group, stream)
+                logs.put_log_events(**batch)
+
+
+def _make_stream(logs: Any, group: str, stream: str) -> None:
+    with contextlib.suppress(ClientError):
+        logs.create_log_group(logGroupName=group)
+    with contextlib.suppress(ClientError):
+        logs.create_log_stream(logGroupName=group, logStreamName=stream)
 
 
 class LogFollower:
@@ -45,10 +73,7 @@ class LogFollower:
         self._thread.join()
 
     def _follow(self) -> None:
-        with contextlib.suppress(ClientError):
-            self._logs.create_log_group(logGroupName=self._group)
-        with contextlib.suppress(ClientError):
-            self._logs.create_log_stream(logGroupName=self._group, logStreamName=self._stream)
+        _make_stream(self._logs, self._group, self._stream)
         while not self._ended.wait(INTERVAL):
             self._send(self._lines())
         self._send(self._lines(last=True))
@@ -67,13 +92,7 @@ class LogFollower:
         return [line.decode(errors="replace") for line in lines]
 
     def _send(self, lines: list[str]) -> None:
-        now = int(time.time() * 1000)
-        events = [{"timestamp": now, "message": line[:LONGEST_LINE]} for line in lines if line.strip()]
-        for start in range(0, len(events), 1000):
-            with contextlib.suppress(ClientError, BotoCoreError):  # a log that cannot be sent must not end the job
-                self._logs.put_log_events(
-                    logGroupName=self._group, logStreamName=self._stream, logEvents=events[start : start + 1000]
-                )
+        write_lines(self._logs, self._group, self._stream, lines)
         if self._on_line:
             for line in lines:
                 self._on_line(line)

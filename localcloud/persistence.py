@@ -28,10 +28,10 @@ from moto.backends import get_backend
 from moto.core.base_backend import AccountSpecificBackend, BackendDict, BaseBackend
 from moto.s3.utils import _VersionedKeyStore
 
-from localcloud import moto_mends
 from localcloud.context import CloudContext
-from localcloud.home import Home, private_directory, read_json, write_atomically, write_json
-from localcloud.moto_mends import MOTO_VERSION, add_commit, backend, backends, state_lock
+from localcloud.dispatch import add_commit, backend, backends, state_lock
+from localcloud.home import Home, private_directory, read_json, write_json, write_whole
+from localcloud.moto_patches import MOTO_VERSION, keep_objects_in
 from localcloud.s3_descriptions import ObjectRows
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Snapshots:
             if self._written.get(key) != digest:
                 service, account, region = key
                 folder = private_directory(private_directory(self._directory / service) / account)
-                write_atomically(folder / f"{region}.pickle", content)
+                write_whole(folder / f"{region}.pickle", content)
                 self._written[key] = digest
 
     def load(self) -> None:
@@ -188,7 +188,7 @@ def install(context: CloudContext) -> None:
             "to start with an empty cloud"
         )
     objects = private_directory(state / "objects")
-    moto_mends.keep_objects_in(objects)
+    keep_objects_in(objects)
     _object_rows = ObjectRows(state / "objects.sqlite", _frozen, _thawed)
     _snapshots = Snapshots(state / "backends")
     _snapshots.load()

@@ -2,26 +2,27 @@
 """What AWS refuses and an emulation would naively accept, each with the address where AWS says so.
 
 Refusals that need no more than the request and what exists are here; the few that are part of an action's own logic
-stand with that action (a group that still holds versions in `registry.py`).
+stand with that action (a group that still holds versions in `registry/actions.py`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from botocore.model import OperationNotFoundError
 from moto.core.utils import get_service_model
 
-from localcloud import registry
 from localcloud.context import CloudContext
+from localcloud.definitions.instances import clusters, has_local_nvme
+from localcloud.dispatch import Call, ServiceError, add_check
 from localcloud.endpoints import actions as endpoints
 from localcloud.functions import actions as functions
-from localcloud.moto_mends import Call, ServiceError, add_check, backend
-from localcloud.service_limits import violations
-from pipelines.check.refusals import NVME
+from localcloud.registry import actions as registry
+from localcloud.service_limits import validation_errors
 
+VALIDATION = "ValidationException"
 MAX_FUNCTION_ENVIRONMENT = 4_096
 MAX_RULE_TARGETS = 5
 RESERVED_VARIABLES = frozenset(
@@ -53,30 +54,34 @@ class Refusal:
 
     Attributes:
         service: boto3's name of the service.
-        actions: Those that it concerns; empty for all.
+        actions: Those that it concerns.
         address: Where AWS says so.
-        check: Raises `ServiceError`.
+        sentence: Why a call is refused; empty where it is not.
+        code: Of the error.
     """
 
     service: str
     actions: frozenset[str]
     address: str
-    check: Callable[[Call], None]
+    sentence: Callable[[Call], str]
+    code: str
+
+    def check(self, action: str, call: Call) -> None:
+        """Refuse the call by `ServiceError`, if it is to be refused."""
+        if action in self.actions and (sentence := self.sentence(call)):
+            raise ServiceError(self.code, sentence)
+
+
+Sentence = Callable[[Call], str]
+
+REFUSALS: list[Refusal] = []
 
 
 def install(_: CloudContext) -> None:
     """Put every refusal in front of the actions that it concerns, whoever answers them."""
     add_check("sagemaker", _check_limits)
     for refusal in REFUSALS:
-        add_check(refusal.service, _guard(refusal))
-
-
-def _guard(refusal: Refusal) -> Callable[[str, Call], None]:
-    def check(action: str, call: Call) -> None:
-        if action in refusal.actions:
-            refusal.check(call)
-
-    return check
+        add_check(refusal.service, refusal.check)
 
 
 def _check_limits(action: str, call: Call) -> None:
@@ -88,177 +93,146 @@ def _check_limits(action: str, call: Call) -> None:
         shape = get_service_model("sagemaker").operation_model(action).input_shape
     except OperationNotFoundError:
         return
-    sentence = violations(call.parameters, shape) if shape else ""
+    sentence = validation_errors(call.parameters, shape) if shape else ""
     if sentence:
-        raise ServiceError("ValidationException", sentence)
+        raise ServiceError(VALIDATION, sentence)
 
 
-def _refuse_volume_key(call: Call) -> None:
-    parameters = call.parameters
-    clusters = (
-        parameters.get("ResourceConfig"),
-        parameters.get("TransformResources"),
-        (parameters.get("ProcessingResources") or {}).get("ClusterConfig"),
-    )
-    for cluster in clusters:
-        if cluster and cluster.get("VolumeKmsKeyId") and NVME.fullmatch(cluster.get("InstanceType", "")):
-            raise ServiceError(
-                "ValidationException",
+def _refuses(service: str, actions: str, page: str, code: str = VALIDATION) -> Callable[[Sentence], Sentence]:
+    """Make a refusal of the function below; `page` is that of AWS's documentation which says so."""
+
+    def register(sentence: Sentence) -> Sentence:
+        address = f"https://docs.aws.amazon.com/{page}.html"
+        REFUSALS.append(Refusal(service, frozenset(actions.split()), address, sentence, code))
+        return sentence
+
+    return register
+
+
+@_refuses(
+    "sagemaker",
+    "CreateTrainingJob CreateProcessingJob CreateTransformJob",
+    "sagemaker/latest/APIReference/API_ResourceConfig",
+)
+def _volume_key(call: Call) -> str:
+    for _, cluster in clusters(call.parameters):
+        if cluster.get("VolumeKmsKeyId") and has_local_nvme(cluster.get("InstanceType", "")):
+            return (
                 f"VolumeKmsKeyId is not supported for the instance type {cluster['InstanceType']}, because its local "
-                "storage is encrypted by the instance itself.",
+                "storage is encrypted by the instance itself."
             )
+    return ""
 
 
-def _refuse_endpoint_key(call: Call) -> None:
-    if not call.parameters.get("KmsKeyId"):
-        return
-    for variant in call.parameters.get("ProductionVariants", []):
-        if NVME.fullmatch(variant.get("InstanceType") or ""):
-            raise ServiceError(
-                "ValidationException",
+@_refuses("sagemaker", "CreateEndpointConfig", "sagemaker/latest/APIReference/API_CreateEndpointConfig")
+def _endpoint_key(call: Call) -> str:
+    for variant in call.parameters.get("ProductionVariants", []) if call.parameters.get("KmsKeyId") else []:
+        if has_local_nvme(variant.get("InstanceType") or ""):
+            return (
                 f"KmsKeyId is not supported for the instance type {variant['InstanceType']} of variant "
-                f"{variant['VariantName']}, because its local storage is encrypted by the instance itself.",
+                f"{variant['VariantName']}, because its local storage is encrypted by the instance itself."
             )
+    return ""
 
 
-def _refuse_unapproved_package(call: Call) -> None:
+@_refuses("sagemaker", "CreateModel", "sagemaker/latest/dg/model-registry-approve")
+def _unapproved_package(call: Call) -> str:
     containers = [call.parameters.get("PrimaryContainer"), *(call.parameters.get("Containers") or [])]
     for container in containers:
         name = (container or {}).get("ModelPackageName")
-        if name and registry.approval_status(call.account, call.region, name) != "Approved":
-            message = f"Cannot create a model from the model package {name}: its ModelApprovalStatus is not Approved."
-            raise ServiceError("ValidationException", message)
+        if name and registry.approval_status(call, name) != "Approved":
+            return f"Cannot create a model from the model package {name}: its ModelApprovalStatus is not Approved."
+    return ""
 
 
-def _refuse_tags_on_versions(call: Call) -> None:
+@_refuses("sagemaker", "CreateModelPackage", "sagemaker/latest/APIReference/API_CreateModelPackage")
+def _tags_on_versions(call: Call) -> str:
     if call.parameters.get("ModelPackageGroupName") and call.parameters.get("Tags"):
-        message = "Tags cannot be given to a versioned model package: it has those of its model package group."
-        raise ServiceError("ValidationException", message)
+        return "Tags cannot be given to a versioned model package: it has those of its model package group."
+    return ""
 
 
-def _refuse_config_in_use(call: Call) -> None:
+@_refuses("sagemaker", "DeleteEndpointConfig", "sagemaker/latest/APIReference/API_DeleteEndpointConfig")
+def _config_in_use(call: Call) -> str:
     name = call.parameters["EndpointConfigName"]
-    for endpoint in endpoints.users_of(call.account, call.region, name):
-        message = f"Cannot delete endpoint configuration {name}: endpoint {endpoint} uses it."
-        raise ServiceError("ValidationException", message)
+    users = endpoints.users_of(call.account, call.region, name)
+    return f"Cannot delete endpoint configuration {name}: endpoint {users[0]} uses it." if users else ""
 
 
-def _refuse_impatient_spot(call: Call) -> None:
+@_refuses("sagemaker", "CreateTrainingJob", "sagemaker/latest/dg/model-managed-spot-training")
+def _impatient_spot(call: Call) -> str:
     condition = call.parameters.get("StoppingCondition") or {}
     running, waiting = condition.get("MaxRuntimeInSeconds", 86_400), condition.get("MaxWaitTimeInSeconds")
     spot = call.parameters.get("EnableManagedSpotTraining", False)
     if spot and waiting is None:
-        message = "MaxWaitTimeInSeconds must be given when EnableManagedSpotTraining is true."
-    elif not spot and waiting is not None:
-        message = "MaxWaitTimeInSeconds can only be given when EnableManagedSpotTraining is true."
-    elif waiting is not None and waiting < running:
-        message = "Invalid MaxWaitTimeInSeconds. It must be greater than or equal to MaxRuntimeInSeconds."
-    else:
-        return
-    raise ServiceError("ValidationException", message)
+        return "MaxWaitTimeInSeconds must be given when EnableManagedSpotTraining is true."
+    if not spot and waiting is not None:
+        return "MaxWaitTimeInSeconds can only be given when EnableManagedSpotTraining is true."
+    if waiting is not None and waiting < running:
+        return "Invalid MaxWaitTimeInSeconds. It must be greater than or equal to MaxRuntimeInSeconds."
+    return ""
 
 
-def _refuse_environment(call: Call) -> None:
+@_refuses(
+    "lambda",
+    "CreateFunction UpdateFunctionConfiguration",
+    "lambda/latest/dg/configuration-envvars",
+    "InvalidParameterValueException",
+)
+def _environment(call: Call) -> str:
     variables = (call.parameters.get("Environment") or {}).get("Variables") or {}
     reserved = sorted(RESERVED_VARIABLES & set(variables))
     opening = (
         "Lambda was unable to configure your environment variables because the environment variables you have provided"
     )
     if reserved:
-        message = (
+        return (
             f"{opening} contains reserved keys that are currently not supported for modification. Reserved keys used "
             f"in this request: {', '.join(reserved)}"
         )
-        raise ServiceError("InvalidParameterValueException", message)
     text = json.dumps(variables, separators=(",", ":"))
     if len(text.encode()) > MAX_FUNCTION_ENVIRONMENT:
-        message = f"{opening} exceeded the 4KB limit. String measured: {text[:200]}"
-        raise ServiceError("InvalidParameterValueException", message)
+        return f"{opening} exceeded the 4KB limit. String measured: {text[:200]}"
+    return ""
 
 
-def _refuse_short_visibility(call: Call) -> None:
+@_refuses(
+    "lambda", "CreateEventSourceMapping", "lambda/latest/dg/services-sqs-configure", "InvalidParameterValueException"
+)
+def _short_visibility(call: Call) -> str:
     arn = call.parameters.get("EventSourceArn", "")
     if ":sqs:" not in arn:
-        return
-    queue = backend("sqs", call.account, call.region).queues.get(arn.rsplit(":", 1)[1])
+        return ""
+    queue = call.backend("sqs").queues.get(arn.rsplit(":", 1)[1])
     if queue is None:
-        message = f"Error occurred while ReceiveMessage. SQS Error Code: QueueDoesNotExist. {arn}"
-        raise ServiceError("InvalidParameterValueException", message)
+        return f"Error occurred while ReceiveMessage. SQS Error Code: QueueDoesNotExist. {arn}"
     seconds = functions.timeout(call.account, call.region, call.parameters["FunctionName"])
-    if int(queue.visibility_timeout) < seconds:
-        visible = f"Queue visibility timeout: {queue.visibility_timeout} seconds"
-        message = f"{visible} is less than Function timeout: {seconds} seconds"
-        raise ServiceError("InvalidParameterValueException", message)
+    if int(queue.visibility_timeout) >= seconds:
+        return ""
+    visible = f"Queue visibility timeout: {queue.visibility_timeout} seconds"
+    return f"{visible} is less than Function timeout: {seconds} seconds"
 
 
-def _refuse_moving_tag(call: Call) -> None:
-    repository = backend("ecr", call.account, call.region).repositories.get(call.parameters["repositoryName"])
+@_refuses("ecr", "PutImage", "AmazonECR/latest/userguide/image-tag-mutability", "ImageTagAlreadyExistsException")
+def _moving_tag(call: Call) -> str:
+    repository = call.backend("ecr").repositories.get(call.parameters["repositoryName"])
     tag = call.parameters.get("imageTag")
     if repository is None or repository.image_tag_mutability != "IMMUTABLE":
-        return
+        return ""
     for image in repository.images:
         if tag in image.image_tags and image.image_manifest != call.parameters["imageManifest"]:
-            message = (
+            return (
                 f"The image tag '{tag}' already exists in the '{repository.name}' repository and cannot be overwritten "
                 "because the repository is immutable."
             )
-            raise ServiceError("ImageTagAlreadyExistsException", message)
+    return ""
 
 
-def _refuse_many_targets(call: Call) -> None:
-    bus = backend("events", call.account, call.region).event_buses.get(call.parameters.get("EventBusName", "default"))
+@_refuses("events", "PutTargets", "eventbridge/latest/userguide/eb-quota", "LimitExceededException")
+def _many_targets(call: Call) -> str:
+    bus = call.backend("events").event_buses.get(call.parameters.get("EventBusName", "default"))
     rule = bus.rules.get(call.parameters["Rule"]) if bus else None
     ids = {target["Id"] for target in [*(rule.targets if rule else []), *call.parameters["Targets"]]}
-    if len(ids) > MAX_RULE_TARGETS:
-        message = f"The requested resource exceeds the maximum number allowed: {MAX_RULE_TARGETS} targets of a rule."
-        raise ServiceError("LimitExceededException", message)
-
-
-def _refusals() -> Iterator[tuple[str, str, Callable[[Call], None], str]]:
-    reference = "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_"
-    jobs = "CreateTrainingJob CreateProcessingJob CreateTransformJob"
-    yield "sagemaker", jobs, _refuse_volume_key, f"{reference}ResourceConfig.html"
-    yield "sagemaker", "CreateEndpointConfig", _refuse_endpoint_key, f"{reference}CreateEndpointConfig.html"
-    yield "sagemaker", "DeleteEndpointConfig", _refuse_config_in_use, f"{reference}DeleteEndpointConfig.html"
-    yield "sagemaker", "CreateModelPackage", _refuse_tags_on_versions, f"{reference}CreateModelPackage.html"
-    yield (
-        "sagemaker",
-        "CreateModel",
-        _refuse_unapproved_package,
-        "https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-approve.html",
-    )
-    yield (
-        "sagemaker",
-        "CreateTrainingJob",
-        _refuse_impatient_spot,
-        "https://docs.aws.amazon.com/sagemaker/latest/dg/model-managed-spot-training.html",
-    )
-    yield (
-        "lambda",
-        "CreateFunction UpdateFunctionConfiguration",
-        _refuse_environment,
-        "https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html",
-    )
-    yield (
-        "lambda",
-        "CreateEventSourceMapping",
-        _refuse_short_visibility,
-        "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html",
-    )
-    yield (
-        "ecr",
-        "PutImage",
-        _refuse_moving_tag,
-        "https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html",
-    )
-    yield (
-        "events",
-        "PutTargets",
-        _refuse_many_targets,
-        "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html",
-    )
-
-
-REFUSALS: tuple[Refusal, ...] = tuple(
-    Refusal(service, frozenset(actions.split()), address, check) for service, actions, check, address in _refusals()
-)
+    if len(ids) <= MAX_RULE_TARGETS:
+        return ""
+    return f"The requested resource exceeds the maximum number allowed: {MAX_RULE_TARGETS} targets of a rule."

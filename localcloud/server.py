@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server process: mends, parts, state, then answering on the loopback port until SIGTERM."""
+"""The server process: patches, parts, state, then answering on the loopback port until SIGTERM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud import clients, model_records, moto_mends, persistence, refusals, registry
+from localcloud import clients, dispatch, moto_patches, persistence, refusals
 from localcloud.cloudformation import actions as cloudformation
 from localcloud.cloudformation import custom_resources
 from localcloud.context import CloudContext
@@ -27,6 +27,8 @@ from localcloud.functions import actions as functions
 from localcloud.functions import event_sources
 from localcloud.home import Home
 from localcloud.jobs import actions as jobs
+from localcloud.models import actions as models
+from localcloud.registry import actions as registry
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ PARTS: tuple[ModuleType, ...] = (
     event_sources,
     notifications,
     registry,
-    model_records,
+    models,
     refusals,
     executions,
     endpoints,
@@ -58,7 +60,8 @@ def serve(context: CloudContext) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     warnings.filterwarnings("ignore", module="moto")
-    moto_mends.install()
+    moto_patches.install()
+    dispatch.install()
     clients.use_endpoint(context.endpoint_url)
     for part in PARTS:
         if hasattr(part, "install"):

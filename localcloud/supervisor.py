@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a command that must not outlive the cloud: `python -I -S lifeline.py COMMAND...`, standard input being the line.
+"""Runs a command that must not outlive the cloud: `python -I -S supervisor.py COMMAND...`, standard input the line.
 
 The cloud holds the other end. A `t` on it sends SIGTERM to the command, as `docker stop` does; its end, which also
 comes when the cloud is killed, kills the command and all that it started. Works wherever there are pipes and process

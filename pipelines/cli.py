@@ -22,6 +22,7 @@ from botocore.exceptions import (
 from rich.console import Console
 from rich.table import Table
 
+from localcloud.cloud import CloudError
 from pipelines.client import executions, images, invocation, registry
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
@@ -67,7 +68,7 @@ def main() -> None:
     """Run the command; every error of ours is one sentence and its exit code."""
     try:
         app(prog_name="mapgate")
-    except MapgateError as error:
+    except (MapgateError, CloudError) as error:
         complaints.print(f"[red]mapgate:[/] {_escaped(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
     except (NoRegionError, NoCredentialsError, ProfileNotFound, EndpointConnectionError) as error:

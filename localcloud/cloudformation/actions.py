@@ -28,7 +28,7 @@ from localcloud.cloudformation.stacks import ChangeSet, Plan, Stack
 from localcloud.cloudformation.templates import TemplateError, parse
 from localcloud.cloudformation.validation import needed_capabilities, refuse_missing_capabilities, validate
 from localcloud.context import CloudContext
-from localcloud.moto_mends import Call, Handler, ServiceError, replace_action
+from localcloud.dispatch import Call, Handler, ServiceError, replace_action
 
 MAX_TEMPLATE_BODY = 51_200
 MAX_TEMPLATE_OBJECT = 1_000_000

@@ -7,7 +7,6 @@ import json
 import secrets
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,13 @@ from moto.sagemaker.models import FakeEndpoint, sagemaker_backends
 
 from localcloud.clients import client
 from localcloud.context import CloudContext
+from localcloud.dispatch import Call, ServiceError, invalid, replace_action, state_lock
 from localcloud.endpoints import rollout
 from localcloud.endpoints.endpoint import IN_PROGRESS, Endpoint
 from localcloud.endpoints.fleets import FleetError, plan
 from localcloud.home import Home
 from localcloud.listing import listed
-from localcloud.moto_mends import Call, ServiceError, replace_action, state_lock
+from localcloud.times import now
 
 LARGEST_BODY = 25 << 20
 """Bytes of a request to a real-time endpoint.
@@ -30,7 +30,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html
 
 _endpoints: dict[tuple[str, str, str], Endpoint] = {}
 _lock = threading.RLock()
-_home: Home | None = None
+_home: Home
 
 
 def install(context: CloudContext) -> None:
@@ -75,18 +75,18 @@ def users_of(account: str, region: str, configuration: str) -> list[str]:
 
 def _create(call: Call) -> dict[str, Any]:
     request, name = call.parameters, call.parameters["EndpointName"]
-    arn = _arn(call, "endpoint", name)
+    arn = call.arn(f"endpoint/{name.lower()}")
     target = _plan(call, request["EndpointConfigName"])
     _check_deployment(request.get("DeploymentConfig") or {}, target)
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    created = now()
     record = {
         "account": call.account,
         "region": call.region,
         "name": name,
         "arn": arn,
         "status": "Creating",
-        "created": now,
-        "modified": now,
+        "created": created,
+        "modified": created,
         "serving": None,
         "target": target,
         "deployment": request.get("DeploymentConfig"),
@@ -95,7 +95,7 @@ def _create(call: Call) -> dict[str, Any]:
     }
     with _lock:
         if (call.account, call.region, name) in _endpoints:
-            raise ServiceError("ValidationException", f'Cannot create already existing endpoint "{arn}".')
+            raise invalid(f'Cannot create already existing endpoint "{arn}".')
         endpoint = Endpoint(record, _directory(call, name), _forget)
         _endpoints[call.account, call.region, name] = endpoint
     _hold_tags(call, record)
@@ -120,7 +120,7 @@ def _update(call: Call) -> dict[str, Any]:
         if target["config"] == serving["config"]:
             # "To update an endpoint, you must create a new EndpointConfig" (API_UpdateEndpoint.html).
             message = f'Cannot update endpoint "{endpoint.arn}" to the endpoint configuration that it has.'
-            raise ServiceError("ValidationException", message)
+            raise invalid(message)
         endpoint.update(target, deployment)
     return {"EndpointArn": endpoint.arn}
 
@@ -133,10 +133,9 @@ def _rescale(call: Call) -> dict[str, Any]:
         serving = endpoint.record["serving"]
         unknown = sorted(set(wishes) - {variant["name"] for variant in serving["variants"]})
         if unknown:
-            raise ServiceError(
-                "ValidationException",
+            raise invalid(
                 f'The variant name(s) "{unknown[0]}" is/are not present within endpoint configuration '
-                f'"{serving["config"]}".',
+                f'"{serving["config"]}".'
             )
         endpoint.rescale(wishes)
     return {"EndpointArn": endpoint.arn}
@@ -158,7 +157,7 @@ def _delete(call: Call) -> dict[str, Any]:
     endpoint = _find(call)
     with endpoint.lock:
         if endpoint.status in IN_PROGRESS:
-            raise ServiceError("ValidationException", f'Cannot update in-progress endpoint "{endpoint.arn}".')
+            raise invalid(f'Cannot update in-progress endpoint "{endpoint.arn}".')
         _refuse_scaled_variants(call, endpoint, None)
         endpoint.delete()
     return {}
@@ -226,30 +225,28 @@ def _plan(call: Call, configuration: str) -> dict[str, Any]:
     try:
         described = sagemaker.describe_endpoint_config(EndpointConfigName=configuration)
     except ClientError as error:
-        arn = _arn(call, "endpoint-config", configuration)
-        raise ServiceError("ValidationException", f'Could not find endpoint configuration "{arn}".') from error
+        arn = call.arn(f"endpoint-config/{configuration.lower()}")
+        raise invalid(f'Could not find endpoint configuration "{arn}".') from error
     try:
         return plan(sagemaker, described, secrets.token_hex(4))
     except ClientError as error:
-        raise ServiceError("ValidationException", error.response["Error"]["Message"]) from error
+        raise invalid(error.response["Error"]["Message"]) from error
     except FleetError as error:
-        raise ServiceError("ValidationException", str(error)) from error
+        raise invalid(str(error)) from error
 
 
 def _check_deployment(deployment: Mapping[str, Any], target: Mapping[str, Any]) -> None:
     try:
         rollout.check(deployment, sum(variant["instances"] for variant in target["variants"]))
     except rollout.RolloutError as error:
-        raise ServiceError("ValidationException", str(error)) from error
+        raise invalid(str(error)) from error
 
 
 def _refuse_unless_in_service(endpoint: Endpoint) -> None:
     if endpoint.status in IN_PROGRESS:
-        raise ServiceError("ValidationException", f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        raise invalid(f'Cannot update in-progress endpoint "{endpoint.arn}".')
     if endpoint.status != "InService":
-        raise ServiceError(
-            "ValidationException", f'Cannot update endpoint "{endpoint.arn}" in status {endpoint.status}: delete it.'
-        )
+        raise invalid(f'Cannot update endpoint "{endpoint.arn}" in status {endpoint.status}: delete it.')
 
 
 def _refuse_scaled_variants(call: Call, endpoint: Endpoint, target: Mapping[str, Any] | None) -> None:
@@ -266,10 +263,9 @@ def _refuse_scaled_variants(call: Call, endpoint: Endpoint, target: Mapping[str,
     registered = {each["ResourceId"] for each in found}
     names = [name for name in changed if f"endpoint/{endpoint.name}/variant/{name}" in registered]
     if names:
-        raise ServiceError(
-            "ValidationException",
+        raise invalid(
             f'The variant(s) "{names}" must be deregistered as a scalable target with AutoScaling before being removed '
-            "or having their instance type updated.",
+            "or having their instance type updated."
         )
 
 
@@ -286,7 +282,7 @@ def _retain(serving: Mapping[str, Any], target: Mapping[str, Any], excluded: set
 def _hold_tags(call: Call, record: Mapping[str, Any]) -> None:
     """moto's own record of the endpoint carries its tags, for AddTags, ListTags and DeleteTags."""
     with state_lock:
-        endpoints = sagemaker_backends[call.account][call.region].endpoints
+        endpoints = call.backend("sagemaker").endpoints
         endpoints[record["name"]] = FakeEndpoint(  # type: ignore[abstract]  # moto makes them, too
             call.account, call.region, record["name"], record["target"]["config"], [], {}, list(record["tags"])
         )
@@ -303,18 +299,12 @@ def _find(call: Call) -> Endpoint:
     name = call.parameters["EndpointName"]
     endpoint = _endpoints.get((call.account, call.region, name))
     if endpoint is None:
-        raise ServiceError("ValidationException", f'Could not find endpoint "{_arn(call, "endpoint", name)}".')
+        raise invalid(f'Could not find endpoint "{call.arn(f"endpoint/{name.lower()}")}".')
     return endpoint
-
-
-def _arn(call: Call, kind: str, name: str) -> str:
-    return f"arn:aws:sagemaker:{call.region}:{call.account}:{kind}/{name.lower()}"
 
 
 def _directory(call: Call, name: str) -> Path:
     """Another account's or region's endpoint of the same name has a directory of its own."""
-    if _home is None:
-        raise RuntimeError("endpoints.install was not called")
     plain = _home.endpoints / name
     if (plain / "endpoint.json").exists():
         return _home.endpoints / f"{name}@{call.account}-{call.region}"

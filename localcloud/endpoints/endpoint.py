@@ -13,16 +13,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from localcloud.clients import client
 from localcloud.endpoints import rollout
 from localcloud.endpoints.fleets import Answer, Fleet, FleetError
-from localcloud.events.announcing import announce
+from localcloud.events.event_bridge import announce
 from localcloud.home import write_json
-from localcloud.jobs.job import in_milliseconds
+from localcloud.times import in_milliseconds, now
 
 IN_PROGRESS = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 LOOK = 0.25
@@ -65,7 +64,7 @@ class Endpoint:
             deployment: DeploymentConfig.
         """
         self._enter(
-            "Updating", target=dict(target), deployment=dict(deployment), failure_reason=None, update_began=_now()
+            "Updating", target=dict(target), deployment=dict(deployment), failure_reason=None, update_began=now()
         )
         self._in_thread(self._update)
 
@@ -229,7 +228,7 @@ class Endpoint:
 
     def _enter(self, status: str, **fields: Any) -> None:
         with self.lock:
-            self.record |= fields | {"status": status, "modified": _now()}
+            self.record |= fields | {"status": status, "modified": now()}
             if status != "Updating":
                 self.record.pop("pending", None)
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -240,7 +239,7 @@ class Endpoint:
     def _announce_deployment(self, status: str) -> None:
         with self.lock:
             target = self.record["target"]
-            told = {"Status": status, "StartTime": _now()}
+            told = {"Status": status, "StartTime": now()}
             self.record["pending"] = {
                 "EndpointConfigName": target["config"],
                 "StartTime": self.record["update_began"],
@@ -303,7 +302,3 @@ def _data_capture(configuration: Mapping[str, Any] | None) -> dict[str, Any] | N
         "DestinationS3Uri": configuration.get("DestinationS3Uri"),
         "KmsKeyId": configuration.get("KmsKeyId", ""),
     }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -17,9 +17,12 @@ from botocore.exceptions import ClientError
 
 from localcloud.clients import client
 from localcloud.context import CloudContext
+from localcloud.definitions.expressions import ExpressionError, select
+from localcloud.dispatch import ServiceError, backend, state_lock
 from localcloud.functions import actions as functions
 from localcloud.home import Home, private_directory, read_json, write_json
-from localcloud.moto_mends import ServiceError, backend, send_events_through, state_lock
+from localcloud.logs import write_lines
+from localcloud.moto_patches import send_events_through
 from localcloud.resource_policies import permits
 
 log = logging.getLogger(__name__)
@@ -53,40 +56,36 @@ def resume(_: CloudContext) -> None:
         _workers.submit(_work_off, file)
 
 
-def emit(
-    account: str,
-    region: str,
-    detail_type: str,
-    detail: dict[str, Any],
-    resources: list[str],
-    source: str = "aws.sagemaker",
-) -> None:
-    """Send an event as an AWS service does: to every matching rule of the account's default bus.
+def announce(account: str, region: str, detail_type: str, detail: dict[str, Any], resources: list[str]) -> None:
+    """Send an event of SageMaker's to every matching rule of the account's default bus.
 
-    Returns as soon as the deliveries are written down; they survive a kill of the server.
+    Returns as soon as the deliveries are written down; they survive a kill of the server. What goes wrong with rules
+    and targets, which are other people's, is written to the cloud's log.
 
     Args:
         account: 12-digit account id.
         region: Region name.
-        detail_type: For example "SageMaker Model Package State Change".
+        detail_type: Without the leading "SageMaker ".
         detail: JSON-serialisable.
         resources: ARNs.
-        source: The service's event source.
     """
     event = {
         "version": "0",
         "id": str(uuid.uuid4()),
-        "detail-type": detail_type,
-        "source": source,
+        "detail-type": f"SageMaker {detail_type}",
+        "source": "aws.sagemaker",
         "account": account,
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "region": region,
         "resources": resources,
         "detail": json.loads(json.dumps(detail, default=str)),
     }
-    with state_lock:
-        for rule in list(backend("events", account, region).event_buses["default"].rules.values()):
-            rule.send_to_targets(event)
+    try:
+        with state_lock:
+            for rule in list(backend("events", account, region).event_buses["default"].rules.values()):
+                rule.send_to_targets(event)
+    except Exception:
+        log.exception("%s of %s", detail_type, resources)
 
 
 def _deliver_to_targets(rule: Any, event: Mapping[str, Any]) -> None:
@@ -133,16 +132,10 @@ def _input(target: Mapping[str, Any], event: dict[str, Any]) -> str:
 
 def _at(event: Any, path: str) -> Any:
     """The value at a path like `$.detail.items[0].name`; None where there is none."""
-    value = event
-    for part in path.removeprefix("$").strip(".").replace("[", ".[").split("."):
-        if not part:
-            continue
-        if part.startswith("["):
-            index = part.strip("[]'\"")
-            value = value[int(index)] if isinstance(value, list) and int(index) < len(value) else None
-        else:
-            value = value.get(part) if isinstance(value, dict) else None
-    return value
+    try:
+        return select(event, path)
+    except ExpressionError:
+        return None
 
 
 def _work_off(file: Path) -> None:
@@ -193,7 +186,10 @@ def _send(delivery: dict[str, Any]) -> None:
                 ClientRequestToken=str(uuid.uuid4()),
             )
         elif service == "logs":
-            _send_to_log_group(account, region, rest[1] if rest[0] == "log-group" else rest[-1], body)
+            group = rest[1] if rest[0] == "log-group" else rest[-1]
+            logs, stream = client("logs", account, region), uuid.uuid4().hex
+            logs.create_log_stream(logGroupName=group, logStreamName=stream)
+            write_lines(logs, group, stream, [body])
         else:
             raise DeliveryError("UNSUPPORTED", f"the emulated cloud knows no target {arn}")
     except ClientError as error:
@@ -210,14 +206,6 @@ def _send_to_queue(account: str, region: str, name: str, target: Mapping[str, An
     _require_key(attributes.get("KmsMasterKeyId"), account, region, delivery)
     group = target.get("SqsParameters", {}).get("MessageGroupId")
     sqs.send_message(QueueUrl=url, MessageBody=delivery["body"], **({"MessageGroupId": group} if group else {}))
-
-
-def _send_to_log_group(account: str, region: str, group: str, body: str) -> None:
-    logs = client("logs", account, region)
-    stream = uuid.uuid4().hex
-    logs.create_log_stream(logGroupName=group, logStreamName=stream)
-    event = {"timestamp": int(time.time() * 1000), "message": body}
-    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
 
 
 def _require_permission(policy: Any, action: str, delivery: dict[str, Any]) -> None:
@@ -244,20 +232,14 @@ def _bury(delivery: dict[str, Any], error: DeliveryError) -> None:
     arn = delivery["target"].get("DeadLetterConfig", {}).get("Arn")
     if not arn:
         return
-    _, _, _, region, account, name = arn.split(":")
+    _, _, _, region, account, _ = arn.split(":")
     attributes = {
         "RULE_ARN": delivery["rule"],
         "TARGET_ARN": delivery["target"]["Arn"],
         "ERROR_CODE": error.code,
         "ERROR_MESSAGE": str(error)[:1000],
     }
-    typed = {key: {"DataType": "String", "StringValue": value} for key, value in attributes.items()}
-    try:
-        sqs = client("sqs", account, region)
-        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(delivery["event"]), MessageAttributes=typed)
-    except ClientError as failure:
-        log.error("%s took no dead letter: %s", arn, failure)
+    functions.send(account, region, arn, json.dumps(delivery["event"]), attributes)
 
 
 def _queue() -> Path:

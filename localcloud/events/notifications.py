@@ -10,9 +10,10 @@ from email.message import EmailMessage
 from typing import Any
 
 from localcloud.context import CloudContext
+from localcloud.dispatch import ServiceError
 from localcloud.functions import actions as functions
-from localcloud.home import Home, write_atomically
-from localcloud.moto_mends import ServiceError, invoke_functions_through, mail_through
+from localcloud.home import Home, write_whole
+from localcloud.moto_patches import invoke_functions_through, mail_through
 from localcloud.resource_policies import permits
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def install(context: CloudContext) -> None:
         letter["To"] = address
         letter["Subject"] = re.sub(r"\s+", " ", subject or "AWS Notification Message")
         letter.set_content(f"{message}\n\n--\n{topic_arn}\n")
-        write_atomically(outbox / f"{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**9:09d}.eml", bytes(letter))
+        write_whole(outbox / f"{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**9:09d}.eml", bytes(letter))
 
     mail_through(mail)
     invoke_functions_through(_invoke)

@@ -9,27 +9,28 @@ import string
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 from moto.core.utils import utcnow
-from moto.sagemaker.models import sagemaker_backends
 
 from localcloud.clients import client
 from localcloud.context import CloudContext
-from localcloud.executions import caching
+from localcloud.dispatch import Call, ServiceError, invalid, original_action, replace_action, state_lock
+from localcloud.executions import caching, driving
 from localcloud.executions.execution import ENDED, Execution
 from localcloud.executions.graph import DefinitionError, Graph
-from localcloud.executions.parameters import ParameterError, bound
+from localcloud.executions.parameters import ParameterError, as_text, bound
 from localcloud.executions.steps import StepError, answer_callback
 from localcloud.home import Home
 from localcloud.jobs import actions as jobs
 from localcloud.listing import listed, paged
-from localcloud.moto_mends import Call, ServiceError, original_action, replace_action, state_lock
+from localcloud.times import now
 
 _executions: dict[str, Execution] = {}
 _lock = threading.RLock()
-_home: Home | None = None
+_home: Home
 
 
 def install(context: CloudContext) -> None:
@@ -61,14 +62,14 @@ def resume(context: CloudContext) -> None:
     for execution in list(_executions.values()):
         if execution.status not in ENDED:
             execution.forget_interrupted()
-            execution.start()
+            driving.start(execution)
 
 
 def _start(call: Call) -> dict[str, Any]:
     request = call.parameters
     pipeline = _pipeline(call, request["PipelineName"])
     if request.get("SelectiveExecutionConfig"):
-        raise ServiceError("ValidationException", "The emulated cloud does not run selected steps only")
+        raise invalid("The emulated cloud does not run selected steps only")
     with _lock:
         token = request.get("ClientRequestToken")
         for known in _executions.values():
@@ -76,19 +77,19 @@ def _start(call: Call) -> dict[str, Any]:
                 return {"PipelineExecutionArn": known.arn}
         execution = _remember(_new_record(call, pipeline))
     with state_lock:  # DescribePipeline's LastRunTime
-        sagemaker_backends[call.account][call.region].pipelines[pipeline["PipelineName"]].last_execution_time = utcnow()
-    execution.start()
+        call.backend("sagemaker").pipelines[pipeline["PipelineName"]].last_execution_time = utcnow()
+    driving.start(execution)
     return {"PipelineExecutionArn": execution.arn}
 
 
 def _new_record(call: Call, pipeline: dict[str, Any]) -> dict[str, Any]:
-    request, now = call.parameters, datetime.now(UTC).isoformat(timespec="milliseconds")
+    request, created = call.parameters, now()
     definition = json.loads(pipeline["PipelineDefinition"])
     try:
         values = bound(definition.get("Parameters", ()), request.get("PipelineParameters") or ())
         Graph(definition["Steps"])
     except (ParameterError, DefinitionError) as error:
-        raise ServiceError("ValidationException", str(error)) from error
+        raise invalid(str(error)) from error
     parallel = request.get("ParallelismConfiguration") or pipeline.get("ParallelismConfiguration") or {}
     identifier = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(12))
     return {
@@ -107,8 +108,8 @@ def _new_record(call: Call, pipeline: dict[str, Any]) -> dict[str, Any]:
         "role": request.get("RoleArn") or pipeline.get("RoleArn"),
         "parallelism": parallel.get("MaxParallelExecutionSteps"),
         "status": "Executing",
-        "created": now,
-        "modified": now,
+        "created": created,
+        "modified": created,
         "steps": {},
     }
 
@@ -191,8 +192,8 @@ def _step_summary(execution: Execution, step: dict[str, Any]) -> dict[str, Any]:
 
 def _list_parameters(call: Call) -> dict[str, Any]:
     values = _find(call).record["parameters"]
-    text = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
-    return paged(call.parameters, [{"Name": name, "Value": text[name]} for name in values], "PipelineParameters")
+    told = [{"Name": name, "Value": as_text(value)} for name, value in values.items()]
+    return paged(call.parameters, told, "PipelineParameters")
 
 
 def _describe_definition(call: Call) -> dict[str, Any]:
@@ -233,7 +234,7 @@ def _retry(call: Call) -> dict[str, Any]:
                 "be retried",
             )
         execution.forget_failed()
-    execution.start()
+    driving.start(execution)
     return {"PipelineExecutionArn": execution.arn}
 
 
@@ -243,7 +244,7 @@ def _succeed_step(call: Call) -> dict[str, Any]:
     try:
         outputs = answer_callback(execution, name, {each["Name"]: each["Value"] for each in given})
     except StepError as error:
-        raise ServiceError("ValidationException", str(error)) from error
+        raise invalid(str(error)) from error
     return _answer(call, execution, name, {"outputs": outputs})
 
 
@@ -308,7 +309,7 @@ def _pipeline(call: Call, name_or_arn: str) -> dict[str, Any]:
     try:
         found = client("sagemaker", call.account, call.region).describe_pipeline(PipelineName=name)
     except ClientError as error:
-        arn = f"arn:aws:sagemaker:{call.region}:{call.account}:pipeline/{name}"
+        arn = call.arn(f"pipeline/{name}")
         raise ServiceError("ResourceNotFound", f"Pipeline '{arn}' does not exist.") from error
     return dict(found)
 
@@ -334,9 +335,7 @@ def _remember(record: dict[str, Any]) -> Execution:
     return execution
 
 
-def _path(identifier: str) -> Any:
-    if _home is None:
-        raise RuntimeError("executions.install was not called")
+def _path(identifier: str) -> Path:
     return _home.executions / f"{identifier}.json"
 
 

@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The expressions of a pipeline definition: `Get`, `Std:Join`, `Std:JsonGet`, and a Condition step's conditions.
+"""What the expressions of a definition stand for while it runs, and whether a Condition step's conditions hold.
 
 Pure: what the outside knows comes in as a `Scope`.
-https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-properties.html
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-
-class ExpressionError(ValueError):
-    """An expression that has no value; the step that holds it fails with this sentence."""
+from localcloud.definitions.expressions import (
+    ExpressionError,
+    Join,
+    JsonGet,
+    Reference,
+    is_expression,
+    member,
+    read,
+    select,
+)
+from localcloud.executions.parameters import as_text
 
 
 @dataclass(frozen=True)
@@ -25,21 +31,13 @@ class Scope:
         parameters: Pipeline parameters, typed.
         execution: The `Execution.*` variables.
         steps: Finished steps' properties: what `Describe*` answered, `OutputParameters` as a dict.
-        read_json: Reads the JSON document of a property file (step, property file) or of an S3 URI.
+        read_json: Reads the JSON document of a property file or at an S3 URI.
     """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     execution: Mapping[str, Any] = field(default_factory=dict)
     steps: Mapping[str, Any] = field(default_factory=dict)
-    read_json: Callable[[PropertyFile | str], Any] = lambda _: None
-
-
-@dataclass(frozen=True)
-class PropertyFile:
-    """A property file that a step declares."""
-
-    step: str
-    name: str
+    read_json: Callable[[Reference | str], Any] = lambda _: None
 
 
 def evaluate(value: Any, scope: Scope) -> Any:
@@ -54,17 +52,9 @@ def evaluate(value: Any, scope: Scope) -> Any:
     """
     if isinstance(value, list):
         return [evaluate(item, scope) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if len(value) == 1:
-        ((function, argument),) = value.items()
-        if function == "Get":
-            return _get(argument, scope)
-        if function == "Std:Join":
-            return _join(argument, scope)
-        if function == "Std:JsonGet":
-            return _json_get(argument, scope)
-    return {key: evaluate(item, scope) for key, item in value.items()}
+    if is_expression(value):
+        return _evaluate(value, scope)
+    return {key: evaluate(item, scope) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def holds(condition: Mapping[str, Any], scope: Scope) -> bool:
@@ -85,49 +75,13 @@ def holds(condition: Mapping[str, Any], scope: Scope) -> bool:
     if kind == "Equals":
         return _same(left, right)
     if kind not in _ORDERS:
-        raise ExpressionError(f"a condition of type {kind!r} is unknown to SageMaker Pipelines")
+        raise ExpressionError(kind, "is no type of condition that SageMaker Pipelines knows")
     if not (_is_number(left) and _is_number(right)) and not (isinstance(left, str) and isinstance(right, str)):
-        raise ExpressionError(f"{kind} cannot compare {left!r} with {right!r}: both must be numbers, or both strings")
+        rule = f"cannot compare {left!r} with {right!r}: both must be numbers, or both strings"
+        raise ExpressionError(kind, rule)
     return bool(_ORDERS[kind](left, right))
 
 
-def referred_steps(value: Any) -> set[str]:
-    """Names of the steps whose properties `value` refers to."""
-    return {match[1] for reference in _references(value) if (match := re.match(r"Steps\.([^.\[]+)", reference))}
-
-
-def select(document: Any, path: str) -> Any:
-    """The value at a JSON path such as `gate.rules[0]['per class']` or `$.gate.passed`.
-
-    Raises:
-        ExpressionError: Nothing is there.
-    """
-    found = document
-    for token in tokens(path.removeprefix("$").removeprefix(".")):
-        found = _member(found, token, path)
-    return found
-
-
-def tokens(path: str) -> list[str | int]:
-    """The parts of a property path: `Outputs['train'].S3Output` is `Outputs`, `train`, `S3Output`.
-
-    Raises:
-        ExpressionError: The path does not parse.
-    """
-    parts: list[str | int] = []
-    position = 0
-    while position < len(path):
-        match = _TOKEN.match(path, position)
-        if not match:
-            raise ExpressionError(f"the path {path!r} does not parse at {path[position:]!r}")
-        parts.append(int(match["index"]) if match["index"] else match["single"] or match["double"] or match["name"])
-        position = match.end()
-    return parts
-
-
-_TOKEN = re.compile(
-    r"\.?(?P<name>[^.\[\]'\"]+)|\[(?:(?P<index>\d+)|'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\")\]",
-)
 _ORDERS: dict[str | None, Callable[[Any, Any], bool]] = {
     "GreaterThan": lambda a, b: a > b,
     "GreaterThanOrEqualTo": lambda a, b: a >= b,
@@ -136,85 +90,35 @@ _ORDERS: dict[str | None, Callable[[Any, Any], bool]] = {
 }
 
 
-def _references(value: Any) -> Iterator[str]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _references(item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if key == "Get" and isinstance(item, str):
-                yield item
-            yield from _references(item)
-
-
-def _get(reference: Any, scope: Scope) -> Any:
-    if not isinstance(reference, str):
-        raise ExpressionError(f"Get wants a string, not {reference!r}")
-    root, _, rest = reference.partition(".")
-    if root == "Parameters":
-        if rest not in scope.parameters:
-            raise ExpressionError(f"{reference} is no parameter of this pipeline")
-        return scope.parameters[rest]
-    if root == "Execution":
-        if rest not in scope.execution:
-            raise ExpressionError(f"{reference} is no execution variable")
-        return scope.execution[rest]
-    if root != "Steps":
-        raise ExpressionError(f"{reference} refers to neither Parameters, Execution nor Steps")
-    step, *path = tokens(rest)
-    if step not in scope.steps:
-        raise ExpressionError(f"{reference} refers to step {step}, which has not run")
-    found = scope.steps[str(step)]
-    for token in path:
-        found = _member(found, token, reference)
+def _evaluate(expression: Mapping[str, Any], scope: Scope) -> Any:
+    said = read(expression)
+    if isinstance(said, Join):
+        return said.on.join(_text(evaluate(value, scope)) for value in said.values)
+    if isinstance(said, JsonGet):
+        source = said.source if isinstance(said.source, Reference) else evaluate(said.source, scope)
+        return select(scope.read_json(source), said.path)
+    known = {"Parameters": scope.parameters, "Execution": scope.execution, "Steps": scope.steps}[said.root]
+    if said.name not in known:
+        rule = "the step has not run" if said.root == "Steps" else "does not exist in this pipeline"
+        raise ExpressionError(expression["Get"], rule)
+    found = known[said.name]
+    for token in said.path:
+        found = member(found, token, expression["Get"])
     return found
 
 
-def _member(value: Any, token: str | int, path: str) -> Any:
-    if isinstance(value, dict) and token in value:
-        return value[token]
-    if isinstance(value, list) and isinstance(token, int) and token < len(value):
-        return value[token]
-    if isinstance(value, list) and isinstance(token, str):
-        named = [item for item in value if isinstance(item, dict) and token in _names(item)]
-        if named:
-            return named[0]
-    raise ExpressionError(f"{path} does not exist: there is no {token!r} in it")
-
-
-def _names(item: dict[str, Any]) -> list[Any]:
-    return [each for key, each in item.items() if key.endswith("Name")]
-
-
-def _join(argument: Mapping[str, Any], scope: Scope) -> str:
-    return str(argument.get("On", "")).join(_text(evaluate(value, scope)) for value in argument["Values"])
-
-
 def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, (str, int, float)):
-        return str(value)
-    raise ExpressionError(f"Std:Join joins strings, numbers and booleans, not {value!r}")
-
-
-def _json_get(argument: Mapping[str, Any], scope: Scope) -> Any:
-    path = argument["Path"]
-    if "S3Uri" in argument:
-        return select(scope.read_json(evaluate(argument["S3Uri"], scope)), path)
-    reference = argument["PropertyFile"]["Get"]
-    match = re.fullmatch(r"Steps\.([^.]+)\.PropertyFiles\.(.+)", reference)
-    if not match:
-        raise ExpressionError(f"Std:JsonGet wants Steps.<step>.PropertyFiles.<name>, not {reference}")
-    return select(scope.read_json(PropertyFile(match[1], match[2])), path)
+        return as_text(value)
+    raise ExpressionError(value, "Std:Join joins strings, numbers and booleans only")
 
 
 def _operand(value: Any, scope: Scope) -> Any:
     found = evaluate(value, scope)
     if found is None:
-        raise ExpressionError(f"the value of {value} is null, and a condition cannot judge null")
+        raise ExpressionError(value, "is null, and a condition cannot judge null")
     if isinstance(found, (dict, list)):
-        raise ExpressionError(f"the value of {value} is no single value, and a condition cannot judge it")
+        raise ExpressionError(value, "is no single value, and a condition cannot judge it")
     return found
 
 

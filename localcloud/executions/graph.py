@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of a definition as a graph: what depends on what, and what may run next. Pure."""
+"""Which steps of a definition may run next. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from localcloud.executions.expressions import referred_steps
+from localcloud.definitions.graph import circle, needs, places, walk
 
 STEP_TYPES = (
     "Processing", "Training", "Condition", "RegisterModel", "Model", "Lambda", "Callback", "Fail", "EndpointConfig",
@@ -31,24 +31,19 @@ class Graph:
 
     def __init__(self, steps: Sequence[Mapping[str, Any]]) -> None:
         self.steps: dict[str, Mapping[str, Any]] = {}
-        self._branch: dict[str, tuple[str, str] | None] = {}
-        for step, branch in _walk(steps, None):
-            name = step["Name"]
-            if name in self.steps:
-                raise DefinitionError(f"The step name {name} is used more than once")
-            if step["Type"] not in STEP_TYPES:
-                raise DefinitionError(
-                    f"Step {name} is of type {step['Type']}, which the emulated cloud does not run; it runs "
-                    f"{', '.join(STEP_TYPES)}"
-                )
-            self.steps[name] = step
-            self._branch[name] = branch
-        self._dependencies = {name: _dependencies(step) for name, step in self.steps.items()}
-        for name, needed in self._dependencies.items():
+        for step in walk(steps):
+            _refuse_unless_runnable(step)
+            if step["Name"] in self.steps:
+                raise DefinitionError(f"The step name {step['Name']} is used more than once")
+            self.steps[step["Name"]] = step
+        self._places = places(steps)
+        self._needs = {name: needs(step) for name, step in self.steps.items()}
+        for name, needed in self._needs.items():
             unknown = sorted(needed - set(self.steps))
             if unknown:
                 raise DefinitionError(f"Step {name} depends on {unknown[0]}, which is no step of this pipeline")
-        self._refuse_cycles()
+        if found := circle(steps):
+            raise DefinitionError(f"The steps {' -> '.join(found)} depend on each other in a circle")
 
     def ready(self, statuses: Mapping[str, str], outcomes: Mapping[str, str]) -> list[str]:
         """Names of the steps that may start now, in the definition's order.
@@ -62,49 +57,26 @@ class Graph:
             for name in self.steps
             if name not in statuses
             and self._chosen(name, outcomes)
-            and all(self._done(needed, statuses, outcomes) for needed in self._dependencies[name])
+            and all(self._done(needed, statuses, outcomes) for needed in self._needs[name])
         ]
 
     def _chosen(self, name: str, outcomes: Mapping[str, str]) -> bool:
-        branch = self._branch[name]
-        return branch is None or outcomes.get(branch[0]) == branch[1]
+        condition, outcome = self._places.get(name, ("", None))
+        return outcomes.get(condition) == outcome
 
     def _done(self, name: str, statuses: Mapping[str, str], outcomes: Mapping[str, str]) -> bool:
         """Whether a dependency is met; one on a Condition step also waits for the branch that it chose."""
         if statuses.get(name) != "Succeeded":
             return False
-        inside = [each for each, branch in self._branch.items() if branch == (name, outcomes.get(name))]
+        inside = [each for each, place in self._places.items() if place == (name, outcomes.get(name))]
         return all(self._done(each, statuses, outcomes) for each in inside)
 
-    def _refuse_cycles(self) -> None:
-        met: set[str] = set()
-        left = set(self.steps)
-        while left:
-            free = {name for name in left if self._dependencies[name] <= met and self._parent(name) <= met}
-            if not free:
-                raise DefinitionError(f"The steps {sorted(left)} depend on each other in a circle")
-            met |= free
-            left -= free
 
-    def _parent(self, name: str) -> set[str]:
-        branch = self._branch[name]
-        return {branch[0]} if branch else set()
-
-
-def _walk(
-    steps: Sequence[Mapping[str, Any]], branch: tuple[str, str] | None
-) -> Iterator[tuple[Mapping[str, Any], tuple[str, str] | None]]:
-    for step in steps:
-        yield step, branch
-        if step["Type"] == "Condition":
-            yield from _walk(step["Arguments"].get("IfSteps") or (), (step["Name"], "True"))
-            yield from _walk(step["Arguments"].get("ElseSteps") or (), (step["Name"], "False"))
-
-
-def _dependencies(step: Mapping[str, Any]) -> set[str]:
-    arguments = {key: value for key, value in step.get("Arguments", {}).items() if key not in ("IfSteps", "ElseSteps")}
-    rest = {key: value for key, value in step.items() if key not in ("Arguments", "DependsOn")}
-    explicit = step.get("DependsOn") or ()
-    if not all(isinstance(each, str) for each in explicit):
-        raise DefinitionError(f"Step {step['Name']} has a DependsOn that is no step name: {explicit}")
-    return referred_steps(arguments) | referred_steps(rest) | set(explicit)
+def _refuse_unless_runnable(step: Mapping[str, Any]) -> None:
+    if step["Type"] not in STEP_TYPES:
+        raise DefinitionError(
+            f"Step {step['Name']} is of type {step['Type']}, which the emulated cloud does not run; it runs "
+            f"{', '.join(STEP_TYPES)}"
+        )
+    if not all(isinstance(each, str) for each in step.get("DependsOn") or ()):
+        raise DefinitionError(f"Step {step['Name']} has a DependsOn that is no step name: {step['DependsOn']}")

@@ -56,3 +56,8 @@ def typed(kind: str, name: str, text: Any) -> Any:
     except (ValueError, KeyError) as error:
         raise ParameterError(f"{name} is {text!r}, which is no {kind}") from error
     return str(text)
+
+
+def as_text(value: Any) -> str:
+    """A typed value as answers and joins have it: "true", not "True"."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -12,23 +12,24 @@ import json
 import re
 import secrets
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.validate import ParamValidator
 
 from localcloud import images
 from localcloud.clients import client
-from localcloud.executions.expressions import ExpressionError, evaluate, holds
-from localcloud.executions.parameters import ParameterError, typed
+from localcloud.definitions.expressions import ExpressionError
+from localcloud.definitions.service_model import OPERATIONS
+from localcloud.executions.execution import Execution
+from localcloud.executions.expressions import evaluate, holds
+from localcloud.executions.parameters import ParameterError, as_text, typed
 from localcloud.executions.retries import SERVICE_FAULT, kind_of_job_failure, kind_of_refusal
 from localcloud.jobs import actions as jobs
-from localcloud.objects import ObjectError, split_uri
-
-if TYPE_CHECKING:
-    from localcloud.executions.execution import Execution
 
 LOOK = 0.3
 """Seconds between two looks at a running job."""
@@ -73,40 +74,20 @@ def missing_image(execution: Execution) -> str | None:
     return None
 
 
-def read_json_object(execution: Execution, uri: str) -> Any:
-    """The JSON document at an S3 URI.
-
-    Raises:
-        ExpressionError: It is not there, or is no JSON.
-    """
-    s3 = client("s3", execution.account, execution.region)
-    try:
-        bucket, key = split_uri(uri)
-        return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    except (ClientError, ObjectError) as error:
-        raise ExpressionError(f"the property file {uri} cannot be read: {error}") from error
-    except ValueError as error:
-        raise ExpressionError(f"the property file {uri} is no JSON: {error}") from error
-
-
-def _run_job(kind: str) -> Callable[[Execution, Mapping[str, Any]], dict[str, Any]]:
-    def runner(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
-        name = _unique_name(execution, step)
-        execution.note(step["Name"], job=name)
-        arguments = _arguments(execution, step) | {f"{kind}JobName": name}
-        arn = _create(execution, f"create_{kind.lower()}_job", arguments)[f"{kind}JobArn"]
-        execution.enter_step(step["Name"], "Executing", metadata={f"{kind}Job": {"Arn": arn}})
-        description = _await_job(execution, step["Name"], kind, name)
-        status, reason = description[f"{kind}JobStatus"], description.get("FailureReason", "")
-        if status == "Completed":
-            return _plain(getattr(_sagemaker(execution), f"describe_{kind.lower()}_job")(**{f"{kind}JobName": name}))
-        if status == "Stopped" and execution.stopping:
-            raise StepStopped
-        if status == "Stopped":
-            raise StepError(f"ClientError: {kind} job {name} was stopped before it completed")
-        raise StepError(reason, kind_of_job_failure(reason))
-
-    return runner
+def _run_job(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    kind, name = step["Type"], _unique_name(execution, step)
+    execution.note(step["Name"], job=name)
+    arn = _create(execution, step, {f"{kind}JobName": name})[f"{kind}JobArn"]
+    execution.enter_step(step["Name"], "Executing", metadata={f"{kind}Job": {"Arn": arn}})
+    description = _await_job(execution, step["Name"], kind, name)
+    status, reason = description[f"{kind}JobStatus"], description.get("FailureReason", "")
+    if status == "Completed":
+        return _described(execution, step, name)
+    if status == "Stopped" and execution.stopping:
+        raise StepStopped
+    if status == "Stopped":
+        raise StepError(f"ClientError: {kind} job {name} was stopped before it completed")
+    raise StepError(reason, kind_of_job_failure(reason))
 
 
 def _await_job(execution: Execution, step: str, kind: str, name: str) -> Mapping[str, Any]:
@@ -138,13 +119,10 @@ def _run_fail(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
 
 def _run_register(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
     arguments = _arguments(execution, step)
-    arguments["MetadataProperties"] = {"GeneratedBy": execution.arn} | arguments.get("MetadataProperties", {})
-    arn = (
-        _registered_before(execution, step, arguments)
-        or _create(execution, "create_model_package", arguments)["ModelPackageArn"]
-    )
+    generated = {"MetadataProperties": {"GeneratedBy": execution.arn} | arguments.get("MetadataProperties", {})}
+    arn = _registered_before(execution, step, arguments) or _create(execution, step, generated)["ModelPackageArn"]
     execution.note(step["Name"], metadata={"RegisterModel": {"Arn": arn}})
-    return _plain(_sagemaker(execution).describe_model_package(ModelPackageName=arn))
+    return _described(execution, step, arn)
 
 
 def _registered_before(execution: Execution, step: Mapping[str, Any], arguments: Mapping[str, Any]) -> str | None:
@@ -160,30 +138,24 @@ def _registered_before(execution: Execution, step: Mapping[str, Any], arguments:
     return None
 
 
-def _run_model(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
-    name = _unique_name(execution, step)
-    arn = _create(execution, "create_model", _arguments(execution, step) | {"ModelName": name})["ModelArn"]
-    execution.note(step["Name"], metadata={"Model": {"Arn": arn}})
-    return _plain(_sagemaker(execution).describe_model(ModelName=name))
-
-
-def _run_endpoint_config(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
-    arguments = _arguments(execution, step)
-    arguments.setdefault("EndpointConfigName", _unique_name(execution, step))
-    arn = _create(execution, "create_endpoint_config", arguments)["EndpointConfigArn"]
-    execution.note(step["Name"], metadata={"EndpointConfig": {"Arn": arn}})
-    return _plain(_sagemaker(execution).describe_endpoint_config(EndpointConfigName=arguments["EndpointConfigName"]))
+def _run_record(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    """A model or an endpoint configuration, which is there as soon as it is asked for."""
+    kind = step["Type"]
+    name = _arguments(execution, step).get(f"{kind}Name") or _unique_name(execution, step)
+    arn = _create(execution, step, {f"{kind}Name": name})[f"{kind}Arn"]
+    execution.note(step["Name"], metadata={kind: {"Arn": arn}})
+    return _described(execution, step, name)
 
 
 def _run_endpoint(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
     arguments, sagemaker = _arguments(execution, step), _sagemaker(execution)
     name = arguments["EndpointName"]
     known = sagemaker.list_endpoints(NameContains=name)["Endpoints"]
-    verb = "update_endpoint" if any(each["EndpointName"] == name for each in known) else "create_endpoint"
-    arn = _create(execution, verb, arguments)["EndpointArn"]
+    there = any(each["EndpointName"] == name for each in known)
+    arn = _create(execution, step, {}, "UpdateEndpoint" if there else "CreateEndpoint")["EndpointArn"]
     execution.note(step["Name"], metadata={"Endpoint": {"Arn": arn}})
     while True:
-        endpoint = _plain(sagemaker.describe_endpoint(EndpointName=name))
+        endpoint = _described(execution, step, name)
         if endpoint["EndpointStatus"] not in ("Creating", "Updating"):
             break
         with execution.changed:
@@ -198,12 +170,8 @@ def _run_endpoint(execution: Execution, step: Mapping[str, Any]) -> dict[str, An
 def _run_lambda(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
     function = evaluate(step["FunctionArn"], execution.scope(step["Name"]))
     payload = json.dumps(_arguments(execution, step)).encode()
-    try:
+    with _failing_the_step("lambda:InvokeFunction"):
         answer = client("lambda", execution.account, execution.region).invoke(FunctionName=function, Payload=payload)
-    except ClientError as error:
-        raise _refused("lambda:InvokeFunction", error) from error
-    except BotoCoreError as error:
-        raise StepError(f"ClientError: Failed to invoke lambda:InvokeFunction. {error}", SERVICE_FAULT) from error
     text = answer["Payload"].read().decode()
     returned = json.loads(text) if text else None
     if answer.get("FunctionError"):
@@ -268,12 +236,10 @@ def _tell_queue(execution: Execution, name: str, status: str) -> None:
         "arguments": callback["arguments"],
         "status": status,
     }
-    try:
+    with _failing_the_step("sqs:SendMessage"):
         client("sqs", execution.account, execution.region).send_message(
             QueueUrl=callback["queue"], MessageBody=json.dumps(message)
         )
-    except ClientError as error:
-        raise _refused("sqs:SendMessage", error) from error
     execution.note(name, callback=callback | {"sent": [*callback["sent"], status]})
 
 
@@ -291,36 +257,53 @@ def _outputs(step: Mapping[str, Any], given: Mapping[str, Any], who: str) -> dic
 
 
 def _listed(outputs: Mapping[str, Any]) -> list[dict[str, str]]:
-    text = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in outputs.items()}
-    return [{"Name": name, "Value": value} for name, value in text.items()]
+    return [{"Name": name, "Value": as_text(value)} for name, value in outputs.items()]
 
 
-def _create(execution: Execution, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Call an action that makes something, as the service does with a step's arguments.
+def _create(
+    execution: Execution, step: Mapping[str, Any], supplied: Mapping[str, Any], action: str | None = None
+) -> dict[str, Any]:
+    """Call the action that a step's arguments are for, as the service does.
+
+    Args:
+        execution: Of the step.
+        step: Its definition.
+        supplied: Arguments that Pipelines fills in itself.
+        action: Another one than the step type's own.
 
     Raises:
         StepError: The arguments do not fit the action, or it refused.
     """
-    sagemaker = _sagemaker(execution)
-    action = sagemaker.meta.method_to_api_mapping[method]
-    shape = sagemaker.meta.service_model.operation_model(action).input_shape
-    report = ParamValidator().validate(arguments, shape)
+    sagemaker, action = _sagemaker(execution), action or OPERATIONS[step["Type"]].create
+    arguments = {**_arguments(execution, step), **supplied}
+    report = ParamValidator().validate(arguments, sagemaker.meta.service_model.operation_model(action).input_shape)
     if report.has_errors():
         raise StepError(f"ClientError: Failed to invoke sagemaker:{action}. Error Details: {report.generate_report()}")
-    try:
-        return dict(getattr(sagemaker, method)(**arguments))
-    except ClientError as error:
-        raise _refused(f"sagemaker:{action}", error) from error
-    except BotoCoreError as error:
-        raise StepError(f"ClientError: Failed to invoke sagemaker:{action}. {error}", SERVICE_FAULT) from error
+    with _failing_the_step(f"sagemaker:{action}"):
+        return dict(getattr(sagemaker, xform_name(action))(**arguments))
 
 
-def _refused(action: str, error: ClientError) -> StepError:
-    told, status = error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]
-    return StepError(
-        f"ClientError: Failed to invoke {action}. Error Details: {told.get('Message')}",
-        kind_of_refusal(str(told.get("Code")), status),
+def _described(execution: Execution, step: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What the step's `Describe*` answers of what it has made, as JSON: times as ISO 8601."""
+    action = OPERATIONS[step["Type"]].describe
+    answer = getattr(_sagemaker(execution), xform_name(action))(**{f"{action.removeprefix('Describe')}Name": name})
+    kept = {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+    return dict(
+        json.loads(json.dumps(kept, default=lambda each: each.isoformat() if isinstance(each, datetime) else str(each)))
     )
+
+
+@contextmanager
+def _failing_the_step(action: str) -> Iterator[None]:
+    """What goes wrong with a call is told as SageMaker Pipelines tells it, by `StepError`."""
+    try:
+        yield
+    except ClientError as error:
+        told, status = error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+        sentence = f"ClientError: Failed to invoke {action}. Error Details: {told.get('Message')}"
+        raise StepError(sentence, kind_of_refusal(str(told.get("Code")), status)) from error
+    except BotoCoreError as error:
+        raise StepError(f"ClientError: Failed to invoke {action}. {error}", SERVICE_FAULT) from error
 
 
 def _arguments(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
@@ -355,21 +338,13 @@ def _sagemaker(execution: Execution) -> Any:
     return client("sagemaker", execution.account, execution.region)
 
 
-def _plain(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer as JSON: without metadata of the response, times as ISO 8601."""
-    kept = {key: value for key, value in answer.items() if key != "ResponseMetadata"}
-    return dict(
-        json.loads(json.dumps(kept, default=lambda each: each.isoformat() if isinstance(each, datetime) else str(each)))
-    )
-
-
 _RUNNERS: dict[str, Callable[[Execution, Mapping[str, Any]], dict[str, Any]]] = {
-    "Processing": _run_job("Processing"),
-    "Training": _run_job("Training"),
+    "Processing": _run_job,
+    "Training": _run_job,
     "Condition": _run_condition,
     "RegisterModel": _run_register,
-    "Model": _run_model,
-    "EndpointConfig": _run_endpoint_config,
+    "Model": _run_record,
+    "EndpointConfig": _run_record,
     "Endpoint": _run_endpoint,
     "Lambda": _run_lambda,
     "Callback": _run_callback,

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
@@ -20,10 +20,11 @@ from botocore.exceptions import ClientError
 
 from localcloud.clients import ACCOUNT, client
 from localcloud.context import CloudContext
+from localcloud.dispatch import Call, ServiceError, backend, replace_action, state_lock
 from localcloud.functions import runs
-from localcloud.functions.runs import FunctionCode, Outcome, UnsupportedRuntimeError
+from localcloud.functions.runs import FunctionCode, RunResult, UnsupportedRuntimeError
 from localcloud.home import Home, private_directory, read_json, write_json
-from localcloud.moto_mends import Call, ServiceError, backend, replace_action, state_lock
+from localcloud.logs import write_lines
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def resume(_: CloudContext) -> None:
         _workers.submit(_work_off, file)
 
 
-def run(account: str, region: str, name: str, event: Any, *, wait: bool, qualifier: str | None = None) -> Outcome:
+def run(account: str, region: str, name: str, event: Any, *, wait: bool, qualifier: str | None = None) -> RunResult:
     """Run a function and keep what it printed in its log group.
 
     Args:
@@ -72,8 +73,9 @@ def run(account: str, region: str, name: str, event: Any, *, wait: bool, qualifi
         except UnsupportedRuntimeError as error:
             request_id = str(uuid.uuid4())
             problem = json.dumps({"errorType": "Runtime.Unsupported", "errorMessage": str(error)})
-            outcome = Outcome(problem, "Unhandled", f"{error}\n", request_id)
-    _write_log(account, region, function, outcome)
+            outcome = RunResult(problem, "Unhandled", f"{error}\n", request_id)
+    stream = runs.log_stream(function.version, outcome.request_id)
+    write_lines(client("logs", account, region), function.log_group, stream, outcome.log.splitlines())
     return outcome
 
 
@@ -167,16 +169,13 @@ def _invoke_config(function: Any) -> dict[str, Any]:
     return dict(function.event_invoke_config[-1].config) if function.event_invoke_config else {}
 
 
-def _give_up(account: str, region: str, function: Any, event: Any, outcome: Outcome) -> None:
+def _give_up(account: str, region: str, function: Any, event: Any, outcome: RunResult) -> None:
     """Hand the event to the function's failure destination and dead-letter target."""
     dead_letter = (getattr(function, "beyond_moto", {}).get("DeadLetterConfig") or {}).get("TargetArn")
     if dead_letter:
-        attributes = {
-            "RequestID": {"DataType": "String", "StringValue": outcome.request_id},
-            "ErrorCode": {"DataType": "Number", "StringValue": "200"},
-            "ErrorMessage": {"DataType": "String", "StringValue": _message(outcome)[:1000] or "-"},
-        }
-        _send(account, region, dead_letter, json.dumps(event), attributes)
+        message = str(json.loads(outcome.payload).get("errorMessage", ""))[:1000] or "-"
+        attributes = {"RequestID": outcome.request_id, "ErrorCode": 200, "ErrorMessage": message}
+        send(account, region, dead_letter, json.dumps(event), attributes)
     on_failure = _invoke_config(function).get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
     if on_failure:
         record = {
@@ -192,28 +191,37 @@ def _give_up(account: str, region: str, function: Any, event: Any, outcome: Outc
             "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": outcome.error},
             "responsePayload": json.loads(outcome.payload),
         }
-        _send(account, region, on_failure, json.dumps(record), {})
+        send(account, region, on_failure, json.dumps(record), {})
 
 
-def _send(account: str, region: str, arn: str, body: str, attributes: dict[str, Any]) -> None:
+def send(account: str, region: str, arn: str, body: str, attributes: Mapping[str, Any]) -> None:
+    """Send what nobody took to a queue, a topic or a function; what goes wrong is written to the cloud's log.
+
+    Args:
+        account: Of the destination.
+        region: Of the destination.
+        arn: Of the destination.
+        body: JSON text.
+        attributes: Of the message.
+    """
     service, name = arn.split(":")[2], arn.split(":")[-1]
+    typed = {
+        key: {"DataType": "Number" if isinstance(value, int) else "String", "StringValue": str(value)}
+        for key, value in attributes.items()
+    }
     try:
         if service == "sqs":
             sqs = client("sqs", account, region)
             url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-            sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
+            sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=typed)
         elif service == "sns":
-            client("sns", account, region).publish(TopicArn=arn, Message=body, MessageAttributes=attributes)
+            client("sns", account, region).publish(TopicArn=arn, Message=body, MessageAttributes=typed)
         elif service == "lambda":
             invoke_later(account, region, arn, json.loads(body))
         else:
             log.error("the emulated cloud cannot send failed events to %s", arn)
     except ClientError as error:
         log.error("a failed event could not be sent to %s: %s", arn, error)
-
-
-def _message(outcome: Outcome) -> str:
-    return str(json.loads(outcome.payload).get("errorMessage", ""))
 
 
 def _code(account: str, region: str, name: str, qualifier: str | None) -> tuple[FunctionCode, int | None]:
@@ -273,26 +281,6 @@ def _credentials(account: str) -> tuple[str, str, str]:
     role = f"arn:aws:iam::{account}:role/lambda"
     given = client("sts", account).assume_role(RoleArn=role, RoleSessionName="lambda")["Credentials"]
     return given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
-
-
-def _write_log(account: str, region: str, function: FunctionCode, outcome: Outcome) -> None:
-    logs = client("logs", account, region)
-    where = {
-        "logGroupName": function.log_group,
-        "logStreamName": runs.log_stream(function.version, outcome.request_id),
-    }
-    now = int(time.time() * 1000)
-    events = [{"timestamp": now, "message": line} for line in outcome.log.splitlines() if line]
-    try:
-        try:
-            logs.create_log_stream(**where)
-        except logs.exceptions.ResourceNotFoundException:
-            logs.create_log_group(logGroupName=function.log_group)
-            logs.create_log_stream(**where)
-        for start in range(0, len(events), 1000):
-            logs.put_log_events(**where, logEvents=events[start : start + 1000])
-    except ClientError as error:
-        log.error("%s: its log could not be written: %s", function.name, error)
 
 
 _running: dict[str, int] = {}

@@ -60,7 +60,9 @@ def main() -> None:
         }
     outcome["memory"] = _peak_megabytes()
     sys.stdout.flush()
-    Path(request["result"]).write_text(json.dumps(outcome))
+    beside = Path(request["result"] + ".part")
+    beside.write_text(json.dumps(outcome))
+    beside.replace(request["result"])  # its time may be up at any moment: there is a whole result, or none
     os._exit(0)
 
 

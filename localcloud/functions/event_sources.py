@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 
 from localcloud.clients import client
 from localcloud.context import CloudContext
+from localcloud.dispatch import ServiceError, backend, backends, state_lock
 from localcloud.functions import actions
-from localcloud.moto_mends import ServiceError, backend, backends, state_lock
 
 log = logging.getLogger(__name__)
 

@@ -64,7 +64,7 @@ class FunctionCode:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What came of a run.
 
     Attributes:
@@ -84,7 +84,7 @@ class UnsupportedRuntimeError(Exception):
     """The emulated cloud cannot run this function."""
 
 
-def run(home: Home, function: FunctionCode, event: Any, platform: dict[str, str], request_id: str = "") -> Outcome:
+def run(home: Home, function: FunctionCode, event: Any, platform: dict[str, str], request_id: str = "") -> RunResult:
     """Run the handler once, in a process of its own, until it answers or its time is up.
 
     Args:
@@ -216,7 +216,7 @@ def _outcome(
     seconds: float,
     timed_out: bool,
     code: int,
-) -> Outcome:
+) -> RunResult:
     memory = recorded.get("memory", 0)
     problem = recorded.get("error")
     if timed_out:
@@ -243,7 +243,7 @@ def _outcome(
         f"Memory Size: {function.megabytes} MB\tMax Memory Used: {memory} MB\n"
     )
     payload = json.dumps(problem) if problem else str(recorded["payload"])
-    return Outcome(payload, "Unhandled" if problem else "", log, request_id)
+    return RunResult(payload, "Unhandled" if problem else "", log, request_id)
 
 
 def _runtime_variables(function: FunctionCode, task: Path, scratch: str) -> dict[str, str]:

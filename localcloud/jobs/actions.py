@@ -10,23 +10,24 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from localcloud.context import CloudContext
-from localcloud.events.announcing import announce
+from localcloud.dispatch import Call, ServiceError, invalid, replace_action
+from localcloud.events.event_bridge import announce
 from localcloud.home import Home, read_json, write_json
 from localcloud.jobs import processing, training
 from localcloud.jobs.job import Job, JobKind
 from localcloud.listing import listed
-from localcloud.moto_mends import Call, ServiceError, replace_action
+from localcloud.times import now
 
 _KINDS: dict[str, JobKind] = {"Training": training.KIND, "Processing": processing.KIND}
 _jobs: dict[tuple[str, str, str, str], Job] = {}
 _interrupted: list[Job] = []
 _lock = threading.Lock()
-_home: Home | None = None
+_home: Home
 
 
 def install(context: CloudContext) -> None:
@@ -36,7 +37,7 @@ def install(context: CloudContext) -> None:
     for name, kind in _KINDS.items():
         for verb, answer in _ANSWERS.items():
             action = f"{verb}{name}Job{'s' if verb == 'List' else ''}"
-            replace_action("sagemaker", action, _bound(answer, kind))
+            replace_action("sagemaker", action, partial(answer, kind))
     for path in sorted(_home.jobs.glob("*/job.json")):
         record = json.loads(path.read_text())
         job = Job(_KINDS[record["kind"]], record, path.parent, _announce)
@@ -67,13 +68,13 @@ def wait(kind: str, account: str, region: str, name: str, seconds: float | None 
 
 def _create(kind: JobKind, call: Call) -> dict[str, Any]:
     name = call.parameters[f"{kind.name}JobName"]
-    arn = f"arn:aws:sagemaker:{call.region}:{call.account}:{kind.name.lower()}-job/{name}"
+    arn = call.arn(f"{kind.name.lower()}-job/{name}")
     kind.check(call)
     record = {
         "kind": kind.name,
         "account": call.account,
         "region": call.region,
-        "description": kind.describe_new(call.parameters, arn, datetime.now(UTC).isoformat()),
+        "description": kind.describe_new(call.parameters, arn, now()),
         "tags": call.parameters.get("Tags", []),
     }
     with _lock:
@@ -98,10 +99,7 @@ def _describe(kind: JobKind, call: Call) -> dict[str, Any]:
 def _stop(kind: JobKind, call: Call) -> dict[str, Any]:
     job = _find(kind, call)
     if job.ended:
-        raise ServiceError(
-            "ValidationException",
-            f"The request was rejected because the {kind.name.lower()} job is in status {job.status}.",
-        )
+        raise invalid(f"The request was rejected because the {kind.name.lower()} job is in status {job.status}.")
     job.request_stop()
     return {}
 
@@ -131,10 +129,6 @@ _ANSWERS: dict[str, Callable[[JobKind, Call], dict[str, Any]]] = {
 }
 
 
-def _bound(answer: Callable[[JobKind, Call], dict[str, Any]], kind: JobKind) -> Callable[[Call], dict[str, Any]]:
-    return lambda call: answer(kind, call)
-
-
 def _find(kind: JobKind, call: Call) -> Job:
     job = _jobs.get((kind.name, call.account, call.region, call.parameters[f"{kind.name}JobName"]))
     if job is None:
@@ -146,8 +140,6 @@ def _find(kind: JobKind, call: Call) -> Job:
 
 def _directory(call: Call, name: str) -> Path:
     """Another account's or region's job of the same name has a directory of its own."""
-    if _home is None:
-        raise RuntimeError("jobs.install was not called")
     plain = _home.jobs / name
     other = read_json(plain / "job.json") if plain.exists() else None
     if other and (other["account"], other["region"]) != (call.account, call.region):

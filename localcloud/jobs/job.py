@@ -11,20 +11,21 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
 from localcloud.clients import client
+from localcloud.dispatch import Call
 from localcloud.home import write_json
-from localcloud.images import Image, ImageError
+from localcloud.images import ImageError, PushedImage
 from localcloud.jobs.platform_files import FIRST_HOST
 from localcloud.logs import LogFollower
-from localcloud.moto_mends import Call
 from localcloud.objects import ObjectError
 from localcloud.processes import KILLED, Process
+from localcloud.times import in_milliseconds, now
 
 FAILURE_CHARACTERS = 1024
 """What of a failure or exit message is kept."""
@@ -126,7 +127,7 @@ class Job:
     def update(self, **fields: Any) -> None:
         """Change the description; silent, and durable with the next change of state."""
         with self._lock:
-            self.record["description"] |= fields | {"LastModifiedTime": _now()}
+            self.record["description"] |= fields | {"LastModifiedTime": now()}
 
     def enter(self, secondary: str, message: str) -> None:
         """Enter a secondary status (training only), which is announced."""
@@ -134,8 +135,8 @@ class Job:
             with self._lock:
                 transitions = self.record["description"]["SecondaryStatusTransitions"]
                 if transitions:
-                    transitions[-1].setdefault("EndTime", _now())
-                transitions.append({"Status": secondary, "StartTime": _now(), "StatusMessage": message})
+                    transitions[-1].setdefault("EndTime", now())
+                transitions.append({"Status": secondary, "StartTime": now(), "StatusMessage": message})
                 self.update(SecondaryStatus=secondary)
         self._announce(self)
 
@@ -175,7 +176,7 @@ class Job:
 
     def run_container(
         self,
-        image: Image,
+        image: PushedImage,
         command: Sequence[str],
         environment: Mapping[str, str],
         longest: float,
@@ -217,13 +218,13 @@ class Job:
 
     def _end(self, status: str, reason: str | None = None) -> None:
         with self._lock:
-            now = _now()
-            fields: dict[str, Any] = {f"{self.kind.name}JobStatus": status, f"{self.kind.name}EndTime": now}
+            ended = now()
+            fields: dict[str, Any] = {f"{self.kind.name}JobStatus": status, f"{self.kind.name}EndTime": ended}
             if reason:
                 fields["FailureReason"] = reason[:FAILURE_CHARACTERS]
             started = self.record["description"].get(f"{self.kind.name}StartTime")
             if started and self.kind.name == "Training":
-                seconds = int((datetime.fromisoformat(now) - datetime.fromisoformat(started)).total_seconds())
+                seconds = int((datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds())
                 fields |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
             self.update(**fields)
         secondary = status
@@ -234,7 +235,7 @@ class Job:
         self.finished.set()
 
 
-def container_environment(home: Path, root: Path, image: Image, environment: Mapping[str, str]) -> dict[str, str]:
+def container_environment(home: Path, root: Path, image: PushedImage, environment: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of a container: nothing of the caller's, nothing that SageMaker does not set.
 
     Args:
@@ -285,21 +286,3 @@ def message_in(path: Path) -> str:
 def stop_grace() -> float:
     """Seconds between SIGTERM and SIGKILL: 120 as on SageMaker, unless MAPGATE_STOP_GRACE_SECONDS says otherwise."""
     return float(os.environ.get("MAPGATE_STOP_GRACE_SECONDS", "120"))
-
-
-def in_milliseconds(value: Any) -> Any:
-    """`value` with every member whose name ends in `Time` turned from ISO 8601 into milliseconds, as events have it."""
-    if isinstance(value, list):
-        return [in_milliseconds(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: int(datetime.fromisoformat(item).timestamp() * 1000)
-        if key.endswith("Time") and isinstance(item, str)
-        else in_milliseconds(item)
-        for key, item in value.items()
-    }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any
 
+from localcloud.dispatch import Call, invalid
 from localcloud.home import write_json
-from localcloud.images import Image, resolve
+from localcloud.images import PushedImage, resolve
 from localcloud.jobs.job import Exit, Job, JobError, JobKind, exit_sentence, message_in
 from localcloud.jobs.platform_files import below, hosts_of, processing_files
 from localcloud.jobs.synchronising import Synchroniser
-from localcloud.moto_mends import Call, ServiceError
 from localcloud.objects import ObjectError, download, upload_directory
 from localcloud.processes import KILLED
+from localcloud.times import now
 
 LOCAL_PATH = "/opt/ml/processing/"
 
@@ -31,22 +31,22 @@ def check(call: Call) -> None:
         _check_input(item)
     names = [item["InputName"] for item in request.get("ProcessingInputs", ())]
     if len(names) != len(set(names)):
-        _refuse(f"ProcessingInputs must have unique names, not {names}")
+        raise invalid(f"ProcessingInputs must have unique names, not {names}")
     for item in request.get("ProcessingOutputConfig", {}).get("Outputs", ()):
         if "S3Output" not in item:
-            _refuse(f"The emulated cloud writes output {item['OutputName']} to S3 only: give an S3Output")
+            raise invalid(f"The emulated cloud writes output {item['OutputName']} to S3 only: give an S3Output")
         _check_local_path(item["S3Output"]["LocalPath"])
 
 
-def describe_new(request: Mapping[str, Any], arn: str, now: str) -> dict[str, Any]:
+def describe_new(request: Mapping[str, Any], arn: str, created: str) -> dict[str, Any]:
     """The description of a job that was just created."""
     return {
         **{name: value for name, value in request.items() if name != "Tags"},
         "StoppingCondition": request.get("StoppingCondition", {"MaxRuntimeInSeconds": 86400}),
         "ProcessingJobArn": arn,
         "ProcessingJobStatus": "InProgress",
-        "CreationTime": now,
-        "LastModifiedTime": now,
+        "CreationTime": created,
+        "LastModifiedTime": created,
     }
 
 
@@ -62,7 +62,7 @@ def run(job: Job) -> str:
     image = resolve(request["AppSpecification"]["ImageUri"], job.region)
     if job.stopping:
         return "Stopped"
-    job.update(ProcessingStartTime=datetime.now(UTC).isoformat(timespec="milliseconds"))
+    job.update(ProcessingStartTime=now())
     job.save()
     with ThreadPoolExecutor(len(hosts)) as instances:
         exits = list(instances.map(lambda host: _process(job, request, image, host), hosts))
@@ -104,7 +104,7 @@ def _furnish(job: Job, request: Mapping[str, Any], host: str, hosts: Sequence[st
             )
 
 
-def _process(job: Job, request: Mapping[str, Any], image: Image, host: str) -> Exit:
+def _process(job: Job, request: Mapping[str, Any], image: PushedImage, host: str) -> Exit:
     """Run an instance's container; what it writes to continuous outputs goes up meanwhile."""
     application = request["AppSpecification"]
     continuous = [
@@ -138,24 +138,19 @@ def _key(request: Mapping[str, Any]) -> str | None:
 def _check_input(item: Mapping[str, Any]) -> None:
     name, source = item["InputName"], item.get("S3Input")
     if source is None:
-        _refuse(f"The emulated cloud reads input {name} from S3 only: give an S3Input")
-        return
+        raise invalid(f"The emulated cloud reads input {name} from S3 only: give an S3Input")
     if source["S3DataType"] != "S3Prefix":
-        _refuse(f"The emulated cloud reads input {name} as S3Prefix only, not {source['S3DataType']}")
+        raise invalid(f"The emulated cloud reads input {name} as S3Prefix only, not {source['S3DataType']}")
     if source.get("S3InputMode", "File") != "File":
-        _refuse(f"The emulated cloud gives input {name} in File mode, not {source['S3InputMode']}")
+        raise invalid(f"The emulated cloud gives input {name} in File mode, not {source['S3InputMode']}")
     if source.get("S3CompressionType", "None") != "None":
-        _refuse(f"The emulated cloud does not decompress input {name}: leave S3CompressionType out")
+        raise invalid(f"The emulated cloud does not decompress input {name}: leave S3CompressionType out")
     _check_local_path(source.get("LocalPath", ""))
 
 
 def _check_local_path(path: str) -> None:
     if not path.startswith(LOCAL_PATH):
-        _refuse(f"LocalPath {path!r} must begin with {LOCAL_PATH}")
-
-
-def _refuse(message: str) -> None:
-    raise ServiceError("ValidationException", message)
+        raise invalid(f"LocalPath {path!r} must begin with {LOCAL_PATH}")
 
 
 KIND = JobKind(name="Processing", check=check, describe_new=describe_new, run=run)

@@ -6,19 +6,19 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.clients import client
+from localcloud.dispatch import Call, invalid
 from localcloud.home import write_json
 from localcloud.images import resolve
 from localcloud.jobs.job import Job, JobError, JobKind, exit_sentence, message_in
 from localcloud.jobs.platform_files import ML_ROOT, below, training_files
 from localcloud.jobs.synchronising import Synchroniser
-from localcloud.moto_mends import Call, ServiceError
 from localcloud.objects import ObjectError, download, has_objects, pack, upload_directory, upload_file
+from localcloud.times import now
 
 
 def check(call: Call) -> None:
@@ -30,14 +30,14 @@ def check(call: Call) -> None:
     request = call.parameters
     specification = request["AlgorithmSpecification"]
     if "TrainingImage" not in specification:
-        _refuse("AlgorithmName is not supported by the emulated cloud: give a TrainingImage")
+        raise invalid("AlgorithmName is not supported by the emulated cloud: give a TrainingImage")
     if request["ResourceConfig"].get("InstanceCount", 1) != 1 or request["ResourceConfig"].get("InstanceGroups"):
-        _refuse("The emulated cloud trains on one instance: set ResourceConfig.InstanceCount to 1")
+        raise invalid("The emulated cloud trains on one instance: set ResourceConfig.InstanceCount to 1")
     for channel in request.get("InputDataConfig", ()):
         _check_channel(call, channel, specification["TrainingInputMode"])
 
 
-def describe_new(request: Mapping[str, Any], arn: str, now: str) -> dict[str, Any]:
+def describe_new(request: Mapping[str, Any], arn: str, created: str) -> dict[str, Any]:
     """The description of a job that was just created."""
     kept = {name: value for name, value in request.items() if name != "Tags"}
     return {
@@ -49,10 +49,10 @@ def describe_new(request: Mapping[str, Any], arn: str, now: str) -> dict[str, An
         "TrainingJobStatus": "InProgress",
         "SecondaryStatus": "Starting",
         "SecondaryStatusTransitions": [
-            {"Status": "Starting", "StartTime": now, "StatusMessage": "Starting the training job"}
+            {"Status": "Starting", "StartTime": created, "StatusMessage": "Starting the training job"}
         ],
-        "CreationTime": now,
-        "LastModifiedTime": now,
+        "CreationTime": created,
+        "LastModifiedTime": created,
         "ModelArtifacts": {"S3ModelArtifacts": f"{_output_uri(request)}/model.tar.gz"},
     }
 
@@ -66,7 +66,7 @@ def run(job: Job) -> str:
         (job.root / name).parent.mkdir(parents=True, exist_ok=True)
         write_json(job.root / name, content)
     job.enter("Downloading", "Downloading input data")
-    job.update(TrainingStartTime=datetime.now(UTC).isoformat(timespec="milliseconds"))
+    job.update(TrainingStartTime=now())
     for channel in request.get("InputDataConfig", ()):
         uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
         if not download(job.s3, uri, job.root / "input" / "data" / channel["ChannelName"]):
@@ -119,8 +119,7 @@ class _Metrics:
             if not match:
                 continue
             with contextlib.suppress(ValueError, IndexError):
-                now = datetime.now(UTC).isoformat(timespec="milliseconds")
-                self._latest[name] = {"MetricName": name, "Value": float(match[1]), "Timestamp": now}
+                self._latest[name] = {"MetricName": name, "Value": float(match[1]), "Timestamp": now()}
                 self._job.update(FinalMetricDataList=list(self._latest.values()))
 
     def publish(self) -> None:
@@ -180,15 +179,15 @@ def _output_uri(request: Mapping[str, Any]) -> str:
 def _check_channel(call: Call, channel: Mapping[str, Any], default_mode: str) -> None:
     name, source = channel["ChannelName"], channel["DataSource"].get("S3DataSource")
     if source is None:
-        _refuse(f"The emulated cloud reads channel {name} from S3 only: give an S3DataSource")
+        raise invalid(f"The emulated cloud reads channel {name} from S3 only: give an S3DataSource")
     if channel.get("InputMode", default_mode) == "Pipe":
-        _refuse(f"The emulated cloud gives channel {name} in File or FastFile mode, not Pipe")
+        raise invalid(f"The emulated cloud gives channel {name} in File or FastFile mode, not Pipe")
     if source["S3DataType"] != "S3Prefix":
-        _refuse(f"The emulated cloud reads channel {name} as S3Prefix only, not {source['S3DataType']}")
+        raise invalid(f"The emulated cloud reads channel {name} as S3Prefix only, not {source['S3DataType']}")
     if channel.get("CompressionType", "None") != "None":
-        _refuse(f"The emulated cloud does not decompress channel {name}: leave CompressionType out")
+        raise invalid(f"The emulated cloud does not decompress channel {name}: leave CompressionType out")
     if not has_objects(client("s3", call.account, call.region), source["S3Uri"]):
-        _refuse(_no_objects(source["S3Uri"], call.parameters["RoleArn"]))
+        raise invalid(_no_objects(source["S3Uri"], call.parameters["RoleArn"]))
 
 
 def _no_objects(uri: str, role: str) -> str:
@@ -198,10 +197,6 @@ def _no_objects(uri: str, role: str) -> str:
         f'the selected region, that objects exist under that S3 prefix, and that the role "{role}" has "s3:ListBucket" '
         f'permissions on bucket "{bucket}".'
     )
-
-
-def _refuse(message: str) -> None:
-    raise ServiceError("ValidationException", message)
 
 
 KIND = JobKind(name="Training", check=check, describe_new=describe_new, run=run)

@@ -8,10 +8,11 @@ pipeline's own grammar (parameters, references, conditions, policies) stands bes
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from localcloud.definitions.graph import walk
 from pipelines.check.arguments import argument_faults
 from pipelines.check.document import document_faults
 from pipelines.check.fault import Fault
-from pipelines.check.graph import graph_faults, walk
+from pipelines.check.graph import graph_faults
 from pipelines.check.references import References
 from pipelines.check.refusals import refusals
 from pipelines.check.schema import form_faults

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A step's arguments by its type: against the call that takes them, or against the pipeline's own grammar."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.check.expressions import expressions, is_expression
+from localcloud.definitions.expressions import ExpressionError, expressions, is_expression
+from localcloud.definitions.graph import own_arguments
+from localcloud.definitions.service_model import OPERATIONS, pattern
 from pipelines.check.fault import Fault
-from pipelines.check.graph import own_arguments
 from pipelines.check.references import References
-from pipelines.check.service_model import OPERATIONS, input_shape, pattern
-from pipelines.check.shapes import shape_findings
+from pipelines.check.shapes import shape_faults
 
 Step = Mapping[str, Any]
 
@@ -21,8 +21,14 @@ CONDITION_MEMBERS = {
     "Or": ("Conditions",),
 }
 OUTPUT_TYPES = ("String", "Integer", "Boolean", "Float")
-FUNCTION_ARN = r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[a-zA-Z0-9-_.]+(:[a-zA-Z0-9-_$]+)?"
-QUEUE_URL = r"https?://[^/]+/[0-9]{12}/[a-zA-Z0-9_-]{1,80}(\.fifo)?"
+ADDRESSES = {
+    "Callback": ("SqsQueueUrl", r"https?://[^/]+/[0-9]{12}/[a-zA-Z0-9_-]{1,80}(\.fifo)?"),
+    "Lambda": (
+        "FunctionArn",
+        r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[a-zA-Z0-9-_.]+(:[a-zA-Z0-9-_$]+)?",
+    ),
+}
+"""Where a message goes: the member that says it, and its form."""
 LONGEST_FAIL_MESSAGE = 3072
 
 
@@ -30,8 +36,10 @@ def argument_faults(step: Step, references: References) -> Iterator[Fault]:
     """Yield what is wrong with a step's arguments and with the expressions in it."""
     name = step["Name"]
     for path, expression in expressions(own_arguments(step), "Arguments"):
-        for value, rule in references.faults(expression):
-            yield Fault(name, path, value, rule)
+        try:
+            references.look_up(expression)
+        except ExpressionError as error:
+            yield Fault(name, path, error.value, error.rule)
         in_condition = step["Type"] == "Condition" and path.startswith("Arguments.Conditions")
         if "Std:JsonGet" in expression and not in_condition:
             yield Fault(
@@ -42,18 +50,15 @@ def argument_faults(step: Step, references: References) -> Iterator[Fault]:
                 "(https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-propertyfile.html)",
             )
     if step["Type"] in OPERATIONS:
-        shape, supplied = input_shape(step["Type"]), OPERATIONS[step["Type"]].supplied
-        for path, value, rule in shape_findings(step.get("Arguments", {}), shape, "Arguments", references, supplied):
-            yield Fault(name, path, value, rule)
+        yield from shape_faults(step, references)
         yield from _property_file_faults(step)
-        return
-    checks: dict[str, Callable[[Step, References], Iterator[Fault]]] = {
-        "Callback": _callback_faults,
-        "Condition": _condition_step_faults,
-        "Fail": _fail_faults,
-        "Lambda": _lambda_faults,
-    }
-    yield from checks[step["Type"]](step, references)
+    elif step["Type"] == "Condition":
+        yield from _condition_step_faults(step, references)
+    elif step["Type"] == "Fail":
+        yield from _fail_faults(step, references)
+    else:
+        yield from _address_faults(step)
+        yield from _message_faults(step)
 
 
 def _property_file_faults(step: Step) -> Iterator[Fault]:
@@ -119,16 +124,6 @@ def _operand_kind(value: Any, references: References) -> str | None:
     return "number" if isinstance(value, int | float) else "text"
 
 
-def _lambda_faults(step: Step, references: References) -> Iterator[Fault]:
-    yield from _text_faults(step, "FunctionArn", FUNCTION_ARN)
-    yield from _message_faults(step, references)
-
-
-def _callback_faults(step: Step, references: References) -> Iterator[Fault]:
-    yield from _text_faults(step, "SqsQueueUrl", QUEUE_URL)
-    yield from _message_faults(step, references)
-
-
 def _fail_faults(step: Step, references: References) -> Iterator[Fault]:
     message = step.get("Arguments", {}).get("ErrorMessage")
     if is_expression(message):
@@ -143,7 +138,8 @@ def _fail_faults(step: Step, references: References) -> Iterator[Fault]:
         yield Fault(step["Name"], f"Arguments.{member}", step["Arguments"][member], "is unknown in a Fail step")
 
 
-def _text_faults(step: Step, member: str, expression: str) -> Iterator[Fault]:
+def _address_faults(step: Step) -> Iterator[Fault]:
+    member, expression = ADDRESSES[step["Type"]]
     value = step.get(member)
     if not isinstance(value, str):
         yield Fault(step["Name"], member, value, f"is required in a {step['Type']} step: a string")
@@ -151,7 +147,7 @@ def _text_faults(step: Step, member: str, expression: str) -> Iterator[Fault]:
         yield Fault(step["Name"], member, value, f"must match {expression}")
 
 
-def _message_faults(step: Step, _: References) -> Iterator[Fault]:
+def _message_faults(step: Step) -> Iterator[Fault]:
     """Yield what is wrong with the flat message that a function or a queue gets, and with what comes back."""
     for name, value in step.get("Arguments", {}).items():
         if isinstance(value, list) or (isinstance(value, Mapping) and not is_expression(value)):

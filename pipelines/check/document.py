@@ -5,9 +5,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from localcloud.definitions.graph import walk
+from localcloud.definitions.service_model import STEP_TYPES, pattern, shape_named
 from pipelines.check.fault import Fault
-from pipelines.check.graph import walk
-from pipelines.check.service_model import STEP_TYPES, pattern, shape_named
 
 VERSION = "2020-12-01"
 # AWS takes 1,048,576 bytes. Half of that is where a definition stops being one that a person reviews.

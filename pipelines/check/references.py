@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What expressions refer to: whether it is there, of which type it is, and where that is known, its text."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.model import Shape
 
-from pipelines.check.expressions import expressions, is_expression
-from pipelines.check.graph import walk
-from pipelines.check.service_model import OPERATIONS, output_shape
+from localcloud.definitions.expressions import ExpressionError, Join, JsonGet, Reference, is_expression, read
+from localcloud.definitions.graph import walk
+from localcloud.definitions.service_model import OPERATIONS, output_shape
 
 # Name and an example of each variable of an execution.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-parameters.html
@@ -24,7 +23,7 @@ EXECUTION = {
     "StartDateTime": "2026-01-01T00:00:00.000Z",
     "TrainingJobName": "pipelines-abcdefghijkl-example-1a2b3c4d5e",
 }
-_TYPES = {
+KINDS = {
     "blob": "String",
     "boolean": "Boolean",
     "double": "Float",
@@ -34,7 +33,7 @@ _TYPES = {
     "string": "String",
     "timestamp": "String",
 }
-_TOKEN = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
+"""What Pipelines calls the types of the service model."""
 
 
 @dataclass(frozen=True)
@@ -57,132 +56,83 @@ class References:
         self._parameters = {parameter["Name"]: parameter for parameter in definition.get("Parameters", [])}
         self._steps = {step["Name"]: step for step in walk(definition["Steps"])}
 
-    def faults(self, expression: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
-        """Yield value and rule of what is wrong with one expression; those inside it are visited by themselves."""
-        ((function, argument),) = expression.items()
-        if function == "Get":
-            yield from self._get_faults(argument)
-        elif function == "Std:Join":
-            if not isinstance(argument, Mapping) or set(argument) != {"On", "Values"}:
-                yield argument, "Std:Join takes On and Values"
-            elif not isinstance(argument["On"], str) or not isinstance(argument["Values"], list):
-                yield argument, "Std:Join takes a string On and a list of Values"
-            else:
-                for value in argument["Values"]:
-                    if isinstance(value, list) or (isinstance(value, Mapping) and not is_expression(value)):
-                        yield value, "Std:Join joins strings, numbers and expressions only"
-        else:
-            yield from self._json_get_faults(argument)
-
     def resolve(self, expression: Mapping[str, Any]) -> Resolved:
-        """Return the type and the known values of an expression; unknown where any part of it is at fault."""
-        if any(fault for _, part in expressions(expression) for fault in self.faults(part)):
+        """Return the type and the known values of an expression; unknown where it is at fault."""
+        try:
+            return self.look_up(expression)
+        except ExpressionError:
             return Resolved(None)
-        return self._resolve(expression)
 
-    def _resolve(self, expression: Mapping[str, Any]) -> Resolved:
-        ((function, argument),) = expression.items()
-        if function == "Std:JsonGet":
+    def look_up(self, expression: Mapping[str, Any]) -> Resolved:
+        """Return the type and the known values of an expression; what is wrong with those inside it counts as unknown.
+
+        Raises:
+            ExpressionError: It is not of the form that SageMaker takes, or refers to nothing.
+        """
+        said = read(expression)
+        if isinstance(said, JsonGet):
             return Resolved(None)
-        if function == "Std:Join":
-            return Resolved("String", self._joined(argument))
-        root, _, rest = argument.partition(".")
-        if root == "Parameters":
-            parameter = self._parameters[rest]
-            default = [parameter["DefaultValue"]] if "DefaultValue" in parameter else []
-            return Resolved(parameter["Type"], tuple(dict.fromkeys([*default, *parameter.get("EnumValues", [])])))
-        if root == "Execution":
-            return Resolved("String", (EXECUTION[rest],))
-        name, _, path = rest.partition(".")
-        return Resolved(self._property_kind(self._steps[name], path))
+        if isinstance(said, Join):
+            return Resolved("String", self._joined(said))
+        if said.root == "Steps":
+            return self._look_up_step(said, expression["Get"])
+        if said.root == "Execution":
+            if said.name not in EXECUTION:
+                rule = f"an execution has no variable {said.name}; it has {', '.join(EXECUTION)}"
+                raise ExpressionError(expression["Get"], rule)
+            return Resolved("String", (EXECUTION[said.name],))
+        if said.name not in self._parameters:
+            raise ExpressionError(expression["Get"], f"the pipeline has no parameter {said.name}")
+        parameter = self._parameters[said.name]
+        default = [parameter["DefaultValue"]] if "DefaultValue" in parameter else []
+        return Resolved(parameter["Type"], tuple(dict.fromkeys([*default, *parameter.get("EnumValues", [])])))
 
-    def _joined(self, join: Mapping[str, Any]) -> tuple[str, ...]:
+    def _look_up_step(self, said: Reference, text: str) -> Resolved:
+        step = self._steps.get(said.name)
+        if step is None:
+            raise ExpressionError(text, f"the pipeline has no step {said.name}")
+        if said.is_file:
+            if said.path[1] not in [file.get("PropertyFileName") for file in step.get("PropertyFiles", [])]:
+                raise ExpressionError(text, f"step {said.name} declares no property file of that name")
+            return Resolved(None)
+        kind = _property_kind(step, said.path)
+        if kind is None:
+            named = text.removeprefix(f"Steps.{said.name}").removeprefix(".") or "(nothing named)"
+            raise ExpressionError(text, f"a {step['Type']} step has no property {named}")
+        return Resolved(kind)
+
+    def _joined(self, join: Join) -> tuple[str, ...]:
         parts = []
-        for value in join["Values"]:
+        for value in join.values:
             if is_expression(value):
-                examples = self._resolve(value).examples
+                examples = self.resolve(value).examples
                 if not examples:
                     return ()
                 parts.append(str(examples[0]))
             else:
                 parts.append(str(value))
-        return (join["On"].join(parts),)
+        return (join.on.join(parts),)
 
-    def _get_faults(self, reference: Any) -> Iterator[tuple[Any, str]]:
-        if not isinstance(reference, str):
-            yield reference, "Get takes a string"
-            return
-        root, _, rest = reference.partition(".")
-        if root == "Parameters":
-            if rest not in self._parameters:
-                yield reference, f"the pipeline has no parameter {rest}"
-        elif root == "Execution":
-            if rest not in EXECUTION:
-                yield reference, f"an execution has no variable {rest}; it has {', '.join(EXECUTION)}"
-        elif root == "Steps":
-            yield from self._step_faults(reference, rest)
-        else:
-            yield reference, "must refer to Parameters, Execution or Steps"
 
-    def _step_faults(self, reference: str, rest: str) -> Iterator[tuple[Any, str]]:
-        name, _, path = rest.partition(".")
-        if name not in self._steps:
-            yield reference, f"the pipeline has no step {name}"
-            return
-        step = self._steps[name]
-        if path.startswith("PropertyFiles."):
-            if path.removeprefix("PropertyFiles.") not in _property_files(step):
-                yield reference, f"step {name} declares no property file of that name"
-        elif self._property_kind(step, path) is None:
-            yield reference, f"a {step['Type']} step has no property {path or '(nothing named)'}"
-
-    def _json_get_faults(self, argument: Any) -> Iterator[tuple[Any, str]]:
-        if not isinstance(argument, Mapping) or not isinstance(argument.get("Path"), str) or not argument["Path"]:
-            yield argument, "Std:JsonGet takes a Path, which is a string and no expression"
-            return
-        if ("PropertyFile" in argument) == ("S3Uri" in argument):
-            yield argument, "Std:JsonGet takes either a PropertyFile or an S3Uri"
-        elif "PropertyFile" in argument:
-            reference = argument["PropertyFile"]
-            if not is_expression(reference) or ".PropertyFiles." not in str(reference.get("Get", "")):
-                yield reference, "must be a Get of Steps.<step>.PropertyFiles.<name>"
-
-    def _property_kind(self, step: Mapping[str, Any], path: str) -> str | None:
-        """Return the type of a step's property, or None where it has no such property."""
-        tokens = _tokens(path)
-        if tokens is None:
+def _property_kind(step: Mapping[str, Any], path: tuple[str | int, ...]) -> str | None:
+    """Return the type of a step's property, or None where it has no such property."""
+    if step["Type"] in ("Lambda", "Callback"):
+        if len(path) != 2 or path[0] != "OutputParameters":
             return None
-        if step["Type"] in ("Lambda", "Callback"):
-            if len(tokens) != 2 or tokens[0] != "OutputParameters":
-                return None
-            outputs = step.get("OutputParameters", [])
-            return next((output.get("OutputType") for output in outputs if output.get("OutputName") == tokens[1]), None)
-        if step["Type"] == "Condition":
-            return "String" if tokens == ["Outcome"] else None
-        if step["Type"] not in OPERATIONS:
-            return None
-        shape = _shape_at(output_shape(step["Type"]), tokens)
-        if shape is None or not _names_an_output(step, tokens):
-            return None
-        return _TYPES.get(shape.type_name, shape.type_name)
+        outputs = step.get("OutputParameters", [])
+        return next((output.get("OutputType") for output in outputs if output.get("OutputName") == path[1]), None)
+    if step["Type"] == "Condition":
+        return "String" if path == ("Outcome",) else None
+    if step["Type"] not in OPERATIONS or not path:
+        return None
+    shape = _shape_at(output_shape(step["Type"]), path)
+    if shape is None or not _names_an_output(step, path):
+        return None
+    return KINDS.get(shape.type_name, shape.type_name)
 
 
-def _tokens(path: str) -> list[str | int] | None:
-    """Return the parts of `Outputs['train'].S3Output`; None where it is no path."""
-    tokens: list[str | int] = []
-    position = 0
-    while position < len(path):
-        found = _TOKEN.match(path, position)
-        if not found:
-            return None
-        name, index, single, double = found.groups()
-        tokens.append(int(index) if index is not None else name or single or double or "")
-        position = found.end()
-    return tokens or None
-
-
-def _shape_at(shape: Shape | None, tokens: list[str | int]) -> Shape | None:
-    for token in tokens:
+def _shape_at(shape: Shape | None, path: tuple[str | int, ...]) -> Shape | None:
+    for token in path:
         if shape is None:
             return None
         if shape.type_name == "structure":
@@ -197,15 +147,11 @@ def _shape_at(shape: Shape | None, tokens: list[str | int]) -> Shape | None:
     return shape
 
 
-def _names_an_output(step: Mapping[str, Any], tokens: list[str | int]) -> bool:
+def _names_an_output(step: Mapping[str, Any], path: tuple[str | int, ...]) -> bool:
     """Return False where a Processing step has no output of the name by which one is addressed."""
-    if step["Type"] != "Processing" or tokens[:2] != ["ProcessingOutputConfig", "Outputs"] or len(tokens) < 3:
+    if step["Type"] != "Processing" or path[:2] != ("ProcessingOutputConfig", "Outputs") or len(path) < 3:
         return True
     outputs = step.get("Arguments", {}).get("ProcessingOutputConfig", {}).get("Outputs", [])
-    if isinstance(tokens[2], int):
-        return tokens[2] < len(outputs)
-    return tokens[2] in [output.get("OutputName") for output in outputs]
-
-
-def _property_files(step: Mapping[str, Any]) -> list[str]:
-    return [file.get("PropertyFileName", "") for file in step.get("PropertyFiles", [])]
+    if isinstance(path[2], int):
+        return path[2] < len(outputs)
+    return path[2] in [output.get("OutputName") for output in outputs]

@@ -5,16 +5,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.check.expressions import is_expression
+from localcloud.definitions.expressions import is_expression
+from localcloud.definitions.instances import clusters, has_local_nvme
 from pipelines.check.fault import Fault
 
 Step = Mapping[str, Any]
 
-# Families with local NVMe storage, which encrypt it with a key of their own.
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ResourceConfig.html
-NVME = re.compile(
-    r"ml\.([cmr][0-9]+[a-z]*d[a-z]*|g4dn|g5|g6|g6e|gr6|i3en|p3dn|p4d|p4de|p5|p5e|p5en|trn1|trn1n|trn2)\..+"
-)
 # https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html
 RETRYABLE = frozenset({"Model", "Processing", "RegisterModel", "Training", "Transform", "Tuning"})
 STEP_EXCEPTIONS = frozenset({"Step.SERVICE_FAULT", "Step.THROTTLING"})
@@ -36,19 +32,14 @@ def refusals(step: Step, definition: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _volume_keys(step: Step, definition: Mapping[str, Any]) -> Iterator[Fault]:
-    arguments = step.get("Arguments", {})
-    for path, cluster in (
-        ("Arguments.ProcessingResources.ClusterConfig", _at(arguments, "ProcessingResources", "ClusterConfig")),
-        ("Arguments.ResourceConfig", _at(arguments, "ResourceConfig")),
-        ("Arguments.TransformResources", _at(arguments, "TransformResources")),
-    ):
-        if not isinstance(cluster, Mapping) or not cluster.get("VolumeKmsKeyId"):
+    for path, cluster in clusters(step.get("Arguments", {})):
+        if not cluster.get("VolumeKmsKeyId"):
             continue
-        refused = [kind for kind in _instance_types(cluster.get("InstanceType"), definition) if NVME.fullmatch(kind)]
+        refused = [kind for kind in _instance_types(cluster.get("InstanceType"), definition) if has_local_nvme(kind)]
         if refused:
             yield Fault(
                 step["Name"],
-                f"{path}.VolumeKmsKeyId",
+                f"Arguments.{path}.VolumeKmsKeyId",
                 cluster["VolumeKmsKeyId"],
                 f"must be left out for {refused[0]}, which encrypts its local NVMe storage itself",
             )

@@ -8,7 +8,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from localcloud.service_limits import violations
+from localcloud.service_limits import validation_errors
 
 MODEL = botocore.session.get_session().get_service_model("sagemaker")
 
@@ -16,7 +16,7 @@ MODEL = botocore.session.get_session().get_service_model("sagemaker")
 def found(operation: str, **parameters: Any) -> str:
     shape = MODEL.operation_model(operation).input_shape
     assert shape is not None
-    return violations(parameters, shape)
+    return validation_errors(parameters, shape)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.check import Fault, check
-from pipelines.check.service_model import OPERATIONS, input_shape, pattern
 
 COMMITTED = json.loads((Path(__file__).parents[2] / "pipelines" / "definition.json").read_text())
 Definition = dict[str, Any]
@@ -325,6 +326,21 @@ def test_finds_nothing_in_the_committed_definition() -> None:
     assert check(COMMITTED) == []
 
 
+def test_works_where_the_laptops_cloud_cannot_run() -> None:
+    program = """
+import json, sys
+sys.modules |= dict.fromkeys(("boto3", "dill", "moto", "psutil", "werkzeug"))  # each import of them fails
+from pipelines.check import check
+print(*check(json.load(sys.stdin)), sep="\\n")
+"""
+    definition = copy.deepcopy(COMMITTED)
+    put([*TRAIN, "RoleArn"], MISSING)(definition)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], input=json.dumps(definition), capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.startswith("TrainDetector: Arguments.RoleArn: is required")
+
+
 @pytest.mark.parametrize("planted", PLANTED)
 def test_names_a_planted_fault(planted: str) -> None:
     plant, named = PLANTED[planted]
@@ -333,28 +349,6 @@ def test_names_a_planted_fault(planted: str) -> None:
     faults = [str(fault) for fault in check(definition)]
     assert any(named in fault for fault in faults), faults
     assert len(faults) <= 3, "one fault must not look like many"
-
-
-def test_compiles_every_pattern_of_the_calls_that_steps_make() -> None:
-    seen: set[str] = set()
-
-    def visit(shape: Any) -> None:
-        if shape.name in seen:
-            return
-        seen.add(shape.name)
-        if "pattern" in shape.metadata:
-            pattern(shape.metadata["pattern"])
-        below = {"structure": ["members"], "list": ["member"], "map": ["key", "value"]}.get(shape.type_name, [])
-        for name in below:
-            part = getattr(shape, name)
-            for each in part.values() if isinstance(part, dict) else [part]:
-                visit(each)
-
-    for step_type in OPERATIONS:
-        visit(input_shape(step_type))
-    assert len(seen) > 300
-    assert pattern(r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)").fullmatch("Zürich 7 = a.b:c/d+e-f@g")
-    assert not pattern(r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)").fullmatch("a, b")
 
 
 def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from localcloud.executions.expressions import ExpressionError, PropertyFile, Scope, evaluate, holds, referred_steps
+from localcloud.definitions.expressions import ExpressionError, Reference
+from localcloud.executions.expressions import Scope, evaluate, holds
 
 REPORT = {"gate": {"passed": True, "mAP": 0.71, "none": None, "rules": [{"rule": "mAP 50"}]}, "per class": {"a.b": 3}}
 
 
-def read_json(source: PropertyFile | str) -> Any:
-    assert source in (PropertyFile("Evaluate", "Evaluation"), "s3://bucket/abc/report.json")
+def read_json(source: Reference | str) -> Any:
+    assert source in (Reference("Steps", "Evaluate", ("PropertyFiles", "Evaluation")), "s3://bucket/abc/report.json")
     return REPORT
 
 
@@ -124,11 +125,3 @@ def test_a_condition_on_a_missing_or_null_value_fails(path: str) -> None:
 def test_a_condition_between_text_and_number_fails() -> None:
     with pytest.raises(ExpressionError, match="both must be numbers"):
         holds(condition("GreaterThan", "0.7", 0.5), SCOPE)
-
-
-def test_referred_steps_are_found_at_any_depth() -> None:
-    value = {
-        "a": [{"Get": "Steps.One.X"}, {"Std:Join": {"On": "", "Values": [{"Get": "Steps.Two['k']"}]}}],
-        **json_get("x"),
-    }
-    assert referred_steps(value) == {"One", "Two", "Evaluate"}

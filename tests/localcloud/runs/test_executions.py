@@ -223,7 +223,7 @@ def test_a_condition_on_what_is_not_there_fails(cloud: Any, pipelines: Pipelines
     name = pipelines.create("missing", processing(cloud), check([equals(report("gate.absent"), True)], [], []))
     arn, described = pipelines.run(name)
     assert described["PipelineExecutionStatus"] == "Failed"
-    assert "gate.absent does not exist" in pipelines.steps(arn)["Check"]["FailureReason"]
+    assert "gate.absent: does not exist" in pipelines.steps(arn)["Check"]["FailureReason"]
 
 
 def test_a_failed_job_fails_its_step_and_nothing_after_it_runs(cloud: Any, pipelines: Pipelines) -> None:

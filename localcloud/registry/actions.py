@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from localcloud.context import CloudContext
-from localcloud.events import event_bridge
-from localcloud.moto_mends import Call, ServiceError, backend, original_action, replace_action, state_lock
+from localcloud.dispatch import Call, ServiceError, invalid, original_action, replace_action, state_lock
+from localcloud.events.event_bridge import announce
+from localcloud.listing import paged
+from localcloud.times import moment
 
 MAX_CUSTOMER_PROPERTIES = 50
 _BEYOND_MOTO = (
@@ -53,21 +55,21 @@ def install(_: CloudContext) -> None:
         replace_action("sagemaker", action, handler)
 
 
-def approval_status(account: str, region: str, name: str) -> str:
+def approval_status(call: Call, name: str) -> str:
     """The approval status of a model package.
 
     Raises:
         ServiceError: No such package.
     """
-    return str(_find(account, region, name).model_approval_status)
+    return str(_find(call, name).model_approval_status)
 
 
 def _create_group(call: Call) -> dict[str, Any]:
     name = call.parameters["ModelPackageGroupName"]
     with state_lock:
-        existing = backend("sagemaker", call.account, call.region).model_package_groups.get(name)
+        existing = call.backend("sagemaker").model_package_groups.get(name)
         if existing:
-            raise ServiceError("ValidationException", f"Model Package Group already exists: {existing.arn}")
+            raise invalid(f"Model Package Group already exists: {existing.arn}")
         return original_action("sagemaker", "CreateModelPackageGroup", call)
 
 
@@ -79,7 +81,7 @@ def _describe_group(call: Call) -> dict[str, Any]:
 def _delete_group(call: Call) -> dict[str, Any]:
     with state_lock:
         group = _find_group(call, call.parameters["ModelPackageGroupName"])
-        state = backend("sagemaker", call.account, call.region)
+        state = call.backend("sagemaker")
         held = [
             p for p in state.model_packages.values() if p.model_package_group_name == group.model_package_group_name
         ]
@@ -98,17 +100,16 @@ def _create(call: Call) -> dict[str, Any]:
     given = call.parameters
     group_name = given.get("ModelPackageGroupName")
     if bool(group_name) == bool(given.get("ModelPackageName")):
-        message = "Exactly one of ModelPackageName and ModelPackageGroupName must be given."
-        raise ServiceError("ValidationException", message)
+        raise invalid("Exactly one of ModelPackageName and ModelPackageGroupName must be given.")
     with state_lock:
-        state = backend("sagemaker", call.account, call.region)
+        state = call.backend("sagemaker")
         version = None
         if group_name:
             group = _find_group(call, group_name)
             group_name = group.model_package_group_name
             version = group.beyond_moto = getattr(group, "beyond_moto", 0) + 1
         elif any(package.model_package_name == given["ModelPackageName"] for package in state.model_packages.values()):
-            raise ServiceError("ValidationException", f"Model Package already exists: {given['ModelPackageName']}")
+            raise invalid(f"Model Package already exists: {given['ModelPackageName']}")
         package = ModelPackage(
             model_package_name=group_name or given["ModelPackageName"],
             model_package_group_name=group_name,
@@ -146,14 +147,13 @@ def _update(call: Call) -> dict[str, Any]:
     """Only what is given changes; customer properties are merged, then those to remove are removed."""
     given = call.parameters
     with state_lock:
-        package = _find(call.account, call.region, given["ModelPackageArn"])
+        package = _find(call, given["ModelPackageArn"])
         before = _described(package)
         properties = {**(package.customer_metadata_properties or {}), **(given.get("CustomerMetadataProperties") or {})}
         for name in given.get("CustomerMetadataPropertiesToRemove") or []:
             properties.pop(name, None)
         if len(properties) > MAX_CUSTOMER_PROPERTIES:
-            message = f"A model package has at most {MAX_CUSTOMER_PROPERTIES} CustomerMetadataProperties."
-            raise ServiceError("ValidationException", message)
+            raise invalid(f"A model package has at most {MAX_CUSTOMER_PROPERTIES} CustomerMetadataProperties.")
         package.customer_metadata_properties = properties
         for name, attribute in (
             ("ModelApprovalStatus", "model_approval_status"),
@@ -177,14 +177,14 @@ def _update(call: Call) -> dict[str, Any]:
 
 def _describe(call: Call) -> dict[str, Any]:
     with state_lock:
-        return _described(_find(call.account, call.region, call.parameters["ModelPackageName"]))
+        return _described(_find(call, call.parameters["ModelPackageName"]))
 
 
 def _batch_describe(call: Call) -> dict[str, Any]:
     summaries, errors = {}, {}
     for arn in call.parameters["ModelPackageArnList"]:
         try:
-            summaries[arn] = _described(_find(call.account, call.region, arn))
+            summaries[arn] = _described(_find(call, arn))
         except ServiceError as error:
             errors[arn] = {"ErrorCode": error.code, "ErrorResponse": error.message}
     return {"ModelPackageSummaries": summaries, "BatchDescribeModelPackageErrorMap": errors}
@@ -196,9 +196,7 @@ def _list(call: Call) -> dict[str, Any]:
     kind = "Versioned" if "ModelPackageGroupName" in given else given.get("ModelPackageType", "Unversioned")
     group = given.get("ModelPackageGroupName", "").rsplit("/", 1)[-1]
     with state_lock:
-        every = [
-            _described(package) for package in backend("sagemaker", call.account, call.region).model_packages.values()
-        ]
+        every = [_described(package) for package in call.backend("sagemaker").model_packages.values()]
     wanted = [
         package
         for package in every
@@ -206,23 +204,21 @@ def _list(call: Call) -> dict[str, Any]:
         and group in ("", package.get("ModelPackageGroupName"))
         and given.get("ModelApprovalStatus") in (None, package.get("ModelApprovalStatus"))
         and given.get("NameContains", "") in package["ModelPackageArn"].split("/", 1)[1]
-        and _is_between(package["CreationTime"], given.get("CreationTimeAfter"), given.get("CreationTimeBefore"))
+        and ("CreationTimeAfter" not in given or moment(package["CreationTime"]) > moment(given["CreationTimeAfter"]))
+        and ("CreationTimeBefore" not in given or moment(package["CreationTime"]) < moment(given["CreationTimeBefore"]))
     ]
     by_name = given.get("SortBy") == "Name"
     wanted.sort(
         key=lambda p: (p["ModelPackageArn"] if by_name else p["CreationTime"], p.get("ModelPackageVersion", 0)),
         reverse=given.get("SortOrder", "Descending") == "Descending",
     )
-    start = int(given.get("NextToken") or 0)
-    end = start + given.get("MaxResults", 100)
-    more = {"NextToken": str(end)} if end < len(wanted) else {}
-    return {"ModelPackageSummaryList": wanted[start:end], **more}
+    return paged(given, wanted, "ModelPackageSummaryList")
 
 
 def _delete(call: Call) -> dict[str, Any]:
     with state_lock:
-        package = _find(call.account, call.region, call.parameters["ModelPackageName"])
-        state = backend("sagemaker", call.account, call.region)
+        package = _find(call, call.parameters["ModelPackageName"])
+        state = call.backend("sagemaker")
         del state.model_packages[package.arn]
         state.model_package_name_mapping.pop(package.arn, None)
     return {}
@@ -237,8 +233,7 @@ def _announce(call: Call, package: Any, changed: list[str]) -> None:
             detail[name] = described[name].replace(tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     if changed:
         detail["UpdatedModelPackageFields"] = changed
-    what = "SageMaker Model Package State Change"
-    event_bridge.emit(call.account, call.region, what, detail, [package.arn])
+    announce(call.account, call.region, "Model Package State Change", detail, [package.arn])
 
 
 def _described(package: Any) -> dict[str, Any]:
@@ -252,27 +247,18 @@ def _beyond(package: Any) -> dict[str, Any]:
     return dict(getattr(package, "beyond_moto", {}))
 
 
-def _find(account: str, region: str, name: str) -> Any:
-    state = backend("sagemaker", account, region)
+def _find(call: Call, name: str) -> Any:
+    state = call.backend("sagemaker")
     package = state.model_packages.get(state.model_package_name_mapping.get(name, name))
     if package is None:
-        arn = name if name.startswith("arn:") else f"arn:aws:sagemaker:{region}:{account}:model-package/{name}"
-        raise ServiceError("ValidationException", f"ModelPackage {arn} does not exist.")
+        arn = name if name.startswith("arn:") else call.arn(f"model-package/{name}")
+        raise invalid(f"ModelPackage {arn} does not exist.")
     return package
 
 
 def _find_group(call: Call, name: str) -> Any:
-    group = backend("sagemaker", call.account, call.region).model_package_groups.get(name.rsplit("/", 1)[-1])
+    group = call.backend("sagemaker").model_package_groups.get(name.rsplit("/", 1)[-1])
     if group is None:
-        arn = f"arn:aws:sagemaker:{call.region}:{call.account}:model-package-group/{name.rsplit('/', 1)[-1]}"
-        raise ServiceError("ValidationException", f"ModelPackageGroup {arn} does not exist.")
+        arn = call.arn(f"model-package-group/{name.rsplit('/', 1)[-1]}")
+        raise invalid(f"ModelPackageGroup {arn} does not exist.")
     return group
-
-
-def _is_between(moment: datetime, after: datetime | None, before: datetime | None) -> bool:
-    aware = moment.replace(tzinfo=UTC)
-
-    def zoned(limit: datetime) -> datetime:
-        return limit if limit.tzinfo else limit.replace(tzinfo=UTC)
-
-    return (after is None or aware > zoned(after)) and (before is None or aware < zoned(before))

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, cast
 
 from localcloud.context import CloudContext
-from localcloud.moto_mends import Call, ServiceError, backend, original_action, replace_action, state_lock
+from localcloud.dispatch import Call, invalid, original_action, replace_action, state_lock
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class _Kind:
     store: str
 
     def records(self, call: Call) -> dict[str, Any]:
-        return cast(dict[str, Any], getattr(backend("sagemaker", call.account, call.region), self.store))
+        return cast(dict[str, Any], getattr(call.backend("sagemaker"), self.store))
 
 
 _KINDS = (
@@ -49,8 +49,8 @@ def _create(kind: _Kind, call: Call) -> dict[str, Any]:
     with state_lock:
         records = kind.records(call)
         if name in records:
-            arn = f"arn:aws:sagemaker:{call.region}:{call.account}:{kind.resource}/{name}"
-            raise ServiceError("ValidationException", f'Cannot create already existing {kind.words} "{arn}".')
+            arn = call.arn(f"{kind.resource}/{name}")
+            raise invalid(f'Cannot create already existing {kind.words} "{arn}".')
         answer = original_action("sagemaker", f"Create{kind.name}", call)
         records[name].beyond_moto = dict(call.parameters)
     return answer

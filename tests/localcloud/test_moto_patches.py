@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every mend still mends something: plain moto, without ours, has the defect yet.
+"""Every patch still mends something: plain moto, without ours, has the defect yet.
 
-When moto catches up a test here fails and names what to delete from `localcloud/moto_mends.py`.
+When moto catches up a test here fails and names what to delete from `localcloud/moto_patches.py`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import inspect
 import io
 import json
 import time
+import tomllib
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -20,7 +22,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from localcloud.moto_mends import MOTO_VERSION, Call, backend, original_action, replace_action
+import localcloud
+from localcloud.dispatch import backend
+from localcloud.moto_patches import MOTO_VERSION
 
 BUCKET = "plain-bucket"
 
@@ -37,8 +41,8 @@ def client(service: str) -> Any:
     return made(service, region_name="us-east-1")
 
 
-def caught_up(mend: str) -> str:
-    return f"moto {moto.__version__} does this itself now: delete {mend} from localcloud/moto_mends.py"
+def caught_up(patch: str) -> str:
+    return f"moto {moto.__version__} does this itself now: delete {patch} from localcloud/moto_patches.py"
 
 
 def make_role() -> str:
@@ -63,34 +67,16 @@ def make_function(**settings: Any) -> str:
     )
 
 
-def test_the_mends_are_for_the_version_that_is_installed() -> None:
+def test_the_patches_are_for_the_version_that_is_installed_and_pinned() -> None:
+    package = Path(localcloud.__file__).with_name("pyproject.toml")
     assert moto.__version__ == MOTO_VERSION
-
-
-def test_a_misspelt_action_cannot_be_replaced() -> None:
-    with pytest.raises(Exception, match="StartPipelineExecutoin"):
-        replace_action("sagemaker", "StartPipelineExecutoin", lambda _: {})
-
-
-def test_an_original_action_can_be_called_by_a_handler() -> None:
-    call = Call("123456789012", "us-east-1", {"ModelPackageGroupName": "g"})
-    assert original_action("sagemaker", "CreateModelPackageGroup", call)["ModelPackageGroupArn"].endswith("/g")
-    assert "g" in backend("sagemaker", "123456789012", "us-east-1").model_package_groups
+    assert f"moto[server]=={MOTO_VERSION}" in tomllib.loads(package.read_text())["project"]["dependencies"]
 
 
 def test_bodies_are_text() -> None:
     from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
     assert not SageMakerRuntimeResponse.use_raw_body, caught_up("_let_bodies_be_binary")
-
-
-def test_answers_have_no_status_and_content_type_of_their_own() -> None:
-    from moto.core.serialize import get_serializer_class
-    from moto.core.utils import get_service_model
-
-    model = get_service_model("lambda").operation_model("Invoke")
-    serializer = get_serializer_class("lambda", "rest-json")(operation_model=model)
-    assert serializer.serialize({"StatusCode": 202})["status_code"] == 200, caught_up("_serialized")
 
 
 def test_managed_policies_are_unknown() -> None:
@@ -218,7 +204,7 @@ def test_the_cdk_cli_cannot_ask_why_something_failed() -> None:
 
 
 def test_approving_wipes_what_was_known_of_a_version() -> None:
-    """Why `registry.py` answers for moto."""
+    """Why `registry/actions.py` answers for moto."""
     sagemaker = client("sagemaker")
     sagemaker.create_model_package_group(ModelPackageGroupName="g")
     card = {"ModelCardContent": "{}", "ModelCardStatus": "Draft"}
@@ -234,7 +220,7 @@ def test_approving_wipes_what_was_known_of_a_version() -> None:
 
 
 def test_models_forget_their_isolation() -> None:
-    """Why `model_records.py` answers for moto."""
+    """Why `models/actions.py` answers for moto."""
     sagemaker = client("sagemaker")
     sagemaker.create_model(ModelName="m", ExecutionRoleArn=make_role(), EnableNetworkIsolation=True)
     assert not sagemaker.describe_model(ModelName="m").get("EnableNetworkIsolation")
@@ -242,7 +228,7 @@ def test_models_forget_their_isolation() -> None:
 
 @pytest.mark.filterwarnings("ignore:Tried to parse")
 def test_stacks_skip_what_moto_does_not_know() -> None:
-    """Why `stacks.py` stands for moto's CloudFormation."""
+    """Why `cloudformation/` stands for moto's CloudFormation."""
     group = {"Type": "AWS::SageMaker::ModelPackageGroup", "Properties": {"ModelPackageGroupName": "skipped"}}
     body = json.dumps({"Resources": {"Group": group, "Nonsense": {"Type": "AWS::Banana::Tree"}}})
     client("cloudformation").create_stack(StackName="s", TemplateBody=body)

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Where objects lie as files, and archives that are packed and refused."""
+
 from __future__ import annotations
 
 import io
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.objects import ObjectError, pack, unpack
+from localcloud.objects import ObjectError, pack, relative_path, split_uri, unpack
 
 
 def _archive(path: Path, member: tarfile.TarInfo, content: bytes = b"") -> Path:
@@ -52,3 +54,24 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ObjectError, match=r"model\.tar\.gz"):
         unpack(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("key", "prefix", "path"),
+    [
+        ("data/train/a.tfrecord", "data/train", "a.tfrecord"),
+        ("data/train/a.tfrecord", "data/train/", "a.tfrecord"),
+        ("data/train/deep/a", "data/", "train/deep/a"),
+        ("data/train-1", "data/tr", "train-1"),  # the prefix ends inside a name
+        ("a", "", "a"),
+        ("data/model.tar.gz", "data/model.tar.gz", "model.tar.gz"),
+    ],
+)
+def test_an_object_lies_relative_to_the_prefix_that_was_asked_for(key: str, prefix: str, path: str) -> None:
+    assert relative_path(key, prefix) == path
+
+
+def test_only_a_uri_of_s3_is_split() -> None:
+    assert split_uri("s3://bucket/a/b#c?d") == ("bucket", "a/b#c")
+    with pytest.raises(ObjectError, match="is no S3 URI"):
+        split_uri("https://bucket/a")

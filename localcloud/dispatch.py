@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How requests find who answers them: the modules of the cloud answer actions in moto's place, moto all others."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from moto.backends import get_backend
+from moto.core.exceptions import ServiceException
+from moto.core.responses import ActionResult, BaseResponse
+from moto.core.serialize import XFormedAttributePicker, get_serializer_class
+from moto.core.utils import camelcase_to_underscores, get_service_model
+
+log = logging.getLogger(__name__)
+
+state_lock = threading.RLock()
+"""Held while moto's own code runs and while its state is written. Hold it to change a moto backend by hand; never
+while waiting for another request to this server."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to an action.
+
+    Attributes:
+        account: 12-digit account id.
+        region: Region name.
+        parameters: As boto3 was given them.
+    """
+
+    account: str
+    region: str
+    parameters: dict[str, Any]
+
+    def backend(self, service: str) -> Any:
+        """moto's own state of a service where the call goes; hold `state_lock` while using it."""
+        return backend(service, self.account, self.region)
+
+    def arn(self, resource: str) -> str:
+        """The ARN of a resource of SageMaker's, such as `model/m`."""
+        return f"arn:aws:sagemaker:{self.region}:{self.account}:{resource}"
+
+
+class ServiceError(Exception):
+    """An error that the client sees as AWS shapes it: `botocore.exceptions.ClientError` with this code and message.
+
+    Args:
+        members: What the error's shape has beside its message, such as ModelError's `OriginalStatusCode`.
+    """
+
+    def __init__(self, code: str, message: str, status: int = 400, **members: Any) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+        self.members = members
+
+
+def invalid(message: str) -> ServiceError:
+    """The error with which SageMaker refuses a request that it cannot serve."""
+    return ServiceError("ValidationException", message)
+
+
+Handler = Callable[[Call], dict[str, Any]]
+Check = Callable[[str, Call], None]
+Commit = Callable[[str, str, str, str], None]
+
+_handlers: dict[tuple[str, str], Handler] = {}
+_checks: dict[str, list[Check]] = {}
+_commits: list[Commit] = []
+_UNLOCKED = frozenset({("sqs", "ReceiveMessage")})
+
+
+def replace_action(service: str, action: str, handler: Handler) -> None:
+    """Let `handler` answer `action` instead of moto (or where moto has nothing).
+
+    The handler runs without `state_lock`, so it may call this server; its dict is shaped like boto3's answer.
+    Raising `ServiceError` answers with that error.
+
+    Args:
+        service: boto3's name of the service ("sagemaker", "sagemaker-runtime", "lambda").
+        action: The API's name ("StartPipelineExecution").
+        handler: Given the call, returns the answer.
+    """
+    get_service_model(service).operation_model(action)  # a misspelt action fails here
+    _handlers[service, action] = handler
+
+
+def add_check(service: str, check: Check) -> None:
+    """Run `check(action, call)` before each action of `service`, whoever answers it; it refuses by `ServiceError`."""
+    _checks.setdefault(service, []).append(check)
+
+
+def add_commit(commit: Commit) -> None:
+    """Run `commit(service, action, account, region)` after each action, before its answer is sent."""
+    _commits.append(commit)
+
+
+def original_action(service: str, action: str, call: Call) -> dict[str, Any]:
+    """moto's own answer to `action`, as a dict like boto3's (JSON services only; times as moto gives them).
+
+    Raises:
+        ServiceError: moto refused.
+    """
+    response = _response_class(service)()
+    response.params = call.parameters
+    response.uri_match = {}
+    response.querystring = {}
+    response.headers = {}
+    response.response_headers = {}
+    response.body = json.dumps(call.parameters, default=str)
+    response.region = call.region
+    response.current_account = call.account
+    response.partition = "aws"
+    try:
+        with state_lock:
+            result = getattr(response, camelcase_to_underscores(action))()
+    except ServiceException as refusal:
+        raise ServiceError(refusal.code, refusal.message) from refusal
+    if isinstance(result, ActionResult):
+        return dict(result.result or {})  # type: ignore[call-overload,no-any-return]
+    body = result[-1] if isinstance(result, tuple) and isinstance(result[-1], str) else result
+    return dict(json.loads(body)) if isinstance(body, str) and body else {}
+
+
+def backend(service: str, account: str, region: str) -> Any:
+    """moto's own state of a service in an account and region; hold `state_lock` while using it."""
+    return get_backend(service)[account][region]  # type: ignore[call-overload]
+
+
+def backends(service: str) -> Iterator[tuple[str, str, Any]]:
+    """Account, region and state, for each account and region where a service has been used."""
+    yield from list(get_backend(service).iter_backends())  # type: ignore[call-overload]
+
+
+def install() -> None:
+    """Answer what modules have asked to answer, in moto's place. To be called once, before the server starts."""
+    BaseResponse.call_action = _call_action  # type: ignore[method-assign,assignment]
+    _serve_s3_as_the_rest()
+
+
+def _response_class(service: str) -> Any:
+    package = {"lambda": "awslambda", "sagemaker-runtime": "sagemakerruntime"}.get(service, service.replace("-", ""))
+    module = importlib.import_module(f"moto.{package}.responses")
+    return next(
+        c
+        for c in vars(module).values()
+        if isinstance(c, type) and issubclass(c, BaseResponse) and c.__module__ == module.__name__
+    )
+
+
+_moto_call_action = BaseResponse.call_action
+
+
+def _call_action(response: BaseResponse) -> Any:
+    service = response.boto3_service_name
+    action = response._get_action()
+    handler = _handlers.get((service, action))
+    checks = _checks.get(service, ())
+    try:
+        if handler or checks:
+            if not response.automated_parameter_parsing:
+                response.parse_parameters(response.normalized_request)
+            call = Call(response.current_account, response.region, dict(response.params))
+            for check in checks:
+                check(action, call)
+        if handler:
+            answer = _serialized(response, handler(call))
+        elif (service, action) in _UNLOCKED:
+            answer = _moto_call_action(response)
+        else:
+            with state_lock:
+                answer = _moto_call_action(response)
+    except ServiceError as error:
+        answer = _refusal(response, error)
+    except NotImplementedError as error:
+        log.error("%s.%s: %s", service, action, error)
+        message = f"the emulated cloud does not know {service}'s {action}"
+        answer = _refusal(response, ServiceError("NotImplemented", message, 501))
+    except Exception as error:
+        log.exception("%s.%s", service, action)
+        answer = _refusal(response, ServiceError("InternalFailure", f"emulated cloud: {error!r}", 500))
+    finally:
+        for commit in _commits:
+            commit(service, action, response.current_account, response.region)
+    return answer
+
+
+def _serialized(response: BaseResponse, result: dict[str, Any]) -> Any:
+    """As moto serialises, but without the transformations that fit only what moto's own code returns."""
+    service_model = get_service_model(response.boto3_service_name)
+    operation_model = service_model.operation_model(response._get_action())
+    protocol = response.determine_response_protocol(service_model)
+    serializer = get_serializer_class(service_model.service_name, protocol)(
+        operation_model=operation_model, value_picker=XFormedAttributePicker()
+    )
+    serialized = serializer.serialize(result)
+    status, body = serialized["status_code"], serialized["body"]
+    headers = {**serialized["headers"], **response.response_headers}
+    output = operation_model.output_shape
+    for name, member in output.members.items() if output else ():  # moto's serializer prints its own
+        if member.serialization.get("name") == "Content-Type" and name in result:
+            headers["Content-Type"] = result[name]
+        if member.serialization.get("location") == "statusCode" and name in result:
+            status = result[name]
+    return status, headers, body
+
+
+class _RefusedError(ServiceException):
+    """Lives outside moto, so that moto looks for the error's shape in the service that was asked."""
+
+
+def _refusal(response: BaseResponse, error: ServiceError) -> Any:
+    refusal = _RefusedError(error.code, error.message)
+    for name, value in error.members.items():
+        setattr(refusal, name, value)
+        setattr(refusal, camelcase_to_underscores(name), value)
+    status, headers, body = response.serialized(ActionResult(refusal))
+    return (error.status if error.status != 400 else status), headers, body
+
+
+def _serve_s3_as_the_rest() -> None:
+    """S3 has a dispatch of its own in moto: it is given the lock and the commit that the other services have."""
+    from moto.s3.responses import S3Response
+
+    def locked(original: Callable[..., Any]) -> Callable[..., Any]:
+        def respond(self: S3Response, request: Any, full_url: str, headers: Any) -> Any:
+            request.get_data()  # the body arrives before the lock is taken
+            try:
+                with state_lock:
+                    return original(self, request, full_url, headers)
+            finally:
+                reads = request.method in ("GET", "HEAD", "OPTIONS")
+                for commit in _commits:
+                    commit("s3", "GetObject" if reads else "PutObject", self.current_account, self.region)
+
+        return respond
+
+    S3Response.bucket_response = locked(S3Response.bucket_response)  # type: ignore[method-assign]
+    S3Response.key_response = locked(S3Response.key_response)  # type: ignore[method-assign]

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every patch of moto: where it does otherwise than AWS, and where it must let other modules do a part of its work.
+
+Pinned to one version of moto: each patch has a test that fails as soon as moto itself behaves, and says what to
+delete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import threading
+import time
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from pathlib import Path
+from typing import Any
+
+import moto
+
+from localcloud.dispatch import replace_action, state_lock
+from localcloud.home import write_whole
+from localcloud.s3_descriptions import ROW
+
+MOTO_VERSION = "5.2.5"
+
+
+def install() -> None:
+    """Apply every patch. To be called once, before the server starts.
+
+    Raises:
+        RuntimeError: Another moto than the one these patches were written for is installed.
+    """
+    if moto.__version__ != MOTO_VERSION:
+        raise RuntimeError(
+            f"moto {moto.__version__} is installed, but localcloud/moto_patches.py patches {MOTO_VERSION}: "
+            "run `make setup`, or go through tests/localcloud/test_moto_patches.py with the new version"
+        )
+    _let_bodies_be_binary()
+    _know_managed_policies()
+    _keep_all_of_functions()
+    _leave_queues_to_their_pollers()
+    _wait_for_messages_unlocked()
+    _ignore_conditional_denials()
+    _let_buckets_log()
+    _leave_access_logs_undelivered()
+    _know_images_by_their_manifest()
+    replace_action("cloudtrail", "LookupEvents", lambda _: {"Events": []})  # the CDK CLI asks it why something failed
+
+
+def _instead_of(owner: type) -> Callable[[Callable[..., Any]], None]:
+    """Put the function below in the place of a class's method of that name; it is given moto's own one first."""
+
+    def put(function: Callable[..., Any]) -> None:
+        original = getattr(owner, function.__name__)
+
+        @wraps(original)
+        def method(self: Any, *arguments: Any, **named: Any) -> Any:
+            return function(original, self, *arguments, **named)
+
+        setattr(owner, function.__name__, method)
+
+    return put
+
+
+def send_events_through(deliver: Callable[[Any, Any], None]) -> None:
+    """Let `deliver(rule, event)` do what moto's rules do, for the few targets that moto knows, under its lock."""
+    from moto.events.models import Rule
+
+    @_instead_of(Rule)
+    def send_to_targets(original: Any, self: Rule, event: Any, transform_input: bool = True) -> None:
+        if self.managed_by or not transform_input:  # an archive's own rule
+            original(self, event, transform_input)
+        else:
+            deliver(self, event)
+
+
+def invoke_functions_through(invoke: Callable[[str, str, str, Any], None]) -> None:
+    """Let `invoke(account, region, function_arn, event)` run functions that moto's other services trigger."""
+    from moto.awslambda.models import LambdaFunction
+
+    def invoked(self: LambdaFunction, body: Any, _headers: Any, _response_headers: Any) -> str:
+        invoke(self.account_id, self.region, self.function_arn, json.loads(body) if body else {})
+        return ""
+
+    LambdaFunction.invoke = invoked  # type: ignore[method-assign,assignment]
+
+
+def mail_through(mail: Callable[[str, str, str, str | None], None]) -> None:
+    """Let `mail(topic_arn, address, message, subject)` do what moto leaves undone for e-mail subscriptions."""
+    from moto.sns.models import Subscription
+
+    @_instead_of(Subscription)
+    def publish(original: Any, self: Subscription, message: str, *more: Any, **named: Any) -> None:
+        if self.protocol in ("email", "email-json", "sms"):
+            mail(self.topic.arn, self.endpoint, message, named.get("subject"))
+        else:
+            original(self, message, *more, **named)
+
+
+def keep_objects_in(directory: Path) -> None:
+    """Keep the bytes of S3 objects in files named by their content, not in memory and not in snapshots.
+
+    An object forgets its `ROW` (see `s3_descriptions`) when anything about it changes.
+    """
+    from moto.s3.models import FakeKey
+
+    def path(digest: str) -> Path:
+        return directory / digest[:2] / digest
+
+    def read(self: Any) -> bytes:
+        return path(self.content_digest).read_bytes()
+
+    def write(self: Any, value: bytes | str) -> None:
+        content = value.encode() if isinstance(value, str) else value
+        self.content_digest = hashlib.sha256(content).hexdigest()
+        self.content_md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        self.contentsize = len(content)
+        file = path(self.content_digest)
+        if not file.exists():
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            write_whole(file, content)
+
+    def etag(self: Any) -> str:
+        if self._etag is None:
+            self._etag = self.content_md5
+        return f'"{self._etag}"'
+
+    def state(self: Any) -> dict[str, Any]:
+        left_out = ("_value_buffer", "lock", ROW)
+        return {key: value for key, value in self.__dict__.items() if key not in left_out}
+
+    def change(self: Any, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name != ROW:
+            self.__dict__.pop(ROW, None)
+
+    @_instead_of(FakeKey)
+    def set_metadata(original: Any, self: Any, *arguments: Any, **named: Any) -> None:
+        original(self, *arguments, **named)
+        self.__dict__.pop(ROW, None)
+
+    def restore(self: Any, kept: dict[str, Any]) -> None:
+        self.__dict__.update(kept)
+        self._value_buffer = io.BytesIO()
+        self.lock = threading.Lock()
+
+    FakeKey.value = property(read, write)  # type: ignore[assignment,method-assign]
+    FakeKey.etag = property(etag)  # type: ignore[assignment,method-assign]
+    FakeKey.__setattr__ = change  # type: ignore[method-assign]
+    FakeKey.__getstate__ = state  # type: ignore[method-assign]
+    FakeKey.__setstate__ = restore  # type: ignore[method-assign,assignment]
+
+
+def _let_bodies_be_binary() -> None:
+    """moto decodes every body as UTF-8; an image sent to InvokeEndpoint is none."""
+    from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+
+    SageMakerRuntimeResponse.use_raw_body = True
+    SageMakerRuntimeResponse.automated_parameter_parsing = True
+
+
+def _know_managed_policies() -> None:
+    """moto knows AWS's own policies only when it loads all 1,400 at once; this loads the one that is asked for."""
+    from moto.iam.models import AWSManagedPolicy, IAMBackend
+
+    @lru_cache(maxsize=1)
+    def documents() -> dict[str, Any]:
+        from moto.iam.aws_managed_policies import aws_managed_policies_data
+
+        parsed = json.loads(aws_managed_policies_data)
+        return {f"arn:aws:iam::aws:policy{policy['Path']}{name}": (name, policy) for name, policy in parsed.items()}
+
+    def learn(backend: IAMBackend, arn: str) -> None:
+        if arn.startswith("arn:aws:iam::aws:policy/") and arn not in backend.managed_policies and arn in documents():
+            name, policy = documents()[arn]
+            known = AWSManagedPolicy.from_data(name, backend.account_id, backend.region_name, policy)
+            backend.managed_policies[arn] = known
+
+    @_instead_of(IAMBackend)
+    def attach_role_policy(original: Any, self: IAMBackend, policy_arn: str, role_name: str) -> None:
+        learn(self, policy_arn)
+        original(self, policy_arn, role_name)
+
+    @_instead_of(IAMBackend)
+    def get_policy(original: Any, self: IAMBackend, policy_arn: str) -> Any:
+        learn(self, policy_arn)
+        return original(self, policy_arn)
+
+
+def _keep_all_of_functions() -> None:
+    """moto forgets some of a function's configuration; it is kept here and shown again."""
+    from moto.awslambda.models import LambdaFunction
+
+    names = ("DeadLetterConfig", "LoggingConfig")
+
+    @_instead_of(LambdaFunction)
+    def __init__(  # noqa: N807  # the class's own
+        original: Any, self: Any, account_id: str, spec: dict[str, Any], *more: Any, **named: Any
+    ) -> None:
+        self.beyond_moto = {name: spec[name] for name in names if name in spec}
+        original(self, account_id, spec, *more, **named)
+
+    @_instead_of(LambdaFunction)
+    def update_configuration(original: Any, self: Any, config_updates: dict[str, Any]) -> dict[str, Any]:
+        self.beyond_moto = {**self.beyond_moto, **{n: config_updates[n] for n in names if n in config_updates}}
+        return dict(original(self, config_updates))
+
+    @_instead_of(LambdaFunction)
+    def get_configuration(original: Any, self: Any, on_create: bool = False) -> dict[str, Any]:
+        return {**original(self, on_create), **{name: value for name, value in self.beyond_moto.items() if value}}
+
+
+def _leave_queues_to_their_pollers() -> None:
+    """moto runs a mapped function inside SendMessage, once a message; `event_sources` polls instead."""
+    from moto.awslambda.models import LambdaBackend
+    from moto.sqs.models import sqs_backends
+
+    @_instead_of(LambdaBackend)
+    def create_event_source_mapping(original: Any, self: LambdaBackend, spec: dict[str, Any]) -> Any:
+        mapping = original(self, spec)
+        mapping.function_response_types = spec.get("FunctionResponseTypes") or []
+        for queue in sqs_backends[self.account_id][self.region_name].queues.values():
+            queue.lambda_event_source_mappings.clear()
+        return mapping
+
+
+def _wait_for_messages_unlocked() -> None:
+    """moto waits for messages while it holds the queue; here nothing is held between two looks."""
+    from moto.sqs.models import SQSBackend
+
+    @_instead_of(SQSBackend)
+    def receive_message(
+        original: Any, self: SQSBackend, queue_name: str, count: int, seconds: int, *more: Any, **named: Any
+    ) -> Any:
+        end = time.monotonic() + (seconds or 0)
+        while True:
+            with state_lock:
+                messages = original(self, queue_name, count, 0, *more, **named)
+            if messages or time.monotonic() >= end:
+                return messages
+            time.sleep(0.05)
+
+
+def _ignore_conditional_denials() -> None:
+    """moto evaluates bucket policies without their conditions: "deny what is not TLS" would deny everything."""
+    from moto.iam.access_control import IAMPolicy, PermissionResult
+    from moto.s3.models import FakeBucket
+
+    def get_permission(self: FakeBucket, action: str, resource: str) -> Any:
+        if self.policy is None:
+            return PermissionResult.NEUTRAL
+        document = json.loads(self.policy)
+        document["Statement"] = [
+            statement
+            for statement in document["Statement"]
+            if not (
+                statement["Effect"] == "Deny" and ("Condition" in statement or statement.get("Principal") not in _ANY)
+            )
+        ]
+        if not document["Statement"]:
+            return PermissionResult.NEUTRAL
+        return IAMPolicy(json.dumps(document)).is_action_permitted(action, resource)
+
+    FakeBucket.get_permission = get_permission  # type: ignore[method-assign]
+
+
+_ANY = ("*", {"AWS": "*"}, {"AWS": ["*"]})
+
+
+def _let_buckets_log() -> None:
+    """moto wants the target bucket's policy to be there first; S3 does not, and CDK creates it later."""
+    from moto.s3.models import FakeBucket
+
+    FakeBucket._log_permissions_enabled_policy = staticmethod(lambda *_, **__: True)  # type: ignore[method-assign]
+
+
+def _leave_access_logs_undelivered() -> None:
+    """S3 delivers access logs within hours, moto at once: into a bucket that is just being emptied and deleted."""
+    from moto.s3.models import S3Backend
+
+    S3Backend.log_incoming_request = lambda *_: None  # type: ignore[method-assign]
+
+
+def _know_images_by_their_manifest() -> None:
+    """An image's digest is that of its manifest; moto takes its layers', which images may share, or a random one."""
+    from moto.ecr.models import Image
+
+    def create_digest(self: Image) -> None:
+        self._image_digest = f"sha256:{hashlib.sha256(self.image_manifest.encode()).hexdigest()}"
+
+    Image._create_digest = create_digest  # type: ignore[method-assign]
