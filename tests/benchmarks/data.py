@@ -275,8 +275,8 @@ def _join(folder: Path) -> Callable[[], None]:
     import random
     from contextlib import closing
 
-    from training_src.data.checks.dataset import check_set
     from training_src.data.checks.findings import Findings
+    from training_src.data.dataset_checks import check_set
     from training_src.data.examination import Examined, examine
     from training_src.data.index import Index
     from training_src.data.metadata import write_metadata
