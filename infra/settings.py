@@ -47,9 +47,15 @@ class Security(Section):
 
 
 class Processing(Section):
-    """Instances of the Processing steps; MeasureServing runs on the endpoint's type."""
+    """Instances of the Processing steps; MeasureServing runs on the endpoint's type.
+
+    Attributes:
+        prepare_instance_count: How many share a data set's images; above 1 the pipeline gets the step JoinDataset and
+            the parameter AnnotationsUri.
+    """
 
     prepare_instance_type: InstanceType = "ml.m5.xlarge"
+    prepare_instance_count: int = Field(default=1, ge=1, le=100)
     evaluate_instance_type: InstanceType = "ml.m5.xlarge"
     volume_gigabytes: int = Field(default=50, ge=1, le=16384)
 

@@ -140,6 +140,8 @@ def _signed(value: int) -> int:
 
 def _varint(value: int) -> bytes:
     """A whole number from 0 on."""
+    if value < 128:  # nearly all: keys, lengths, labels
+        return value.to_bytes()
     encoded = bytearray()
     while value > 127:
         encoded.append(value & 127 | 128)
