@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from containers.contract.job import ProcessingJob
 from pipelines.demo.scenes import draw_scenes
 from training_src.errors import DataError
-from training_src.job import ProcessingJob
 from training_src.join import join
 from training_src.prepare import prepare
 
@@ -93,4 +93,4 @@ def _prepare_all(dealt: list[Inputs], place: Path) -> Path:
 
 
 def _job(place: Path, name: str, inputs: Inputs) -> ProcessingJob:
-    return ProcessingJob(place / name, inputs, {output: place / name / output for output in OUTPUTS})
+    return ProcessingJob(place / name, inputs, {output: place / name / output for output in OUTPUTS}, {}, {})

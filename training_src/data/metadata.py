@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from containers.contract.files import write_whole
 from training_src.data.collection import collect, report_content
 from training_src.data.examination import Examined
 from training_src.data.label_map import write_label_map
@@ -33,9 +34,7 @@ def write_metadata(folder: Path, examined: Examined, *, architecture: str = "", 
             stream.writelines(f"{group}\n" for group in groups(examined.index, number))
         description["groups"] = {**description["groups"], split: []}
         description.setdefault("groups_files", {})[split] = file.name
-    beside = folder / "dataset.json.partial"
-    beside.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    beside.replace(folder / "dataset.json")
+    write_whole(folder / "dataset.json", json.dumps(description, indent=2) + "\n")
 
 
 def write_report_of(

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from containers.contract.tfrecord import read_records
 from infra.settings import Processing, Settings
 from infra.training.binding import Resources, bind
 from localcloud.objects import download, upload_directory
 from pipelines.demo.scenes import draw_scenes
-from training_src.data.records.tfrecord import read_records
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DEFINITION = REPOSITORY / "pipelines/definition.json"

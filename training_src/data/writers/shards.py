@@ -9,11 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from containers.contract.tfrecord import write_record
 from training_src.data.dataset import Encoded
 from training_src.data.index import Index
 from training_src.data.processes import cores, in_order
 from training_src.data.records.example import join_image
-from training_src.data.records.tfrecord import write_record
 from training_src.data.splits import SPLITS, Split
 
 # Each split has so many shards, or as many as it has images; more where they would grow beyond a size.

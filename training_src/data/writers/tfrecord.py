@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from containers.contract.tfrecord import write_record
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.data.records.example import encode, example_of
-from training_src.data.records.tfrecord import write_record
 from training_src.data.writers.image import Image
 
 # TensorFlow's guides ask for shards of at least 100 MB.
