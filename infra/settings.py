@@ -51,6 +51,13 @@ class Processing(Section):
     """Instances of the Processing steps; MeasureServing runs on the endpoint's type."""
 
     prepare_instance_type: InstanceType = Field(default="ml.m5.xlarge", description="Of PrepareDataset")
+    prepare_instance_count: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="How many share a data set's images; above 1 the pipeline gets the step JoinDataset and the "
+        "parameter AnnotationsUri",
+    )
     evaluate_instance_type: InstanceType = Field(default="ml.m5.xlarge", description="Of EvaluateDetector")
     volume_gigabytes: int = Field(default=50, ge=1, le=16384, description="Of each Processing job, in GiB")
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from containers.contract.job import ProcessingJob, run
-from training_src.data.checks.dataset import check_set
 from training_src.data.checks.findings import Findings
 from training_src.data.checks.policy import policy_from_json
+from training_src.data.dataset_checks import check_set
 from training_src.data.examination import Examined
 from training_src.data.index import Index
 from training_src.data.label_map import LabelMap

@@ -27,8 +27,8 @@ from training_src.data.label_map import LabelMap
 from training_src.data.machines import link_together, machines, write_part
 from training_src.data.metadata import write_report_of
 from training_src.data.output import write_dataset
-from training_src.data.records.shards import write_shards
 from training_src.data.splits import SPLITS
+from training_src.data.writers.shards import write_shards
 from training_src.errors import BadInputError, ConfigurationError, DataError
 from training_src.models.errors import ModelError
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from infra.instances import has_local_nvme
 from infra.settings import Settings
+from infra.training.several_instances import prepare_on_several_instances
 
 HOUR = 60 * 60
 # A stand-in and the address that it ends, of an account and a region that nobody has; an image's has a tag besides.
@@ -57,6 +58,8 @@ def bind(definition: dict[str, Any], settings: Settings, resources: Resources) -
         BindingError: Names what stayed unbound, or the step that settings know and the definition does not.
     """
     bound = _with_resources(copy.deepcopy(definition), resources)
+    if settings.processing.prepare_instance_count > 1:
+        bound = prepare_on_several_instances(bound, settings.processing.prepare_instance_count)
     _bind_parameters(bound, settings)
     steps = {step["Name"]: step for step in walk(bound["Steps"])}
     for name, instance_type in _processing_instances(settings).items():
@@ -107,8 +110,9 @@ def _bind_parameters(definition: dict[str, Any], settings: Settings) -> None:
 
 
 def _processing_instances(settings: Settings) -> dict[str, str]:
+    preparing = ["PrepareDataset", *(["JoinDataset"] if settings.processing.prepare_instance_count > 1 else [])]
     return {
-        "PrepareDataset": settings.processing.prepare_instance_type,
+        **dict.fromkeys(preparing, settings.processing.prepare_instance_type),
         "MeasureServing": settings.delivery.instance_type,
         "EvaluateDetector": settings.processing.evaluate_instance_type,
     }

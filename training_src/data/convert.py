@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from training_src.data.dataset import Dataset, Fault, LabelledImage
@@ -169,7 +169,7 @@ def _image(labelled: LabelledImage) -> Image | Fault:
     except BrokenImageError as error:
         message = f"{labelled.image} {error}; export it again, or remove it and its annotation."
         return Fault(labelled.image, None, "image", message)
-    return Image(labelled, encoded, kind, width, height)
+    return Image(replace(labelled, width=width, height=height), encoded, kind)
 
 
 def _shortened(sentences: Sequence[str]) -> list[str]:

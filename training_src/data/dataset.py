@@ -13,7 +13,7 @@ from training_src.data.label_map import LabelMap
 Severity = Literal["error", "warning", "notice"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Encoded:
     """Where an image's encoded bytes lie: a file, or a part of one. Small and picklable, so that processes can load it.
 
@@ -43,7 +43,7 @@ class Encoded:
             return stream.read(self.length)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Box:
     """An object's box, in pixels from the left upper corner; edges, not pixel indices.
 
@@ -73,7 +73,7 @@ class Box:
         return f"({self.xmin:g}, {self.ymin:g}, {self.xmax:g}, {self.ymax:g})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LabelledImage:
     """An image that is not loaded yet, and its annotation.
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from training_src.data.checks.dataset import check_set, give_splits
 from training_src.data.checks.findings import Findings
 from training_src.data.checks.image import ImageChecks
-from training_src.data.checks.parallel import Progress, gather
 from training_src.data.checks.policy import POLICY_FILE, Policy, read_policy
 from training_src.data.dataset import Fault
+from training_src.data.dataset_checks import check_set, give_splits
 from training_src.data.formats import read_dataset
 from training_src.data.index import Index
 from training_src.data.label_map import LabelMap, read_label_map
+from training_src.data.parallel import Progress, gather
 from training_src.data.splits import SPLITS
 from training_src.data.statistics import Tally, describe, tally
 

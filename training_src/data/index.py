@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 
 from training_src.data.checks.image import CheckedImage
 from training_src.data.dataset import Box, Encoded
-from training_src.data.packed_boxes import CROWD, DIFFICULT, TRUNCATED
 
-# An object's numbers in `Row.objects`.
+# An object as `Located.objects` has it, and the bits of its flags.
 OBJECT = np.dtype(
     [
         ("xmin", "<f4"),
@@ -33,6 +32,7 @@ OBJECT = np.dtype(
         ("flags", "<i4"),
     ]
 )
+DIFFICULT, TRUNCATED, CROWD = 1, 2, 4
 _OBJECT = struct.Struct("<ffffii")
 
 Objects = NDArray[Any]
@@ -43,36 +43,27 @@ CREATE TABLE images (
     content TEXT, dhash INTEGER, brightness REAL, width INTEGER, height INTEGER, clipped INTEGER, dropped INTEGER,
     objects BLOB, digest BLOB, path TEXT, start INTEGER, length INTEGER, format TEXT, split INTEGER)
 """
-_RECORDS = "CREATE TABLE records (number INTEGER PRIMARY KEY, head BLOB, tail BLOB)"
+_RECORDS = "CREATE TABLE records (number INTEGER PRIMARY KEY, annotation BLOB)"
 _FACTS = "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT)"
-_COLUMNS = 20  # those of an image that are known before the splits are
+_COLUMNS = 19  # those of an image that are known before its number and the splits are
 
 Row = tuple[Any, ...]
 
 
-def objects_of(boxes: Iterable[Box]) -> bytes:
-    """Boxes as `row` wants them, of the type `OBJECT`."""
-    return b"".join(
-        _OBJECT.pack(
-            box.xmin,
-            box.ymin,
-            box.xmax,
-            box.ymax,
-            box.label,
-            DIFFICULT * box.difficult | TRUNCATED * box.truncated | CROWD * box.crowd,
-        )
-        for box in boxes
-    )
+def row(image: CheckedImage, size: int, annotation: bytes | None) -> Row:
+    """What `Index.add` keeps of an image.
 
-
-def row(number: int, image: CheckedImage, size: int, objects: bytes) -> Row:
-    """An image's row, without its split."""
+    Args:
+        image: Sound.
+        size: Of its file, in bytes.
+        annotation: Its TFRecord without its bytes, see `records.example.encode_annotation`; None: none is kept.
+    """
     labelled = image.labelled
+    objects = b"".join(map(_object, labelled.boxes))
     digest = hashlib.sha256(f"{labelled.source_id}\0{image.content}\0".encode() + objects).digest()[:16]
     seen = image.fingerprint
     encoded = labelled.encoded
     return (
-        number,
         labelled.source_id,
         labelled.image,
         labelled.annotation,
@@ -92,7 +83,13 @@ def row(number: int, image: CheckedImage, size: int, objects: bytes) -> Row:
         encoded.offset,
         size,
         image.format,
+        annotation,
     )
+
+
+def _object(box: Box) -> bytes:
+    flags = DIFFICULT * box.difficult | TRUNCATED * box.truncated | CROWD * box.crowd
+    return _OBJECT.pack(box.xmin, box.ymin, box.xmax, box.ymax, box.label, flags)
 
 
 @dataclass(frozen=True)
@@ -133,11 +130,13 @@ class Index:
         """Let go of the file; it stays."""
         self.connection.close()
 
-    def add(self, rows: Iterable[Row], records: Iterable[tuple[int, bytes, bytes]] = ()) -> None:
-        """Add images, and the heads and tails of their records."""
-        marks = ",".join("?" * _COLUMNS)
-        self.connection.executemany(f"INSERT INTO images VALUES ({marks}, NULL)", rows)
-        self.connection.executemany("INSERT INTO records VALUES (?, ?, ?)", records)
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add images, numbered as they come."""
+        insert = f"INSERT INTO images VALUES (NULL, {','.join('?' * _COLUMNS)}, NULL)"
+        for *columns, annotation in rows:
+            number = self.connection.execute(insert, columns).lastrowid
+            if annotation is not None:
+                self.connection.execute("INSERT INTO records VALUES (?, ?)", (number, annotation))
 
     def set_fact(self, name: str, value: str) -> None:
         """Keep a text under a name."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from containers.contract.files import write_whole
 from training_src.errors import DataError
 from training_src.models.errors import TextFormatError
 from training_src.text_format import Message, dump, parse
@@ -96,6 +97,4 @@ def make_label_map(lists: Sequence[Mapping[int, str]], source: str) -> LabelMap:
 def write_label_map(label_map: LabelMap, file: Path) -> None:
     """Write a `label_map.pbtxt`."""
     items = [Message({"id": [number], "name": [name]}) for number, name in label_map.names.items()]
-    beside = file.with_name(file.name + ".partial")
-    beside.write_text(dump(Message({"item": list(items)})), encoding="utf-8")
-    beside.replace(file)
+    write_whole(file, dump(Message({"item": list(items)})))

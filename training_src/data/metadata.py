@@ -7,8 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from containers.contract.files import write_whole
+from training_src.data.collection import collect, report_content
 from training_src.data.examination import Examined
 from training_src.data.label_map import write_label_map
+from training_src.data.report import figures, write_report
 from training_src.data.splits import SPLITS
 from training_src.data.statistics import MOST_GROUPS, groups
 
@@ -21,15 +24,7 @@ def write_metadata(folder: Path, examined: Examined, *, architecture: str = "", 
         examined: A data set without errors.
         architecture, config: Of the detector whose anchors the report compares with the boxes.
     """
-    description = write_companions(folder, examined, architecture=architecture, config=config)
-    write_description(folder, description)
-
-
-def write_companions(
-    folder: Path, examined: Examined, *, architecture: str = "", config: Path | None = None
-) -> dict[str, Any]:
-    """Write all but `dataset.json`, and return what will stand there."""
-    description = _write_report(folder / "report.html", examined, architecture, config)
+    description = write_report_of(folder / "report.html", examined, architecture=architecture, config=config)
     write_label_map(examined.label_map, folder / "label_map.pbtxt")
     for number, split in enumerate(SPLITS):
         if len(description["groups"][split]) < MOST_GROUPS:
@@ -39,27 +34,13 @@ def write_companions(
             stream.writelines(f"{group}\n" for group in groups(examined.index, number))
         description["groups"] = {**description["groups"], split: []}
         description.setdefault("groups_files", {})[split] = file.name
-    return description
+    write_whole(folder / "dataset.json", json.dumps(description, indent=2) + "\n")
 
 
-def write_description(folder: Path, description: dict[str, Any]) -> None:
-    """Write `dataset.json`: once it is there, everything is."""
-    beside = folder / "dataset.json.partial"
-    beside.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    beside.replace(folder / "dataset.json")
-
-
-def write_report_of(file: Path, examined: Examined, *, architecture: str = "", config: Path | None = None) -> None:
-    """Write the report alone: also of a data set with errors."""
-    _write_report(file, examined, architecture, config)
-
-
-def _write_report(file: Path, examined: Examined, architecture: str, config: Path | None) -> dict[str, Any]:
-    """Write the report, and return the description with the report's figures."""
-    # Imported while shards are written, not before images are read: what draws takes a fifth of a second.
-    from training_src.data.collection import collect, report_content
-    from training_src.data.report import figures, write_report
-
+def write_report_of(
+    file: Path, examined: Examined, *, architecture: str = "", config: Path | None = None
+) -> dict[str, Any]:
+    """Write the report alone, also of a data set with errors; returns its description with the report's figures."""
     collected = collect(examined, architecture=architecture, config=config)
     description = {**examined.description, **figures(collected)}
     write_report(file, report_content(examined, collected, description))

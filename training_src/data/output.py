@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from training_src.data.examination import Examined
-from training_src.data.metadata import write_companions, write_description
-from training_src.data.records.shards import write_shards
+from training_src.data.metadata import write_metadata
 from training_src.data.splits import SPLITS
+from training_src.data.writers.shards import write_shards
 
 
 def write_dataset(
@@ -21,7 +20,7 @@ def write_dataset(
     config: Path | None = None,
     written: Callable[[int], None] | None = None,
 ) -> None:
-    """Write the shards, and draw the report while other processes write; `dataset.json` comes last.
+    """Write the shards, and then what stands beside them; `dataset.json` comes last.
 
     Args:
         examined: A data set without errors.
@@ -29,11 +28,5 @@ def write_dataset(
         architecture, config: See `metadata.write_metadata`.
         written: See `shards.write_shards`.
     """
-    metadata = outputs["metadata"]
-    description: dict[str, Any] = {}
-
-    def draw() -> None:
-        description.update(write_companions(metadata, examined, architecture=architecture, config=config))
-
-    write_shards(examined.index, {split: outputs[split] for split in SPLITS}, written=written, meanwhile=draw)
-    write_description(metadata, description)
+    write_shards(examined.index, {split: outputs[split] for split in SPLITS}, written=written)
+    write_metadata(outputs["metadata"], examined, architecture=architecture, config=config)

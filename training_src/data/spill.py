@@ -31,11 +31,11 @@ class Spill:
         self._file: sqlite3.Connection | None = None
         self._sorted = False
 
-    def add(self, key: Key, row: Any, weight: int = 1) -> None:
-        """Keep a row of plain values, or one that stands for `weight` rows; a number as key has at most 63 bits."""
+    def add(self, key: Key, row: Any) -> None:
+        """Keep a row of plain values; a number as key has at most 63 bits."""
         self._memory.setdefault(key, []).append(row)
-        self._count += weight
-        Spill._in_memory += weight
+        self._count += 1
+        Spill._in_memory += 1
         if self._count >= self._limit or (Spill._in_memory >= ROWS_IN_MEMORY and self._count >= _FEW):
             self._write()
 

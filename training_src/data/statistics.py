@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training_src.data.checks.findings import Findings
-from training_src.data.index import OBJECT, Index, Row
+from training_src.data.index import DIFFICULT, OBJECT, Index, Row
 from training_src.data.label_map import LabelMap
-from training_src.data.packed_boxes import DIFFICULT
 from training_src.data.splits import SPLITS
 
 # COCO's limits between small, medium and large: areas in square pixels.

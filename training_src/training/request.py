@@ -160,8 +160,8 @@ def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work
     from training_src.data.checks.policy import CHECKS, POLICY_FILE, Policy, read_policy
     from training_src.data.examination import examine
     from training_src.data.machines import link_together
-    from training_src.data.records.shards import write_shards
     from training_src.data.splits import SPLITS
+    from training_src.data.writers.shards import write_shards
 
     folder, held_out = _train_channel(job), _validation_channel(job)
     assert folder is not None  # asked before

@@ -148,6 +148,7 @@ any_settings = st.builds(
     processing=st.builds(
         Processing,
         prepare_instance_type=st.sampled_from(PLAIN + NVME),
+        prepare_instance_count=st.sampled_from([1, 3]),
         evaluate_instance_type=st.sampled_from(PLAIN + NVME),
         volume_gigabytes=st.integers(1, 16384),
     ),

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from containers.contract.tfrecord import read_records
+from infra.settings import Processing, Settings
+from infra.training.binding import Resources, bind
 from localcloud.objects import download, upload_directory
 from pipelines.demo.scenes import draw_scenes
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+DEFINITION = REPOSITORY / "pipelines/definition.json"
 SPLITS = ("train", "validation", "test")
 Until = Callable[..., Any]
 
@@ -102,11 +105,7 @@ def test_each_instance_is_told_who_it_is_and_gets_its_share(cloud: Any, until: U
     assert not cloud.client("s3").list_objects_v2(Bucket="bucket", Prefix="told-too/train/").get("Contents")
 
 
-def test_three_instances_and_a_join_prepare_what_one_instance_prepares(
-    cloud: Any, until: Until, tmp_path: Path
-) -> None:
-    cloud.client("ecr").create_repository(repositoryName="training")
-    image = cloud.push("training", REPOSITORY, ["python", "-m", "training_src"])
+def test_pipeline_on_three_instances_prepares_what_it_prepares_on_one(cloud: Any, until: Until, tmp_path: Path) -> None:
     s3 = cloud.client("s3")
     drawn = tmp_path / "drawn"
     draw_scenes(drawn, train=12, validation=6, test=6, size=(96, 72))
@@ -114,30 +113,70 @@ def test_three_instances_and_a_join_prepare_what_one_instance_prepares(
     shutil.copytree(drawn, tmp_path / "labels", ignore=shutil.ignore_patterns("*.jpg"))
     upload_directory(s3, tmp_path / "labels", "s3://bucket/drawn/labels")
     upload_directory(s3, drawn / "JPEGImages", "s3://bucket/drawn/images/JPEGImages")
-    whole = {"dataset": ("s3://bucket/drawn/all/", "FullyReplicated")}
-    parts = {
-        "dataset": ("s3://bucket/drawn/images/", "ShardedByS3Key"),
-        "annotations": ("s3://bucket/drawn/labels/", "FullyReplicated"),
-    }
-    metadata = {"metadata": ("s3://bucket/three/metadata/", "FullyReplicated")}
+    whole = {"DatasetUri": "s3://bucket/drawn/all/"}
+    dealt = {"DatasetUri": "s3://bucket/drawn/images/", "AnnotationsUri": "s3://bucket/drawn/labels/"}
 
-    for wanted in (
-        request(cloud, "one", image, ["prepare"], whole, 1),
-        request(cloud, "three", image, ["prepare"], parts, 3),
-        request(cloud, "joined", image, ["join"], metadata, 1),
-    ):
-        done = cloud.process(until, wanted, 120)
-        assert done["ProcessingJobStatus"] == "Completed", done
+    s3.put_object(Bucket="bucket", Key="defaults/none/none", Body=b"none")
+    resources = _resources(cloud)
 
-    for name in ("one", "three", "joined"):
-        download(s3, f"s3://bucket/{name}/", tmp_path / name)
+    one = _prepare(cloud, until, _bound(resources, 1), whole, tmp_path / "one")
+    three = _prepare(cloud, until, _bound(resources, 3), dealt, tmp_path / "three")
+
     for split in SPLITS:
-        one, three = (
-            sorted(data for file in (tmp_path / name / split).glob("*.tfrecord") for _, data in read_records(file))
-            for name in ("one", "three")
+        alone, together = (
+            sorted(data for file in (made / split).glob("*.tfrecord") for _, data in read_records(file))
+            for made in (one, three)
         )
-        assert one == three
-        assert one
-    described = [json.loads((tmp_path / name / "metadata/dataset.json").read_text()) for name in ("one", "joined")]
-    assert described[0]["sha256"] == described[1]["sha256"]
-    assert not (tmp_path / "three/metadata/dataset.json").exists()
+        assert alone == together
+        assert alone
+    assert {file.name.rsplit("-", 3)[0] for file in (three / "train").iterdir()} == {
+        "train-algo-1",
+        "train-algo-2",
+        "train-algo-3",
+    }
+    described = [json.loads((made / "metadata/dataset.json").read_text()) for made in (one, three)]
+    assert described[0].keys() == described[1].keys()
+    assert {key for key, value in described[0].items() if value != described[1][key]} <= {"notices"}
+    assert sorted(file.name for file in (three / "metadata").iterdir()) == [
+        "dataset.json",
+        "label_map.pbtxt",
+        "report.html",
+    ]
+    assert not (three / "parts/dataset.json").exists()
+
+
+def _bound(resources: Resources, instances: int) -> dict[str, Any]:
+    """The definition's steps that prepare."""
+    settings = Settings(environment="dev", processing=Processing(prepare_instance_count=instances))
+    definition = bind(json.loads(DEFINITION.read_text()), settings, resources)
+    steps = [step for step in definition["Steps"] if step["Name"] in ("PrepareDataset", "JoinDataset")]
+    return {**definition, "Steps": steps}
+
+
+def _prepare(cloud: Any, until: Until, definition: dict[str, Any], parameters: dict[str, str], made: Path) -> Path:
+    """Run a pipeline; returns what it left under its execution's prefix."""
+    s3, sagemaker, name = cloud.client("s3"), cloud.client("sagemaker"), f"prepares-{made.name}"
+    sagemaker.create_pipeline(PipelineName=name, PipelineDefinition=json.dumps(definition), RoleArn=cloud.role)
+    arn = sagemaker.start_pipeline_execution(
+        PipelineName=name, PipelineParameters=[{"Name": key, "Value": value} for key, value in parameters.items()]
+    )["PipelineExecutionArn"]
+
+    def look() -> dict[str, Any] | None:
+        described = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+        return described if described["PipelineExecutionStatus"] != "Executing" else None
+
+    assert until(look, 240)["PipelineExecutionStatus"] == "Succeeded", sagemaker.list_pipeline_execution_steps(
+        PipelineExecutionArn=arn
+    )["PipelineExecutionSteps"]
+    download(s3, f"s3://bucket/executions/{arn.rpartition('/')[2]}/", made)
+    return made
+
+
+def _resources(cloud: Any) -> Resources:
+    """What PrepareDataset needs is there; of the rest only the name."""
+    names = dict.fromkeys(Resources.__dataclass_fields__, "elsewhere")
+    cloud.client("ecr").create_repository(repositoryName="training")
+    image = cloud.push("training", REPOSITORY, ["python", "-m", "training_src"])
+    key = cloud.client("kms").create_key()["KeyMetadata"]["Arn"]
+    role = cloud.role
+    return Resources(**{**names, "data_bucket": "bucket", "training_image": image, "processing_role": role, "key": key})

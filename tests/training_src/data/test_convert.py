@@ -137,7 +137,7 @@ def test_names_that_are_no_files_get_one(tmp_path: Path, encoded_image: Callable
     inside.mkdir()
     labelled = LabelledImage("a.jpg", "", "", Encoded(""), (Box(1, 2, 3, 4, 1, "cat", ""),), 64, 48)
     images = [
-        Image(replace(labelled, source_id=name), encoded_image(number), "jpeg", 64, 48)
+        Image(replace(labelled, source_id=name), encoded_image(number), "jpeg")
         for number, name in enumerate(["a.jpg", source_id, source_id])
     ]
 
@@ -154,8 +154,8 @@ def test_shards_roll_over_and_groups_and_confidences_stay(tmp_path: Path, encode
     boxes = (Box(1, 2, 3, 4, 1, "cat", "", confidence=0.25), Box(5, 6, 7, 8, 1, "cat", "", crowd=True))
     with TFRecordWriter(tmp_path, LabelMap({1: "cat"}), shard_bytes=1) as writer:
         for number in range(3):
-            labelled = LabelledImage(f"{number}.jpg", "", "", Encoded(""), boxes, group="drive 7")
-            writer.write(Image(labelled, encoded_image(number), "jpeg", 64, 48))
+            labelled = LabelledImage(f"{number}.jpg", "", "", Encoded(""), boxes, 64, 48, group="drive 7")
+            writer.write(Image(labelled, encoded_image(number), "jpeg"))
 
     (first, *_) = read = list(read_dataset(tmp_path).entries())
 

@@ -37,30 +37,7 @@ def check_boxes(labelled: LabelledImage, width: int, height: int, policy: Policy
         policy: See there.
         tell: Takes each fault; those that were repaired are notices.
     """
-    if plainly_sound(labelled.boxes, width, height, policy):
-        return CheckedBoxes(labelled.boxes)
     return _BoxChecks(labelled, width, height, policy, tell).run()
-
-
-def plainly_sound(boxes: Sequence[Box], width: int, height: int, policy: Policy) -> bool:
-    """Whether nothing can be said against any box: so it is with nearly all images, and it takes no time."""
-    least, aspect = policy.threshold("box_size", "least"), policy.threshold("box_aspect", "aspect")
-    seen = set()
-    for box in boxes:
-        xmin, ymin, xmax, ymax = box.xmin, box.ymin, box.xmax, box.ymax
-        across, down = xmax - xmin, ymax - ymin
-        if not (
-            0 <= xmin < xmax <= width
-            and 0 <= ymin < ymax <= height
-            and across >= least
-            and down >= least
-            and across <= aspect * down
-            and down <= aspect * across
-            and xmax + ymax > 2
-        ):
-            return False
-        seen.add((box.label, xmin, ymin, xmax, ymax))
-    return len(seen) == len(boxes)
 
 
 class _BoxChecks:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,18 +10,17 @@ from typing import NamedTuple
 
 import xxhash
 
-from training_src.data.checks.boxes import CheckedBoxes, check_boxes
+from training_src.data.checks.boxes import check_boxes
 from training_src.data.checks.fingerprint import Fingerprint, fingerprint
 from training_src.data.checks.orientation import turn
 from training_src.data.checks.policy import Policy
 from training_src.data.dataset import Encoded, Fault, LabelledImage
 from training_src.data.images import BrokenImageError, DecodeCheck, ImageFacts, decode_grey, read_header
-from training_src.data.reading import read_bytes
 
 _FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CheckedImage:
     """An image that is whole, with boxes that lie in it.
 
@@ -65,7 +63,7 @@ class Outcome(NamedTuple):
     encoded: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImageChecks:
     """How images are checked.
 
@@ -79,16 +77,11 @@ class ImageChecks:
     decode_check: DecodeCheck
     rewritten: Path
 
-    def examine(self, labelled: LabelledImage, *, sound: bool = False) -> Outcome:
-        """Read, decode and check one image.
-
-        Args:
-            labelled: See there.
-            sound: Whether nothing can be said against its boxes if it has the stated size.
-        """
+    def examine(self, labelled: LabelledImage) -> Outcome:
+        """Read, decode and check one image."""
         faults: list[Fault] = []
         try:
-            encoded = read_bytes(labelled.encoded.file, labelled.encoded.offset, labelled.encoded.length)
+            encoded = labelled.encoded.load()
             facts = read_header(encoded)
             if fault := self._bomb(labelled, facts):
                 return Outcome(None, [fault])
@@ -99,17 +92,11 @@ class ImageChecks:
         if facts.orientation != 1:
             labelled, encoded, facts = self._turned(labelled, encoded, facts, faults)
         self._look_at_size(labelled, facts, faults)
-        as_stated = (labelled.width, labelled.height) == (facts.width, facts.height)
-        if sound and as_stated and facts.orientation == 1:
-            found = CheckedBoxes(labelled.boxes)
-        else:
-            found = check_boxes(labelled, facts.width, facts.height, self.policy, faults.append)
+        found = check_boxes(labelled, facts.width, facts.height, self.policy, faults.append)
         sequence, likely = (labelled.group, False) if labelled.group else self.policy.sequence_of(labelled.source_id)
-        if found.boxes is not labelled.boxes or not as_stated:
-            labelled = replace(labelled, boxes=found.boxes, width=facts.width, height=facts.height)
         return Outcome(
             CheckedImage(
-                labelled,
+                replace(labelled, boxes=found.boxes, width=facts.width, height=facts.height),
                 facts.format,
                 xxhash.xxh3_128_hexdigest(encoded),
                 found.clipped,
@@ -142,7 +129,7 @@ class ImageChecks:
         return self.policy.judge(Fault(labelled.image, None, "bomb", message))
 
     def _look_at_file(self, labelled: LabelledImage, facts: ImageFacts, faults: list[Fault]) -> None:
-        stated = _FORMATS.get(os.path.splitext(labelled.encoded.file)[1].lower(), facts.format)  # noqa: PTH122 - a tenth of a Path's time
+        stated = _FORMATS.get(labelled.encoded.path.suffix.lower(), facts.format)
         if stated != facts.format:
             message = f"{labelled.image} holds {facts.format.upper()}, not the {stated.upper()} that its name says; "
             faults += self._judged(Fault(labelled.image, None, "format", message + "rename it."))

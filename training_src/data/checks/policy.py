@@ -18,10 +18,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 
 from training_src.data.dataset import Fault, Severity
-from training_src.data.images import DECODE_CHECKS, DecodeCheck
+from training_src.data.formats import yaml_document
+from training_src.data.formats.fields import AnnotationError
+from training_src.data.images import DecodeCheck
 from training_src.errors import ConfigurationError
 
 # "fix" repairs what the check finds and tells it as a notice; "off" does not look.
@@ -32,7 +36,6 @@ POLICY_FILE = "data_policy.yaml"
 
 # A frame's name: a sequence, then the word frame, then a number: `drive_17/frame_0004`, `cam2-frame-12`.
 _FRAME = r"(?:^|/)(?P<sequence>[^/]+?)(?:/|[-_. ])frame[-_ ]?\d+$"
-_KEYS = {"checks", "sequence", "decode_check", "splits"}
 _NO_SEQUENCE = frozenset(("images", "jpegimages", "train", "training", "val", "valid", "validation", "eval", "test"))
 
 
@@ -174,19 +177,17 @@ def read_policy(file: Path) -> Policy:
     """Read a policy file; what it does not name stays as it is.
 
     Raises:
-        ConfigurationError: It cannot be read, or names what there is not; the message says what there is.
+        ConfigurationError: It cannot be read, names something twice or what there is not; the message says what there
+            is.
     """
-    import yaml  # here, since most data sets have no policy
-
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{file.name} is no data policy: {' '.join(str(error).split())}.") from None
-    if not isinstance(content, dict):
-        raise ConfigurationError(
-            f"{file.name} holds no mapping; write `checks:` and below it, say, `near_leak: error`."
-        )
-    return _read(content, file.name)
+        text = file.read_text(encoding="utf-8")
+        content = yaml_document.parse(text, may_be_empty=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file.name} cannot be read: {error}.") from None
+    except AnnotationError as error:
+        raise ConfigurationError(f"{file.name} {error}.") from None
+    return _read({key: value for key, value in content.items() if value != ""}, file.name)
 
 
 def policy_to_json(policy: Policy) -> str:
@@ -203,62 +204,63 @@ def policy_from_json(text: str) -> Policy:
 
 
 def _read(content: Mapping[str, Any], file: str) -> Policy:
-    if unknown := sorted(map(str, content.keys() - _KEYS)):
-        raise ConfigurationError(f'{file}: "{unknown[0]}" is unknown; there are {", ".join(sorted(_KEYS))}.')
-    given = content.get("checks") or {}
-    if not isinstance(given, dict):
-        raise ConfigurationError(f"{file}: checks is no mapping; write `checks: {{near_leak: error}}`.")
-    checks = {**CHECKS, **{name: _read_check(file, name, value) for name, value in given.items()}}
-    how = content.get("decode_check", "reduced")
-    if how not in DECODE_CHECKS:
-        raise ConfigurationError(f'{file}: decode_check is "{how}"; there are {", ".join(DECODE_CHECKS)}.')
-    return Policy(checks, _read_sequence(file, content.get("sequence")), how, _read_splits(file, content.get("splits")))
+    given = _validated(_PolicyFile, content, file)
+    checks = {**CHECKS, **{name: _changed(file, name, value) for name, value in given.checks.items()}}
+    return Policy(checks, given.sequence, given.decode_check, given.splits)
 
 
-def _read_check(file: str, name: Any, value: Any) -> Check:
+def _changed(file: str, name: str, value: Any) -> Check:
+    """A check as the file wants it: `severity`, or a mapping that may name thresholds too."""
     if name not in CHECKS:
         raise ConfigurationError(f'{file}: there is no check "{name}"; there are {", ".join(CHECKS)}.')
     check = CHECKS[name]
+    fields: dict[str, Any] = {"severity": (Handling if check.fix else _Unfixable, check.handling)}
+    fields |= {key: (_Threshold, number) for key, number in check.thresholds.items()}
+    model = create_model(name, __base__=_Section, **fields)
     settings = value if isinstance(value, dict) else {"severity": value}
-    thresholds = dict(check.thresholds)
-    handling: Any = check.handling
-    for key, setting in settings.items():
-        if key == "severity":
-            handling = "off" if setting is False else setting  # YAML 1.1 reads off as false
-        elif key not in thresholds:
-            known = ", ".join(["severity", *thresholds])
-            raise ConfigurationError(f'{file}: {name} has no setting "{key}"; it has {known}.')
-        elif isinstance(setting, bool) or not isinstance(setting, int | float) or not setting >= 0:
-            raise ConfigurationError(f"{file}: {name}.{key} is {setting!r}; write a number from 0 on.")
-        else:
-            thresholds[key] = setting
-    if handling not in get_args(Handling):
-        raise ConfigurationError(
-            f'{file}: {name} has the severity "{handling}"; there are {", ".join(get_args(Handling))}.'
-        )
-    if handling == "fix" and not check.fix:
-        raise ConfigurationError(f"{file}: {name} cannot be fixed safely; choose error, warning, notice or off.")
-    return replace(check, handling=cast(Handling, handling), thresholds=thresholds)
+    found = _validated(model, settings, f"{file}: {name}").model_dump()
+    return replace(check, handling=found.pop("severity"), thresholds=found)
 
 
-def _read_sequence(file: str, value: Any) -> str | None:
-    if value is None:
-        return None
+class _Section(BaseModel):
+    """A mapping of the file: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class _PolicyFile(_Section):
+    """The file, but for what stands below each check."""
+
+    checks: dict[str, Any] = {}
+    sequence: str | None = None
+    decode_check: DecodeCheck = "reduced"
+    splits: frozenset[Literal["eval", "test", "train", "validation"]] | None = None
+
+    @field_validator("sequence")
+    @classmethod
+    def _names_a_sequence(cls, pattern: str | None) -> str | None:
+        try:
+            if pattern is None or "sequence" in re.compile(pattern).groupindex:
+                return pattern
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from None
+        raise ValueError("needs a group of that name, such as '(?P<sequence>.+)_\\d+$'")
+
+
+_Unfixable = Literal["error", "warning", "notice", "off"]
+_Threshold = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _validated(model: type[_Model], content: Any, place: str) -> _Model:
     try:
-        fits = isinstance(value, str) and "sequence" in re.compile(value).groupindex
-    except re.error as error:
-        raise ConfigurationError(f"{file}: sequence is no regular expression: {error}.") from None
-    if not fits:
-        raise ConfigurationError(f"{file}: sequence needs a group of that name, such as '(?P<sequence>.+)_\\d+$'.")
-    return str(value)
-
-
-def _read_splits(file: str, value: Any) -> frozenset[str] | None:
-    if value is None:
-        return None
-    known = {"train", "validation", "eval", "test"}
-    if not isinstance(value, list) or not set(map(str, value)) <= known:
-        raise ConfigurationError(
-            f"{file}: splits is {value!r}; list some of {', '.join(sorted(known))}, or [] for none."
-        )
-    return frozenset(map(str, value))
+        return model.model_validate(content)
+    except ValidationError as error:
+        fault = error.errors()[0]
+    name = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        raise ConfigurationError(f'{place}: "{name}" is unknown; there are {", ".join(model.model_fields)}.')
+    if fault["type"] == "value_error":
+        raise ConfigurationError(f"{place}: {name} {fault['ctx']['error']}.")
+    wanted = fault["msg"].replace("Input", "it")
+    raise ConfigurationError(f'{place}: {name} is "{fault["input"]}"; {wanted}.')

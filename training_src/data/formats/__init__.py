@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training_src.data import sources
 from training_src.data.dataset import Dataset
+from training_src.data.formats import sources
 from training_src.data.formats.folder import FORMATS, read_folder
 from training_src.data.label_map import LabelMap
 from training_src.errors import DataError

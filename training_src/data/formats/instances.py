@@ -6,17 +6,12 @@ A file is read once, an element at a time, into rows by image; beyond some hundr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
-from training_src.data.formats.annotation_columns import PLAIN_ANNOTATIONS, annotation_columns
 from training_src.data.formats.classes import SourceClasses, made_names
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import (
@@ -30,9 +25,8 @@ from training_src.data.formats.fields import (
     shown,
     size,
 )
-from training_src.data.formats.json_stream import chunks
+from training_src.data.formats.json_stream import elements
 from training_src.data.label_map import LabelMap, make_label_map
-from training_src.data.packed_boxes import CROWD, DIFFICULT, PACKED, TRUNCATED, PackedBoxes
 from training_src.data.spill import Key, Spill
 from training_src.errors import DataError
 
@@ -88,18 +82,8 @@ def read_instances(
     return Dataset(convention.format, label_map, entries, tuple(notice for found in notices for notice in found))
 
 
-# What stands before an annotation's number in messages.
-_ANNOTATION = "annotation"
-# What elements of a list are read as where all of a chunk are so.
-_PLAIN = {"annotations": PLAIN_ANNOTATIONS}
-# Images whose boxes get their labels together.
-_BLOCK = 256
-# Greater ids do not fit into packed boxes.
-_SMALL = 1 << 31
-
 # number, category id, edges, crowd, difficult, truncated, confidence
 _Row = tuple[int, Any, Edges, bool, bool, bool, float | None]
-# Or, of annotations that are as nearly all are: `PACKED` boxes, with the category ids as labels.
 # number, check, rest of the sentence
 _FaultyRow = tuple[int, str, str]
 
@@ -133,10 +117,10 @@ def _read(folder: DataFolder, source: InstancesFile, convention: Convention) -> 
         raise DataError(f'{content.place} is empty; it must hold {{"images": [...], "annotations": [...]}}.')
     counts = dict.fromkeys(_SECTIONS, 0)
     try:
-        for key, elements in chunks(source.file, _PLAIN):
-            if section := _SECTIONS.get(key):
-                section(content, counts[key], elements)
-                counts[key] += len(elements)
+        for key, element in elements(source.file):
+            if add := _SECTIONS.get(key):
+                add(content, counts[key], element)
+                counts[key] += 1
     except AnnotationError as error:
         raise DataError(f"{content.place} {error}.") from None
     except ValueError as error:
@@ -145,11 +129,6 @@ def _read(folder: DataFolder, source: InstancesFile, convention: Convention) -> 
         raise DataError(f'{content.place} is empty: it has no "images"; export it again, with at least one of them.')
     _leave_out_placeholder(content)
     return content
-
-
-def _add_images(content: _Content, first: int, elements: Sequence[Any]) -> None:
-    for number, element in enumerate(elements, first):
-        _add_image(content, number, element)
 
 
 def _add_image(content: _Content, number: int, element: Any) -> None:
@@ -162,26 +141,6 @@ def _add_image(content: _Content, number: int, element: Any) -> None:
         content.images.add(key, (number, element["file_name"], sizes, str(group)[:200]))
     except AnnotationError as error:
         content.faults.add(f"image {number}", (error.check, str(error)))
-
-
-def _add_annotations(content: _Content, first: int, elements: Sequence[Any]) -> None:
-    """Those that are as nearly all are, together; where one of them is not, one by one."""
-    columns = annotation_columns(elements, content.convention.edges)
-    if columns is None:
-        for number, element in enumerate(elements, first):
-            _add_annotation(content, number, element)
-        return
-    keys, table = columns
-    table["number"] = np.arange(first, first + len(table))
-    content.used.update(np.unique(table["label"]).tolist())
-    order = np.argsort(keys, kind="stable")
-    keys, data = keys[order], table[order].tobytes()
-    starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
-    ends = np.append(starts[1:], len(keys))
-    for run in np.argsort(order[starts]).tolist():  # the images in the order in which they came
-        start, end = int(starts[run]), int(ends[run])
-        part = data[start * PACKED.itemsize : end * PACKED.itemsize]
-        content.boxes.add(int(keys[start]), part, end - start)
 
 
 def _add_annotation(content: _Content, number: int, element: Any) -> None:
@@ -206,11 +165,6 @@ def _add_annotation(content: _Content, number: int, element: Any) -> None:
     content.boxes.add(key, row)
 
 
-def _add_categories(content: _Content, first: int, elements: Sequence[Any]) -> None:
-    for number, element in enumerate(elements, first):
-        _add_category(content, number, element)
-
-
 def _add_category(content: _Content, number: int, element: Any) -> None:
     if not isinstance(element, dict) or not isinstance(element.get("id"), int):
         raise AnnotationError("class", f"has the category {number} without a whole number as id")
@@ -220,10 +174,10 @@ def _add_category(content: _Content, number: int, element: Any) -> None:
     content.supercategories.add(str(element.get("supercategory")))
 
 
-_SECTIONS: Mapping[str, Callable[[_Content, int, Sequence[Any]], None]] = {
-    "images": _add_images,
-    "annotations": _add_annotations,
-    "categories": _add_categories,
+_SECTIONS: Mapping[str, Callable[[_Content, int, Any], None]] = {
+    "images": _add_image,
+    "annotations": _add_annotation,
+    "categories": _add_category,
 }
 
 
@@ -236,12 +190,8 @@ def _leave_out_placeholder(content: _Content) -> None:
 
 
 def _entries(folder: DataFolder, content: _Content, classes: SourceClasses) -> Iterator[Entry]:
-    images = content.images.items()
-    labels = _Labels(classes, content.used)
-    while block := list(islice(images, _BLOCK)):
-        found = [content.boxes.rows(key) for key, _ in block]
-        for (key, image), rows, packed in zip(block, found, labels.packed(found), strict=True):
-            yield from _image(folder, content, classes, key, image, rows, packed)
+    for key, listed in content.images.items():
+        yield from _image(folder, content, classes, key, listed)
     yield from _homeless(content)
 
 
@@ -251,10 +201,8 @@ def _image(
     classes: SourceClasses,
     key: Key,
     listed: tuple[int, str, tuple[int, int], str],
-    rows: Sequence[Any],
-    packed: PackedBoxes | None,
 ) -> Iterator[Entry]:
-    """An image as it is listed, with its rows, and their boxes where all of them have known classes."""
+    """An image as it is listed with its boxes, after what is wrong with them."""
     number, name, sizes, group = listed
     first = content.images.rows(key)[0]
     try:
@@ -266,19 +214,14 @@ def _image(
         yield Fault(content.place, None, error.check, f"{content.place}: image {number} {error}.")
         return
     image = folder.name_of(file)
-    boxes: Sequence[Box]
-    if packed is not None:
-        boxes = packed
-    else:
-        judged = list(_boxes(content, _unpacked(rows), f' (of "{shown(name)}")', classes, image))
-        yield from (fault for fault in judged if isinstance(fault, Fault))
-        boxes = tuple(box for box in judged if isinstance(box, Box))
+    judged = list(_boxes(content, content.boxes.rows(key), name, classes, image))
+    yield from (fault for fault in judged if isinstance(fault, Fault))
     yield LabelledImage(
         source_id=image,
         image=image,
         annotation=content.place,
         encoded=Encoded(file),
-        boxes=boxes,
+        boxes=tuple(box for box in judged if isinstance(box, Box)),
         width=sizes[0],
         height=sizes[1],
         given_split=content.source.split,
@@ -286,56 +229,11 @@ def _image(
     )
 
 
-class _Labels:
-    """Packed boxes with label-map ids instead of a file's category ids."""
-
-    def __init__(self, classes: SourceClasses, used: Collection[int]) -> None:
-        known: dict[int, tuple[int, str]] = {}
-        for category in used:
-            with suppress(AnnotationError):
-                known[category] = classes.label(category)
-        small = {category: found for category, found in known.items() if abs(category) < _SMALL}
-        self._categories = np.array(sorted(small), np.int64)
-        self._labels = np.array([small[category][0] for category in sorted(small)], np.int64)
-        self._names = dict(small.values())
-
-    def packed(self, found: Sequence[Sequence[Any]]) -> list[PackedBoxes | None]:
-        """The boxes of each image's rows; None where a row or a class needs a closer look."""
-        whole = [all(type(row) is bytes for row in rows) for rows in found]
-        data = [b"".join(rows) if plain else b"" for rows, plain in zip(found, whole, strict=True)]
-        if not len(self._categories):
-            return [None if rows else PackedBoxes(b"", self._names, _ANNOTATION) for rows in found]
-        table = np.frombuffer(bytearray(b"".join(data)), PACKED)
-        places = np.minimum(np.searchsorted(self._categories, table["label"]), len(self._categories) - 1)
-        unknown = self._categories[places] != table["label"]
-        table["label"] = self._labels[places]
-        joined = table.tobytes()
-        ends = list(accumulate(map(len, data)))
-        strange = set(np.searchsorted(ends, np.flatnonzero(unknown) * PACKED.itemsize, side="right").tolist())
-        return [
-            PackedBoxes(joined[end - len(part) : end], self._names, _ANNOTATION)
-            if plain and at not in strange
-            else None
-            for at, (part, end, plain) in enumerate(zip(data, ends, whole, strict=True))
-        ]
-
-
-def _unpacked(rows: Iterable[bytes | _Row | _FaultyRow]) -> Iterator[_Row | _FaultyRow]:
-    for row in rows:
-        if not isinstance(row, bytes):
-            yield row
-            continue
-        for *edges, score, number, category, flags in np.frombuffer(row, PACKED).tolist():
-            crowd, difficult, truncated = (bool(flags & flag) for flag in (CROWD, DIFFICULT, TRUNCATED))
-            confidence_ = None if score != score else score
-            yield number, category, tuple(edges), crowd, difficult, truncated, confidence_
-
-
 def _boxes(
-    content: _Content, rows: Iterable[_Row | _FaultyRow], of: str, classes: SourceClasses, image: str
+    content: _Content, rows: Iterable[_Row | _FaultyRow], name: str, classes: SourceClasses, image: str
 ) -> Iterator[Box | Fault]:
     for row in rows:
-        where = f"{_ANNOTATION} {row[0]}"
+        where = f"annotation {row[0]}"
         try:
             if len(row) == 3:
                 raise AnnotationError(row[1], row[2])
@@ -343,7 +241,7 @@ def _boxes(
             label, name = classes.label(category)
             yield Box(*edges, label, name, where, difficult, truncated, crowd, score)
         except AnnotationError as error:
-            sentence = f"{content.place}: {where}{of} {error}."
+            sentence = f'{content.place}: {where} (of "{shown(name)}") {error}.'
             yield Fault(content.place, where, error.check, sentence, image=image)
 
 
@@ -352,9 +250,7 @@ def _homeless(content: _Content) -> Iterator[Fault]:
     for where, (check, rest) in content.faults.items():
         box = None if str(where).startswith("image") else str(where)
         yield Fault(content.place, box, check, f"{content.place}: {where} {rest}.")
-    for key, found in content.boxes.items():
-        if key in content.images:
-            continue
-        for row in _unpacked([found]):
+    for key, row in content.boxes.items():
+        if key not in content.images:
             where, rest = f"annotation {row[0]}", f"belongs to image {shown(key)}, which is not listed"
             yield Fault(content.place, where, "annotation", f"{content.place}: {where} {rest}.")

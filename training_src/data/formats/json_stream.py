@@ -3,16 +3,12 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
-
-from msgspec import DecodeError
-from msgspec.json import Decoder
 
 CHUNK = 1 << 20
 LARGEST_ELEMENT = 64 << 20
@@ -28,26 +24,10 @@ def elements(file: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, Any]]:
     Raises:
         ValueError: The file is no JSON object; the message says what is wrong and where.
     """
-    for key, found in chunks(file, chunk=chunk):
-        for element in found:
-            yield key, element
-
-
-def chunks(
-    file: Path, plain: Mapping[str, Decoder[list[Any]]] | None = None, *, chunk: int = CHUNK
-) -> Iterator[tuple[str, list[Any]]]:
-    """The same as `elements`, but as many consecutive ones of a list as were parsed at once.
-
-    Args:
-        file: The object.
-        plain: By key, what nearly all elements look like. Those of a chunk that do so without exception come as their
-            type, in a quarter of the time, and what the type does not name is skipped.
-        chunk: How many characters are read at once.
-    """
     with file.open(encoding="utf-8-sig", newline="") as stream:
         window = _Window(stream, chunk)
         try:
-            yield from _members(window, plain or {})
+            yield from _members(window)
         except RecursionError:
             raise ValueError("it nests too deeply") from None
         except UnicodeDecodeError:
@@ -115,7 +95,7 @@ class _Window:
                 self._at = end
                 return value
 
-    def several(self, plain: Decoder[list[Any]] | None) -> tuple[list[Any], bool]:
+    def several(self) -> tuple[list[Any], bool]:
         """The next elements of a list, parsed at once: as many as lie whole in memory, and whether the list ends there.
 
         Ten times as fast as one by one. There are none where that is the only way; what stands in front of a cut is
@@ -123,17 +103,10 @@ class _Window:
         """
         if self.peek() in ("", "]") or not self._at_once:
             return [], False
-        with _no_garbage_collection():
-            return self._parse_several(plain)
-
-    def _parse_several(self, plain: Decoder[list[Any]] | None) -> tuple[list[Any], bool]:
         cut = self._text.rfind("},", self._at) + 1
         if cut > self._at:
-            whole = f"[{self._text[self._at : cut]}]"
-            found = _decoded(whole, plain.decode, DecodeError) if plain else None
-            if found is None:
-                found = _decoded(whole, self._decoder.decode, json.JSONDecodeError)
-            if found is not None:
+            with suppress(json.JSONDecodeError):
+                found = self._decoder.decode(f"[{self._text[self._at : cut]}]")
                 self._at = cut
                 return found, False
         # The cut is not between elements of this list, which may end before it.
@@ -162,37 +135,17 @@ class _Window:
         return True
 
 
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """What is parsed refers to nothing in a circle; looking for circles in it takes a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def _decoded(text: str, decode: Callable[[str], list[Any]], wrong: type[Exception]) -> list[Any] | None:
-    """The elements of a list; None where the text is none, or not of the decoder's type."""
-    try:
-        return decode(text)
-    except wrong:
-        return None
-
-
-def _members(window: _Window, plain: Mapping[str, Decoder[list[Any]]]) -> Iterator[tuple[str, list[Any]]]:
+def _members(window: _Window) -> Iterator[tuple[str, Any]]:
     window.expect("{")
     if window.peek() == "}":
         window.skip()
     else:
-        yield from _pairs(window, plain)
+        yield from _pairs(window)
     if window.peek():
         raise ValueError("something follows the object")
 
 
-def _pairs(window: _Window, plain: Mapping[str, Decoder[list[Any]]]) -> Iterator[tuple[str, list[Any]]]:
+def _pairs(window: _Window) -> Iterator[tuple[str, Any]]:
     while True:
         key = window.value()
         if not isinstance(key, str):
@@ -200,25 +153,24 @@ def _pairs(window: _Window, plain: Mapping[str, Decoder[list[Any]]]) -> Iterator
         window.expect(":")
         if window.peek() == "[":
             window.skip()
-            for found in _list(window, plain.get(key)):
-                yield key, found
+            for element in _list(window):
+                yield key, element
         else:
-            yield key, [window.value()]
+            yield key, window.value()
         if window.expect(",}") == "}":
             return
 
 
-def _list(window: _Window, plain: Decoder[list[Any]] | None) -> Iterator[list[Any]]:
+def _list(window: _Window) -> Iterator[Any]:
     if window.peek() == "]":
         window.skip()
         return
     while True:
-        found, ended = window.several(plain)
-        if found:
-            yield found
+        found, ended = window.several()
+        yield from found
         if ended:
             return
         if not found:
-            yield [window.value()]
+            yield window.value()
         if window.expect(",]") == "]":
             return

@@ -15,7 +15,8 @@ import numpy as np
 
 from containers.contract.tf_example import Feature, Floats, Integers, decode_example
 from containers.contract.tfrecord import read_records, shards
-from training_src.data.records.protobuf import encode_example
+from training_src.data.dataset import LabelledImage
+from training_src.data.records.protobuf import encode_features, example_message
 from training_src.errors import DataError
 
 # Ours, and what exports of Waymo's frames call the drive that a frame is from.
@@ -58,8 +59,44 @@ class DetectionExample:
     sha256: str = ""
 
 
+def example_of(labelled: LabelledImage, image_format: str, encoded: bytes = b"", sha256: str = "") -> DetectionExample:
+    """The example of a labelled image whose size is known, its boxes as shares of that size."""
+    boxes, width, height = labelled.boxes, labelled.width, labelled.height
+    edges = np.array([(box.ymin, box.xmin, box.ymax, box.xmax) for box in boxes], np.float64).reshape(-1, 4)
+    scored = any(box.confidence is not None for box in boxes)
+    scores = [np.nan if box.confidence is None else box.confidence for box in boxes]
+    return DetectionExample(
+        source_id=labelled.source_id,
+        filename=labelled.source_id,
+        encoded=encoded,
+        format=image_format,
+        width=width,
+        height=height,
+        boxes=(edges / [height, width, height, width]).astype(np.float32),
+        labels=np.array([box.label for box in boxes], np.int64),
+        names=tuple(box.name for box in boxes),
+        difficult=np.array([box.difficult for box in boxes], np.int64),
+        truncated=np.array([box.truncated for box in boxes], np.int64),
+        crowd=np.array([box.crowd for box in boxes], np.int64),
+        confidence=np.array(scores, np.float32) if scored else None,
+        group=labelled.group,
+        sha256=sha256,
+    )
+
+
 def encode(example: DetectionExample) -> bytes:
     """The serialised tf.Example."""
+    return join_image(example.encoded, encode_annotation(example))
+
+
+def join_image(encoded: bytes, annotation: bytes) -> bytes:
+    """The serialised tf.Example of an image's bytes and what `encode_annotation` gave."""
+    # Features stand in the order of their names, and this is the first.
+    return example_message(encode_features({"image/encoded": [encoded]}) + annotation)
+
+
+def encode_annotation(example: DetectionExample) -> bytes:
+    """All of an example but the image's bytes: so much can be kept of millions of images until they are written."""
     ymin, xmin, ymax, xmax = (np.ascontiguousarray(example.boxes[:, column]) for column in range(4))
     stated: dict[str, Feature] = {}
     if example.confidence is not None:
@@ -68,10 +105,9 @@ def encode(example: DetectionExample) -> bytes:
         stated["image/group"] = [example.group.encode()]
     if example.sha256:
         stated["image/key/sha256"] = [example.sha256.encode()]
-    return encode_example(
+    return encode_features(
         {
             **stated,
-            "image/encoded": [example.encoded],
             "image/filename": [example.filename.encode()],
             "image/format": [example.format.encode()],
             "image/height": np.array([example.height], np.int64),

@@ -19,16 +19,20 @@ _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 
 def encode_example(features: Mapping[str, Feature]) -> bytes:
     """The bytes of an Example, its features in the order of their names."""
-    entries = []
-    for name in sorted(features):
-        entry = _delimited(1, name.encode()) + _delimited(2, _encode_feature(features[name]))
-        entries.append(_delimited(1, entry))
-    return _delimited(1, b"".join(entries))
+    return example_message(encode_features(features))
 
 
-def varint(value: int) -> bytes:
-    """A whole number from 0 on."""
-    return _SMALL[value] if 0 <= value < len(_SMALL) else _long_varint(value)
+def encode_features(features: Mapping[str, Feature]) -> bytes:
+    """The features of an Example in the order of their names, one after the other: those of two calls may be joined."""
+    return b"".join(
+        _delimited(1, _delimited(1, name.encode()) + _delimited(2, _encode_feature(features[name])))
+        for name in sorted(features)
+    )
+
+
+def example_message(features: bytes) -> bytes:
+    """The Example of features that `encode_features` gave."""
+    return _delimited(1, features)
 
 
 def _encode_feature(feature: Feature) -> bytes:
@@ -37,21 +41,21 @@ def _encode_feature(feature: Feature) -> bytes:
     if feature.dtype == np.float32:
         packed = feature.astype("<f4").tobytes()
         return _delimited(_FLOAT_LIST, _delimited(1, packed) if packed else b"")
-    packed = b"".join(varint(value & 0xFFFFFFFFFFFFFFFF) for value in feature.tolist())
+    packed = b"".join(_varint(value & 0xFFFFFFFFFFFFFFFF) for value in feature.tolist())
     return _delimited(_INT64_LIST, _delimited(1, packed) if packed else b"")
 
 
 def _delimited(number: int, content: bytes) -> bytes:
-    return varint(number << 3 | _DELIMITED) + varint(len(content)) + content
+    return _varint(number << 3 | _DELIMITED) + _varint(len(content)) + content
 
 
-def _long_varint(value: int) -> bytes:
+def _varint(value: int) -> bytes:
+    """A whole number from 0 on."""
+    if value < 128:  # nearly all: keys, lengths, labels
+        return value.to_bytes()
     encoded = bytearray()
     while value > 127:
         encoded.append(value & 127 | 128)
         value >>= 7
     encoded.append(value)
     return bytes(encoded)
-
-
-_SMALL = tuple(map(_long_varint, range(4096)))

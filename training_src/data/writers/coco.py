@@ -63,7 +63,7 @@ class _Split:
         labelled = image.labelled
         self._image_count += 1
         entry: dict[str, Any] = {"id": self._image_count, "file_name": self._store(image)}
-        entry |= {"width": image.width, "height": image.height}
+        entry |= {"width": labelled.width, "height": labelled.height}
         if labelled.group:
             entry["group"] = labelled.group
         _append(self._images, entry, first=self._image_count == 1)

@@ -8,19 +8,16 @@ from dataclasses import dataclass
 from training_src.data.dataset import LabelledImage
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Image:
     """A labelled image with its bytes.
 
     Attributes:
-        labelled: As it was read.
+        labelled: With the image's own size, which the boxes are shares of.
         encoded: The image file's bytes.
         format: "jpeg" or "png".
-        width, height: Pixels; what the boxes are shares of.
     """
 
     labelled: LabelledImage
     encoded: bytes
     format: str
-    width: int
-    height: int

@@ -32,28 +32,37 @@ def test_policy_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> N
 
 
 def test_empty_policy_file_is_the_default(tmp_path: Path) -> None:
-    (tmp_path / "p.yaml").write_text("")
+    for text in ("", "\n", "# nothing yet\n", "checks:\n"):
+        (tmp_path / "p.yaml").write_text(text)
 
-    assert read_policy(tmp_path / "p.yaml") == Policy()
+        assert read_policy(tmp_path / "p.yaml") == Policy()
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("checks: {near_leek: error}", 'there is no check "near_leek"; there are image, bomb'),
-        ("checks: {outside: {tolerence: 3}}", 'outside has no setting "tolerence"; it has severity, tolerance'),
-        ("checks: {outside: {tolerance: -1}}", "outside.tolerance is -1; write a number from 0 on"),
-        ("checks: {outside: {tolerance: true}}", "outside.tolerance is True"),
-        ("checks: {outside: loud}", 'outside has the severity "loud"; there are error, warning, notice, fix, off'),
-        ("checks: {bomb: fix}", "bomb cannot be fixed safely"),
-        ("checks: [outside]", "checks is no mapping"),
+        ("checks: {outside: {tolerence: 3}}", 'outside: "tolerence" is unknown; there are severity, tolerance'),
+        ("checks: {outside: {tolerance: -1}}", 'tolerance is "-1"; it should be greater than or equal to 0'),
+        ("checks: {outside: {tolerance: true}}", 'outside: tolerance is "true"; it should be a valid number'),
+        ("checks: {outside: {tolerance: nan}}", 'outside: tolerance is "nan"; it should be a finite number'),
+        ("checks: {outside: loud}", "severity is \"loud\"; it should be 'error', 'warning', 'notice', 'fix' or 'off'"),
+        ("checks: {bomb: fix}", "severity is \"fix\"; it should be 'error', 'warning', 'notice' or 'off'"),
+        ("checks: [outside]", "checks is \"['outside']\"; it should be a valid dictionary"),
         ("- outside", "holds no mapping"),
         ("thresholds: {}", '"thresholds" is unknown; there are checks'),
         ("sequence: '('", "no regular expression"),
         ("sequence: abc", "needs a group of that name"),
-        ("splits: [learn]", "list some of eval, test, train, validation"),
-        ("decode_check: none", "there are full, reduced, header"),
-        ("checks: {", "is no data policy"),
+        ("splits: [learn]", "it should be 'eval', 'test', 'train' or 'validation'"),
+        ("splits: learn", 'splits is "learn"; it should be a valid frozenset'),
+        ("decode_check: none", "it should be 'full', 'reduced' or 'header'"),
+        ("checks: {", "is no YAML"),
+        ("checks:\n  leak: off\nchecks:\n  outside: fix", 'has the key "checks" twice, in lines 1 and 3; keep one'),
+        ("checks:\n  leak: off\n  outside: fix\n  leak: error", 'the key "leak" twice, in lines 2 and 4; keep one'),
+        (
+            "checks:\n  bomb:\n    megapixels: 1\n    megapixels: 2",
+            '"megapixels" twice, in lines 3 and 4; keep one',
+        ),
     ],
 )
 def test_wrong_policy_is_refused_with_what_there_is(tmp_path: Path, text: str, words: str) -> None:

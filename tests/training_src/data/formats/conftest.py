@@ -21,9 +21,8 @@ from training_src.data.dataset import Box, Encoded, Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.images import read_header
 from training_src.data.label_map import LabelMap, write_label_map
-from training_src.data.records.example import encode
+from training_src.data.records.example import encode, example_of
 from training_src.data.writers.image import Image
-from training_src.data.writers.tfrecord import to_example
 
 Write = Callable[[Path, Sequence[Image]], None]
 
@@ -50,7 +49,7 @@ def make_image() -> Callable[..., Image]:
         kind = "png" if name.endswith(".png") else "jpeg"
         found = tuple(Box(*edges, 0, label, "", **flags) for label, *edges in boxes)  # type: ignore[arg-type, call-arg]
         labelled = LabelledImage(name, name, "", Encoded(""), found, *size, given_split=split)
-        return Image(labelled, picture(number, kind, *size), kind, *size)
+        return Image(labelled, picture(number, kind, *size), kind)
 
     return make
 
@@ -85,7 +84,7 @@ def _loaded(labelled: LabelledImage) -> Image:
     encoded = labelled.encoded.load()
     facts = read_header(encoded)
     assert (labelled.width or facts.width, labelled.height or facts.height) == (facts.width, facts.height)
-    return Image(labelled, encoded, facts.format, facts.width, facts.height)
+    return Image(replace(labelled, width=facts.width, height=facts.height), encoded, facts.format)
 
 
 FOLDERS = {"train": "train", "validation": "val", "test": "test", None: ""}
@@ -113,7 +112,7 @@ def write_coco(folder: Path, images: Sequence[Image]) -> None:
         content = {
             "info": {"year": 2017},
             "images": [
-                {"id": 7 * n, "file_name": m.labelled.source_id, "width": m.width, "height": m.height}
+                {"id": 7 * n, "file_name": m.labelled.source_id, "width": m.labelled.width, "height": m.labelled.height}
                 for n, m in enumerate(members)
             ],
             "annotations": [
@@ -142,7 +141,7 @@ def write_builtin(folder: Path, images: Sequence[Image]) -> None:
         root = folder / FOLDERS[split]
         content = {
             "images": [
-                {"id": n, "file_name": m.labelled.source_id, "width": m.width, "height": m.height}
+                {"id": n, "file_name": m.labelled.source_id, "width": m.labelled.width, "height": m.labelled.height}
                 for n, m in enumerate(members)
             ],
             "annotations": [
@@ -185,7 +184,7 @@ def write_ground_truth(folder: Path, images: Sequence[Image]) -> None:
             line = {
                 "source-ref": f"s3://labelling/project/{key}",
                 "things": {
-                    "image_size": [{"width": member.width, "height": member.height, "depth": 3}],
+                    "image_size": [{"width": member.labelled.width, "height": member.labelled.height, "depth": 3}],
                     "annotations": annotations,
                 },
                 "things-metadata": {
@@ -211,8 +210,8 @@ def write_voc(folder: Path, images: Sequence[Image]) -> None:
             for box in image.labelled.boxes
         )
         document = (
-            f"<annotation><filename>{escape(stem)}.{suffix}</filename><size><width>{image.width}</width>"
-            f"<height>{image.height}</height><depth>3</depth></size>{objects}</annotation>"
+            f"<annotation><filename>{escape(stem)}.{suffix}</filename><size><width>{image.labelled.width}</width>"
+            f"<height>{image.labelled.height}</height><depth>3</depth></size>{objects}</annotation>"
         )
         store(folder / "Annotations" / f"{stem}.xml", document)
         store(folder / "JPEGImages" / f"{stem}.{suffix}", image.encoded)
@@ -241,7 +240,7 @@ def write_yolo(folder: Path, images: Sequence[Image]) -> None:
             settings.append(f"{inner}: images/{inner}")
         for member in members:
             stem = member.labelled.source_id.rpartition(".")[0]
-            wide, high = member.width, member.height
+            wide, high = member.labelled.width, member.labelled.height
             lines = [
                 f"{names.index(box.name)} {(box.xmin + box.xmax) / 2 / wide!r} {(box.ymin + box.ymax) / 2 / high!r} "
                 f"{(box.xmax - box.xmin) / wide!r} {(box.ymax - box.ymin) / high!r}\n"
@@ -264,9 +263,8 @@ def write_tfrecord(folder: Path, images: Sequence[Image]) -> None:
             stream = io.BytesIO()
             for member in members[number::2]:
                 boxes = tuple(replace(box, label=label_map.ids[box.name]) for box in member.labelled.boxes)
-                write_record(
-                    stream, encode(to_example(replace(member, labelled=replace(member.labelled, boxes=boxes))))
-                )
+                labelled = replace(member.labelled, boxes=boxes)
+                write_record(stream, encode(example_of(labelled, member.format, member.encoded)))
             if stream.tell():
                 content = gzip.compress(stream.getvalue()) if number else stream.getvalue()
                 store(folder / f"{FOLDERS[split] or 'all'}_{number}.record", content)

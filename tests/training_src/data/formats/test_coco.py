@@ -4,19 +4,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from training_src.data import spill
 from training_src.data.dataset import Box, Dataset, Fault, LabelledImage
-from training_src.data.formats import instances, read_dataset
+from training_src.data.formats import read_dataset
 from training_src.data.formats.json_stream import elements
 from training_src.errors import DataError
 
@@ -247,50 +243,3 @@ def test_cuts_within_texts_and_inner_lists_are_noticed(tmp_path: Path) -> None:
     found = [list(elements(tmp_path / "a.json", chunk=chunk)) for chunk in (16, 50, 77, 200, 1 << 20)]
 
     assert found == [[("a", one) for one in content["a"]] + [("e", one) for one in content["e"]]] * 5
-
-
-usual = st.fixed_dictionaries(
-    {
-        "image_id": st.integers(-3, 3),
-        "category_id": st.integers(1, 4),
-        "bbox": st.lists(st.one_of(st.integers(0, 50), st.floats(0, 50)), min_size=4, max_size=4),
-    },
-    optional={
-        "iscrowd": st.sampled_from([0, 1, True, None, "1"]),
-        "ignore": st.sampled_from([0, 1]),
-        "truncated": st.sampled_from([0, 1, 2]),
-        "score": st.sampled_from([0, 0.5, 1, 3, None, "1"]),
-        "area": st.integers(0, 9),
-    },
-)
-odd = st.fixed_dictionaries(
-    {
-        "image_id": st.sampled_from([1, 2.0, "1", None, 1 << 70, -(1 << 63), True]),
-        "category_id": st.sampled_from([1, 99, "1", 1 << 40, 2.0]),
-        "bbox": st.sampled_from(
-            [[1, 2, 3, 4], [1, 2, 3], "box", [1, 2, 3, 10**400], [1, 2, 3, None], [1e308, 0, 1, 1]]
-        ),
-    }
-)
-
-
-@given(st.one_of(st.lists(usual, max_size=30), st.lists(st.one_of(usual, odd), max_size=8)))
-def test_annotations_together_are_what_they_are_one_by_one(annotations: list[dict[str, Any]]) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        images = [{"id": number, "file_name": f"{number}.jpg", "width": 64, "height": 48} for number in range(-2, 3)]
-        for image in images:
-            (folder / str(image["file_name"])).touch()
-        categories = [{"id": number, "name": f"kind {number}"} for number in (1, 2, 3)]
-        # What stands last is cut between its elements, not behind them.
-        content = {"images": images, "categories": categories, "annotations": annotations}
-        (folder / "instances.json").write_text(json.dumps(content))
-
-        together = list(read_dataset(folder).entries())
-        with (
-            mock.patch.object(instances, "_PLAIN", {}),
-            mock.patch.object(instances, "annotation_columns", return_value=None),
-        ):
-            one_by_one = list(read_dataset(folder).entries())
-
-    assert together == one_by_one

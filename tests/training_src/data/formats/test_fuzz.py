@@ -21,9 +21,9 @@ from training_src.data.dataset import Fault, LabelledImage
 from training_src.data.examination import examine
 from training_src.data.formats import read_dataset
 from training_src.data.metadata import write_metadata
-from training_src.data.records.shards import write_shards
 from training_src.data.splits import SPLITS
 from training_src.data.writers.image import Image
+from training_src.data.writers.shards import write_shards
 from training_src.errors import MapgateError
 
 Tree = dict[str, bytes]

@@ -179,7 +179,7 @@ def test_balance_of_classes_and_sizes_is_reported(folder: Path, examined: Examin
 
 
 def _similar(found: Examined, policy: Policy) -> Iterator[Fault]:
-    from training_src.data.checks.leaks import similar_images
+    from training_src.data.leaks import similar_images
 
     return similar_images(found.index, policy)
 

@@ -105,6 +105,10 @@ def test_fault_of_a_source_says_which_source(merged: Path) -> None:
         ("sources: [{path: voc, drop: [vehicle, cyclist, pedestrian]}]", "drops every class"),
         ("sources: &a [*a]", "an alias"),
         (
+            "sources:\n- path: voc\n  drop: [a]\n  drop: [b]",
+            r'sources.yaml has the key "drop" twice, in lines 3 and 4',
+        ),
+        (
             "sources: [{uri: 's3://bucket/sets/warehouse/'}]",
             r'names "s3://bucket/sets/warehouse/", but jobs have no network: copy it to the folder warehouse/ beside '
             r"the list file, and write `path: warehouse`",

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from training_src.data.checks.config import check_num_classes
 from training_src.data.checks.findings import Findings
-from training_src.data.checks.leaks import drop_leaks, repeated_images, same_images, similar_images, torn_sequences
 from training_src.data.checks.policy import Policy
 from training_src.data.dataset import Fault
 from training_src.data.index import Index
 from training_src.data.label_map import LabelMap
+from training_src.data.leaks import drop_leaks, repeated_images, same_images, similar_images, torn_sequences
 from training_src.data.splits import SPLITS, assign
 from training_src.data.statistics import Tally
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -16,9 +16,8 @@ import pytest
 from training_src.data.checks.config import check_num_classes
 from training_src.data.checks.image import CheckedImage, ImageChecks
 from training_src.data.checks.orientation import turn_box
-from training_src.data.checks.parallel import check
 from training_src.data.checks.policy import CHECKS, Policy
-from training_src.data.dataset import Box, Encoded, Fault, LabelledImage
+from training_src.data.dataset import Box, Dataset, Encoded, Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.images import DecodeCheck, read_header
 from training_src.data.label_map import LabelMap
@@ -275,6 +274,27 @@ def test_config_without_num_classes_is_refused(tmp_path: Path, text: str) -> Non
 
     with pytest.raises(ConfigurationError, match=r"pipeline\.config"):
         check_num_classes(config, LabelMap({1: "vehicle"}))
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The images that are sound, and everything that is wrong with the others."""
+
+    images: tuple[CheckedImage, ...]
+    faults: tuple[Fault, ...]
+
+
+def check(dataset: Dataset, checks: ImageChecks) -> Checked:
+    images: list[CheckedImage] = []
+    faults: list[Fault | None] = []
+    for entry in dataset.entries():
+        if isinstance(entry, Fault):
+            faults.append(checks.policy.judge(entry))
+            continue
+        outcome = checks.examine(entry)
+        faults += outcome.faults
+        images += [outcome.image] if outcome.image else []
+    return Checked(tuple(images), tuple(filter(None, faults)))
 
 
 def _checks(policy: Policy | None = None, how: DecodeCheck = "reduced", work: Path = Path("/nowhere")) -> ImageChecks:

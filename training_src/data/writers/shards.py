@@ -9,9 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from containers.contract.tfrecord import write_record
+from training_src.data.dataset import Encoded
 from training_src.data.index import Index
 from training_src.data.processes import cores, in_order
-from training_src.data.records.shard_file import ShardFile
+from training_src.data.records.example import join_image
 from training_src.data.splits import SPLITS, Split
 
 # Each split has so many shards, or as many as it has images; more where they would grow beyond a size.
@@ -31,7 +33,6 @@ def write_shards(
     host: str = "",
     processes: int | None = None,
     written: Callable[[int], None] | None = None,
-    meanwhile: Callable[[], None] | None = None,
 ) -> None:
     """Write `<split>-00000-of-00004.tfrecord` and so on beside, and rename them once all of all splits are whole.
 
@@ -43,7 +44,6 @@ def write_shards(
         host: A part of the names where several machines write into one place: `train-algo-2-00000-of-...`.
         processes: How many; None: as many as there are cores.
         written: Called with the number of images of each shard that is whole.
-        meanwhile: Called once; what it does has nothing to do with shards, and this process has nothing else to do.
     """
     index.execute("DROP TABLE IF EXISTS plan")
     index.execute(_PLAN)
@@ -51,7 +51,7 @@ def write_shards(
     index.save()
     partial = [_partial(task.shard) for task in tasks]
     try:
-        for count in in_order(write_shard, tasks, min(processes or cores(), len(tasks)), meanwhile):
+        for count in in_order(write_shard, tasks, min(processes or cores(), len(tasks))):
             if written:
                 written(count)
         for file, task in zip(partial, tasks, strict=True):
@@ -81,17 +81,19 @@ class ShardTask:
 def write_shard(task: ShardTask) -> int:
     """Write a shard beside its place; returns the number of its images."""
     query = (
-        "SELECT path, start, length, head, tail FROM plan JOIN images USING (number) JOIN records USING (number) "
-        "WHERE plan.split = ? AND shard = ? ORDER BY place"
+        "SELECT path, start, length, records.annotation FROM plan JOIN images USING (number) "
+        "JOIN records USING (number) WHERE plan.split = ? AND shard = ? ORDER BY place"
     )
     images = 0
     with (
         closing(sqlite3.connect(f"file:{task.index}?mode=ro", uri=True)) as connection,
-        _partial(task.shard).open("wb", buffering=0) as stream,
+        _partial(task.shard).open("wb") as stream,
     ):
-        shard = ShardFile(stream.fileno())
-        for path, start, length, head, tail in connection.execute(query, (task.split, task.number)):
-            shard.append(head, path, start, length, tail)
+        for path, start, length, annotation in connection.execute(query, (task.split, task.number)):
+            encoded = Encoded(path, start, length).load()
+            if len(encoded) < length:
+                raise OSError(f"{path} changed while it was prepared")
+            write_record(stream, join_image(encoded, annotation))
             images += 1
     return images
 

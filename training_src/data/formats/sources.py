@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from training_src.data.dataset import Box, Dataset, Entry, Fault, LabelledImage
+from training_src.data.formats import yaml_document
 from training_src.data.formats.classes import named_class
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, class_name, shown
@@ -90,8 +91,6 @@ def _list_file(folder: Path) -> Path | None:
 
 
 def _read_list(folder: DataFolder, file: Path) -> list[_Source]:
-    from training_src.data.formats import yaml_document  # here, since most data sets have no list
-
     try:
         content = yaml_document.parse(folder.text(file, yaml_document.LARGEST))
         listed = content.get("sources")
