@@ -19,7 +19,7 @@ demo: setup  ## The whole story on the emulated cloud; DATA=<folder> takes your 
 test: setup .venv-definition/ready  ## Every test, through the real parts
 	pytest tests --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-verify: setup .venv-definition/ready  ## What is too long for every run; writes docs/verification.md
+verify: setup .venv-definition/ready .venv-mutation/ready  ## What is too long for every run; writes docs/verification.md
 	pytest tests --verify
 
 bench: setup  ## Speed, as ratios measured in one run
@@ -36,6 +36,7 @@ definition: .venv-definition/ready  ## Build pipelines/definition.json anew with
 lock: .venv/bin/uv  ## Resolve every lock file anew
 	$(COMPILE) requirements.lock --extra cli --extra training --extra inference --extra cpu --extra infra --extra local --extra development
 	$(COMPILE) requirements-definition.lock --extra definition
+	$(COMPILE) requirements-mutation.lock --extra mutation
 	$(COMPILE) containers/training/requirements.cpu.txt --extra training --extra cpu
 	$(COMPILE) containers/training/requirements.gpu.txt --extra training --extra gpu
 	$(COMPILE) containers/inference/requirements.txt --extra inference --extra cpu
@@ -44,7 +45,7 @@ COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes -
 
 clean:  ## Remove everything that these targets made
 	-mapgate local down
-	rm -rf .venv .venv-definition node_modules .mapgate cdk.out
+	rm -rf .venv .venv-definition .venv-mutation node_modules .mapgate cdk.out
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv
@@ -62,4 +63,9 @@ clean:  ## Remove everything that these targets made
 .venv-definition/ready: .venv/bin/uv requirements-definition.lock
 	uv venv --quiet --allow-existing --python $(PYTHON) .venv-definition
 	uv pip sync --quiet --python .venv-definition/bin/python requirements-definition.lock
+	@touch $@
+
+.venv-mutation/ready: .venv/bin/uv requirements-mutation.lock
+	uv venv --quiet --allow-existing --python $(PYTHON) .venv-mutation
+	uv pip sync --quiet --python .venv-mutation/bin/python requirements-mutation.lock
 	@touch $@
