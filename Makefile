@@ -22,7 +22,7 @@ test: setup .venv-definition/ready  ## Every test, through the real parts
 quick: setup  ## All but the slow tests, in about two minutes; TESTS=<paths> runs those nearest to a change
 	pytest $(or $(TESTS),tests -m "not slow") --numprocesses 2 --dist loadfile
 
-verify: setup .venv-definition/ready  ## What is too long for every run; writes docs/verification.md
+verify: setup .venv-definition/ready .venv-mutation/ready  ## What is too long for every run; writes docs/verification.md
 	pytest tests --verify
 
 bench: setup  ## Speed, as ratios measured in one run
@@ -49,6 +49,7 @@ definition: .venv-definition/ready  ## Build pipelines/definition.json anew with
 lock: .venv/bin/uv  ## Resolve every lock file anew
 	$(COMPILE) requirements.lock localcloud/pyproject.toml --extra cli --extra training --extra inference --extra cpu --extra infra --extra development
 	$(COMPILE) requirements-definition.lock --extra definition
+	$(COMPILE) requirements-mutation.lock --extra mutation
 	$(COMPILE) containers/training/requirements.cpu.txt --extra training --extra cpu
 	$(COMPILE) containers/training/requirements.gpu.txt --extra training --extra gpu
 	$(COMPILE) containers/inference/requirements.txt --extra inference --extra cpu
@@ -57,7 +58,7 @@ COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes -
 
 clean:  ## Remove everything that these targets made
 	-mapgate local down
-	rm -rf .venv .venv-definition node_modules .mapgate cdk.out
+	rm -rf .venv .venv-definition .venv-mutation node_modules .mapgate cdk.out
 
 .venv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else 1)' || \
@@ -77,4 +78,9 @@ clean:  ## Remove everything that these targets made
 .venv-definition/ready: .venv/bin/uv requirements-definition.lock
 	uv venv --quiet --allow-existing --python $(PYTHON) .venv-definition
 	uv pip sync --quiet --python .venv-definition/bin/python requirements-definition.lock
+	@touch $@
+
+.venv-mutation/ready: .venv/bin/uv requirements-mutation.lock
+	uv venv --quiet --allow-existing --python $(PYTHON) .venv-mutation
+	uv pip sync --quiet --python .venv-mutation/bin/python requirements-mutation.lock
 	@touch $@

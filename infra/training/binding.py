@@ -93,8 +93,8 @@ def _with_resources(definition: dict[str, Any], resources: Resources) -> dict[st
     values = {name.replace("_", "-"): value for name, value in asdict(resources).items()}
     text = json.dumps(definition)
     said = {match["name"] for match in _STAND_IN.finditer(text)}
-    if gone := sorted(values.keys() - said - {"key"}):
-        raise BindingError(f"the definition nowhere says unbound-{gone[0]}: run `make definition`")
+    if gone := sorted(f"unbound-{name}" for name in values.keys() - said - {"key"}):
+        raise BindingError(f"the definition nowhere says {', '.join(gone)}: run `make definition`")
     bound: dict[str, Any] = json.loads(
         _STAND_IN.sub(lambda match: json.dumps(values.get(match["name"], match[0]))[1:-1], text)
     )

@@ -240,8 +240,10 @@ def test_says_which_stand_in_was_forgotten_or_is_gone() -> None:
     step(forgotten, "FindChampion")["Arguments"]["other"] = "unbound-table"
     with pytest.raises(BindingError, match="still holds unbound-table"):
         bind(forgotten, DEV, RESOURCES)
-    gone = json.loads(json.dumps(COMMITTED).replace("unbound-endpoint", "endpoint"))
-    with pytest.raises(BindingError, match="nowhere says unbound-endpoint"):
+    gone = json.loads(
+        json.dumps(COMMITTED).replace("unbound-endpoint", "endpoint").replace("unbound-callback", "queue")
+    )
+    with pytest.raises(BindingError, match="nowhere says unbound-callback-queue, unbound-endpoint: run"):
         bind(gone, DEV, RESOURCES)
     renamed = json.loads(json.dumps(COMMITTED).replace("PrepareDataset", "Prepare"))
     with pytest.raises(BindingError, match="give PrepareDataset an instance type, but the definition has no such step"):

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.delivery.deployer.deployments.reconcile import (
+    Abandon,
     Action,
     Approval,
+    AskAgain,
     Delete,
     Deploy,
     Described,
@@ -80,6 +82,12 @@ def test_only_an_attempt_can_fail(desired: Desired, described: Described) -> Non
             assert f"v{action.version}" in action.sentence
 
 
+rolled_back = Fail(
+    2,
+    "v2 was rolled back by SageMaker, production serves what it served before; the endpoint's alarms and log tell why",
+)
+
+
 @pytest.mark.parametrize(
     ("desired", "described", "actions"),
     [
@@ -92,10 +100,45 @@ def test_only_an_attempt_can_fail(desired: Desired, described: Described) -> Non
         (Desired(version=3, attempt=2, champion=1), Described(status="InService", version=2), [Succeed(2)]),
         (Desired(version=2), Described(status="InService", version=None), [Deploy(2, update=True)]),
         (Desired(version=2, champion=2), Described(status="Failed", version=2), [Delete()]),
+        (Desired(version=2, attempt=1), Described(status=None), [Abandon()]),
+        (Desired(version=2), Described(status="Deleting"), [AskAgain()]),
+        (Desired(version=None), Described(status="Deleting"), []),
+        (Desired(version=3, champion=2), Described(status="UpdateRollbackFailed", version=2), [Deploy(3, update=True)]),
+        (Desired(version=2, champion=2), Described(status="UpdateRollbackFailed", version=2), []),
+        (Desired(version=None, champion=2), Described(status="UpdateRollbackFailed", version=2), []),
+        (Desired(version=2, attempt=2), Described(status="InService", version=None), [rolled_back]),
     ],
 )
 def test_next_step(desired: Desired, described: Described, actions: list[Action]) -> None:
     assert reconcile(desired, described) == actions
+
+
+@pytest.mark.parametrize(
+    ("described", "sentence"),
+    [
+        (Described(status="Failed", reason="no image"), "v2 did not come up: no image"),
+        (
+            Described(status="Failed"),
+            "v2 did not come up: SageMaker gave no reason; read the endpoint's log",
+        ),
+        (
+            Described(status="UpdateRollbackFailed", version=1, reason="no host"),
+            "v2 could be neither rolled out nor rolled back: no host",
+        ),
+        (
+            Described(status="UpdateRollbackFailed", version=1),
+            "v2 could be neither rolled out nor rolled back: no reason given",
+        ),
+        (
+            Described(status="InService", version=1, reason="errors"),
+            "v2 was rolled back by SageMaker, production serves v1: errors",
+        ),
+    ],
+)
+def test_failed_attempt_says_sagemakers_reason(described: Described, sentence: str) -> None:
+    actions = reconcile(Desired(version=2, attempt=2, champion=1), described)
+    assert actions[0] == Fail(2, sentence)
+    assert actions[1:] == ([Delete()] if described.status == "Failed" else [])
 
 
 def test_rolled_back_attempt_fails_with_what_serves() -> None:
@@ -136,10 +179,15 @@ def test_failure_is_forgotten_only_by_a_new_approval() -> None:
     def seen(announced_at: int | None, known: Approval = failed) -> Approval | None:
         return observe(known, version=1, arn="arn/1", approved=True, modified_at=99_000, announced_at=announced_at)
 
-    assert seen(None) == seen(10_000) == seen(10_900) == seen(5_000) == failed
-    again = seen(20_000)
-    assert again is not None
-    assert again.outcome is None
+    assert seen(None) == seen(10_000) == seen(11_000) == seen(5_000) == failed
+    assert seen(11_001) == approval(1, 11_001)
+
+
+def test_time_of_the_package_gives_way_to_that_of_its_announcement() -> None:
+    seen = observe(None, version=1, arn="arn/1", approved=True, modified_at=10_500, announced_at=None)
+    assert seen == Approval(version=1, arn="arn/1", approved_at=10_500, announced=False, standing=True)
+    announced = observe(seen, version=1, arn="arn/1", approved=True, modified_at=99_000, announced_at=10_000)
+    assert announced == approval(1, 10_000)
 
 
 def test_withdrawn_approval_stands_again_only_when_the_registry_says_so() -> None:

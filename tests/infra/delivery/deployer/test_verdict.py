@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,7 +60,11 @@ def test_fit_evaluation_names_runtime_and_precision() -> None:
         (FIT | {"gate": {"passed": True, "mAP": -1}}, "no measured mAP"),
         (FIT | {"gate": {"passed": True, "mAP": float("nan")}}, "no measured mAP"),
         (without("gate", "mAP"), "no measured mAP"),
-        (without("gate", "passed"), "did not pass"),
+        (FIT | {"gate": {"passed": True, "mAP": -0.25}}, "no measured mAP"),
+        (FIT | {"gate": {"passed": True, "mAP": "0.5"}}, "no measured mAP"),
+        (without("gate", "passed"), "did not pass its gate: good"),
+        (FIT | {"gate": {}}, "did not pass its gate: the gate gave no sentence"),
+        (FIT | {"model": "m"}, 'has no "model"; evaluate it again'),
         (without("model", "sha256"), "which artifact"),
         (without("serving", "runtime"), "with which runtime"),
         (without("serving", "precision"), "with which precision"),
@@ -67,6 +73,11 @@ def test_fit_evaluation_names_runtime_and_precision() -> None:
 def test_what_is_absent_or_odd_is_refused(evaluation: Any, why: str) -> None:
     with pytest.raises(RefusedError, match=why):
         judge(evaluation, package(), URI)
+
+
+def test_least_measured_quality_is_none_at_all() -> None:
+    worthless = FIT | {"gate": {"passed": True, "mAP": 0}}
+    assert judge(worthless, package(), URI).sentence == "the gate gave no sentence"
 
 
 anything = st.recursive(
@@ -118,8 +129,34 @@ def test_artifact_that_is_not_the_evaluated_one_is_refused(world: Any) -> None:
     assert described is not None
     assert verify(world.s3, described).runtime == "openvino"
     world.put(version.model_uri, b"another model")
-    with pytest.raises(RefusedError, match="is not the artifact that was evaluated"):
+    now, then = (hashlib.sha256(body).hexdigest()[:12] for body in (b"another model", b"model 1"))
+    with pytest.raises(
+        RefusedError, match=rf"is not the artifact that was evaluated \(its sha256 begins with {now}, .* with {then}\);"
+    ):
         verify(world.s3, described)
+    world.remove(version.model_uri)
+    with pytest.raises(RefusedError, match=r"its artifact .* is gone"):
+        verify(world.s3, described)
+
+
+class Forbidding:
+    """An S3 that answers no question about objects whose name ends so."""
+
+    def __init__(self, s3: Any, ending: str) -> None:
+        self._s3, self._ending = s3, ending
+
+    def get_object(self, *, Bucket: str, Key: str) -> Any:  # noqa: N803
+        if Key.endswith(self._ending):
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
+        return self._s3.get_object(Bucket=Bucket, Key=Key)
+
+
+@pytest.mark.parametrize("ending", ["evaluation.json", "model.tar.gz"])
+def test_what_may_not_be_read_is_no_verdict(world: Any, ending: str) -> None:
+    described = registry.describe(world.sagemaker, world.register().arn)
+    assert described is not None
+    with pytest.raises(ClientError, match="AccessDenied"):
+        verify(Forbidding(world.s3, ending), described)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("body", "why"), [(None, "is gone"), (b"{", "is not JSON")])
