@@ -20,8 +20,8 @@ from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, invalid, original_action, replace_action, state_lock
 from localcloud.executions import caching, driving
 from localcloud.executions.execution import ENDED, Execution
-from localcloud.executions.graph import DefinitionError, Graph
 from localcloud.executions.parameters import ParameterError, as_text, bound
+from localcloud.executions.schedule import DefinitionError, Schedule
 from localcloud.executions.steps import StepError, answer_callback
 from localcloud.home import Home
 from localcloud.jobs import actions as jobs
@@ -87,7 +87,7 @@ def _new_record(call: Call, pipeline: dict[str, Any]) -> dict[str, Any]:
     definition = json.loads(pipeline["PipelineDefinition"])
     try:
         values = bound(definition.get("Parameters", ()), request.get("PipelineParameters") or ())
-        Graph(definition["Steps"])
+        Schedule(definition["Steps"])
     except (ParameterError, DefinitionError) as error:
         raise invalid(str(error)) from error
     parallel = request.get("ParallelismConfiguration") or pipeline.get("ParallelismConfiguration") or {}
@@ -173,7 +173,7 @@ def _list_steps(call: Call) -> dict[str, Any]:
 
 
 def _step_summary(execution: Execution, step: dict[str, Any]) -> dict[str, Any]:
-    definition = execution.graph.steps[step["name"]]
+    definition = execution.schedule.steps[step["name"]]
     return _without_none(
         {
             "StepName": step["name"],

@@ -13,8 +13,8 @@ from typing import Any
 
 from localcloud.definitions.expressions import ExpressionError
 from localcloud.executions import caching, retries, steps
+from localcloud.executions.evaluation import evaluate
 from localcloud.executions.execution import ENDED, Execution
-from localcloud.executions.expressions import evaluate
 
 FAILURE = "Step failure: One or multiple steps failed."
 MOST_SIDE_BY_SIDE = 50
@@ -52,7 +52,7 @@ def _settled(execution: Execution) -> bool:
             if step["type"] == "Condition" and step["status"] == "Succeeded"
         }
         free = (execution.record.get("parallelism") or MOST_SIDE_BY_SIDE) - running
-        for name in execution.graph.ready(statuses, outcomes)[: max(free, 0)]:
+        for name in execution.schedule.ready(statuses, outcomes)[: max(free, 0)]:
             execution.enter_step(name, "Starting")
             _start(execution, name)
             running += 1
@@ -73,7 +73,7 @@ def _fail_at_once(execution: Execution) -> None:
     if execution.steps or execution.stopping:
         return
     fault = steps.missing_image(execution)
-    first = execution.graph.ready({}, {})
+    first = execution.schedule.ready({}, {})
     if fault and first:
         execution.enter_step(first[0], "Starting")
         execution.enter_step(first[0], "Failed", failure_reason=f"ClientError: {fault}")
@@ -86,7 +86,7 @@ def _start(execution: Execution, name: str) -> None:
 def _run_step(execution: Execution, name: str) -> None:
     began = time.monotonic()
     attempts = int(execution.steps[name].get("attempts", 0))
-    policies = execution.graph.steps[name].get("RetryPolicies", ())
+    policies = execution.schedule.steps[name].get("RetryPolicies", ())
     while True:
         attempts += 1
         try:
@@ -107,7 +107,7 @@ def _run_step(execution: Execution, name: str) -> None:
 
 
 def _attempt(execution: Execution, name: str, attempt: int) -> None:
-    definition = execution.graph.steps[name]
+    definition = execution.schedule.steps[name]
     if execution.stopping and definition["Type"] != "Callback":
         raise steps.StepStopped
     execution.note(name, attempts=attempt)

@@ -16,8 +16,8 @@ from localcloud.clients import client
 from localcloud.definitions.expressions import ExpressionError, Reference
 from localcloud.events.event_bridge import announce
 from localcloud.executions.caching import EarlierRun
-from localcloud.executions.expressions import Scope, evaluate
-from localcloud.executions.graph import Graph
+from localcloud.executions.evaluation import Scope, evaluate
+from localcloud.executions.schedule import Schedule
 from localcloud.home import write_json
 from localcloud.objects import ObjectError, split_uri
 from localcloud.times import now
@@ -39,7 +39,7 @@ class Execution:
         self.account, self.region, self.arn, self.id = (record[key] for key in ("account", "region", "arn", "id"))
         self.changed = threading.Condition(threading.RLock())
         definition = json.loads(record["definition"])
-        self.graph = Graph(definition["Steps"])
+        self.schedule = Schedule(definition["Steps"])
 
     @property
     def status(self) -> str:
@@ -108,7 +108,7 @@ class Execution:
         """
         with self.changed:
             step = self.steps.setdefault(
-                name, {"name": name, "type": self.graph.steps[name]["Type"], "start": now(), "metadata": {}}
+                name, {"name": name, "type": self.schedule.steps[name]["Type"], "start": now(), "metadata": {}}
             )
             previous = step.get("status")
             step |= {"status": status} | fields
@@ -166,7 +166,7 @@ class Execution:
     def _read_json(self, source: Reference | str) -> Any:
         if isinstance(source, str):
             return self._read_object(source)
-        declared = self.graph.steps[source.name].get("PropertyFiles", ())
+        declared = self.schedule.steps[source.name].get("PropertyFiles", ())
         file = next((each for each in declared if each["PropertyFileName"] == source.path[1]), None)
         if file is None:
             raise ExpressionError(source.path[1], f"step {source.name} declares no property file of that name")

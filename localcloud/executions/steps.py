@@ -25,8 +25,8 @@ from localcloud import images
 from localcloud.clients import client
 from localcloud.definitions.expressions import ExpressionError
 from localcloud.definitions.service_model import OPERATIONS
+from localcloud.executions.evaluation import evaluate, holds
 from localcloud.executions.execution import Execution
-from localcloud.executions.expressions import evaluate, holds
 from localcloud.executions.parameters import ParameterError, as_text, typed
 from localcloud.executions.retries import SERVICE_FAULT, kind_of_job_failure, kind_of_refusal
 from localcloud.jobs import actions as jobs
@@ -61,7 +61,7 @@ def run(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
 
 def missing_image(execution: Execution) -> str | None:
     """A sentence about the first image of the definition that was never pushed, or None."""
-    for step in execution.graph.steps.values():
+    for step in execution.schedule.steps.values():
         for expression in _images(step):
             try:
                 uri = evaluate(expression, execution.scope())
@@ -218,7 +218,7 @@ def answer_callback(execution: Execution, name: str, given: Mapping[str, str]) -
     Raises:
         StepError: One is missing, unknown, or of another type.
     """
-    step = execution.graph.steps[name]
+    step = execution.schedule.steps[name]
     declared = {each["OutputName"] for each in step.get("OutputParameters", ())}
     unknown = sorted(set(given) - declared)
     if unknown:

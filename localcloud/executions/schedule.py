@@ -19,8 +19,8 @@ class DefinitionError(ValueError):
     """A definition that cannot be executed; the message names the step."""
 
 
-class Graph:
-    """Steps and their dependencies.
+class Schedule:
+    """The steps of a definition, and when each may run.
 
     Args:
         steps: The definition's `Steps`.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.executions.graph import DefinitionError, Graph
+from localcloud.executions.schedule import DefinitionError, Schedule
 
 
 def step(name: str, *, after: tuple[str, ...] = (), reads: str | None = None, kind: str = "Training") -> dict[str, Any]:
@@ -20,7 +20,7 @@ def condition(name: str, then: list[dict[str, Any]], otherwise: list[dict[str, A
     return {"Name": name, "Type": "Condition", "Arguments": arguments}
 
 
-GRAPH = Graph(
+SCHEDULE = Schedule(
     [
         step("Prepare"),
         step("Find"),
@@ -32,20 +32,20 @@ GRAPH = Graph(
 
 
 def test_independent_steps_are_ready_together() -> None:
-    assert GRAPH.ready({}, {}) == ["Prepare", "Find"]
+    assert SCHEDULE.ready({}, {}) == ["Prepare", "Find"]
 
 
 def test_a_reference_is_a_dependency() -> None:
-    assert GRAPH.ready({"Prepare": "Executing", "Find": "Succeeded"}, {}) == []
-    assert GRAPH.ready({"Prepare": "Succeeded", "Find": "Succeeded"}, {}) == ["Train"]
+    assert SCHEDULE.ready({"Prepare": "Executing", "Find": "Succeeded"}, {}) == []
+    assert SCHEDULE.ready({"Prepare": "Succeeded", "Find": "Succeeded"}, {}) == ["Train"]
 
 
 def test_only_the_chosen_branch_runs_and_what_follows_waits_for_it() -> None:
     done = dict.fromkeys(("Prepare", "Find", "Train", "Check"), "Succeeded")
-    assert GRAPH.ready(done, {"Check": "True"}) == ["Register"]
-    assert GRAPH.ready(done, {"Check": "False"}) == ["Bad"]
+    assert SCHEDULE.ready(done, {"Check": "True"}) == ["Register"]
+    assert SCHEDULE.ready(done, {"Check": "False"}) == ["Bad"]
     done |= dict.fromkeys(("Register", "Publish"), "Succeeded")
-    assert GRAPH.ready(done, {"Check": "True"}) == ["Last"]
+    assert SCHEDULE.ready(done, {"Check": "True"}) == ["Last"]
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_only_the_chosen_branch_runs_and_what_follows_waits_for_it() -> None:
 )
 def test_what_cannot_run_is_refused_with_one_sentence(steps: list[dict[str, Any]], sentence: str) -> None:
     with pytest.raises(DefinitionError, match=sentence):
-        Graph(steps)
+        Schedule(steps)

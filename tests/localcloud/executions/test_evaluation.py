@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from localcloud.definitions.expressions import ExpressionError, Reference
-from localcloud.executions.expressions import Scope, evaluate, holds
+from localcloud.executions.evaluation import Scope, evaluate, holds
 
 REPORT = {"gate": {"passed": True, "mAP": 0.71, "none": None, "rules": [{"rule": "mAP 50"}]}, "per class": {"a.b": 3}}
 
