@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic.alias_generators import to_pascal
 
 from containers.contract.errors import ConfigurationError, DataError, MapgateError, first_fault
@@ -167,6 +167,29 @@ class ProcessingJob:
         https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html
         """
         _leave(sentence, self.root / self.failure_file)
+
+
+class Hosts(BaseModel):
+    """The instances of a job, as `resourceconfig.json` names them: this one, and all of them."""
+
+    current_host: str
+    hosts: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if self.current_host not in self.hosts:
+            raise ValueError(f"current_host {self.current_host} is none of hosts {', '.join(self.hosts)}")
+        return self
+
+
+def read_hosts(config: Path) -> Hosts | None:
+    """Who shares a job, by the folder of its platform files; None where the platform does not say.
+
+    Raises:
+        ConfigurationError: The file is not what the platform writes.
+    """
+    file = config / "resourceconfig.json"
+    return _read(file, Hosts) if file.is_file() else None
 
 
 AnyJob = TypeVar("AnyJob", TrainingJob, ProcessingJob)
