@@ -94,7 +94,7 @@ class ProcessingJob:
         root: The job's directory.
         inputs, outputs: Folder of each.
         environment: What the job's definition sets.
-        destinations: S3 prefix of each output.
+        sources, destinations: S3 address of each input and output; "" where it is not told.
     """
 
     failure_file: ClassVar[str] = "output/message"
@@ -103,6 +103,7 @@ class ProcessingJob:
     inputs: Mapping[str, Path]
     outputs: Mapping[str, Path]
     environment: Mapping[str, str]
+    sources: Mapping[str, str]
     destinations: Mapping[str, str]
 
     @classmethod
@@ -114,21 +115,23 @@ class ProcessingJob:
         """
         root = ml_root()
         config = _read(root / "config" / "processingjobconfig.json", _ProcessingConfig)
-        inputs = {one.input_name: one.s3_input for one in config.processing_inputs or ()}
-        outputs = {one.output_name: one.s3_output for one in config.processing_output_config.outputs or ()}
+        inputs = {one.input_name: one.s3_input for one in config.processing_inputs or () if one.s3_input}
+        places = config.processing_output_config.outputs or ()
+        outputs = {one.output_name: one.s3_output for one in places if one.s3_output}
         return cls(
             root,
-            {name: place.below(root) for name, place in inputs.items() if place},
-            {name: place.below(root) for name, place in outputs.items() if place},
+            {name: place.below(root) for name, place in inputs.items()},
+            {name: place.below(root) for name, place in outputs.items()},
             config.environment or {},
-            {name: place.s3_uri for name, place in outputs.items() if place},
+            {name: place.s3_uri for name, place in inputs.items()},
+            {name: place.s3_uri for name, place in outputs.items()},
         )
 
     def input(self, name: str) -> Path | None:
         """The folder of an input, or None where it was not given.
 
         Raises:
-            ConfigurationError: It is empty. No object was given as `none`, and SageMaker starts no job without any.
+            ConfigurationError: It is empty: where it is not given, the object `none` lies there.
         """
         folder = self.inputs.get(name)
         if folder and not (folder.is_dir() and any(folder.iterdir())):

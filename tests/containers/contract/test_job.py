@@ -71,6 +71,7 @@ def test_processing_job_moves_the_platforms_paths_under_the_root(root: Path) -> 
     assert job.input("config") is None
     assert job.output("train") == root / "processing/output/train"
     assert job.environment == {"MAPGATE_ARCHITECTURE": "ssd"}
+    assert (job.sources, job.destinations) == ({"dataset": "s3://b/p", "config": "s3://b/p"}, {"train": ""})
     with pytest.raises(ConfigurationError, match='no output "test"'):
         job.output("test")
 
