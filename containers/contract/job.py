@@ -13,10 +13,9 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
-from pydantic.alias_generators import to_pascal
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from containers.contract.errors import ConfigurationError, DataError, MapgateError, first_fault
 from containers.contract.files import write_whole
@@ -115,9 +114,8 @@ class ProcessingJob:
         """
         root = ml_root()
         config = _read(root / "config" / "processingjobconfig.json", _ProcessingConfig)
-        inputs = {one.input_name: one.s3_input for one in config.processing_inputs or () if one.s3_input}
-        places = config.processing_output_config.outputs or ()
-        outputs = {one.output_name: one.s3_output for one in places if one.s3_output}
+        inputs = {one.name: one.place for one in config.inputs or () if one.place}
+        outputs = {one.name: one.place for one in config.outputs or () if one.place}
         return cls(
             root,
             {name: place.below(root) for name, place in inputs.items()},
@@ -239,15 +237,9 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-class _Platform(BaseModel):
-    """Fields as the platform spells them; those that it leaves out may also be null."""
-
-    model_config = ConfigDict(alias_generator=to_pascal)
-
-
-class _Place(_Platform):
-    local_path: str
-    s3_uri: str = ""
+class _Place(BaseModel):
+    local_path: Annotated[str, Field(alias="LocalPath")]
+    s3_uri: Annotated[str, Field(alias="S3Uri")] = ""
 
     def below(self, root: Path) -> Path:
         """Where the place is when the platform's root is elsewhere."""
@@ -255,24 +247,19 @@ class _Place(_Platform):
         return root / path.relative_to(PLATFORM_ROOT) if path.is_relative_to(PLATFORM_ROOT) else Path(path)
 
 
-class _Input(_Platform):
-    input_name: str
-    s3_input: _Place | None = None
+class _Named(BaseModel):
+    name: Annotated[str, Field(validation_alias=AliasChoices("InputName", "OutputName"))]
+    place: Annotated[_Place | None, Field(validation_alias=AliasChoices("S3Input", "S3Output"))] = None
 
 
-class _Output(_Platform):
-    output_name: str
-    s3_output: _Place | None = None
+class _ProcessingConfig(BaseModel):
+    """What the platform leaves out it may also call null."""
 
-
-class _OutputConfig(_Platform):
-    outputs: list[_Output] | None = None
-
-
-class _ProcessingConfig(_Platform):
-    processing_inputs: list[_Input] | None = None
-    processing_output_config: _OutputConfig = _OutputConfig()
-    environment: dict[str, str] | None = None
+    inputs: Annotated[list[_Named] | None, Field(alias="ProcessingInputs")] = None
+    outputs: Annotated[list[_Named] | None, Field(validation_alias=AliasPath("ProcessingOutputConfig", "Outputs"))] = (
+        None
+    )
+    environment: Annotated[dict[str, str] | None, Field(alias="Environment")] = None
 
 
 Content = TypeVar("Content")
