@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training_src.models.outputs import pad_ground_truth, run
+from training_src.__main__ import main
+from training_src.models.outputs import pad_ground_truth
 
 Arrays = dict[str, NDArray[Any]]
 # Their training passes take longer than all the others'; without those they are compared below.
@@ -119,7 +120,7 @@ def compare(case: Any, folder: Path, training: bool = True) -> Compared:
     np.savez(folder / "in.npz", **{name: array for name, array in expected.items() if matches(name, INPUTS)})
     arguments = f"--pipeline-config {case.config} --checkpoint {case.prefix} --images {folder}/in.npz"
     arguments += f" --training --groundtruth {folder}/in.npz" if training else ""
-    assert run([*arguments.split(), "--output", f"{folder}/out.npz"]) == 0
+    assert main(["outputs", *arguments.split(), "--output", f"{folder}/out.npz"]) == 0
     with np.load(folder / "out.npz") as arrays:
         return Compared(case.folder.name, dict(arrays), expected)
 
@@ -264,7 +265,7 @@ def test_images_that_make_no_batch_are_named(
     (tmp_path / "pipeline.config").write_text(text[:start] + resizer + text[end:])
     np.savez(tmp_path / "in.npz", image_0=np.zeros((80, 120, 3), np.uint8), image_1=np.zeros((120, 80, 3), np.uint8))
     arguments = f"--pipeline-config {tmp_path}/pipeline.config --checkpoint {case.prefix} --images {tmp_path}/in.npz"
-    assert run([*arguments.split(), "--output", f"{tmp_path}/out.npz"]) == 2
+    assert main(["outputs", *arguments.split(), "--output", f"{tmp_path}/out.npz"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         "The images become 64x96, 96x64 pixels, which make no batch; give images of one shape."
     ]

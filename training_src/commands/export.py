@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`export`: a config and a checkpoint to what the OD API's exporter writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from training_src.export.exporter import SAVED_MODEL, export
+from training_src.export.saved_model import IMAGE_TENSOR, INPUT_TYPES
+
+
+def run(
+    *,
+    pipeline_config: Path,
+    checkpoint: str,
+    output: Path,
+    label_map: Path | None = None,
+    input_type: Annotated[str, tuple(INPUT_TYPES)] = IMAGE_TENSOR,
+    calibration: Path | None = None,
+) -> int:
+    """Write a SavedModel, and checkpoint and config beside it.
+
+    Args:
+        pipeline_config: Of the detector.
+        checkpoint: Its path without .index, a folder, or a zoo archive.
+        output: A folder that does not exist, or is empty.
+        label_map: Only its ids are detected; by default every class is.
+        input_type: What the SavedModel takes.
+        calibration: A prepared validation split (*.tfrecord): export int8 too.
+    """
+    export(pipeline_config, checkpoint, output, label_map, input_type, calibration)
+    print(f"exported      {output / SAVED_MODEL}")
+    return 0
