@@ -35,20 +35,7 @@ def run(
     report: Path | None = None,
     json_: bool = False,
 ) -> int:
-    """Check a data set, a sentence for each fault: 0 sound, 2 faulty.
-
-    Args:
-        folder: It holds images and annotations; or a list of such folders.
-        config: A pipeline.config whose num_classes must fit.
-        label_map: Instead of the folder's own.
-        format_: The layout; the folder shows it otherwise.
-        policy: Instead of the folder's own.
-        decode_check: How far images are decoded, instead of what the policy says.
-        fix: Repair what is safe, and tell it.
-        output: Where the data set, checked and fixed, is written as TFRecords.
-        report: Where report.html is written.
-        json_: One JSON object instead of sentences.
-    """
+    """Check a data set, a sentence for each fault: 0 sound, 2 faulty."""
     try:
         _refuse_wrong_paths([config, label_map, policy], output)
         judged_by = read_policy_of(folder, policy)

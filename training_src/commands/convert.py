@@ -21,15 +21,7 @@ def run(
     format_: Annotated[str | None, FORMAT_NAMES] = None,
     label_map: Path | None = None,
 ) -> int:
-    """Write a data set anew: 0 done, 2 faulty.
-
-    Args:
-        source: The folder that holds images and annotations, or a list of such.
-        destination: A folder that does not exist yet, or is empty.
-        to: The layout to write.
-        format_: The layout to read; the folder shows it otherwise.
-        label_map: Instead of the folder's own.
-    """
+    """Write a data set anew: 0 done, 2 faulty."""
     try:
         converted = convert(
             source, destination, to=to, format=format_, label_map=label_map, progress=Progress("converted")

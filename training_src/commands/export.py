@@ -19,16 +19,7 @@ def run(
     input_type: Annotated[str, tuple(INPUT_TYPES)] = IMAGE_TENSOR,
     calibration: Path | None = None,
 ) -> int:
-    """Write a SavedModel, and checkpoint and config beside it.
-
-    Args:
-        pipeline_config: Of the detector.
-        checkpoint: Its path without .index, a folder, or a zoo archive.
-        output: A folder that does not exist, or is empty.
-        label_map: Only its ids are detected; by default every class is.
-        input_type: What the SavedModel takes.
-        calibration: A prepared validation split (*.tfrecord): export int8 too.
-    """
+    """Write a SavedModel, and checkpoint and config beside it."""
     export(pipeline_config, checkpoint, output, label_map, input_type, calibration)
     print(f"exported      {output / SAVED_MODEL}")
     return 0

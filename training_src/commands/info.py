@@ -23,14 +23,7 @@ def run(
     num_classes: int | None = None,
     json_: bool = False,
 ) -> int:
-    """Print what a config builds.
-
-    Args:
-        pipeline_config: The config.
-        architecture: A zoo name instead.
-        num_classes: Of the architecture; 90 where left out.
-        json_: One JSON object instead of tables.
-    """
+    """Print what a config builds."""
     if pipeline_config and architecture:
         raise BadInputError("name either --pipeline-config or --architecture, not both.")
     if pipeline_config and num_classes:

@@ -21,16 +21,7 @@ def run(
     training: bool = False,
     groundtruth: Path | None = None,
 ) -> int:
-    """Write the arrays of inference, and those of a training step where that is asked for.
-
-    Args:
-        pipeline_config: Of the detector.
-        checkpoint: Its path without .index, a folder, or a zoo archive.
-        images: .npz with image_0, image_1, ...: uint8 (h, w, 3).
-        output: The .npz to write.
-        training: Targets, losses and gradient norms too.
-        groundtruth: .npz with groundtruth_boxes_0, groundtruth_classes_0, ...; it goes with `training`.
-    """
+    """Write the arrays of inference, and those of a training step where that is asked for."""
     if training != (groundtruth is not None):
         raise BadInputError("--training and --groundtruth go together: name both or neither.")
     detector = build_detector(load(pipeline_config, num_classes=1).config.model)

@@ -19,16 +19,7 @@ def run(
     seed: int = 17,
     format_: Annotated[str | None, FORMAT_NAMES] = None,
 ) -> int:
-    """Draw samples, each as it is and augmented.
-
-    Args:
-        source: The data set's folder.
-        output: The sheet: .png or .jpg.
-        config: A pipeline.config, or a bundled architecture's name.
-        count: Images, a row each.
-        seed: Chooses images and what happens to them.
-        format_: The data set's layout; the folder shows it otherwise.
-    """
+    """Draw samples, each as it is and augmented."""
     rows = preview(source, output, config, count, seed, format_)
     print(f"{output}: {rows} images, each as it is and {VARIANTS} times augmented")
     return 0
