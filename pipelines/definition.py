@@ -2,7 +2,7 @@
 """The SageMaker Pipeline on a page, and the command that writes it to definition.json.
 
 The build is offline and gives the same bytes each time. `make definition` runs it with the SageMaker SDK; everything
-else (CDK, the local executor, `check`, `plan`) reads the committed JSON, which infra binds to an environment.
+else (CDK, the local executor, `mapgate check`) reads the committed JSON, which infra binds to an environment.
 """
 
 import argparse
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.parameters import pipeline_parameters
+from pipelines.sdk import Pipeline
+from pipelines.session import offline, pipeline_session
 from pipelines.steps.check_quality import check_quality, quality_gate_failed
 from pipelines.steps.deploy_candidate import deploy_candidate
 from pipelines.steps.evaluate_detector import evaluate_detector
@@ -23,8 +25,6 @@ from pipelines.steps.measure_serving import measure_serving
 from pipelines.steps.prepare_dataset import prepare_dataset
 from pipelines.steps.publish_dossier import publish_dossier
 from pipelines.steps.register_detector import register_detector
-from pipelines.steps.sdk import Pipeline
-from pipelines.steps.session import offline, pipeline_session
 from pipelines.steps.train_detector import train_detector
 
 DEFINITION = Path(__file__).with_name("definition.json")

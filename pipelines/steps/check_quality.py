@@ -4,9 +4,7 @@
 from collections.abc import Sequence
 
 from pipelines.parameters import Parameters
-from pipelines.steps.evaluate_detector import EVALUATION
-from pipelines.steps.processing import output_of
-from pipelines.steps.sdk import (
+from pipelines.sdk import (
     ConditionEquals,
     ConditionGreaterThanOrEqualTo,
     ConditionStep,
@@ -16,6 +14,8 @@ from pipelines.steps.sdk import (
     PipelineVariable,
     ProcessingStep,
 )
+from pipelines.steps.evaluate_detector import EVALUATION
+from pipelines.steps.processing import output_of
 
 
 def check_quality(

@@ -2,9 +2,9 @@
 """EvaluateDetector: COCO metrics of what was served, the gate's verdict, and the report."""
 
 from pipelines.parameters import Parameters
-from pipelines.steps.placeholders import TRAINING_IMAGE
+from pipelines.placeholders import TRAINING_IMAGE
+from pipelines.sdk import LambdaStep, PipelineSession, ProcessingStep, PropertyFile, TrainingStep
 from pipelines.steps.processing import output_of, processing_step
-from pipelines.steps.sdk import LambdaStep, PipelineSession, ProcessingStep, PropertyFile, TrainingStep
 
 EVALUATION = PropertyFile(name="Evaluation", output_name="evaluation", path="evaluation.json")
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """FindChampion: which version production serves now, by the record of deployments."""
 
-from pipelines.steps.placeholders import ENDPOINT, FIND_CHAMPION, MODEL_PACKAGE_GROUP
-from pipelines.steps.sdk import Lambda, LambdaOutput, LambdaStep, PipelineSession
+from pipelines.placeholders import ENDPOINT, FIND_CHAMPION, MODEL_PACKAGE_GROUP
+from pipelines.sdk import Lambda, LambdaOutput, LambdaStep, PipelineSession
 
 
 def find_champion(session: PipelineSession) -> LambdaStep:

@@ -2,10 +2,10 @@
 """PrepareDataset: labelled images of any supported layout become checked, split TFRecord shards."""
 
 from pipelines.parameters import Parameters
+from pipelines.placeholders import TRAINING_IMAGE
+from pipelines.sdk import PipelineSession, ProcessingStep
 from pipelines.steps.caching import THIRTY_DAYS
-from pipelines.steps.placeholders import TRAINING_IMAGE
 from pipelines.steps.processing import processing_step
-from pipelines.steps.sdk import PipelineSession, ProcessingStep
 
 
 def prepare_dataset(session: PipelineSession, parameters: Parameters) -> ProcessingStep:

@@ -3,9 +3,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from pipelines.steps.placeholders import BUCKET, INSTANCE_TYPE, PROCESSING_ROLE
-from pipelines.steps.retries import JOB_RETRIES
-from pipelines.steps.sdk import (
+from pipelines.placeholders import BUCKET, INSTANCE_TYPE, PROCESSING_ROLE
+from pipelines.sdk import (
     CacheConfig,
     ExecutionVariables,
     Join,
@@ -19,6 +18,7 @@ from pipelines.steps.sdk import (
     Processor,
     PropertyFile,
 )
+from pipelines.steps.retries import JOB_RETRIES
 
 
 def processing_step(

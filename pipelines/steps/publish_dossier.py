@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """PublishDossier: what an approver wants to read, written on the version."""
 
-from pipelines.steps.placeholders import PUBLISH_DOSSIER
-from pipelines.steps.processing import output_of
-from pipelines.steps.sdk import (
+from pipelines.placeholders import PUBLISH_DOSSIER
+from pipelines.sdk import (
     ExecutionVariables,
     Lambda,
     LambdaOutput,
@@ -12,6 +11,7 @@ from pipelines.steps.sdk import (
     PipelineSession,
     ProcessingStep,
 )
+from pipelines.steps.processing import output_of
 
 
 def publish_dossier(session: PipelineSession, *, register: ModelStep, evaluate: ProcessingStep) -> LambdaStep:

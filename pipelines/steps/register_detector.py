@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """RegisterDetector: a new version in the model registry, born pending."""
 
-from pipelines.steps.placeholders import INFERENCE_IMAGE, INSTANCE_TYPE, MODEL_PACKAGE_GROUP, PROCESSING_ROLE
-from pipelines.steps.processing import output_of
-from pipelines.steps.retries import CALL_RETRIES
-from pipelines.steps.sdk import (
+from pipelines.placeholders import INFERENCE_IMAGE, INSTANCE_TYPE, MODEL_PACKAGE_GROUP, PROCESSING_ROLE
+from pipelines.sdk import (
     Join,
     MetricsSource,
     ModelBuilder,
@@ -14,6 +12,8 @@ from pipelines.steps.sdk import (
     ProcessingStep,
     TrainingStep,
 )
+from pipelines.steps.processing import output_of
+from pipelines.steps.retries import CALL_RETRIES
 
 
 def register_detector(session: PipelineSession, *, train: TrainingStep, evaluate: ProcessingStep) -> ModelStep:

@@ -2,11 +2,8 @@
 """TrainDetector: trains, resumes from its checkpoints, and exports model.tar.gz with each runtime's form of it."""
 
 from pipelines.parameters import Parameters
-from pipelines.steps.caching import THIRTY_DAYS
-from pipelines.steps.placeholders import BUCKET, TRAINING_IMAGE, TRAINING_ROLE
-from pipelines.steps.processing import output_of
-from pipelines.steps.retries import JOB_RETRIES
-from pipelines.steps.sdk import (
+from pipelines.placeholders import BUCKET, TRAINING_IMAGE, TRAINING_ROLE
+from pipelines.sdk import (
     CheckpointConfig,
     Compute,
     InputData,
@@ -20,6 +17,9 @@ from pipelines.steps.sdk import (
     StoppingCondition,
     TrainingStep,
 )
+from pipelines.steps.caching import THIRTY_DAYS
+from pipelines.steps.processing import output_of
+from pipelines.steps.retries import JOB_RETRIES
 
 NUMBER = "([0-9.eE+-]+)"
 # The two kinds of line that training prints; neither expression finds anything in the other kind:

@@ -8,8 +8,8 @@ from typing import Any
 
 import boto3
 
-from pipelines.steps.placeholders import BUCKET, REGION
-from pipelines.steps.sdk import PipelineSession
+from pipelines.placeholders import BUCKET, REGION
+from pipelines.sdk import PipelineSession
 
 
 def pipeline_session() -> PipelineSession:
