@@ -3,7 +3,8 @@
 
 `run(folder: Path, *, report: Path | None = None, fix: bool = False)` is called by `folder [--report REPORT] [--fix]`:
 what may be given by position stands without a name, what is keyword-only is an option, and a bool is a switch.
-`Annotated[str, NAMES]` takes one of `NAMES`. An underscore at a name's end keeps it apart from Python's own.
+`Annotated[str, NAMES]` takes one of `NAMES`, a `Literal` one of its own. An underscore at a name's end keeps the name
+apart from Python's own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from types import NoneType
-from typing import Annotated, Any, NoReturn, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 
 from training_src.errors import DataError, MapgateError
 
@@ -68,5 +69,7 @@ def _type(annotation: Any) -> tuple[Callable[[str], Any], Sequence[str] | None]:
     choices = None
     if get_origin(annotation) is Annotated:
         annotation, choices = get_args(annotation)
-    (kind,) = {*(get_args(annotation) or (annotation,))} - {NoneType}
-    return kind, choices
+    alternatives = get_args(annotation)
+    if NoneType in alternatives:
+        (annotation,) = (kind for kind in alternatives if kind is not NoneType)
+    return (str, get_args(annotation)) if get_origin(annotation) is Literal else (annotation, choices)

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -55,6 +56,17 @@ def is_pushed(connection: Connection, image: Image) -> bool:
     ecr = connection.client("ecr")
     answer = ecr.batch_get_image(repositoryName=image.repository, imageIds=[{"imageTag": image.tag}])
     return bool(answer["images"])
+
+
+def push_missing(
+    connection: Connection, deployment: Deployment, *, accelerator: str, home: Path
+) -> Iterator[tuple[Image, bool]]:
+    """Push the images whose tags are missing; each, and whether it was pushed now."""
+    for image in images_of(deployment):
+        missing = not is_pushed(connection, image)
+        if missing:
+            push(connection, image, accelerator=accelerator, home=home)
+        yield image, missing
 
 
 def push(connection: Connection, image: Image, *, accelerator: str, home: Path) -> None:

@@ -3,27 +3,25 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
 
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import uri_of
+from pipelines.commands.local import home
+from pipelines.commands.terminal import Json, complaints, console, print_json
 from pipelines.errors import BadInputError
-from pipelines.zoo import architectures, archives
+from pipelines.zoo import archives
+from pipelines.zoo.architectures import completed, find
 
 if TYPE_CHECKING:
     from pipelines.client.connection import Connection
 
-app = typer.Typer(no_args_is_help=True, help="Checkpoints of the TensorFlow 2 detection zoo.")
-console = Console(highlight=False)
-complaints = Console(stderr=True, highlight=False)
+app = typer.Typer(name="zoo", no_args_is_help=True, help="Checkpoints of the TensorFlow 2 detection zoo.")
 
 # Jobs may read what lies there, and it never expires.
 PREFIX = "inputs/zoo"
@@ -36,7 +34,7 @@ PREFIX = "inputs/zoo"
 )
 def fetch(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A zoo name.", autocompletion=architectures.completed)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A zoo name.", autocompletion=completed)],
     bucket: Annotated[str | None, typer.Option(help="Instead of the deployment's data bucket.")] = None,
     upload: Annotated[bool, typer.Option(help="Put it into the bucket, or only keep it here.")] = True,
     checksum: Annotated[str | None, typer.Option(metavar="SHA256", help="What the archive must have.")] = None,
@@ -51,21 +49,20 @@ def fetch(
     mirror: Annotated[
         str, typer.Option(envvar="MAPGATE_ZOO_MIRROR", help="Where DATE/NAME.tar.gz lies.", metavar="URL")
     ] = archives.SERVER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Download a zoo archive, check it, and put it where isolated training jobs can read it.
 
     A download that was interrupted goes on where it ended. The archive's SHA-256 is recorded the first time, and any
     other is refused from then on.
     """
-    found = architectures.find(name)
+    found = find(name)
     if found.archive is None:
         raise BadInputError(f"the zoo has no checkpoint of {found.name}: it is trained from scratch")
     connection: Connection = context.obj
     # Whether there is a place for it is known before a long download.
     bucket = (bucket or Deployment.find(connection).data_bucket) if upload else None
-    # Where the laptop's cloud keeps its state, too.
-    folder = Path(os.environ.get("MAPGATE_HOME", ".mapgate")).resolve() / "zoo"
+    folder = home() / "zoo"
     archive = _fetch(found.archive, folder, record or folder / "zoo.sha256", checksum, mirror, quiet=as_json)
     uri = (
         uri_of(connection, bucket, str(archive.path), under=PREFIX, console=None if as_json else console)
@@ -73,8 +70,7 @@ def fetch(
         else None
     )
     if as_json:
-        told = {"name": found.name, "path": str(archive.path), "sha256": archive.sha256, "uri": uri}
-        print(json.dumps(told, indent=2))
+        print_json({"name": found.name, "path": archive.path, "sha256": archive.sha256, "uri": uri})
         return
     console.print(f"{'fetched' if archive.downloaded else 'was here'}  {archive.path}", soft_wrap=True)
     console.print(f"{'recorded' if archive.recorded else 'as before'} sha256 {archive.sha256}", soft_wrap=True)

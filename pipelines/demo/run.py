@@ -21,14 +21,14 @@ from botocore.exceptions import ClientError
 from rich.table import Table
 
 from localcloud import cloud
-from pipelines import pictures
 from pipelines.client import executions, images, invocation, registry
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import parameters_for
-from pipelines.commands.progress import follow, log_of
 from pipelines.demo import cdk
 from pipelines.demo.scenes import draw_scenes
+from pipelines.display import pictures
+from pipelines.display.progress import follow, log_of
 from pipelines.errors import WorkFailedError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 
@@ -23,6 +23,7 @@ def command(
     label_map: Path | None = None,
     count: int = 6,
     format_: Annotated[str | None, NAMES] = None,
+    shade: Literal["light", "dark"] | None = None,
     fix: bool = False,
 ) -> int:
     """Keep what was given."""
@@ -40,7 +41,9 @@ def failing() -> int:
 
 def test_words_become_what_the_signature_says() -> None:
     called.clear()
-    code = call(command, "keep", ["--label-map", "m", "data", "x", "--count=3", "--format", "yolo", "--fix"])
+    code = call(
+        command, "keep", ["--label-map", "m", "data", "x", "--count=3", "--format", "yolo", "--shade", "dark", "--fix"]
+    )
     left_out = call(command, "keep", ["data"])
 
     assert (code, left_out) == (7, 7)
@@ -51,9 +54,18 @@ def test_words_become_what_the_signature_says() -> None:
             "label_map": Path("m"),
             "count": 3,
             "format_": "yolo",
+            "shade": "dark",
             "fix": True,
         },
-        {"folder": Path("data"), "name": None, "label_map": None, "count": 6, "format_": None, "fix": False},
+        {
+            "folder": Path("data"),
+            "name": None,
+            "label_map": None,
+            "count": 6,
+            "format_": None,
+            "shade": None,
+            "fix": False,
+        },
     ]
 
 
@@ -64,6 +76,7 @@ def test_words_become_what_the_signature_says() -> None:
         (["a", "b", "c"], "unrecognized arguments: c"),
         (["a", "--count", "many"], "argument --count: invalid int value: 'many'"),
         (["a", "--format", "voc"], "argument --format: invalid choice: 'voc'"),
+        (["a", "--shade", "grey"], "argument --shade: invalid choice: 'grey'"),
         (["a", "--colour"], "unrecognized arguments: --colour"),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from training_src.data.dataset import Fault
 from training_src.data.examination import Examined, examine
 from training_src.data.formats import FORMAT_NAMES
-from training_src.data.images import DECODE_CHECKS, DecodeCheck
+from training_src.data.images import DecodeCheck
 from training_src.data.metadata import write_report_of
 from training_src.data.output import write_dataset
 from training_src.data.splits import SPLITS
@@ -29,7 +29,7 @@ def run(
     label_map: Path | None = None,
     format_: Annotated[str | None, FORMAT_NAMES] = None,
     policy: Path | None = None,
-    decode_check: Annotated[DecodeCheck | None, DECODE_CHECKS] = None,
+    decode_check: DecodeCheck | None = None,
     fix: bool = False,
     output: Path | None = None,
     report: Path | None = None,

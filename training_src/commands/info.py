@@ -8,12 +8,14 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training_src.errors import BadInputError
-from training_src.models.architectures import build_detector
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
-from training_src.models.info import Info, describe
+
+if TYPE_CHECKING:
+    from training_src.models.info import Info
 
 
 def run(
@@ -34,6 +36,11 @@ def run(
         description = load_bundled(architecture, num_classes or 90)
     else:
         raise BadInputError("name either --pipeline-config or --architecture.")
+
+    # TensorFlow takes seconds, and has something to say.
+    from training_src.models.architectures import build_detector
+    from training_src.models.info import describe
+
     # What a detector says while it is built is not what was asked for.
     with contextlib.redirect_stdout(sys.stderr):
         info = describe(build_detector(description.config.model), description)

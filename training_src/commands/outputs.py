@@ -6,10 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from training_src.errors import BadInputError
-from training_src.models import outputs
-from training_src.models.architectures import build_detector
-from training_src.models.checkpoints.checkpoint import restore
-from training_src.models.config.pipeline import load
 
 
 def run(
@@ -24,6 +20,13 @@ def run(
     """Write the arrays of inference, and those of a training step where that is asked for."""
     if training != (groundtruth is not None):
         raise BadInputError("--training and --groundtruth go together: name both or neither.")
+
+    # TensorFlow takes seconds, and has something to say.
+    from training_src.models import outputs
+    from training_src.models.architectures import build_detector
+    from training_src.models.checkpoints.checkpoint import restore
+    from training_src.models.config.pipeline import load
+
     detector = build_detector(load(pipeline_config, num_classes=1).config.model)
     restore(detector.variables(), checkpoint, "full")
     inputs = outputs.preprocess(detector, outputs.read_images(images))

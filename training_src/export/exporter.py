@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A config and a checkpoint to what the OD API's exporter writes."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-
-# TensorFlow speaks in C++, before any setting of Python's can reach it.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 

@@ -2,13 +2,9 @@
 """What a config builds: layers, parameters, operations, anchors."""
 
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-# TensorFlow speaks in C++, before any setting of Python's can reach it.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import tensorflow as tf

@@ -6,13 +6,9 @@ padded image before suppression and to the image itself after it, zeros as paddi
 batch's statistics, `frozen_` with batch norms' moving averages; in both nothing is dropped out or shuffled.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-# TensorFlow speaks in C++, before any setting of Python's can reach it.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
