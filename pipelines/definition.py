@@ -14,9 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+# First, since the SDK makes AWS clients while it is imported.
+from pipelines.offline import offline, pipeline_session
+
+# isort: split
+from sagemaker.mlops.workflow import Pipeline
+
 from pipelines.parameters import pipeline_parameters
-from pipelines.sdk import Pipeline
-from pipelines.session import offline, pipeline_session
 from pipelines.steps.check_quality import check_quality, quality_gate_failed
 from pipelines.steps.deploy_candidate import deploy_candidate
 from pipelines.steps.evaluate_detector import evaluate_detector

@@ -3,8 +3,9 @@
 
 from dataclasses import dataclass
 
+from sagemaker.core.workflow.parameters import ParameterFloat, ParameterInteger, ParameterString
+
 from pipelines.placeholders import BUCKET, INSTANCE_TYPE
-from pipelines.sdk import ParameterFloat, ParameterInteger, ParameterString
 
 # A channel without objects fails its job, so "not given" is an object that the scripts know.
 NOT_GIVEN = f"s3://{BUCKET}/defaults/none/"

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """DeployCandidate: a short-lived endpoint of the new version answers a test image before a person approves."""
 
+from sagemaker.mlops.workflow import CallbackOutput, CallbackStep, LambdaStep, ModelStep, ProcessingStep
+
 from pipelines.placeholders import CALLBACK_QUEUE
-from pipelines.sdk import CallbackOutput, CallbackStep, LambdaStep, ModelStep, ProcessingStep
 from pipelines.steps.processing import output_of
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """MeasureServing: the real server answers the test set with each runtime, challenger and champion, unjudged."""
 
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.mlops.workflow import LambdaStep, ProcessingStep, TrainingStep
+
 from pipelines.placeholders import INFERENCE_IMAGE
-from pipelines.sdk import LambdaStep, PipelineSession, ProcessingStep, TrainingStep
 from pipelines.steps.processing import output_of, processing_step
 
 

@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """PublishDossier: what an approver wants to read, written on the version."""
 
+from sagemaker.core.lambda_helper import Lambda
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.mlops.workflow import LambdaOutput, LambdaStep, ModelStep, ProcessingStep
+
 from pipelines.placeholders import PUBLISH_DOSSIER
-from pipelines.sdk import (
-    ExecutionVariables,
-    Lambda,
-    LambdaOutput,
-    LambdaStep,
-    ModelStep,
-    PipelineSession,
-    ProcessingStep,
-)
 from pipelines.steps.processing import output_of
 
 
