@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+from botocore.client import BaseClient
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
-if TYPE_CHECKING:
-    from botocore.client import BaseClient
+from pipelines.errors import BadInputError
 
 EMULATED_ACCOUNT = "123456789012"
 EMULATED_REGION = "us-east-1"
@@ -61,3 +64,16 @@ class Connection:
             service, endpoint_url=self.endpoint_url, config=retries
         )
         return client
+
+
+@contextmanager
+def refusals_told(what: str) -> Iterator[None]:
+    """What AWS refuses here is bad input, told in its own words behind the thing that was asked for.
+
+    Raises:
+        BadInputError: AWS refused.
+    """
+    try:
+        yield
+    except ClientError as error:
+        raise BadInputError(f"{what}: {error.response['Error']['Message']}") from error

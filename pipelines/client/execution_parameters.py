@@ -5,16 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
+from pipelines.client.connection import Connection
 from pipelines.client.uploads import upload
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from pipelines.client.connection import Connection
 
 
 def parameters_for(

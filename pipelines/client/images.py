@@ -16,14 +16,12 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from containers.tags import image_tag
+from pipelines.client.connection import Connection
+from pipelines.client.deployment import Deployment
 from pipelines.errors import BadInputError, WorkFailedError
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
-    from pipelines.client.deployment import Deployment
 
 Name = Literal["training", "inference"]
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
+from pipelines.client.connection import Connection
 from pipelines.errors import BadInputError, WorkFailedError
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,9 @@ import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pipelines.client.connection import Connection
 from pipelines.errors import BadInputError
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are there, and the bytes in all."""

@@ -3,20 +3,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from pipelines.client import executions
+from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.commands.terminal import Json, complaints, console, print_json
 from pipelines.display.progress import follow, log_of
 from pipelines.errors import BadInputError, WorkFailedError
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 app = typer.Typer(name="executions", no_args_is_help=True, help="Pipeline executions: list, show, follow, stop, logs.")
 

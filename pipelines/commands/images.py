@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pipelines.client import images
+from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.commands.local import home
 from pipelines.commands.terminal import Json, console, print_json
 from pipelines.errors import BadInputError
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 app = typer.Typer(name="images", no_args_is_help=True, help="The training and the inference image.")
 

@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from pipelines.client import invocation
+from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.commands.terminal import Json, console, print_json
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 app = typer.Typer()
 

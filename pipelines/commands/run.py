@@ -3,20 +3,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pipelines.client import executions, images
+from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import parameters_for
 from pipelines.commands.executions import follow_to_the_end
 from pipelines.commands.terminal import Json, console, print_json
 from pipelines.errors import BadInputError
 from pipelines.zoo.architectures import completed
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 app = typer.Typer()
 

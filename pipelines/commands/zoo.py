@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
 
+from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import uri_of
 from pipelines.commands.local import home
@@ -17,9 +18,6 @@ from pipelines.commands.terminal import Json, complaints, console, print_json
 from pipelines.errors import BadInputError
 from pipelines.zoo import archives
 from pipelines.zoo.architectures import completed, find
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 app = typer.Typer(name="zoo", no_args_is_help=True, help="Checkpoints of the TensorFlow 2 detection zoo.")
 

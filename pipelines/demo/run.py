@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
+from rich.console import Console
 from rich.table import Table
 
 from localcloud import cloud
@@ -25,16 +26,12 @@ from pipelines.client import executions, images, invocation, registry
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import parameters_for
+from pipelines.client.executions import Execution
 from pipelines.demo import cdk
 from pipelines.demo.scenes import draw_scenes
 from pipelines.display import pictures
 from pipelines.display.progress import follow, log_of
 from pipelines.errors import WorkFailedError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from pipelines.client.executions import Execution
 
 ARCHITECTURE = "ssd_mobilenet_v2_fpnlite_160x160"
 LEAST_SCORE = 0.4

@@ -6,16 +6,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.client.invocation import Detection
 from pipelines.errors import BadInputError
-
-if TYPE_CHECKING:
-    from pipelines.client.invocation import Detection
 
 Picture = npt.NDArray[np.uint8]
 """Shape (height, width, 3), blue, green, red, as OpenCV has it."""
