@@ -30,6 +30,7 @@ from pipelines.steps.prepare_dataset import prepare_dataset
 from pipelines.steps.publish_dossier import publish_dossier
 from pipelines.steps.register_detector import register_detector
 from pipelines.steps.train_detector import train_detector
+from pipelines.whole_files import written_whole
 
 DEFINITION = Path(__file__).with_name("definition.json")
 
@@ -91,9 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         print(f"{options.output}: not what pipelines/definition.py builds; run `make definition`", file=sys.stderr)
         return 1
-    beside = options.output.with_suffix(".tmp")
-    beside.write_text(text)
-    beside.replace(options.output)
+    with written_whole(options.output) as beside:
+        beside.write_text(text)
     return 0
 
 

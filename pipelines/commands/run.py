@@ -13,6 +13,7 @@ from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import parameters_for
 from pipelines.commands.executions import follow_to_the_end
 from pipelines.commands.terminal import Json, console, print_json
+from pipelines.display.transfers import transfer
 from pipelines.errors import BadInputError
 from pipelines.zoo.architectures import completed
 
@@ -61,9 +62,8 @@ def run(
         "TrainingInstanceType": training_instance_type,
         "MapThreshold": map_threshold,
     }
-    parameters = parameters_for(
-        connection, deployment.data_bucket, data, uris, values, console=None if as_json else console
-    )
+    with transfer(console, "uploading", quiet=as_json) as progress:
+        parameters = parameters_for(connection, deployment.data_bucket, data, uris, values, progress=progress)
     arn = executions.start(connection, deployment.pipeline_name, parameters)
     if not as_json:
         console.print(f"started {arn}", soft_wrap=True)

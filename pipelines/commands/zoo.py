@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.progress import Progress as Bars
 
+from pipelines.client import uploads
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
-from pipelines.client.execution_parameters import uri_of
 from pipelines.commands.local import home
 from pipelines.commands.terminal import Json, complaints, console, print_json
+from pipelines.display.transfers import transfer
 from pipelines.errors import BadInputError
 from pipelines.zoo import archives
 from pipelines.zoo.architectures import completed, find
@@ -62,11 +61,10 @@ def fetch(
     bucket = (bucket or Deployment.find(connection).data_bucket) if upload else None
     folder = home() / "zoo"
     archive = _fetch(found.archive, folder, record or folder / "zoo.sha256", checksum, mirror, quiet=as_json)
-    uri = (
-        uri_of(connection, bucket, str(archive.path), under=PREFIX, console=None if as_json else console)
-        if bucket
-        else None
-    )
+    uri = None
+    if bucket:
+        with transfer(console, f"uploading {archive.path.name}", quiet=as_json) as progress:
+            uri = uploads.upload(connection, archive.path, bucket, under=PREFIX, progress=progress)
     if as_json:
         print_json({"name": found.name, "path": archive.path, "sha256": archive.sha256, "uri": uri})
         return
@@ -81,19 +79,9 @@ def fetch(
 def _fetch(
     place: str, folder: Path, record: Path, checksum: str | None, mirror: str, *, quiet: bool
 ) -> archives.Archive:
-    columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    shown = not quiet and console.is_terminal
-    with Bars(*columns, TimeRemainingColumn(), console=console, disable=not shown, transient=True) as bars:
-        task = bars.add_task(f"downloading {Path(place).name}", total=None)
-        try:
-            return archives.fetch(
-                place,
-                folder,
-                record,
-                checksum=checksum,
-                server=mirror,
-                progress=lambda there, total: bars.update(task, completed=there, total=total),
-            )
-        except KeyboardInterrupt:
-            complaints.print("mapgate: interrupted; the same command goes on where this one ended")
-            raise typer.Exit(130) from None
+    try:
+        with transfer(console, f"downloading {Path(place).name}", quiet=quiet) as progress:
+            return archives.fetch(place, folder, record, checksum=checksum, server=mirror, progress=progress)
+    except KeyboardInterrupt:
+        complaints.print("mapgate: interrupted; the same command goes on where this one ended")
+        raise typer.Exit(130) from None
