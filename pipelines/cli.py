@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `mapgate` command: its nouns, the options that all of them share, and how errors are told."""
 
-from __future__ import annotations
-
 import sys
 from typing import Annotated
 

@@ -4,8 +4,6 @@
 `python -m pipelines.command_reference` writes it.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m training_src NAME`: the training image's entry points, and the commands that a laptop runs."""
 
-from __future__ import annotations
-
 import pkgutil
 import sys
 from collections.abc import Sequence

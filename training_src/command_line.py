@@ -7,8 +7,6 @@ what may be given by position stands without a name, what is keyword-only is an 
 apart from Python's own.
 """
 
-from __future__ import annotations
-
 import argparse
 import inspect
 import sys

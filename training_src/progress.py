@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far a run through the images has come, said now and then."""
 
-from __future__ import annotations
-
 import time
 
 SECONDS_BETWEEN = 2.0

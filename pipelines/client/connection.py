@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which cloud a command talks to: AWS, or the laptop's cloud; the endpoint URL is the only difference."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager

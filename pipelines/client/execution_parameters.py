@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what a data scientist names to the pipeline's parameters: files and folders become URIs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pipeline executions: started, listed, watched and stopped."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace

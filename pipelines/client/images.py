@@ -5,8 +5,6 @@ To AWS they are built and pushed with docker. The laptop's cloud has no docker: 
 and a manifest whose annotations say where it lies and what starts it.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import shutil

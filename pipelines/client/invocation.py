@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One image to the production endpoint, and its detections back."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from typing import Any

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The versions in the model registry: what an approver looks at and decides."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path

@@ -5,8 +5,6 @@ Step caching looks at the URI of an input and never at the objects behind it, so
 ever.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

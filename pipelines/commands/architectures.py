@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate architectures`: the detectors that can be built, by their zoo names."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

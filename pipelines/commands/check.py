@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate check`: a pipeline definition held against SageMaker's own rules."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated

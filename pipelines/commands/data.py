@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate data`: labelled images, before any training cost is spent."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

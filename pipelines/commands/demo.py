@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate demo`: the whole story on the laptop's cloud."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

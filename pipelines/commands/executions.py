@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate executions`: what the pipeline has done and does."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

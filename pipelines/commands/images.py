@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate images`: the training and the inference image, from this checkout to the deployment."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate invoke`: one image to the endpoint, its detections as a table or drawn."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

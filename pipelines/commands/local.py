@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate local`: the laptop's cloud, which lives in a package of its own and need not be installed."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Annotated

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate model`: what a pipeline.config and a checkpoint make, looked at without a cloud."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate models`: the versions in the model registry, and what is decided on them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate run`: data to the bucket, and an execution of the deployed pipeline on it."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

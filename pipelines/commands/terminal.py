@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the commands share of their terminal: a console for results, one for complaints, JSON for scripts."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated, Any
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training image's commands, run here as a process of their own: `mapgate` needs none of their libraries."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import subprocess

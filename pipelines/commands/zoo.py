@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate zoo`: checkpoints of the TensorFlow 2 detection zoo, for jobs that reach no network."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

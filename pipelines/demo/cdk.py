@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The project's CDK app, deployed to the laptop's cloud by the CDK CLI itself."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Callable

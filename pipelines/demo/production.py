@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of the demo's story: a version is approved, its endpoint comes up and answers."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from pathlib import Path

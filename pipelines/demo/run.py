@@ -5,8 +5,6 @@ Every stage finds what an earlier run left and goes on from there, so a story th
 end by telling it again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

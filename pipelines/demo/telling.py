@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One telling of the demo's story: its stages on the console, its clock, and the summary that it leaves."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator

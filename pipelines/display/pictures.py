@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detections drawn on their images: one picture, a contact sheet, an animation."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`architectures`: the table of the zoo's models that can be built here."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`check`: a data set judged as PrepareDataset will judge it, and written only where that is asked for."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Sequence

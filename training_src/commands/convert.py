@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`convert`: a data set in any layout, written as TFRecords or COCO for other tools."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated

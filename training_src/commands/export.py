@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`export`: a config and a checkpoint to what the OD API's exporter writes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`outputs`: every number of a detector that can be compared with another implementation's."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from training_src.errors import BadInputError

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`preview`: a contact sheet of samples as training will see them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
