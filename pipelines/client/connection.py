@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
-from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -53,15 +52,10 @@ class Connection:
     def client(self, service: str) -> Any:
         """A boto3 client of `service`, made once."""
         if service not in self._clients:
-            self._clients[service] = self._make_client(service)
+            retries = Config(retries={"max_attempts": 5, "mode": "standard"})
+            make: Any = self.session.client  # boto3-stubs has an overload for each service, none for a variable
+            self._clients[service] = make(service, endpoint_url=self.endpoint_url, config=retries)
         return self._clients[service]
-
-    def _make_client(self, service: str) -> BaseClient:
-        retries = Config(retries={"max_attempts": 5, "mode": "standard"})
-        client: BaseClient = self.session.client(  # type: ignore[call-overload]
-            service, endpoint_url=self.endpoint_url, config=retries
-        )
-        return client
 
 
 @contextmanager
