@@ -2,7 +2,7 @@
 """The SageMaker Pipeline on a page, and the command that writes it to definition.json.
 
 The build is offline and gives the same bytes each time. `make definition` runs it with the SageMaker SDK; everything
-else (CDK, the local executor, `check`, `plan`) reads the committed JSON, which infra binds to an environment.
+else (CDK, the local executor, `mapgate check`) reads the committed JSON, which infra binds to an environment.
 """
 
 import argparse
@@ -14,6 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+# First, since the SDK makes AWS clients while it is imported.
+from pipelines.offline import offline, pipeline_session
+
+# isort: split
+from sagemaker.mlops.workflow import Pipeline
+
 from pipelines.parameters import pipeline_parameters
 from pipelines.steps.check_quality import check_quality, quality_gate_failed
 from pipelines.steps.deploy_candidate import deploy_candidate
@@ -23,9 +29,8 @@ from pipelines.steps.measure_serving import measure_serving
 from pipelines.steps.prepare_dataset import prepare_dataset
 from pipelines.steps.publish_dossier import publish_dossier
 from pipelines.steps.register_detector import register_detector
-from pipelines.steps.sdk import Pipeline
-from pipelines.steps.session import offline, pipeline_session
 from pipelines.steps.train_detector import train_detector
+from pipelines.whole_files import written_whole
 
 DEFINITION = Path(__file__).with_name("definition.json")
 
@@ -87,9 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         print(f"{options.output}: not what pipelines/definition.py builds; run `make definition`", file=sys.stderr)
         return 1
-    beside = options.output.with_suffix(".tmp")
-    beside.write_text(text)
-    beside.replace(options.output)
+    with written_whole(options.output) as beside:
+        beside.write_text(text)
     return 0
 
 

@@ -3,8 +3,9 @@
 
 from dataclasses import dataclass
 
-from pipelines.steps.placeholders import BUCKET, INSTANCE_TYPE
-from pipelines.steps.sdk import ParameterFloat, ParameterInteger, ParameterString
+from sagemaker.core.workflow.parameters import ParameterFloat, ParameterInteger, ParameterString
+
+from pipelines.placeholders import BUCKET, INSTANCE_TYPE
 
 # A channel without objects fails its job, so "not given" is an object that the scripts know.
 NOT_GIVEN = f"s3://{BUCKET}/defaults/none/"

@@ -1,39 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PrepareDataset: reads a data set in any supported layout, checks all of it, splits it and writes TFRecord shards.
-
-Also `check`, which does the same but for the writing.
-"""
+"""PrepareDataset: reads a data set in any supported layout, checks all of it, splits it and writes TFRecord shards."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from containers.contract.job import ProcessingJob, run
 from training_src.data.checks.findings import Findings
 from training_src.data.checks.policy import POLICY_FILE, Policy, read_policy
-from training_src.data.dataset import Fault
 from training_src.data.examination import Examined, examine
-from training_src.data.formats import FORMAT_NAMES
-from training_src.data.images import DECODE_CHECKS
 from training_src.data.label_map import LabelMap
 from training_src.data.machines import link_together, machines, write_part
 from training_src.data.metadata import write_report_of
 from training_src.data.output import write_dataset
 from training_src.data.splits import SPLITS
 from training_src.data.writers.shards import write_shards
-from training_src.errors import BadInputError, ConfigurationError, DataError
+from training_src.errors import ConfigurationError, DataError
 from training_src.models.errors import ModelError
+from training_src.progress import Progress
 
 # How many notices and faults are printed; the rest is counted.
-_SHOWN = 50
+SHOWN = 50
 
 
 def main() -> int:
@@ -68,7 +57,7 @@ def prepare(job: ProcessingJob) -> None:
             records=True,
             whole=here.alone,
             work=work,
-            progress=_Progress("checked"),
+            progress=Progress("checked"),
         ) as examined:
             print_findings(examined.findings)
             outputs = {name: job.output(name) for name in (*SPLITS, "metadata")}
@@ -76,10 +65,10 @@ def prepare(job: ProcessingJob) -> None:
                 report = outputs["metadata"] / f"report{'' if here.alone else f'-{here.name}'}.html"
                 write_report_of(report, examined, architecture=architecture, config=config)
                 print(f"The report of what is wrong: {job.destinations['metadata']}/{report.name}", flush=True)
-                raise DataError(*examined.findings.sentences("error", _SHOWN))
+                raise DataError(*examined.findings.sentences("error", SHOWN))
             if config is not None:
                 _check_trainable(config, examined.label_map)
-            written = _written(examined)
+            written = written_progress(examined)
             if here.alone:
                 write_dataset(examined, outputs, architecture=architecture, config=config, written=written)
             else:
@@ -88,79 +77,10 @@ def prepare(job: ProcessingJob) -> None:
             print(summary(examined), flush=True)
 
 
-def _written(examined: Examined) -> Callable[[int], None]:
+def written_progress(examined: Examined) -> Callable[[int], None]:
     """Prints how many images are in whole shards."""
-    progress, total = _Progress("written"), sum(examined.images.values())
+    progress, total = Progress("written"), sum(examined.images.values())
     return lambda images: progress.add(images, total)
-
-
-def run_check(arguments: Sequence[str]) -> int:
-    """Entry point of `check FOLDER`: 0 sound, 2 faulty."""
-    options = _check_options(arguments)
-    try:
-        return _check(options)
-    except BadInputError as error:
-        sentences = error.sentences if isinstance(error, DataError) else [str(error)]
-        if options.json:
-            faults = [asdict(Fault(options.folder.name, None, "layout", sentence)) for sentence in sentences]
-            nothing = {"images": 0, "boxes": 0, "classes": [], "splits": {}, "format": None, "sha256": None}
-            print(json.dumps({"faults": faults, "warnings": [], "notices": [], **nothing}, indent=2))
-        else:
-            print(*sentences, sep="\n", file=sys.stderr)
-        return 2
-
-
-def _check_options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m training_src check", description="Check a data set.")
-    parser.add_argument("folder", type=Path, help="the folder that holds images and annotations, or a list of such")
-    parser.add_argument("--config", type=Path, help="pipeline.config whose num_classes must fit")
-    parser.add_argument("--label-map", type=Path, help="label_map.pbtxt to use instead of the folder's own")
-    parser.add_argument("--format", choices=FORMAT_NAMES, help="the layout; the folder shows it otherwise")
-    parser.add_argument("--policy", type=Path, help=f"data policy to use instead of the folder's {POLICY_FILE}")
-    parser.add_argument("--decode-check", choices=DECODE_CHECKS, help="how far images are decoded (reduced)")
-    parser.add_argument("--fix", action="store_true", help="repair what is safe, and tell it")
-    parser.add_argument("--output", type=Path, help="write the data set, checked and fixed, as TFRecords")
-    parser.add_argument("--report", type=Path, help="write report.html")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    return parser.parse_args(arguments)
-
-
-def _check(options: argparse.Namespace) -> int:
-    for file in (options.config, options.label_map, options.policy):
-        if file is not None and not file.is_file():
-            raise BadInputError(f"{file} is no file.")
-    if options.output is not None and options.output.exists() and any(options.output.iterdir()):
-        raise BadInputError(f"{options.output} is not empty; name a new folder.")
-    policy = _read_policy(options.policy, options.folder)
-    if options.decode_check:
-        policy = replace(policy, decode_check=options.decode_check)
-    if options.fix:
-        policy = policy.with_fixes()
-    with examine(
-        options.folder,
-        config=options.config,
-        label_map=options.label_map,
-        format=options.format,
-        policy=policy,
-        records=options.output is not None,
-        progress=None if options.json else _Progress("checked"),
-    ) as examined:
-        faulty = examined.findings.number("error") > 0
-        if options.report:
-            write_report_of(options.report, examined, config=options.config)
-        if options.output is not None and not faulty:
-            outputs = {name: options.output / name for name in (*SPLITS, "metadata")}
-            outputs["metadata"].mkdir(parents=True)
-            write_dataset(examined, outputs, config=options.config, written=_written(examined))
-        if options.json:
-            print(json.dumps(_as_json(examined), indent=2))
-            return 2 if faulty else 0
-        print_findings(examined.findings)
-        if faulty:
-            print(*examined.findings.sentences("error", _SHOWN), sep="\n", file=sys.stderr)
-            return 2
-        print(summary(examined))
-    return 0
 
 
 def summary(examined: Examined) -> str:
@@ -175,23 +95,9 @@ def summary(examined: Examined) -> str:
     return "\n".join([*lines, f"{examined.format}, {found['images']} images, sha256 {found['sha256'][:16]}"])
 
 
-def _as_json(examined: Examined) -> dict[str, Any]:
-    """What `check --json` prints."""
-    found = examined.description
-    kept = {key: found[key] for key in ("images", "boxes", "classes", "splits", "balance", "findings")}
-    return {
-        "faults": [asdict(fault) for fault in examined.findings.of("error")],
-        "warnings": [asdict(fault) for fault in examined.findings.of("warning")],
-        "notices": found["notices"],
-        **kept,
-        "format": found["format"],
-        "sha256": found["sha256"],
-    }
-
-
 def print_findings(findings: Findings) -> None:
     for severity in ("notice", "warning"):
-        for sentence in findings.sentences(severity, _SHOWN):
+        for sentence in findings.sentences(severity, SHOWN):
             print(f"{severity}: {sentence}", flush=True)
 
 
@@ -204,10 +110,10 @@ def _dataset_folder(job: ProcessingJob, temporary: Path) -> Path:
 
 
 def _job_policy(job: ProcessingJob, folder: Path) -> Policy:
-    return _read_policy(only_file(job.input("policy"), "the input policy"), folder)
+    return read_policy_of(folder, only_file(job.input("policy"), "the input policy"))
 
 
-def _read_policy(file: Path | None, folder: Path) -> Policy:
+def read_policy_of(folder: Path, file: Path | None) -> Policy:
     """The policy that is named, else the folder's own, else the defaults."""
     file = file or folder / POLICY_FILE
     return read_policy(file) if file.is_file() else Policy()
@@ -242,26 +148,3 @@ def _check_trainable(config: Path, label_map: LabelMap) -> None:
         load(config, label_map.greatest_id)
     except ModelError as error:
         raise ConfigurationError(str(error)) from None
-
-
-class _Progress:
-    """Prints a line now and then, such as `checked=200/983 images_per_second=812.0`."""
-
-    def __init__(self, verb: str) -> None:
-        self._verb = verb
-        self._started = self._printed = time.monotonic()
-        self._done = 0
-
-    def add(self, images: int, total: int) -> None:
-        """So many more."""
-        self(self._done + images, total)
-
-    def __call__(self, done: int, total: int | None) -> None:
-        self._done = done
-        now = time.monotonic()
-        if done != total and now - self._printed < 2.0:
-            return
-        self._printed = now
-        rate = done / max(now - self._started, 1e-6)
-        of = "" if total is None else f"/{total}"
-        print(f"{self._verb}={done}{of} images_per_second={rate:.1f}", flush=True)

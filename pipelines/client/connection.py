@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which cloud a command talks to: AWS, or the laptop's cloud; the endpoint URL is the only difference."""
 
-from __future__ import annotations
-
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
-if TYPE_CHECKING:
-    from botocore.client import BaseClient
+from pipelines.errors import BadInputError
 
 EMULATED_ACCOUNT = "123456789012"
 EMULATED_REGION = "us-east-1"
@@ -52,12 +52,20 @@ class Connection:
     def client(self, service: str) -> Any:
         """A boto3 client of `service`, made once."""
         if service not in self._clients:
-            self._clients[service] = self._make_client(service)
+            retries = Config(retries={"max_attempts": 5, "mode": "standard"})
+            make: Any = self.session.client  # boto3-stubs has an overload for each service, none for a variable
+            self._clients[service] = make(service, endpoint_url=self.endpoint_url, config=retries)
         return self._clients[service]
 
-    def _make_client(self, service: str) -> BaseClient:
-        retries = Config(retries={"max_attempts": 5, "mode": "standard"})
-        client: BaseClient = self.session.client(  # type: ignore[call-overload]
-            service, endpoint_url=self.endpoint_url, config=retries
-        )
-        return client
+
+@contextmanager
+def refusals_told(what: str) -> Iterator[None]:
+    """What AWS refuses here is bad input, told in its own words behind the thing that was asked for.
+
+    Raises:
+        BadInputError: AWS refused.
+    """
+    try:
+        yield
+    except ClientError as error:
+        raise BadInputError(f"{what}: {error.response['Error']['Message']}") from error

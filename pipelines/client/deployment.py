@@ -4,14 +4,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
+from pipelines.client.connection import Connection, refusals_told
 from pipelines.errors import BadInputError
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 
 @dataclass(frozen=True)
@@ -46,9 +41,5 @@ class Deployment:
 
 def _parameters_under(connection: Connection, path: str) -> dict[str, str]:
     pages = connection.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=path, Recursive=True)
-    try:
+    with refusals_told(f"SSM Parameter Store refused to list {path}"):
         return {item["Name"].removeprefix(path): item["Value"] for page in pages for item in page["Parameters"]}
-    except ClientError as error:
-        raise BadInputError(
-            f"SSM Parameter Store refused to list {path}: {error.response['Error']['Message']}"
-        ) from error

@@ -1,20 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what a data scientist names to the pipeline's parameters: files and folders become URIs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-
-from pipelines.client.uploads import upload
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from pipelines.client.connection import Connection
+from pipelines.client.connection import Connection
+from pipelines.client.uploads import Progress, upload
 
 
 def parameters_for(
@@ -24,7 +15,7 @@ def parameters_for(
     uris: Mapping[str, str | None],
     values: Mapping[str, object],
     *,
-    console: Console | None,
+    progress: Progress | None = None,
 ) -> dict[str, str]:
     """The parameters of an execution; what is None is left to the deployment's default.
 
@@ -32,29 +23,18 @@ def parameters_for(
         data: A folder or an S3 URI, for `DatasetUri`.
         uris: Parameter name to a file, a folder or an S3 URI.
         values: Parameter name to a plain value.
-        console: Where an upload shows its progress.
+        progress: Of each upload, one after the other.
     """
-    parameters = {"DatasetUri": uri_of(connection, bucket, data, under="datasets", console=console)}
+    parameters = {"DatasetUri": uri_of(connection, bucket, data, under="datasets", progress=progress)}
     for name, source in uris.items():
         if source is not None:
-            parameters[name] = uri_of(connection, bucket, source, under="inputs", console=console)
+            parameters[name] = uri_of(connection, bucket, source, under="inputs", progress=progress)
     parameters.update({name: str(value) for name, value in values.items() if value is not None})
     return parameters
 
 
-def uri_of(connection: Connection, bucket: str, source: str, *, under: str, console: Console | None) -> str:
+def uri_of(connection: Connection, bucket: str, source: str, *, under: str, progress: Progress | None = None) -> str:
     """The URI itself, or that of the uploaded file or folder."""
     if source.startswith("s3://"):
         return source
-    columns = (TextColumn("  uploading {task.description}"), BarColumn(), DownloadColumn())
-    with Progress(
-        *columns, console=console, disable=console is None or not console.is_terminal, transient=True
-    ) as bars:
-        task = bars.add_task(Path(source).name, total=None)
-        return upload(
-            connection,
-            Path(source),
-            bucket,
-            under=under,
-            progress=lambda done, total: bars.update(task, completed=done, total=total),
-        )
+    return upload(connection, Path(source), bucket, under=under, progress=progress)

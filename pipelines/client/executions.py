@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pipeline executions: started, listed, watched and stopped."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from botocore.exceptions import ClientError
-
+from pipelines.client.connection import Connection, refusals_told
 from pipelines.errors import BadInputError
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 FINISHED = ("Succeeded", "Failed", "Stopped")
 
@@ -96,14 +90,12 @@ def start(connection: Connection, pipeline: str, parameters: dict[str, str], *, 
         BadInputError: SageMaker refused the parameters, in its own words.
     """
     display_name = {"PipelineExecutionDisplayName": name} if name else {}
-    try:
+    with refusals_told(f"pipeline {pipeline}"):
         answer = connection.client("sagemaker").start_pipeline_execution(
             PipelineName=pipeline,
             PipelineParameters=[{"Name": key, "Value": value} for key, value in parameters.items()],
             **display_name,
         )
-    except ClientError as error:
-        raise BadInputError(f"pipeline {pipeline}: {error.response['Error']['Message']}") from error
     return str(answer["PipelineExecutionArn"])
 
 
@@ -114,10 +106,8 @@ def describe(connection: Connection, arn: str) -> Execution:
         BadInputError: There is no such execution.
     """
     sagemaker = connection.client("sagemaker")
-    try:
+    with refusals_told(arn):
         told = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
-    except ClientError as error:
-        raise BadInputError(f"{arn}: {error.response['Error']['Message']}") from error
     pages = sagemaker.get_paginator("list_pipeline_execution_steps").paginate(
         PipelineExecutionArn=arn, SortOrder="Ascending"
     )
@@ -160,10 +150,8 @@ def resolve(connection: Connection, pipeline: str, identifier: str | None) -> st
 
 def stop(connection: Connection, arn: str) -> None:
     """Ask SageMaker to stop the execution; running jobs get SIGTERM."""
-    try:
+    with refusals_told(arn):
         connection.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=arn)
-    except ClientError as error:
-        raise BadInputError(f"{arn}: {error.response['Error']['Message']}") from error
 
 
 def watch(connection: Connection, arn: str) -> Iterator[Execution]:

@@ -5,24 +5,20 @@ To AWS they are built and pushed with docker. The laptop's cloud has no docker: 
 and a manifest whose annotations say where it lies and what starts it.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from containers.tags import ImageName, image_tag, sources
+from pipelines.client.connection import Connection
+from pipelines.client.deployment import Deployment
 from pipelines.errors import BadInputError, WorkFailedError
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
-    from pipelines.client.deployment import Deployment
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MANIFEST_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -54,6 +50,17 @@ def is_pushed(connection: Connection, image: Image) -> bool:
     ecr = connection.client("ecr")
     answer = ecr.batch_get_image(repositoryName=image.repository, imageIds=[{"imageTag": image.tag}])
     return bool(answer["images"])
+
+
+def push_missing(
+    connection: Connection, deployment: Deployment, *, accelerator: str, home: Path
+) -> Iterator[tuple[Image, bool]]:
+    """Push the images whose tags are missing; each, and whether it was pushed now."""
+    for image in images_of(deployment):
+        missing = not is_pushed(connection, image)
+        if missing:
+            push(connection, image, accelerator=accelerator, home=home)
+        yield image, missing
 
 
 def push(connection: Connection, image: Image, *, accelerator: str, home: Path) -> None:

@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """One image to the production endpoint, and its detections back."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
+from pipelines.client.connection import Connection
 from pipelines.errors import BadInputError, WorkFailedError
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 
 @dataclass(frozen=True)

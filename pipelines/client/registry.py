@@ -1,19 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The versions in the model registry: what an approver looks at and decides."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from botocore.exceptions import ClientError
-
+from pipelines.client.connection import Connection, refusals_told
 from pipelines.errors import BadInputError
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 Decision = Literal["Approved", "Rejected"]
 
@@ -74,12 +68,10 @@ def decide(connection: Connection, arn: str, decision: Decision, reason: str | N
         BadInputError: SageMaker refused, in its own words.
     """
     arguments = {"ApprovalDescription": reason} if reason else {}
-    try:
+    with refusals_told(arn):
         connection.client("sagemaker").update_model_package(
             ModelPackageArn=arn, ModelApprovalStatus=decision, **arguments
         )
-    except ClientError as error:
-        raise BadInputError(f"{arn}: {error.response['Error']['Message']}") from error
 
 
 def save_report(connection: Connection, found: Version, destination: Path) -> None:

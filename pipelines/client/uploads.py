@@ -5,18 +5,13 @@ Step caching looks at the URI of an input and never at the objects behind it, so
 ever.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pipelines.client.connection import Connection
 from pipelines.errors import BadInputError
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are there, and the bytes in all."""

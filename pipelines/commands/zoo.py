@@ -1,29 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate zoo`: checkpoints of the TensorFlow 2 detection zoo, for jobs that reach no network."""
 
-from __future__ import annotations
-
-import json
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.progress import Progress as Bars
 
+from pipelines.client import uploads
+from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
-from pipelines.client.execution_parameters import uri_of
+from pipelines.commands.local import home
+from pipelines.commands.terminal import Json, complaints, console, print_json
+from pipelines.display.transfers import transfer
 from pipelines.errors import BadInputError
-from pipelines.zoo import architectures, archives
+from pipelines.zoo import archives
+from pipelines.zoo.architectures import completed, find
 
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
-
-app = typer.Typer(no_args_is_help=True, help="Checkpoints of the TensorFlow 2 detection zoo.")
-console = Console(highlight=False)
-complaints = Console(stderr=True, highlight=False)
+app = typer.Typer(name="zoo", no_args_is_help=True, help="Checkpoints of the TensorFlow 2 detection zoo.")
 
 # Jobs may read what lies there, and it never expires.
 PREFIX = "inputs/zoo"
@@ -36,7 +29,7 @@ PREFIX = "inputs/zoo"
 )
 def fetch(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A zoo name.", autocompletion=architectures.completed)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A zoo name.", autocompletion=completed)],
     bucket: Annotated[str | None, typer.Option(help="Instead of the deployment's data bucket.")] = None,
     upload: Annotated[bool, typer.Option(help="Put it into the bucket, or only keep it here.")] = True,
     checksum: Annotated[str | None, typer.Option(metavar="SHA256", help="What the archive must have.")] = None,
@@ -51,30 +44,27 @@ def fetch(
     mirror: Annotated[
         str, typer.Option(envvar="MAPGATE_ZOO_MIRROR", help="Where DATE/NAME.tar.gz lies.", metavar="URL")
     ] = archives.SERVER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Download a zoo archive, check it, and put it where isolated training jobs can read it.
 
     A download that was interrupted goes on where it ended. The archive's SHA-256 is recorded the first time, and any
     other is refused from then on.
     """
-    found = architectures.find(name)
+    found = find(name)
     if found.archive is None:
         raise BadInputError(f"the zoo has no checkpoint of {found.name}: it is trained from scratch")
     connection: Connection = context.obj
     # Whether there is a place for it is known before a long download.
     bucket = (bucket or Deployment.find(connection).data_bucket) if upload else None
-    # Where the laptop's cloud keeps its state, too.
-    folder = Path(os.environ.get("MAPGATE_HOME", ".mapgate")).resolve() / "zoo"
+    folder = home() / "zoo"
     archive = _fetch(found.archive, folder, record or folder / "zoo.sha256", checksum, mirror, quiet=as_json)
-    uri = (
-        uri_of(connection, bucket, str(archive.path), under=PREFIX, console=None if as_json else console)
-        if bucket
-        else None
-    )
+    uri = None
+    if bucket:
+        with transfer(console, f"uploading {archive.path.name}", quiet=as_json) as progress:
+            uri = uploads.upload(connection, archive.path, bucket, under=PREFIX, progress=progress)
     if as_json:
-        told = {"name": found.name, "path": str(archive.path), "sha256": archive.sha256, "uri": uri}
-        print(json.dumps(told, indent=2))
+        print_json({"name": found.name, "path": archive.path, "sha256": archive.sha256, "uri": uri})
         return
     console.print(f"{'fetched' if archive.downloaded else 'was here'}  {archive.path}", soft_wrap=True)
     console.print(f"{'recorded' if archive.recorded else 'as before'} sha256 {archive.sha256}", soft_wrap=True)
@@ -87,19 +77,9 @@ def fetch(
 def _fetch(
     place: str, folder: Path, record: Path, checksum: str | None, mirror: str, *, quiet: bool
 ) -> archives.Archive:
-    columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    shown = not quiet and console.is_terminal
-    with Bars(*columns, TimeRemainingColumn(), console=console, disable=not shown, transient=True) as bars:
-        task = bars.add_task(f"downloading {Path(place).name}", total=None)
-        try:
-            return archives.fetch(
-                place,
-                folder,
-                record,
-                checksum=checksum,
-                server=mirror,
-                progress=lambda there, total: bars.update(task, completed=there, total=total),
-            )
-        except KeyboardInterrupt:
-            complaints.print("mapgate: interrupted; the same command goes on where this one ended")
-            raise typer.Exit(130) from None
+    try:
+        with transfer(console, f"downloading {Path(place).name}", quiet=quiet) as progress:
+            return archives.fetch(place, folder, record, checksum=checksum, server=mirror, progress=progress)
+    except KeyboardInterrupt:
+        complaints.print("mapgate: interrupted; the same command goes on where this one ended")
+        raise typer.Exit(130) from None

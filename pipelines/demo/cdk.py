@@ -1,21 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The project's CDK app, deployed to the laptop's cloud by the CDK CLI itself."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from pipelines.client.connection import EMULATED_ACCOUNT, EMULATED_REGION
+from pipelines.client.connection import EMULATED_ACCOUNT, EMULATED_REGION, Connection
 from pipelines.errors import BadInputError, WorkFailedError
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 Told = Callable[[str], None]

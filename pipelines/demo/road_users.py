@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The three classes of the drawn data set, as figures in metres: only their shape tells them apart."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pipelines.demo.drawing import Colour, Figure, Part, Point, shaded

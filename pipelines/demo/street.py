@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streets to stand in: a perspective view of road, kerbs, pavements, façades and sky, and the clutter along them."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -8,6 +8,6 @@ named by its content. FindChampion is not cached since production changes behind
 measures time, EvaluateDetector since it judges.
 """
 
-from pipelines.steps.sdk import CacheConfig
+from sagemaker.mlops.workflow import CacheConfig
 
 THIRTY_DAYS = CacheConfig(enable_caching=True, expire_after="P30D")

@@ -3,19 +3,14 @@
 
 from collections.abc import Sequence
 
+from sagemaker.core.helper.pipeline_variable import PipelineVariable
+from sagemaker.core.workflow.conditions import ConditionEquals, ConditionGreaterThanOrEqualTo
+from sagemaker.core.workflow.functions import Join, JsonGet
+from sagemaker.mlops.workflow import ConditionStep, FailStep, ProcessingStep
+
 from pipelines.parameters import Parameters
 from pipelines.steps.evaluate_detector import EVALUATION
 from pipelines.steps.processing import output_of
-from pipelines.steps.sdk import (
-    ConditionEquals,
-    ConditionGreaterThanOrEqualTo,
-    ConditionStep,
-    FailStep,
-    Join,
-    JsonGet,
-    PipelineVariable,
-    ProcessingStep,
-)
 
 
 def check_quality(

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """DeployCandidate: a short-lived endpoint of the new version answers a test image before a person approves."""
 
-from pipelines.steps.placeholders import CALLBACK_QUEUE
+from sagemaker.mlops.workflow import CallbackOutput, CallbackStep, LambdaStep, ModelStep, ProcessingStep
+
+from pipelines.placeholders import CALLBACK_QUEUE
 from pipelines.steps.processing import output_of
-from pipelines.steps.sdk import CallbackOutput, CallbackStep, LambdaStep, ModelStep, ProcessingStep
 
 
 def deploy_candidate(*, register: ModelStep, evaluate: ProcessingStep, publish: LambdaStep) -> CallbackStep:

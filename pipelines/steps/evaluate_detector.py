@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """EvaluateDetector: COCO metrics of what was served, the gate's verdict, and the report."""
 
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.core.workflow.properties import PropertyFile
+from sagemaker.mlops.workflow import LambdaStep, ProcessingStep, TrainingStep
+
 from pipelines.parameters import Parameters
-from pipelines.steps.placeholders import TRAINING_IMAGE
+from pipelines.placeholders import TRAINING_IMAGE
 from pipelines.steps.processing import output_of, processing_step
-from pipelines.steps.sdk import LambdaStep, PipelineSession, ProcessingStep, PropertyFile, TrainingStep
 
 EVALUATION = PropertyFile(name="Evaluation", output_name="evaluation", path="evaluation.json")
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """FindChampion: which version production serves now, by the record of deployments."""
 
-from pipelines.steps.placeholders import ENDPOINT, FIND_CHAMPION, MODEL_PACKAGE_GROUP
-from pipelines.steps.sdk import Lambda, LambdaOutput, LambdaStep, PipelineSession
+from sagemaker.core.lambda_helper import Lambda
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.mlops.workflow import LambdaOutput, LambdaStep
+
+from pipelines.placeholders import ENDPOINT, FIND_CHAMPION, MODEL_PACKAGE_GROUP
 
 
 def find_champion(session: PipelineSession) -> LambdaStep:

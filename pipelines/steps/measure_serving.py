@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """MeasureServing: the real server answers the test set with each runtime, challenger and champion, unjudged."""
 
-from pipelines.steps.placeholders import INFERENCE_IMAGE
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.mlops.workflow import LambdaStep, ProcessingStep, TrainingStep
+
+from pipelines.placeholders import INFERENCE_IMAGE
 from pipelines.steps.processing import output_of, processing_step
-from pipelines.steps.sdk import LambdaStep, PipelineSession, ProcessingStep, TrainingStep
 
 
 def measure_serving(

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """PrepareDataset: labelled images of any supported layout become checked, split TFRecord shards."""
 
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.mlops.workflow import ProcessingStep
+
 from pipelines.parameters import Parameters
+from pipelines.placeholders import TRAINING_IMAGE
 from pipelines.steps.caching import THIRTY_DAYS
-from pipelines.steps.placeholders import TRAINING_IMAGE
 from pipelines.steps.processing import processing_step
-from pipelines.steps.sdk import PipelineSession, ProcessingStep
 
 
 def prepare_dataset(session: PipelineSession, parameters: Parameters) -> ProcessingStep:

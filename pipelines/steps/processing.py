@@ -3,22 +3,17 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from pipelines.steps.placeholders import BUCKET, INSTANCE_TYPE, PROCESSING_ROLE
+from sagemaker.core.helper.pipeline_variable import PipelineVariable
+from sagemaker.core.processing import Processor
+from sagemaker.core.shapes import ProcessingInput, ProcessingOutput, ProcessingS3Input, ProcessingS3Output
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.core.workflow.functions import Join
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.core.workflow.properties import PropertyFile
+from sagemaker.mlops.workflow import CacheConfig, ProcessingStep
+
+from pipelines.placeholders import BUCKET, INSTANCE_TYPE, PROCESSING_ROLE
 from pipelines.steps.retries import JOB_RETRIES
-from pipelines.steps.sdk import (
-    CacheConfig,
-    ExecutionVariables,
-    Join,
-    PipelineSession,
-    PipelineVariable,
-    ProcessingInput,
-    ProcessingOutput,
-    ProcessingS3Input,
-    ProcessingS3Output,
-    ProcessingStep,
-    Processor,
-    PropertyFile,
-)
 
 
 def processing_step(

@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """PublishDossier: what an approver wants to read, written on the version."""
 
-from pipelines.steps.placeholders import PUBLISH_DOSSIER
+from sagemaker.core.lambda_helper import Lambda
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.mlops.workflow import LambdaOutput, LambdaStep, ModelStep, ProcessingStep
+
+from pipelines.placeholders import PUBLISH_DOSSIER
 from pipelines.steps.processing import output_of
-from pipelines.steps.sdk import (
-    ExecutionVariables,
-    Lambda,
-    LambdaOutput,
-    LambdaStep,
-    ModelStep,
-    PipelineSession,
-    ProcessingStep,
-)
 
 
 def publish_dossier(session: PipelineSession, *, register: ModelStep, evaluate: ProcessingStep) -> LambdaStep:

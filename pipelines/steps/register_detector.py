@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """RegisterDetector: a new version in the model registry, born pending."""
 
-from pipelines.steps.placeholders import INFERENCE_IMAGE, INSTANCE_TYPE, MODEL_PACKAGE_GROUP, PROCESSING_ROLE
+from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
+from sagemaker.core.workflow.functions import Join
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.mlops.workflow import ModelStep, ProcessingStep, TrainingStep
+from sagemaker.serve.model_builder import ModelBuilder
+
+from pipelines.placeholders import INFERENCE_IMAGE, INSTANCE_TYPE, MODEL_PACKAGE_GROUP, PROCESSING_ROLE
 from pipelines.steps.processing import output_of
 from pipelines.steps.retries import CALL_RETRIES
-from pipelines.steps.sdk import (
-    Join,
-    MetricsSource,
-    ModelBuilder,
-    ModelMetrics,
-    ModelStep,
-    PipelineSession,
-    ProcessingStep,
-    TrainingStep,
-)
 
 
 def register_detector(session: PipelineSession, *, train: TrainingStep, evaluate: ProcessingStep) -> ModelStep:

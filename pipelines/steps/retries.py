@@ -5,7 +5,7 @@ Only Processing, Training and RegisterModel steps (of the types used here) take 
 https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html
 """
 
-from pipelines.steps.sdk import (
+from sagemaker.mlops.workflow import (
     SageMakerJobExceptionTypeEnum,
     SageMakerJobStepRetryPolicy,
     StepExceptionTypeEnum,

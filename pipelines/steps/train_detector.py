@@ -1,25 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """TrainDetector: trains, resumes from its checkpoints, and exports model.tar.gz with each runtime's form of it."""
 
+from sagemaker.core.helper.pipeline_variable import PipelineVariable
+from sagemaker.core.shapes import MetricDefinition
+from sagemaker.core.workflow.functions import Join
+from sagemaker.core.workflow.pipeline_context import PipelineSession
+from sagemaker.mlops.workflow import ProcessingStep, TrainingStep
+from sagemaker.train import ModelTrainer
+from sagemaker.train.configs import CheckpointConfig, Compute, InputData, OutputDataConfig, StoppingCondition
+
 from pipelines.parameters import Parameters
+from pipelines.placeholders import BUCKET, TRAINING_IMAGE, TRAINING_ROLE
 from pipelines.steps.caching import THIRTY_DAYS
-from pipelines.steps.placeholders import BUCKET, TRAINING_IMAGE, TRAINING_ROLE
 from pipelines.steps.processing import output_of
 from pipelines.steps.retries import JOB_RETRIES
-from pipelines.steps.sdk import (
-    CheckpointConfig,
-    Compute,
-    InputData,
-    Join,
-    MetricDefinition,
-    ModelTrainer,
-    OutputDataConfig,
-    PipelineSession,
-    PipelineVariable,
-    ProcessingStep,
-    StoppingCondition,
-    TrainingStep,
-)
 
 NUMBER = "([0-9.eE+-]+)"
 # The two kinds of line that training prints; neither expression finds anything in the other kind:

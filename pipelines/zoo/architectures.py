@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The architectures that the training source knows, asked for without importing it."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

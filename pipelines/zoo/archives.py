@@ -5,8 +5,6 @@ The zoo publishes no checksums, so what came first is what is trusted: its SHA-2
 `sha256sum`, which a team can keep with its code.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import re

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Large files from HTTP servers: what was interrupted goes on where it ended, and nothing halved looks finished."""
 
-from __future__ import annotations
-
 import fcntl
 import http.client
 import os

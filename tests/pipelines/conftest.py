@@ -1,17 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An HTTP server on a loopback port whose faults a test chooses."""
+"""`mapgate` as somebody types it, and an HTTP server on a loopback port whose faults a test chooses."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def mapgate(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command in a process of its own, where neither AWS nor the laptop's cloud is to be had."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MAPGATE_"))}
+    nowhere = {"AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
+    environment = {
+        **kept,
+        **nowhere,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "MAPGATE_HOME": str(tmp_path / ".mapgate"),
+        "COLUMNS": "200",
+    }
+
+    def run(*words: object, **further: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pipelines.cli", *map(str, words)]
+        return subprocess.run(
+            command, cwd=CHECKOUT, env=environment | further, capture_output=True, text=True, check=False
+        )
+
+    return run
 
 
 @dataclass

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,55 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.demo.scenes import draw_scenes
+from localcloud.cloud import CloudError
+from pipelines import cli
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 Mapgate = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture
-def mapgate(tmp_path: Path) -> Mapgate:
-    """Run the command where neither AWS nor the laptop's cloud is to be had."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-    nowhere = {"AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
-    environment = {
-        **kept,
-        **nowhere,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "MAPGATE_HOME": str(tmp_path / ".mapgate"),
-        "COLUMNS": "200",
-    }
+def test_the_command_explains_itself(mapgate: Mapgate) -> None:
+    result = mapgate()
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pipelines.cli", *arguments]
-        return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
-
-    return run
-
-
-@pytest.mark.parametrize("command", [[], ["run"], ["executions"], ["models"], ["images", "push"], ["invoke"], ["demo"]])
-def test_every_command_explains_itself(mapgate: Mapgate, command: list[str]) -> None:
-    result = mapgate(*command, "--help")
-
-    assert result.returncode == 0
     assert "Usage: mapgate" in result.stdout
-
-
-def test_the_committed_definition_has_no_fault(mapgate: Mapgate) -> None:
-    result = mapgate("check", "--json")
-
-    assert (result.returncode, json.loads(result.stdout)) == (0, [])
-
-
-def test_a_faulty_definition_is_bad_input_and_each_fault_is_named(mapgate: Mapgate, tmp_path: Path) -> None:
-    definition = json.loads((CHECKOUT / "pipelines" / "definition.json").read_text())
-    definition["Steps"][0]["Arguments"]["ProcessingResources"]["ClusterConfig"]["InstanceType"] = "ml.banana.huge"
-    (tmp_path / "definition.json").write_text(json.dumps(definition))
-
-    result = mapgate("check", str(tmp_path / "definition.json"))
-
-    assert result.returncode == 2
-    assert "PrepareDataset" in result.stdout and "ml.banana.huge" in result.stdout
+    assert all(noun in result.stdout for noun in ("run", "executions", "models", "images", "local", "demo"))
 
 
 @pytest.mark.parametrize(
@@ -84,17 +45,50 @@ def test_bad_input_gives_one_sentence_with_the_way_out(mapgate: Mapgate, argumen
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_data_are_checked_without_any_cloud(mapgate: Mapgate, tmp_path: Path) -> None:
-    draw_scenes(tmp_path / "scenes", train=10, validation=3, test=4)
+@pytest.mark.parametrize("words", [["local", "status"], ["demo"], ["--local", "models", "list"]])
+def test_without_localcloud_one_sentence_says_what_is_missing(words: list[str]) -> None:
+    code = "import sys; sys.modules['localcloud'] = None; from pipelines.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
 
-    result = mapgate("data", "check", str(tmp_path / "scenes"), "--json")
-
-    assert result.returncode == 0, result.stderr
-    told = json.loads(result.stdout)
-    assert (told["images"], told["faults"], told["format"]) == (17, [], "pascal_voc")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("mapgate: the laptop's cloud is not installed here: run `make setup`")
+    assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_the_cloud_that_is_down_is_told_by_the_exit_code(mapgate: Mapgate) -> None:
-    result = mapgate("local", "status", "--json")
+def test_an_error_of_the_laptops_cloud_is_a_sentence_and_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def taken(**_: object) -> None:
+        raise CloudError("port 4577 belongs to [another] program")
 
-    assert (result.returncode, json.loads(result.stdout)["running"]) == (1, False)
+    monkeypatch.setattr(cli, "app", taken)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "mapgate: port 4577 belongs to [another] program\n"
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**_: object) -> None:
+        raise ModuleNotFoundError("No module named 'numpy'", name="numpy")
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main()
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["run ./images --architecture ssd_mob", "model info --architecture ssd_mob", "zoo fetch ssd_mob"],
+)
+def test_tab_completes_architectures(mapgate: Mapgate, typed: str) -> None:
+    # As the function that --install-completion leaves in a shell asks.
+    done = mapgate(_MAPGATE_COMPLETE="complete_bash", COMP_WORDS=f"mapgate {typed}", COMP_CWORD=str(len(typed.split())))
+
+    assert done.stdout.split() == [
+        "ssd_mobilenet_v2_320x320",
+        *(f"ssd_mobilenet_v2_fpnlite_{size}x{size}" for size in (160, 320, 640)),
+    ]

@@ -26,7 +26,7 @@ socket.socket.connect = refuse
 socket.getaddrinfo = refuse
 
 from pipelines.definition import main
-from pipelines.steps.session import NetworkUseError, offline
+from pipelines.offline import NetworkUseError, offline
 built, stale = sys.argv[1:]
 print(main(["--output", built]), main(["--check", "--output", built]), main(["--check", "--output", stale]))
 

@@ -93,4 +93,4 @@ def _prepare_all(dealt: list[Inputs], place: Path) -> Path:
 
 
 def _job(place: Path, name: str, inputs: Inputs) -> ProcessingJob:
-    return ProcessingJob(place / name, inputs, {output: place / name / output for output in OUTPUTS}, {}, {})
+    return ProcessingJob(place / name, inputs, {output: place / name / output for output in OUTPUTS}, {}, {}, {})

@@ -6,58 +6,22 @@ Nothing is judged, repaired or decoded: images keep their bytes, boxes their edg
 
 from __future__ import annotations
 
-import argparse
 import math
 import shutil
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from training_src.data.dataset import Dataset, Fault, LabelledImage
-from training_src.data.formats import FORMAT_NAMES, read_dataset
+from training_src.data.formats import read_dataset
 from training_src.data.images import BrokenImageError, read_header
 from training_src.data.label_map import read_label_map
 from training_src.data.writers import WRITERS, Image
-from training_src.errors import BadInputError, DataError
+from training_src.errors import DataError
 
 # How many faults are named before the rest is not looked for.
 _SHOWN = 50
-
-
-def run_convert(arguments: Sequence[str]) -> int:
-    """Entry point of `convert SOURCE DESTINATION --to tfrecord|coco [--format F] [--label-map F]`: 0 done, 2 faulty."""
-    parser = argparse.ArgumentParser(prog="python -m training_src convert", description="Write a data set anew.")
-    parser.add_argument("source", type=Path, help="the folder that holds images and annotations, or a list of such")
-    parser.add_argument("destination", type=Path, help="a folder that does not exist yet, or is empty")
-    parser.add_argument("--to", choices=sorted(WRITERS), required=True, help="the layout to write")
-    parser.add_argument("--format", choices=FORMAT_NAMES, help="the layout to read; the folder shows it otherwise")
-    parser.add_argument("--label-map", type=Path, help="label_map.pbtxt to use instead of the folder's own")
-    options = parser.parse_args(arguments)
-    try:
-        converted = convert(
-            options.source,
-            options.destination,
-            to=options.to,
-            format=options.format,
-            label_map=options.label_map,
-            progress=_Progress(),
-        )
-    except DataError as error:
-        print(*error.sentences, sep="\n", file=sys.stderr)
-        return error.exit_code
-    except BadInputError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"{options.destination} cannot be written: {error}.", file=sys.stderr)
-        return 1
-    for notice in converted.notices:
-        print(f"notice: {notice}")
-    print(f"{converted.format} to {options.to}: {converted.images} images, {converted.boxes} boxes")
-    return 0
 
 
 @dataclass(frozen=True)
@@ -176,16 +140,3 @@ def _shortened(sentences: Sequence[str]) -> list[str]:
     if len(sentences) <= _SHOWN:
         return list(sentences)
     return [*sentences[:_SHOWN], f"... and {len(sentences) - _SHOWN} more like these."]
-
-
-class _Progress:
-    """Prints a line now and then, such as `converted=200 images_per_second=812.0`."""
-
-    def __init__(self) -> None:
-        self._started = self._printed = time.monotonic()
-
-    def __call__(self, done: int) -> None:
-        now = time.monotonic()
-        if now - self._printed >= 2.0:
-            self._printed = now
-            print(f"converted={done} images_per_second={done / (now - self._started):.1f}", flush=True)

@@ -1,29 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`info`: what a config builds: layers, parameters, operations, anchors."""
+"""What a config builds: layers, parameters, operations, anchors."""
 
-import argparse
-import contextlib
-import json
 import math
-import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-
-# TensorFlow speaks in C++, before any setting of Python's can reach it.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
-from training_src.errors import MapgateError
 from training_src.models.anchors import anchors_per_cell
-from training_src.models.architectures import build_detector
 from training_src.models.config.faster_rcnn import FasterRcnn
-from training_src.models.config.legacy import mapping_table
-from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
+from training_src.models.config.pipeline import PipelineDescription
 from training_src.models.config.ssd import Ssd
 from training_src.models.detector import Detector
 from training_src.models.feature_extractors.efficientnet import Idle
@@ -75,30 +63,6 @@ class Info:
     flops: int | None
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Print what the arguments describe; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="info", description=__doc__)
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--pipeline-config", type=Path)
-    which.add_argument("--architecture", help="a zoo name")
-    parser.add_argument("--num-classes", type=int, default=90, help="for --architecture")
-    parser.add_argument("--json", action="store_true", dest="as_json")
-    options = parser.parse_args(arguments)
-    try:
-        if options.pipeline_config:
-            description = load(options.pipeline_config, num_classes=1)
-        else:
-            description = load_bundled(options.architecture, options.num_classes)
-        # What a detector says while it is built is not what was asked for.
-        with contextlib.redirect_stdout(sys.stderr):
-            info = describe(build_detector(description.config.model), description)
-    except MapgateError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    print(json.dumps(asdict(info), indent=2) if options.as_json else text(info, description))
-    return 0
-
-
 def describe(detector: Detector, description: PipelineDescription) -> Info:
     """Count what a detector is made of."""
     family = description.config.model.family
@@ -116,31 +80,6 @@ def describe(detector: Detector, description: PipelineDescription) -> Info:
         parameters=sum(network.parameters for network in networks),
         flops=None if None in operations else sum(count or 0 for count in operations),
     )
-
-
-def text(info: Info, description: PipelineDescription) -> str:
-    """The same for reading."""
-    size = "x".join(map(str, info.input_size)) if info.input_size else "as the image's"
-    lines = [f"{info.source}: input {size}, {info.num_classes} classes, {info.parameters / 1e6:.2f} M parameters"]
-    if description.mapped:
-        lines += ["", mapping_table(description.mapped)]
-    for network in info.networks:
-        shape = "x".join("?" if side is None else str(side) for side in network.input_shape)
-        flops = "depends on the image" if network.flops is None else f"{network.flops / 1e9:.2f} G"
-        lines += [
-            "",
-            f"{network.name} (input {shape})",
-            f"  layers      {', '.join(f'{count} {kind}' for kind, count in network.layers.items())}",
-            f"  parameters  {network.parameters:,} trained, {network.other_parameters:,} others",
-            f"  operations  {flops} FLOPs an image (convolutions and matrix products, counted in the traced graph)",
-        ]
-    lines += ["", "level     map  channels  anchors a cell  anchors"]
-    for number, level in enumerate(info.levels):
-        side = f"{level.height or '?'}x{level.width or '?'}"
-        lines.append(
-            f"{number:5d} {side:>7} {level.channels:9d} {level.anchors_per_cell:15d} {level.anchors or '?':>8}"
-        )
-    return "\n".join(lines)
 
 
 def parameters(detector: Detector) -> int:

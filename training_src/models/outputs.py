@@ -1,29 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`outputs`: every number of a detector that can be compared with another implementation's.
+"""Every number of a detector that can be compared with another implementation's.
 
 Names, shapes and conventions are those of the reference cases of the OD API: classes from 0, boxes normalised to the
 padded image before suppression and to the image itself after it, zeros as padding. `train_` is training with the
 batch's statistics, `frozen_` with batch norms' moving averages; in both nothing is dropped out or shuffled.
 """
 
-import argparse
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-# TensorFlow speaks in C++, before any setting of Python's can reach it.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training_src.errors import DataError, MapgateError
-from training_src.models.architectures import build_detector
-from training_src.models.checkpoints import checkpoint
-from training_src.models.config.pipeline import load
+from training_src.errors import DataError
 from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
 
 Arrays = dict[str, NDArray[Any]]
@@ -40,33 +31,6 @@ PREDICTIONS = (
 # The one map of Faster R-CNN; others are numbered.
 CROPPED_MAP = "rpn_features_to_crop"
 MOVING = ("moving_mean", "moving_variance")
-
-
-def run(arguments: Sequence[str]) -> int:
-    """Write what the arguments ask for; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="outputs", description=__doc__)
-    parser.add_argument("--pipeline-config", type=Path, required=True)
-    parser.add_argument("--checkpoint", required=True, help="its path without .index, a folder, or a zoo archive")
-    parser.add_argument("--images", type=Path, required=True, help=".npz with image_0, image_1, ...: uint8 (h, w, 3)")
-    parser.add_argument("--output", type=Path, required=True, help=".npz to write")
-    parser.add_argument("--training", action="store_true", help="targets, losses and gradient norms too")
-    parser.add_argument("--groundtruth", type=Path, help=".npz with groundtruth_boxes_0, groundtruth_classes_0, ...")
-    options = parser.parse_args(arguments)
-    if options.training != (options.groundtruth is not None):
-        parser.error("--training and --groundtruth go together")
-    try:
-        detector = build_detector(load(options.pipeline_config, num_classes=1).config.model)
-        checkpoint.restore(detector.variables(), options.checkpoint, "full")
-        inputs = preprocess(detector, _numbered(options.images, "image_"))
-        arrays = inference_arrays(detector, inputs)
-        if options.training:
-            arrays |= training_arrays(detector, inputs, read_ground_truth(options.groundtruth))
-    except MapgateError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    _write(options.output, arrays)
-    print(f"{options.output}: {len(arrays)} arrays")
-    return 0
 
 
 def preprocess(detector: Detector, images: Sequence[NDArray[np.uint8]]) -> Inputs:
@@ -142,6 +106,11 @@ def training_arrays(detector: Detector, inputs: Inputs, truth: GroundTruth) -> A
         "train_moving_keys": np.array(moving_keys),
         "train_moving_delta_first4": np.array([(after[key] - before[key])[:4] for key in moving_keys], np.float32),
     }
+
+
+def read_images(path: Path) -> list[NDArray[Any]]:
+    """`image_0`, `image_1`, ...: uint8, height x width x 3."""
+    return _numbered(path, "image_")
 
 
 def read_ground_truth(path: Path) -> GroundTruth:
@@ -225,7 +194,8 @@ def _numbered(path: Path, prefix: str) -> list[NDArray[Any]]:
     return found
 
 
-def _write(path: Path, arrays: Arrays) -> None:
+def write(path: Path, arrays: Arrays) -> None:
+    """Write an .npz file, beside first and then renamed."""
     beside = path.with_name(path.name + ".partial")
     with beside.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)

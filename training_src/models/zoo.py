@@ -6,11 +6,7 @@ milliseconds an image on the zoo's own machine. EfficientDets have fewer paramet
 the backbone's last stage only as far as its first block, and the rest of it computes nothing.
 """
 
-import argparse
-import json
-import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from training_src.models.config.pipeline import canonical_name, load_bundled
 from training_src.models.errors import ConfigError
@@ -101,34 +97,3 @@ def zoo_model(architecture: str) -> ZooModel:
         if model.name == name:
             return model
     raise ConfigError(f"architecture {name!r} has a config but no entry in the table of the zoo")
-
-
-def run(arguments: Sequence[str]) -> int:
-    """Print the table; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="architectures", description=__doc__)
-    parser.add_argument("name", nargs="?", help="only this one, by any of the zoo's names")
-    parser.add_argument("--json", action="store_true", dest="as_json")
-    options = parser.parse_args(arguments)
-    try:
-        models = [zoo_model(options.name)] if options.name else ZOO
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    if options.as_json:
-        told = [{"name": model.name, "input_size": model.input_size, **asdict(model)} for model in models]
-        print(json.dumps(told, indent=2))
-    else:
-        print(text(models))
-    return 0
-
-
-def text(models: Sequence[ZooModel]) -> str:
-    """The table for reading."""
-    width = max(len(model.name) for model in models)
-    lines = [f"{'architecture':<{width}}  input      parameters  COCO mAP  zoo's ms an image"]
-    for model in models:
-        count = f"{model.parameters / 1e6:9.2f} M"
-        quality = "-" if model.coco_map is None else f"{model.coco_map:.1f}"
-        speed = "-" if model.speed_ms is None else str(model.speed_ms)
-        lines.append(f"{model.name:<{width}}  {model.input_size:<9} {count}  {quality:>8}  {speed:>17}")
-    return "\n".join(lines)

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipelines.demo.scenes import draw_scenes
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-Result = subprocess.CompletedProcess[str]
+Mapgate = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +27,10 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_faults_end_with_2_and_fixes_go_to_a_new_folder(dataset: Path, tmp_path: Path) -> None:
-    faulty = _mapgate("data", "check", str(dataset), "--report", str(tmp_path / "report.html"))
-    fixed = _mapgate(
-        "data", "check", str(dataset), "--fix", "--decode-check", "header", "--output", str(tmp_path / "sound")
-    )
-    again = _mapgate("data", "check", str(tmp_path / "sound"), "--json")
+def test_faults_end_with_2_and_fixes_go_to_a_new_folder(mapgate: Mapgate, dataset: Path, tmp_path: Path) -> None:
+    faulty = mapgate("data", "check", dataset, "--report", tmp_path / "report.html")
+    fixed = mapgate("data", "check", dataset, "--fix", "--decode-check", "header", "--output", tmp_path / "sound")
+    again = mapgate("data", "check", tmp_path / "sound", "--json")
 
     assert faulty.returncode == 2
     assert "Annotations/train_00002.xml: JPEGImages/train_00002.jpg: object 0" in faulty.stderr
@@ -44,14 +41,14 @@ def test_faults_end_with_2_and_fixes_go_to_a_new_folder(dataset: Path, tmp_path:
     assert json.loads(again.stdout)["splits"]["train"]["images"] == 8
 
 
-def test_policy_decides(dataset: Path, tmp_path: Path) -> None:
+def test_policy_decides(mapgate: Mapgate, dataset: Path, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("checks: {outside: warning}")
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("checks: {outsides: warning}")
 
-    mild = _mapgate("data", "check", str(dataset), "--policy", str(policy))
-    refused = _mapgate("data", "check", str(dataset), "--policy", str(wrong))
+    mild = mapgate("data", "check", dataset, "--policy", policy)
+    refused = mapgate("data", "check", dataset, "--policy", wrong)
 
     assert mild.returncode == 0
     assert "warning: Annotations/train_00002.xml" in mild.stdout
@@ -59,26 +56,8 @@ def test_policy_decides(dataset: Path, tmp_path: Path) -> None:
     assert 'there is no check "outsides"' in refused.stderr
 
 
-def test_output_that_holds_something_is_refused(dataset: Path) -> None:
-    done = _mapgate("data", "check", str(dataset), "--output", str(dataset))
+def test_output_that_holds_something_is_refused(mapgate: Mapgate, dataset: Path) -> None:
+    done = mapgate("data", "check", dataset, "--output", dataset)
 
     assert done.returncode == 2
     assert "is not empty; name a new folder" in done.stderr
-
-
-@pytest.mark.parametrize("command", ["check", "convert", "preview"])
-def test_help_shows_an_example(command: str) -> None:
-    done = _mapgate("data", command, "--help")
-
-    assert done.returncode == 0
-    assert f"mapgate data {command} ./" in " ".join(done.stdout.split())
-
-
-def _mapgate(*arguments: str) -> Result:
-    return subprocess.run(
-        [sys.executable, "-c", "from pipelines.cli import main; main()", *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )

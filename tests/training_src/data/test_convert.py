@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `convert`: nothing is lost, nothing is overwritten, nothing half-written looks finished."""
+"""Conversions: nothing is lost, nothing is overwritten, nothing half-written looks finished."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from training_src.data.convert import convert, run_convert
+from training_src.data.convert import convert
 from training_src.data.dataset import Box, Encoded, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.label_map import LabelMap
@@ -58,11 +56,10 @@ def test_real_data_survive_both_conversions(tmp_path: Path, name: str) -> None:
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(one, other, strict=True) if a.is_file())
 
 
-def test_command_says_what_it_did(voc_folder: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "training_src", "convert", voc_folder, tmp_path / "out", "--to", "coco"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+def test_coco_keeps_the_ids_and_what_its_own_tools_ask_for(voc_folder: Path, tmp_path: Path) -> None:
+    converted = convert(voc_folder, tmp_path / "out", to="coco")
 
-    assert (done.returncode, done.stdout) == (0, "pascal_voc to coco: 6 images, 12 boxes\n"), done.stderr
+    assert (converted.format, converted.images, converted.boxes) == ("pascal_voc", 6, 12)
     train = json.loads((tmp_path / "out/annotations/instances_train.json").read_text())
     assert train["categories"] == [
         {"id": 1, "name": "vehicle"},
@@ -108,19 +105,17 @@ def test_empty_destination_is_taken(voc_folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("to", ["coco", "tfrecord"])
-def test_faults_are_named_and_nothing_is_left_behind(
-    voc_folder: Path, tmp_path: Path, to: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_faults_are_named_and_nothing_is_left_behind(voc_folder: Path, tmp_path: Path, to: str) -> None:
     (voc_folder / "Annotations/street_3.xml").write_text("")
     (voc_folder / "JPEGImages/street_4.jpg").write_bytes(b"no image")
     file = voc_folder / "Annotations/street_5.xml"
     file.write_text(file.read_text().replace("<xmin>40<", "<xmin>nan<"))
     before = sorted(tmp_path.iterdir())
 
-    assert run_convert([str(voc_folder), str(tmp_path / "out"), "--to", to]) == 2
+    with pytest.raises(DataError) as caught:
+        convert(voc_folder, tmp_path / "out", to=to)
 
-    lines = capsys.readouterr().err.splitlines()
-    assert lines == [
+    assert list(caught.value.sentences) == [
         "Annotations/street_3.xml is empty; export it again.",
         "JPEGImages/street_4.jpg is neither JPEG nor PNG; export it again, or remove it and its annotation.",
         "Annotations/street_5.xml: JPEGImages/street_5.jpg: object 1 (cyclist) has an edge that is no finite number.",

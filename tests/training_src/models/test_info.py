@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a config builds, in numbers that can be counted by hand."""
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,9 +9,9 @@ import pytest
 
 from training_src.models import info
 from training_src.models.architectures import build_detector
-from training_src.models.config.pipeline import CONFIGS, load_bundled
+from training_src.models.config.pipeline import load_bundled
 from training_src.models.detector import Detector
-from training_src.models.info import Info, describe, run
+from training_src.models.info import Info, describe
 
 SMALL = "ssd_mobilenet_v2_fpnlite_160x160"
 
@@ -77,39 +75,3 @@ def test_a_shared_layer_counts_as_often_as_it_is_used() -> None:
     images = keras.Input((8, 8, 4))
     network = keras.Model(images, shared(shared(images)))
     assert info._flops(network, (1, 8, 8, 4)) == 2 * (2 * 8 * 8 * 4 * 4)
-
-
-def test_two_stages_are_told_apart(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    # Mask R-CNN on small images: what the detector says of its masks does not stand in the JSON.
-    text = (CONFIGS / "mask_rcnn_inception_resnet_v2_1024x1024.config").read_text()
-    path = tmp_path / "pipeline.config"
-    path.write_text(
-        text.replace("height: 1024 width: 1024", "height: 128 width: 128")
-        .replace("faster_rcnn_inception_resnet_v2_keras", "faster_rcnn_resnet50_keras")
-        .replace("first_stage_max_proposals: 300", "first_stage_max_proposals: 64")
-    )
-    assert run(["--pipeline-config", str(path), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    first, second = told["networks"]
-    assert (first["input_shape"], second["input_shape"]) == ([128, 128, 3], [17, 17, 1024])
-    assert told["levels"] == [{"height": 8, "width": 8, "channels": 1024, "anchors_per_cell": 12, "anchors": 768}]
-    assert told["flops"] == first["flops"] + second["flops"]
-    assert first["flops"] > 0 and second["flops"] > 0
-
-
-def test_reading_names_what_was_mapped(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    path = tmp_path / "pipeline.config"
-    path.write_text((CONFIGS / f"{SMALL}.config").read_text().replace("_fpn_keras", "_fpn"))
-    assert run(["--pipeline-config", str(path)]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("pipeline.config: input 160x160, 90 classes, 0.69 M parameters\n")
-    assert "ssd_mobilenet_v2_fpn_keras, its twin in TensorFlow 2" in told
-    assert "    0   20x20        64               6     2400" in told
-
-
-def test_faults_are_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert run(["--architecture", "yolo"]) == 2
-    assert run(["--pipeline-config", str(tmp_path / "none.config")]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert len(told.err.strip().splitlines()) == 2

@@ -22,7 +22,8 @@ from tests.golden.differences import (
     matches,
     of_detections,
 )
-from training_src.models.outputs import pad_ground_truth, run
+from training_src.__main__ import main
+from training_src.models.outputs import pad_ground_truth
 
 # Their training passes take longer than all the others'; without those they are compared below.
 LONG = ["efficientdet_d1", "faster_rcnn_inception_resnet_v2"]
@@ -142,7 +143,7 @@ def test_images_that_make_no_batch_are_named(
     (tmp_path / "pipeline.config").write_text(text[:start] + resizer + text[end:])
     np.savez(tmp_path / "in.npz", image_0=np.zeros((80, 120, 3), np.uint8), image_1=np.zeros((120, 80, 3), np.uint8))
     arguments = f"--pipeline-config {tmp_path}/pipeline.config --checkpoint {case.prefix} --images {tmp_path}/in.npz"
-    assert run([*arguments.split(), "--output", f"{tmp_path}/out.npz"]) == 2
+    assert main(["outputs", *arguments.split(), "--output", f"{tmp_path}/out.npz"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         "The images become 64x96, 96x64 pixels, which make no batch; give images of one shape."
     ]

@@ -1,24 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`export`: a config and a checkpoint to what the OD API's exporter writes."""
+"""A config and a checkpoint to what the OD API's exporter writes."""
 
-import argparse
-import os
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-# TensorFlow speaks in C++, before any setting of Python's can reach it.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 
 from training_src.data.label_map import read_label_map
-from training_src.errors import ConfigurationError, MapgateError
+from training_src.errors import ConfigurationError
 from training_src.export.calibration import calibration_images
 from training_src.export.int8 import save_int8
 from training_src.export.openvino_model import save_openvino, why_not_convertible
-from training_src.export.saved_model import IMAGE_TENSOR, INPUT_TYPES, save_model
+from training_src.export.saved_model import IMAGE_TENSOR, save_model
 from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
 from training_src.models.config.legacy import mapping_table
@@ -30,32 +24,6 @@ SAVED_MODEL = "saved_model"
 CHECKPOINT = "checkpoint"
 OPENVINO = "openvino/model.xml"
 OPENVINO_INT8 = "openvino-int8/model.xml"
-
-
-def run(arguments: Sequence[str]) -> int:
-    """Export as the arguments say; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="export", description=__doc__)
-    parser.add_argument("--pipeline-config", type=Path, required=True)
-    parser.add_argument("--checkpoint", required=True, help="its path without .index, a folder, or a zoo archive")
-    parser.add_argument("--output", type=Path, required=True, help="a folder that does not exist, or is empty")
-    parser.add_argument("--label-map", type=Path, help="only its ids are detected; by default every class is")
-    parser.add_argument("--input-type", choices=INPUT_TYPES, default=IMAGE_TENSOR)
-    parser.add_argument("--calibration", type=Path, help="a prepared validation split (*.tfrecord): export int8 too")
-    options = parser.parse_args(arguments)
-    try:
-        export(
-            options.pipeline_config,
-            options.checkpoint,
-            options.output,
-            options.label_map,
-            options.input_type,
-            options.calibration,
-        )
-    except MapgateError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    print(f"exported      {options.output / SAVED_MODEL}")
-    return 0
 
 
 def export(

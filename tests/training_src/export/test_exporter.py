@@ -16,7 +16,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training_src.data.label_map import LabelMap, write_label_map
-from training_src.export.command import run
+from training_src.errors import BadInputError
+from training_src.export.exporter import export
 from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
 from training_src.models.config.decoding import decode
@@ -56,11 +57,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def arguments(folder: Path, output: Path, *more: str) -> list[str]:
-    config = str(folder / "pipeline.config")
-    return ["--pipeline-config", config, "--checkpoint", str(folder), "--output", str(output), *more]
-
-
 @pytest.mark.parametrize(
     "name", ["ssd_mobilenet_v2_hard_mining", pytest.param("faster_rcnn_resnet50_v1", marks=pytest.mark.verify)]
 )
@@ -68,8 +64,7 @@ def test_the_exported_model_detects_what_the_reference_does(
     name: str, golden: Path, golden_checkpoint: Callable[[str], str], tmp_path: Path, validation_folder: Path
 ) -> None:
     case = golden / name
-    given = ["--pipeline-config", str(case / "pipeline.config"), "--checkpoint", golden_checkpoint(name)]
-    assert run([*given, "--output", str(tmp_path / "out"), "--calibration", str(validation_folder)]) == 0
+    export(case / "pipeline.config", golden_checkpoint(name), tmp_path / "out", calibration=validation_folder)
     detect = tf.saved_model.load(str(tmp_path / "out" / "saved_model"))
     openvino, int8 = (
         ov.Core().compile_model(tmp_path / "out" / form / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -100,12 +95,12 @@ def assert_as_expected(
 
 @pytest.fixture(scope="module")
 def exported(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the command writes for the second class only, and beside it what it says."""
+    """What is written for the second class only, and beside it what is said."""
     folder = tmp_path_factory.mktemp("exported")
     write_label_map(LabelMap({2: "dog"}), folder / "label_map.pbtxt")
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        assert run(arguments(small, folder / "out", "--label-map", str(folder / "label_map.pbtxt"))) == 0
+        export(small / "pipeline.config", str(small), folder / "out", folder / "label_map.pbtxt")
     (folder / "said.txt").write_text(said.getvalue())
     return folder / "out"
 
@@ -133,9 +128,9 @@ def test_only_the_label_maps_classes_are_detected(answer: dict[str, NDArray[np.f
     assert set(answer["detection_classes"].ravel().tolist()) <= {0.0, 2.0}
 
 
-def test_what_is_there_is_not_overwritten(small: Path, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(arguments(small, exported)) == 2
-    assert "something is there already; give another folder" in capsys.readouterr().err
+def test_what_is_there_is_not_overwritten(small: Path, exported: Path) -> None:
+    with pytest.raises(BadInputError, match="something is there already; give another folder"):
+        export(small / "pipeline.config", str(small), exported)
 
 
 def test_the_exported_checkpoint_is_the_given_one(small: Path, exported: Path) -> None:
@@ -165,16 +160,14 @@ def answer(exported: Path) -> dict[str, NDArray[np.float32]]:
 def test_every_input_type_finds_the_same(
     small: Path, answer: dict[str, NDArray[np.float32]], tmp_path: Path, kind: str
 ) -> None:
-    assert run(arguments(small, tmp_path / "out", "--input-type", kind)) == 0
+    export(small / "pipeline.config", str(small), tmp_path / "out", input_type=kind)
     loaded = tf.saved_model.load(str(tmp_path / "out" / "saved_model"))
     found = loaded.signatures["serving_default"](input_tensor=tf.constant(INPUTS[kind]))
     np.testing.assert_allclose(found["raw_detection_scores"], answer["raw_detection_scores"], atol=1e-6)
 
 
-def test_a_failed_export_leaves_nothing_that_looks_finished(
-    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failed_export_leaves_nothing_that_looks_finished(small: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert run(arguments(small, tmp_path / "out", "--calibration", str(tmp_path / "empty"))) == 2
-    assert "there is no labelled image in it" in capsys.readouterr().err
+    with pytest.raises(BadInputError, match="there is no labelled image in it"):
+        export(small / "pipeline.config", str(small), tmp_path / "out", calibration=tmp_path / "empty")
     assert not (tmp_path / "out").exists()

@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detections drawn on their images: one picture, a contact sheet, an animation."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.client.invocation import Detection
 from pipelines.errors import BadInputError
-
-if TYPE_CHECKING:
-    from pipelines.client.invocation import Detection
+from pipelines.whole_files import written_whole
 
 Picture = npt.NDArray[np.uint8]
 """Shape (height, width, 3), blue, green, red, as OpenCV has it."""
@@ -80,23 +76,25 @@ def fit(picture: Picture, height: int, width: int) -> Picture:
 
 
 def write(path: Path, picture: Picture) -> None:
-    """Write a PNG or JPEG file, beside first and then renamed."""
-    beside = path.with_name(f".{path.name}{path.suffix}")
-    if not cv2.imwrite(str(beside), picture):
-        raise BadInputError(f"{path}: OpenCV cannot write this kind of file; name it .png or .jpg")
-    beside.replace(path)
+    """Write a PNG or JPEG file.
+
+    Raises:
+        BadInputError: Its name ends otherwise.
+    """
+    with written_whole(path) as beside:
+        if not cv2.imwrite(str(beside), picture):
+            raise BadInputError(f"{path}: OpenCV cannot write this kind of file; name it .png or .jpg")
 
 
 def write_animation(path: Path, pictures: Sequence[Picture], *, milliseconds: int = 900) -> None:
-    """Write a GIF that shows the pictures one after another, beside first and then renamed."""
+    """Write a GIF that shows the pictures one after another."""
     height = max(picture.shape[0] for picture in pictures)
     width = max(picture.shape[1] for picture in pictures)
     animation = cv2.Animation()
     animation.frames = [fit(picture, height, width) for picture in pictures]
     animation.durations = [milliseconds] * len(pictures)
-    beside = path.with_name(f".{path.name}.gif")
-    cv2.imwriteanimation(str(beside), animation)
-    beside.replace(path)
+    with written_whole(path) as beside:
+        cv2.imwriteanimation(str(beside), animation)
 
 
 def _caption(canvas: cv2.typing.MatLike, text: str, left: int, bottom: int, colour: tuple[int, int, int]) -> None:

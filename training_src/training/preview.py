@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,9 +13,8 @@ from numpy.typing import NDArray
 from training_src.data.dataset import Entry, Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.drawing import PALETTE, Mark, draw
-from training_src.errors import BadInputError, ConfigurationError, DataError
+from training_src.errors import ConfigurationError, DataError
 from training_src.models.config.pipeline import PipelineConfig, bundled_architectures, load, load_bundled
-from training_src.models.errors import ModelError
 from training_src.training.augmentation import Labelled, augmentation
 
 Image = NDArray[np.uint8]
@@ -28,25 +25,6 @@ VARIANTS = 5
 CELL, GAP = 280, 10
 # Images that are looked at before some are drawn from them: the first ones of a huge data set will do.
 _MOST_READ = 20_000
-
-
-def run_preview(arguments: Sequence[str]) -> int:
-    """Entry point of `preview SOURCE --output FILE [--config C] [--count N] [--seed S] [--format F]`."""
-    parser = argparse.ArgumentParser(prog="python -m training_src preview", description=__doc__)
-    parser.add_argument("source", type=Path, help="the data set's folder")
-    parser.add_argument("--output", type=Path, required=True, help="the sheet: .png or .jpg")
-    parser.add_argument("--config", default=DEFAULT, help="a pipeline.config, or a bundled architecture's name")
-    parser.add_argument("--count", type=int, default=6, help="images, a row each")
-    parser.add_argument("--seed", type=int, default=17, help="chooses images and what happens to them")
-    parser.add_argument("--format", help="the data set's layout, where it is not to be recognised")
-    options = parser.parse_args(arguments)
-    try:
-        rows = preview(options.source, options.output, options.config, options.count, options.seed, options.format)
-    except (BadInputError, ModelError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"{options.output}: {rows} images, each as it is and {VARIANTS} times augmented")
-    return 0
 
 
 def preview(

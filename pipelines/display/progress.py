@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,10 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.client.connection import Connection
 from pipelines.client.executions import Execution, Step, StepLog, watch
-
-if TYPE_CHECKING:
-    from pipelines.client.connection import Connection
 
 TRAINING_LINE = re.compile(r"^step=(?P<step>\d+)/(?P<steps>\d+) (?P<rest>.*)$")
 VALIDATION_LINE = re.compile(r"^validation step=\d+ .*mAP=[\d.]+")

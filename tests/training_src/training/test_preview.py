@@ -2,15 +2,14 @@
 """The contact sheet of augmented samples."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from training_src.data.preview import CELL, GAP, VARIANTS, run_preview
+from training_src.errors import BadInputError
+from training_src.training.preview import CELL, GAP, VARIANTS, preview
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_row_an_image_and_variants_that_differ(folder: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
-    assert run_preview([str(folder), "--output", str(sheet), "--count", "3"]) == 0
+    assert preview(folder, sheet, count=3) == 3
     pixels = cv2.imread(str(sheet))
     assert pixels is not None
     assert pixels.shape[:2] == (3 * (CELL + GAP) + GAP, (VARIANTS + 1) * (CELL + GAP) + GAP)
@@ -44,31 +43,18 @@ def test_a_row_an_image_and_variants_that_differ(folder: Path, tmp_path: Path) -
 
 def test_the_seed_alone_decides(folder: Path, tmp_path: Path) -> None:
     sheets = [tmp_path / f"{number}.png" for number in range(3)]
-    for sheet, seed in zip(sheets, ("1", "1", "2"), strict=True):
-        run_preview([str(folder), "--output", str(sheet), "--count", "2", "--seed", seed])
+    for sheet, seed in zip(sheets, (1, 1, 2), strict=True):
+        preview(folder, sheet, count=2, seed=seed)
     first, same, other = (sheet.read_bytes() for sheet in sheets)
     assert first == same
     assert first != other
 
 
-def test_what_cannot_be_previewed_is_a_sentence(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for arguments, words in (
-        ([str(tmp_path / "none"), "--output", str(tmp_path / "a.png")], "none"),
-        ([str(folder), "--output", str(tmp_path / "a.gif")], "ends in .png or .jpg"),
-        ([str(folder), "--output", str(tmp_path / "a.png"), "--config", "nothing"], "neither a file nor a bundled"),
-    ):
-        assert run_preview(arguments) == 2
-        assert words in capsys.readouterr().err
+def test_what_cannot_be_previewed_is_a_sentence(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="none"):
+        preview(tmp_path / "none", tmp_path / "a.png")
+    with pytest.raises(BadInputError, match=r"ends in \.png or \.jpg"):
+        preview(folder, tmp_path / "a.gif")
+    with pytest.raises(BadInputError, match="neither a file nor a bundled"):
+        preview(folder, tmp_path / "a.png", "nothing")
     assert not list(tmp_path.glob("a.*"))
-
-
-def test_the_command_needs_no_tensorflow(folder: Path, tmp_path: Path) -> None:
-    script = (
-        "import sys; from training_src.__main__ import main; code = main(sys.argv[1:]); "
-        "sys.exit(code or 'tensorflow' in sys.modules)"
-    )
-    command = [sys.executable, "-c", script, "preview", str(folder), "--output", str(tmp_path / "sheet.jpg")]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "5 images" in result.stdout

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines import pictures
 from pipelines.client.invocation import Detection
+from pipelines.display import pictures
 from pipelines.errors import BadInputError
 
 GREY = np.full((100, 200, 3), 90, np.uint8)

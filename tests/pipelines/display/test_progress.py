@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from rich.console import Console
 
 from pipelines.client.executions import Execution, Step
-from pipelines.commands import progress
+from pipelines.display import progress
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 LINE = (

@@ -1,5 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pipeline session that never leaves the machine: no credentials, no bucket look-up, no telemetry."""
+"""The SageMaker SDK v3 on a machine that it never leaves: no credentials, no bucket look-up, no telemetry.
+
+The SDK, which only `.venv-definition` has installed, makes AWS clients while it is imported. They must find neither an
+account nor a reason to look for one, so this module is imported before any other that uses the SDK.
+"""
+
+import os
+
+os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+os.environ["AWS_ACCESS_KEY_ID"] = "unbound"
+os.environ["AWS_SECRET_ACCESS_KEY"] = "unbound"  # noqa: S105
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+os.environ["AWS_CONFIG_FILE"] = os.devnull
+# ModelTrainer otherwise asks IAM whether the role exists.
+os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
 
 import socket
 from collections.abc import Iterator
@@ -7,9 +21,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3
+from sagemaker.core.workflow.pipeline_context import PipelineSession
 
-from pipelines.steps.placeholders import BUCKET, REGION
-from pipelines.steps.sdk import PipelineSession
+from pipelines.placeholders import BUCKET, REGION
 
 
 def pipeline_session() -> PipelineSession:

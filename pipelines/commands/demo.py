@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mapgate demo`: the whole story on the laptop's cloud."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.local import home
+from pipelines.commands.terminal import console
+from pipelines.commands.training_commands import run_training_command
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Examples: `mapgate demo` · `mapgate demo --data ./street_images` · `mapgate demo --training-steps 2` "
+    "(shows a gate that does not pass)"
+)
+def demo(
+    data: Annotated[Path | None, typer.Option(help="Your own folder of labelled images.")] = None,
+    training_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the config's num_steps.")] = None,
+    port: Annotated[int | None, typer.Option(help="A loopback port for the laptop's cloud.")] = None,
+) -> None:
+    """Tell the whole story on the laptop's cloud, from images to an approved model that answers."""
+    from pipelines.demo.run import tell
+
+    if data is not None and (code := run_training_command("check", data)):
+        raise typer.Exit(code)
+    tell(home(), data=data, training_steps=training_steps, port=port, console=console)

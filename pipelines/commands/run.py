@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mapgate run`: data to the bucket, and an execution of the deployed pipeline on it."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines.client import executions, images
+from pipelines.client.connection import Connection
+from pipelines.client.deployment import Deployment
+from pipelines.client.execution_parameters import parameters_for
+from pipelines.commands.executions import follow_to_the_end
+from pipelines.commands.terminal import Json, console, print_json
+from pipelines.display.transfers import transfer
+from pipelines.errors import BadInputError
+from pipelines.zoo.architectures import completed
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Examples: `mapgate run ./street_images` · `mapgate run s3://bucket/prefix --architecture "
+    "ssd_mobilenet_v2_fpnlite_640x640 --training-steps 20000 --no-wait`"
+)
+def run(
+    context: typer.Context,
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A folder of labelled images, or its S3 URI.")],
+    architecture: Annotated[
+        str | None, typer.Option(help="An architecture by its zoo name.", autocompletion=completed)
+    ] = None,
+    pipeline_config: Annotated[str | None, typer.Option(help="Your own pipeline.config: a file or its URI.")] = None,
+    label_map: Annotated[str | None, typer.Option(help="Your own label_map.pbtxt: a file or its URI.")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="Initial checkpoint: a folder or its URI.")] = None,
+    gate_policy: Annotated[str | None, typer.Option(help="Gate policy (YAML): a file or its URI.")] = None,
+    training_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the config's num_steps.")] = None,
+    training_settings: Annotated[
+        str | None, typer.Option(help='How training goes on, such as "seed=18 early_stopping_patience=5".')
+    ] = None,
+    training_instance_type: Annotated[str | None, typer.Option(help="Such as ml.g5.xlarge.")] = None,
+    map_threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Least mAP; it can only tighten the policy.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Follow the execution to its end.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Upload the data and start an execution of the deployed pipeline."""
+    connection: Connection = context.obj
+    deployment = Deployment.find(connection)
+    _require_images(connection, deployment)
+    uris = {
+        "PipelineConfigUri": pipeline_config,
+        "LabelMapUri": label_map,
+        "InitialCheckpointUri": checkpoint,
+        "GatePolicyUri": gate_policy,
+    }
+    values = {
+        "Architecture": architecture,
+        "TrainingSteps": training_steps,
+        "TrainingSettings": training_settings,
+        "TrainingInstanceType": training_instance_type,
+        "MapThreshold": map_threshold,
+    }
+    with transfer(console, "uploading", quiet=as_json) as progress:
+        parameters = parameters_for(connection, deployment.data_bucket, data, uris, values, progress=progress)
+    arn = executions.start(connection, deployment.pipeline_name, parameters)
+    if not as_json:
+        console.print(f"started {arn}", soft_wrap=True)
+    if wait:
+        follow_to_the_end(connection, arn, as_json)
+    elif as_json:
+        print_json({"arn": arn, "parameters": parameters})
+
+
+def _require_images(connection: Connection, deployment: Deployment) -> None:
+    for image in images.images_of(deployment):
+        if not images.is_pushed(connection, image):
+            raise BadInputError(f"{image.uri} has not been pushed yet: run `mapgate images push`")

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of the demo's story: a version is approved, its endpoint comes up and answers."""
+
+import shutil
+import time
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+from pipelines.client import invocation, registry
+from pipelines.client.connection import Connection
+from pipelines.client.deployment import Deployment
+from pipelines.client.executions import Execution
+from pipelines.demo.telling import Telling
+from pipelines.display import pictures
+from pipelines.errors import WorkFailedError
+
+LEAST_SCORE = 0.4
+DEPLOYMENT_SECONDS = 180
+
+
+def approve(connection: Connection, deployment: Deployment, telling: Telling) -> None:
+    """Approve the newest version as an approver would, and wait until production serves it."""
+    version = registry.version(connection, deployment.model_package_group, None)
+    telling.say(f"version {version.number} is {version.approval}: {version.arn}")
+    registry.decide(connection, version.arn, "Approved", "The report was read: the gate passed.")
+    telling.summary.model_package_arn = version.arn
+    with telling.console.status("  Approved; the deployer brings up the endpoint"):
+        _wait_for_endpoint(connection, deployment, version.number)
+    telling.summary.endpoint_name = deployment.endpoint_name
+    telling.say(f"Approved; endpoint {deployment.endpoint_name} is InService with version {version.number}")
+
+
+def detect(connection: Connection, deployment: Deployment, execution: Execution, telling: Telling) -> None:
+    """Send test images to the endpoint and draw what it answers."""
+    samples = _samples(connection, deployment, execution, telling.folder / "samples")
+    answers = []
+    for sample in samples:
+        body = sample.read_bytes()
+        found = invocation.detect(connection, deployment.endpoint_name, body, least_score=LEAST_SCORE)
+        answers.append((pictures.decode(body, sample.name), found))
+    labels = sorted({detection.label for _, found in answers for detection in found})
+    drawn = [pictures.draw(picture, found, labels) for picture, found in answers]
+    animation, sheet = telling.folder / "detections.gif", telling.folder / "contact_sheet.png"
+    pictures.write_animation(animation, drawn)
+    pictures.write(sheet, pictures.contact_sheet(drawn))
+    telling.summary.animation, telling.summary.contact_sheet = str(animation), str(sheet)
+    count = sum(len(found) for _, found in answers)
+    telling.say(f"{len(samples)} images, {count} detections with a score of at least {LEAST_SCORE}")
+
+
+def _wait_for_endpoint(connection: Connection, deployment: Deployment, number: int) -> None:
+    deadline = time.monotonic() + DEPLOYMENT_SECONDS
+    told = "does not exist"
+    while time.monotonic() < deadline:
+        try:
+            endpoint = connection.client("sagemaker").describe_endpoint(EndpointName=deployment.endpoint_name)
+        except ClientError:
+            time.sleep(0.5)
+            continue
+        told = f"is {endpoint['EndpointStatus']} with {endpoint.get('EndpointConfigName')}"
+        if endpoint["EndpointStatus"] == "InService" and endpoint["EndpointConfigName"].endswith(f"-v{number}"):
+            return
+        time.sleep(0.5)
+    raise WorkFailedError(
+        f"endpoint {deployment.endpoint_name} {told} after {DEPLOYMENT_SECONDS} s, and version {number} should serve: "
+        f"the deployer's log group /aws/lambda/{connection.deployment_name}-deployer says why"
+    )
+
+
+def _samples(connection: Connection, deployment: Deployment, execution: Execution, folder: Path) -> list[Path]:
+    """Test images that EvaluateDetector left beside its report."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    s3 = connection.client("s3")
+    prefix = f"executions/{execution.identifier}/evaluation/samples/"
+    for item in s3.list_objects_v2(Bucket=deployment.data_bucket, Prefix=prefix).get("Contents", []):
+        s3.download_file(deployment.data_bucket, item["Key"], str(folder / Path(item["Key"]).name))
+    samples = sorted(folder.iterdir())
+    if not samples:
+        raise WorkFailedError(f"s3://{deployment.data_bucket}/{prefix} holds no test image to send to the endpoint")
+    return samples

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`check`: a data set judged as PrepareDataset will judge it, and written only where that is asked for."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from training_src.data.dataset import Fault
+from training_src.data.examination import Examined, examine
+from training_src.data.formats import FORMAT_NAMES
+from training_src.data.images import DecodeCheck
+from training_src.data.metadata import write_report_of
+from training_src.data.output import write_dataset
+from training_src.data.splits import SPLITS
+from training_src.errors import BadInputError, DataError
+from training_src.prepare import SHOWN, print_findings, read_policy_of, summary, written_progress
+from training_src.progress import Progress
+
+
+def run(
+    folder: Path,
+    *,
+    config: Path | None = None,
+    label_map: Path | None = None,
+    format_: Annotated[str | None, FORMAT_NAMES] = None,
+    policy: Path | None = None,
+    decode_check: DecodeCheck | None = None,
+    fix: bool = False,
+    output: Path | None = None,
+    report: Path | None = None,
+    json_: bool = False,
+) -> int:
+    """Check a data set, a sentence for each fault: 0 sound, 2 faulty."""
+    try:
+        _refuse_wrong_paths([config, label_map, policy], output)
+        judged_by = read_policy_of(folder, policy)
+        if decode_check:
+            judged_by = replace(judged_by, decode_check=decode_check)
+        with examine(
+            folder,
+            config=config,
+            label_map=label_map,
+            format=format_,
+            policy=judged_by.with_fixes() if fix else judged_by,
+            records=output is not None,
+            progress=None if json_ else Progress("checked"),
+        ) as examined:
+            if report:
+                write_report_of(report, examined, config=config)
+            if output and not examined.findings.number("error"):
+                _write(output, examined, config)
+            return _tell(examined, as_json=json_)
+    except BadInputError as error:
+        if not json_:
+            raise
+        sentences = error.sentences if isinstance(error, DataError) else [str(error)]
+        print(json.dumps(_unreadable(folder, sentences), indent=2))
+        return error.exit_code
+
+
+def _refuse_wrong_paths(files: Sequence[Path | None], output: Path | None) -> None:
+    for file in files:
+        if file is not None and not file.is_file():
+            raise BadInputError(f"{file} is no file.")
+    if output is not None and output.exists() and any(output.iterdir()):
+        raise BadInputError(f"{output} is not empty; name a new folder.")
+
+
+def _write(output: Path, examined: Examined, config: Path | None) -> None:
+    outputs = {name: output / name for name in (*SPLITS, "metadata")}
+    outputs["metadata"].mkdir(parents=True)
+    write_dataset(examined, outputs, config=config, written=written_progress(examined))
+
+
+def _tell(examined: Examined, *, as_json: bool) -> int:
+    """Print what was found; returns the exit code."""
+    faulty = examined.findings.number("error") > 0
+    if as_json:
+        print(json.dumps(_as_json(examined), indent=2))
+    else:
+        print_findings(examined.findings)
+        if faulty:
+            print(*examined.findings.sentences("error", SHOWN), sep="\n", file=sys.stderr)
+        else:
+            print(summary(examined))
+    return BadInputError.exit_code if faulty else 0
+
+
+def _as_json(examined: Examined) -> dict[str, Any]:
+    found = examined.description
+    kept = {key: found[key] for key in ("images", "boxes", "classes", "splits", "balance", "findings")}
+    return {
+        "faults": [asdict(fault) for fault in examined.findings.of("error")],
+        "warnings": [asdict(fault) for fault in examined.findings.of("warning")],
+        "notices": found["notices"],
+        **kept,
+        "format": found["format"],
+        "sha256": found["sha256"],
+    }
+
+
+def _unreadable(folder: Path, sentences: Sequence[str]) -> dict[str, Any]:
+    """The same for a data set of which nothing could be read."""
+    faults = [asdict(Fault(folder.name, None, "layout", sentence)) for sentence in sentences]
+    nothing = {"images": 0, "boxes": 0, "classes": [], "splits": {}, "format": None, "sha256": None}
+    return {"faults": faults, "warnings": [], "notices": [], **nothing}
