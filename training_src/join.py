@@ -113,8 +113,8 @@ def _refuse_strangers(facts: Sequence[dict[str, str]]) -> None:
     if missing_images and totals != {images}:
         raise DataError(
             f"The instances saw {images} images of {max(totals)} that are annotated; the others are nowhere (or some "
-            "twice): let AnnotationsUri name all annotations, without images, and check the data set on one machine with "
-            "`mapgate data check`, which names what is missing."
+            "twice): let AnnotationsUri name all annotations, without images, and check the data set on one machine "
+            "with `mapgate data check`, which names what is missing."
         )
 
 
