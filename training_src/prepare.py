@@ -18,7 +18,7 @@ from typing import Any
 
 from containers.contract.job import ProcessingJob, run
 from training_src.data.checks.findings import Findings
-from training_src.data.checks.policy import POLICY_FILE, Policy, read_policy
+from training_src.data.checks.policy import POLICY_FILE, Policy, read_policy_of
 from training_src.data.dataset import Fault
 from training_src.data.examination import Examined, examine
 from training_src.data.formats import FORMAT_NAMES
@@ -131,7 +131,7 @@ def _check(options: argparse.Namespace) -> int:
             raise BadInputError(f"{file} is no file.")
     if options.output is not None and options.output.exists() and any(options.output.iterdir()):
         raise BadInputError(f"{options.output} is not empty; name a new folder.")
-    policy = _read_policy(options.policy, options.folder)
+    policy = read_policy_of(options.folder, options.policy)
     if options.decode_check:
         policy = replace(policy, decode_check=options.decode_check)
     if options.fix:
@@ -204,13 +204,7 @@ def _dataset_folder(job: ProcessingJob, temporary: Path) -> Path:
 
 
 def _job_policy(job: ProcessingJob, folder: Path) -> Policy:
-    return _read_policy(only_file(job.input("policy"), "the input policy"), folder)
-
-
-def _read_policy(file: Path | None, folder: Path) -> Policy:
-    """The policy that is named, else the folder's own, else the defaults."""
-    file = file or folder / POLICY_FILE
-    return read_policy(file) if file.is_file() else Policy()
+    return read_policy_of(folder, only_file(job.input("policy"), "the input policy"))
 
 
 def only_file(folder: Path | None, parameter: str) -> Path | None:
