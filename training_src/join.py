@@ -97,7 +97,7 @@ def _refuse_strangers(facts: Sequence[dict[str, str]]) -> None:
         raise DataError(f"No part of {', '.join(missing)} is there; PrepareDataset has {len(hosts)} instances.")
     for fact in facts[1:]:
         for name, way_out in (
-            ("format", "put the annotations into the input `annotations`, whole on every instance"),
+            ("format", "let AnnotationsUri name the annotations, which come whole to every instance"),
             ("label_map", "give LabelMapUri"),
             ("splits", "state `splits:` in the data policy"),
             ("policy", "give every instance the same"),
@@ -113,7 +113,8 @@ def _refuse_strangers(facts: Sequence[dict[str, str]]) -> None:
     if missing_images and totals != {images}:
         raise DataError(
             f"The instances saw {images} images of {max(totals)} that are annotated; the others are nowhere (or some "
-            "twice): check the data set on one machine with `mapgate data check`, which names them."
+            "twice): let AnnotationsUri name all annotations, without images, and check the data set on one machine "
+            "with `mapgate data check`, which names what is missing."
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from containers.contract.job import ProcessingJob, run
 from training_src.data.checks.findings import Findings
-from training_src.data.checks.policy import POLICY_FILE, Policy, read_policy
+from training_src.data.checks.policy import Policy, read_policy_of
 from training_src.data.examination import Examined, examine
 from training_src.data.label_map import LabelMap
 from training_src.data.machines import link_together, machines, write_part
@@ -111,12 +111,6 @@ def _dataset_folder(job: ProcessingJob, temporary: Path) -> Path:
 
 def _job_policy(job: ProcessingJob, folder: Path) -> Policy:
     return read_policy_of(folder, only_file(job.input("policy"), "the input policy"))
-
-
-def read_policy_of(folder: Path, file: Path | None) -> Policy:
-    """The policy that is named, else the folder's own, else the defaults."""
-    file = file or folder / POLICY_FILE
-    return read_policy(file) if file.is_file() else Policy()
 
 
 def only_file(folder: Path | None, parameter: str) -> Path | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PrepareDataset and `check` as real processes in a job directory."""
+"""PrepareDataset in a job directory, and `check`: once as a process of several, else in this process."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from pipelines.demo.scenes import draw_scenes
+from training_src.__main__ import main
 from training_src.data.label_map import read_label_map
 from training_src.data.records.example import read_examples
 
@@ -23,6 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BCCD = REPOSITORY.parent / "shared" / "data" / "bccd"
 OUTPUTS = ("train", "validation", "test", "metadata")
 Result = subprocess.CompletedProcess[str]
+Told = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
@@ -39,10 +41,37 @@ def dataset(drawn: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def prepare(tmp_path: Path) -> Callable[..., tuple[Result, Path]]:
-    """Runs `python -m training_src prepare` as the platform would; returns the process and the job's root."""
+def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Told:
+    """Runs `python -m training_src` in this process, on one core: it may have started threads, and does not fork."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
 
-    def run(dataset: Path, *, config: str = "", architecture: str = "") -> tuple[Result, Path]:
+    def run(*arguments: str, **environment: str) -> Result:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        code = main(arguments)
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run
+
+
+def process(*arguments: str, **environment: str) -> Result:
+    """The same as a process that forks others."""
+    return subprocess.run(
+        [sys.executable, "-m", "training_src", *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def prepare(tmp_path: Path, told: Told) -> Callable[..., tuple[Result, Path]]:
+    """Runs PrepareDataset as the platform would; returns what it printed and the job's root."""
+
+    def run(dataset: Path, *, config: str = "", architecture: str = "", by: Told = told) -> tuple[Result, Path]:
         root = tmp_path / f"job_{len(list(tmp_path.glob('job_*')))}"
         inputs = root / "processing/input"
         inputs.mkdir(parents=True)
@@ -71,13 +100,13 @@ def prepare(tmp_path: Path) -> Callable[..., tuple[Result, Path]]:
         }
         (root / "config").mkdir()
         (root / "config/processingjobconfig.json").write_text(json.dumps(document))
-        return _run("prepare", MAPGATE_ML_ROOT=str(root)), root
+        return by("prepare", MAPGATE_ML_ROOT=str(root)), root
 
     return run
 
 
 def test_prepared_data_set_is_whole(drawn: Path, prepare: Callable[..., tuple[Result, Path]]) -> None:
-    done, root = prepare(drawn, architecture="ssd_mobilenet_v2_fpnlite_640x640")
+    done, root = prepare(drawn, architecture="ssd_mobilenet_v2_fpnlite_640x640", by=process)
     output = root / "processing/output"
 
     assert done.returncode == 0, done.stderr
@@ -115,21 +144,23 @@ def test_description_counts_what_was_written(drawn: Path, prepare: Callable[...,
     assert not set.intersection(*groups)
 
 
-def test_same_data_give_the_same_bytes(drawn: Path, prepare: Callable[..., tuple[Result, Path]]) -> None:
-    first, second = (prepare(drawn)[1] / "processing/output" for _ in range(2))
+def test_same_data_give_the_same_bytes_however_many_processes_work(
+    drawn: Path, told: Told, prepare: Callable[..., tuple[Result, Path]]
+) -> None:
+    first, second = (prepare(drawn, by=by)[1] / "processing/output" for by in (told, process))
 
     for file in first.rglob("*.*"):
         assert file.read_bytes() == (second / file.relative_to(first)).read_bytes()
 
 
-def test_content_hash_follows_the_boxes(dataset: Path) -> None:
-    before = json.loads(_run("check", str(dataset), "--json").stdout)
+def test_content_hash_follows_the_boxes(dataset: Path, told: Told) -> None:
+    before = json.loads(told("check", str(dataset), "--json").stdout)
     file = next(dataset.glob("Annotations/train*.xml"))
     text = file.read_text()
     xmin = text.split("<xmin>")[1].split("<")[0]
     file.write_text(text.replace(f"<xmin>{xmin}<", f"<xmin>{int(xmin) + 1}<", 1))
 
-    after = json.loads(_run("check", str(dataset), "--json").stdout)
+    after = json.loads(told("check", str(dataset), "--json").stdout)
 
     assert before["faults"] == after["faults"] == []
     assert before["sha256"] != after["sha256"]
@@ -187,13 +218,13 @@ _UNREADABLE = (_empty_annotations_json, _unsupported_layout)
     ],
 )
 def test_planted_fault_is_one_sentence_and_stops_before_anything_but_the_report_is_written(
-    dataset: Path, prepare: Callable[..., tuple[Result, Path]], plant: Callable[[Path], tuple[str, str]]
+    dataset: Path, prepare: Callable[..., tuple[Result, Path]], plant: Callable[[Path], tuple[str, str]], told: Told
 ) -> None:
     file, words = plant(dataset)
 
     done, root = prepare(dataset)
-    checked = _run("check", str(dataset))
-    as_json = json.loads(_run("check", str(dataset), "--json").stdout)
+    checked = told("check", str(dataset))
+    as_json = json.loads(told("check", str(dataset), "--json").stdout)
 
     assert done.returncode == checked.returncode == 2
     for sentence in (done.stderr, checked.stderr, (root / "output/message").read_text()):
@@ -207,12 +238,12 @@ def test_planted_fault_is_one_sentence_and_stops_before_anything_but_the_report_
     assert ("s3://bucket/executions/1/metadata/report.html" in done.stdout) == bool(written)
 
 
-def test_every_fault_has_its_sentence(dataset: Path) -> None:
+def test_every_fault_has_its_sentence(dataset: Path, told: Told) -> None:
     _break_image(dataset)
     _move_box_outside(dataset)
     _name_unknown_class(dataset)
 
-    assert len(_run("check", str(dataset)).stderr.strip().splitlines()) == 3
+    assert len(told("check", str(dataset)).stderr.strip().splitlines()) == 3
 
 
 def test_config_with_too_few_classes_is_refused(drawn: Path, prepare: Callable[..., tuple[Result, Path]]) -> None:
@@ -235,9 +266,9 @@ def test_unknown_architecture_is_refused_before_the_work(
     assert "checked" not in done.stdout
 
 
-def test_check_tells_counts_by_split_and_class(drawn: Path) -> None:
-    done = _run("check", str(drawn))
-    as_json = json.loads(_run("check", str(drawn), "--json").stdout)
+def test_check_tells_counts_by_split_and_class(drawn: Path, told: Told) -> None:
+    done = told("check", str(drawn))
+    as_json = json.loads(told("check", str(drawn), "--json").stdout)
 
     assert done.returncode == 0
     assert "train: 14 images" in done.stdout
@@ -245,17 +276,17 @@ def test_check_tells_counts_by_split_and_class(drawn: Path) -> None:
     assert [entry["id"] for entry in as_json["classes"]] == [1, 2, 4]
 
 
-def test_label_map_option_takes_the_folders_place(drawn: Path, tmp_path: Path) -> None:
+def test_label_map_option_takes_the_folders_place(drawn: Path, tmp_path: Path, told: Told) -> None:
     file = tmp_path / "other.pbtxt"
     file.write_text("item { id: 1 name: 'vehicle' } item { id: 2 name: 'pedestrian' }")
 
-    done = _run("check", str(drawn), "--label-map", str(file))
+    done = told("check", str(drawn), "--label-map", str(file))
 
     assert done.returncode == 2
     assert 'unknown class "cyclist"' in done.stderr
 
 
-def test_identical_images_are_never_torn_apart(tmp_path: Path, drawn: Path) -> None:
+def test_identical_images_are_never_torn_apart(tmp_path: Path, drawn: Path, told: Told) -> None:
     folder = tmp_path / "unsplit"
     shutil.copytree(drawn / "JPEGImages", folder / "JPEGImages")
     shutil.copytree(drawn / "Annotations", folder / "Annotations")
@@ -264,7 +295,7 @@ def test_identical_images_are_never_torn_apart(tmp_path: Path, drawn: Path) -> N
         annotation = (folder / "Annotations" / image.name).with_suffix(".xml")
         text = annotation.read_text().replace(image.name, f"again_{image.name}")
         annotation.with_stem(f"again_{image.stem}").write_text(text)
-    counts = json.loads(_run("check", str(folder), "--json").stdout)["splits"]
+    counts = json.loads(told("check", str(folder), "--json").stdout)["splits"]
 
     assert all(split["images"] % 2 == 0 for split in counts.values())
     assert sum(split["images"] for split in counts.values()) == 48
@@ -279,17 +310,6 @@ def test_bccd_is_prepared_as_published(prepare: Callable[..., tuple[Result, Path
     assert [described["splits"][split]["images"] for split in ("train", "validation", "test")] == [205, 87, 72]
     assert described["repaired"] == {"clipped_boxes": 0, "dropped_boxes": 2}
     assert "BloodImage_00338.xml: 1 box that is a single point dropped" in done.stdout
-
-
-def _run(*arguments: str, **environment: str) -> Result:
-    return subprocess.run(
-        [sys.executable, "-m", "training_src", *arguments],
-        cwd=REPOSITORY,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def _edit(file: Path, tag: str, value: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+from training_src.data.checks.policy import read_policy_of
 from training_src.data.dataset import Fault
 from training_src.data.examination import Examined, examine
 from training_src.data.formats import FORMAT_NAMES
@@ -16,7 +17,7 @@ from training_src.data.metadata import write_report_of
 from training_src.data.output import write_dataset
 from training_src.data.splits import SPLITS
 from training_src.errors import BadInputError, DataError
-from training_src.prepare import SHOWN, print_findings, read_policy_of, summary, written_progress
+from training_src.prepare import SHOWN, print_findings, summary, written_progress
 from training_src.progress import Progress
 
 

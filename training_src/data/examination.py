@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from training_src.data.checks.findings import Findings
 from training_src.data.checks.image import ImageChecks
-from training_src.data.checks.policy import POLICY_FILE, Policy, read_policy
+from training_src.data.checks.policy import Policy, read_policy_of
 from training_src.data.dataset import Fault
 from training_src.data.dataset_checks import check_set, give_splits
 from training_src.data.formats import read_dataset
@@ -112,16 +112,13 @@ def examine(
         DataError: The folder cannot be read at all; single faults are in the result instead.
         ConfigurationError: The policy or pipeline.config is wrong.
     """
-    if policy is None:
-        own = folder / POLICY_FILE
-        policy = read_policy(own) if own.is_file() else Policy()
+    policy = policy or read_policy_of(folder)
     dataset = read_dataset(folder, read_label_map(label_map) if label_map else None, format)
     place = tempfile.TemporaryDirectory(prefix=".mapgate-", dir=work)
     index, findings = Index(Path(place.name) / "index.sqlite"), Findings()
     try:
         decisions = [policy.judge(Fault(folder.name, None, "layout", notice)) for notice in dataset.notices]
         findings.add(filter(None, decisions))
-        elsewhere = () if whole else ("missing_image", "missing_shard")
         checks = ImageChecks(policy, policy.decode_check, Path(place.name))
         missing = gather(
             dataset,
@@ -129,7 +126,7 @@ def examine(
             index,
             findings,
             records=records,
-            elsewhere=elsewhere,
+            elsewhere=() if whole else ("missing_image", "missing_shard"),
             processes=processes,
             progress=progress,
         )

@@ -157,7 +157,7 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
 def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work: Path) -> tuple[LabelMap, str]:
     """Check what the channels hold and write it as shards; returns its classes and its content hash."""
     # Our own pipeline's jobs need none of this, and the modules take a while to import.
-    from training_src.data.checks.policy import CHECKS, POLICY_FILE, Policy, read_policy
+    from training_src.data.checks.policy import CHECKS, read_policy_of
     from training_src.data.examination import examine
     from training_src.data.machines import link_together
     from training_src.data.splits import SPLITS
@@ -165,8 +165,7 @@ def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work
 
     folder, held_out = _train_channel(job), _validation_channel(job)
     assert folder is not None  # asked before
-    own = folder / POLICY_FILE
-    policy = read_policy(own) if own.is_file() else Policy()
+    policy = read_policy_of(folder)
     # There are two splits here, not three: a third one may be empty.
     policy = replace(policy, checks={**policy.checks, "split": replace(CHECKS["split"], handling="off")})
     if held_out:

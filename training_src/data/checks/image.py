@@ -49,7 +49,7 @@ class CheckedImage:
         return self.sequence or self.content
 
 
-class Outcome(NamedTuple):
+class ImageOutcome(NamedTuple):
     """What came of an image.
 
     Attributes:
@@ -77,24 +77,24 @@ class ImageChecks:
     decode_check: DecodeCheck
     rewritten: Path
 
-    def examine(self, labelled: LabelledImage) -> Outcome:
+    def examine(self, labelled: LabelledImage) -> ImageOutcome:
         """Read, decode and check one image."""
         faults: list[Fault] = []
         try:
             encoded = labelled.encoded.load()
             facts = read_header(encoded)
             if fault := self._bomb(labelled, facts):
-                return Outcome(None, [fault])
+                return ImageOutcome(None, [fault])
             grey = decode_grey(encoded, facts, self.decode_check)
         except (BrokenImageError, OSError) as error:
-            return Outcome(None, self._broken(labelled, error))
+            return ImageOutcome(None, self._broken(labelled, error))
         self._look_at_file(labelled, facts, faults)
         if facts.orientation != 1:
             labelled, encoded, facts = self._turned(labelled, encoded, facts, faults)
         self._look_at_size(labelled, facts, faults)
         found = check_boxes(labelled, facts.width, facts.height, self.policy, faults.append)
         sequence, likely = (labelled.group, False) if labelled.group else self.policy.sequence_of(labelled.source_id)
-        return Outcome(
+        return ImageOutcome(
             CheckedImage(
                 replace(labelled, boxes=found.boxes, width=facts.width, height=facts.height),
                 facts.format,

@@ -173,6 +173,16 @@ class Policy:
         return "/".join([*filter(None, folders), found["sequence"]]), True
 
 
+def read_policy_of(folder: Path, file: Path | None = None) -> Policy:
+    """The policy of a data set: the file that is named, else the folder's own, else the defaults.
+
+    Raises:
+        ConfigurationError: See `read_policy`.
+    """
+    file = file or folder / POLICY_FILE
+    return read_policy(file) if file.is_file() else Policy()
+
+
 def read_policy(file: Path) -> Policy:
     """Read a policy file; what it does not name stays as it is.
 
