@@ -10,7 +10,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.delivery.alarms import VARIANT
+from infra.delivery.alarms import endpoint_metric
 from infra.delivery.infrastructure import DeliveryStack
 from infra.event_rules import wake
 from infra.foundation.infrastructure import FoundationStack
@@ -126,6 +126,7 @@ class ObservabilityStack(cdk.Stack):
         return alarms
 
     def _dashboard(self, delivery: DeliveryStack, alarms: list[cloudwatch.Alarm]) -> None:
+        endpoint, counts = delivery.endpoint_name, ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=self._settings.prefix)
         dashboard.add_widgets(
             cloudwatch.AlarmStatusWidget(
@@ -135,20 +136,12 @@ class ObservabilityStack(cdk.Stack):
         dashboard.add_widgets(
             cloudwatch.GraphWidget(
                 title="Production: invocations and errors",
-                left=[
-                    self._endpoint_metric(delivery, "Invocations", "Sum"),
-                    self._endpoint_metric(delivery, "Invocation4XXErrors", "Sum"),
-                    self._endpoint_metric(delivery, "Invocation5XXErrors", "Sum"),
-                ],
+                left=[_labelled(endpoint, name, "Sum") for name in counts],
                 width=12,
             ),
             cloudwatch.GraphWidget(
                 title="Production: model latency, microseconds",
-                left=[
-                    self._endpoint_metric(delivery, "ModelLatency", "p50"),
-                    self._endpoint_metric(delivery, "ModelLatency", "p90"),
-                    self._endpoint_metric(delivery, "ModelLatency", "p99"),
-                ],
+                left=[_labelled(endpoint, "ModelLatency", percentile) for percentile in ("p50", "p90", "p99")],
                 width=12,
             ),
         )
@@ -168,14 +161,9 @@ class ObservabilityStack(cdk.Stack):
             ),
         )
 
-    def _endpoint_metric(self, delivery: DeliveryStack, name: str, statistic: str) -> cloudwatch.Metric:
-        return cloudwatch.Metric(
-            namespace="AWS/SageMaker",
-            metric_name=name,
-            statistic=statistic,
-            label=f"{name} {statistic}",
-            dimensions_map={"EndpointName": delivery.endpoint_name, "VariantName": VARIANT},
-        )
+
+def _labelled(endpoint: str, name: str, statistic: str) -> cloudwatch.Metric:
+    return endpoint_metric(endpoint, name, statistic).with_(label=f"{name} {statistic}")
 
 
 def _depth(queue: sqs.IQueue, period: cdk.Duration) -> cloudwatch.Metric:

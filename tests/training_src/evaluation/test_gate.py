@@ -275,6 +275,7 @@ def test_the_worst_and_the_best_score_are_known() -> None:
     assert (worst.passed, worst.mean_ap) == (True, 0.0)
     best = judge(replace(GOOD, metrics={"mAP": 1.0, "mAP_50": 1.0}), POLICY, 1.0)
     assert (best.passed, best.mean_ap) == (True, 1.0)
+    refuse(GOOD, "mAP", "mAP of the test set is 0.4500; 1 is required.", 1.0)
     lost = judge(replace(GOOD, metrics={"mAP": 0.0, "mAP_50": 0.5}), POLICY)
     assert "mAP is 0.0000, the champion's 0.4600" in lost.sentence
 
