@@ -22,48 +22,40 @@ class EndpointAlarms(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, topic: sns.ITopic) -> None:
         super().__init__(scope, construct_id)
-        dimensions = {"EndpointName": settings.prefix, "VariantName": VARIANT}
-        errors = cloudwatch.Metric(
-            namespace="AWS/SageMaker",
-            metric_name="Invocation5XXErrors",
-            dimensions_map=dimensions,
-            statistic="Sum",
-            period=cdk.Duration.minutes(1),
+        slowest = settings.delivery.latency_alarm_milliseconds
+        self.names = [f"{settings.prefix}-endpoint-errors", f"{settings.prefix}-endpoint-latency"]
+        errors = cloudwatch.Alarm(
+            self,
+            "Errors",
+            alarm_name=self.names[0],
+            alarm_description="The production endpoint answers with server errors",
+            metric=endpoint_metric(settings.prefix, "Invocation5XXErrors", "Sum").with_(period=cdk.Duration.minutes(1)),
+            threshold=5,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            evaluation_periods=2,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        latency = cloudwatch.Metric(
-            namespace="AWS/SageMaker",
-            metric_name="ModelLatency",  # microseconds
-            dimensions_map=dimensions,
-            statistic="p90",
-            period=cdk.Duration.minutes(1),
+        latency = cloudwatch.Alarm(
+            self,
+            "Latency",
+            alarm_name=self.names[1],
+            alarm_description=f"The model takes more than {slowest} ms for one in ten images",
+            metric=endpoint_metric(settings.prefix, "ModelLatency", "p90").with_(period=cdk.Duration.minutes(1)),
+            threshold=slowest * 1000,  # microseconds
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            evaluation_periods=3,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        alarms = {
-            "endpoint-errors": cloudwatch.Alarm(
-                self,
-                "Errors",
-                alarm_name=f"{settings.prefix}-endpoint-errors",
-                alarm_description="The production endpoint answers with server errors",
-                metric=errors,
-                threshold=5,
-                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-                evaluation_periods=2,
-                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            ),
-            "endpoint-latency": cloudwatch.Alarm(
-                self,
-                "Latency",
-                alarm_name=f"{settings.prefix}-endpoint-latency",
-                alarm_description=(
-                    f"The model takes more than {settings.delivery.latency_alarm_milliseconds} ms for one in ten images"
-                ),
-                metric=latency,
-                threshold=settings.delivery.latency_alarm_milliseconds * 1000,
-                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-                evaluation_periods=3,
-                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            ),
-        }
-        for alarm in alarms.values():
+        self.alarms = [errors, latency]
+        for alarm in self.alarms:
             alarm.add_alarm_action(actions.SnsAction(topic))
-        self.alarms = list(alarms.values())
-        self.names = [f"{settings.prefix}-{name}" for name in alarms]
+
+
+def endpoint_metric(endpoint: str, name: str, statistic: str) -> cloudwatch.Metric:
+    """Return what SageMaker measures of an endpoint."""
+    return cloudwatch.Metric(
+        namespace="AWS/SageMaker",
+        metric_name=name,
+        statistic=statistic,
+        dimensions_map={"EndpointName": endpoint, "VariantName": VARIANT},
+    )

@@ -7,13 +7,12 @@ from typing import Any
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
-from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.delivery.alarms import VARIANT
+from infra.delivery.alarms import endpoint_metric
 from infra.delivery.infrastructure import DeliveryStack
+from infra.event_rules import wake
 from infra.foundation.infrastructure import FoundationStack
 from infra.lambda_function import Function
 from infra.permissions import EVERY_OBJECT, OWN_JOBS, allow, sagemaker_arns
@@ -84,24 +83,15 @@ class ObservabilityStack(cdk.Stack):
 
     def _tell_of_failed_executions(self, notifier: Function, training: TrainingStack) -> None:
         """One rule: the notifier finds the failed step itself, so a failure is one message and not two."""
-        rule = events.Rule(
+        wake(
+            notifier.function,
             self,
             "FailedExecutions",
-            rule_name=f"{self._settings.prefix}-failed-executions",
+            name=f"{self._settings.prefix}-failed-executions",
             description="An execution of the pipeline failed, at its gate or elsewhere",
-            event_pattern=events.EventPattern(
-                source=["aws.sagemaker"],
-                detail_type=["SageMaker Model Building Pipeline Execution Status Change"],
-                detail={"pipelineArn": [training.pipeline_arn], "currentPipelineExecutionStatus": ["Failed"]},
-            ),
-        )
-        rule.add_target(
-            targets.LambdaFunction(
-                notifier.function,
-                dead_letter_queue=self._dead_letters,
-                retry_attempts=8,
-                max_event_age=cdk.Duration.hours(6),
-            )
+            on=["SageMaker Model Building Pipeline Execution Status Change"],
+            detail={"pipelineArn": [training.pipeline_arn], "currentPipelineExecutionStatus": ["Failed"]},
+            dead_letters=self._dead_letters,
         )
 
     def _alarms(self, delivery: DeliveryStack, notifier: Function) -> list[cloudwatch.Alarm]:
@@ -136,6 +126,7 @@ class ObservabilityStack(cdk.Stack):
         return alarms
 
     def _dashboard(self, delivery: DeliveryStack, alarms: list[cloudwatch.Alarm]) -> None:
+        endpoint, counts = delivery.endpoint_name, ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=self._settings.prefix)
         dashboard.add_widgets(
             cloudwatch.AlarmStatusWidget(
@@ -145,20 +136,12 @@ class ObservabilityStack(cdk.Stack):
         dashboard.add_widgets(
             cloudwatch.GraphWidget(
                 title="Production: invocations and errors",
-                left=[
-                    self._endpoint_metric(delivery, "Invocations", "Sum"),
-                    self._endpoint_metric(delivery, "Invocation4XXErrors", "Sum"),
-                    self._endpoint_metric(delivery, "Invocation5XXErrors", "Sum"),
-                ],
+                left=[_labelled(endpoint, name, "Sum") for name in counts],
                 width=12,
             ),
             cloudwatch.GraphWidget(
                 title="Production: model latency, microseconds",
-                left=[
-                    self._endpoint_metric(delivery, "ModelLatency", "p50"),
-                    self._endpoint_metric(delivery, "ModelLatency", "p90"),
-                    self._endpoint_metric(delivery, "ModelLatency", "p99"),
-                ],
+                left=[_labelled(endpoint, "ModelLatency", percentile) for percentile in ("p50", "p90", "p99")],
                 width=12,
             ),
         )
@@ -178,14 +161,9 @@ class ObservabilityStack(cdk.Stack):
             ),
         )
 
-    def _endpoint_metric(self, delivery: DeliveryStack, name: str, statistic: str) -> cloudwatch.Metric:
-        return cloudwatch.Metric(
-            namespace="AWS/SageMaker",
-            metric_name=name,
-            statistic=statistic,
-            label=f"{name} {statistic}",
-            dimensions_map={"EndpointName": delivery.endpoint_name, "VariantName": VARIANT},
-        )
+
+def _labelled(endpoint: str, name: str, statistic: str) -> cloudwatch.Metric:
+    return endpoint_metric(endpoint, name, statistic).with_(label=f"{name} {statistic}")
 
 
 def _depth(queue: sqs.IQueue, period: cdk.Duration) -> cloudwatch.Metric:

@@ -165,7 +165,7 @@ def _same_model(evidence: Evidence) -> Rule:
 
 def _same_dataset(evidence: Evidence) -> Rule:
     same = bool(evidence.dataset) and evidence.trained_on == evidence.dataset
-    trained = (evidence.trained_on or "an unknown data set")[:16]
+    trained = evidence.trained_on[:16] if evidence.trained_on else "an unknown data set"
     sentence = (
         "The model was trained on the data set that the test set is part of."
         if same

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training_src.evaluation.gate import ChampionEvidence, ClassEvidence, Evidence, ParityEvidence, judge
-from training_src.evaluation.policy import Policy
+from training_src.evaluation.gate import ChampionEvidence, ClassEvidence, Evidence, ParityEvidence, Verdict, judge
+from training_src.evaluation.policy import ChampionRule, Policy, ServingRule
 
 POLICY = Policy.model_validate(
     {
@@ -185,6 +185,115 @@ def test_many_failures_make_a_sentence_that_can_be_read() -> None:
     assert str(verdict).count("FAIL  ") == 9
 
 
+def test_every_rule_says_what_it_asked_and_what_it_got() -> None:
+    assert numbers(judge(GOOD, POLICY)) == [
+        ("test_set", "at least", 1.0, 1.0, True),
+        ("model", "at least", 1.0, 1.0, True),
+        ("dataset", "at least", 1.0, 1.0, True),
+        ("support.images", "at least", 50.0, 100.0, True),
+        ("mAP", "at least", 0.0, 0.45, True),
+        ("mAP_50", "at least", 0.5, 0.7, True),
+        ("support[vehicle]", "at least", 20.0, 90.0, True),
+        ("AP50[vehicle]", "at least", 0.25, 0.8, True),
+        ("support[cyclist]", "at least", 20.0, 40.0, True),
+        ("AP50[cyclist]", "at least", 0.25, 0.6, True),
+        ("regression[mAP]", "at most", 0.02, pytest.approx(0.01), True),
+        ("serving.matched", "at least", 0.98, 1.0, True),
+        ("serving.mAP_difference", "at most", 0.005, 0.0003, True),
+    ]
+
+
+def test_every_failed_rule_says_what_it_asked_and_what_it_got() -> None:
+    policy = POLICY.model_copy(update={"classes": {"Cyclist": {"AP50": 0.3}}})
+    champion, parity = ChampionEvidence({"mAP": 0.5}, "t1"), ParityEvidence("litert", 0.9, -0.25)
+    bad = Evidence("t1", "t2", "m1", "m2", "d1", "d2", 49, {"mAP": 0.3}, {}, champion, parity)
+    assert numbers(judge(bad, policy)) == [
+        ("test_set", "at least", 1.0, 0.0, False),
+        ("model", "at least", 1.0, 0.0, False),
+        ("dataset", "at least", 1.0, 0.0, False),
+        ("support.images", "at least", 50.0, 49.0, False),
+        ("mAP", "at least", 0.0, 0.3, True),
+        ("mAP_50", "at least", 0.5, -1.0, False),
+        ("class[Cyclist]", "at least", 1.0, 0.0, False),
+        ("classes", "at least", 1.0, 0.0, False),
+        ("regression[mAP]", "at most", 0.02, 0.2, False),
+        ("serving.matched", "at least", 0.98, 0.9, False),
+        ("serving.mAP_difference", "at most", 0.005, 0.25, False),
+    ]
+    unknown = judge(replace(bad, champion=ChampionEvidence(reason="gone"), parity=None), policy)
+    assert numbers(unknown)[-3:] == [
+        ("regression[mAP]", "at most", 0.02, -1.0, False),
+        ("serving.matched", "at least", 0.98, -1.0, False),
+        ("serving.mAP_difference", "at most", 0.005, -1.0, False),
+    ]
+
+
+def test_three_failures_are_named_and_the_others_counted() -> None:
+    three = replace(GOOD, scored="t2", measured="m2", trained_on="d2")
+    verdict = judge(three, POLICY)
+    assert verdict.sentence == " ".join(rule.sentence for rule in verdict.rules[:3])
+    assert judge(replace(three, images=1), POLICY).sentence == f"{verdict.sentence} And 1 more."
+
+
+def test_data_sets_are_named_by_the_beginning_of_their_hashes() -> None:
+    trained = "trained on 0123456789abcdef, the test set is of d1: test images"
+    refuse(replace(GOOD, trained_on="0123456789abcdefg"), "dataset", trained)
+    refuse(replace(GOOD, dataset="fedcba9876543210f"), "dataset", "the test set is of fedcba9876543210: test images")
+    unknown = replace(GOOD, dataset="", trained_on=None)
+    refuse(unknown, "dataset", "trained on an unknown data set, the test set is of an unknown one: test images")
+
+
+def test_what_is_just_allowed_passes() -> None:
+    policy = POLICY.model_copy(
+        update={
+            "champion": ChampionRule(greatest_regression={"mAP": 0.25}),
+            "serving": ServingRule(least_matched=0.5, greatest_difference={"mAP": 1}),
+        }
+    )
+    bounds = replace(
+        GOOD,
+        metrics={"mAP": 0.5, "mAP_50": 1.0},
+        champion=ChampionEvidence({"mAP": 0.75}, "t1"),
+        parity=ParityEvidence("openvino", 0.5, -1.0),
+    )
+    verdict = judge(bounds, policy)
+    assert verdict.passed
+    assert "a fall of 0.2500, within the 0.25 allowed." in str(verdict)
+    beyond = judge(replace(bounds, parity=ParityEvidence("openvino", 0.5, 1.001)), policy).rules[-1]
+    assert (beyond.actual, beyond.passed) == (-1.0, False)
+
+
+@pytest.mark.parametrize("theirs", [0.45, 0.1, 0.0])
+def test_a_champion_that_is_not_better_is_no_fall(theirs: float) -> None:
+    verdict = judge(replace(GOOD, champion=ChampionEvidence({"mAP": theirs}, "t1")), POLICY)
+    assert verdict.passed
+    assert f"the champion's {theirs:.4f} on the same images: no fall, 0.02 is allowed." in str(verdict)
+
+
+def test_the_worst_and_the_best_score_are_known() -> None:
+    worst = judge(replace(GOOD, metrics={"mAP": 0.0, "mAP_50": 0.5}, champion=None), POLICY)
+    assert (worst.passed, worst.mean_ap) == (True, 0.0)
+    best = judge(replace(GOOD, metrics={"mAP": 1.0, "mAP_50": 1.0}), POLICY, 1.0)
+    assert (best.passed, best.mean_ap) == (True, 1.0)
+    refuse(GOOD, "mAP", "mAP of the test set is 0.4500; 1 is required.", 1.0)
+    lost = judge(replace(GOOD, metrics={"mAP": 0.0, "mAP_50": 0.5}), POLICY)
+    assert "mAP is 0.0000, the champion's 0.4600" in lost.sentence
+
+
+def test_a_class_can_be_asked_for_what_the_others_are_not() -> None:
+    policy = POLICY.model_copy(update={"classes": {"vehicle": {"AP": 0.1}}, "exempt_classes": ("vehicle",)})
+    rules = {rule.rule: rule.required for rule in judge(GOOD, policy).rules if "vehicle" in rule.rule}
+    assert rules == {"support[vehicle]": 20.0, "AP[vehicle]": 0.1}
+
+
+def test_prints_a_line_for_each_rule() -> None:
+    lines = str(judge(replace(GOOD, images=1), POLICY)).splitlines()
+    assert lines[0] == "pass  test_set                The score was computed on the present test set."
+    assert lines[3] == "FAIL  support.images          The test set has 1 images; 50 are required."
+    assert lines[-1] == "GATE FAILED: The test set has 1 images; 50 are required."
+    assert len(lines) == 14
+
+
 shares = st.none() | st.floats(allow_nan=True, allow_infinity=True) | st.floats(0, 1)
 sane = st.floats(0, 1)
 
@@ -238,6 +347,10 @@ def test_a_better_score_never_turns_a_pass_into_a_failure(evidence: Evidence, me
     better = replace(evidence, metrics={**evidence.metrics, metric: max(value, worse)})
     if judge(evidence, POLICY).passed:
         assert judge(better, POLICY).passed
+
+
+def numbers(verdict: Verdict) -> list[tuple[str, str, float, float, bool]]:
+    return [(rule.rule, rule.comparison, rule.required, rule.actual, rule.passed) for rule in verdict.rules]
 
 
 def refuse(evidence: Evidence, rule: str, sentence: str, threshold: float = 0.0) -> None:
