@@ -19,7 +19,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from training_src.models.config.augmentation import AutoAugmentImage
-from training_src.training.augmentation.window import Boxes, Pixels, View
+from training_src.training.augmentation.window import Boxes, Pixels, Window
 
 GREY = (128, 128, 128)
 # Operation, probability, level from 0 to 10.
@@ -91,10 +91,10 @@ POLICIES: dict[str, list[list[Operation]]] = {
 }
 
 
-def autoaugment(config: AutoAugmentImage, view: View, rng: Generator) -> View:
+def autoaugment(config: AutoAugmentImage, window: Window, rng: Generator) -> Window:
     """One of a policy's sub-policies, its operations each with their probability."""
     policy = POLICIES[config.policy_name]
-    drawn = view.drawn()
+    drawn = window.drawn()
     image, boxes, rows = drawn.pixels, drawn.boxes, drawn.rows
     for name, probability, level in policy[rng.integers(len(policy))]:
         if name.endswith("_Only_BBoxes"):
