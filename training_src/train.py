@@ -26,15 +26,15 @@ from training_src.models.config.pipeline import CONFIGS, PipelineDescription, lo
 from training_src.models.detector import Detector
 from training_src.training.checkpoints import CheckpointStore, Progress, fingerprint
 from training_src.training.config_overrides import overridden
-from training_src.training.config_warnings import advice, greatest_rate
+from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
+from training_src.training.hyperparameters import Settings, plain, read_settings, unpacked
 from training_src.training.loop import Plan, train
 from training_src.training.precision import FLOAT32, set_precision
 from training_src.training.progress_report import ProgressReport
 from training_src.training.progressive_resizing import measured_part, small_steps, smaller
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
-from training_src.training.settings import Settings, plain, switch, unpacked
 from training_src.training.validation import Validation
 
 # The zoo's files name a checkpoint to be replaced.
@@ -62,7 +62,7 @@ def train_detector(job: TrainingJob) -> None:
     _listen_to_sigterm(asked_to_stop)
     _check_accelerator()
     job = replace(job, hyperparameters=unpacked(job.hyperparameters))
-    settings, cluster = _settings(job.hyperparameters), Cluster.load(job.root)
+    settings, cluster = read_settings(job.hyperparameters), Cluster.load(job.root)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = strategy_for(cluster)
@@ -83,7 +83,7 @@ def train_detector(job: TrainingJob) -> None:
         if settings.progressive_resizing is None:
             known = request.config is None and not initial
             part = measured_part(description.source, detector, records) if known else 0.0
-            settings = replace(settings, progressive_resizing=part)
+            settings = settings.model_copy(update={"progressive_resizing": part})
         plan = Plan(description.config.train_config, settings, cluster, strategy)
         held_out = Records(request.validation)
         validation = Validation(detector, held_out, request.label_map.names, request.every)
@@ -92,7 +92,7 @@ def train_detector(job: TrainingJob) -> None:
             _print_lines("overridden", [*request.notes, *lines])
             print(mapping_table(description.mapped), end="\n" if description.mapped else "", flush=True)
             replicas = strategy.num_replicas_in_sync
-            _print_lines("attention", advice(plan.config, _batch_of_equal_rate(description), replicas))
+            _print_lines("attention", config_warnings(plan.config, _batch_of_equal_rate(description), replicas))
         if initial:
             kind = plan.config.fine_tune_checkpoint_type
             restored = checkpoint.restore(detector.variables(), initial, kind)
@@ -147,20 +147,6 @@ def _export(
     )
     write_artifact(job.model_dir, detector, request.label_map, provenance, calibration)
     print(f"exported      the weights of step {progress.best_step}, the best on the validation split", flush=True)
-
-
-def _settings(hyperparameters: Mapping[str, str]) -> Settings:
-    settings = Settings.of(hyperparameters)
-    given = plain(hyperparameters.get("early_stopping", ""))
-    if not given:
-        return settings
-    # The built-in algorithm's switch; it watches the loss unless told otherwise.
-    if not switch("early_stopping", given):
-        return replace(settings, early_stopping_patience=0)
-    metric = plain(hyperparameters.get("early_stopping_metric", "")) or "loss"
-    return replace(
-        settings, early_stopping_patience=settings.early_stopping_patience or 5, early_stopping_metric=metric
-    )
 
 
 def _describe(request: Request) -> PipelineDescription:

@@ -16,12 +16,12 @@ from training_src.models.config.training import TrainConfig
 from training_src.models.detector import Detector
 from training_src.training.checkpoints import CheckpointStore, Progress
 from training_src.training.distribution import Cluster
+from training_src.training.hyperparameters import Settings
 from training_src.training.input_pipeline import Batch
 from training_src.training.learning_rate import learning_rate
 from training_src.training.progress_report import ProgressReport
 from training_src.training.progressive_resizing import batches_by_size
 from training_src.training.records import Records
-from training_src.training.settings import Settings
 from training_src.training.step import Losses, TrainingStep
 from training_src.training.validation import Outcome, Validation
 
