@@ -22,6 +22,10 @@ class ConfigurationError(BadInputError):
     """A setting, hyperparameter, pipeline.config or job file is wrong."""
 
 
+class TextFormatError(ConfigurationError):
+    """A text protobuf breaks the grammar."""
+
+
 class DataError(BadInputError):
     """The data set is wrong.
 

@@ -30,7 +30,6 @@ from training_src.data.records.shards import write_shards
 from training_src.data.splits import SPLITS
 from training_src.errors import BadInputError, ConfigurationError, DataError
 from training_src.job import ProcessingJob, run
-from training_src.models.errors import ModelError
 
 # How many notices and faults are printed; the rest is counted.
 _SHOWN = 50
@@ -238,10 +237,7 @@ def _check_architecture(architecture: str, config: Path | None) -> None:
 def _check_trainable(config: Path, label_map: LabelMap) -> None:
     from training_src.models.config.pipeline import load
 
-    try:
-        load(config, label_map.greatest_id)
-    except ModelError as error:
-        raise ConfigurationError(str(error)) from None
+    load(config, label_map.greatest_id)
 
 
 class _Progress:

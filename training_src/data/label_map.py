@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training_src.errors import DataError
-from training_src.models.errors import TextFormatError
+from training_src.errors import DataError, TextFormatError
 from training_src.text_format import Message, dump, parse
 
 # The proto's field is an int32.

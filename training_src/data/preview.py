@@ -17,7 +17,6 @@ from training_src.data.formats import read_dataset
 from training_src.drawing import PALETTE, Mark, draw
 from training_src.errors import BadInputError, ConfigurationError, DataError
 from training_src.models.config.pipeline import PipelineConfig, bundled_architectures, load, load_bundled
-from training_src.models.errors import ModelError
 from training_src.training.augmentation import Labelled, augmentation
 
 Image = NDArray[np.uint8]
@@ -42,7 +41,7 @@ def run_preview(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         rows = preview(options.source, options.output, options.config, options.count, options.seed, options.format)
-    except (BadInputError, ModelError) as error:
+    except BadInputError as error:
         print(error, file=sys.stderr)
         return 2
     print(f"{options.output}: {rows} images, each as it is and {VARIANTS} times augmented")

@@ -37,7 +37,7 @@ def galleries(test_set: TestSet, detections: Detections, label_map: Mapping[int,
     """Pictures of the best images, the most misses and the most false alarms, at one score.
 
     Raises:
-        EvaluationError: A chosen image cannot be decoded.
+        DataError: A chosen image cannot be decoded.
     """
     chosen = examples(outcomes(test_set.truth, detections, score))
     kinds = (
