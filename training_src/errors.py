@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class MapgateError(Exception):
@@ -40,3 +44,10 @@ class DataError(BadInputError):
 
 class TrainingError(MapgateError):
     """Training cannot go on, for instance because the loss is no longer finite."""
+
+
+def first_fault(error: ValidationError) -> str:
+    """Place and kind of the first thing that is wrong with a document, such as `metrics.mAP: Input should be ...`."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "[key]") or "the whole file"
+    return f"{where}: {first['msg']}"

@@ -249,16 +249,8 @@ def _change(ours: float | None, theirs: float | None, samples: Floats, others: F
 
 
 def _runtime(one: Candidate) -> schema.RuntimeResult:
-    timings = one.measurement.timings
-    return schema.RuntimeResult(
-        precision=timings.precision,
-        mAP=one.metrics["mAP"],
-        images_per_second=timings.images_per_second,
-        latency_milliseconds=dict(timings.latency_milliseconds),
-        load_seconds=timings.load_seconds,
-        resident_megabytes=timings.resident_megabytes,
-        parity=_parity(one),
-    )
+    timings = one.measurement.timings.model_dump()
+    return schema.RuntimeResult(mAP=one.metrics["mAP"], parity=_parity(one), **timings)
 
 
 def _parity(one: Candidate) -> schema.ParityResult | None:
