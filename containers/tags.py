@@ -24,7 +24,8 @@ def image_tag(root: Path, name: ImageName) -> str:
 
     Args:
         root: The repository's root.
-        name: Which image; its sources are `containers/<name>/` (Dockerfile, locked requirements) and `<name>_src/`.
+        name: Which image; its sources are `containers/<name>/` (Dockerfile, locked requirements), `<name>_src/` and
+            `containers/contract/`, which both carry.
 
     Returns:
         The first 16 digits of a sha256 over the sorted relative paths and contents.
@@ -46,11 +47,12 @@ def sources(root: Path, name: ImageName) -> list[Path]:
     Raises:
         FileNotFoundError: A source folder or the Dockerfile is missing.
     """
-    folders = [root / "containers" / name, root / f"{name}_src"]
-    for needed in [*folders, folders[0] / "Dockerfile"]:
+    build, package = root / "containers" / name, root / "containers" / "__init__.py"
+    folders = [build, root / "containers" / "contract", root / f"{name}_src"]
+    for needed in [*folders, build / "Dockerfile", package]:
         if not needed.exists():
             raise FileNotFoundError(f"{needed}: missing, so the {name} image has no tag; start in a whole checkout")
-    files = [path for folder in folders for path in _files(folder)]
+    files = [package, *(path for folder in folders for path in _files(folder))]
     return sorted(files, key=lambda path: path.relative_to(root).as_posix())
 
 

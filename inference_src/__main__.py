@@ -25,7 +25,7 @@ def main() -> int:
         os._exit(code)
     from inference_src.measure import measure
 
-    return measure(os.environ)
+    return measure()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Every runtime of a model is started as an endpoint would start it, and gets each
 answers and how fast is written down; nothing is judged here.
 """
 
-import hashlib
+import io
 import json
 import logging
 import shutil
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -24,11 +24,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference_src.archive import extract_model
-from inference_src.errors import InferenceError, InputError, MeasurementError, ModelError
-from inference_src.job import ProcessingJob, ml_root, read_job, write_message
+from containers.contract.archive import extract
+from containers.contract.errors import BadInputError, ConfigurationError, DataError, MapgateError
+from containers.contract.files import digest_of, write_whole
+from containers.contract.job import ProcessingJob, run
+from containers.contract.tfrecord import shards
+from inference_src.errors import MeasurementError, ModelError
 from inference_src.model import ModelDescription, read_description
-from inference_src.records import EncodedImage, read_images, shards
+from inference_src.records import EncodedImage, read_images
 from inference_src.server_process import ServerProcess, running_server
 
 CLIENTS = 2
@@ -38,28 +41,15 @@ LATENCY_IMAGES = 100
 log = logging.getLogger(__name__)
 
 
-def measure(environment: Mapping[str, str]) -> int:
+def measure() -> int:
     """Measure as the job directory under `MAPGATE_ML_ROOT` says.
-
-    `MAPGATE_CHAMPION_RUNTIME` names the only runtime in which the champion is measured; unset or `none` means each.
 
     Returns:
         The exit code: 0 done, 1 a server could not be measured, 2 bad input; the sentence is in `output/message`.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no server outlives this process
-    root = ml_root(environment)
-    try:
-        _measure_job(read_job(root), environment)
-        return 0
-    except InferenceError as error:
-        log.error("%s", error)
-        write_message(root, str(error))
-        return 2 if isinstance(error, InputError) else 1
-    except Exception as error:
-        log.exception("measuring failed")
-        write_message(root, f"measuring failed: {error!r}; the log holds the trace")
-        return 1
+    return run(_measure_job, ProcessingJob)
 
 
 @dataclass(frozen=True)
@@ -83,27 +73,30 @@ class Measured:
     timings: dict[str, Any]
 
 
-def _measure_job(job: ProcessingJob, environment: Mapping[str, str]) -> None:
-    test, target = job.input("test"), job.output("measurements")
-    champion = job.given("champion")
+def _measure_job(job: ProcessingJob) -> None:
+    """Write what the challenger and, where there is one, the champion do with the test set.
+
+    `MAPGATE_CHAMPION_RUNTIME` names the only runtime in which the champion is measured; unset or `none` means each.
+    """
+    if "champion" not in job.inputs:
+        raise ConfigurationError('The job has no input "champion": one not given is a prefix with the object `none`.')
+    test, champion, target = job.required_input("test"), job.input("champion"), job.output("measurements")
+    only = job.variable("MAPGATE_CHAMPION_RUNTIME")
     report = {
         "schema_version": 1,
-        "test": {"sha256": _hash(shards(test))},
-        "challenger": _measure_model("challenger", job.input("model"), test, target, job.root),
-        "champion": _measure_champion(champion, test, target, job.root, environment) if champion else None,
+        "test": {"sha256": digest_of(shards(test))},
+        "challenger": _measure_model("challenger", job.required_input("model"), test, target, job.root),
+        "champion": _measure_champion(champion, test, target, job.root, only) if champion else None,
     }
-    _write(target / "measurements.json", json.dumps(report, indent=2).encode())
+    write_whole(target / "measurements.json", json.dumps(report, indent=2))
 
 
-def _measure_champion(
-    folder: Path, test: Path, target: Path, root: Path, environment: Mapping[str, str]
-) -> dict[str, Any]:
+def _measure_champion(folder: Path, test: Path, target: Path, root: Path, only: str) -> dict[str, Any]:
     """Measure the champion; one that this image cannot serve is a fact for the gate, not the challenger's failure."""
-    recorded = environment.get("MAPGATE_CHAMPION_RUNTIME") or "none"
-    runtime = None if recorded == "none" else recorded
+    runtime = None if only in ("", "none") else only
     try:
         return {"runtime": runtime} | _measure_model("champion", folder, test, target, root, runtime)
-    except InferenceError as error:
+    except MapgateError as error:
         log.warning("%s", error)
         return {"runtime": runtime, "error": str(error)}
 
@@ -115,7 +108,7 @@ def _measure_model(
     archive = folder / "model.tar.gz"
     work = Path(tempfile.mkdtemp(prefix="measure-", dir=root))
     try:
-        extract_model(archive, work / "model")
+        extract(archive, work / "model")
         description = read_description(work / "model")
         runtimes = sorted(description.runtimes, key=lambda name: (name != "tensorflow", name))
         if only is not None and only not in runtimes:
@@ -124,7 +117,7 @@ def _measure_model(
         for runtime in runtimes:
             measured = _measure_runtime(role, runtime, description, test, work)
             _write_measured(measured, target / role / runtime)
-    except InferenceError as error:
+    except MapgateError as error:
         raise type(error)(f"{role}: {error}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -132,7 +125,7 @@ def _measure_model(
         "runtimes": runtimes,
         "architecture": description.architecture,
         "classes": [entry.model_dump() for entry in description.classes],
-        "model_sha256": _hash([archive]),
+        "model_sha256": digest_of([archive]),
     }
 
 
@@ -183,7 +176,7 @@ def _answers(server: ServerProcess, test: Path, log_name: str) -> tuple[list[dic
             rate = len(answers) / (reported - started)
             print(f"{log_name}: images={len(answers)} images_per_second={rate:.1f}", flush=True)
     if not answers:
-        raise InputError(f"{test}: the shards hold no image; give a data set with test images")
+        raise DataError(f"{test}: the shards hold no image; give a data set with test images")
     return answers, time.monotonic() - started
 
 
@@ -205,7 +198,7 @@ def _answer(server: ServerProcess, image: EncodedImage) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(body)
         return answer | {"source_id": image.source_id}
     sentence = f"test image {image.source_id!r} was answered with {status}: {body[:300].decode(errors='replace')}"
-    raise InputError(sentence) if 400 <= status < 500 else MeasurementError(sentence)
+    raise BadInputError(sentence) if 400 <= status < 500 else MeasurementError(sentence)
 
 
 def _collect(answers: list[dict[str, Any]], ids: list[int], timings: dict[str, Any]) -> Measured:
@@ -224,10 +217,9 @@ def _collect(answers: list[dict[str, Any]], ids: list[int], timings: dict[str, A
 
 
 def _write_measured(measured: Measured, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / "detections.partial.npz"
+    arrays = io.BytesIO()
     np.savez_compressed(
-        partial,
+        arrays,
         image_index=measured.image_index,
         boxes=measured.boxes,
         scores=measured.scores,
@@ -235,20 +227,5 @@ def _write_measured(measured: Measured, folder: Path) -> None:
         images=np.int64(len(measured.source_ids)),
         source_ids=measured.source_ids,
     )
-    partial.rename(folder / "detections.npz")
-    _write(folder / "timings.json", json.dumps(measured.timings, indent=2).encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.rename(path)
-
-
-def _hash(paths: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    write_whole(folder / "detections.npz", arrays.getvalue())
+    write_whole(folder / "timings.json", json.dumps(measured.timings, indent=2))

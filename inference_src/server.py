@@ -15,9 +15,10 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 from starlette.applications import Starlette
 
+from containers.contract.errors import BadInputError, MapgateError
+from containers.contract.job import ml_root
 from inference_src.app import create_app
-from inference_src.errors import InferenceError, InputError, ModelError
-from inference_src.job import ml_root
+from inference_src.errors import ModelError
 from inference_src.model import ModelDescription, choose_runtime, read_description
 from inference_src.runtimes import Detector, load_detector
 
@@ -39,10 +40,10 @@ def serve(environment: Mapping[str, str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # while loading; process 1 has no handler of its own
     try:
         host, port = environment.get("MAPGATE_BIND_HOST") or "0.0.0.0", _port(environment)  # noqa: S104
-        model_dir = ml_root(environment) / "model"
+        model_dir = ml_root() / "model"
         app = _load(model_dir, environment)
         asyncio.run(_listen(app, host, port))
-    except InferenceError as error:
+    except MapgateError as error:
         log.error("%s", error)
         return 1
     return 0
@@ -51,7 +52,7 @@ def serve(environment: Mapping[str, str]) -> int:
 def _port(environment: Mapping[str, str]) -> int:
     text = environment.get("SAGEMAKER_BIND_TO_PORT") or "8080"
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**16):
-        raise InputError(f"SAGEMAKER_BIND_TO_PORT={text}: give a port from 1 to 65535")
+        raise BadInputError(f"SAGEMAKER_BIND_TO_PORT={text}: give a port from 1 to 65535")
     return int(text)
 
 
@@ -104,7 +105,7 @@ async def _listen(app: Starlette, host: str, port: int) -> None:
     stopping = loop.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
-        raise InferenceError(f"{host}:{port}: cannot listen ({serving.exception()}); give another port")
+        raise MapgateError(f"{host}:{port}: cannot listen ({serving.exception()}); give another port")
     log.info("stopping: no new requests, those at work are answered")
     server.stop()  # type: ignore[no-untyped-call]
     await asyncio.wait([serving], timeout=DRAIN_SECONDS)

@@ -3,43 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from containers.contract.errors import BadInputError, ConfigurationError, DataError, MapgateError
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-
-class MapgateError(Exception):
-    """The work failed: exit code 1."""
-
-    exit_code = 1
-
-
-class BadInputError(MapgateError):
-    """What the user gave cannot be worked with: exit code 2."""
-
-    exit_code = 2
-
-
-class ConfigurationError(BadInputError):
-    """A setting, hyperparameter, pipeline.config or job file is wrong."""
+__all__ = ["BadInputError", "ConfigurationError", "DataError", "MapgateError", "TextFormatError", "TrainingError"]
 
 
 class TextFormatError(ConfigurationError):
     """A text protobuf breaks the grammar."""
-
-
-class DataError(BadInputError):
-    """The data set is wrong.
-
-    Attributes:
-        sentences: One a fault.
-    """
-
-    def __init__(self, *sentences: str) -> None:
-        self.sentences: Sequence[str] = sentences
-        super().__init__(" ".join(sentences))
 
 
 class TrainingError(MapgateError):

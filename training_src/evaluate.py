@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from containers.contract.job import ProcessingJob, ml_root, run
 from training_src.data.label_map import read_label_map
 from training_src.drawing import decode, encode_jpeg
 from training_src.evaluation import assembly
@@ -32,7 +33,6 @@ from training_src.evaluation.report import render
 from training_src.evaluation.schema import Evaluation
 from training_src.evaluation.serving import candidates, choose
 from training_src.evaluation.test_set import TestSet, read_test_set
-from training_src.job import ProcessingJob, ml_root, run
 
 SAMPLES = 24
 JPEG = b"\xff\xd8"

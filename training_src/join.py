@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from containers.contract.job import ProcessingJob, run
 from training_src.data.checks.dataset import check_set
 from training_src.data.checks.findings import Findings
 from training_src.data.checks.policy import policy_from_json
@@ -21,7 +22,6 @@ from training_src.data.machines import part_files
 from training_src.data.metadata import write_metadata, write_report_of
 from training_src.data.statistics import tally
 from training_src.errors import DataError
-from training_src.job import ProcessingJob, run
 from training_src.prepare import only_file, print_findings, summary
 
 # How many faults are printed; the rest is counted.

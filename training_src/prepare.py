@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from containers.contract.job import ProcessingJob, run
 from training_src.data.checks.findings import Findings
 from training_src.data.checks.policy import POLICY_FILE, Policy, read_policy
 from training_src.data.dataset import Fault
@@ -29,7 +30,6 @@ from training_src.data.output import write_dataset
 from training_src.data.records.shards import write_shards
 from training_src.data.splits import SPLITS
 from training_src.errors import BadInputError, ConfigurationError, DataError
-from training_src.job import ProcessingJob, run
 
 # How many notices and faults are printed; the rest is counted.
 _SHOWN = 50

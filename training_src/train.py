@@ -16,9 +16,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import tensorflow as tf
 
+from containers.contract.job import TrainingJob, run
 from training_src.errors import ConfigurationError, TrainingError
 from training_src.export.artifact import Provenance, write_artifact
-from training_src.job import TrainingJob, run
 from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
 from training_src.models.config.legacy import mapping_table

@@ -15,16 +15,15 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from containers.tags import image_tag
+from containers.tags import ImageName, image_tag, sources
 from pipelines.errors import BadInputError, WorkFailedError
 
 if TYPE_CHECKING:
     from pipelines.client.connection import Connection
     from pipelines.client.deployment import Deployment
 
-Name = Literal["training", "inference"]
 CHECKOUT = Path(__file__).resolve().parents[2]
 MANIFEST_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
 ANNOTATION = "dev.mapgate.local"
@@ -34,7 +33,7 @@ ANNOTATION = "dev.mapgate.local"
 class Image:
     """An image of the deployment: `<registry>/<repository>:<tag>`."""
 
-    name: Name
+    name: ImageName
     registry: str
     repository: str
     tag: str
@@ -78,7 +77,6 @@ def push(connection: Connection, image: Image, *, accelerator: str, home: Path) 
 
 def _register(connection: Connection, image: Image, home: Path) -> None:
     directory = _snapshot(image, home / "images" / image.repository / image.tag)
-    room = f"{image.name}_src"
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_MEDIA_TYPE,
@@ -87,7 +85,7 @@ def _register(connection: Connection, image: Image, home: Path) -> None:
         "annotations": {
             f"{ANNOTATION}.directory": str(directory),
             f"{ANNOTATION}.python": sys.executable,
-            f"{ANNOTATION}.entrypoint": json.dumps(["python", "-m", room]),
+            f"{ANNOTATION}.entrypoint": json.dumps(["python", "-m", f"{image.name}_src"]),
         },
     }
     connection.client("ecr").put_image(
@@ -103,11 +101,13 @@ _EMPTY_DIGEST = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f6
 
 
 def _snapshot(image: Image, directory: Path) -> Path:
-    """Copy the image's source, so that a later edit does not change what an immutable tag means."""
+    """Copy what the image's tag names, so that a later edit does not change what an immutable tag means."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    room = f"{image.name}_src"
     beside = Path(tempfile.mkdtemp(prefix=".", dir=directory.parent))
-    shutil.copytree(CHECKOUT / room, beside / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in sources(CHECKOUT, image.name):
+        copy = beside / path.relative_to(CHECKOUT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
     if directory.exists():
         shutil.rmtree(directory)
     return beside.rename(directory).resolve()
@@ -134,7 +134,7 @@ def _docker(arguments: list[str], stdin: str | None = None) -> None:
         raise WorkFailedError(f"docker {arguments[0]} ended with exit code {result.returncode}; its output is above")
 
 
-def _parse(name: Name, uri: str) -> Image:
+def _parse(name: ImageName, uri: str) -> Image:
     registry, _, rest = uri.partition("/")
     repository, _, tag = rest.rpartition(":")
     return Image(name, registry, repository, tag)

@@ -259,7 +259,7 @@ def _copy(folder: Path) -> Callable[[], None]:
 
 def copy_part(files: list[Path], destination: Path) -> None:
     """Copy files behind each other."""
-    from training_src.data.records.crc32c import masked_crc32c
+    from containers.contract.tfrecord import masked_crc32c
 
     with destination.open("wb") as stream:
         for file in files:

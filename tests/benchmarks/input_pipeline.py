@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from containers.contract.tfrecord import write_record
 from tests.benchmarks.ratio import Row, ratio
 from training_src.data.records.example import DetectionExample, encode
-from training_src.data.records.tfrecord import write_record
 from training_src.models.config.augmentation import PreprocessingStep
 from training_src.models.config.decoding import decode
 from training_src.models.config.image_resizer import FixedShapeResizer, ImageResizer

@@ -171,7 +171,7 @@ def test_an_image_holds_no_build_tools_caches_or_foreign_source(engine: "Engine"
         "print(os.path.exists('/root/.cache/pip'))"
     )
     said = engine.ask("run", "--rm", *("--entrypoint", "python"), engine.images[name], "-c", script)
-    assert said.splitlines() == [f"['{name}_src']", "1000 []", "False"]
+    assert said.splitlines() == [f"['containers', '{name}_src']", "1000 []", "False"]
 
 
 @pytest.mark.parametrize("lock", ["training/requirements.cpu.txt", "training/requirements.gpu.txt"])

@@ -13,10 +13,12 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
+    paths = ["containers/__init__.py", "containers/tags.py", "containers/contract/files.py"]
     for name in IMAGE_NAMES:
-        for path in (f"containers/{name}/Dockerfile", f"containers/{name}/requirements.txt", f"{name}_src/a.py"):
-            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / path).write_text(path)
+        paths += [f"containers/{name}/Dockerfile", f"containers/{name}/requirements.txt", f"{name}_src/a.py"]
+    for path in paths:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
     return tmp_path
 
 
@@ -35,6 +37,22 @@ def test_every_source_counts_for_its_image_only(checkout: Path, changed: str) ->
     (checkout / changed).write_text("other")
     assert image_tag(checkout, "training") != before["training"]
     assert image_tag(checkout, "inference") == before["inference"]
+
+
+@pytest.mark.parametrize("changed", ["containers/contract/files.py", "containers/__init__.py"])
+def test_one_changed_byte_of_what_both_images_carry_changes_both_tags(checkout: Path, changed: str) -> None:
+    before = {name: image_tag(checkout, name) for name in IMAGE_NAMES}
+    content = bytearray((checkout / changed).read_bytes())
+    content[-1] ^= 1
+    (checkout / changed).write_bytes(content)
+    for name in IMAGE_NAMES:
+        assert image_tag(checkout, name) != before[name]
+
+
+def test_what_names_the_images_is_in_neither(checkout: Path) -> None:
+    before = {name: image_tag(checkout, name) for name in IMAGE_NAMES}
+    (checkout / "containers/tags.py").write_text("other")
+    assert {name: image_tag(checkout, name) for name in IMAGE_NAMES} == before
 
 
 def test_a_rename_changes_the_tag(checkout: Path) -> None:
@@ -68,16 +86,17 @@ def test_by_products_and_the_checkout_s_place_do_not_count(
     assert image_tag(elsewhere, "inference") == before
 
 
-def test_half_a_checkout_is_refused(checkout: Path) -> None:
-    (checkout / "containers/training/Dockerfile").unlink()
-    with pytest.raises(FileNotFoundError, match="Dockerfile: missing"):
+@pytest.mark.parametrize("lost", ["containers/training/Dockerfile", "containers/__init__.py", "containers/contract"])
+def test_half_a_checkout_is_refused(checkout: Path, lost: str) -> None:
+    (checkout / lost).rename(checkout / "elsewhere")
+    with pytest.raises(FileNotFoundError, match=f"{lost}: missing"):
         image_tag(checkout, "training")
 
 
 @pytest.mark.parametrize("name", IMAGE_NAMES)
 def test_this_checkout_has_a_tag_over_dockerfile_lock_and_source(name: ImageName) -> None:
     paths = {path.relative_to(ROOT).as_posix() for path in sources(ROOT, name)}
-    assert {f"containers/{name}/Dockerfile", f"{name}_src/__main__.py"} <= paths
+    assert {f"containers/{name}/Dockerfile", f"{name}_src/__main__.py", "containers/contract/files.py"} <= paths
     assert any(path.startswith(f"containers/{name}/requirements") for path in paths)
     assert len(image_tag(ROOT, name)) == 16
 

@@ -25,6 +25,8 @@ import pytest
 import simplejpeg
 from numpy.typing import NDArray
 
+from containers.contract.tfrecord import write_record
+
 ROOT = Path(__file__).parents[2]
 CLASSES = [{"id": 4, "name": "cyclist"}, {"id": 1, "name": "vehicle"}, {"id": 2, "name": "pedestrian"}]
 RUNTIMES = ("tensorflow", "openvino")
@@ -222,7 +224,7 @@ def png(picture: NDArray[np.uint8]) -> bytes:
 
 @pytest.fixture(scope="session")
 def write_shard() -> Callable[..., None]:
-    """Write a TFRecord shard of (source id, encoded image) without TensorFlow; the data's checksums stay zero."""
+    """Write a TFRecord shard of (source id, encoded image) without TensorFlow."""
 
     def delimited(number: int, content: bytes) -> bytes:
         return bytes([number << 3 | 2]) + varint(len(content)) + content
@@ -239,21 +241,9 @@ def write_shard() -> Callable[..., None]:
                 example = delimited(
                     1, feature("image/source_id", source_id.encode()) + feature("image/encoded", encoded)
                 )
-                length = len(example).to_bytes(8, "little")
-                file.write(length + masked_crc(length).to_bytes(4, "little") + example + bytes(4))
+                write_record(file, example)
 
     return write
-
-
-def masked_crc(data: bytes) -> int:
-    """CRC-32C bit by bit, then TFRecord's mask."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0x82F63B78 * (crc & 1)
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TFRecord shards are read as TensorFlow writes them, and damage is noticed."""
+"""A split is read as TensorFlow writes it, and damage is noticed."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from inference_src.errors import RecordError
-from inference_src.records import read_images, read_records
+from containers.contract.errors import DataError
+from containers.contract.tf_example import Feature
+from containers.contract.tfrecord import write_record
+from inference_src.records import read_images
+from training_src.data.records.protobuf import encode_example
 
 
 @pytest.fixture
@@ -28,29 +32,33 @@ def test_what_tensorflow_writes_is_read(tensorflow_shard: Path) -> None:
     assert [(image.source_id, image.encoded) for image in images] == [("7", b"\xff\xd8"), ("b.png", bytes(300))]
 
 
-@pytest.mark.parametrize("cut", [5, 12, 40, 100_000])
-def test_a_shard_that_ends_early_is_named(shard: Path, cut: int) -> None:
-    shard.write_bytes(shard.read_bytes()[:-cut])
-    with pytest.raises(RecordError, match=r"00001\.tfrecord: ends in the middle"):
+def test_a_number_for_a_name_is_a_name(tmp_path: Path) -> None:
+    """As the training image reads it, which compares the names of what was measured with those of the test set."""
+    features = {"image/encoded": [b"jpeg"], "image/filename": [b"a.jpg"]}
+    named: list[dict[str, Feature]] = [{**features, "image/source_id": np.array([17], np.int64)}, {**features}]
+    named.append({"image/encoded": [b"jpeg"]})
+    with (tmp_path / "a.tfrecord").open("wb") as stream:
+        for example in named:
+            write_record(stream, encode_example(example))
+    assert [image.source_id for image in read_images(tmp_path)] == ["17", "a.jpg", "a.tfrecord:2"]
+
+
+def test_a_flipped_bit_in_an_image_is_noticed(shard: Path) -> None:
+    content = bytearray(shard.read_bytes())
+    content[-100] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(DataError, match="record 1 is damaged"):
         list(read_images(shard.parent))
 
 
-def test_a_flipped_bit_in_a_length_is_noticed(shard: Path) -> None:
-    content = bytearray(shard.read_bytes())
-    content[1] ^= 1
-    shard.write_bytes(content)
-    with pytest.raises(RecordError, match="damaged near byte 0"):
-        list(read_records(shard))
-
-
-def test_a_record_that_is_no_example_is_numbered(shard: Path) -> None:
-    content = bytearray(shard.read_bytes())
-    content[12:20] = b"\xff" * 8
-    shard.write_bytes(content)
-    with pytest.raises(RecordError, match=r"record 0 is no tf\.Example"):
+@pytest.mark.parametrize("record", [b"\xff" * 8, b"", encode_example({"image/encoded": []})])
+def test_a_record_that_is_no_example_is_numbered(shard: Path, record: bytes) -> None:
+    with shard.open("wb") as stream:
+        write_record(stream, record)
+    with pytest.raises(DataError, match=r"record 0 is no tf\.Example"):
         list(read_images(shard.parent))
 
 
 def test_an_empty_folder_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match=r"holds no \*.tfrecord"):
+    with pytest.raises(DataError, match=r"holds no \*.tfrecord"):
         list(read_images(tmp_path))

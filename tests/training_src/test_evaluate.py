@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from containers.contract.tfrecord import write_record
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.data.records.example import DetectionExample, encode, read_examples
-from training_src.data.records.tfrecord import write_record
 from training_src.evaluation.schema import Evaluation
 
 REPOSITORY = Path(__file__).parents[2]

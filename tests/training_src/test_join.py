@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from containers.contract.tfrecord import read_records
 from pipelines.demo.scenes import draw_scenes
 from training_src.data.records.example import read_examples
-from training_src.data.records.tfrecord import read_records
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SPLITS = ("train", "validation", "test")

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from containers.contract.files import digest_of
+from containers.contract.tfrecord import shards
 from training_src.data.records.example import read_examples
 from training_src.evaluation.boxes import GroundTruth
 from training_src.evaluation.errors import EvaluationError
@@ -54,7 +56,7 @@ def read_test_set(folder: Path) -> TestSet:
     if not names:
         raise EvaluationError(f"{folder}: the test set has no image; give the data set a test split")
     truth = GroundTruth.from_images(sizes, boxes, labels, ignored, names)
-    return TestSet(folder, truth, digest(names, _shards_sha256(folder)))
+    return TestSet(folder, truth, digest(names, digest_of(shards(folder))))
 
 
 def digest(source_ids: Iterable[str], shards_sha256: str) -> str:
@@ -62,13 +64,4 @@ def digest(source_ids: Iterable[str], shards_sha256: str) -> str:
     joined = hashlib.sha256(shards_sha256.encode())
     for name in source_ids:
         joined.update(name.encode() + b"\0")
-    return joined.hexdigest()
-
-
-def _shards_sha256(folder: Path) -> str:
-    """As MeasureServing computes it: SHA-256 over the SHA-256 of each shard, by name."""
-    joined = hashlib.sha256()
-    for shard in sorted(folder.glob("*.tfrecord")):
-        with shard.open("rb") as stream:
-            joined.update(hashlib.file_digest(stream, "sha256").digest())
     return joined.hexdigest()

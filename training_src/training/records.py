@@ -15,8 +15,8 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from containers.contract.tfrecord import read_records
 from training_src.data.records.example import DetectionExample, decode
-from training_src.data.records.tfrecord import read_records
 from training_src.errors import DataError
 
 

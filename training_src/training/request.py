@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from containers.contract.job import PLATFORM_ROOT, TrainingJob
 from training_src.data.label_map import LabelMap, read_label_map
 from training_src.errors import ConfigurationError, DataError
-from training_src.job import PLATFORM_ROOT, TrainingJob
 from training_src.training.hyperparameters import WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings, plain
 
 TRAIN_CHANNELS = ("train", "training")

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from containers.contract.tfrecord import read_records
 from localcloud.objects import download, upload_directory
 from pipelines.demo.scenes import draw_scenes
-from training_src.data.records.tfrecord import read_records
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SPLITS = ("train", "validation", "test")

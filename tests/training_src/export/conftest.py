@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from containers.contract.tfrecord import write_record
 from training_src.data.records.example import DetectionExample, encode
-from training_src.data.records.tfrecord import write_record
 from training_src.training.records import Records
 
 COUNT = 6

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from containers.contract.tfrecord import write_record
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.data.records.example import DetectionExample, encode
-from training_src.data.records.tfrecord import write_record
 from training_src.models.config.pipeline import CONFIGS
 
 CLASSES = {1: "square", 2: "disc", 4: "bar"}

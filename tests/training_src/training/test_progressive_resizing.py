@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from containers.contract.tfrecord import write_record
 from training_src.data.records.example import DetectionExample, encode
-from training_src.data.records.tfrecord import write_record
 from training_src.errors import ConfigurationError
 from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from containers.contract.job import TrainingJob
 from training_src import train
 from training_src.errors import ConfigurationError
-from training_src.job import TrainingJob
 from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
 from training_src.training.config_overrides import overridden
 from training_src.training.records import Records

@@ -19,8 +19,8 @@ import simplejpeg
 import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
+from containers.contract.tfrecord import read_records
 from training_src import train
-from training_src.data.records.tfrecord import read_records
 from training_src.models.checkpoints import checkpoint
 
 CHECKOUT = Path(__file__).parents[3]

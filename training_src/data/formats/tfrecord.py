@@ -14,15 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
+from containers.contract.tf_example import Floats
+from containers.contract.tfrecord import read_records
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
 from training_src.data.formats.classes import listed
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, class_name, confidence, shown
 from training_src.data.images import BrokenImageError, read_header
 from training_src.data.label_map import LabelMap, make_label_map
+from training_src.data.records.compression import decompress, is_compressed
 from training_src.data.records.example import DetectionExample, decode
-from training_src.data.records.protobuf import Floats
-from training_src.data.records.tfrecord import decompress, is_compressed, read_records
 from training_src.data.splits import given_split
 from training_src.errors import DataError
 

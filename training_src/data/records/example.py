@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from training_src.data.records.protobuf import Feature, Floats, Integers, decode_example, encode_example
-from training_src.data.records.tfrecord import read_records
+from containers.contract.tf_example import Feature, Floats, Integers, decode_example
+from containers.contract.tfrecord import read_records, shards
+from training_src.data.records.protobuf import encode_example
 from training_src.errors import DataError
 
 # Ours, and what exports of Waymo's frames call the drive that a frame is from.
@@ -128,10 +129,7 @@ def read_examples(folder: Path) -> Iterator[DetectionExample]:
     Raises:
         DataError: The folder holds no shard, or a record cannot be read.
     """
-    shards = sorted(folder.glob("*.tfrecord"))
-    if not shards:
-        raise DataError(f"{folder} holds no *.tfrecord file; PrepareDataset writes them.")
-    for shard in shards:
+    for shard in shards(folder):
         for number, (_, data) in enumerate(read_records(shard)):
             try:
                 yield decode(data)

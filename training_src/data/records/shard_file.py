@@ -7,8 +7,8 @@ import os
 
 import numpy as np
 
+from containers.contract.tfrecord import FOOTER_BYTES, HEADER_BYTES, record_footer, record_header
 from training_src.data.reading import read_into
-from training_src.data.records.tfrecord import FOOTER_BYTES, HEADER_BYTES, record_footer, record_header
 
 
 class ShardFile:
@@ -39,6 +39,6 @@ class ShardFile:
         record[:HEADER_BYTES] = record_header(end - HEADER_BYTES)
         record[HEADER_BYTES:image] = head
         record[behind:end] = tail
-        record[end:] = record_footer(self._buffer[HEADER_BYTES:end])
+        record[end:] = record_footer(self._buffer[HEADER_BYTES:end])  # type: ignore[arg-type]
         while record:  # a file system may take less than it is given
             record = record[os.write(self._file, record) :]

@@ -10,9 +10,9 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
+from containers.contract.tfrecord import write_record
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.data.records.example import DetectionExample, encode
-from training_src.data.records.tfrecord import write_record
 from training_src.data.writers.image import Image
 
 # TensorFlow's guides ask for shards of at least 100 MB.

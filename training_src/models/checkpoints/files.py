@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training_src.archive import extract
+from containers.contract.archive import extract
 from training_src.models.checkpoints import object_graph
 from training_src.models.errors import CheckpointError
 
@@ -98,7 +98,7 @@ def locate(source: str | Path, scratch: Path) -> str:
         path = archives[0]
     if path.suffix == ".index":
         return str(path.with_suffix(""))
-    extract(path, scratch, _is_of_a_checkpoint)
+    extract(path, scratch / "unpacked", _is_of_a_checkpoint)
     return find(scratch)
 
 

@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 import pytest
 
+from containers.contract.tfrecord import write_record
 from training_src.data.dataset import Box, Encoded, Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.images import read_header
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.data.records.example import encode
-from training_src.data.records.tfrecord import write_record
 from training_src.data.writers.image import Image
 from training_src.data.writers.tfrecord import to_example
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from containers.contract.tf_example import decode_example
+from containers.contract.tfrecord import write_record
 from training_src.data.dataset import Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.records.example import DetectionExample, encode
-from training_src.data.records.protobuf import decode_example, encode_example
-from training_src.data.records.tfrecord import write_record
+from training_src.data.records.protobuf import encode_example
 from training_src.errors import DataError
 
 Make = Callable[..., DetectionExample]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from containers.contract.tf_example import Feature, decode_example
+from containers.contract.tfrecord import write_record
 from training_src.data.records.example import DetectionExample, decode, encode, read_examples
-from training_src.data.records.protobuf import Feature, decode_example, encode_example
-from training_src.data.records.tfrecord import read_records, write_record
+from training_src.data.records.protobuf import encode_example
 from training_src.errors import DataError
 
 floats = st.lists(st.floats(width=32, allow_nan=False), max_size=5).map(lambda values: np.array(values, np.float32))
@@ -99,35 +99,6 @@ def test_tensorflow_reads_what_is_written_and_writes_what_is_read(tmp_path: Path
     assert parsed["image/object/class/text"].values.numpy().tolist() == [b"vehicle", b"cyclist"]
     _assert_equal(decode(theirs), example)
     _assert_equal(next(iter(read_examples(tmp_path))), example)
-
-
-def test_damaged_record_is_named(tmp_path: Path) -> None:
-    stream = io.BytesIO()
-    write_record(stream, b"first" * 40)
-    write_record(stream, b"second" * 40)
-    whole = stream.getvalue()
-    file = tmp_path / "a.tfrecord"
-
-    file.write_bytes(whole[:-30])
-    with pytest.raises(DataError, match=r"a\.tfrecord: record 1 is cut off"):
-        list(read_records(file))
-    file.write_bytes(whole[:50] + b"?" + whole[51:])
-    with pytest.raises(DataError, match=r"a\.tfrecord: record 0 is damaged"):
-        list(read_records(file))
-    file.write_bytes(b"<html>not here</html>")
-    with pytest.raises(DataError, match=r"a\.tfrecord: record 0 has a damaged header"):
-        list(read_records(file))
-
-
-def test_span_reads_the_record_again(tmp_path: Path) -> None:
-    file = tmp_path / "a.tfrecord"
-    with file.open("wb") as stream:
-        for data in (b"one", b"", b"three" * 1000):
-            write_record(stream, data)
-
-    assert [(span.read(), data) for span, data in read_records(file)] == [
-        (d, d) for d in (b"one", b"", b"three" * 1000)
-    ]
 
 
 def test_folder_without_shards_is_refused(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from containers.contract.tfrecord import write_record
 from training_src.data.records.shard_file import ShardFile
-from training_src.data.records.tfrecord import write_record
 
 
 def test_records_of_files_are_those_of_their_bytes(tmp_path: Path) -> None:

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
 
-from training_src.errors import ConfigurationError, DataError, TrainingError
-from training_src.job import LONGEST_MESSAGE, ProcessingJob, TrainingJob, run
+from containers.contract.errors import ConfigurationError, DataError, MapgateError
+from containers.contract.job import LONGEST_MESSAGE, ProcessingJob, TrainingJob, run
 
 
 @pytest.fixture
@@ -77,11 +76,50 @@ def test_processing_job_moves_the_platforms_paths_under_the_root(root: Path) -> 
 
 
 def test_processing_job_without_inputs_or_environment(root: Path) -> None:
-    _processing(root, ProcessingInputs=None, Environment=None)
+    _processing(root, ProcessingInputs=None, ProcessingOutputConfig={"Outputs": None}, Environment=None)
 
     job = ProcessingJob.load()
 
-    assert (job.input("dataset"), job.environment) == (None, {})
+    assert (job.input("dataset"), job.outputs, job.environment) == (None, {}, {})
+
+
+def test_what_lies_elsewhere_than_below_the_platforms_root_stays_there(root: Path) -> None:
+    places = {"data": "/opt/ml/processing/data", "other": "/opt/mlflow/data"}
+    inputs = [{"InputName": name, "S3Input": {"LocalPath": place}} for name, place in places.items()]
+    _processing(root, ProcessingInputs=inputs)
+
+    assert ProcessingJob.load().inputs == {"data": root / "processing/data", "other": Path("/opt/mlflow/data")}
+
+
+def test_an_input_that_is_not_in_s3_is_none_of_ours(root: Path) -> None:
+    feature_store = {"InputName": "features", "DatasetDefinition": {"LocalPath": "/opt/ml/processing/features"}}
+    _processing(root, ProcessingInputs=[feature_store, {"InputName": "null", "S3Input": None}])
+
+    assert ProcessingJob.load().inputs == {}
+
+
+def test_an_input_that_must_be_there_is_missed(root: Path) -> None:
+    _processing(root)
+    (root / "processing/input/dataset/a.jpg").rename(root / "elsewhere")
+
+    job = ProcessingJob.load()
+
+    with pytest.raises(ConfigurationError, match='input "dataset" is missing or empty'):
+        job.input("dataset")
+    for name in ("config", "policy"):
+        assert job.input(name) is None
+        with pytest.raises(ConfigurationError, match=f'no input "{name}"'):
+            job.required_input(name)
+
+
+def test_the_environment_goes_before_the_jobs_definition(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _processing(root)
+
+    job = ProcessingJob.load()
+
+    assert [job.variable(name) for name in ("MAPGATE_ARCHITECTURE", "MAPGATE_OTHER")] == ["ssd", ""]
+    monkeypatch.setenv("MAPGATE_ARCHITECTURE", " faster_rcnn ")
+    assert job.variable("MAPGATE_ARCHITECTURE") == "faster_rcnn"
 
 
 def test_missing_job_file_is_bad_input(root: Path) -> None:
@@ -90,8 +128,24 @@ def test_missing_job_file_is_bad_input(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "the file: Invalid JSON"),
+        ("[]", "the file: Input should be"),
+        ('{"ProcessingInputs": [{"S3Input": {}}]}', "ProcessingInputs.0.InputName: Field required"),
+    ],
+)
+def test_a_job_file_that_is_not_the_platforms_is_bad_input(root: Path, content: str, said: str) -> None:
+    (root / "config").mkdir()
+    (root / "config/processingjobconfig.json").write_text(content)
+
+    assert run(lambda _: None, ProcessingJob) == 2
+    assert f"processingjobconfig.json is not as SageMaker writes it: {said}" in (root / "output/message").read_text()
+
+
+@pytest.mark.parametrize(
     ("error", "code"),
-    [(TrainingError("The loss is not finite."), 1), (DataError("a.", "b."), 2), (ZeroDivisionError("by zero"), 1)],
+    [(MapgateError("The loss is not finite."), 1), (DataError("a.", "b."), 2), (ZeroDivisionError("by zero"), 1)],
 )
 def test_failure_is_left_where_the_platform_looks(root: Path, error: Exception, code: int) -> None:
     _training(root)
@@ -120,15 +174,21 @@ def test_long_failure_is_cut_to_what_the_platform_shows(root: Path) -> None:
     assert message.endswith(" ...")
 
 
+def test_a_message_is_whole_or_absent(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError("no space left on device")
+
+    _processing(root)
+    job = ProcessingJob.load()
+    job.leave_message("The first\nsentence.")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        job.leave_message("The second.")
+    assert [file.read_text() for file in (root / "output").iterdir()] == ["The first sentence."]
+
+
 def test_work_that_succeeds_leaves_no_failure(root: Path) -> None:
     _training(root)
 
     assert run(lambda _: None, TrainingJob) == 0
     assert not (root / "output").exists()
-
-
-def test_unknown_command_is_bad_input() -> None:
-    done = subprocess.run([sys.executable, "-m", "training_src", "dance"], capture_output=True, text=True, check=False)
-
-    assert done.returncode == 2
-    assert "train, prepare, join, evaluate, architectures, check" in done.stderr

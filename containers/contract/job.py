@@ -7,42 +7,29 @@ Sources: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-trainin
 https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
 """
 
-from __future__ import annotations
-
-import json
 import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Self, TypeVar
 
-from training_src.errors import ConfigurationError, DataError, MapgateError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_pascal
 
-# What the platform's files call the root, wherever it is.
+from containers.contract.errors import ConfigurationError, DataError, MapgateError
+from containers.contract.files import write_whole
+
 PLATFORM_ROOT = "/opt/ml"
-# SageMaker shows the first 1,024 characters of a failure.
+"""What the platform's files call the root, wherever it is."""
 LONGEST_MESSAGE = 1024
+"""SageMaker shows so many characters of a failure."""
 
 
 def ml_root() -> Path:
     """The job's directory: `/opt/ml`, or where `MAPGATE_ML_ROOT` says."""
     return Path(os.environ.get("MAPGATE_ML_ROOT") or PLATFORM_ROOT)
-
-
-class Job(Protocol):
-    """Either kind of job."""
-
-    failure_file: ClassVar[str]
-
-    @classmethod
-    def load(cls) -> Self:
-        """Read the platform's files below `ml_root()`."""
-        ...
-
-
-AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 @dataclass(frozen=True)
@@ -58,8 +45,8 @@ class TrainingJob:
     failure_file: ClassVar[str] = "output/failure"
 
     root: Path
-    hyperparameters: Mapping[str, str] = field(default_factory=dict)
-    channels: Mapping[str, Path] = field(default_factory=dict)
+    hyperparameters: Mapping[str, str]
+    channels: Mapping[str, Path]
 
     @classmethod
     def load(cls) -> Self:
@@ -70,10 +57,11 @@ class TrainingJob:
         """
         root = ml_root()
         config = root / "input" / "config"
-        names = _read_object(config / "inputdataconfig.json")
+        names = _read(config / "inputdataconfig.json", dict[str, Any])
+        hyperparameters = _read(config / "hyperparameters.json", dict[str, Any])
         return cls(
             root,
-            {name: str(value) for name, value in _read_object(config / "hyperparameters.json").items()},
+            {name: str(value) for name, value in hyperparameters.items()},
             {name: root / "input" / "data" / name for name in names},
         )
 
@@ -112,33 +100,55 @@ class ProcessingJob:
     failure_file: ClassVar[str] = "output/message"
 
     root: Path
-    inputs: Mapping[str, Path] = field(default_factory=dict)
-    outputs: Mapping[str, Path] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    destinations: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Path]
+    outputs: Mapping[str, Path]
+    environment: Mapping[str, str]
+    destinations: Mapping[str, str]
 
     @classmethod
     def load(cls) -> Self:
         """Read `config/processingjobconfig.json`, whose fields are those of CreateProcessingJob.
 
         Raises:
-            ConfigurationError: The file is missing or no JSON object.
+            ConfigurationError: The file is missing or not what the platform writes.
         """
         root = ml_root()
-        config = _read_object(root / "config" / "processingjobconfig.json")
-        outputs = (config.get("ProcessingOutputConfig") or {}).get("Outputs") or []
+        config = _read(root / "config" / "processingjobconfig.json", _ProcessingConfig)
+        inputs = {one.input_name: one.s3_input for one in config.processing_inputs or ()}
+        outputs = {one.output_name: one.s3_output for one in config.processing_output_config.outputs or ()}
         return cls(
             root,
-            {item["InputName"]: _local(root, item["S3Input"]) for item in config.get("ProcessingInputs") or []},
-            {item["OutputName"]: _local(root, item["S3Output"]) for item in outputs},
-            dict(config.get("Environment") or {}),
-            {item["OutputName"]: item["S3Output"].get("S3Uri", "") for item in outputs},
+            {name: place.below(root) for name, place in inputs.items() if place},
+            {name: place.below(root) for name, place in outputs.items() if place},
+            config.environment or {},
+            {name: place.s3_uri for name, place in outputs.items() if place},
         )
 
     def input(self, name: str) -> Path | None:
-        """The folder of an input, or None where it was not given."""
+        """The folder of an input, or None where it was not given.
+
+        Raises:
+            ConfigurationError: It is empty. No object was given as `none`, and SageMaker starts no job without any.
+        """
         folder = self.inputs.get(name)
+        if folder and not (folder.is_dir() and any(folder.iterdir())):
+            raise ConfigurationError(f"The job's input \"{name}\" is missing or empty; see the step's inputs.")
         return folder if folder and _is_given(folder) else None
+
+    def required_input(self, name: str) -> Path:
+        """The folder of an input.
+
+        Raises:
+            ConfigurationError: It was not given.
+        """
+        folder = self.input(name)
+        if folder is None:
+            raise ConfigurationError(f'The job has no input "{name}"; add it to the step.')
+        return folder
+
+    def variable(self, name: str) -> str:
+        """What the process' environment says, else the job's definition; "" where neither does."""
+        return (os.environ.get(name) or self.environment.get(name) or "").strip()
 
     def output(self, name: str) -> Path:
         """The folder of an output.
@@ -159,6 +169,9 @@ class ProcessingJob:
         _leave(sentence, self.root / self.failure_file)
 
 
+AnyJob = TypeVar("AnyJob", TrainingJob, ProcessingJob)
+
+
 def run(work: Callable[[AnyJob], None], job: type[AnyJob]) -> int:
     """Do a job's work and leave its failure, if any, where the platform looks for it.
 
@@ -171,29 +184,23 @@ def run(work: Callable[[AnyJob], None], job: type[AnyJob]) -> int:
     """
     try:
         work(job.load())
+    except MapgateError as error:
+        sentences = error.sentences if isinstance(error, DataError) else [str(error)]
+        print(*sentences, sep="\n", file=sys.stderr, flush=True)
+        _leave(" ".join(sentences), ml_root() / job.failure_file)
+        return error.exit_code
     except Exception as error:
-        if not isinstance(error, MapgateError):
-            traceback.print_exc()
-        _leave_failure(error, ml_root() / job.failure_file)
-        return int(getattr(error, "exit_code", 1))
+        traceback.print_exc()
+        _leave(f"{error!r}; the log holds the trace", ml_root() / job.failure_file)
+        return 1
     return 0
-
-
-def _leave_failure(error: Exception, file: Path) -> None:
-    sentences = error.sentences if isinstance(error, DataError) else [str(error) or type(error).__name__]
-    for sentence in sentences:
-        print(sentence, file=sys.stderr, flush=True)
-    _leave(" ".join(sentences), file)
 
 
 def _leave(sentence: str, file: Path) -> None:
     message = " ".join(sentence.split())
     if len(message) > LONGEST_MESSAGE:
         message = message[: LONGEST_MESSAGE - 4] + " ..."
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(file.name + ".partial")
-    beside.write_text(message, encoding="utf-8")
-    beside.replace(file)
+    write_whole(file, message)
 
 
 def _is_given(folder: Path) -> bool:
@@ -201,25 +208,58 @@ def _is_given(folder: Path) -> bool:
     return folder.is_dir() and any(entry.name != "none" for entry in folder.iterdir())
 
 
-def _local(root: Path, place: Mapping[str, Any]) -> Path:
-    path = str(place["LocalPath"])
-    return root / path.removeprefix(PLATFORM_ROOT).lstrip("/") if path.startswith(PLATFORM_ROOT) else Path(path)
-
-
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _read_object(file: Path) -> dict[str, Any]:
+class _Platform(BaseModel):
+    """Fields as the platform spells them; those that it leaves out may also be null."""
+
+    model_config = ConfigDict(alias_generator=to_pascal)
+
+
+class _Place(_Platform):
+    local_path: str
+    s3_uri: str = ""
+
+    def below(self, root: Path) -> Path:
+        """Where the place is when the platform's root is elsewhere."""
+        path = PurePosixPath(self.local_path)
+        return root / path.relative_to(PLATFORM_ROOT) if path.is_relative_to(PLATFORM_ROOT) else Path(path)
+
+
+class _Input(_Platform):
+    input_name: str
+    s3_input: _Place | None = None
+
+
+class _Output(_Platform):
+    output_name: str
+    s3_output: _Place | None = None
+
+
+class _OutputConfig(_Platform):
+    outputs: list[_Output] | None = None
+
+
+class _ProcessingConfig(_Platform):
+    processing_inputs: list[_Input] | None = None
+    processing_output_config: _OutputConfig = _OutputConfig()
+    environment: dict[str, str] | None = None
+
+
+Content = TypeVar("Content")
+
+
+def _read(file: Path, kind: type[Content]) -> Content:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        return TypeAdapter(kind).validate_json(file.read_bytes())
     except FileNotFoundError:
         raise ConfigurationError(
             f"{file} is missing: SageMaker writes it for every job; elsewhere set MAPGATE_ML_ROOT."
         ) from None
-    except ValueError as error:
-        raise ConfigurationError(f"{file} is not JSON: {error}.") from None
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"{file} holds no JSON object.")
-    return content
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        place = ".".join(map(str, fault["loc"])) or "the file"
+        raise ConfigurationError(f"{file} is not as SageMaker writes it: {place}: {fault['msg']}.") from None

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong in a job of either image. A message names the thing, the place and the way out."""
+
+from collections.abc import Sequence
+
+
+class MapgateError(Exception):
+    """The work failed: exit code 1."""
+
+    exit_code = 1
+
+
+class BadInputError(MapgateError):
+    """What the user gave cannot be worked with: exit code 2."""
+
+    exit_code = 2
+
+
+class ConfigurationError(BadInputError):
+    """A setting, hyperparameter, pipeline.config or job file is wrong."""
+
+
+class DataError(BadInputError):
+    """The data set is wrong.
+
+    Attributes:
+        sentences: One a fault.
+    """
+
+    def __init__(self, *sentences: str) -> None:
+        self.sentences: Sequence[str] = sentences
+        super().__init__(" ".join(sentences))
+
+
+class ArchiveError(BadInputError):
+    """An archive is missing, damaged, or not what it should be."""

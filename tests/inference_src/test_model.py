@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model says of itself is checked before anything of it is loaded."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inference_src.errors import ModelError
+from inference_src.model import choose_runtime, read_description
+
+DESCRIPTION: dict[str, Any] = {
+    "schema_version": 1,
+    "architecture": "ssd",
+    "input": {"height": 320, "width": 640},
+    "classes": [{"id": 4, "name": "cyclist"}, {"id": 1, "name": "vehicle"}],
+    "runtimes": {
+        "tensorflow": {"path": "1", "precisions": ["f32"]},
+        "openvino": {"path": "runtimes/openvino/model.xml", "precisions": ["f32", "bf16"]},
+    },
+    "training": {"seed": 17},
+}
+
+
+def _model(folder: Path, **changes: object) -> Path:
+    (folder / "model.json").write_text(json.dumps(DESCRIPTION | changes))
+    (folder / "1").mkdir()
+    return folder
+
+
+def test_classes_come_by_their_ids_and_what_else_is_told_is_left_alone(tmp_path: Path) -> None:
+    description = read_description(_model(tmp_path))
+    assert [(one.id, one.name) for one in description.classes] == [(1, "vehicle"), (4, "cyclist")]
+    assert (description.input.height, description.input.width) == (320, 640)
+    assert description.dataset is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"schema_version": 2}, "schema_version: Input should be 1"),
+        ({"classes": []}, "classes: List should have at least 1 item"),
+        ({"classes": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "two classes share an id"),
+        ({"classes": [{"id": 0, "name": "a"}]}, r"classes\.0\.id: .* greater than or equal to 1"),
+        ({"input": {"height": 0, "width": 1}}, r"input\.height"),
+        ({"runtimes": {}}, "runtimes: "),
+        ({"runtimes": {"openvino": {"path": "../model.xml", "precisions": ["f32"]}}}, "leads out of the model"),
+        ({"runtimes": {"openvino": {"path": "/etc/passwd", "precisions": ["f32"]}}}, "leads out of the model"),
+        ({"runtimes": {"openvino": {"path": "model.xml", "precisions": []}}}, r"runtimes\.openvino\.precisions"),
+    ],
+)
+def test_a_description_that_cannot_be_served_is_one_sentence(
+    tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ModelError, match=rf"model\.json: .*{said}.*; export the model again"):
+        read_description(_model(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "there is no model here"), ("{", "the file: Invalid JSON")])
+def test_a_missing_or_broken_description_is_said(tmp_path: Path, content: str | None, said: str) -> None:
+    if content:
+        (tmp_path / "model.json").write_text(content)
+    with pytest.raises(ModelError, match=said):
+        read_description(tmp_path)
+
+
+def test_tensorflow_in_full_precision_serves_unless_the_environment_says_otherwise(tmp_path: Path) -> None:
+    description = read_description(_model(tmp_path))
+    (tmp_path / "runtimes/openvino").mkdir(parents=True)
+    (tmp_path / "runtimes/openvino/model.xml").touch()
+    assert choose_runtime(tmp_path, description, {}) == ("tensorflow", "f32")
+    wanted = {"MAPGATE_RUNTIME": "openvino", "MAPGATE_PRECISION": "bf16"}
+    assert choose_runtime(tmp_path, description, wanted) == ("openvino", "bf16")
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"MAPGATE_RUNTIME": "onnx"}, "MAPGATE_RUNTIME=onnx: the model has openvino, tensorflow"),
+        ({"MAPGATE_PRECISION": "bf16"}, "MAPGATE_PRECISION=bf16: the model has f32 for tensorflow"),
+        ({"MAPGATE_RUNTIME": "openvino"}, r"model\.xml: missing, though model\.json names it"),
+    ],
+)
+def test_a_runtime_that_the_model_does_not_have_is_refused(
+    tmp_path: Path, environment: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ModelError, match=said):
+        choose_runtime(tmp_path, read_description(_model(tmp_path)), environment)
