@@ -2,7 +2,7 @@
 """Boxes and labels drawn on images, for the report."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,11 @@ class Mark:
     label: str
     colour: str
     dashed: bool = False
+
+
+def colours(labels: Iterable[int]) -> dict[int, str]:
+    """A colour for each class, by label-map id."""
+    return {label: PALETTE[at % len(PALETTE)] for at, label in enumerate(sorted(labels))}
 
 
 def decode(encoded: bytes, name: str) -> Image:

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from training_src.drawing import FALSE_ALARM, MISSED, PALETTE, Mark, decode, draw, encode_jpeg
+from training_src.drawing import FALSE_ALARM, MISSED, Mark, colours, decode, draw, encode_jpeg
 from training_src.evaluation.boxes import Detections
 from training_src.evaluation.outcomes import Outcome, examples, outcomes
 from training_src.evaluation.test_set import TestSet
@@ -26,11 +26,6 @@ class Gallery:
     title: str
     explanation: str
     pictures: tuple[Picture, ...]
-
-
-def colours(label_map: Mapping[int, str]) -> dict[int, str]:
-    """A colour for each class, by label-map id."""
-    return {number: PALETTE[at % len(PALETTE)] for at, number in enumerate(sorted(label_map))}
 
 
 def galleries(test_set: TestSet, detections: Detections, label_map: Mapping[int, str], score: float) -> list[Gallery]:

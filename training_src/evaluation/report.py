@@ -4,9 +4,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from training_src.drawing import colours
 from training_src.evaluation.assembly import Dossier
 from training_src.evaluation.coco import RECALLS, ConfusionMatrix
-from training_src.evaluation.pictures import colours
 from training_src.evaluation.schema import Evaluation
 from training_src.report.charts import SERIES, Axes, Line, line_chart
 from training_src.report.page import data_uri, fact, facts, render_page
@@ -50,7 +50,7 @@ def render(dossier: Dossier) -> str:
 
 
 def _class_colours(dossier: Dossier) -> list[tuple[Any, str]]:
-    by_id = colours({one.id: one.name for one in dossier.metrics.per_class})
+    by_id = colours(one.id for one in dossier.metrics.per_class)
     return [(one, by_id[one.id]) for one in dossier.metrics.per_class]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from training_src import drawing
 from training_src.data.dataset import Fault
 from training_src.data.processes import cores
 from training_src.data.report.anchors import best_overlaps, scaled_boxes
@@ -31,7 +32,6 @@ from training_src.data.report.content import (
 )
 from training_src.data.report.figures import figures
 from training_src.data.splits import SPLITS
-from training_src.drawing import PALETTE
 from training_src.report.charts import SERIES, heat_map, histogram, shapes
 from training_src.report.page import data_uri, facts, render_page
 
@@ -61,7 +61,7 @@ def render(content: ReportContent) -> str:
     collected = content.collected
     numbers = figures(collected)
     names = list(collected.names.items())
-    colours = {label: PALETTE[at % len(PALETTE)] for at, (label, _) in enumerate(names)}
+    colours = drawing.colours(collected.names)
     # Decoding, scaling and encoding are most of a page's time, and hold no lock of Python's.
     with ThreadPoolExecutor(cores()) as pool:
         pictures = list(pool.map(lambda one: _picture(one, colours, collected.anchors), content.samples[:MOST_SAMPLES]))

@@ -19,6 +19,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from training_src.models.config.augmentation import AutoAugmentImage
+from training_src.training.augmentation.colour import grey
 from training_src.training.augmentation.window import Boxes, Pixels, Window
 
 GREY = (128, 128, 128)
@@ -154,8 +155,7 @@ def _solarize_add(image: Pixels, level: float) -> Pixels:
 
 
 def _color(image: Pixels, level: float) -> Pixels:
-    grey = np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
-    return _blend(grey, image, level)
+    return _blend(grey(image), image, level)
 
 
 def _contrast(image: Pixels, level: float) -> Pixels:
