@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faster R-CNN's second stage: what it says of every proposal, what it should have said, and what it detects.
 
-Fast R-CNN, https://arxiv.org/abs/1504.08083; OD API `faster_rcnn_meta_arch`. Boxes are in pixels of the padded image.
+Fast R-CNN, https://arxiv.org/abs/1504.08083; OD API `faster_rcnn_meta_arch` and
+`mask_rcnn_keras_box_predictor`. Boxes are in pixels of the padded image.
 """
 
 from collections.abc import Sequence
@@ -11,9 +12,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from training_src.models.box_classifier import box_classifier
 from training_src.models.box_coder import decode
-from training_src.models.config.faster_rcnn import FasterRcnn
+from training_src.models.config.faster_rcnn import FasterRcnn, FcHyperparams, MaskRcnnBoxPredictor
 from training_src.models.config.losses import (
     ClassificationLoss,
     LocalizationLoss,
@@ -28,13 +28,15 @@ from training_src.models.detector import GroundTruth
 from training_src.models.errors import ConfigError
 from training_src.models.feature_extractors.faster_rcnn import BACKBONES
 from training_src.models.hard_example_miner import mine_hard_examples
+from training_src.models.layers import BatchNormalization
 from training_src.models.losses import classification_loss, smooth_l1_loss
 from training_src.models.matching import ClassEncoding, Targets, assign_targets
 from training_src.models.non_max_suppression import Detections, convert_scores, non_max_suppression
-from training_src.models.proposal_stage import CODER, SMOOTH_L1_DELTA, ProposalOutputs, as_float32
-from training_src.models.region_proposals import Proposals
+from training_src.models.proposal_stage import CODER, SMOOTH_L1_DELTA, ProposalOutputs, Proposals
 from training_src.models.sampling import balanced_sample
 
+BOXES = "model._mask_rcnn_box_predictor._box_prediction_head._box_encoder_layers"
+CLASSES = "model._mask_rcnn_box_predictor._class_prediction_head._class_predictor_layers"
 MATCHER = ArgMaxMatcher(matched_threshold=0.5, unmatched_threshold=0.5)
 # The score of rows that only pad.
 NO_PROPOSAL = -1.0
@@ -72,6 +74,41 @@ def detection_network(config: FasterRcnn, channels: int) -> keras.Model:
     assert config.second_stage_box_predictor is not None  # checked where there is a second stage
     predictor = config.second_stage_box_predictor.mask_rcnn_box_predictor
     return keras.Model(crops, [features, *box_classifier(features, predictor, config.num_classes)], name="second_stage")
+
+
+def box_classifier(features: tf.Tensor, config: MaskRcnnBoxPredictor, num_classes: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Box encodings `(n, 1 or num_classes, 4)` and class logits `(n, num_classes + 1)`, column 0 the background.
+
+    Args:
+        features: Of each proposal, `(n, height, width, channels)`.
+        config: Dropout, and whether all classes share a box.
+        num_classes: Without the background.
+    """
+    pooled = keras.ops.mean(features, axis=(1, 2))
+    boxes = 1 if config.share_box_across_classes else num_classes
+    encodings = _head(pooled, config, 4 * boxes, BOXES)
+    return (
+        keras.layers.Reshape((boxes, 4), name="refined_box_encodings")(encodings),
+        _head(pooled, config, num_classes + 1, CLASSES),
+    )
+
+
+def _head(pooled: tf.Tensor, config: MaskRcnnBoxPredictor, units: int, path: str) -> tf.Tensor:
+    """Dropout, a dense layer and perhaps a norm; the API's list of layers begins with one that flattens."""
+    index = 1
+    if config.use_dropout:
+        dropout = keras.layers.Dropout(1 - config.dropout_keep_probability, name=f"{path}.{index}")
+        pooled, index = dropout(pooled), index + 1
+    outputs = keras.layers.Dense(units, name=f"{path}.{index}")(pooled)
+    return _normalised(outputs, config.fc_hyperparams, f"{path}.{index + 1}")
+
+
+def _normalised(outputs: tf.Tensor, config: FcHyperparams, name: str) -> tf.Tensor:
+    if config.batch_norm is None:
+        return outputs
+    # TensorFlow's fused kernel wants a map.
+    maps = keras.ops.expand_dims(keras.ops.expand_dims(outputs, 1), 1)
+    return keras.ops.squeeze(BatchNormalization(config.batch_norm, False, name)(maps), axis=(1, 2))
 
 
 @dataclass(frozen=True)
@@ -132,7 +169,8 @@ class DetectionStage:
             self.config.initial_crop_size,
             zeros_around=self.config.use_matmul_crop_and_resize,
         )
-        outputs = as_float32(self.network(crops, training=training))
+        # Boxes and losses are computed in 32 bits whatever the layers' precision.
+        outputs = [tf.cast(each, tf.float32) for each in self.network(crops, training=training)]
         return DetectionOutputs(boxes, normalised, proposals.count, *outputs)
 
     def targets(self, proposals: tf.Tensor, size: tf.Tensor, truth: GroundTruth) -> Targets:

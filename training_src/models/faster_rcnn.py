@@ -14,7 +14,6 @@ from training_src.models.detection_stage import DetectionOutputs, DetectionStage
 from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
 from training_src.models.errors import ConfigError
 from training_src.models.feature_extractors.faster_rcnn import BACKBONES
-from training_src.models.matching import Targets
 from training_src.models.non_max_suppression import Detections
 from training_src.models.proposal_stage import ProposalOutputs, ProposalStage, proposal_network
 
@@ -93,11 +92,11 @@ class FasterRcnnDetector(Detector):
             return anchors if second is None else anchors | _statistics(second.box_classifier_features)
         targets = self.proposal_stage.targets(first, truth)
         objects = tf.cast(targets.columns > 0, tf.float32)[..., None]
-        arrays = {**_named("rpn", targets, objects), "rpn_sampled": first.rpn_sampled}
+        arrays = {**targets.arrays(objects, "rpn_"), "rpn_sampled": first.rpn_sampled}
         if self.detection_stage is None or second is None:
             return arrays
         targets = self.detection_stage.targets(second.proposal_boxes, first.image_size, truth)
-        arrays |= _named("second_stage", targets, tf.one_hot(targets.columns, self.num_classes + 1))
+        arrays |= targets.arrays(tf.one_hot(targets.columns, self.num_classes + 1), "second_stage_")
         if second.second_stage_sampled is not None:
             arrays["second_stage_sampled"] = second.second_stage_sampled
         return arrays
@@ -121,16 +120,6 @@ def _statistics(features: tf.Tensor) -> dict[str, tf.Tensor]:
     return {
         "box_classifier_features_shape": tf.shape(features),
         "box_classifier_features_pooled_stats": tf.stack([reduce(features) for reduce in reductions]),
-    }
-
-
-def _named(stage: str, targets: Targets, classes: tf.Tensor) -> dict[str, tf.Tensor]:
-    return {
-        f"{stage}_cls_targets": classes,
-        f"{stage}_cls_weights": targets.class_weights[..., None] * tf.ones_like(classes),
-        f"{stage}_reg_targets": targets.boxes,
-        f"{stage}_reg_weights": targets.box_weights,
-        f"{stage}_match": targets.match,
     }
 
 

@@ -24,8 +24,7 @@ from training_src.models.detector import Detector, GroundTruth, Inputs, Predicti
 from training_src.models.errors import ConfigError
 from training_src.models.faster_rcnn import FasterRcnnDetector, by_name, outputs
 from training_src.models.outputs import pad_ground_truth
-from training_src.models.proposal_stage import ProposalOutputs
-from training_src.models.region_proposals import Proposals
+from training_src.models.proposal_stage import ProposalOutputs, Proposals
 from training_src.text_format import parse
 
 Arrays = dict[str, NDArray[Any]]
