@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tag names the content: same content, same tag; other content, other tag."""
 
+import re
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,19 @@ def test_this_checkout_has_a_tag_over_dockerfile_lock_and_source(name: ImageName
     assert {f"containers/{name}/Dockerfile", f"{name}_src/__main__.py", "containers/contract/files.py"} <= paths
     assert any(path.startswith(f"containers/{name}/requirements") for path in paths)
     assert len(image_tag(ROOT, name)) == 16
+
+
+@pytest.mark.parametrize("name", IMAGE_NAMES)
+def test_a_build_is_given_and_copies_all_that_the_tag_names(name: ImageName) -> None:
+    folder = ROOT / "containers" / name
+    lines = (folder / "Dockerfile").read_text().splitlines()
+    copied = [re.sub(r"\$\{.*?}", "*", line.split()[1]) for line in lines if line.startswith("COPY ")]
+    given = [line[1:] for line in (folder / "Dockerfile.dockerignore").read_text().splitlines() if line[0] == "!"]
+    for path in sources(ROOT, name):
+        relative = path.relative_to(ROOT)
+        if not path.name.startswith("Dockerfile"):
+            for patterns in (copied, given):
+                assert any(fnmatch(str(relative), pattern) or relative.is_relative_to(pattern) for pattern in patterns)
 
 
 def test_repositories_carry_project_and_environment() -> None:
