@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from containers.contract.files import write_whole
-from containers.contract.job import ProcessingJob, ml_root, run
+from containers.contract.job import ProcessingJob, run
 from training_src.data.label_map import read_label_map
 from training_src.drawing import decode, encode_jpeg
 from training_src.evaluation import assembly
@@ -55,7 +54,7 @@ def evaluate(job: ProcessingJob) -> None:
     labels = read_label_map(metadata / "label_map.pbtxt").names
     artifact = read_artifact(_only_file(job.required_input("model"), "*.tar.gz"))
     test_set = read_test_set(job.required_input("test"))
-    source = Source(test_set, _read_facts(metadata / "dataset.json"), artifact, _model_uri())
+    source = Source(test_set, _read_facts(metadata / "dataset.json"), artifact, job.sources.get("model") or None)
     measured = read_measurements(job.required_input("measurements"))
 
     found = candidates(measured.challenger, test_set.truth, labels, policy.serving)
@@ -161,11 +160,3 @@ def _threshold(text: str) -> float:
 def _recorded(text: str) -> str | None:
     """The runtime that the champion's version records, where the pipeline hands it over."""
     return None if text in ("", "none") else text
-
-
-def _model_uri() -> str | None:
-    """Where the platform took the model from."""
-    config = json.loads((ml_root() / "config" / "processingjobconfig.json").read_text(encoding="utf-8"))
-    inputs: list[Mapping[str, Any]] = config.get("ProcessingInputs") or []
-    uris = [str(one["S3Input"].get("S3Uri") or "") for one in inputs if one.get("InputName") == "model"]
-    return uris[0] or None if uris else None

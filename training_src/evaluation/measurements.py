@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeVar
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
-from training_src.errors import first_fault
+from containers.contract.errors import first_fault
 from training_src.evaluation.boxes import Detections
 from training_src.evaluation.errors import EvaluationError
 from training_src.evaluation.test_set import digest

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from training_src.errors import first_fault
+from containers.contract.errors import first_fault
 from training_src.evaluation.errors import PolicyError
 
 Metric = Literal[
