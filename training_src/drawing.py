@@ -2,15 +2,15 @@
 """Boxes and labels drawn on images, for the report."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training_src.evaluation.boxes import Floats
-from training_src.evaluation.errors import EvaluationError
+from training_src.errors import DataError
 
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -35,21 +35,26 @@ class Mark:
         dashed: Drawn with dashes, for what should have been found.
     """
 
-    box: Floats
+    box: NDArray[np.floating[Any]]
     label: str
     colour: str
     dashed: bool = False
+
+
+def colours(labels: Iterable[int]) -> dict[int, str]:
+    """A colour for each class, by label-map id."""
+    return {label: PALETTE[at % len(PALETTE)] for at, label in enumerate(sorted(labels))}
 
 
 def decode(encoded: bytes, name: str) -> Image:
     """An encoded JPEG or PNG as RGB, shape `(H, W, 3)`.
 
     Raises:
-        EvaluationError: It cannot be decoded.
+        DataError: It cannot be decoded.
     """
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) if encoded else None
     if image is None:
-        raise EvaluationError(f'image "{name}": cannot be decoded as JPEG or PNG')
+        raise DataError(f'image "{name}": cannot be decoded as JPEG or PNG')
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -57,7 +62,7 @@ def encode_jpeg(image: Image, quality: int = 86) -> bytes:
     """An RGB image as JPEG."""
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise EvaluationError("an image cannot be encoded as JPEG")
+        raise DataError("an image cannot be encoded as JPEG")
     return bytes(data)
 
 

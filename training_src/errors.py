@@ -3,7 +3,11 @@
 
 from containers.contract.errors import BadInputError, ConfigurationError, DataError, MapgateError
 
-__all__ = ["BadInputError", "ConfigurationError", "DataError", "MapgateError", "TrainingError"]
+__all__ = ["BadInputError", "ConfigurationError", "DataError", "MapgateError", "TextFormatError", "TrainingError"]
+
+
+class TextFormatError(ConfigurationError):
+    """A text protobuf breaks the grammar."""
 
 
 class TrainingError(MapgateError):

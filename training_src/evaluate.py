@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from containers.contract.job import ProcessingJob, ml_root, run
+from containers.contract.files import write_whole
+from containers.contract.job import ProcessingJob, run
 from training_src.data.label_map import read_label_map
 from training_src.drawing import decode, encode_jpeg
 from training_src.evaluation import assembly
@@ -49,19 +48,19 @@ def evaluate(job: ProcessingJob) -> None:
     Raises:
         MapgateError: Something of the job's inputs is missing or not what it should be.
     """
-    policy = read_policy(_only_file(_input(job, "gate_policy"), "*.y*ml"))
-    threshold = _threshold(_variable(job, "MAPGATE_MAP_THRESHOLD"))
-    metadata = _input(job, "metadata")
+    policy = read_policy(_only_file(job.required_input("gate_policy"), "*.y*ml"))
+    threshold = _threshold(job.variable("MAPGATE_MAP_THRESHOLD"))
+    metadata = job.required_input("metadata")
     labels = read_label_map(metadata / "label_map.pbtxt").names
-    artifact = read_artifact(_only_file(_input(job, "model"), "*.tar.gz"))
-    source = Source(read_test_set(_input(job, "test")), _read_facts(metadata / "dataset.json"), artifact, _model_uri())
-    test_set = source.test_set
-    measured = read_measurements(_input(job, "measurements"))
+    artifact = read_artifact(_only_file(job.required_input("model"), "*.tar.gz"))
+    test_set = read_test_set(job.required_input("test"))
+    source = Source(test_set, _read_facts(metadata / "dataset.json"), artifact, job.sources.get("model") or None)
+    measured = read_measurements(job.required_input("measurements"))
 
     found = candidates(measured.challenger, test_set.truth, labels, policy.serving)
     served = choose(found)
     challenger = assembly.score(served, test_set, labels)
-    recorded = _recorded(_variable(job, "MAPGATE_CHAMPION_RUNTIME"))
+    recorded = _recorded(job.variable("MAPGATE_CHAMPION_RUNTIME"))
     champion = assembly.score_champion(measured.champion, recorded, test_set, labels, policy.serving)
     evidence = assembly.evidence(challenger, served, champion, measured.model, source)
     verdict = judge(evidence, policy, threshold)
@@ -87,12 +86,12 @@ def _write(folder: Path, made: Dossier, challenger: Scored) -> None:
     """Leave the files, each complete or not at all; evaluation.json last, as it vouches for the others."""
     test_set = made.source.test_set
     for name, image in _samples(test_set).items():
-        _replace(folder / "samples" / name, image)
-    _replace(folder / "report.html", render(made).encode())
-    _replace(folder / "sample.jpg", _sample(test_set, challenger))
-    _replace(folder / "detections.json", json.dumps(_coco_results(test_set, challenger)).encode())
+        write_whole(folder / "samples" / name, image)
+    write_whole(folder / "report.html", render(made))
+    write_whole(folder / "sample.jpg", _sample(test_set, challenger))
+    write_whole(folder / "detections.json", json.dumps(_coco_results(test_set, challenger)))
     content = made.evaluation.model_dump(mode="json", by_alias=True)
-    _replace(folder / "evaluation.json", json.dumps(content, indent=1, allow_nan=False).encode())
+    write_whole(folder / "evaluation.json", json.dumps(content, indent=1, allow_nan=False))
 
 
 def _sample(test_set: TestSet, challenger: Scored) -> bytes:
@@ -129,13 +128,6 @@ def _coco_results(test_set: TestSet, challenger: Scored) -> list[dict[str, Any]]
     ]
 
 
-def _input(job: ProcessingJob, name: str) -> Path:
-    folder = job.input(name)
-    if folder is None:
-        raise EvaluationError(f'the job has no input "{name}", or nothing is in it; add it to the step')
-    return folder
-
-
 def _only_file(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
@@ -168,22 +160,3 @@ def _threshold(text: str) -> float:
 def _recorded(text: str) -> str | None:
     """The runtime that the champion's version records, where the pipeline hands it over."""
     return None if text in ("", "none") else text
-
-
-def _variable(job: ProcessingJob, name: str) -> str:
-    return (os.environ.get(name) or job.environment.get(name) or "").strip()
-
-
-def _model_uri() -> str | None:
-    """Where the platform took the model from."""
-    config = json.loads((ml_root() / "config" / "processingjobconfig.json").read_text(encoding="utf-8"))
-    inputs: list[Mapping[str, Any]] = config.get("ProcessingInputs") or []
-    uris = [str(one["S3Input"].get("S3Uri") or "") for one in inputs if one.get("InputName") == "model"]
-    return uris[0] or None if uris else None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    beside = path.with_name(path.name + ".partial")
-    beside.write_bytes(content)
-    beside.replace(path)

@@ -18,7 +18,6 @@ from training_src.data.output import write_dataset
 from training_src.data.splits import SPLITS
 from training_src.data.writers.shards import write_shards
 from training_src.errors import ConfigurationError, DataError
-from training_src.models.errors import ModelError
 from training_src.progress import Progress
 
 # How many notices and faults are printed; the rest is counted.
@@ -138,7 +137,4 @@ def _check_architecture(architecture: str, config: Path | None) -> None:
 def _check_trainable(config: Path, label_map: LabelMap) -> None:
     from training_src.models.config.pipeline import load
 
-    try:
-        load(config, label_map.greatest_id)
-    except ModelError as error:
-        raise ConfigurationError(str(error)) from None
+    load(config, label_map.greatest_id)

@@ -8,7 +8,7 @@ label maps need it; extensions and `Any` are refused.
 import re
 from typing import NamedTuple, TypeAlias
 
-from training_src.models.errors import TextFormatError
+from training_src.errors import TextFormatError
 
 Value: TypeAlias = "str | int | float | Identifier | Message"
 

@@ -4,9 +4,10 @@
 import hashlib
 import os
 import signal
+import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,15 +27,15 @@ from training_src.models.config.pipeline import CONFIGS, PipelineDescription, lo
 from training_src.models.detector import Detector
 from training_src.training.checkpoints import CheckpointStore, Progress, fingerprint
 from training_src.training.config_overrides import overridden
-from training_src.training.config_warnings import advice, greatest_rate
+from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
+from training_src.training.hyperparameters import Settings, plain, read_settings, unpacked
 from training_src.training.loop import Plan, train
 from training_src.training.precision import FLOAT32, set_precision
 from training_src.training.progress_report import ProgressReport
 from training_src.training.progressive_resizing import measured_part, small_steps, smaller
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
-from training_src.training.settings import Settings, plain, switch, unpacked
 from training_src.training.validation import Validation
 
 # The zoo's files name a checkpoint to be replaced.
@@ -62,7 +63,7 @@ def train_detector(job: TrainingJob) -> None:
     _listen_to_sigterm(asked_to_stop)
     _check_accelerator()
     job = replace(job, hyperparameters=unpacked(job.hyperparameters))
-    settings, cluster = _settings(job.hyperparameters), Cluster.load(job.root)
+    settings, cluster = read_settings(job.hyperparameters), Cluster.load(job.root)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = strategy_for(cluster)
@@ -70,46 +71,42 @@ def train_detector(job: TrainingJob) -> None:
     _listen_to_sigterm(asked_to_stop)
     with tempfile.TemporaryDirectory(prefix="mapgate-") as work:
         request = read_request(job, Path(work))
-        records = Records(request.train)
+        records, held_out = Records(request.train), Records(request.validation)
         description, lines = overridden(_describe(request), request, len(records))
         initial = _initial_checkpoint(request, description, Path(work) / "checkpoint")
         mark = fingerprint(
             description.digest(), _deciding(job.hyperparameters), request.dataset_sha256, _digest(initial)
         )
         keras.utils.set_random_seed(settings.seed)
-        policy = set_precision(settings.mixed_precision)
+        set_precision(settings.mixed_precision)
         with strategy.scope():
             detector = build_detector(description.config.model)
         if settings.progressive_resizing is None:
             known = request.config is None and not initial
             part = measured_part(description.source, detector, records) if known else 0.0
-            settings = replace(settings, progressive_resizing=part)
+            settings = settings.model_copy(update={"progressive_resizing": part})
         plan = Plan(description.config.train_config, settings, cluster, strategy)
-        held_out = Records(request.validation)
         validation = Validation(detector, held_out, request.label_map.names, request.every)
         if cluster.is_chief:
-            _print_header(description, detector, request, plan, policy, (len(records), len(validation)), mark)
-            _print_lines("overridden", [*request.notes, *lines])
-            print(mapping_table(description.mapped), end="\n" if description.mapped else "", flush=True)
-            replicas = strategy.num_replicas_in_sync
-            _print_lines("attention", advice(plan.config, _batch_of_equal_rate(description), replicas))
+            _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
+            _print_remarks(description, plan, [*request.notes, *lines])
         if initial:
-            kind = plan.config.fine_tune_checkpoint_type
-            restored = checkpoint.restore(detector.variables(), initial, kind)
+            restored = checkpoint.restore(detector.variables(), initial, plan.config.fine_tune_checkpoint_type)
             if cluster.is_chief:
                 print(restored.table(), flush=True)
         store = CheckpointStore(job.checkpoint_dir / mark)
-        report = ProgressReport(
-            job.root / "output" / "tensorboard" if cluster.is_chief else None, plan.config.num_steps
-        )
+        tensorboard = job.root / "output" / "tensorboard" if cluster.is_chief else None
+        report = ProgressReport(tensorboard, plan.config.num_steps)
         progress = train(detector, plan, records, validation, store, report, asked_to_stop.is_set)
         if cluster.is_chief:
-            if policy != FLOAT32:
-                detector = _in_float32(detector, description)
-                validation = Validation(detector, held_out, request.label_map.names, request.every)
+            exported = _in_float32(detector, description)
+            if exported is not detector:
+                validation = Validation(exported, held_out, request.label_map.names, request.every)
             _print_evaluation(validation)
+            provenance = _provenance(request, description, progress, settings.seed, mark)
             calibration = held_out if description.config.quantize else None
-            _export(job, detector, request, description, progress, settings.seed, mark, calibration)
+            write_artifact(job.model_dir, exported, request.label_map, provenance, calibration)
+            print(f"exported      the weights of step {progress.best_step}, the best on the validation split")
 
 
 def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:
@@ -117,6 +114,8 @@ def _in_float32(detector: Detector, description: PipelineDescription) -> Detecto
 
     Not all runtimes take less.
     """
+    if keras.mixed_precision.global_policy().name == FLOAT32:
+        return detector
     set_precision("off")
     exported = build_detector(description.config.model)
     trained = detector.variables()
@@ -125,17 +124,10 @@ def _in_float32(detector: Detector, description: PipelineDescription) -> Detecto
     return exported
 
 
-def _export(
-    job: TrainingJob,
-    detector: Detector,
-    request: Request,
-    description: PipelineDescription,
-    progress: Progress,
-    seed: int,
-    mark: str,
-    calibration: Records | None,
-) -> None:
-    provenance = Provenance(
+def _provenance(
+    request: Request, description: PipelineDescription, progress: Progress, seed: int, mark: str
+) -> Provenance:
+    return Provenance(
         architecture=request.architecture or description.source,
         pipeline_config=description.text(),
         dataset_sha256=request.dataset_sha256,
@@ -144,22 +136,6 @@ def _export(
         fingerprint=mark,
         best_step=progress.best_step,
         history=progress.history,
-    )
-    write_artifact(job.model_dir, detector, request.label_map, provenance, calibration)
-    print(f"exported      the weights of step {progress.best_step}, the best on the validation split", flush=True)
-
-
-def _settings(hyperparameters: Mapping[str, str]) -> Settings:
-    settings = Settings.of(hyperparameters)
-    given = plain(hyperparameters.get("early_stopping", ""))
-    if not given:
-        return settings
-    # The built-in algorithm's switch; it watches the loss unless told otherwise.
-    if not switch("early_stopping", given):
-        return replace(settings, early_stopping_patience=0)
-    metric = plain(hyperparameters.get("early_stopping_metric", "")) or "loss"
-    return replace(
-        settings, early_stopping_patience=settings.early_stopping_patience or 5, early_stopping_metric=metric
     )
 
 
@@ -229,7 +205,6 @@ def _print_header(
     detector: Detector,
     request: Request,
     plan: Plan,
-    policy: str,
     images: tuple[int, int],
     mark: str,
 ) -> None:
@@ -238,6 +213,7 @@ def _print_header(
         next(name for name, value in vars(option).items() if value is not None)
         for option in plan.config.data_augmentation_options
     ]
+    policy = keras.mixed_precision.global_policy().name
     parameters = sum(network.count_params() for network in detector.networks)
     replicas = plan.strategy.num_replicas_in_sync
     first = small_steps(plan.config, plan.settings.progressive_resizing or 0.0)
@@ -258,18 +234,24 @@ def _size(detector: Detector) -> str:
     return "x".join(map(str, detector.input_size)) if detector.input_size else "as the image's"
 
 
-def _print_lines(word: str, lines: object) -> None:
-    for line in lines:  # type: ignore[attr-defined]
-        print(f"{word:<13} {line}", flush=True)
+def _print_remarks(description: PipelineDescription, plan: Plan, overridings: Sequence[str]) -> None:
+    """What is not as the config says, what was mapped to fields of today, and what looks like a mistake."""
+    for line in overridings:
+        print(f"overridden    {line}")
+    print(mapping_table(description.mapped), end="\n" if description.mapped else "")
+    replicas = plan.strategy.num_replicas_in_sync
+    for line in config_warnings(plan.config, _batch_of_equal_rate(description), replicas):
+        print(f"attention     {line}")
+    sys.stdout.flush()
 
 
 def _print_evaluation(validation: Validation) -> None:
     """The exported weights' figures, also as the built-in algorithm's metric definitions read them."""
-    outcome = validation.evaluate()
+    result = validation.evaluate()
     for kind in ("localization", "classification"):
-        value = sum(loss for name, loss in outcome.losses.items() if f"{kind}_loss" in name)
+        value = sum(loss for name, loss in result.losses.items() if f"{kind}_loss" in name)
         print(f"Val_{kind}={value:.6f}")
-    values = {name: outcome.metrics.values[name] for name in ("mAP", "mAP_50")}
+    values = {name: result.metrics.values[name] for name in ("mAP", "mAP_50")}
     print(
         "evaluation " + " ".join(f"{name}={-1.0 if value is None else value:.4f}" for name, value in values.items()),
         flush=True,

@@ -12,8 +12,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from tests.benchmarks.ratio import Row, ratio
-from training_src.evaluation.boxes import to_pixels
-from training_src.evaluation.coco import Detections, GroundTruth, evaluate
+from training_src.evaluation.boxes import Detections, GroundTruth, to_pixels
+from training_src.evaluation.coco import evaluate
 
 IMAGES, BOXES, DETECTIONS, CLASSES = 300, 12, 60, 8
 

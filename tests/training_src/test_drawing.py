@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training_src.drawing import Mark, decode, draw, encode_jpeg
-from training_src.evaluation.errors import EvaluationError
+from training_src.errors import DataError
 
 BOX = np.array([0.25, 0.5, 0.75, 1.0])
 
@@ -53,5 +53,5 @@ def test_colours_survive_encoding_and_decoding() -> None:
 
 @pytest.mark.parametrize("encoded", [b"", b"no image"])
 def test_names_the_image_that_cannot_be_decoded(encoded: bytes) -> None:
-    with pytest.raises(EvaluationError, match=r'image "b\.jpg": cannot be decoded'):
+    with pytest.raises(DataError, match=r'image "b\.jpg": cannot be decoded'):
         decode(encoded, "b.jpg")

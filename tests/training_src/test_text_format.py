@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training_src.models.errors import TextFormatError
+from training_src.errors import TextFormatError
 from training_src.text_format import Identifier, Message, dump, parse
 
 

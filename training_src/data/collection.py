@@ -16,7 +16,7 @@ from training_src.data.report import BoxArrays, Collected, FaultPicture, ReportC
 from training_src.data.report.anchors import read_anchors
 from training_src.data.report.content import MOST_FAULT_PICTURES, MOST_FAULTS
 from training_src.data.splits import SPLITS
-from training_src.models.errors import ModelError
+from training_src.errors import ConfigurationError
 
 # Of each split, spread evenly over it.
 _SAMPLES = {"train": 12, "validation": 4, "test": 8}
@@ -39,7 +39,7 @@ def collect(examined: Examined, *, architecture: str = "", config: Path | None =
     )
     try:
         anchors = read_anchors(architecture, config, examined.label_map.greatest_id)
-    except ModelError:
+    except ConfigurationError:
         anchors = None  # the configuration's own checks say what is wrong with it
     return Collected(
         examined.label_map.names,

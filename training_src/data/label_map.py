@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from containers.contract.files import write_whole
-from training_src.errors import DataError
-from training_src.models.errors import TextFormatError
+from training_src.errors import DataError, TextFormatError
 from training_src.text_format import Message, dump, parse
 
 # The proto's field is an int32.

@@ -31,7 +31,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Champion:
+class ScoredChampion:
     """What serves now: scored, or the reason why it could not be."""
 
     runtime: str | None
@@ -83,7 +83,7 @@ def score_champion(
     test_set: TestSet,
     labels: Mapping[int, str],
     rule: ServingRule,
-) -> Champion | None:
+) -> ScoredChampion | None:
     """The champion on the same images, in the runtime by which it serves; None when nothing serves yet.
 
     Args:
@@ -96,16 +96,16 @@ def score_champion(
     if measured is None:
         if recorded is None:
             return None
-        return Champion(recorded, None, "its detections are missing among the measurements")
+        return ScoredChampion(recorded, None, "its detections are missing among the measurements")
     runtime = recorded or measured.runtime
     if measured.reason is not None:
-        return Champion(runtime, None, measured.reason)
+        return ScoredChampion(runtime, None, measured.reason)
     try:
         translated = {name: _translated(one, measured.label_map, labels) for name, one in measured.runtimes.items()}
         chosen = choose(candidates(translated, test_set.truth, labels, rule), runtime)
-        return Champion(chosen.measurement.runtime, score(chosen, test_set, labels), None)
+        return ScoredChampion(chosen.measurement.runtime, score(chosen, test_set, labels), None)
     except EvaluationError as error:
-        return Champion(runtime, None, str(error).rstrip("."))
+        return ScoredChampion(runtime, None, str(error).rstrip("."))
 
 
 def _translated(one: Measurement, theirs: Mapping[int, str] | None, ours: Mapping[int, str]) -> Measurement:
@@ -121,7 +121,7 @@ def _translated(one: Measurement, theirs: Mapping[int, str] | None, ours: Mappin
 
 
 def evidence(
-    challenger: Scored, served: Candidate, champion: Champion | None, measured_model: str | None, source: Source
+    challenger: Scored, served: Candidate, champion: ScoredChampion | None, measured_model: str | None, source: Source
 ) -> Evidence:
     """The numbers that the gate looks at."""
     metrics = challenger.metrics
@@ -155,7 +155,7 @@ def evidence(
 def evaluation(
     challenger: Scored,
     measured: Mapping[str, Candidate],
-    champion: Champion | None,
+    champion: ScoredChampion | None,
     verdict: Verdict,
     source: Source,
 ) -> schema.Evaluation:
@@ -167,7 +167,7 @@ def evaluation(
         "mAP_50": standard_deviation(challenger.resampled.mean_ap_50),
     }
     return schema.Evaluation(
-        dataset=schema.TestSet(
+        dataset=schema.ScoredDataset(
             sha256=source.sha256, images=metrics.images, boxes=metrics.boxes, test_set=source.test_set.digest
         ),
         model=_model(source),
@@ -223,7 +223,7 @@ def _class_result(one: ClassMetrics, resampled: Resampled) -> schema.ClassResult
     )
 
 
-def _champion(challenger: Scored, champion: Champion) -> schema.Champion:
+def _champion(challenger: Scored, champion: ScoredChampion) -> schema.Champion:
     scored = champion.scored
     if scored is None:
         return schema.Champion(runtime=champion.runtime, metrics={}, change={}, reason=champion.reason)
@@ -249,16 +249,8 @@ def _change(ours: float | None, theirs: float | None, samples: Floats, others: F
 
 
 def _runtime(one: Candidate) -> schema.RuntimeResult:
-    timings = one.measurement.timings
-    return schema.RuntimeResult(
-        precision=timings.precision,
-        mAP=one.metrics["mAP"],
-        images_per_second=timings.images_per_second,
-        latency_milliseconds=dict(timings.latency_milliseconds),
-        load_seconds=timings.load_seconds,
-        resident_megabytes=timings.resident_megabytes,
-        parity=_parity(one),
-    )
+    timings = one.measurement.timings.model_dump()
+    return schema.RuntimeResult(mAP=one.metrics["mAP"], parity=_parity(one), **timings)
 
 
 def _parity(one: Candidate) -> schema.ParityResult | None:

@@ -23,17 +23,6 @@ from training_src.evaluation.boxes import (
     to_pixels,
 )
 
-__all__ = [
-    "ClassMetrics",
-    "CocoMetrics",
-    "ConfusionMatrix",
-    "Detections",
-    "GroundTruth",
-    "Matches",
-    "evaluate",
-    "match",
-]
-
 # COCO's twelve numbers in its own order, by the names that evaluation.json gives them.
 METRICS = (
     *("mAP", "mAP_50", "mAP_75", "mAP_small", "mAP_medium", "mAP_large"),

@@ -1,24 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """What MeasureServing left: the detections and timings of each model in each runtime."""
 
-import json
 import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
+from containers.contract.errors import first_fault
 from training_src.evaluation.boxes import Detections
 from training_src.evaluation.errors import EvaluationError
 from training_src.evaluation.test_set import digest
 
+Document = TypeVar("Document", bound=BaseModel)
 
-@dataclass(frozen=True)
-class Timings:
-    """How fast a runtime answered; None where that is unknown.
+
+def _known(value: object) -> float | None:
+    """A number above 0; None for all else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        return None
+    return float(value)
+
+
+Known = Annotated[float | None, BeforeValidator(_known)]
+Latencies = Annotated[
+    dict[str, Known], AfterValidator(lambda found: {name: one for name, one in found.items() if one is not None})
+]
+
+
+class Timings(BaseModel):
+    """How fast a runtime answered, as `timings.json` says it; None where that is unknown.
 
     Attributes:
         precision: Such as `f32`.
@@ -29,10 +44,38 @@ class Timings:
     """
 
     precision: str = "f32"
-    images_per_second: float | None = None
-    latency_milliseconds: Mapping[str, float] = field(default_factory=dict)
-    load_seconds: float | None = None
-    resident_megabytes: float | None = None
+    images_per_second: Known = None
+    latency_milliseconds: Latencies = Field(default_factory=dict)
+    load_seconds: Known = None
+    resident_megabytes: Known = None
+
+
+class _Class(BaseModel):
+    id: int
+    name: str
+
+
+class _Entry(BaseModel):
+    """What `measurements.json` says of a model: what was measured, or why it could not be."""
+
+    runtimes: list[str] = Field(default_factory=list)
+    model_sha256: str | None = None
+    runtime: str | None = None
+    error: str | None = None
+    classes: list[_Class] = Field(default_factory=list)
+
+
+class _Shards(BaseModel):
+    sha256: str = "unknown"
+
+
+class _Index(BaseModel):
+    """`measurements.json`; the champion's entry is read by itself, as it may be damaged."""
+
+    schema_version: Literal[1]
+    test: _Shards = Field(default_factory=_Shards)
+    challenger: _Entry
+    champion: object = None
 
 
 @dataclass(frozen=True)
@@ -94,37 +137,30 @@ def read_measurements(folder: Path) -> Measurements:
     Raises:
         EvaluationError: The index or something of the challenger is missing or not what it should be.
     """
-    index = _read_json(folder / "measurements.json")
-    if index.get("schema_version") != 1:
-        raise EvaluationError(
-            f"{folder}/measurements.json: schema_version is not 1; images of one version belong together"
-        )
-    shards = str((index.get("test") or {}).get("sha256") or "unknown")
-    entry = index.get("challenger") or {}
-    names = entry.get("runtimes") or []
-    if not names:
+    index = _read_document(folder / "measurements.json", _Index)
+    if not index.challenger.runtimes:
         raise EvaluationError(f"{folder}/measurements.json: no runtime of the challenger was measured")
-    challenger = {name: _read_measurement(folder / "challenger" / name, shards) for name in names}
-    return Measurements(challenger, entry.get("model_sha256"), _read_champion(folder, index.get("champion"), shards))
+    challenger = {
+        name: _read_measurement(folder / "challenger" / name, index.test.sha256) for name in index.challenger.runtimes
+    }
+    champion = _read_champion(folder / "champion", index.champion, index.test.sha256)
+    return Measurements(challenger, index.challenger.model_sha256, champion)
 
 
-def _read_champion(folder: Path, entry: Mapping[str, Any] | None, shards: str) -> ChampionMeasurements | None:
+def _read_champion(folder: Path, entry: object, shards: str) -> ChampionMeasurements | None:
     if entry is None:
         return None
-    recorded = entry.get("runtime")
-    if entry.get("error"):
-        return ChampionMeasurements(runtime=recorded, reason=str(entry["error"]).rstrip("."))
-    names = entry.get("runtimes") or []
-    if not names:
-        return ChampionMeasurements(runtime=recorded, reason="none of its runtimes was measured")
     try:
-        found = {name: _read_measurement(folder / "champion" / name, shards) for name in names}
-        label_map = {int(one["id"]): str(one["name"]) for one in entry.get("classes") or []}
+        entry = _Entry.model_validate(entry)
+    except ValidationError as error:
+        return ChampionMeasurements(reason=f"what was measured of it cannot be read: {first_fault(error)}")
+    reason = entry.error or ("" if entry.runtimes else "none of its runtimes was measured")
+    try:
+        found = {name: _read_measurement(folder / name, shards) for name in ([] if reason else entry.runtimes)}
     except EvaluationError as error:
-        return ChampionMeasurements(runtime=recorded, reason=str(error).rstrip("."))
-    except (KeyError, TypeError, ValueError) as error:
-        return ChampionMeasurements(runtime=recorded, reason=f"its list of classes cannot be read: {error!r}")
-    return ChampionMeasurements(found, recorded, label_map or None)
+        found, reason = {}, str(error)
+    label_map = {one.id: one.name for one in entry.classes} or None
+    return ChampionMeasurements(found, entry.runtime, label_map, reason.rstrip(".") or None)
 
 
 def _read_measurement(folder: Path, shards: str) -> Measurement:
@@ -144,33 +180,14 @@ def _read_measurement(folder: Path, shards: str) -> Measurement:
         raise EvaluationError(f"{path}: not the detections of a runtime ({error}); measure again") from error
     if len(names) != images:
         raise EvaluationError(f"{path}: {images} images but {len(names)} source ids; measure again")
-    timings = _timings(_read_json(folder / "timings.json"))
+    timings = _read_document(folder / "timings.json", Timings)
     return Measurement(folder.name, detections, images, digest(names, shards), timings)
 
 
-def _timings(content: Mapping[str, Any]) -> Timings:
-    latencies = content.get("latency_milliseconds") or {}
-    known = {str(name): _positive(value) for name, value in latencies.items()}
-    return Timings(
-        precision=str(content.get("precision") or "f32"),
-        images_per_second=_positive(content.get("images_per_second")),
-        latency_milliseconds={name: value for name, value in known.items() if value is not None},
-        load_seconds=_positive(content.get("load_seconds")),
-        resident_megabytes=_positive(content.get("resident_megabytes")),
-    )
-
-
-def _positive(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) and value > 0 else None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_document(path: Path, kind: type[Document]) -> Document:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{path}: cannot be read as JSON ({error}); measure again") from error
-    if not isinstance(content, dict):
-        raise EvaluationError(f"{path}: holds no JSON object; measure again")
-    return content
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read ({error.strerror}); measure again") from error
+    except ValidationError as error:
+        raise EvaluationError(f"{path}: {first_fault(error)}; measure again, with images of one version") from error

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from training_src.drawing import FALSE_ALARM, MISSED, PALETTE, Mark, decode, draw, encode_jpeg
+from training_src.drawing import FALSE_ALARM, MISSED, Mark, colours, decode, draw, encode_jpeg
 from training_src.evaluation.boxes import Detections
 from training_src.evaluation.outcomes import Outcome, examples, outcomes
 from training_src.evaluation.test_set import TestSet
@@ -28,16 +28,11 @@ class Gallery:
     pictures: tuple[Picture, ...]
 
 
-def colours(label_map: Mapping[int, str]) -> dict[int, str]:
-    """A colour for each class, by label-map id."""
-    return {number: PALETTE[at % len(PALETTE)] for at, number in enumerate(sorted(label_map))}
-
-
 def galleries(test_set: TestSet, detections: Detections, label_map: Mapping[int, str], score: float) -> list[Gallery]:
     """Pictures of the best images, the most misses and the most false alarms, at one score.
 
     Raises:
-        EvaluationError: A chosen image cannot be decoded.
+        DataError: A chosen image cannot be decoded.
     """
     chosen = examples(outcomes(test_set.truth, detections, score))
     kinds = (

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from containers.contract.errors import first_fault
 from training_src.evaluation.errors import PolicyError
 
 Metric = Literal[
@@ -80,9 +81,7 @@ def read_policy(path: Path) -> Policy:
     try:
         return Policy.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "[key]") or "the whole file"
-        raise PolicyError(f"{path}: {where}: {first['msg']}; see the default gate_policy.yaml") from error
+        raise PolicyError(f"{path}: {first_fault(error)}; see the default gate_policy.yaml") from error
 
 
 class _Loader(yaml.SafeLoader):

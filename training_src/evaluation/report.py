@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """report.html: one file that shows what was measured, judged and seen; it loads nothing from anywhere."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from training_src.drawing import colours
 from training_src.evaluation.assembly import Dossier
-from training_src.evaluation.charts import Axes, Line, line_chart
 from training_src.evaluation.coco import RECALLS, ConfusionMatrix
-from training_src.evaluation.pictures import colours
 from training_src.evaluation.schema import Evaluation
+from training_src.report.charts import SERIES, Axes, Line, line_chart
+from training_src.report.page import data_uri, fact, facts, render_page
 
 _METRIC_TITLES = {
     "mAP": ("mAP", "IoU 0.50 to 0.95"),
@@ -27,36 +25,32 @@ _METRIC_TITLES = {
     "AR_medium": ("Recall, medium", "32² to 96² pixels"),
     "AR_large": ("Recall, large", "above 96² pixels"),
 }
-# Lists in dataset.json that are longer than this are for machines.
-_LONGEST_FACT = 12
+# Facts of dataset.json that have a place of their own on the page.
+_SHOWN_ELSEWHERE = frozenset({"schema_version", "splits", "groups", "classes"})
 
 
 def render(dossier: Dossier) -> str:
     """The page's HTML."""
-    environment = Environment(
-        loader=PackageLoader("training_src.evaluation"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["number"] = _number
-    environment.filters["data_uri"] = _data_uri
     evaluation = dossier.evaluation
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        "training_src.evaluation",
         evaluation=evaluation,
         splits=_splits(dossier.source.facts),
-        facts=_facts(dossier.source.facts),
+        facts=facts(dossier.source.facts, _SHOWN_ELSEWHERE),
         metrics=[(*_METRIC_TITLES[name], estimate) for name, estimate in evaluation.metrics.items()],
         class_colours={one.name: colour for one, colour in _class_colours(dossier)},
         precision_recall=_precision_recall(dossier),
         confusion=_confusion(dossier.metrics.confusion),
         training=_training_charts(dossier.source.artifact.history),
         galleries=dossier.galleries,
+        data_uri=data_uri,
         provenance=_provenance(dossier),
         serving_rows=_serving_rows(evaluation),
     )
 
 
 def _class_colours(dossier: Dossier) -> list[tuple[Any, str]]:
-    by_id = colours({one.id: one.name for one in dossier.metrics.per_class})
+    by_id = colours(one.id for one in dossier.metrics.per_class)
     return [(one, by_id[one.id]) for one in dossier.metrics.per_class]
 
 
@@ -89,33 +83,23 @@ def _confusion(matrix: ConfusionMatrix) -> dict[str, Any]:
     return {"names": [*matrix.names, "missed"], "rows": rows, "score": matrix.score}
 
 
-def _training_charts(history: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Loss, learning rate and validation mAP over steps; those that the history knows."""
+def _training_charts(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[Line]]]:
+    """Title, chart and lines of loss, learning rate and validation mAP over steps; those that the history knows."""
     charts = []
-    losses = [name for name in ("loss", "classification_loss", "localization_loss") if _points(history, name)]
-    palette = ("var(--line-1)", "var(--line-2)", "var(--line-3)")
-    kinds = [
-        ("loss", losses, "Training loss"),
-        ("learning rate", ["learning_rate"], "Learning rate"),
-        ("validation mAP", ["mAP", "mAP_50"], "Validation mAP"),
+    kinds: list[tuple[str, str, tuple[str, ...], tuple[float, float] | None]] = [
+        ("Training loss", "loss", ("loss", "classification_loss", "localization_loss"), None),
+        ("Learning rate", "", ("learning_rate",), None),
+        ("Validation mAP", "validation mAP", ("mAP", "mAP_50"), (0.0, 1.0)),
     ]
-    for y, names, title in kinds:
+    for title, y, names, y_range in kinds:
         lines = [
-            Line(name, _points(history, name), colour, marked=y == "validation mAP")
-            for name, colour in zip(names, palette, strict=False)
-            if _points(history, name)
+            Line(name, points, colour, marked=y_range is not None)
+            for name, colour in zip(names, SERIES, strict=False)
+            if (points := _points(history, name))
         ]
         if lines:
-            legend = "".join(_key(line) for line in lines)
-            y_range = (0.0, 1.0) if y == "validation mAP" else None
-            chart = line_chart(lines, Axes(title, "step", y, y_range=y_range))
-            charts.append(f"<h3>{title}</h3>{chart}<p class=legend>{legend}</p>")
+            charts.append((title, line_chart(lines, Axes(title, "step", y, y_range=y_range)), lines))
     return charts
-
-
-def _key(line: Line) -> str:
-    name = line.name if line.marked else line.name.replace("_", " ")
-    return f'<span class="key"><i style="background:{line.colour}"></i>{name}</span>'
 
 
 def _points(history: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
@@ -154,29 +138,6 @@ def _splits(facts: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"titles": titles, "rows": rows}
 
 
-def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The other short facts of dataset.json; its long lists and tables are left to the file."""
-    rows: list[tuple[str, str]] = []
-    for name, value in facts.items():
-        if name in ("schema_version", "splits", "groups", "classes"):
-            continue
-        entries = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else None
-        if entries is None:
-            text = _fact(value)
-        elif len(value) > _LONGEST_FACT:
-            text = f"{len(value)} entries"
-        else:
-            text = ", ".join(_fact(one) if isinstance(key, int) else f"{key} {_fact(one)}" for key, one in entries)
-        rows.append((name.replace("_", " "), text or "none"))
-    return rows
-
-
-def _fact(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "unknown" if value is None else str(value)
-
-
 def _provenance(dossier: Dossier) -> list[tuple[str, str]]:
     model = dossier.evaluation.model
     training = dossier.source.artifact.training
@@ -187,12 +148,4 @@ def _provenance(dossier: Dossier) -> list[tuple[str, str]]:
         ("Trained on the data set", model.trained_on or "unknown"),
         ("Evaluated on the data set", dossier.evaluation.dataset.sha256),
     ]
-    return rows + [(f"Training: {name.replace('_', ' ')}", _fact(value)) for name, value in training.items()]
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "unknown" if value is None else f"{value:.{digits}f}"
-
-
-def _data_uri(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+    return rows + [(f"Training: {name.replace('_', ' ')}", fact(value)) for name, value in training.items()]

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from training_src.evaluation.gate import Verdict
+from training_src.evaluation.measurements import Timings
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -26,7 +27,7 @@ class Estimate(_Part):
     reason: str | None = None
 
 
-class TestSet(_Part):
+class ScoredDataset(_Part):
     """What was scored.
 
     Attributes:
@@ -35,8 +36,6 @@ class TestSet(_Part):
         boxes: Boxes to be found in them, ignored ones left out.
         test_set: Digest of the test images' source ids, in order.
     """
-
-    __test__ = False  # no test class for pytest
 
     sha256: str
     images: int
@@ -122,15 +121,10 @@ class ParityResult(_Part):
     mean_ap_difference: Finite | None = Field(alias="mAP_difference")
 
 
-class RuntimeResult(_Part):
+class RuntimeResult(_Part, Timings):
     """One runtime of the challenger on the endpoint's instance type."""
 
-    precision: str
     mean_ap: Finite | None = Field(alias="mAP")
-    images_per_second: Finite | None
-    latency_milliseconds: dict[str, Finite]
-    load_seconds: Finite | None
-    resident_megabytes: Finite | None
     parity: ParityResult | None
 
 
@@ -177,7 +171,7 @@ class Evaluation(_Part):
     """All of `evaluation.json`."""
 
     schema_version: Literal[1] = 1
-    dataset: TestSet
+    dataset: ScoredDataset
     model: Model
     metrics: dict[str, Estimate]
     per_class: dict[str, ClassResult]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from containers.contract.files import write_whole
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.export.calibration import calibration_images
 from training_src.export.saved_model import save_model
@@ -61,9 +62,10 @@ def write_artifact(
     """
     runtimes = _write_runtimes(folder, detector, list(label_map.names), calibration)
     write_label_map(label_map, folder / "label_map.pbtxt")
-    _write(folder / "pipeline.config", provenance.pipeline_config)
-    _write(folder / "history.json", json.dumps(provenance.history, indent=1))
-    _write(folder / "model.json", json.dumps(_model_json(detector, label_map.names, provenance, runtimes), indent=1))
+    write_whole(folder / "pipeline.config", provenance.pipeline_config)
+    write_whole(folder / "history.json", json.dumps(provenance.history, indent=1))
+    description = _model_json(detector, label_map.names, provenance, runtimes)
+    write_whole(folder / "model.json", json.dumps(description, indent=1))
 
 
 def _write_runtimes(
@@ -117,9 +119,3 @@ def _input(detector: Detector) -> dict[str, int]:
     greatest = keep.max_dimension if keep else UNBOUNDED
     height, width = detector.input_size or (greatest, greatest)
     return {"height": height, "width": width}
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)

@@ -17,14 +17,13 @@ from openvino.frontend import NodeContext
 from openvino.frontend.tensorflow import ConversionExtension
 
 from training_src.models.config.post_processing import BatchNonMaxSuppression
+from training_src.models.detection_stage import NO_PROPOSAL, DetectionOutputs
 from training_src.models.detector import Detector, Inputs, Predictions
-from training_src.models.faster_rcnn import NUM_PROPOSALS, FasterRcnnDetector
+from training_src.models.faster_rcnn import FasterRcnnDetector, outputs
 from training_src.models.non_max_suppression import clip_windows
 from training_src.models.ssd import SsdDetector
 
 BOXES, SCORES, WINDOW = "boxes", "scores", "window"
-# Of a proposal that only pads.
-NO_SCORE = -1.0
 
 
 def why_not_convertible(detector: Detector) -> str:
@@ -123,10 +122,12 @@ def _of_proposals(
 
     Where each class has its own boxes, classes take the place of the batch: `(classes, n, 4)` and `(classes, 1, n)`.
     """
-    boxes = detector.decoded_boxes(predictions)[0]
-    real = tf.range(tf.shape(boxes)[0]) < predictions[NUM_PROPOSALS][0]
-    scores = tf.transpose(tf.gather(detector.scores(predictions)[0], class_ids, axis=-1))
-    scores = tf.where(real, scores, NO_SCORE)
+    stage, found = detector.detection_stage, outputs(DetectionOutputs, predictions)
+    assert stage is not None  # told by `why_not_convertible`
+    boxes = stage.decoded_boxes(found)[0]
+    real = tf.range(tf.shape(boxes)[0]) < found.num_proposals[0]
+    scores = tf.transpose(tf.gather(stage.scores(found)[0], class_ids, axis=-1))
+    scores = tf.where(real, scores, NO_PROPOSAL)
     shared = boxes.shape[1] == 1
     size = tf.cast(inputs.true_shapes[:, :2], tf.float32)
     return {

@@ -8,10 +8,6 @@ class ModelError(ConfigurationError):
     """Something that the user gave does not make a detector."""
 
 
-class TextFormatError(ModelError):
-    """A text protobuf breaks the grammar."""
-
-
 class ConfigError(ModelError):
     """A `pipeline.config` names a field or a value that is not supported, or contradicts itself."""
 

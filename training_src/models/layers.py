@@ -5,6 +5,8 @@ Every layer is named after its path in the OD API's checkpoint, with dots for sl
 needs no table of names.
 """
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -193,6 +195,18 @@ class Layers:
 
     def regularizer(self) -> keras.regularizers.Regularizer | None:
         return _regularizer(self._config.regularizer)
+
+
+def numbered(prefix: str) -> Callable[[], str]:
+    """One name after the other for layers that a checkpoint numbers in the order in which they are made."""
+    count = iter(range(1000))
+    return lambda: f"{prefix}.layer_with_weights-{next(count)}"
+
+
+def divisible(channels: float, divisor: int = 8) -> int:
+    """The nearest multiple of 8 that is not more than a tenth below."""
+    nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return nearest + divisor if nearest < 0.9 * channels else nearest
 
 
 def _moments_of_all_replicas(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -54,6 +54,16 @@ class Targets(NamedTuple):
     box_weights: tf.Tensor
     match: tf.Tensor
 
+    def arrays(self, classes: tf.Tensor, prefix: str = "") -> dict[str, tf.Tensor]:
+        """The same by the names of the reference's arrays; `classes` is `(batch, anchors, columns)`."""
+        return {
+            f"{prefix}cls_targets": classes,
+            f"{prefix}cls_weights": self.class_weights[..., None] * tf.ones_like(classes),
+            f"{prefix}reg_targets": self.boxes,
+            f"{prefix}reg_weights": self.box_weights,
+            f"{prefix}match": self.match,
+        }
+
 
 def assign_targets(
     matcher: ArgMaxMatcher,

@@ -141,14 +141,7 @@ class SsdDetector(Detector):
         if truth is None:
             return {ANCHORS: predictions[ANCHORS]}
         targets = self.targets(predictions, truth)
-        classes = tf.one_hot(targets.columns, self._encoding.columns)
-        arrays = {
-            "cls_targets": classes,
-            "cls_weights": targets.class_weights[..., None] * tf.ones_like(classes),
-            "reg_targets": targets.boxes,
-            "reg_weights": targets.box_weights,
-            "match": targets.match,
-        }
+        arrays = targets.arrays(tf.one_hot(targets.columns, self._encoding.columns))
         if not self.config.loss.hard_example_miner:
             return arrays
         classification, localization = self._anchorwise_losses(predictions, targets)

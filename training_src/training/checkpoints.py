@@ -47,6 +47,25 @@ class Progress:
     best_value: float = -math.inf
     stale: int = 0
 
+    def note(self, value: float, mean_ap: float, least: float) -> bool:
+        """Take a validation after the present step into account.
+
+        Args:
+            value: What it is judged by, the greater the better.
+            mean_ap: Its mAP.
+            least: By how much a value must be greater than the best one to be an improvement.
+
+        Returns:
+            Whether its weights are the best so far; of equal ones the later are.
+        """
+        # At the start every mAP is 0, which is no failure to improve: nothing was learnt yet.
+        nothing_learnt = value == 0 and self.best_value <= 0
+        self.stale = 0 if value > self.best_value + least or nothing_learnt else self.stale + 1
+        best = value >= self.best_value
+        if best:
+            self.best_step, self.best_map, self.best_value = self.step, mean_ap, value
+        return best
+
 
 def fingerprint(config: str, hyperparameters: Mapping[str, str], dataset: str, initial: str = "") -> str:
     """What makes a checkpoint one of this training and no other.

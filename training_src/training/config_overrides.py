@@ -8,12 +8,11 @@ from training_src.errors import ConfigurationError
 from training_src.models.config.decoding import decode, message_of
 from training_src.models.config.pipeline import PipelineConfig, PipelineDescription, with_num_steps
 from training_src.text_format import Message, parse
+from training_src.training.hyperparameters import BuiltIn
 from training_src.training.request import Request
-from training_src.training.settings import fraction, plain, switch, whole_number
 
 # What Adam of the OD API has fixed.
-ADAM_BETAS = {"beta_1": 0.9, "beta_2": 0.999}
-DEFAULT_RATE = 0.001
+ADAM_BETAS = ("beta_1", "beta_2")
 
 
 def overridden(
@@ -34,8 +33,7 @@ def overridden(
     """
     message = parse(description.text())
     lines = _paths(message, request) if request.config else []
-    if request.built_in:
-        lines += _built_in(message_of(message, "train_config"), request.built_in)
+    lines += _built_in(message_of(message, "train_config"), request.built_in)
     if request.quantize and "graph_rewriter" not in message:
         message["graph_rewriter"] = [parse("quantization { }")]
         lines.append("quantize: an int8 form is exported beside the float32 model")
@@ -78,60 +76,47 @@ def _replaced(parent: Message, place: str, name: str, by: str) -> list[str]:
     return [f"{place}: {value!s} -> {by}" for value in parent.get(name, []) if value and str(value) != by]
 
 
-def _built_in(train_config: Message, given: Mapping[str, str]) -> list[str]:
+def _built_in(train_config: Message, given: BuiltIn) -> list[str]:
     """The built-in algorithm's hyperparameters, put into a `train_config`."""
     lines = []
-    if "batch_size" in given:
-        train_config["batch_size"] = [max(1, whole_number("batch_size", given["batch_size"]))]
-        lines.append(f"train_config.batch_size: {given['batch_size']}")
-    if "optimizer" in given or "learning_rate" in given:
-        text = _optimizer(given)
+    if "batch_size" in given.model_fields_set:
+        train_config["batch_size"] = [max(1, given.batch_size)]
+        lines.append(f"train_config.batch_size: {given.batch_size}")
+    if given.model_fields_set & {"optimizer", "learning_rate"}:
+        text = f"{OPTIMIZERS[given.optimizer](given)} use_moving_average: false"
         train_config["optimizer"] = [parse(text)]
         lines.append(f"train_config.optimizer: {text}")
-    if "train_only_on_top_layer" in given and switch("train_only_on_top_layer", given["train_only_on_top_layer"]):
+    if given.train_only_on_top_layer:
         train_config["freeze_variables"] = [*train_config.get("freeze_variables", []), "FeatureExtractor"]
         lines.append("train_config.freeze_variables: FeatureExtractor (train_only_on_top_layer)")
-    again = plain(given.get("reinitialize_top_layer", "Auto")).lower()
-    if again not in ("auto", "true", "false"):
-        raise ConfigurationError(f'The hyperparameter reinitialize_top_layer is "{again}"; give Auto, True or False.')
-    if again != "auto":
-        kind = "detection" if again == "true" else "full"
+    if given.reinitialize_top_layer != "auto":
+        kind = "detection" if given.reinitialize_top_layer == "true" else "full"
         train_config["fine_tune_checkpoint_type"] = [kind]
         lines.append(f"train_config.fine_tune_checkpoint_type: {kind} (reinitialize_top_layer)")
     return lines
 
 
-def _optimizer(given: Mapping[str, str]) -> str:
-    name = plain(given.get("optimizer", "adam")).lower()
-    if name not in OPTIMIZERS:
-        raise ConfigurationError(f'The hyperparameter optimizer is "{name}"; give one of {", ".join(OPTIMIZERS)}.')
-    constant = f"learning_rate: {_number(given, 'learning_rate', DEFAULT_RATE)}"
-    rate = f"learning_rate {{ constant_learning_rate {{ {constant} }} }}"
-    return f"{OPTIMIZERS[name](rate, given)} use_moving_average: false"
+def _adam(given: BuiltIn) -> str:
+    for name in ADAM_BETAS:
+        value, fixed = getattr(given, name), BuiltIn.model_fields[name].default
+        if value != fixed:
+            raise ConfigurationError(f"The hyperparameter {name} is {value}; with adam only {fixed} is supported.")
+    return f"adam_optimizer {{ {_rate(given)} epsilon: {given.epsilon} }}"
 
 
-def _adam(rate: str, given: Mapping[str, str]) -> str:
-    for name, fixed in ADAM_BETAS.items():
-        if _number(given, name, fixed) != fixed:
-            raise ConfigurationError(
-                f"The hyperparameter {name} is {given[name]}; with adam only {fixed} is supported."
-            )
-    return f"adam_optimizer {{ {rate} epsilon: {_number(given, 'epsilon', 1e-7)} }}"
+def _sgd(given: BuiltIn) -> str:
+    return f"momentum_optimizer {{ {_rate(given)} momentum_optimizer_value: {given.momentum} }}"
 
 
-def _sgd(rate: str, given: Mapping[str, str]) -> str:
-    return f"momentum_optimizer {{ {rate} momentum_optimizer_value: {_number(given, 'momentum', 0.9)} }}"
-
-
-def _rms_prop(rate: str, given: Mapping[str, str]) -> str:
+def _rms_prop(given: BuiltIn) -> str:
     return (
-        f"rms_prop_optimizer {{ {rate} decay: {_number(given, 'rho', 0.95)} epsilon: {_number(given, 'epsilon', 1e-7)} "
-        f"momentum_optimizer_value: {_number(given, 'momentum', 0.9)} }}"
+        f"rms_prop_optimizer {{ {_rate(given)} decay: {given.rho} epsilon: {given.epsilon} "
+        f"momentum_optimizer_value: {given.momentum} }}"
     )
 
 
-OPTIMIZERS: Mapping[str, Callable[[str, Mapping[str, str]], str]] = {"adam": _adam, "sgd": _sgd, "rmsprop": _rms_prop}
+OPTIMIZERS: Mapping[str, Callable[[BuiltIn], str]] = {"adam": _adam, "sgd": _sgd, "rmsprop": _rms_prop}
 
 
-def _number(given: Mapping[str, str], name: str, default: float) -> float:
-    return fraction(name, given[name]) if name in given else default
+def _rate(given: BuiltIn) -> str:
+    return f"learning_rate {{ constant_learning_rate {{ learning_rate: {given.learning_rate} }} }}"

@@ -11,7 +11,7 @@ MUCH_SMALLER = 4
 FAR_BEYOND = 2.0
 
 
-def advice(config: TrainConfig, bundled_batch_size: int = 0, replicas: int = 1) -> Sequence[str]:
+def config_warnings(config: TrainConfig, bundled_batch_size: int = 0, replicas: int = 1) -> Sequence[str]:
     """One sentence for each thing that is probably not meant.
 
     Args:

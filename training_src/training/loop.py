@@ -16,14 +16,14 @@ from training_src.models.config.training import TrainConfig
 from training_src.models.detector import Detector
 from training_src.training.checkpoints import CheckpointStore, Progress
 from training_src.training.distribution import Cluster
+from training_src.training.hyperparameters import Settings
 from training_src.training.input_pipeline import Batch
 from training_src.training.learning_rate import learning_rate
 from training_src.training.progress_report import ProgressReport
 from training_src.training.progressive_resizing import batches_by_size
 from training_src.training.records import Records
-from training_src.training.settings import Settings
 from training_src.training.step import Losses, TrainingStep
-from training_src.training.validation import Outcome, Validation
+from training_src.training.validation import Validation, ValidationResult
 
 
 class InterruptedTrainingError(MapgateError):
@@ -91,7 +91,7 @@ def train(
     training = _Training(detector, plan, store)
     progress = training.resume()
     num_steps, rates = plan.config.num_steps, plan.config.optimizer.learning_rate
-    window = _Window(plan.config.batch_size)
+    pace = _Pace(plan.config.batch_size)
     batches = training.batches(records, progress.step)
     while progress.step < num_steps:
         rate = learning_rate(rates, progress.step)
@@ -99,22 +99,18 @@ def train(
         losses = step.losses(step(batch, rate, progress.step, stopping()))
         progress.step += 1
         last = progress.step == num_steps
-        if not math.isfinite(losses.total):
-            raise TrainingError(
-                f"Step {progress.step}: the loss is {losses.total}; lower learning_rate_base, lengthen the warm-up or "
-                f"set gradient_clipping_by_norm. {store.last_good()}"
-            )
-        window.add(losses, step)
+        training.check(losses, progress)
+        pace.add(losses, step)
         if last or progress.step % plan.log_interval == 0:
-            values = window.means(rate)
-            report.training(progress.step, values, window.seconds_per_step * (num_steps - progress.step))
+            values = pace.means(rate)
+            report.training(progress.step, values, pace.seconds_per_step * (num_steps - progress.step))
             progress.history.append({"step": progress.step, **values})
         if last or progress.step % plan.validation_interval == 0:
             last = training.validate(validation, report, progress) or last
-            window.pause_over()
+            pace.pause_over()
         if last or progress.step % plan.checkpoint_interval == 0:
             training.save(progress)
-            window.pause_over()
+            pace.pause_over()
         if losses.stops and not last:
             training.save(progress)
             raise InterruptedTrainingError(
@@ -153,6 +149,13 @@ class _Training:
             instances=len(cluster.hosts),
         )
 
+    def check(self, losses: Losses, progress: Progress) -> None:
+        if not math.isfinite(losses.total):
+            raise TrainingError(
+                f"Step {progress.step}: the loss is {losses.total}; lower learning_rate_base, lengthen the warm-up or "
+                f"set gradient_clipping_by_norm. {self._store.last_good()}"
+            )
+
     def save(self, progress: Progress) -> None:
         if self._chief:
             state = {key: variable.numpy() for key, variable in self._step.state().items()}
@@ -175,8 +178,8 @@ class _Training:
         """Evaluate, keep what is best; whether there was no improvement for so long that the training should end."""
         if self._chief:
             with self._averages():
-                outcome = validation.evaluate()
-            self._note(outcome, report, progress)
+                result = validation.evaluate()
+            self._note(result, report, progress)
         patience = self._plan.settings.early_stopping_patience
         over = bool(patience and progress.stale >= patience)
         if len(self._plan.cluster.hosts) > 1:
@@ -189,19 +192,14 @@ class _Training:
             )
         return over
 
-    def _note(self, outcome: Outcome, report: ProgressReport, progress: Progress) -> None:
-        metrics, settings = outcome.metrics.values, self._plan.settings
+    def _note(self, result: ValidationResult, report: ProgressReport, progress: Progress) -> None:
+        metrics, settings = result.metrics.values, self._plan.settings
         values = {name: -1.0 if metrics[name] is None else float(metrics[name] or 0) for name in ("mAP", "mAP_50")}
-        losses = {name.removeprefix("Loss/"): loss for name, loss in outcome.losses.items()}
-        report.validation(progress.step, {**values, "loss": outcome.loss, **losses}, outcome.pictures)
-        progress.history.append({"step": progress.step, **values, "validation_loss": outcome.loss})
-        value = values["mAP"] if settings.early_stopping_metric == "mAP" else -outcome.loss
-        improved = value > progress.best_value + settings.early_stopping_min_delta
-        # At the start every mAP is 0, which is no failure to improve: nothing was learnt yet.
-        progress.stale = 0 if improved or (value == 0 and progress.best_value <= 0) else progress.stale + 1
-        # Of equal ones the later.
-        if value >= progress.best_value:
-            progress.best_step, progress.best_map, progress.best_value = progress.step, values["mAP"], value
+        losses = {name.removeprefix("Loss/"): loss for name, loss in result.losses.items()}
+        report.validation(progress.step, {**values, "loss": result.loss, **losses}, result.pictures)
+        progress.history.append({"step": progress.step, **values, "validation_loss": result.loss})
+        value = values["mAP"] if settings.early_stopping_metric == "mAP" else -result.loss
+        if progress.note(value, values["mAP"], settings.early_stopping_min_delta):
             self._store.save_best(self._step.weights(), progress)
 
     @contextmanager
@@ -245,7 +243,7 @@ class _Training:
         return [strategy.experimental_local_results(each)[0] for each in outcome]
 
 
-class _Window:
+class _Pace:
     """Means over the steps since the last line, and the pace at the present size, without tracing and pauses."""
 
     def __init__(self, batch_size: int) -> None:

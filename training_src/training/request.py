@@ -22,35 +22,8 @@ from pathlib import Path
 from containers.contract.job import PLATFORM_ROOT, TrainingJob
 from training_src.data.label_map import LabelMap, read_label_map
 from training_src.errors import ConfigurationError, DataError
-from training_src.training.settings import Settings, plain, switch, whole_number
+from training_src.training.hyperparameters import WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings, plain
 
-OWN_NAMES = frozenset({"architecture", "num_train_steps"}) | Settings.names()
-STEP_NAMES = ("num_train_steps", "num_steps")
-BUILT_IN_NAMES = frozenset(
-    {
-        "batch_size",
-        "beta_1",
-        "beta_2",
-        "early_stopping",
-        "epochs",
-        "epsilon",
-        "initial_accumulator_value",
-        "learning_rate",
-        "momentum",
-        "optimizer",
-        "reinitialize_top_layer",
-        "rho",
-        "train_only_on_top_layer",
-    }
-)
-OTHER_NAMES = frozenset({"pipeline_config_path", "num_steps", "sample_1_of_n_eval_examples", "quantize"})
-# Told and left out: the platform decides where files go, and SageMaker's SDK speaks of its own containers.
-WITHOUT_EFFECT = {
-    "model_dir": "checkpoints go to the job's checkpoints folder, the model to its model folder",
-    "checkpoint_every_n": "checkpoint_interval says how often",
-    "sample_1_of_n_eval_on_train_examples": "the training split is not evaluated",
-    "alsologtostderr": "everything is printed",
-}
 TRAIN_CHANNELS = ("train", "training")
 VALIDATION_CHANNELS = ("validation", "val", "eval", "test")
 CHECKPOINT_CHANNELS = ("checkpoint", "model")
@@ -89,7 +62,7 @@ class Request:
     epochs: int = 0
     every: int = 1
     quantize: bool = False
-    built_in: Mapping[str, str] = field(default_factory=dict)
+    built_in: BuiltIn = field(default_factory=BuiltIn)
     notes: Sequence[str] = ()
 
 
@@ -110,7 +83,8 @@ def read_request(job: TrainingJob, work: Path) -> Request:
 
 
 def _own(job: TrainingJob) -> Request:
-    _refuse_unknown(job.hyperparameters, OWN_NAMES)
+    _refuse_unknown(job.hyperparameters, OwnNames.names() | Settings.names())
+    asked = OwnNames.of(job.hyperparameters)
     metadata, config = _channel(job, "metadata"), job.channel("config")
     return Request(
         train=_channel(job, "train"),
@@ -118,9 +92,9 @@ def _own(job: TrainingJob) -> Request:
         label_map=read_label_map(metadata / "label_map.pbtxt"),
         dataset_sha256=_dataset_sha256(metadata),
         config=_only_config(config, config.glob("*.config")) if config else None,
-        architecture=plain(job.hyperparameters.get("architecture", "")),
+        architecture=asked.architecture,
         checkpoint=job.channel("checkpoint"),
-        num_steps=_number(job.hyperparameters, "num_train_steps"),
+        num_steps=asked.num_train_steps,
     )
 
 
@@ -128,15 +102,14 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
     given = {
         name: plain(value) for name, value in job.hyperparameters.items() if not name.startswith(("sagemaker_", "_"))
     }
-    _refuse_unknown(given, OWN_NAMES | BUILT_IN_NAMES | OTHER_NAMES | set(WITHOUT_EFFECT))
+    _refuse_unknown(given, ForeignNames.names() | BuiltIn.names() | Settings.names() | set(WITHOUT_EFFECT))
+    asked = ForeignNames.of(given)
     notes = [f"{name} is without effect: {why}" for name, why in WITHOUT_EFFECT.items() if given.get(name)]
-    config = _config(job, given)
-    architecture = given.get("architecture", "")
+    config, architecture = _config(job, asked.pipeline_config_path), asked.architecture
     if config is None and not architecture:
         architecture = DEFAULT_ARCHITECTURE
         notes.append(f"neither a pipeline.config nor the hyperparameter architecture is given: {architecture} is taken")
     label_map, sha256 = _prepare(job, _label_map(job), config, work)
-    steps = [_number(given, name) for name in STEP_NAMES if given.get(name)]
     return Request(
         train=work / "train",
         validation=work / "validation",
@@ -145,11 +118,11 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
         config=config,
         architecture=architecture,
         checkpoint=next((folder for name in CHECKPOINT_CHANNELS if (folder := job.channel(name))), None),
-        num_steps=steps[0] if steps else 0,
-        epochs=_number(given, "epochs"),
-        every=max(1, _number(given, "sample_1_of_n_eval_examples")),
-        quantize=switch("quantize", given["quantize"]) if given.get("quantize") else False,
-        built_in={name: given[name] for name in BUILT_IN_NAMES if given.get(name)},
+        num_steps=asked.num_train_steps or asked.num_steps,
+        epochs=asked.epochs,
+        every=max(1, asked.sample_1_of_n_eval_examples),
+        quantize=asked.quantize,
+        built_in=BuiltIn.of(given),
         notes=tuple(notes),
     )
 
@@ -196,12 +169,11 @@ def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work
     return found
 
 
-def _config(job: TrainingJob, given: Mapping[str, str]) -> Path | None:
+def _config(job: TrainingJob, wanted: str) -> Path | None:
     """The channel's config, else the one that the hyperparameter names, else one beside the data or the checkpoint."""
     channel = job.channel("config")
     if channel is not None:
         return _only_config(channel, channel.rglob("*.config"))
-    wanted = given.get("pipeline_config_path", "")
     if wanted:
         return _named(job, wanted)
     beside = [file for folder in _folders(job) for file in sorted(folder.rglob("*.config"))]
@@ -265,11 +237,6 @@ def _dataset_sha256(metadata: Path) -> str:
         return str(content["sha256"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{metadata / 'dataset.json'} does not give the data set's sha256 ({error!r}).") from None
-
-
-def _number(hyperparameters: Mapping[str, str], name: str) -> int:
-    text = plain(hyperparameters.get(name, ""))
-    return whole_number(name, text) if text else 0
 
 
 def _refuse_unknown(hyperparameters: Mapping[str, str], known: frozenset[str] | set[str]) -> None:

@@ -73,6 +73,8 @@ class TrainingStep:
         self._trained = trained_variables(config, self._variables, detector.trainable_variables)
         self._multipliers = gradient_multipliers(config, self._variables, self._trained)
         self._scale = loss_scale(keras.mixed_precision.global_policy().name)
+        keys = {id(variable): key for key, variable in self._variables.items()}
+        self._keys = [keys[id(variable)] for variable in self._trained]
         trained = {id(variable) for variable in detector.trainable_variables}
         self._statistics = [variable for variable in self._variables.values() if id(variable) not in trained]
         with strategy.scope():
@@ -116,18 +118,16 @@ class TrainingStep:
 
     def state(self) -> dict[str, tf.Variable]:
         """Weights, the optimizer's slots and the averages, by the key under which a checkpoint keeps them."""
-        keys = {id(variable): key for key, variable in self._variables.items()}
-        names = [keys[id(variable)] for variable in self._trained]
         slots = {
             f"optimizer/{name}/{key}": slot
             for name, slots in self._optimizer.slots.items()
-            for key, slot in zip(names, slots, strict=True)
+            for key, slot in zip(self._keys, slots, strict=True)
         }
         averages = self.average.averages if self.average else []
         return {
             **self._variables,
             **slots,
-            **{f"average/{key}": average for key, average in zip(names, averages, strict=bool(averages))},
+            **{f"average/{key}": average for key, average in zip(self._keys, averages, strict=bool(averages))},
         }
 
     def weights(self) -> dict[str, NDArray[np.generic]]:
@@ -135,12 +135,7 @@ class TrainingStep:
         own = {key: variable.numpy() for key, variable in self._variables.items()}
         if self.average is None:
             return own
-        keys = {id(variable): key for key, variable in self._variables.items()}
-        averaged = {
-            keys[id(variable)]: average.numpy()
-            for variable, average in zip(self._trained, self.average.averages, strict=True)
-        }
-        return {**own, **averaged}
+        return own | {key: average.numpy() for key, average in zip(self._keys, self.average.averages, strict=True)}
 
     def _compile(self, detector: Detector) -> None:
         self.traces = 0

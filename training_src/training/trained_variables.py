@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from training_src.errors import ConfigurationError
+from training_src.models.checkpoints.files import SUFFIX
 from training_src.models.config.training import TrainConfig
 
-SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 SCOPES = (
     (re.compile(r"^model/_feature_extractor(_for_\w+?_features)?(?=/|$)"), "FeatureExtractor"),
     (

@@ -3,17 +3,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training_src.drawing import PALETTE, Mark, draw
+from training_src.drawing import Mark, colours, draw
 from training_src.evaluation.boxes import Detections, GroundTruth
 from training_src.evaluation.coco import CocoMetrics, evaluate
 from training_src.models import detector as models
 from training_src.models.detector import Detector
+from training_src.training.input_pipeline import Batch
 from training_src.training.records import Records
 
 BATCH_SIZE = 8
@@ -23,16 +23,8 @@ PICTURES = 4
 DRAWN_SCORE = 0.3
 
 
-class _Batch(NamedTuple):
-    images: tf.Tensor
-    true_shapes: tf.Tensor
-    boxes: tf.Tensor
-    classes: tf.Tensor
-    weights: tf.Tensor
-
-
 @dataclass(frozen=True)
-class Outcome:
+class ValidationResult:
     """What a validation found.
 
     Attributes:
@@ -69,6 +61,7 @@ class Validation:
         self._records = records
         self._label_map = label_map
         self._class_ids = np.array(sorted(label_map))
+        self._colours = colours(label_map)
         self._chosen = range(0, len(records), every)
         examples = [records[index] for index in self._chosen]
         self._rows = max(1, *(len(example.boxes) for example in examples))
@@ -86,7 +79,7 @@ class Validation:
     def __len__(self) -> int:
         return len(self._chosen)
 
-    def evaluate(self) -> Outcome:
+    def evaluate(self) -> ValidationResult:
         """COCO's metrics and the losses of the present weights."""
         boxes: list[NDArray[np.float32]] = []
         scores: list[NDArray[np.float32]] = []
@@ -101,9 +94,9 @@ class Validation:
                 classes.append(self._class_ids[columns[2][index, :count].astype(int)])
             losses.append((len(columns[0]), {name: float(value) for name, value in terms.items()}))
         metrics = evaluate(self._truth, Detections.from_images(boxes, scores, classes), self._label_map)
-        return Outcome(metrics, _means(losses), self._pictures(boxes, scores, classes))
+        return ValidationResult(metrics, _means(losses), self._pictures(boxes, scores, classes))
 
-    def _predictions(self, batch: _Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def _predictions(self, batch: Batch) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         self.traces += 1
         inputs = models.Inputs(batch.images, batch.true_shapes)
         predictions = self._folded.predict(inputs, training=False)
@@ -116,36 +109,29 @@ class Validation:
         return found, self._detector.losses(predictions, truth)
 
     def _read_batches(self) -> tf.data.Dataset:
-        def load(index: tf.Tensor) -> _Batch:
+        """Boxes are padded to the greatest number of them, so that there is one trace."""
+
+        def load(index: tf.Tensor) -> Batch:
             types = [tf.uint8, tf.float32, tf.int32, tf.float32]
             image, boxes, classes, weights = tf.numpy_function(self._load, [index], types)
             inputs = self._detector.preprocess(tf.ensure_shape(image, [None, None, 3])[None])
             height, width = tf.unstack(tf.cast(tf.shape(inputs.images)[1:3], tf.float32))
             true = tf.cast(inputs.true_shapes[0], tf.float32)
             scale = tf.stack([true[0] / height, true[1] / width] * 2)
-            rows = self._rows
-            return _Batch(
-                tf.ensure_shape(inputs.images[0], [*(self._detector.input_size or (None, None)), 3]),
-                tf.ensure_shape(inputs.true_shapes[0], [3]),
-                tf.ensure_shape(boxes, [rows, 4]) * scale,
-                tf.ensure_shape(classes, [rows]),
-                tf.ensure_shape(weights, [rows]),
-            )
+            boxes = tf.ensure_shape(boxes, [None, 4]) * scale
+            return Batch(inputs.images[0], inputs.true_shapes[0], boxes, classes, weights)
 
         chosen = tf.data.Dataset.from_tensor_slices(np.array(self._chosen, np.int64))
-        size = BATCH_SIZE if self._detector.input_size else 1
-        return chosen.map(tf.autograph.experimental.do_not_convert(load), PARALLEL_CALLS).batch(size).prefetch(1)
+        loaded = chosen.map(tf.autograph.experimental.do_not_convert(load), PARALLEL_CALLS)
+        size, rows = self._detector.input_size, self._rows
+        shapes = Batch([*(size or (None, None)), 3], [3], [rows, 4], [rows], [rows])
+        return loaded.padded_batch(BATCH_SIZE if size else 1, shapes).prefetch(1)
 
     def _load(self, index: NDArray[np.int64]) -> tuple[NDArray[np.generic], ...]:
-        """An image and its ground truth, padded to the greatest number of boxes, so that there is one trace."""
         example, image = self._records.decoded(int(index))
-        boxes = np.zeros((self._rows, 4), np.float32)
-        classes, weights = np.zeros(self._rows, np.int32), np.zeros(self._rows, np.float32)
-        count = len(example.boxes)
-        boxes[:count], classes[:count] = example.boxes, example.labels - 1
-        weights[:count] = (example.difficult + example.crowd) == 0
+        weights = ((example.difficult + example.crowd) == 0).astype(np.float32)
         # A copy: TensorFlow reads the array where it lies, and another image may come to lie there.
-        return image.copy(), boxes, classes, weights
+        return image.copy(), example.boxes, (example.labels - 1).astype(np.int32), weights
 
     def _pictures(
         self,
@@ -157,19 +143,16 @@ class Validation:
         for place, index in enumerate(self._chosen[:PICTURES]):
             example, image = self._records.decoded(index)
             marks = [
-                Mark(box, "", self._colour(label), dashed=True)
+                Mark(box, "", self._colours[int(label)], dashed=True)
                 for box, label in zip(example.boxes, example.labels, strict=True)
             ]
             marks += [
-                Mark(box, f"{self._label_map[int(label)]} {score:.2f}", self._colour(label))
+                Mark(box, f"{self._label_map[int(label)]} {score:.2f}", self._colours[int(label)])
                 for box, score, label in zip(boxes[place], scores[place], classes[place], strict=True)
                 if score >= DRAWN_SCORE
             ]
             pictures.append(np.asarray(draw(image, marks), np.uint8))
         return pictures
-
-    def _colour(self, label: np.int64) -> str:
-        return PALETTE[int(np.searchsorted(self._class_ids, label)) % len(PALETTE)]
 
 
 def _means(losses: list[tuple[int, Mapping[str, float]]]) -> dict[str, float]:

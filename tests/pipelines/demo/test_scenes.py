@@ -17,7 +17,8 @@ from pipelines.demo.road_users import CLASS_IDS
 from pipelines.demo.scenes import LARGEST, SMALLEST, Scene, draw_scene, draw_scenes
 from pipelines.demo.street import TEST_TOWN, TRAINING_TOWN
 from training_src.data.examination import examine
-from training_src.evaluation.coco import Detections, GroundTruth, evaluate
+from training_src.evaluation.boxes import Detections, GroundTruth
+from training_src.evaluation.coco import evaluate
 
 SIZE = (320, 240)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training_src.evaluation.coco import Detections, GroundTruth
+from training_src.evaluation.boxes import Detections, GroundTruth
 
 LABELS = {1: "vehicle", 2: "pedestrian", 4: "cyclist"}
 Scenes = Callable[..., tuple[GroundTruth, Detections]]

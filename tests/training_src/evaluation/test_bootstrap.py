@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from training_src.evaluation.bootstrap import bootstrap, difference, standard_deviation, weighted
-from training_src.evaluation.coco import Detections, GroundTruth, Matches, evaluate, match
+from training_src.evaluation.boxes import Detections, GroundTruth
+from training_src.evaluation.coco import Matches, evaluate, match
 from training_src.evaluation.errors import EvaluationError
 
 Scenes = Callable[..., tuple[GroundTruth, Detections]]

@@ -12,8 +12,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from training_src.evaluation.boxes import to_pixels
-from training_src.evaluation.coco import METRICS, Detections, GroundTruth, evaluate, match
+from training_src.evaluation.boxes import Detections, GroundTruth, to_pixels
+from training_src.evaluation.coco import METRICS, evaluate, match
 from training_src.evaluation.errors import EvaluationError
 
 Scenes = Callable[..., tuple[GroundTruth, Detections]]

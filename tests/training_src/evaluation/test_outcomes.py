@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from training_src.evaluation.coco import Detections, GroundTruth
+from training_src.evaluation.boxes import Detections, GroundTruth
 from training_src.evaluation.outcomes import examples, outcomes
 
 LEFT, RIGHT, LOW = [0.1, 0.1, 0.4, 0.4], [0.1, 0.6, 0.4, 0.9], [0.6, 0.1, 0.9, 0.4]

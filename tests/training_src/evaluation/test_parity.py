@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from training_src.evaluation.coco import Detections, GroundTruth
+from training_src.evaluation.boxes import Detections, GroundTruth
 from training_src.evaluation.parity import LEAST_SCORE, compare
 
 Scenes = Callable[..., tuple[GroundTruth, Detections]]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from training_src.errors import TextFormatError
 from training_src.models.config.decoding import decode, undeclared
 from training_src.models.config.limits import check_limits
 from training_src.models.config.pipeline import (
@@ -22,7 +23,7 @@ from training_src.models.config.pipeline import (
     load_bundled,
     with_num_steps,
 )
-from training_src.models.errors import ConfigError, TextFormatError
+from training_src.models.errors import ConfigError
 from training_src.text_format import Identifier, Message, Value, parse
 
 ZOO = (CONFIGS / "ssd_mobilenet_v2_fpnlite_320x320.config").read_text()

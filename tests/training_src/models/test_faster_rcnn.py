@@ -24,9 +24,9 @@ from training_src.models.config.losses import HardExampleMiner
 from training_src.models.config.pipeline import load_bundled
 from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
 from training_src.models.errors import ConfigError
-from training_src.models.faster_rcnn import FasterRcnnDetector
+from training_src.models.faster_rcnn import FasterRcnnDetector, by_name, outputs
 from training_src.models.outputs import pad_ground_truth
-from training_src.models.region_proposals import Proposals
+from training_src.models.proposal_stage import ProposalOutputs, Proposals
 from training_src.text_format import parse
 
 Arrays = dict[str, NDArray[Any]]
@@ -74,9 +74,11 @@ def given(request: pytest.FixtureRequest, reference: Callable[[str], Any]) -> Gi
 
 
 def test_proposals_and_their_sample_equal_the_reference(given: Given) -> None:
-    first, expected = given.first_stage(), given.expected
-    every = given.detector.proposals(first, given.inputs.true_shapes)
-    proposals, sampled = given.detector.sampled(every, first["image_size"], given.truth, None)
+    first, expected = outputs(ProposalOutputs, given.first_stage()), given.expected
+    detector = given.detector
+    assert detector.detection_stage is not None
+    every = detector.proposal_stage.proposals(first, given.inputs.true_shapes)
+    proposals, sampled = detector.detection_stage.sample(every, first.image_size, given.truth, None)
     np.testing.assert_array_equal(sampled, expected["train_second_stage_sampled"])
     np.testing.assert_array_equal(proposals.count, expected["train_num_proposals"])
     np.testing.assert_allclose(proposals.boxes, given.proposals().boxes, atol=1e-3)
@@ -104,12 +106,14 @@ def test_second_stage_of_given_proposals_equals_the_reference_in_training_mode(g
     inputs, truth, proposals = given.inputs, given.truth, given.proposals()
     detector.switch_dropout_off()
     variables = detector.variables()
+    detection_stage = detector.detection_stage
+    assert detection_stage is not None
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def step() -> tuple[Predictions, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
-            predictions = detector.first_stage(inputs, training=True) | {"rpn_sampled": first["rpn_sampled"]}
-            predictions |= detector.second_stage(predictions, proposals, training=True)
+            found = detector.proposal_stage.predict(inputs, training=True)._replace(rpn_sampled=first["rpn_sampled"])
+            predictions = by_name(found) | by_name(detection_stage.predict(found, proposals, training=True))
             losses = detector.losses(predictions, truth)
             total = tf.add_n([*losses.values(), detector.regularization_loss()])
         values = [variables[key].value for key in expected["train_trainable_keys"]]

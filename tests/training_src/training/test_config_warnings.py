@@ -6,7 +6,7 @@ import pytest
 from training_src.models.config.decoding import decode
 from training_src.models.config.training import TrainConfig
 from training_src.text_format import parse
-from training_src.training.config_warnings import advice
+from training_src.training.config_warnings import config_warnings
 
 
 def config(rate: str, extra: str = "num_steps: 1000 batch_size: 8", average: str = "false") -> TrainConfig:
@@ -40,25 +40,25 @@ MANUAL = "manual_step_learning_rate {{ initial_learning_rate: 0.1 schedule {{ st
     ],
 )
 def test_a_schedule_that_does_not_fit_is_pointed_out(rate: str, sentence: str) -> None:
-    assert any(sentence in line for line in advice(config(rate)))
+    assert any(sentence in line for line in config_warnings(config(rate)))
 
 
 @pytest.mark.parametrize(("batch", "times", "rate"), [(16, 8, "0.01"), (8, 16, "0.005")])
 def test_a_zoo_rate_at_a_batch_much_smaller_is_pointed_out(batch: int, times: int, rate: str) -> None:
-    (line,) = advice(config(cosine(), f"num_steps: 1000 batch_size: {batch}"), bundled_batch_size=128)
+    (line,) = config_warnings(config(cosine(), f"num_steps: 1000 batch_size: {batch}"), bundled_batch_size=128)
     assert f"made for a batch of 128, this one is {times} times smaller" in line
     assert f"consider {rate}" in line
 
 
 def test_an_average_that_remembers_more_than_the_training_is_pointed_out() -> None:
-    assert "lags behind" in " ".join(advice(config(cosine(), average="true moving_average_decay: 0.9999")))
+    assert "lags behind" in " ".join(config_warnings(config(cosine(), average="true moving_average_decay: 0.9999")))
 
 
 def test_fewer_images_than_replicas_are_pointed_out() -> None:
-    assert "less than one image for each of 16 replicas" in " ".join(advice(config(cosine()), replicas=16))
+    assert "less than one image for each of 16 replicas" in " ".join(config_warnings(config(cosine()), replicas=16))
 
 
 def test_what_fits_is_passed_in_silence() -> None:
-    assert not advice(config(cosine()), bundled_batch_size=8)
-    assert not advice(config(MANUAL.format(step=500)))
-    assert not advice(config("constant_learning_rate {}"))
+    assert not config_warnings(config(cosine()), bundled_batch_size=8)
+    assert not config_warnings(config(MANUAL.format(step=500)))
+    assert not config_warnings(config("constant_learning_rate {}"))

@@ -142,7 +142,7 @@ def test_hyperparameters_of_the_built_in_algorithm_change_the_config(
         ({"learning_rat": "1"}, '"learning_rat" is not known'),
         ({"optimizer": "lion"}, 'optimizer is "lion"; give one of adam, sgd, rmsprop'),
         ({"pipeline_config_path": "/opt/ml/nowhere.config"}, "neither there nor in a channel"),
-        ({"reinitialize_top_layer": "perhaps"}, "give Auto, True or False"),
+        ({"reinitialize_top_layer": "perhaps"}, 'reinitialize_top_layer is "perhaps"; give one of auto, true, false'),
     ],
 )
 def test_what_cannot_be_honoured_is_a_sentence(

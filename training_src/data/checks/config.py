@@ -7,8 +7,7 @@ from pathlib import Path
 
 from training_src.data.dataset import Fault
 from training_src.data.label_map import LabelMap
-from training_src.errors import ConfigurationError
-from training_src.models.errors import TextFormatError
+from training_src.errors import ConfigurationError, TextFormatError
 from training_src.text_format import Message, parse
 
 

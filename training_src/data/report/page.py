@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,12 +14,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from training_src import drawing
 from training_src.data.dataset import Fault
 from training_src.data.processes import cores
 from training_src.data.report.anchors import best_overlaps, scaled_boxes
-from training_src.data.report.charts import SERIES, heat_map, histogram, shapes
 from training_src.data.report.content import (
     MOST_FAULT_PICTURES,
     MOST_FAULTS,
@@ -35,7 +32,8 @@ from training_src.data.report.content import (
 )
 from training_src.data.report.figures import figures
 from training_src.data.splits import SPLITS
-from training_src.drawing import PALETTE
+from training_src.report.charts import SERIES, heat_map, histogram, shapes
+from training_src.report.page import data_uri, facts, render_page
 
 # The longer side of a picture on the page, in pixels.
 PICTURE = 520
@@ -59,16 +57,11 @@ def write_report(path: Path, content: ReportContent) -> None:
 
 def render(content: ReportContent) -> str:
     """The page's HTML."""
-    environment = Environment(
-        loader=PackageLoader("training_src.data.report"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["thousands"] = lambda value: f"{value:,}" if isinstance(value, int) else value
     script = files("training_src.data.report").joinpath("templates/report.js").read_text(encoding="utf-8")
     collected = content.collected
     numbers = figures(collected)
     names = list(collected.names.items())
-    colours = {label: PALETTE[at % len(PALETTE)] for at, (label, _) in enumerate(names)}
+    colours = drawing.colours(collected.names)
     # Decoding, scaling and encoding are most of a page's time, and hold no lock of Python's.
     with ThreadPoolExecutor(cores()) as pool:
         pictures = list(pool.map(lambda one: _picture(one, colours, collected.anchors), content.samples[:MOST_SAMPLES]))
@@ -76,10 +69,10 @@ def render(content: ReportContent) -> str:
             pool.map(lambda one: _fault_picture(one, colours), content.fault_pictures[:MOST_FAULT_PICTURES])
         )
     shown = {box.label for picture in pictures for box in picture.boxes}
-    return environment.get_template("report.html.j2").render(
-        description=content.description,
+    return render_page(
+        "training_src.data.report",
         script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        description=content.description,
         fit=numbers["anchor_fit"],
         faults=sorted(content.faults, key=lambda fault: _SEVERITIES.index(fault.severity))[:MOST_FAULTS],
         findings=(findings := _findings(content)),
@@ -94,7 +87,11 @@ def render(content: ReportContent) -> str:
         charts=_charts(collected, numbers),
         co_occurrence=_co_occurrence(collected),
         brightness=numbers["brightness"]["mean"],
-        facts=_facts(content.description),
+        facts=[
+            ("content hash (SHA-256)", str(content.description["sha256"])),
+            ("layout", content.description["format"] or "unknown"),
+            *facts(content.description, _SHOWN_ELSEWHERE),
+        ],
     )
 
 
@@ -187,7 +184,7 @@ def _thumbnail(encoded: bytes) -> tuple[str, int, int]:
     how = cv2.INTER_LINEAR if scale > 0.5 else cv2.INTER_AREA
     small = cv2.resize(image, size, interpolation=how) if scale < 1 else image
     jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes()
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode(), size[0], size[1]
+    return data_uri(jpeg), size[0], size[1]
 
 
 def _unreachable(sample: Sample, anchors: Anchors | None) -> list[bool]:
@@ -280,28 +277,3 @@ def _co_occurrence(collected: Collected) -> dict[str, Any] | None:
                  for other in order]  # fmt: skip
         rows.append({"name": names[at], "cells": cells})
     return {"names": [names[at] for at in order], "rows": rows, "left_out": len(names) - len(order)}
-
-
-def _facts(description: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What else dataset.json says in a line."""
-    rows = []
-    for name, value in description.items():
-        if name in _SHOWN_ELSEWHERE:
-            continue
-        if isinstance(value, Mapping):
-            value = ", ".join(f"{key} {_line(one)}" for key, one in list(value.items())[:12])
-        elif isinstance(value, Sequence) and not isinstance(value, str):
-            value = ", ".join(str(one) for one in value[:12] if not _long(one))
-        rows.append((name.replace("_", " "), "none" if value in ("", None) else str(value).replace("_", " ")))
-    return rows
-
-
-def _line(value: object) -> str:
-    """A value within a line: a mapping of plain values in brackets."""
-    if isinstance(value, Mapping):
-        return "(" + ", ".join(f"{key} {one}" for key, one in list(value.items())[:12] if not _long(one)) + ")"
-    return f"{len(value)} entries" if isinstance(value, list | tuple) else str(value)
-
-
-def _long(value: object) -> bool:
-    return isinstance(value, Mapping | list | tuple)

@@ -16,10 +16,7 @@ class RandomHorizontalFlip:
     probability: float = 0.5
 
 
-@dataclass(frozen=True, kw_only=True)
-class RandomVerticalFlip:
-    ACCEPTED: ClassVar = frozenset({"keypoint_flip_permutation"})
-    probability: float = 0.5
+RandomVerticalFlip = RandomHorizontalFlip  # has the same fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +32,80 @@ class RandomImageScale:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomCropImage:
+class SsdRandomCropFixedAspectRatioOperation:
+    """The proto gives these numbers no defaults of their own; unset ones are 0, as the API reads them."""
+
+    OPTION: ClassVar = "ssd_random_crop_fixed_aspect_ratio"
+    min_object_covered: float = 0.0
+    min_area: float = 0.0
+    max_area: float = 0.0
+    overlap_thresh: float = 0.0
+    clip_boxes: bool = True
+    random_coef: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_area <= self.max_area or not 0 < self.max_area <= 1:
+            raise ConfigError(
+                f"{self.OPTION}: min_area is {self.min_area:g} and max_area {self.max_area:g}; "
+                "they are shares of the image, in this order"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SsdRandomCropOperation(SsdRandomCropFixedAspectRatioOperation):
+    OPTION: ClassVar = "ssd_random_crop"
+    min_aspect_ratio: float = 0.0
+    max_aspect_ratio: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_aspect_ratio <= self.max_aspect_ratio:
+            raise ConfigError(
+                f"{self.OPTION}: min_aspect_ratio is {self.min_aspect_ratio:g} and max_aspect_ratio "
+                f"{self.max_aspect_ratio:g}; both must be above 0, in this order"
+            )
+        super().__post_init__()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SsdRandomCropPadOperation(SsdRandomCropOperation):
+    OPTION: ClassVar = "ssd_random_crop_pad"
+    min_padded_size_ratio: tuple[float, ...] = ()
+    max_padded_size_ratio: tuple[float, ...] = ()
+    pad_color_r: float = 0.0
+    pad_color_g: float = 0.0
+    pad_color_b: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_count(self.OPTION, "min_padded_size_ratio", self.min_padded_size_ratio, 2)
+        _check_count(self.OPTION, "max_padded_size_ratio", self.max_padded_size_ratio, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomCropImage(SsdRandomCropOperation):
+    OPTION: ClassVar = "random_crop_image"
     min_object_covered: float = 1.0
     min_aspect_ratio: float = 0.75
     max_aspect_ratio: float = 1.33
     min_area: float = 0.1
     max_area: float = 1.0
     overlap_thresh: float = 0.3
-    clip_boxes: bool = True
-    random_coef: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomCropPadImage(RandomCropImage):
+    """Ratios are (height, width); none means (1, 1) and (2, 2)."""
+
+    OPTION: ClassVar = "random_crop_pad_image"
+    min_padded_size_ratio: tuple[float, ...] = ()
+    max_padded_size_ratio: tuple[float, ...] = ()
+    pad_color: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_range("random_crop_image", "aspect_ratio", self.min_aspect_ratio, self.max_aspect_ratio)
-        _check_area("random_crop_image", self.min_area, self.max_area)
+        super().__post_init__()
+        _check_count(self.OPTION, "min_padded_size_ratio", self.min_padded_size_ratio, 2)
+        _check_count(self.OPTION, "max_padded_size_ratio", self.max_padded_size_ratio, 2)
+        _check_count(self.OPTION, "pad_color", self.pad_color, 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,79 +139,10 @@ class RandomAbsolutePadImage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomCropPadImage:
-    """Ratios are (height, width); none means (1, 1) and (2, 2)."""
-
-    min_object_covered: float = 1.0
-    min_aspect_ratio: float = 0.75
-    max_aspect_ratio: float = 1.33
-    min_area: float = 0.1
-    max_area: float = 1.0
-    overlap_thresh: float = 0.3
-    clip_boxes: bool = True
-    random_coef: float = 0.0
-    min_padded_size_ratio: tuple[float, ...] = ()
-    max_padded_size_ratio: tuple[float, ...] = ()
-    pad_color: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        _check_range("random_crop_pad_image", "aspect_ratio", self.min_aspect_ratio, self.max_aspect_ratio)
-        _check_area("random_crop_pad_image", self.min_area, self.max_area)
-        _check_count("random_crop_pad_image", "min_padded_size_ratio", self.min_padded_size_ratio, 2)
-        _check_count("random_crop_pad_image", "max_padded_size_ratio", self.max_padded_size_ratio, 2)
-        _check_count("random_crop_pad_image", "pad_color", self.pad_color, 3)
-
-
-@dataclass(frozen=True, kw_only=True)
 class RandomCropToAspectRatio:
     aspect_ratio: float = 1.0
     overlap_thresh: float = 0.3
     clip_boxes: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class SsdRandomCropOperation:
-    """The proto gives these numbers no defaults of their own; unset ones are 0, as the API reads them."""
-
-    min_object_covered: float = 0.0
-    min_aspect_ratio: float = 0.0
-    max_aspect_ratio: float = 0.0
-    min_area: float = 0.0
-    max_area: float = 0.0
-    overlap_thresh: float = 0.0
-    clip_boxes: bool = True
-    random_coef: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_range("ssd_random_crop", "aspect_ratio", self.min_aspect_ratio, self.max_aspect_ratio)
-        _check_area("ssd_random_crop", self.min_area, self.max_area)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SsdRandomCropPadOperation(SsdRandomCropOperation):
-    min_padded_size_ratio: tuple[float, ...] = ()
-    max_padded_size_ratio: tuple[float, ...] = ()
-    pad_color_r: float = 0.0
-    pad_color_g: float = 0.0
-    pad_color_b: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_count("ssd_random_crop_pad", "min_padded_size_ratio", self.min_padded_size_ratio, 2)
-        _check_count("ssd_random_crop_pad", "max_padded_size_ratio", self.max_padded_size_ratio, 2)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SsdRandomCropFixedAspectRatioOperation:
-    min_object_covered: float = 0.0
-    min_area: float = 0.0
-    max_area: float = 0.0
-    overlap_thresh: float = 0.0
-    clip_boxes: bool = True
-    random_coef: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_area("ssd_random_crop_fixed_aspect_ratio", self.min_area, self.max_area)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,15 +200,12 @@ class RandomAdjustContrast:
     max_delta: float = 1.25
 
 
+RandomAdjustSaturation = RandomAdjustContrast  # has the same fields
+
+
 @dataclass(frozen=True, kw_only=True)
 class RandomAdjustHue:
     max_delta: float = 0.02
-
-
-@dataclass(frozen=True, kw_only=True)
-class RandomAdjustSaturation:
-    min_delta: float = 0.8
-    max_delta: float = 1.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,20 +286,6 @@ class PreprocessingStep:
     random_patch_gaussian: RandomPatchGaussian | None = None
     random_jpeg_quality: RandomJpegQuality | None = None
     autoaugment_image: AutoAugmentImage | None = None
-
-
-def _check_range(option: str, name: str, least: float, greatest: float) -> None:
-    if not 0 < least <= greatest:
-        raise ConfigError(
-            f"{option}: min_{name} is {least:g} and max_{name} {greatest:g}; both must be above 0, in this order"
-        )
-
-
-def _check_area(option: str, least: float, greatest: float) -> None:
-    if not 0 <= least <= greatest or not 0 < greatest <= 1:
-        raise ConfigError(
-            f"{option}: min_area is {least:g} and max_area {greatest:g}; they are shares of the image, in this order"
-        )
 
 
 def _check_count(option: str, name: str, values: tuple[float, ...], count: int) -> None:

@@ -13,9 +13,6 @@ from training_src.models.feature_extractors.efficientnet import COEFFICIENTS, ef
 from training_src.models.layers import Layers
 
 TOP_LEVEL = 5
-# Of ImageNet's pixels in 0..1, red, green, blue.
-MEANS = (0.485, 0.456, 0.406)
-DEVIATIONS = (0.229, 0.224, 0.225)
 # Iterations and channels where the config has no `bifpn`, by the EfficientNet's number.
 DEFAULT_SIZES = ((3, 64), (4, 88), (5, 112), (6, 160), (7, 224), (7, 288), (8, 384), (8, 384))
 
@@ -39,11 +36,6 @@ def efficientdet_maps(
         return bifpn(backbone, layers, pyramid, max(pyramid.num_filters, config.min_depth)), []
 
     return maps
-
-
-def standardise(pixels: tf.Tensor) -> tf.Tensor:
-    """0..255 to zero mean and unit variance."""
-    return (pixels / 255.0 - tf.constant(MEANS)) / tf.constant(DEVIATIONS)
 
 
 def _default_pyramid(number: int) -> BidirectionalFeaturePyramidNetworks:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from training_src.models.config.hyperparams import BatchNorm
 from training_src.models.convolution import Conv2D
-from training_src.models.layers import BatchNormalization
+from training_src.models.layers import BatchNormalization, divisible
 
 EXTRACTOR = "model._feature_extractor"
 
@@ -57,12 +57,12 @@ def efficientnet(images: tf.Tensor, number: int, max_level: int) -> dict[int, tf
     """
     width, depth = COEFFICIENTS[number]
     builder = _Builder()
-    features = builder.convolved(images, _rounded(STEM_CHANNELS * width), kernel_size=3, strides=2)
+    features = builder.convolved(images, divisible(STEM_CHANNELS * width), kernel_size=3, strides=2)
     levels: dict[int, tf.Tensor] = {}
     repeats = [math.ceil(stack.repeats * depth) for stack in STACKS]
     blocks = [(stack, block) for stack, count in enumerate(repeats) for block in range(count)]
     for index, (stack, block) in enumerate(blocks):
-        row = STACKS[stack]._replace(channels=_rounded(STACKS[stack].channels * width))
+        row = STACKS[stack]._replace(channels=divisible(STACKS[stack].channels * width))
         row = row if block == 0 else row._replace(strides=1)
         features = builder.block(features, row, SURVIVAL * index / len(blocks))
         level = LEVEL_OF_BLOCK.get((stack, block))
@@ -71,7 +71,7 @@ def efficientnet(images: tf.Tensor, number: int, max_level: int) -> dict[int, tf
         levels[level] = features
         if level == max_level:
             builder.idle = []
-    features = builder.convolved(features, _rounded(TOP_CHANNELS * width), kernel_size=1)
+    features = builder.convolved(features, divisible(TOP_CHANNELS * width), kernel_size=1)
     builder.classifier(keras.ops.mean(features, axis=(1, 2)))
     assert builder.idle is not None
     levels[max_level] = Idle(builder.idle)(levels[max_level])
@@ -189,9 +189,3 @@ class _Builder:
 
 def _initializer() -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal")
-
-
-def _rounded(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of 8 that is not more than a tenth below."""
-    nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return nearest + divisor if nearest < 0.9 * channels else nearest

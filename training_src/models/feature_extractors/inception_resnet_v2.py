@@ -19,7 +19,7 @@ from training_src.models.config.hyperparams import (
     Regularizer,
     VarianceScalingInitializer,
 )
-from training_src.models.layers import Layers
+from training_src.models.layers import Layers, numbered
 
 Kernel = int | tuple[int, int]
 # A branch's convolutions: channels, kernel, stride.
@@ -57,7 +57,7 @@ def inception_resnet_v2_to_block17(images: tf.Tensor, layers: Layers, prefix: st
         layers: Makes the layers.
         prefix: The layers' place in the checkpoint.
     """
-    network = _Network(layers, _numbered(prefix))
+    network = _Network(layers, numbered(prefix))
     features = network.branch(_pool(network.branch(images, STEM)), STEM_AFTER_POOL)
     features = _pool(features)
     averaged = keras.layers.AveragePooling2D(3, strides=1, padding="same")(features)
@@ -72,7 +72,7 @@ def inception_resnet_v2_to_block17(images: tf.Tensor, layers: Layers, prefix: st
 
 def inception_resnet_v2_from_block17(features: tf.Tensor, layers: Layers, prefix: str) -> tf.Tensor:
     """From crops of that map to maps of half their size with 1536 channels: Faster R-CNN's second stage."""
-    network = _Network(layers, _numbered(prefix))
+    network = _Network(layers, numbered(prefix))
     features = network.reduced(features, MIXED_7A)
     for _ in range(9):
         features = network.residual(features, BLOCK_8, scale=0.2)
@@ -130,8 +130,3 @@ class _Network:
 
 def _pool(features: tf.Tensor) -> tf.Tensor:
     return keras.layers.MaxPooling2D(3, strides=2, padding="same")(features)
-
-
-def _numbered(prefix: str) -> Callable[[], str]:
-    count = iter(range(1000))
-    return lambda: f"{prefix}.layer_with_weights-{next(count)}"

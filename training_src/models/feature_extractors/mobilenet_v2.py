@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """MobileNet V2, https://arxiv.org/abs/1801.04381, with the OD API's handling of depth."""
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
 from training_src.models.config.hyperparams import (
@@ -13,7 +11,7 @@ from training_src.models.config.hyperparams import (
     Regularizer,
     WeightRegularizer,
 )
-from training_src.models.layers import Layers
+from training_src.models.layers import Layers, divisible, numbered
 
 # What MobileNet uses where `override_base_feature_extractor_hyperparams` is not set.
 DEFAULT_HYPERPARAMS = ConvHyperparams(
@@ -46,7 +44,7 @@ def mobilenet_v2(
         The maps of levels 2 to 5, which are 4, 8, 16 and 32 times smaller than the image, and level 4 as the block
         after it widens it, which a plain SSD takes.
     """
-    name = _numbered("model._feature_extractor.classification_backbone.layer_with_weights-")
+    name = numbered("model._feature_extractor.classification_backbone")
 
     def normalised(features: tf.Tensor) -> tf.Tensor:
         return layers.batch_normalization(name())(features)
@@ -55,7 +53,7 @@ def mobilenet_v2(
         return normalised(layers.convolution(channels, kernel_size, name(), strides=strides)(features))
 
     def inverted_residual(features: tf.Tensor, expansion: int, channels: int, strides: int) -> tf.Tensor:
-        width = _divisible(int(channels * depth_multiplier))
+        width = divisible(int(channels * depth_multiplier))
         inner = features
         if expansion > 1:
             inner = layers.activation(convolved(inner, expansion * features.shape[-1], 1))
@@ -66,7 +64,7 @@ def mobilenet_v2(
         return features + inner if strides == 1 and features.shape[-1] == width else inner
 
     def depth(channels: int) -> int:
-        return max(_divisible(int(channels * depth_multiplier)), min_depth)
+        return max(divisible(int(channels * depth_multiplier)), min_depth)
 
     levels: dict[int, tf.Tensor] = {}
     widened: list[tf.Tensor] = []
@@ -80,14 +78,3 @@ def mobilenet_v2(
     last = depth(LAST_CHANNELS) if depth_multiplier < 1 else LAST_CHANNELS
     levels[5] = layers.activation(convolved(features, last, 1))
     return levels, widened[BLOCK_AFTER_LEVEL_4]
-
-
-def _divisible(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of 8 that is not more than a tenth below."""
-    nearest = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return nearest + divisor if nearest < 0.9 * channels else nearest
-
-
-def _numbered(prefix: str) -> Callable[[], str]:
-    count = iter(range(1000))
-    return lambda: f"{prefix}{next(count)}"

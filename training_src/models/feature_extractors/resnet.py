@@ -18,7 +18,7 @@ from training_src.models.config.hyperparams import (
     Regularizer,
     VarianceScalingInitializer,
 )
-from training_src.models.layers import Layers
+from training_src.models.layers import Layers, numbered
 
 # Table 1 of the paper: blocks of conv2_x to conv5_x.
 BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -46,7 +46,7 @@ def resnet(
         depth_multiplier: Scales every layer's channels.
         min_depth: No layer has fewer channels.
     """
-    name = _numbered(prefix)
+    name = numbered(prefix)
     depth = _depth(depth_multiplier, min_depth)
     features = _stem(images, layers, name, depth)
     levels = {}
@@ -58,7 +58,7 @@ def resnet(
 
 def resnet_to_conv4(images: tf.Tensor, layers: Layers, blocks: tuple[int, int, int, int], prefix: str) -> tf.Tensor:
     """The map of level 4, 16 times smaller than the image: Faster R-CNN's first stage."""
-    name = _numbered(prefix)
+    name = numbered(prefix)
     depth = _depth(1.0, 0)
     features = _stem(images, layers, name, depth)
     for stage, repeats in enumerate(blocks[:3]):
@@ -68,7 +68,7 @@ def resnet_to_conv4(images: tf.Tensor, layers: Layers, blocks: tuple[int, int, i
 
 def resnet_conv5(features: tf.Tensor, layers: Layers, blocks: tuple[int, int, int, int], prefix: str) -> tf.Tensor:
     """From crops of level 4 to maps of half their size: Faster R-CNN's second stage."""
-    return _stage(features, layers, _numbered(prefix), _depth(1.0, 0), 3, blocks[3])
+    return _stage(features, layers, numbered(prefix), _depth(1.0, 0), 3, blocks[3])
 
 
 def subtract_means(pixels: tf.Tensor) -> tf.Tensor:
@@ -135,8 +135,3 @@ def _bottleneck(
 
 def _depth(multiplier: float, min_depth: int) -> Callable[[int], int]:
     return lambda channels: max(int(channels * multiplier), min_depth)
-
-
-def _numbered(prefix: str) -> Callable[[], str]:
-    count = iter(range(1000))
-    return lambda: f"{prefix}.layer_with_weights-{next(count)}"

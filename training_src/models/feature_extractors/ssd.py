@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from training_src.models.config.hyperparams import ConvHyperparams
 from training_src.models.config.ssd import FeatureExtractor
-from training_src.models.feature_extractors.efficientdet import EFFICIENTNETS, efficientdet_maps, standardise
+from training_src.models.feature_extractors.efficientdet import EFFICIENTNETS, efficientdet_maps
 from training_src.models.feature_extractors.feature_pyramid import TOP_LEVEL, added_layers, feature_pyramid
 from training_src.models.feature_extractors.mobilenet_v2 import DEFAULT_HYPERPARAMS, mobilenet_v2
 from training_src.models.feature_extractors.resnet import BLOCKS, default_hyperparams, resnet, subtract_means
 from training_src.models.layers import Layers
-from training_src.models.preprocessing import scale_to_one
+from training_src.models.preprocessing import scale_to_one, standardise
 
 BACKBONE = "model._feature_extractor.classification_backbone"
 RESNET_WEIGHT_DECAY = 0.0001

@@ -19,7 +19,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from training_src.models.config.augmentation import AutoAugmentImage
-from training_src.training.augmentation.window import Boxes, Pixels, View
+from training_src.training.augmentation.colour import grey
+from training_src.training.augmentation.window import Boxes, Pixels, Window
 
 GREY = (128, 128, 128)
 # Operation, probability, level from 0 to 10.
@@ -91,10 +92,10 @@ POLICIES: dict[str, list[list[Operation]]] = {
 }
 
 
-def autoaugment(config: AutoAugmentImage, view: View, rng: Generator) -> View:
+def autoaugment(config: AutoAugmentImage, window: Window, rng: Generator) -> Window:
     """One of a policy's sub-policies, its operations each with their probability."""
     policy = POLICIES[config.policy_name]
-    drawn = view.drawn()
+    drawn = window.drawn()
     image, boxes, rows = drawn.pixels, drawn.boxes, drawn.rows
     for name, probability, level in policy[rng.integers(len(policy))]:
         if name.endswith("_Only_BBoxes"):
@@ -154,8 +155,7 @@ def _solarize_add(image: Pixels, level: float) -> Pixels:
 
 
 def _color(image: Pixels, level: float) -> Pixels:
-    grey = np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
-    return _blend(grey, image, level)
+    return _blend(grey(image), image, level)
 
 
 def _contrast(image: Pixels, level: float) -> Pixels:

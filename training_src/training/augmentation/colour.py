@@ -53,10 +53,14 @@ def distort_color(config: RandomDistortColor, image: Pixels, rng: Generator) -> 
 
 
 def random_rgb_to_gray(config: RandomRgbToGray, image: Pixels, rng: Generator) -> Pixels:
-    return rgb_to_gray(RgbToGray(), image, rng) if rng.random() <= config.probability else image
+    return grey(image) if rng.random() <= config.probability else image
 
 
 def rgb_to_gray(config: RgbToGray, image: Pixels, rng: Generator) -> Pixels:  # noqa: ARG001
+    return grey(image)
+
+
+def grey(image: Pixels) -> Pixels:
     """Its luma, in all three channels."""
     return np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
 

@@ -20,7 +20,7 @@ from training_src.models.config.augmentation import (
     SsdRandomCropPadFixedAspectRatio,
 )
 from training_src.training.augmentation.geometry import fill_colour, pad, pad_to_aspect_ratio
-from training_src.training.augmentation.window import Boxes, Colour, View
+from training_src.training.augmentation.window import Boxes, Colour, Window
 
 # The API gives up after as many trials, and keeps the whole image.
 ATTEMPTS = 100
@@ -60,55 +60,56 @@ class Crop:
             config.random_coef,
         )
 
-    def __call__(self, view: View, rng: Generator) -> View:
+    def __call__(self, window: Window, rng: Generator) -> Window:
         if self.keep > 0 and rng.random() <= self.keep:
-            return view
-        top, left, height, width = sample_window(view.height, view.width, view.boxes, self, rng)
-        return _cut(view, top, left, height, width, self.overlap, self.clip)
+            return window
+        top, left, height, width = sample_window(window.height, window.width, window.boxes, self, rng)
+        return _cut(window, top, left, height, width, self.overlap, self.clip)
 
 
-def crop_image(config: RandomCropImage, view: View, rng: Generator) -> View:
-    return Crop.of(config)(view, rng)
+def crop_image(config: RandomCropImage, window: Window, rng: Generator) -> Window:
+    return Crop.of(config)(window, rng)
 
 
-def crop_pad_image(config: RandomCropPadImage, view: View, rng: Generator) -> View:
-    return _crop_and_pad(Crop.of(config), config, fill_colour(config.pad_color), view, rng)
+def crop_pad_image(config: RandomCropPadImage, window: Window, rng: Generator) -> Window:
+    return _crop_and_pad(Crop.of(config), config, fill_colour(config.pad_color), window, rng)
 
 
-def crop_to_aspect_ratio(config: RandomCropToAspectRatio, view: View, rng: Generator) -> View:
-    height = view.height if view.width >= config.aspect_ratio * view.height else round(view.width / config.aspect_ratio)
-    width = view.width if view.width <= config.aspect_ratio * view.height else round(view.height * config.aspect_ratio)
+def crop_to_aspect_ratio(config: RandomCropToAspectRatio, window: Window, rng: Generator) -> Window:
+    fitting = config.aspect_ratio * window.height
+    height = window.height if window.width >= fitting else round(window.width / config.aspect_ratio)
+    width = window.width if window.width <= fitting else round(fitting)
     height, width = max(height, 1), max(width, 1)
-    top, left = int(rng.integers(view.height - height + 1)), int(rng.integers(view.width - width + 1))
-    return _cut(view, top, left, height, width, config.overlap_thresh, config.clip_boxes)
+    top, left = int(rng.integers(window.height - height + 1)), int(rng.integers(window.width - width + 1))
+    return _cut(window, top, left, height, width, config.overlap_thresh, config.clip_boxes)
 
 
-def ssd_random_crop(config: SsdRandomCrop, view: View, rng: Generator) -> View:
+def ssd_random_crop(config: SsdRandomCrop, window: Window, rng: Generator) -> Window:
     crops = [Crop.of(one) for one in config.operations] or _ssd_crops((0.5, 2.0))
-    return crops[rng.integers(len(crops))](view, rng)
+    return crops[rng.integers(len(crops))](window, rng)
 
 
-def ssd_random_crop_pad(config: SsdRandomCropPad, view: View, rng: Generator) -> View:
+def ssd_random_crop_pad(config: SsdRandomCropPad, window: Window, rng: Generator) -> Window:
     if not config.operations:
         crops = _ssd_crops((0.5, 2.0))[1:]
-        return _crop_and_pad(crops[rng.integers(len(crops))], RandomCropPadImage(), None, view, rng)
+        return _crop_and_pad(crops[rng.integers(len(crops))], RandomCropPadImage(), None, window, rng)
     chosen = config.operations[rng.integers(len(config.operations))]
     fill = fill_colour((chosen.pad_color_r, chosen.pad_color_g, chosen.pad_color_b))
-    return _crop_and_pad(Crop.of(chosen), chosen, fill, view, rng)
+    return _crop_and_pad(Crop.of(chosen), chosen, fill, window, rng)
 
 
-def ssd_random_crop_fixed_aspect_ratio(config: SsdRandomCropFixedAspectRatio, view: View, rng: Generator) -> View:
+def ssd_random_crop_fixed_aspect_ratio(config: SsdRandomCropFixedAspectRatio, window: Window, rng: Generator) -> Window:
     ratio = (config.aspect_ratio, config.aspect_ratio)
     crops = [Crop.of(one, ratio) for one in config.operations] or _ssd_crops(ratio)
-    cropped = crops[rng.integers(len(crops))](view, rng)
+    cropped = crops[rng.integers(len(crops))](window, rng)
     return crop_to_aspect_ratio(RandomCropToAspectRatio(aspect_ratio=config.aspect_ratio), cropped, rng)
 
 
 def ssd_random_crop_pad_fixed_aspect_ratio(
-    config: SsdRandomCropPadFixedAspectRatio, view: View, rng: Generator
-) -> View:
+    config: SsdRandomCropPadFixedAspectRatio, window: Window, rng: Generator
+) -> Window:
     crops = [Crop.of(one) for one in config.operations] or _ssd_crops((0.5, 2.0))
-    cropped = crops[rng.integers(len(crops))](view, rng)
+    cropped = crops[rng.integers(len(crops))](window, rng)
     least, most = _padded_sizes(config, cropped)
     return pad_to_aspect_ratio(cropped, config.aspect_ratio, least, most, rng)
 
@@ -165,20 +166,20 @@ def _covers(
     return np.asarray(np.where(areas >= 1, shares, -1.0).max(axis=1))
 
 
-def _cut(view: View, top: int, left: int, height: int, width: int, overlap: float, clip: bool) -> View:
-    part = (top / view.height, left / view.width, (top + height) / view.height, (left + width) / view.width)
-    return view.through(part, (height, width), overlap, clip=clip)
+def _cut(window: Window, top: int, left: int, height: int, width: int, overlap: float, clip: bool) -> Window:
+    part = (top / window.height, left / window.width, (top + height) / window.height, (left + width) / window.width)
+    return window.through(part, (height, width), overlap, clip=clip)
 
 
-def _crop_and_pad(crop: Crop, sizes: Any, fill: Colour | None, view: View, rng: Generator) -> View:
+def _crop_and_pad(crop: Crop, sizes: Any, fill: Colour | None, window: Window, rng: Generator) -> Window:
     """A crop on a canvas whose size is told in terms of the image before the crop."""
-    least, most = _padded_sizes(sizes, view)
-    return pad(crop(view, rng), least, most, fill, rng)
+    least, most = _padded_sizes(sizes, window)
+    return pad(crop(window, rng), least, most, fill, rng)
 
 
-def _padded_sizes(config: Any, view: View) -> tuple[tuple[float, float], tuple[float, float]]:
+def _padded_sizes(config: Any, window: Window) -> tuple[tuple[float, float], tuple[float, float]]:
     least, most = config.min_padded_size_ratio or (1.0, 1.0), config.max_padded_size_ratio or (2.0, 2.0)
-    return (least[0] * view.height, least[1] * view.width), (most[0] * view.height, most[1] * view.width)
+    return (least[0] * window.height, least[1] * window.width), (most[0] * window.height, most[1] * window.width)
 
 
 def _ssd_crops(aspect_ratio: tuple[float, float]) -> list[Crop]:

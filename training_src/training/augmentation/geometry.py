@@ -18,45 +18,47 @@ from training_src.models.config.augmentation import (
     RandomSquareCropByScale,
     RandomVerticalFlip,
 )
-from training_src.training.augmentation.window import BLACK, Colour, View
+from training_src.training.augmentation.window import BLACK, Colour, Window
 
 
-def horizontal_flip(config: RandomHorizontalFlip, view: View, rng: Generator) -> View:
-    return view.flipped() if rng.random() < config.probability else view
+def horizontal_flip(config: RandomHorizontalFlip, window: Window, rng: Generator) -> Window:
+    return window.flipped() if rng.random() < config.probability else window
 
 
-def vertical_flip(config: RandomVerticalFlip, view: View, rng: Generator) -> View:
-    return view.flipped(vertically=True) if rng.random() < config.probability else view
+def vertical_flip(config: RandomVerticalFlip, window: Window, rng: Generator) -> Window:
+    return window.flipped(vertically=True) if rng.random() < config.probability else window
 
 
-def rotation90(config: RandomRotation90, view: View, rng: Generator) -> View:
-    return view.rotated() if rng.random() < config.probability else view
+def rotation90(config: RandomRotation90, window: Window, rng: Generator) -> Window:
+    return window.rotated() if rng.random() < config.probability else window
 
 
-def image_scale(config: RandomImageScale, view: View, rng: Generator) -> View:
+def image_scale(config: RandomImageScale, window: Window, rng: Generator) -> Window:
     """Another size of the same canvas: what later options count in pixels changes."""
     scale = rng.uniform(config.min_scale_ratio, config.max_scale_ratio)
-    return replace(view, height=max(1, int(view.height * scale)), width=max(1, int(view.width * scale)))
+    return replace(window, height=max(1, int(window.height * scale)), width=max(1, int(window.width * scale)))
 
 
-def pad_image(config: RandomPadImage, view: View, rng: Generator) -> View:
+def pad_image(config: RandomPadImage, window: Window, rng: Generator) -> Window:
     least = (config.min_image_height or 0, config.min_image_width or 0)
-    most = (config.max_image_height or 2 * view.height, config.max_image_width or 2 * view.width)
-    return pad(view, least, most, fill_colour(config.pad_color), rng)
+    most = (config.max_image_height or 2 * window.height, config.max_image_width or 2 * window.width)
+    return pad(window, least, most, fill_colour(config.pad_color), rng)
 
 
-def absolute_pad_image(config: RandomAbsolutePadImage, view: View, rng: Generator) -> View:
-    most = (view.height + (config.max_height_padding or 1), view.width + (config.max_width_padding or 1))
-    return pad(view, (0, 0), most, fill_colour(config.pad_color), rng)
+def absolute_pad_image(config: RandomAbsolutePadImage, window: Window, rng: Generator) -> Window:
+    most = (window.height + (config.max_height_padding or 1), window.width + (config.max_width_padding or 1))
+    return pad(window, (0, 0), most, fill_colour(config.pad_color), rng)
 
 
-def pad(view: View, least: tuple[float, float], most: tuple[float, float], fill: Colour | None, rng: Generator) -> View:
+def pad(
+    window: Window, least: tuple[float, float], most: tuple[float, float], fill: Colour | None, rng: Generator
+) -> Window:
     """The canvas somewhere on a larger one, whose height and width lie between `least` and `most`.
 
     No colour means the canvas's mean. As in the API, sizes below the canvas's own are raised to it, and upper bounds
     are not reached.
     """
-    size = (view.height, view.width)
+    size = (window.height, window.width)
     targets = []
     for own, low, high in zip(size, least, most, strict=True):
         lowest, highest = max(int(low), own), max(int(high), own)
@@ -64,51 +66,51 @@ def pad(view: View, least: tuple[float, float], most: tuple[float, float], fill:
     offsets = [
         int(rng.integers(target - own)) if target > own else 0 for own, target in zip(size, targets, strict=True)
     ]
-    return view.framed((offsets[0], offsets[1]), (targets[0], targets[1]), fill or view.mean_colour())
+    return window.framed((offsets[0], offsets[1]), (targets[0], targets[1]), fill or window.mean_colour())
 
 
 def pad_to_aspect_ratio(
-    view: View, aspect_ratio: float, least: tuple[float, float], most: tuple[float, float], rng: Generator
-) -> View:
+    window: Window, aspect_ratio: float, least: tuple[float, float], most: tuple[float, float], rng: Generator
+) -> Window:
     """Black below and to the right, until width / height is `aspect_ratio`; `least` and `most` are sizes in pixels."""
-    height = view.height if view.width <= aspect_ratio * view.height else view.width / aspect_ratio
-    width = view.width if view.width >= aspect_ratio * view.height else view.height * aspect_ratio
+    height = window.height if window.width <= aspect_ratio * window.height else window.width / aspect_ratio
+    width = window.width if window.width >= aspect_ratio * window.height else window.height * aspect_ratio
     most_scale = min(max(most[0], height) / height, max(most[1], width) / width)
     least_scale = min(most_scale, max(max(least[0], height) / height, max(least[1], width) / width))
     scale = rng.uniform(least_scale, most_scale)
-    size = (max(view.height, round(scale * height)), max(view.width, round(scale * width)))
-    return view.framed((0, 0), size, BLACK)
+    size = (max(window.height, round(scale * height)), max(window.width, round(scale * width)))
+    return window.framed((0, 0), size, BLACK)
 
 
-def scale_crop_and_pad_to_square(config: RandomScaleCropAndPadToSquare, view: View, rng: Generator) -> View:
+def scale_crop_and_pad_to_square(config: RandomScaleCropAndPadToSquare, window: Window, rng: Generator) -> Window:
     """EfficientDet's: https://arxiv.org/abs/1911.09070."""
     side = config.output_size
-    scale = rng.uniform(config.scale_min, config.scale_max) * side / max(view.height, view.width)
+    scale = rng.uniform(config.scale_min, config.scale_max) * side / max(window.height, window.width)
     drawn = rng.random(2)
     part = []
-    for own, where in zip((view.height, view.width), drawn, strict=True):
+    for own, where in zip((window.height, window.width), drawn, strict=True):
         scaled = max(1, int(own * scale))
         offset = int(max(0, scaled - side) * where)
         part.append((offset / scaled, (offset + side) / scaled))
-    return view.through((part[0][0], part[1][0], part[0][1], part[1][1]), (side, side))
+    return window.through((part[0][0], part[1][0], part[0][1], part[1][1]), (side, side))
 
 
-def square_crop_by_scale(config: RandomSquareCropByScale, view: View, rng: Generator) -> View:
+def square_crop_by_scale(config: RandomSquareCropByScale, window: Window, rng: Generator) -> Window:
     """CenterNet's: https://arxiv.org/abs/1904.07850."""
     steps = max(config.num_scales - 1, 1)
     scale = config.scale_min + rng.integers(config.num_scales) / steps * (config.scale_max - config.scale_min)
-    side = max(1, int(scale * max(view.height, view.width)))
+    side = max(1, int(scale * max(window.height, window.width)))
     begin = []
-    for own in (view.height, view.width):
+    for own in (window.height, window.width):
         border = _border(config.max_border, own)
         begin.append(int(rng.integers(border, own - border + 1)) - side // 2)
     part = (
-        begin[0] / view.height,
-        begin[1] / view.width,
-        (begin[0] + side) / view.height,
-        (begin[1] + side) / view.width,
+        begin[0] / window.height,
+        begin[1] / window.width,
+        (begin[0] + side) / window.height,
+        (begin[1] + side) / window.width,
     )
-    return view.through(part, (side, side))
+    return window.through(part, (side, side))
 
 
 def fill_colour(components: tuple[float, ...]) -> Colour | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from training_src.models.config.augmentation import PreprocessingStep
 from training_src.training.augmentation import autoaugment, colour, crops, disturbances, geometry
-from training_src.training.augmentation.window import Pixels, View
+from training_src.training.augmentation.window import Pixels, Window
 
 # The size to which an image of some height and width is resized in the end.
 Resized: TypeAlias = Callable[[int, int], tuple[int, int]]
@@ -57,14 +57,14 @@ def augmentation(
     settled = max((index + 1 for index, step in enumerate(steps) if step.kind != "colour"), default=0)
 
     def augment(labelled: Labelled, position: int) -> Labelled:
-        view = View.of(labelled.image, labelled.boxes)
+        window = Window.of(labelled.image, labelled.boxes)
         for index, (step, key) in enumerate(zip(steps, keys, strict=True)):
             if step.kind != "geometry":
-                view = view.drawn(resized(view.height, view.width) if resized and index >= settled else None)
-            view = step.apply(view, Generator(Philox(key=[key, position])))
-        view = view.drawn(resized(view.height, view.width) if resized else None)
+                window = window.drawn(resized(window.height, window.width) if resized and index >= settled else None)
+            window = step.apply(window, Generator(Philox(key=[key, position])))
+        window = window.drawn(resized(window.height, window.width) if resized else None)
         return Labelled(
-            view.pixels, view.boxes.astype(np.float32), labelled.classes[view.rows], labelled.weights[view.rows]
+            window.pixels, window.boxes.astype(np.float32), labelled.classes[window.rows], labelled.weights[window.rows]
         )
 
     return augment
@@ -80,10 +80,10 @@ class _Step:
     """What an option does, and whether it moves pixels, changes them depending on the image's size, or one by one."""
 
     kind: Literal["geometry", "disturbance", "colour"]
-    apply: Callable[[View, Generator], View]
+    apply: Callable[[Window, Generator], Window]
 
 
-_GEOMETRY: dict[str, Callable[[Any, View, Generator], View]] = {
+_GEOMETRY: dict[str, Callable[[Any, Window, Generator], Window]] = {
     "random_horizontal_flip": geometry.horizontal_flip,
     "random_vertical_flip": geometry.vertical_flip,
     "random_rotation90": geometry.rotation90,
@@ -128,5 +128,5 @@ def _step(option: PreprocessingStep) -> _Step:
     return _Step("colour", partial(_repaint, _COLOURS[name], config))
 
 
-def _repaint(change: Callable[[Any, Pixels, Generator], Pixels], config: Any, view: View, rng: Generator) -> View:
-    return replace(view, pixels=change(config, view.pixels, rng))
+def _repaint(change: Callable[[Any, Pixels, Generator], Pixels], config: Any, window: Window, rng: Generator) -> Window:
+    return replace(window, pixels=change(config, window.pixels, rng))

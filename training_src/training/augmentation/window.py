@@ -18,13 +18,13 @@ BLACK: Colour = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A canvas onto which a window of an image is drawn.
+class Window:
+    """A window on an image, and the canvas onto which it is drawn.
 
     Attributes:
         pixels: `(h, w, 3)` uint8, never written to.
         height, width: The canvas's, in pixels; only fractions of it depend on them until it is drawn.
-        window: Where the canvas's top, left, bottom and right edge lie in `pixels`. Swapped ones mean a flip; what lies
+        edges: Where the canvas's top, left, bottom and right edge lie in `pixels`. Swapped ones mean a flip; what lies
             outside of `pixels` is padding.
         fill: The padding's colour.
         boxes: `(boxes, 4)`: ymin, xmin, ymax, xmax as shares of the canvas.
@@ -34,17 +34,17 @@ class View:
     pixels: Pixels
     height: int
     width: int
-    window: tuple[float, float, float, float]
+    edges: tuple[float, float, float, float]
     fill: Colour
     boxes: Boxes
     rows: NDArray[np.int64]
 
     @staticmethod
-    def of(pixels: Pixels, boxes: NDArray[Any]) -> View:
+    def of(pixels: Pixels, boxes: NDArray[Any]) -> Window:
         """All of an image."""
         height, width = pixels.shape[:2]
         rows = np.arange(len(boxes))
-        return View(pixels, height, width, (0.0, 0.0, height, width), BLACK, boxes.astype(np.float64), rows)
+        return Window(pixels, height, width, (0.0, 0.0, height, width), BLACK, boxes.astype(np.float64), rows)
 
     def through(
         self,
@@ -54,7 +54,7 @@ class View:
         *,
         clip: bool = True,
         fill: Colour = BLACK,
-    ) -> View:
+    ) -> Window:
         """A part of the canvas as a new one.
 
         Args:
@@ -65,24 +65,24 @@ class View:
             fill: What is seen beyond this canvas.
         """
         ymin, xmin, ymax, xmax = part
-        view = self._surrounded_by(fill) if min(part) < 0 or max(part) > 1 else self
-        top, left, bottom, right = view.window
+        window = self._surrounded_by(fill) if min(part) < 0 or max(part) > 1 else self
+        top, left, bottom, right = window.edges
         down, across = bottom - top, right - left
-        window = (top + ymin * down, left + xmin * across, top + ymax * down, left + xmax * across)
-        boxes = (view.boxes - (ymin, xmin) * 2) / ((ymax - ymin, xmax - xmin) * 2)
+        edges = (top + ymin * down, left + xmin * across, top + ymax * down, left + xmax * across)
+        boxes = (window.boxes - (ymin, xmin) * 2) / ((ymax - ymin, xmax - xmin) * 2)
         inside = np.clip(boxes, 0.0, 1.0)
         seen = ((inside[:, 2:] > inside[:, :2]) | (boxes[:, 2:] == boxes[:, :2])).all(axis=1)
         kept = seen & (_areas(inside) >= overlap * _areas(boxes))
         return replace(
-            view,
+            window,
             height=size[0],
             width=size[1],
-            window=window,
+            edges=edges,
             boxes=(inside if clip else boxes)[kept],
-            rows=view.rows[kept],
+            rows=window.rows[kept],
         )
 
-    def framed(self, offset: tuple[int, int], size: tuple[int, int], fill: Colour) -> View:
+    def framed(self, offset: tuple[int, int], size: tuple[int, int], fill: Colour) -> Window:
         """This canvas on a larger one.
 
         Args:
@@ -94,41 +94,39 @@ class View:
         part = (ymin, xmin, ymin + size[0] / self.height, xmin + size[1] / self.width)
         return self.through(part, size, clip=False, fill=fill)
 
-    def flipped(self, *, vertically: bool = False) -> View:
+    def flipped(self, *, vertically: bool = False) -> Window:
         """Its mirror image: left and right, or top and bottom, change places."""
         ymin, xmin, ymax, xmax = self.boxes.T
-        top, left, bottom, right = self.window
+        top, left, bottom, right = self.edges
         if vertically:
             return replace(
-                self, window=(bottom, left, top, right), boxes=np.stack([1 - ymax, xmin, 1 - ymin, xmax], axis=1)
+                self, edges=(bottom, left, top, right), boxes=np.stack([1 - ymax, xmin, 1 - ymin, xmax], axis=1)
             )
-        return replace(
-            self, window=(top, right, bottom, left), boxes=np.stack([ymin, 1 - xmax, ymax, 1 - xmin], axis=1)
-        )
+        return replace(self, edges=(top, right, bottom, left), boxes=np.stack([ymin, 1 - xmax, ymax, 1 - xmin], axis=1))
 
-    def rotated(self) -> View:
+    def rotated(self) -> Window:
         """Turned by 90 degrees, counter-clockwise."""
         ymin, xmin, ymax, xmax = self.boxes.T
-        top, left, bottom, right = self.window
+        top, left, bottom, right = self.edges
         edge = self.pixels.shape[1]
         return replace(
             self,
             pixels=np.asarray(cv2.rotate(self.pixels, cv2.ROTATE_90_COUNTERCLOCKWISE), np.uint8),
             height=self.width,
             width=self.height,
-            window=(edge - right, top, edge - left, bottom),
+            edges=(edge - right, top, edge - left, bottom),
             boxes=np.stack([1 - xmax, ymin, 1 - xmin, ymax], axis=1),
         )
 
     def mean_colour(self) -> Colour:
         """Of all that is seen."""
-        view = self.drawn() if self._padded else self
-        rows = _Placement.of(view.window[0], view.window[2], view.pixels.shape[0], view.height)
-        columns = _Placement.of(view.window[1], view.window[3], view.pixels.shape[1], view.width)
-        red, green, blue = cv2.mean(view.pixels[rows.taken, columns.taken])[:3]
+        window = self.drawn() if self._padded else self
+        rows = _Placement.of(window.edges[0], window.edges[2], window.pixels.shape[0], window.height)
+        columns = _Placement.of(window.edges[1], window.edges[3], window.pixels.shape[1], window.width)
+        red, green, blue = cv2.mean(window.pixels[rows.taken, columns.taken])[:3]
         return round(red), round(green), round(blue)
 
-    def drawn(self, size: tuple[int, int] | None = None) -> View:
+    def drawn(self, size: tuple[int, int] | None = None) -> Window:
         """The canvas as an image of its own, of its own size unless another is given.
 
         The window is rounded to whole pixels of both images, and the boxes follow that rounding. All of an image is
@@ -136,11 +134,11 @@ class View:
         whose edges are random, a half pixel beside it, which is faster.
         """
         height, width = size or (self.height, self.width)
-        rows = _Placement.of(self.window[0], self.window[2], self.pixels.shape[0], height)
-        columns = _Placement.of(self.window[1], self.window[3], self.pixels.shape[1], width)
+        rows = _Placement.of(self.edges[0], self.edges[2], self.pixels.shape[0], height)
+        columns = _Placement.of(self.edges[1], self.edges[3], self.pixels.shape[1], width)
         if rows.whole(self.pixels.shape[0]) and columns.whole(self.pixels.shape[1]):
             image = _sampled(self.pixels, rows, columns)
-            return View(image, height, width, (0.0, 0.0, height, width), BLACK, self.boxes, self.rows)
+            return Window(image, height, width, (0.0, 0.0, height, width), BLACK, self.boxes, self.rows)
         part = self.pixels[rows.taken, columns.taken]
         extent = (columns.drawn.stop - columns.drawn.start, rows.drawn.stop - rows.drawn.start)
         if (part.shape[1], part.shape[0]) != extent:
@@ -155,22 +153,22 @@ class View:
         exact[:, 1::2] = columns.moved(self.boxes[:, 1::2])
         inside = (self.boxes >= 0) & (self.boxes <= 1)
         boxes = np.where(inside, np.clip(exact, 0.0, 1.0), exact)
-        return View(part, height, width, (0.0, 0.0, height, width), BLACK, boxes, self.rows)
+        return Window(part, height, width, (0.0, 0.0, height, width), BLACK, boxes, self.rows)
 
     @property
     def _padded(self) -> bool:
         """Whether something outside of the image is seen."""
         return any(low < 0 or high > size for low, high, size in self._extents())
 
-    def _surrounded_by(self, fill: Colour) -> View:
+    def _surrounded_by(self, fill: Colour) -> Window:
         """The same canvas with `fill` beyond it, whatever of the image was cut off there before."""
         whole = all(low <= 0 and high >= size for low, high, size in self._extents())
-        view = self if whole and (fill == self.fill or not self._padded) else self.drawn()
-        return replace(view, fill=fill)
+        window = self if whole and (fill == self.fill or not self._padded) else self.drawn()
+        return replace(window, fill=fill)
 
     def _extents(self) -> tuple[tuple[float, float, int], tuple[float, float, int]]:
         """For each axis the window's lower and upper edge in the image, and the image's size."""
-        top, left, bottom, right = self.window
+        top, left, bottom, right = self.edges
         height, width = self.pixels.shape[:2]
         return (min(top, bottom), max(top, bottom), height), (min(left, right), max(left, right), width)
 

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training_src.evaluation.charts import HEIGHT, WIDTH, Axes, Line, line_chart
+from training_src.report.charts import HEIGHT, WIDTH, Axes, Line, line_chart
 
 numbers = st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, 0.0, 1e-9])
 

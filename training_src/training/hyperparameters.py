@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""A training job's hyperparameters: what each means, and what it may be.
+
+SageMaker's SDK quotes their values as JSON (`"\"auto\""`), its console does not: both are read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from training_src.errors import ConfigurationError
+
+# The text says what is to be given instead of a wrong value.
+Count = Annotated[int, Field(ge=0), "a whole number of 0 or more"]
+Number = Annotated[float, Field(ge=0, allow_inf_nan=False), "a number of 0 or more"]
+Part = Annotated[
+    Annotated[float, Field(ge=0, lt=1)] | None,
+    BeforeValidator(lambda value: None if value == "auto" else value),
+    "auto or a part below 1",
+]
+Lower = BeforeValidator(str.lower)
+# Told and left out: the platform decides where files go, and SageMaker's SDK speaks of its own containers.
+WITHOUT_EFFECT = {
+    "model_dir": "checkpoints go to the job's checkpoints folder, the model to its model folder",
+    "checkpoint_every_n": "checkpoint_interval says how often",
+    "sample_1_of_n_eval_on_train_examples": "the training split is not evaluated",
+    "alsologtostderr": "everything is printed",
+}
+
+
+class Hyperparameters(BaseModel):
+    """Some of a job's hyperparameters; each field's description is its documentation."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        return frozenset(cls.model_fields)
+
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Self:
+        """These among a job's hyperparameters, the defaults of those that are missing or empty.
+
+        Raises:
+            ConfigurationError: If a value is not of its kind.
+        """
+        texts = {name: text for name in cls.model_fields if (text := plain(given.get(name, "")))}
+        try:
+            return cls.model_validate(texts)
+        except ValidationError as error:
+            name = str(error.errors()[0]["loc"][0])
+            raise ConfigurationError(
+                f'The hyperparameter {name} is "{texts[name]}"; give {_wanted(cls, name)}.'
+            ) from None
+
+
+class Settings(Hyperparameters):
+    """How training goes on; what is learnt stands in the pipeline.config."""
+
+    seed: Count = Field(default=17, description="Of weights, order and augmentation.")
+    validation_interval: Count = Field(
+        default=0, description="Steps between two validations; 0: a tenth of the training."
+    )
+    checkpoint_interval: Count = Field(
+        default=0, description="Steps between two checkpoints; 0: a tenth of the training, at most 500."
+    )
+    early_stopping_patience: Count = Field(
+        default=0, description="Validations without improvement after which training ends; 0: never."
+    )
+    early_stopping_metric: Literal["mAP", "loss"] = Field(
+        default="mAP", description="Both on the validation split; it also decides which weights are the best."
+    )
+    early_stopping_min_delta: Number = Field(default=0.0, description="What counts as an improvement.")
+    deterministic: bool = Field(
+        default=False, description="Whether equal runs give equal bits; slower where kernels have to be exchanged."
+    )
+    mixed_precision: Literal["auto", "on", "off"] = Field(
+        default="auto", description="16-bit activations; auto means on GPUs with tensor cores."
+    )
+    xla: Literal["auto", "loss", "step", "off"] = Field(
+        default="auto",
+        description="Whether XLA compiles the loss, or the whole step, which is for GPUs; auto means the loss, where "
+        "that was measured to help.",
+    )
+    progressive_resizing: Part = Field(
+        default=None,
+        description="The part of the steps, from the first one, that learn from smaller images; auto means what was "
+        "measured to help a bundled architecture, trained from scratch, where no class gets too small.",
+    )
+
+
+class OwnNames(Hyperparameters):
+    """What a job of our own pipeline is to train, and for how long."""
+
+    architecture: str = Field(default="", description="A bundled architecture, where there is no channel `config`.")
+    num_train_steps: Count = Field(default=0, description="Steps; 0: the config's.")
+
+
+class ForeignNames(OwnNames):
+    """The same in the words of the training images that people have had so far."""
+
+    num_steps: Count = Field(default=0, description="As `num_train_steps`, which wins where both are given.")
+    epochs: Count = Field(default=0, description="Instead of steps: times images over `batch_size`, rounded up.")
+    pipeline_config_path: str = Field(
+        default="",
+        description="A pipeline.config by its place in the container, beside the code, or its name in a channel.",
+    )
+    sample_1_of_n_eval_examples: Count = Field(default=1, description="Only one of so many validation images counts.")
+    quantize: bool = Field(default=False, description="Whether an int8 form is exported beside the float32 model.")
+
+
+class BuiltIn(Hyperparameters):
+    """The built-in Object Detection - TensorFlow algorithm's, which change the config's `train_config`."""
+
+    batch_size: Count = Field(default=1, description="Images a step; without it the config's.")
+    optimizer: Annotated[Literal["adam", "sgd", "rmsprop"], Lower] = Field(
+        default="adam", description="With a constant rate; without it and `learning_rate` the config's."
+    )
+    learning_rate: Number = Field(default=0.001, description="A constant rate.")
+    beta_1: Number = Field(default=0.9, description="Of adam, where only the default is supported.")
+    beta_2: Number = Field(default=0.999, description="Of adam, where only the default is supported.")
+    epsilon: Number = Field(default=1e-7, description="Of adam and rmsprop.")
+    momentum: Number = Field(default=0.9, description="Of sgd and rmsprop.")
+    rho: Number = Field(default=0.95, description="Of rmsprop: how fast it forgets.")
+    initial_accumulator_value: Number = Field(
+        default=0.1, description="Without effect: of adagrad, which there is not."
+    )
+    train_only_on_top_layer: bool = Field(default=False, description="Whether the feature extractor is held fast.")
+    reinitialize_top_layer: Annotated[Literal["auto", "true", "false"], Lower] = Field(
+        default="auto", description="Whether a checkpoint's heads are left out; auto: as the config says."
+    )
+    early_stopping: bool | None = Field(
+        default=None, description="Whether training ends after some validations without improvement, by the loss."
+    )
+
+
+def read_settings(hyperparameters: Mapping[str, str]) -> Settings:
+    """A job's settings, with the built-in algorithm's switch for early stopping taken into account.
+
+    Raises:
+        ConfigurationError: If a value is not of its kind.
+    """
+    settings, switch = Settings.of(hyperparameters), BuiltIn.of(hyperparameters).early_stopping
+    if switch is None:
+        return settings
+    patience = (settings.early_stopping_patience or 5) if switch else 0
+    # It watches the loss unless told otherwise.
+    metric = settings.early_stopping_metric if "early_stopping_metric" in settings.model_fields_set else "loss"
+    return settings.model_copy(update={"early_stopping_patience": patience, "early_stopping_metric": metric})
+
+
+def unpacked(hyperparameters: Mapping[str, str]) -> dict[str, str]:
+    """The same with the hyperparameter `settings`, which the pipeline has for all of them, taken apart.
+
+    Args:
+        hyperparameters: `settings` is a list such as `seed=18 early_stopping_patience=5`.
+
+    Raises:
+        ConfigurationError: If it is no such list, or a setting is given twice.
+    """
+    single = {name: value for name, value in hyperparameters.items() if name != "settings"}
+    for item in plain(hyperparameters.get("settings", "")).split():
+        name, _, value = item.partition("=")
+        if name not in Settings.names() or not value:
+            known = ", ".join(sorted(Settings.names()))
+            raise ConfigurationError(f'TrainingSettings holds "{item}"; give NAME=VALUE with one of {known}.')
+        if name in single:
+            raise ConfigurationError(f"The setting {name} is given twice; give it once.")
+        single[name] = value
+    return single
+
+
+def plain(text: str) -> str:
+    """A hyperparameter's value without the quotes that SageMaker's SDK puts around it."""
+    text = text.strip()
+    if not text.startswith('"'):
+        return text
+    try:
+        return str(json.loads(text)).strip()
+    except ValueError:
+        return text
+
+
+def _wanted(kind: type[Hyperparameters], name: str) -> str:
+    field = kind.model_fields[name]
+    annotation: Any = field.annotation
+    choices = [str(choice) for choice in get_args(annotation) if isinstance(choice, str)]
+    told = [entry for entry in field.metadata if isinstance(entry, str)]
+    return f"one of {', '.join(choices)}" if choices else (told or ["true or false"])[0]
