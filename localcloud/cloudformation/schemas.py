@@ -19,6 +19,8 @@ import regex
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import Draft202012Validator, extend
 
+from localcloud.cloudformation.templates import text_of
+
 REGION = "us-east-1"
 """Whose types the laptop's cloud knows, wherever a stack says that it stands: no region has more."""
 
@@ -141,16 +143,12 @@ def _reads_as(name: str, value: Any) -> bool:
     if not isinstance(value, str | int | float):
         return False
     forms = {"string": "(?s).*", "boolean": "true|false", "integer": r"-?\d+", "number": r"-?\d+(\.\d+)?"}
-    return name in forms and bool(regex.fullmatch(forms[name], _text(value)))
+    return name in forms and bool(regex.fullmatch(forms[name], text_of(value)))
 
 
 def _enum(_: Any, values: list[Any], value: Any, __: Any) -> Iterator[ValidationError]:
-    if _text(value) not in map(_text, values):
+    if text_of(value) not in map(text_of, values):
         yield ValidationError(f"{value} is not a valid enum value")
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 _KEYWORDS = {

@@ -40,7 +40,7 @@ def validate(template: Mapping[str, Any]) -> None:
         if not attribute or name not in kinds or _is_custom(kinds[name]):
             continue
         kind = type_of(kinds[name])
-        if attribute not in kind.schema.attributes | kind.also_given:
+        if attribute not in kind.schema.attributes | set(kind.gives):
             raise TemplateError(
                 f"Template error: resource {name} does not support attribute type {attribute} in Fn::GetAtt"
             )
