@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlparse
 from botocore.exceptions import ClientError
 
 from localcloud.clients import client
-from localcloud.cloudformation import change_sets, custom_resources, operations, stacks
+from localcloud.cloudformation import change_sets, custom_resources, lifecycle, stacks
 from localcloud.cloudformation.descriptions import (
     parameters_declared,
     parameters_described,
@@ -56,7 +56,7 @@ def _refusing(handler: Handler) -> Handler:
 
 def resume(_: CloudContext) -> None:
     """Bring interrupted stacks to rest."""
-    operations.resume()
+    lifecycle.resume()
 
 
 def create_change_set(call: Call) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def execute_change_set(call: Call) -> dict[str, Any]:
     stack.tags, stack.capabilities = described["Tags"], described["Capabilities"]
     stack.role_arn = change_set.role_arn
     stack.disable_rollback = bool(call.parameters.get("DisableRollback")) or change_set.stays_on_failure
-    begin = operations.begin_creation if change_set.creates else operations.begin_update
+    begin = lifecycle.begin_creation if change_set.creates else lifecycle.begin_update
     begin(stack, change_set.plan)
     return {}
 
@@ -167,7 +167,7 @@ def create_stack(call: Call) -> dict[str, Any]:
     stack.capabilities = parameters.get("Capabilities", [])
     stack.termination_protection = parameters.get("EnableTerminationProtection", False)
     stack.disable_rollback = parameters.get("DisableRollback", False) or parameters.get("OnFailure") == "DO_NOTHING"
-    operations.begin_creation(stack, plan)
+    lifecycle.begin_creation(stack, plan)
     return {"StackId": stack.id}
 
 
@@ -179,7 +179,7 @@ def update_stack(call: Call) -> dict[str, Any]:
     if not any(change_sets.changes(stack, plan, is_new=False)):
         raise ServiceError("ValidationError", "No updates are to be performed.")
     stack.tags = call.parameters.get("Tags", stack.tags)
-    operations.begin_update(stack, plan)
+    lifecycle.begin_update(stack, plan)
     return {"StackId": stack.id}
 
 
@@ -192,7 +192,7 @@ def delete_stack(call: Call) -> dict[str, Any]:
         raise ServiceError("ValidationError", message)
     if stack.is_busy:
         _refuse_busy(stack)
-    operations.begin_deletion(stack)
+    lifecycle.begin_deletion(stack)
     return {}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 
-from localcloud.cloudformation.resource_types.registry import ResourceType, Target, resource_type
+from localcloud.cloudformation.resource_types.registry import PutType, ResourceType, Target, resource_type
 
 
 @resource_type("AWS::IAM::Role", name="RoleName")
@@ -57,13 +57,10 @@ class Role(ResourceType):
 
 
 @resource_type("AWS::IAM::Policy", gives={"Id": "{id}"})
-class InlinePolicy(ResourceType):
+class InlinePolicy(PutType):
     """An inline policy of some roles."""
 
-    def create(self, it: Target) -> str:
-        return self.update(it.named(it.name(128)))
-
-    def update(self, it: Target) -> str:
+    def put(self, it: Target) -> None:
         it.refuse_beyond("PolicyDocument", "PolicyName", "Roles")
         policy = it.picked("PolicyDocument", "PolicyName")
         roles = it.properties.get("Roles", [])
@@ -72,7 +69,6 @@ class InlinePolicy(ResourceType):
         for role in it.before.get("Roles", []):
             if role not in roles or it.changed("PolicyName"):
                 it.drop("iam", "DeleteRolePolicy", {"RoleName": role, "PolicyName": it.before["PolicyName"]})
-        return it.physical_id
 
     def delete(self, it: Target) -> None:
         for role in it.properties.get("Roles", []):

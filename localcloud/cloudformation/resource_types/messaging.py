@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from localcloud.cloudformation.resource_types.registry import ResourceType, Target, resource_type
+from localcloud.cloudformation.resource_types.registry import PutType, ResourceType, Target, resource_type
 
 _TOPIC_ATTRIBUTES = ("DisplayName", "KmsMasterKeyId", "SignatureVersion", "TracingConfig", "DeliveryPolicy")
 _QUEUE_ATTRIBUTES = (
@@ -66,17 +66,13 @@ class Subscription(ResourceType):
 
 
 @resource_type("AWS::SNS::TopicPolicy", gives={"Id": "{id}"})
-class TopicPolicy(ResourceType):
+class TopicPolicy(PutType):
     """The policy of some topics."""
 
-    def create(self, it: Target) -> str:
-        return self.update(it.named(it.name()))
-
-    def update(self, it: Target) -> str:
+    def put(self, it: Target) -> None:
         policy = {"AttributeName": "Policy", "AttributeValue": it.properties["PolicyDocument"]}
         for topic in it.properties["Topics"]:
             it.call("sns", "SetTopicAttributes", {"TopicArn": topic, **policy})
-        return it.physical_id
 
 
 @resource_type(
@@ -102,17 +98,13 @@ class Queue(ResourceType):
 
 
 @resource_type("AWS::SQS::QueuePolicy", gives={"Id": "{id}"})
-class QueuePolicy(ResourceType):
+class QueuePolicy(PutType):
     """The policy of some queues."""
 
-    def create(self, it: Target) -> str:
-        return self.update(it.named(it.name()))
-
-    def update(self, it: Target) -> str:
+    def put(self, it: Target) -> None:
         policy = {"Attributes": {"Policy": it.properties["PolicyDocument"]}}
         for queue in it.properties["Queues"]:
             it.call("sqs", "SetQueueAttributes", {"QueueUrl": queue, **policy})
-        return it.physical_id
 
     def delete(self, it: Target) -> None:
         for queue in it.properties["Queues"]:
@@ -120,13 +112,10 @@ class QueuePolicy(ResourceType):
 
 
 @resource_type("AWS::Events::Rule", name="Name")
-class Rule(ResourceType):
+class Rule(PutType):
     """A rule and its targets."""
 
-    def create(self, it: Target) -> str:
-        return self.update(it.named(self.name_of(it, 64)))
-
-    def update(self, it: Target) -> str:
+    def put(self, it: Target) -> None:
         made = it.call("events", "PutRule", {**it.without("Targets"), "Name": it.physical_id})
         it.told.update(Arn=made["RuleArn"])
         it.claim(it.physical_id)
@@ -135,7 +124,6 @@ class Rule(ResourceType):
         if wanted:
             bus = it.picked("EventBusName")
             it.call("events", "PutTargets", {**bus, "Rule": it.physical_id, "Targets": wanted})
-        return it.physical_id
 
     def delete(self, it: Target) -> None:
         self._remove_targets(it, _ids(it.properties))

@@ -5,36 +5,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.cloudformation.resource_types.registry import ResourceType, Target, resource_type
+from localcloud.cloudformation.resource_types.registry import PutType, ResourceType, Target, resource_type
 
 
 @resource_type(
     "AWS::CloudWatch::Alarm", name="AlarmName", gives={"Arn": "arn:aws:cloudwatch:{region}:{account}:alarm:{id}"}
 )
-class Alarm(ResourceType):
+class Alarm(PutType):
     """An alarm on a metric."""
 
-    def create(self, it: Target) -> str:
-        return self.update(it.named(self.name_of(it, 255)))
-
-    def update(self, it: Target) -> str:
+    def put(self, it: Target) -> None:
         it.call("cloudwatch", "PutMetricAlarm", {**it.properties, "AlarmName": it.physical_id})
-        return it.physical_id
 
     def delete(self, it: Target) -> None:
         it.drop("cloudwatch", "DeleteAlarms", {"AlarmNames": [it.physical_id]})
 
 
 @resource_type("AWS::CloudWatch::Dashboard", name="DashboardName")
-class Dashboard(ResourceType):
+class Dashboard(PutType):
     """A dashboard."""
 
-    def create(self, it: Target) -> str:
-        return self.update(it.named(self.name_of(it, 255)))
-
-    def update(self, it: Target) -> str:
+    def put(self, it: Target) -> None:
         it.call("cloudwatch", "PutDashboard", {**it.picked("DashboardBody"), "DashboardName": it.physical_id})
-        return it.physical_id
 
     def delete(self, it: Target) -> None:
         it.drop("cloudwatch", "DeleteDashboards", {"DashboardNames": [it.physical_id]})

@@ -189,6 +189,21 @@ class ResourceType:
         return {**given, **it.told}
 
 
+class PutType(ResourceType):
+    """A type whose resources are made and changed by the same calls."""
+
+    def put(self, it: Target) -> None:
+        """Let the resource be what the template says; `it` has its physical id."""
+        raise NotImplementedError
+
+    def create(self, it: Target) -> str:
+        return self.update(it.named(self.name_of(it, 64)))
+
+    def update(self, it: Target) -> str:
+        self.put(it)
+        return it.physical_id
+
+
 _types: dict[str, ResourceType] = {}
 Kind = TypeVar("Kind", bound=type[ResourceType])
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.cloudformation.resource_types.registry import Properties, ResourceType, Target, resource_type
+from localcloud.cloudformation.resource_types.registry import Properties, PutType, ResourceType, Target, resource_type
 
 
 @resource_type(
@@ -115,16 +115,12 @@ _BUCKET_RESETS = {
 }
 
 
-@resource_type("AWS::S3::BucketPolicy", deletes=("s3", "DeleteBucketPolicy", "Bucket"))
-class BucketPolicy(ResourceType):
-    """A bucket's policy."""
+@resource_type("AWS::S3::BucketPolicy", name="Bucket", deletes=("s3", "DeleteBucketPolicy", "Bucket"))
+class BucketPolicy(PutType):
+    """A bucket's policy; it is called like the bucket."""
 
-    def create(self, it: Target) -> str:
+    def put(self, it: Target) -> None:
         it.call("s3", "PutBucketPolicy", {**it.picked("Bucket"), "Policy": it.properties["PolicyDocument"]})
-        return str(it.properties["Bucket"])
-
-    def update(self, it: Target) -> str:
-        return self.create(it)
 
 
 @resource_type(
