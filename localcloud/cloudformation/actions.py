@@ -75,7 +75,7 @@ def create_change_set(call: Call) -> dict[str, Any]:
         text = stack.template_text if parameters.get("UsePreviousTemplate") else _template_text(call)
     plan = _plan(stack, text, parameters, is_new=creates)
     change_set = ChangeSet(
-        described=_described(call, stack, plan, list(change_sets.changes(stack, plan, is_new=creates))),
+        described=_described(call, stack, plan, change_sets.changes(stack, plan, is_new=creates)),
         plan=plan,
         creates=creates,
         role_arn=parameters.get("RoleARN", ""),
@@ -176,7 +176,7 @@ def update_stack(call: Call) -> dict[str, Any]:
     _refuse_busy(stack)
     text = stack.template_text if call.parameters.get("UsePreviousTemplate") else _template_text(call)
     plan = _plan(stack, text, call.parameters, is_new=False)
-    if not any(change_sets.changes(stack, plan, is_new=False)):
+    if not change_sets.changes(stack, plan, is_new=False):
         raise ServiceError("ValidationError", "No updates are to be performed.")
     stack.tags = call.parameters.get("Tags", stack.tags)
     lifecycle.begin_update(stack, plan)

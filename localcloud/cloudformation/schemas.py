@@ -95,17 +95,13 @@ def _required(_: Any, names: list[str], value: Any, __: Any) -> Iterator[Validat
         yield from (ValidationError(f"required key [{name}] not found") for name in names if name not in value)
 
 
-def _additional(validator: Any, allowed: Any, value: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
-    if not isinstance(value, dict):
+def _additional(_: Any, allowed: bool, value: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+    if allowed or not isinstance(value, dict):
         return
     patterns = schema.get("patternProperties", {})
     for name in value:
-        if name in schema.get("properties", {}) or any(regex.search(pattern, name) for pattern in patterns):
-            continue
-        if allowed is False:
+        if name not in schema.get("properties", {}) and not any(regex.search(pattern, name) for pattern in patterns):
             yield ValidationError(f"extraneous key [{name}] is not permitted")
-        else:
-            yield from validator.descend(value[name], allowed, path=name)
 
 
 def _pattern_properties(validator: Any, forms: dict[str, Any], value: Any, _: Any) -> Iterator[ValidationError]:
