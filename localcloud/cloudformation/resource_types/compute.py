@@ -12,22 +12,23 @@ from localcloud.cloudformation import custom_resources
 from localcloud.cloudformation.resource_types.registry import ResourceType, Target, resource_type
 from localcloud.cloudformation.templates import text_of
 
-_CONFIGURATION = (
-    "DeadLetterConfig",
-    "Description",
-    "Environment",
-    "EphemeralStorage",
-    "Handler",
-    "KmsKeyArn",
-    "Layers",
-    "LoggingConfig",
-    "MemorySize",
-    "Role",
-    "Runtime",
-    "Timeout",
-    "TracingConfig",
-    "VpcConfig",
-)
+_CONFIGURATION: dict[str, Any] = {
+    "DeadLetterConfig": {},
+    "Description": "",
+    "Environment": {"Variables": {}},
+    "EphemeralStorage": {"Size": 512},
+    "Handler": "",
+    "KmsKeyArn": "",
+    "Layers": [],
+    "LoggingConfig": {},
+    "MemorySize": 128,
+    "Role": "",
+    "Runtime": "",
+    "Timeout": 3,
+    "TracingConfig": {"Mode": "PassThrough"},
+    "VpcConfig": {},
+}
+"""What a function may be configured with, and what each is when the template no longer says it."""
 
 
 @resource_type(
@@ -51,9 +52,8 @@ class Function(ResourceType):
         name = {"FunctionName": it.physical_id}
         if it.changed("Code"):
             it.call("lambda", "UpdateFunctionCode", {**_code(it), **name})
-        configuration = it.picked(*_CONFIGURATION)
-        gone = {key: _RESETS.get(key, "") for key in _CONFIGURATION if key in it.before and key not in configuration}
-        it.call("lambda", "UpdateFunctionConfiguration", {**configuration, **gone, **name})
+        gone = {key: unset for key, unset in _CONFIGURATION.items() if key in it.before}
+        it.call("lambda", "UpdateFunctionConfiguration", {**gone, **it.picked(*_CONFIGURATION), **name})
         return self._reserve(it)
 
     def _reserve(self, it: Target) -> str:
@@ -64,17 +64,6 @@ class Function(ResourceType):
         else:
             it.drop("lambda", "DeleteFunctionConcurrency", name)
         return it.physical_id
-
-
-_RESETS: dict[str, Any] = {
-    "DeadLetterConfig": {},
-    "Environment": {"Variables": {}},
-    "Layers": [],
-    "MemorySize": 128,
-    "Timeout": 3,
-    "VpcConfig": {},
-    "TracingConfig": {"Mode": "PassThrough"},
-}
 
 
 def _code(it: Target) -> dict[str, Any]:

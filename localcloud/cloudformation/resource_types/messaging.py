@@ -9,20 +9,6 @@ from typing import Any
 from localcloud.cloudformation.resource_types.registry import PutType, ResourceType, Target, resource_type
 
 _TOPIC_ATTRIBUTES = ("DisplayName", "KmsMasterKeyId", "SignatureVersion", "TracingConfig", "DeliveryPolicy")
-_QUEUE_ATTRIBUTES = (
-    "ContentBasedDeduplication",
-    "DelaySeconds",
-    "FifoQueue",
-    "KmsDataKeyReusePeriodSeconds",
-    "KmsMasterKeyId",
-    "MaximumMessageSize",
-    "MessageRetentionPeriod",
-    "ReceiveMessageWaitTimeSeconds",
-    "RedriveAllowPolicy",
-    "RedrivePolicy",
-    "SqsManagedSseEnabled",
-    "VisibilityTimeout",
-)
 
 
 @resource_type("AWS::SNS::Topic", name="TopicName", gives={"TopicArn": "{id}", "TopicName": "{short_id}"})
@@ -87,14 +73,20 @@ class Queue(ResourceType):
     def create(self, it: Target) -> str:
         fifo = ".fifo" if it.properties.get("FifoQueue") else ""
         name = it.properties.get("QueueName") or it.name(80 - len(fifo)) + fifo
-        parameters = {"QueueName": name, "Attributes": it.picked(*_QUEUE_ATTRIBUTES), "tags": it.tag_map}
+        parameters = {"QueueName": name, "Attributes": it.picked(*_queue_attributes(it)), "tags": it.tag_map}
         return str(it.call("sqs", "CreateQueue", parameters)["QueueUrl"])
 
     def update(self, it: Target) -> str:
-        attributes = it.picked(*filter(it.changed, _QUEUE_ATTRIBUTES))
+        attributes = it.picked(*filter(it.changed, _queue_attributes(it)))
         if attributes:
             it.call("sqs", "SetQueueAttributes", {"QueueUrl": it.physical_id, "Attributes": attributes})
         return it.physical_id
+
+
+def _queue_attributes(it: Target) -> list[str]:
+    """SQS calls a queue's attributes as CloudFormation calls its properties."""
+    names: list[str] = it.client("sqs").meta.service_model.shape_for("QueueAttributeName").enum
+    return names
 
 
 @resource_type("AWS::SQS::QueuePolicy", gives={"Id": "{id}"})

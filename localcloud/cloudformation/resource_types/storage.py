@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from localcloud.cloudformation.resource_types.registry import Properties, PutType, ResourceType, Target, resource_type
@@ -51,52 +51,43 @@ def _as_it_is(value: Properties) -> Properties:
 
 
 def _encryption(value: Properties) -> Properties:
-    rules = [
-        {("ApplyServerSideEncryptionByDefault" if k == "ServerSideEncryptionByDefault" else k): v for k, v in r.items()}
-        for r in value["ServerSideEncryptionConfiguration"]
-    ]
-    return {"Rules": rules}
+    names = {"ServerSideEncryptionByDefault": "ApplyServerSideEncryptionByDefault"}
+    return {"Rules": [_renamed(rule, names) for rule in value["ServerSideEncryptionConfiguration"]]}
+
+
+def _renamed(value: Properties, names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): part for name, part in value.items()}
 
 
 def _lifecycle(value: Properties) -> Properties:
     return {"Rules": [_lifecycle_rule(rule) for rule in value["Rules"]]}
 
 
-def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
-    taken = ("Status", "AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration")
-    made = {name: rule[name] for name in taken if name in rule}
-    if "Id" in rule:
-        made["ID"] = rule["Id"]
-    tags = rule.get("TagFilters") or []
-    prefix = rule.get("Prefix", "")
+def _lifecycle_rule(rule: Properties) -> Properties:
+    made = dict(rule)
+    prefix, tags = made.pop("Prefix", ""), made.pop("TagFilters", [])
     made["Filter"] = {"And": {"Prefix": prefix, "Tags": tags}} if tags else {"Prefix": prefix}
-    expiration = {
-        "Days": rule.get("ExpirationInDays"),
-        "Date": rule.get("ExpirationDate"),
-        "ExpiredObjectDeleteMarker": rule.get("ExpiredObjectDeleteMarker"),
-    }
-    if any(v is not None for v in expiration.values()):
-        made["Expiration"] = {k: v for k, v in expiration.items() if v is not None}
-    if "NoncurrentVersionExpirationInDays" in rule:
-        made["NoncurrentVersionExpiration"] = {"NoncurrentDays": rule["NoncurrentVersionExpirationInDays"]}
-    transitions = rule.get("Transitions", [rule["Transition"]] if "Transition" in rule else [])
-    if transitions:
-        made["Transitions"] = [
-            {"Days": step["TransitionInDays"], "StorageClass": step["StorageClass"]} for step in transitions
-        ]
-    if "NoncurrentVersionTransitions" in rule:
-        made["NoncurrentVersionTransitions"] = [
-            {"NoncurrentDays": step["TransitionInDays"], "StorageClass": step["StorageClass"]}
-            for step in rule["NoncurrentVersionTransitions"]
-        ]
+    expiration = {name: made.pop(key) for key, name in _EXPIRATION.items() if key in made}
+    if expiration:
+        made["Expiration"] = expiration
+    for key, days in (("Transitions", "Days"), ("NoncurrentVersionTransitions", "NoncurrentDays")):
+        if key in made:
+            made[key] = [_renamed(step, {"TransitionInDays": days}) for step in made[key]]
     return made
+
+
+_EXPIRATION = {
+    "ExpirationInDays": "Days",
+    "ExpirationDate": "Date",
+    "ExpiredObjectDeleteMarker": "ExpiredObjectDeleteMarker",
+}
 
 
 def _logging(value: Properties) -> Properties:
     if "DestinationBucketName" not in value:
         return {}
-    enabled = {"TargetBucket": value["DestinationBucketName"], "TargetPrefix": value.get("LogFilePrefix", "")}
-    return {"LoggingEnabled": enabled}
+    names = {"DestinationBucketName": "TargetBucket", "LogFilePrefix": "TargetPrefix"}
+    return {"LoggingEnabled": {"TargetPrefix": "", **_renamed(value, names)}}
 
 
 _BUCKET_SETTINGS: dict[str, tuple[str, str, Callable[[Properties], Properties]]] = {
@@ -178,8 +169,7 @@ class Table(ResourceType):
         plain = it.picked(*_CHANGED_IN_PLACE, "KeySchema", "Tags")
         it.refuse_beyond(*plain, "TableName", "PointInTimeRecoverySpecification", "SSESpecification")
         if it.properties.get("SSESpecification"):
-            encryption = dict(it.properties["SSESpecification"])
-            plain["SSESpecification"] = {"Enabled": encryption.pop("SSEEnabled"), **encryption}
+            plain["SSESpecification"] = _renamed(it.properties["SSESpecification"], {"SSEEnabled": "Enabled"})
         it.call("dynamodb", "CreateTable", {**plain, "TableName": name})
         it.claim(name)
         return self._back_up(it.named(name))
