@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlparse
 from botocore.exceptions import ClientError
 
 from localcloud.clients import client
-from localcloud.cloudformation import change_sets, custom_resources, operations, stacks
+from localcloud.cloudformation import change_sets, custom_resources, lifecycle, stacks
 from localcloud.cloudformation.descriptions import (
     parameters_declared,
     parameters_described,
@@ -56,12 +56,12 @@ def _refusing(handler: Handler) -> Handler:
 
 def resume(_: CloudContext) -> None:
     """Bring interrupted stacks to rest."""
-    operations.resume()
+    lifecycle.resume()
 
 
 def create_change_set(call: Call) -> dict[str, Any]:
     parameters = call.parameters
-    stack = _find(call, parameters["StackName"])
+    stack = _find(call)
     under_review = stack is not None and stack.status == "REVIEW_IN_PROGRESS"
     creates = under_review or parameters.get("ChangeSetType") == "CREATE"
     if creates:
@@ -70,12 +70,12 @@ def create_change_set(call: Call) -> dict[str, Any]:
         text = _template_text(call)
         stack = stack or stacks.new_stack(call.account, call.region, parameters["StackName"], text)
     else:
-        stack = _living(call, parameters["StackName"])
+        stack = _living(call)
         _refuse_busy(stack)
         text = stack.template_text if parameters.get("UsePreviousTemplate") else _template_text(call)
     plan = _plan(stack, text, parameters, is_new=creates)
     change_set = ChangeSet(
-        described=_described(call, stack, plan, list(change_sets.changes(stack, plan, is_new=creates))),
+        described=_described(call, stack, plan, change_sets.changes(stack, plan, is_new=creates)),
         plan=plan,
         creates=creates,
         role_arn=parameters.get("RoleARN", ""),
@@ -114,7 +114,7 @@ def describe_change_set(call: Call) -> dict[str, Any]:
 
 
 def list_change_sets(call: Call) -> dict[str, Any]:
-    stack = _living(call, call.parameters["StackName"])
+    stack = _living(call)
     hidden = ("Parameters", "Changes", "Capabilities", "Tags")
     summaries = [
         {key: value for key, value in change_set.described.items() if key not in hidden}
@@ -137,7 +137,7 @@ def execute_change_set(call: Call) -> dict[str, Any]:
     stack.tags, stack.capabilities = described["Tags"], described["Capabilities"]
     stack.role_arn = change_set.role_arn
     stack.disable_rollback = bool(call.parameters.get("DisableRollback")) or change_set.stays_on_failure
-    begin = operations.begin_creation if change_set.creates else operations.begin_update
+    begin = lifecycle.begin_creation if change_set.creates else lifecycle.begin_update
     begin(stack, change_set.plan)
     return {}
 
@@ -154,7 +154,7 @@ def delete_change_set(call: Call) -> dict[str, Any]:
 
 def create_stack(call: Call) -> dict[str, Any]:
     parameters = call.parameters
-    if _find(call, parameters["StackName"]):
+    if _find(call):
         raise ServiceError("AlreadyExistsException", f"Stack [{parameters['StackName']}] already exists")
     text = _template_text(call)
     stack = stacks.new_stack(call.account, call.region, parameters["StackName"], text)
@@ -167,24 +167,24 @@ def create_stack(call: Call) -> dict[str, Any]:
     stack.capabilities = parameters.get("Capabilities", [])
     stack.termination_protection = parameters.get("EnableTerminationProtection", False)
     stack.disable_rollback = parameters.get("DisableRollback", False) or parameters.get("OnFailure") == "DO_NOTHING"
-    operations.begin_creation(stack, plan)
+    lifecycle.begin_creation(stack, plan)
     return {"StackId": stack.id}
 
 
 def update_stack(call: Call) -> dict[str, Any]:
-    stack = _living(call, call.parameters["StackName"])
+    stack = _living(call)
     _refuse_busy(stack)
     text = stack.template_text if call.parameters.get("UsePreviousTemplate") else _template_text(call)
     plan = _plan(stack, text, call.parameters, is_new=False)
-    if not any(change_sets.changes(stack, plan, is_new=False)):
+    if not change_sets.changes(stack, plan, is_new=False):
         raise ServiceError("ValidationError", "No updates are to be performed.")
     stack.tags = call.parameters.get("Tags", stack.tags)
-    operations.begin_update(stack, plan)
+    lifecycle.begin_update(stack, plan)
     return {"StackId": stack.id}
 
 
 def delete_stack(call: Call) -> dict[str, Any]:
-    stack = _find(call, call.parameters["StackName"])
+    stack = _find(call)
     if not stack or stack.status == "DELETE_IN_PROGRESS":
         return {}
     if stack.termination_protection:
@@ -192,7 +192,7 @@ def delete_stack(call: Call) -> dict[str, Any]:
         raise ServiceError("ValidationError", message)
     if stack.is_busy:
         _refuse_busy(stack)
-    operations.begin_deletion(stack)
+    lifecycle.begin_deletion(stack)
     return {}
 
 
@@ -206,12 +206,11 @@ def list_stacks(call: Call) -> dict[str, Any]:
 
 
 def describe_stack_events(call: Call) -> dict[str, Any]:
-    stack = _existing(call, call.parameters["StackName"])
-    return {"StackEvents": list(reversed(stack.events))}
+    return {"StackEvents": list(reversed(_existing(call).events))}
 
 
 def describe_stack_resource(call: Call) -> dict[str, Any]:
-    stack = _existing(call, call.parameters["StackName"])
+    stack = _existing(call)
     logical_id = call.parameters["LogicalResourceId"]
     if logical_id not in stack.resources:
         message = f"Resource {logical_id} does not exist for stack {stack.name}"
@@ -234,21 +233,20 @@ def describe_stack_resources(call: Call) -> dict[str, Any]:
 
 
 def list_stack_resources(call: Call) -> dict[str, Any]:
-    stack = _existing(call, call.parameters["StackName"])
-    return {"StackResourceSummaries": [resource_summary(resource) for resource in stack.resources.values()]}
+    return {"StackResourceSummaries": [resource_summary(one) for one in _existing(call).resources.values()]}
 
 
 def get_template(call: Call) -> dict[str, Any]:
     if call.parameters.get("ChangeSetName"):
         text = _change_set(call)[1].plan.template_text
     else:
-        text = _existing(call, call.parameters["StackName"]).template_text
+        text = _existing(call).template_text
     return {"TemplateBody": text, "StagesAvailable": ["Original", "Processed"]}
 
 
 def get_template_summary(call: Call) -> dict[str, Any]:
-    name = call.parameters.get("StackName")
-    template = _existing(call, name).template if name else parse(_template_text(call))
+    named = "StackName" in call.parameters
+    template = _existing(call).template if named else parse(_template_text(call))
     return {
         **_declared(template),
         "ResourceTypes": sorted({resource["Type"] for resource in template["Resources"].values()}),
@@ -289,19 +287,19 @@ def list_imports(call: Call) -> dict[str, Any]:
 
 
 def update_termination_protection(call: Call) -> dict[str, Any]:
-    stack = _living(call, call.parameters["StackName"])
+    stack = _living(call)
     stack.termination_protection = call.parameters["EnableTerminationProtection"]
     stacks.save(stack)
     return {"StackId": stack.id}
 
 
 def get_stack_policy(call: Call) -> dict[str, Any]:
-    policy = _existing(call, call.parameters["StackName"]).policy
+    policy = _existing(call).policy
     return {"StackPolicyBody": policy} if policy else {}
 
 
 def set_stack_policy(call: Call) -> dict[str, Any]:
-    stack = _living(call, call.parameters["StackName"])
+    stack = _living(call)
     stack.policy = call.parameters.get("StackPolicyBody", "")
     stacks.save(stack)
     return {}
@@ -379,30 +377,32 @@ def _all(call: Call) -> list[Stack]:
     return stacks.stacks_of(call.account, call.region)
 
 
-def _find(call: Call, name: str) -> Stack | None:
-    """The living stack of that name or ARN, or a deleted one by its ARN."""
+def _find(call: Call) -> Stack | None:
+    """The living stack whose name or ARN the call gives, or a deleted one by its ARN."""
+    name = call.parameters["StackName"]
     if name.startswith("arn:"):
         return stacks.stacks.get(name)
     return next((stack for stack in _all(call) if stack.name == name and not stack.deleted), None)
 
 
-def _existing(call: Call, name: str) -> Stack:
-    stack = _find(call, name)
+def _existing(call: Call) -> Stack:
+    stack = _find(call)
     if not stack:
-        raise ServiceError("ValidationError", f"Stack with id {name} does not exist")
+        raise ServiceError("ValidationError", f"Stack with id {call.parameters['StackName']} does not exist")
     return stack
 
 
 def _named_or_living(call: Call) -> list[Stack]:
     """The stack that the call names, or all that live."""
-    name = call.parameters.get("StackName")
-    return [_existing(call, name)] if name else [stack for stack in _all(call) if not stack.deleted]
+    if call.parameters.get("StackName"):
+        return [_existing(call)]
+    return [stack for stack in _all(call) if not stack.deleted]
 
 
-def _living(call: Call, name: str) -> Stack:
-    stack = _existing(call, name)
+def _living(call: Call) -> Stack:
+    stack = _existing(call)
     if stack.deleted:
-        raise ServiceError("ValidationError", f"Stack [{name}] does not exist")
+        raise ServiceError("ValidationError", f"Stack [{call.parameters['StackName']}] does not exist")
     return stack
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from localcloud.cloudformation.evaluation import present, resolver_of
@@ -12,7 +12,7 @@ from localcloud.cloudformation.stacks import Plan, Stack
 from localcloud.cloudformation.templates import references
 
 
-def changes(stack: Stack, plan: Plan, *, is_new: bool) -> Iterator[dict[str, Any]]:
+def changes(stack: Stack, plan: Plan, *, is_new: bool) -> list[dict[str, Any]]:
     """Each resource that the plan adds, modifies or removes; the outputs alone, if only they differ.
 
     Raises:
@@ -21,22 +21,20 @@ def changes(stack: Stack, plan: Plan, *, is_new: bool) -> Iterator[dict[str, Any
     after = _resources(stack, plan)
     before = {} if is_new else _resources(stack, stack.plan)
     changed_values = {key for key in plan.values if plan.values[key] != stack.values.get(key)}
-    listed = False
-    for logical_id, resource in after.items():
-        old = before.get(logical_id)
-        if old is None:
-            yield _change("Add", logical_id, resource["Type"])
-        elif not _same(old, resource) or {name for name, _ in references(resource)} & changed_values:
-            yield _modification(stack, logical_id, old, resource)
-        else:
-            continue
-        listed = True
-    for logical_id in [key for key in before if key not in after]:
-        listed = True
-        physical_id = _physical_id(stack, logical_id)
-        yield _change("Remove", logical_id, before[logical_id]["Type"], PhysicalResourceId=physical_id)
+    listed = [_change("Add", key, after[key]["Type"]) for key in after if key not in before]
+    listed += [
+        _modification(stack, key, before[key], after[key])
+        for key in after
+        if key in before and _differ(before[key], after[key], changed_values)
+    ]
+    listed += [
+        _change("Remove", key, before[key]["Type"], PhysicalResourceId=_physical_id(stack, key))
+        for key in before
+        if key not in after
+    ]
     if not listed and not is_new and plan.template.get("Outputs", {}) != stack.template.get("Outputs", {}):
-        yield _change("Dynamic", "Outputs", "AWS::CloudFormation::Stack")
+        listed.append(_change("Dynamic", "Outputs", "AWS::CloudFormation::Stack"))
+    return listed
 
 
 def _resources(stack: Stack, plan: Plan) -> dict[str, dict[str, Any]]:
@@ -45,8 +43,9 @@ def _resources(stack: Stack, plan: Plan) -> dict[str, dict[str, Any]]:
     return {key: resolver.template["Resources"][key] for key in present(resolver)}
 
 
-def _same(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    return all(old.get(key) == new.get(key) for key in {*old, *new} - {"Metadata"})
+def _differ(old: Mapping[str, Any], new: Mapping[str, Any], changed_values: set[str]) -> bool:
+    named = {name for name, _ in references(new)}
+    return bool(named & changed_values) or any(old.get(key) != new.get(key) for key in {*old, *new} - {"Metadata"})
 
 
 def _physical_id(stack: Stack, logical_id: str) -> str:

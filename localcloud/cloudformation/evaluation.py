@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -39,9 +40,6 @@ def resolver_of(stack: Stack, plan: Plan) -> Resolver:
                 return other.exports[name]
         raise TemplateError(f"No export named {name} found.")
 
-    def dynamic(what: str) -> str:
-        return _dynamic_reference(stack, what)
-
     pseudo = {
         "AWS::AccountId": stack.account,
         "AWS::NotificationARNs": [],
@@ -51,6 +49,7 @@ def resolver_of(stack: Stack, plan: Plan) -> Resolver:
         "AWS::StackName": stack.name,
         "AWS::URLSuffix": "amazonaws.com",
     }
+    dynamic = partial(_dynamic_reference, stack)
     return Resolver(plan.template, plan.values, pseudo, reference, attribute, imported, dynamic)
 
 

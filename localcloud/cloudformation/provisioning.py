@@ -11,8 +11,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localcloud.cloudformation.resource_types import Made, ReplacementNeeded, Target, type_of
-from localcloud.cloudformation.stacks import Resource, Stack, note, save
+from localcloud.cloudformation.resource_types import ReplacementNeeded, Target, type_of
+from localcloud.cloudformation.stacks import Resource, Stack, note
 from localcloud.cloudformation.templates import Resolver, TemplateError
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ def provision(stack: Stack, resolver: Resolver, logical_id: str) -> Resource | N
     with _noting_failure(stack, resource, "create"):
         resource.properties = resolver.resolve(definition.get("Properties", {}))
         note(stack, resource, "CREATE_IN_PROGRESS")
-        _settle(resource, _create(_target(stack, resource, resource.properties)))
+        target = Target(stack, resource, resource.properties)
+        _settle(resource, target.named(_create(target)))
         note(stack, resource, "CREATE_COMPLETE")
     return existing if existing and existing.physical_id else None
 
@@ -60,15 +61,15 @@ def _bring(stack: Stack, resource: Resource, definition: Mapping[str, Any], reso
         if properties == old.properties:
             return None
         note(stack, resource, "UPDATE_IN_PROGRESS")
-        target = _target(stack, resource, properties, old.properties)
-        made = _update(target)
-        if made is None:
+        target = Target(stack, resource, properties, old.properties, resource.physical_id)
+        physical_id = _update(target)
+        if physical_id is None:
             _refuse_taken_name(target)
             reason = "Requested update requires the creation of a new physical resource"
             note(stack, resource, "UPDATE_IN_PROGRESS", reason)
-            made = _create(target.named(""))
-        _settle(resource, made)
-        resource.properties = properties
+            target = Target(stack, resource, properties)
+            physical_id = _create(target)
+        _settle(resource, target.named(physical_id))
         note(stack, resource, "UPDATE_COMPLETE")
     return old if resource.physical_id != old.physical_id else None
 
@@ -77,10 +78,10 @@ def restore(stack: Stack, resource: Resource, old: Resource) -> bool:
     """Bring a resource, which is still the same one, back to the properties that it had; False when that failed."""
     try:
         with _noting_failure(stack, resource, "update"):
-            made = _update(_target(stack, resource, old.properties, resource.properties))
-            if made:
-                _settle(resource, made)
-                resource.properties = old.properties
+            target = Target(stack, resource, old.properties, resource.properties, resource.physical_id)
+            physical_id = _update(target)
+            if physical_id:
+                _settle(resource, target.named(physical_id))
             note(stack, resource, "UPDATE_COMPLETE")
     except ProvisioningError:
         return False
@@ -92,24 +93,24 @@ def remove(stack: Stack, resource: Resource) -> bool:
     note(stack, resource, "DELETE_IN_PROGRESS")
     try:
         with _noting_failure(stack, resource, "delete"):
-            type_of(resource.kind).delete(_target(stack, resource, resource.properties))
+            target = Target(stack, resource, resource.properties, physical_id=resource.physical_id)
+            type_of(resource.kind).delete(target)
     except ProvisioningError:
         return False
     note(stack, resource, "DELETE_COMPLETE")
     return True
 
 
-def _create(target: Target) -> Made:
+def _create(target: Target) -> str:
     _refuse_faults(target)
     return type_of(target.kind).create(target)
 
 
-def _update(target: Target) -> Made | None:
-    """The resource changed in place, or None where only another one will do."""
+def _update(target: Target) -> str | None:
+    """Change the resource in place; None where only another one will do."""
     _refuse_faults(target)
     kind = type_of(target.kind)
-    names = {*target.properties, *target.before}
-    if any(target.properties.get(name) != target.before.get(name) for name in names & kind.schema.replaced_by):
+    if any(target.changed(name) for name in kind.schema.replaced_by):
         return None
     try:
         return kind.update(target)
@@ -120,8 +121,8 @@ def _update(target: Target) -> Made | None:
 def _refuse_faults(target: Target) -> None:
     faults = type_of(target.kind).schema.faults(target.properties)
     if faults:
-        reason = f"Properties validation failed for resource {target.logical_id} with message: [{', '.join(faults)}]"
-        raise TemplateError(reason)
+        resource = target.resource.logical_id
+        raise TemplateError(f"Properties validation failed for resource {resource} with message: [{', '.join(faults)}]")
 
 
 def _refuse_taken_name(target: Target) -> None:
@@ -133,29 +134,9 @@ def _refuse_taken_name(target: Target) -> None:
         )
 
 
-def _settle(resource: Resource, made: Made) -> None:
-    resource.physical_id, resource.attributes = made.physical_id, made.attributes
-
-
-def _target(
-    stack: Stack, resource: Resource, properties: dict[str, Any], before: dict[str, Any] | None = None
-) -> Target:
-    def claim(physical_id: str) -> None:
-        resource.physical_id = physical_id
-        save(stack)
-
-    return Target(
-        account=stack.account,
-        region=stack.region,
-        stack_name=stack.name,
-        stack_id=stack.id,
-        logical_id=resource.logical_id,
-        kind=resource.kind,
-        properties=properties,
-        before=before or {},
-        physical_id=resource.physical_id,
-        claim=claim,
-    )
+def _settle(resource: Resource, target: Target) -> None:
+    resource.physical_id, resource.properties = target.physical_id, dict(target.properties)
+    resource.attributes = type_of(target.kind).attributes(target)
 
 
 @contextmanager

@@ -19,6 +19,8 @@ import regex
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import Draft202012Validator, extend
 
+from localcloud.cloudformation.templates import text_of
+
 REGION = "us-east-1"
 """Whose types the laptop's cloud knows, wherever a stack says that it stands: no region has more."""
 
@@ -93,17 +95,13 @@ def _required(_: Any, names: list[str], value: Any, __: Any) -> Iterator[Validat
         yield from (ValidationError(f"required key [{name}] not found") for name in names if name not in value)
 
 
-def _additional(validator: Any, allowed: Any, value: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
-    if not isinstance(value, dict):
+def _additional(_: Any, allowed: bool, value: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+    if allowed or not isinstance(value, dict):
         return
     patterns = schema.get("patternProperties", {})
     for name in value:
-        if name in schema.get("properties", {}) or any(regex.search(pattern, name) for pattern in patterns):
-            continue
-        if allowed is False:
+        if name not in schema.get("properties", {}) and not any(regex.search(pattern, name) for pattern in patterns):
             yield ValidationError(f"extraneous key [{name}] is not permitted")
-        else:
-            yield from validator.descend(value[name], allowed, path=name)
 
 
 def _pattern_properties(validator: Any, forms: dict[str, Any], value: Any, _: Any) -> Iterator[ValidationError]:
@@ -141,16 +139,12 @@ def _reads_as(name: str, value: Any) -> bool:
     if not isinstance(value, str | int | float):
         return False
     forms = {"string": "(?s).*", "boolean": "true|false", "integer": r"-?\d+", "number": r"-?\d+(\.\d+)?"}
-    return name in forms and bool(regex.fullmatch(forms[name], _text(value)))
+    return name in forms and bool(regex.fullmatch(forms[name], text_of(value)))
 
 
 def _enum(_: Any, values: list[Any], value: Any, __: Any) -> Iterator[ValidationError]:
-    if _text(value) not in map(_text, values):
+    if text_of(value) not in map(text_of, values):
         yield ValidationError(f"{value} is not a valid enum value")
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 _KEYWORDS = {

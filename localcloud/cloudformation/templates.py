@@ -117,10 +117,10 @@ class Resolver:
             if literal:
                 return "${" + name + "}"
             if name in given:
-                return _text(self.resolve(given[name]))
+                return text_of(self.resolve(given[name]))
             if "." in name:
-                return _text(self.attribute(*name.split(".", 1)))
-            return _text(self._reference(name))
+                return text_of(self.attribute(*name.split(".", 1)))
+            return text_of(self._reference(name))
 
         return str(self.resolve(_VARIABLE.sub(value, text)))
 
@@ -209,7 +209,8 @@ def _function(value: dict[str, Any]) -> tuple[str, Any] | None:
     return (name, argument) if name == "Ref" or name.startswith("Fn::") or is_condition else None
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A plain value as CloudFormation writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -224,8 +225,8 @@ _PURE_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "Fn::Base64": lambda text: base64.b64encode(text.encode()).decode(),
     "Fn::Cidr": _cidr,
     "Fn::Contains": lambda argument: argument[1] in argument[0],
-    "Fn::Equals": lambda argument: _text(argument[0]) == _text(argument[1]),
-    "Fn::Join": lambda argument: argument[0].join(map(_text, argument[1])),
+    "Fn::Equals": lambda argument: text_of(argument[0]) == text_of(argument[1]),
+    "Fn::Join": lambda argument: argument[0].join(map(text_of, argument[1])),
     "Fn::Length": len,
     "Fn::Not": lambda argument: not argument[0],
     "Fn::Or": any,

@@ -40,7 +40,7 @@ def validate(template: Mapping[str, Any]) -> None:
         if not attribute or name not in kinds or _is_custom(kinds[name]):
             continue
         kind = type_of(kinds[name])
-        if attribute not in kind.schema.attributes | kind.also_given:
+        if attribute not in kind.schema.attributes | set(kind.gives):
             raise TemplateError(
                 f"Template error: resource {name} does not support attribute type {attribute} in Fn::GetAtt"
             )
@@ -73,11 +73,10 @@ def _refuse_types(kinds: Mapping[str, str]) -> None:
     unknown = sorted({kind for kind in kinds.values() if not is_aws_type(kind) and not _is_custom(kind)})
     if unknown:
         raise TemplateError(f"Template format error: Unrecognized resource types: [{', '.join(unknown)}]")
-    for logical_id, kind in kinds.items():
-        if kind in known_types() or _is_custom(kind):
-            continue
+    beyond = [f"{kind} ({key})" for key, kind in kinds.items() if kind not in known_types() and not _is_custom(kind)]
+    if beyond:
         raise TemplateError(
-            f"The emulated cloud does not make {kind} ({logical_id}): take it out of the template, or deploy to AWS"
+            f"The emulated cloud does not make {', '.join(beyond)}: take it out of the template, or deploy to AWS"
         )
 
 

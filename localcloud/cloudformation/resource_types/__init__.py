@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 
 from localcloud.cloudformation.resource_types.registry import (
-    Made,
     ReplacementNeeded,
     ResourceType,
     Target,
@@ -21,4 +20,4 @@ from localcloud.cloudformation.resource_types.registry import (
 for _family in ("compute", "identity", "learning", "messaging", "operations", "storage"):
     importlib.import_module(f"{__name__}.{_family}")
 
-__all__ = ["Made", "ReplacementNeeded", "ResourceType", "Target", "known_types", "resource_type", "type_of"]
+__all__ = ["ReplacementNeeded", "ResourceType", "Target", "known_types", "resource_type", "type_of"]

@@ -4,46 +4,29 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from typing import Any
 
-from botocore.exceptions import ClientError
-
-from localcloud.cloudformation.resource_types.registry import (
-    Made,
-    Properties,
-    ResourceType,
-    Target,
-    ignoring_absence,
-    picked,
-    resource_type,
-    tag_map,
-)
+from localcloud.cloudformation.resource_types.registry import PutType, ResourceType, Target, resource_type
 
 
 @resource_type("AWS::IAM::Role", name="RoleName")
 class Role(ResourceType):
     """A role with its inline and attached policies."""
 
-    def create(self, it: Target) -> Made:
+    def create(self, it: Target) -> str:
         name = self.name_of(it, 64)
-        plain = picked(it.properties, "Path", "Description", "MaxSessionDuration", "PermissionsBoundary", "Tags")
-        document = json.dumps(it.properties["AssumeRolePolicyDocument"])
-        role = it.call("iam", "CreateRole", {**plain, "RoleName": name, "AssumeRolePolicyDocument": document})
+        known = ("Path", "Description", "MaxSessionDuration", "PermissionsBoundary", "Tags", "AssumeRolePolicyDocument")
+        it.call("iam", "CreateRole", {**it.picked(*known), "RoleName": name})
         it.claim(name)
-        self._settle(it, name, it.properties, {})
-        return Made(name, {"Arn": role["Role"]["Arn"], "RoleId": role["Role"]["RoleId"]})
+        return self._settle(it.named(name))
 
-    def update(self, it: Target) -> Made:
-        iam = it.client("iam")
-        document = json.dumps(it.properties["AssumeRolePolicyDocument"])
-        iam.update_assume_role_policy(RoleName=it.physical_id, PolicyDocument=document)
-        plain = picked(it.properties, "Description", "MaxSessionDuration")
+    def update(self, it: Target) -> str:
+        name = {"RoleName": it.physical_id}
+        document = it.properties["AssumeRolePolicyDocument"]
+        it.call("iam", "UpdateAssumeRolePolicy", {**name, "PolicyDocument": document})
+        plain = it.picked("Description", "MaxSessionDuration")
         if plain:
-            it.call("iam", "UpdateRole", {**plain, "RoleName": it.physical_id})
-        self._settle(it, it.physical_id, it.properties, it.before)
-        role = iam.get_role(RoleName=it.physical_id)["Role"]
-        return Made(it.physical_id, {"Arn": role["Arn"], "RoleId": role["RoleId"]})
+            it.call("iam", "UpdateRole", {**plain, **name})
+        return self._settle(it)
 
     def delete(self, it: Target) -> None:
         iam = it.client("iam")
@@ -54,114 +37,106 @@ class Role(ResourceType):
                 iam.delete_role_policy(RoleName=it.physical_id, PolicyName=inline)
             iam.delete_role(RoleName=it.physical_id)
 
-    def _settle(self, it: Target, name: str, properties: Properties, before: Properties) -> None:
-        iam = it.client("iam")
-        wanted = {policy["PolicyName"]: policy["PolicyDocument"] for policy in properties.get("Policies", [])}
-        for policy in before.get("Policies", []):
-            if policy["PolicyName"] not in wanted:
-                iam.delete_role_policy(RoleName=name, PolicyName=policy["PolicyName"])
-        for policy_name, document in wanted.items():
-            iam.put_role_policy(RoleName=name, PolicyName=policy_name, PolicyDocument=json.dumps(document))
-        had, has = set(before.get("ManagedPolicyArns", [])), set(properties.get("ManagedPolicyArns", []))
+    def _settle(self, it: Target) -> str:
+        """Give the role its policies, and no others that the template gave it before."""
+        name = {"RoleName": it.physical_id}
+        wanted = it.properties.get("Policies", [])
+        gone = {policy["PolicyName"] for policy in it.before.get("Policies", [])}
+        for policy in sorted(gone - {policy["PolicyName"] for policy in wanted}):
+            it.call("iam", "DeleteRolePolicy", {**name, "PolicyName": policy})
+        for policy in wanted:
+            it.call("iam", "PutRolePolicy", {**name, **policy})
+        had, has = set(it.before.get("ManagedPolicyArns", [])), set(it.properties.get("ManagedPolicyArns", []))
         for arn in sorted(had - has):
-            iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+            it.call("iam", "DetachRolePolicy", {**name, "PolicyArn": arn})
         for arn in sorted(has - had):
-            iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+            it.call("iam", "AttachRolePolicy", {**name, "PolicyArn": arn})
+        role = it.call("iam", "GetRole", name)["Role"]
+        it.told.update(Arn=role["Arn"], RoleId=role["RoleId"])
+        return it.physical_id
 
 
-@resource_type("AWS::IAM::Policy")
-class InlinePolicy(ResourceType):
+@resource_type("AWS::IAM::Policy", gives={"Id": "{id}"})
+class InlinePolicy(PutType):
     """An inline policy of some roles."""
 
-    def create(self, it: Target) -> Made:
-        return self.update(it.named(it.name(128)))
-
-    def update(self, it: Target) -> Made:
-        if it.properties.get("Users") or it.properties.get("Groups"):
-            raise ValueError("the emulated cloud attaches AWS::IAM::Policy to Roles only")
-        iam, name = it.client("iam"), it.properties["PolicyName"]
-        document = json.dumps(it.properties["PolicyDocument"])
-        for role in it.properties.get("Roles", []):
-            iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
+    def put(self, it: Target) -> None:
+        it.refuse_beyond("PolicyDocument", "PolicyName", "Roles")
+        policy = it.picked("PolicyDocument", "PolicyName")
+        roles = it.properties.get("Roles", [])
+        for role in roles:
+            it.call("iam", "PutRolePolicy", {**policy, "RoleName": role})
         for role in it.before.get("Roles", []):
-            if it.before["PolicyName"] != name or role not in it.properties.get("Roles", []):
-                ignoring_absence(iam.delete_role_policy, RoleName=role, PolicyName=it.before["PolicyName"])
-        return Made(it.physical_id, {"Id": it.physical_id})
+            if role not in roles or it.changed("PolicyName"):
+                it.drop("iam", "DeleteRolePolicy", {"RoleName": role, "PolicyName": it.before["PolicyName"]})
 
     def delete(self, it: Target) -> None:
         for role in it.properties.get("Roles", []):
-            remove = it.client("iam").delete_role_policy
-            ignoring_absence(remove, RoleName=role, PolicyName=it.properties["PolicyName"])
+            it.drop("iam", "DeleteRolePolicy", {"RoleName": role, **it.picked("PolicyName")})
 
 
-@resource_type("AWS::IAM::ManagedPolicy", name="ManagedPolicyName")
+@resource_type("AWS::IAM::ManagedPolicy", name="ManagedPolicyName", gives={"PolicyArn": "{id}"})
 class ManagedPolicy(ResourceType):
     """A policy of its own, attached to roles."""
 
-    def create(self, it: Target) -> Made:
-        name = self.name_of(it, 128)
-        plain = picked(it.properties, "Path", "Description")
-        document = json.dumps(it.properties["PolicyDocument"])
-        made = it.call("iam", "CreatePolicy", {**plain, "PolicyName": name, "PolicyDocument": document})
-        arn = made["Policy"]["Arn"]
-        it.claim(arn)
-        self._attach(it, arn, it.properties, {})
-        return Made(arn, {"PolicyArn": arn, "PolicyId": made["Policy"]["PolicyId"]})
+    def create(self, it: Target) -> str:
+        plain = it.picked("Path", "Description", "PolicyDocument")
+        made = it.call("iam", "CreatePolicy", {**plain, "PolicyName": self.name_of(it, 128)})["Policy"]
+        it.claim(made["Arn"])
+        return self._attach(it.named(made["Arn"]))
 
-    def update(self, it: Target) -> Made:
-        iam = it.client("iam")
-        for version in iam.list_policy_versions(PolicyArn=it.physical_id)["Versions"]:
-            if not version["IsDefaultVersion"]:
-                iam.delete_policy_version(PolicyArn=it.physical_id, VersionId=version["VersionId"])
-        document = json.dumps(it.properties["PolicyDocument"])
-        iam.create_policy_version(PolicyArn=it.physical_id, PolicyDocument=document, SetAsDefault=True)
-        self._attach(it, it.physical_id, it.properties, it.before)
-        return Made(it.physical_id, {"PolicyArn": it.physical_id})
+    def update(self, it: Target) -> str:
+        self._delete_old_versions(it)
+        version = {**it.picked("PolicyDocument"), "PolicyArn": it.physical_id, "SetAsDefault": True}
+        it.call("iam", "CreatePolicyVersion", version)
+        return self._attach(it)
 
     def delete(self, it: Target) -> None:
         iam = it.client("iam")
         with contextlib.suppress(iam.exceptions.NoSuchEntityException):
             for role in iam.list_entities_for_policy(PolicyArn=it.physical_id)["PolicyRoles"]:
                 iam.detach_role_policy(RoleName=role["RoleName"], PolicyArn=it.physical_id)
-            for version in iam.list_policy_versions(PolicyArn=it.physical_id)["Versions"]:
-                if not version["IsDefaultVersion"]:
-                    iam.delete_policy_version(PolicyArn=it.physical_id, VersionId=version["VersionId"])
+            self._delete_old_versions(it)
             iam.delete_policy(PolicyArn=it.physical_id)
 
-    def _attach(self, it: Target, arn: str, properties: Properties, before: Properties) -> None:
+    def _delete_old_versions(self, it: Target) -> None:
         iam = it.client("iam")
-        for role in set(before.get("Roles", [])) - set(properties.get("Roles", [])):
-            ignoring_absence(iam.detach_role_policy, RoleName=role, PolicyArn=arn)
-        for role in set(properties.get("Roles", [])) - set(before.get("Roles", [])):
-            iam.attach_role_policy(RoleName=role, PolicyArn=arn)
+        for version in iam.list_policy_versions(PolicyArn=it.physical_id)["Versions"]:
+            if not version["IsDefaultVersion"]:
+                iam.delete_policy_version(PolicyArn=it.physical_id, VersionId=version["VersionId"])
+
+    def _attach(self, it: Target) -> str:
+        arn = {"PolicyArn": it.physical_id}
+        had, has = set(it.before.get("Roles", [])), set(it.properties.get("Roles", []))
+        for role in had - has:
+            it.drop("iam", "DetachRolePolicy", {"RoleName": role, **arn})
+        for role in has - had:
+            it.call("iam", "AttachRolePolicy", {"RoleName": role, **arn})
+        it.told.update(PolicyId=it.call("iam", "GetPolicy", arn)["Policy"]["PolicyId"])
+        return it.physical_id
 
 
-@resource_type("AWS::KMS::Key")
+@resource_type("AWS::KMS::Key", gives={"Arn": "arn:aws:kms:{region}:{account}:key/{id}", "KeyId": "{id}"})
 class Key(ResourceType):
     """A key; deleting it makes it pending deletion, as AWS does."""
 
-    def create(self, it: Target) -> Made:
-        plain = picked(it.properties, "Description", "KeySpec", "KeyUsage", "MultiRegion")
-        policy = json.dumps(it.properties["KeyPolicy"]) if "KeyPolicy" in it.properties else None
-        tags = [{"TagKey": key, "TagValue": value} for key, value in tag_map(it.properties).items()]
-        parameters = {**plain, "Tags": tags, **({"Policy": policy} if policy else {})}
-        key = it.call("kms", "CreateKey", parameters)["KeyMetadata"]
+    def create(self, it: Target) -> str:
+        it.refuse_beyond("Description", "EnableKeyRotation", "KeyPolicy", "PendingWindowInDays", "Tags")
+        tags = [{"TagKey": key, "TagValue": value} for key, value in it.tag_map.items()]
+        policy = {"Policy": it.properties["KeyPolicy"]} if "KeyPolicy" in it.properties else {}
+        key = it.call("kms", "CreateKey", {**it.picked("Description"), **policy, "Tags": tags})["KeyMetadata"]
         it.claim(key["KeyId"])
-        self._settle(it, key["KeyId"], it.properties, {})
-        return Made(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]})
+        return self._rotate(it.named(key["KeyId"]), rotated=False)
 
-    def update(self, it: Target) -> Made:
-        for name in ("KeySpec", "KeyUsage", "MultiRegion"):
-            if it.properties.get(name) != it.before.get(name):  # AWS does not replace a key by accident either
-                raise ValueError(f"{name} of a key cannot be changed; make another key")
-        kms = it.client("kms")
-        if it.properties.get("KeyPolicy") != it.before.get("KeyPolicy") and "KeyPolicy" in it.properties:
-            document = json.dumps(it.properties["KeyPolicy"])
-            kms.put_key_policy(KeyId=it.physical_id, PolicyName="default", Policy=document)
-        if it.properties.get("Description") != it.before.get("Description"):
-            kms.update_key_description(KeyId=it.physical_id, Description=it.properties.get("Description", ""))
-        self._settle(it, it.physical_id, it.properties, it.before)
-        return Made(it.physical_id, {"Arn": it.arn("kms", f"key/{it.physical_id}"), "KeyId": it.physical_id})
+    def update(self, it: Target) -> str:
+        it.refuse_beyond("Description", "EnableKeyRotation", "KeyPolicy", "PendingWindowInDays", "Tags")
+        key = {"KeyId": it.physical_id}
+        if it.changed("KeyPolicy") and "KeyPolicy" in it.properties:
+            it.call("kms", "PutKeyPolicy", {**key, "PolicyName": "default", "Policy": it.properties["KeyPolicy"]})
+        if it.changed("Description"):
+            it.call("kms", "UpdateKeyDescription", {**key, "Description": it.properties.get("Description", "")})
+        status = it.call("kms", "GetKeyRotationStatus", key)
+        return self._rotate(it, rotated=status["KeyRotationEnabled"])
 
     def delete(self, it: Target) -> None:
         kms = it.client("kms")
@@ -170,27 +145,20 @@ class Key(ResourceType):
                 days = int(it.properties.get("PendingWindowInDays", 30))
                 kms.schedule_key_deletion(KeyId=it.physical_id, PendingWindowInDays=days)
 
-    def _settle(self, it: Target, key_id: str, properties: Properties, before: Properties) -> None:
-        kms = it.client("kms")
-        rotates = str(properties.get("EnableKeyRotation", False)).lower() == "true"
-        rotated = str(before.get("EnableKeyRotation", False)).lower() == "true"
-        if rotates != rotated:
-            (kms.enable_key_rotation if rotates else kms.disable_key_rotation)(KeyId=key_id)
+    def _rotate(self, it: Target, *, rotated: bool) -> str:
+        if it.is_true("EnableKeyRotation") != rotated:
+            it.call("kms", "DisableKeyRotation" if rotated else "EnableKeyRotation", {"KeyId": it.physical_id})
+        return it.physical_id
 
 
-@resource_type("AWS::KMS::Alias", name="AliasName")
+@resource_type("AWS::KMS::Alias", name="AliasName", deletes=("kms", "DeleteAlias", "AliasName"))
 class KeyAlias(ResourceType):
     """A name for a key."""
 
-    def create(self, it: Target) -> Made:
-        call: dict[str, Any] = {"AliasName": it.properties["AliasName"], "TargetKeyId": it.properties["TargetKeyId"]}
-        it.client("kms").create_alias(**call)
-        return Made(it.properties["AliasName"])
+    def create(self, it: Target) -> str:
+        it.call("kms", "CreateAlias", it.properties)
+        return str(it.properties["AliasName"])
 
-    def update(self, it: Target) -> Made:
-        it.client("kms").update_alias(AliasName=it.physical_id, TargetKeyId=it.properties["TargetKeyId"])
-        return Made(it.physical_id)
-
-    def delete(self, it: Target) -> None:
-        with contextlib.suppress(ClientError):
-            it.client("kms").delete_alias(AliasName=it.physical_id)
+    def update(self, it: Target) -> str:
+        it.call("kms", "UpdateAlias", it.properties)
+        return it.physical_id

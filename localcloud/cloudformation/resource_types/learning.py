@@ -3,74 +3,55 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from localcloud.cloudformation.resource_types.registry import (
-    Made,
-    Properties,
-    ResourceType,
-    Target,
-    ignoring_absence,
-    resource_type,
-    without,
+from localcloud.cloudformation.resource_types.registry import ResourceType, Target, resource_type
+
+
+@resource_type(
+    "AWS::SageMaker::ModelPackageGroup", name="ModelPackageGroupName", gives={"ModelPackageGroupArn": "{id}"}
 )
-
-
-@resource_type("AWS::SageMaker::ModelPackageGroup", name="ModelPackageGroupName")
 class ModelPackageGroup(ResourceType):
     """A group of model versions. SageMaker does not delete one that holds versions."""
 
-    def create(self, it: Target) -> Made:
-        plain = without(it.properties, "ModelPackageGroupPolicy")
+    def create(self, it: Target) -> str:
+        plain = it.without("ModelPackageGroupPolicy")
         arn = it.call("sagemaker", "CreateModelPackageGroup", plain)["ModelPackageGroupArn"]
         it.claim(arn)
         return self.update(it.named(arn))
 
-    def update(self, it: Target) -> Made:
-        name = it.properties["ModelPackageGroupName"]
+    def update(self, it: Target) -> str:
+        name = it.picked("ModelPackageGroupName")
         if "ModelPackageGroupPolicy" in it.properties:
             policy = it.properties["ModelPackageGroupPolicy"]
-            parameters = {"ModelPackageGroupName": name, "ResourcePolicy": policy}
-            it.call("sagemaker", "PutModelPackageGroupPolicy", parameters)
-        group = it.client("sagemaker").describe_model_package_group(ModelPackageGroupName=name)
-        attributes = {
-            "ModelPackageGroupArn": it.physical_id,
-            "ModelPackageGroupStatus": group["ModelPackageGroupStatus"],
-            "CreationTime": str(group["CreationTime"]),
-        }
-        return Made(it.physical_id, attributes)
+            it.call("sagemaker", "PutModelPackageGroupPolicy", {**name, "ResourcePolicy": policy})
+        group = it.call("sagemaker", "DescribeModelPackageGroup", name)
+        status, created = group["ModelPackageGroupStatus"], str(group["CreationTime"])
+        it.told.update(ModelPackageGroupStatus=status, CreationTime=created)
+        return it.physical_id
 
     def delete(self, it: Target) -> None:
-        name = it.physical_id.rsplit("/", 1)[1]
-        ignoring_absence(it.client("sagemaker").delete_model_package_group, ModelPackageGroupName=name)
+        it.drop("sagemaker", "DeleteModelPackageGroup", {"ModelPackageGroupName": it.short_id})
 
 
-@resource_type("AWS::SageMaker::Pipeline", name="PipelineName")
+@resource_type("AWS::SageMaker::Pipeline", name="PipelineName", deletes=("sagemaker", "DeletePipeline", "PipelineName"))
 class Pipeline(ResourceType):
     """A pipeline; its definition is text or an S3 object."""
 
-    def create(self, it: Target) -> Made:
-        token = {"ClientRequestToken": it.name(64).replace("_", "-").rjust(32, "0")}
-        it.call("sagemaker", "CreatePipeline", {**_pipeline(it.properties), **token})
-        return Made(it.properties["PipelineName"])
+    def create(self, it: Target) -> str:
+        it.call("sagemaker", "CreatePipeline", _pipeline(it))
+        return str(it.properties["PipelineName"])
 
-    def update(self, it: Target) -> Made:
-        it.call("sagemaker", "UpdatePipeline", without(_pipeline(it.properties), "Tags"))
-        return Made(it.physical_id)
-
-    def delete(self, it: Target) -> None:
-        token = it.name(64).rjust(32, "0")
-        delete = it.client("sagemaker").delete_pipeline
-        ignoring_absence(delete, PipelineName=it.physical_id, ClientRequestToken=token)
+    def update(self, it: Target) -> str:
+        it.call("sagemaker", "UpdatePipeline", {key: value for key, value in _pipeline(it).items() if key != "Tags"})
+        return it.physical_id
 
 
-def _pipeline(properties: Properties) -> dict[str, Any]:
-    definition = properties["PipelineDefinition"]
-    plain = without(properties, "PipelineDefinition")
+def _pipeline(it: Target) -> dict[str, Any]:
+    definition = it.properties["PipelineDefinition"]
+    plain = it.without("PipelineDefinition")
     if "PipelineDefinitionBody" in definition:
-        body = definition["PipelineDefinitionBody"]
-        return {**plain, "PipelineDefinition": body if isinstance(body, str) else json.dumps(body)}
+        return {**plain, "PipelineDefinition": definition["PipelineDefinitionBody"]}
     location = definition["PipelineDefinitionS3Location"]
     where = {"Bucket": location["Bucket"], "ObjectKey": location["Key"]}
     if "Version" in location:

@@ -3,65 +3,31 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
-from localcloud.cloudformation.resource_types.registry import (
-    Made,
-    ResourceType,
-    Target,
-    ignoring_absence,
-    picked,
-    resource_type,
-    tag_map,
-    without,
-)
+from localcloud.cloudformation.resource_types.registry import PutType, ResourceType, Target, resource_type
 
 _TOPIC_ATTRIBUTES = ("DisplayName", "KmsMasterKeyId", "SignatureVersion", "TracingConfig", "DeliveryPolicy")
-_QUEUE_ATTRIBUTES = (
-    "ContentBasedDeduplication",
-    "DelaySeconds",
-    "FifoQueue",
-    "KmsDataKeyReusePeriodSeconds",
-    "KmsMasterKeyId",
-    "MaximumMessageSize",
-    "MessageRetentionPeriod",
-    "ReceiveMessageWaitTimeSeconds",
-    "RedriveAllowPolicy",
-    "RedrivePolicy",
-    "SqsManagedSseEnabled",
-    "VisibilityTimeout",
-)
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return json.dumps(value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-@resource_type("AWS::SNS::Topic", name="TopicName")
+@resource_type("AWS::SNS::Topic", name="TopicName", gives={"TopicArn": "{id}", "TopicName": "{short_id}"})
 class Topic(ResourceType):
     """A topic with its subscriptions."""
 
-    also_given = frozenset({"TopicName"})
-
-    def create(self, it: Target) -> Made:
-        name = self.name_of(it, 256)
-        attributes = {key: _text(it.properties[key]) for key in _TOPIC_ATTRIBUTES if key in it.properties}
-        tags = [{"Key": key, "Value": value} for key, value in tag_map(it.properties).items()]
-        arn = it.client("sns").create_topic(Name=name, Attributes=attributes, Tags=tags)["TopicArn"]
+    def create(self, it: Target) -> str:
+        parameters = {"Name": self.name_of(it, 256), "Attributes": it.picked(*_TOPIC_ATTRIBUTES), "Tags": it.tags}
+        arn = str(it.call("sns", "CreateTopic", parameters)["TopicArn"])
         it.claim(arn)
         for one in it.properties.get("Subscription", []):
-            it.client("sns").subscribe(TopicArn=arn, Protocol=one["Protocol"], Endpoint=one["Endpoint"])
-        return Made(arn, {"TopicArn": arn, "TopicName": name})
+            it.call("sns", "Subscribe", {"TopicArn": arn, **one})
+        return arn
 
-    def update(self, it: Target) -> Made:
-        for key in _TOPIC_ATTRIBUTES:
-            if it.properties.get(key) != it.before.get(key):
-                value = _text(it.properties.get(key, ""))
-                it.client("sns").set_topic_attributes(TopicArn=it.physical_id, AttributeName=key, AttributeValue=value)
-        return Made(it.physical_id, {"TopicArn": it.physical_id, "TopicName": it.physical_id.rsplit(":", 1)[1]})
+    def update(self, it: Target) -> str:
+        for key in filter(it.changed, _TOPIC_ATTRIBUTES):
+            attribute = {"AttributeName": key, "AttributeValue": it.properties.get(key, "")}
+            it.call("sns", "SetTopicAttributes", {"TopicArn": it.physical_id, **attribute})
+        return it.physical_id
 
     def delete(self, it: Target) -> None:
         sns = it.client("sns")
@@ -70,121 +36,96 @@ class Topic(ResourceType):
         except sns.exceptions.NotFoundException:
             return
         for subscription in subscriptions:
-            ignoring_absence(sns.unsubscribe, SubscriptionArn=subscription["SubscriptionArn"])
-        ignoring_absence(sns.delete_topic, TopicArn=it.physical_id)
+            it.drop("sns", "Unsubscribe", {"SubscriptionArn": subscription["SubscriptionArn"]})
+        it.drop("sns", "DeleteTopic", {"TopicArn": it.physical_id})
 
 
-@resource_type("AWS::SNS::Subscription")
+@resource_type("AWS::SNS::Subscription", gives={"Arn": "{id}"}, deletes=("sns", "Unsubscribe", "SubscriptionArn"))
 class Subscription(ResourceType):
     """One subscriber of a topic."""
 
-    def create(self, it: Target) -> Made:
-        attributes = {
-            key: _text(it.properties[key])
-            for key in ("FilterPolicy", "FilterPolicyScope", "RawMessageDelivery", "RedrivePolicy")
-            if key in it.properties
-        }
-        arn = it.client("sns").subscribe(
-            TopicArn=it.properties["TopicArn"],
-            Protocol=it.properties["Protocol"],
-            Endpoint=it.properties["Endpoint"],
-            Attributes=attributes,
-            ReturnSubscriptionArn=True,
-        )["SubscriptionArn"]
-        return Made(arn, {"Arn": arn})
-
-    def delete(self, it: Target) -> None:
-        ignoring_absence(it.client("sns").unsubscribe, SubscriptionArn=it.physical_id)
+    def create(self, it: Target) -> str:
+        attributes = it.picked("FilterPolicy", "FilterPolicyScope", "RawMessageDelivery", "RedrivePolicy")
+        where = it.picked("TopicArn", "Protocol", "Endpoint")
+        parameters = {**where, "Attributes": attributes, "ReturnSubscriptionArn": True}
+        return str(it.call("sns", "Subscribe", parameters)["SubscriptionArn"])
 
 
-@resource_type("AWS::SNS::TopicPolicy")
-class TopicPolicy(ResourceType):
+@resource_type("AWS::SNS::TopicPolicy", gives={"Id": "{id}"})
+class TopicPolicy(PutType):
     """The policy of some topics."""
 
-    def create(self, it: Target) -> Made:
-        name = it.name()
-        return self.update(it.named(name))
-
-    def update(self, it: Target) -> Made:
-        document = json.dumps(it.properties["PolicyDocument"])
+    def put(self, it: Target) -> None:
+        policy = {"AttributeName": "Policy", "AttributeValue": it.properties["PolicyDocument"]}
         for topic in it.properties["Topics"]:
-            it.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=document)
-        return Made(it.physical_id, {"Id": it.physical_id})
+            it.call("sns", "SetTopicAttributes", {"TopicArn": topic, **policy})
 
 
-@resource_type("AWS::SQS::Queue", name="QueueName")
+@resource_type(
+    "AWS::SQS::Queue",
+    name="QueueName",
+    gives={"Arn": "arn:aws:sqs:{region}:{account}:{short_id}", "QueueName": "{short_id}", "QueueUrl": "{id}"},
+    deletes=("sqs", "DeleteQueue", "QueueUrl"),
+)
 class Queue(ResourceType):
     """A queue; Ref gives its URL."""
 
-    also_given = frozenset({"QueueName"})
-
-    def create(self, it: Target) -> Made:
+    def create(self, it: Target) -> str:
         fifo = ".fifo" if it.properties.get("FifoQueue") else ""
         name = it.properties.get("QueueName") or it.name(80 - len(fifo)) + fifo
-        attributes = {key: _text(it.properties[key]) for key in _QUEUE_ATTRIBUTES if key in it.properties}
-        url = it.client("sqs").create_queue(QueueName=name, Attributes=attributes, tags=tag_map(it.properties))
-        return Made(url["QueueUrl"], {"Arn": it.arn("sqs", name), "QueueName": name, "QueueUrl": url["QueueUrl"]})
+        parameters = {"QueueName": name, "Attributes": it.picked(*_queue_attributes(it)), "tags": it.tag_map}
+        return str(it.call("sqs", "CreateQueue", parameters)["QueueUrl"])
 
-    def update(self, it: Target) -> Made:
-        attributes = {
-            key: _text(it.properties.get(key, ""))
-            for key in _QUEUE_ATTRIBUTES
-            if it.properties.get(key) != it.before.get(key) and key in it.properties
-        }
+    def update(self, it: Target) -> str:
+        attributes = it.picked(*filter(it.changed, _queue_attributes(it)))
         if attributes:
-            it.client("sqs").set_queue_attributes(QueueUrl=it.physical_id, Attributes=attributes)
-        name = it.physical_id.rsplit("/", 1)[1]
-        return Made(it.physical_id, {"Arn": it.arn("sqs", name), "QueueName": name, "QueueUrl": it.physical_id})
-
-    def delete(self, it: Target) -> None:
-        ignoring_absence(it.client("sqs").delete_queue, QueueUrl=it.physical_id)
+            it.call("sqs", "SetQueueAttributes", {"QueueUrl": it.physical_id, "Attributes": attributes})
+        return it.physical_id
 
 
-@resource_type("AWS::SQS::QueuePolicy")
-class QueuePolicy(ResourceType):
+def _queue_attributes(it: Target) -> list[str]:
+    """SQS calls a queue's attributes as CloudFormation calls its properties."""
+    names: list[str] = it.client("sqs").meta.service_model.shape_for("QueueAttributeName").enum
+    return names
+
+
+@resource_type("AWS::SQS::QueuePolicy", gives={"Id": "{id}"})
+class QueuePolicy(PutType):
     """The policy of some queues."""
 
-    def create(self, it: Target) -> Made:
-        return self.update(it.named(it.name()))
-
-    def update(self, it: Target) -> Made:
-        document = json.dumps(it.properties["PolicyDocument"])
+    def put(self, it: Target) -> None:
+        policy = {"Attributes": {"Policy": it.properties["PolicyDocument"]}}
         for queue in it.properties["Queues"]:
-            it.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": document})
-        return Made(it.physical_id, {"Id": it.physical_id})
+            it.call("sqs", "SetQueueAttributes", {"QueueUrl": queue, **policy})
 
     def delete(self, it: Target) -> None:
         for queue in it.properties["Queues"]:
-            ignoring_absence(it.client("sqs").set_queue_attributes, QueueUrl=queue, Attributes={"Policy": ""})
+            it.drop("sqs", "SetQueueAttributes", {"QueueUrl": queue, "Attributes": {"Policy": ""}})
 
 
 @resource_type("AWS::Events::Rule", name="Name")
-class Rule(ResourceType):
+class Rule(PutType):
     """A rule and its targets."""
 
-    def create(self, it: Target) -> Made:
-        return self.update(it.named(self.name_of(it, 64)))
-
-    def update(self, it: Target) -> Made:
-        events = it.client("events")
-        bus = picked(it.properties, "EventBusName")
-        plain = without(it.properties, "Targets", "EventPattern")
-        if "EventPattern" in it.properties:
-            plain["EventPattern"] = json.dumps(it.properties["EventPattern"])
-        arn = it.call("events", "PutRule", {**plain, "Name": it.physical_id})["RuleArn"]
+    def put(self, it: Target) -> None:
+        made = it.call("events", "PutRule", {**it.without("Targets"), "Name": it.physical_id})
+        it.told.update(Arn=made["RuleArn"])
         it.claim(it.physical_id)
         wanted = it.properties.get("Targets", [])
-        gone = {target["Id"] for target in it.before.get("Targets", [])} - {target["Id"] for target in wanted}
-        if gone:
-            events.remove_targets(Rule=it.physical_id, Ids=sorted(gone), **bus)
+        self._remove_targets(it, _ids(it.before) - _ids(it.properties))
         if wanted:
+            bus = it.picked("EventBusName")
             it.call("events", "PutTargets", {**bus, "Rule": it.physical_id, "Targets": wanted})
-        return Made(it.physical_id, {"Arn": arn})
 
     def delete(self, it: Target) -> None:
-        events = it.client("events")
-        bus = picked(it.properties, "EventBusName")
-        ids = [target["Id"] for target in it.properties.get("Targets", [])]
+        self._remove_targets(it, _ids(it.properties))
+        it.drop("events", "DeleteRule", {**it.picked("EventBusName"), "Name": it.physical_id})
+
+    def _remove_targets(self, it: Target, ids: set[str]) -> None:
         if ids:
-            ignoring_absence(events.remove_targets, Rule=it.physical_id, Ids=ids, **bus)
-        ignoring_absence(events.delete_rule, Name=it.physical_id, **bus)
+            bus = it.picked("EventBusName")
+            it.drop("events", "RemoveTargets", {**bus, "Rule": it.physical_id, "Ids": sorted(ids)})
+
+
+def _ids(properties: Mapping[str, Any]) -> set[str]:
+    return {target["Id"] for target in properties.get("Targets", [])}

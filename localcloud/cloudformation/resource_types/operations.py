@@ -3,89 +3,74 @@
 
 from __future__ import annotations
 
-from localcloud.cloudformation.resource_types.registry import (
-    Made,
-    ResourceType,
-    Target,
-    ignoring_absence,
-    picked,
-    resource_type,
-    tag_map,
-    without,
+from typing import Any
+
+from localcloud.cloudformation.resource_types.registry import PutType, ResourceType, Target, resource_type
+
+
+@resource_type(
+    "AWS::CloudWatch::Alarm", name="AlarmName", gives={"Arn": "arn:aws:cloudwatch:{region}:{account}:alarm:{id}"}
 )
-
-
-@resource_type("AWS::CloudWatch::Alarm", name="AlarmName")
-class Alarm(ResourceType):
+class Alarm(PutType):
     """An alarm on a metric."""
 
-    def create(self, it: Target) -> Made:
-        return self.update(it.named(self.name_of(it, 255)))
-
-    def update(self, it: Target) -> Made:
+    def put(self, it: Target) -> None:
         it.call("cloudwatch", "PutMetricAlarm", {**it.properties, "AlarmName": it.physical_id})
-        return Made(it.physical_id, {"Arn": it.arn("cloudwatch", f"alarm:{it.physical_id}")})
 
     def delete(self, it: Target) -> None:
-        ignoring_absence(it.client("cloudwatch").delete_alarms, AlarmNames=[it.physical_id])
+        it.drop("cloudwatch", "DeleteAlarms", {"AlarmNames": [it.physical_id]})
 
 
 @resource_type("AWS::CloudWatch::Dashboard", name="DashboardName")
-class Dashboard(ResourceType):
+class Dashboard(PutType):
     """A dashboard."""
 
-    def create(self, it: Target) -> Made:
-        return self.update(it.named(self.name_of(it, 255)))
-
-    def update(self, it: Target) -> Made:
-        body = {"DashboardName": it.physical_id, "DashboardBody": it.properties["DashboardBody"]}
-        it.call("cloudwatch", "PutDashboard", body)
-        return Made(it.physical_id)
+    def put(self, it: Target) -> None:
+        it.call("cloudwatch", "PutDashboard", {**it.picked("DashboardBody"), "DashboardName": it.physical_id})
 
     def delete(self, it: Target) -> None:
-        ignoring_absence(it.client("cloudwatch").delete_dashboards, DashboardNames=[it.physical_id])
+        it.drop("cloudwatch", "DeleteDashboards", {"DashboardNames": [it.physical_id]})
 
 
-@resource_type("AWS::Logs::LogGroup", name="LogGroupName")
+@resource_type(
+    "AWS::Logs::LogGroup",
+    name="LogGroupName",
+    gives={"Arn": "arn:aws:logs:{region}:{account}:log-group:{id}:*"},
+    deletes=("logs", "DeleteLogGroup", "logGroupName"),
+)
 class LogGroup(ResourceType):
     """A log group."""
 
-    def create(self, it: Target) -> Made:
+    def create(self, it: Target) -> str:
         name = self.name_of(it, 512)
-        parameters = {"logGroupName": name, **picked(it.properties, "KmsKeyId", "LogGroupClass")}
-        if tag_map(it.properties):
-            parameters["tags"] = tag_map(it.properties)
-        it.call("logs", "CreateLogGroup", parameters)
+        parameters: dict[str, Any] = {"logGroupName": name, **it.picked("KmsKeyId", "LogGroupClass")}
+        it.call("logs", "CreateLogGroup", {**parameters, **({"tags": it.tag_map} if it.tags else {})})
         it.claim(name)
         return self.update(it.named(name))
 
-    def update(self, it: Target) -> Made:
-        days = it.properties.get("RetentionInDays")
-        if days:
-            it.call("logs", "PutRetentionPolicy", {"logGroupName": it.physical_id, "retentionInDays": days})
+    def update(self, it: Target) -> str:
+        name = {"logGroupName": it.physical_id}
+        if it.properties.get("RetentionInDays"):
+            it.call("logs", "PutRetentionPolicy", {**name, **it.picked("RetentionInDays")})
         elif it.before.get("RetentionInDays"):
-            it.client("logs").delete_retention_policy(logGroupName=it.physical_id)
-        return Made(it.physical_id, {"Arn": it.arn("logs", f"log-group:{it.physical_id}:*")})
-
-    def delete(self, it: Target) -> None:
-        ignoring_absence(it.client("logs").delete_log_group, logGroupName=it.physical_id)
+            it.call("logs", "DeleteRetentionPolicy", name)
+        return it.physical_id
 
 
-@resource_type("AWS::SSM::Parameter", name="Name")
+@resource_type(
+    "AWS::SSM::Parameter",
+    name="Name",
+    gives={"Type": "{properties[Type]}", "Value": "{properties[Value]}"},
+    deletes=("ssm", "DeleteParameter", "Name"),
+)
 class Parameter(ResourceType):
     """A parameter."""
 
-    also_given = frozenset({"Type", "Value"})
+    def create(self, it: Target) -> str:
+        name = self.name_of(it, 512)
+        it.call("ssm", "PutParameter", {**it.without("Tags"), "Name": name})
+        return name
 
-    def create(self, it: Target) -> Made:
-        return self._put(it, self.name_of(it, 512), overwrite=False)
-
-    def update(self, it: Target) -> Made:
-        return self._put(it, it.physical_id, overwrite=True)
-
-    def delete(self, it: Target) -> None:
-        ignoring_absence(it.client("ssm").delete_parameter, Name=it.physical_id)
-
-    def _put(self, it: Target, name: str, *, overwrite: bool) -> Made:
-        it.call("ssm", "PutParameter", {**without(it.properties, "Tags"), "Name": name, "Overwrite": overwrite})
-        return Made(name, picked(it.properties, "Type", "Value"))
+    def update(self, it: Target) -> str:
+        it.call("ssm", "PutParameter", {**it.without("Tags"), "Name": it.physical_id, "Overwrite": True})
+        return it.physical_id

@@ -16,6 +16,8 @@ from botocore.exceptions import ClientError
 
 from localcloud.clients import client
 from localcloud.cloudformation.schemas import Schema, schema_of
+from localcloud.cloudformation.stacks import Resource, Stack, save
+from localcloud.cloudformation.templates import text_of
 
 Properties = Mapping[str, Any]
 
@@ -25,37 +27,81 @@ class Target:
     """One resource of one stack, as it is and as it shall be.
 
     Attributes:
-        account: 12-digit account id.
-        region: Region name.
-        stack_name: Name of the stack.
-        stack_id: Its ARN.
-        logical_id: The resource's name in the template.
-        kind: The resource's type.
+        stack: The stack that it is of.
+        resource: As it was last made.
         properties: What the template says, resolved. When deleting: what it said.
         before: When updating: what it said before.
         physical_id: What Ref gives; empty before the resource exists.
-        claim: To be called with the physical id as soon as the thing exists, when creating it takes further steps:
-            should one of them fail, the roll-back then knows what to remove.
+        told: Attributes that only the service knows, to be filled by whoever makes or changes the resource.
     """
 
-    account: str
-    region: str
-    stack_name: str
-    stack_id: str
-    logical_id: str
-    kind: str
-    properties: Properties = field(default_factory=dict)
+    stack: Stack
+    resource: Resource
+    properties: Properties
     before: Properties = field(default_factory=dict)
     physical_id: str = ""
-    claim: Callable[[str], None] = lambda _: None
+    told: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        return self.resource.kind
+
+    def claim(self, physical_id: str) -> None:
+        """Say what the thing is called as soon as it exists, when creating it takes further steps.
+
+        Should one of them fail, the roll-back then knows what to remove.
+        """
+        self.resource.physical_id = physical_id
+        save(self.stack)
 
     def named(self, physical_id: str) -> Target:
         """The same with its physical id."""
         return replace(self, physical_id=physical_id)
 
+    @property
+    def short_id(self) -> str:
+        """The physical id, or what follows the last slash or colon of one that is an ARN or a URL."""
+        return re.split("[/:]", self.physical_id)[-1]
+
+    @property
+    def tags(self) -> list[dict[str, str]]:
+        """The resource's tags; CloudFormation writes some types' as a map."""
+        tags = self.properties.get("Tags") or []
+        return [{"Key": key, "Value": tags[key]} for key in tags] if isinstance(tags, Mapping) else tags
+
+    @property
+    def tag_map(self) -> dict[str, str]:
+        """The same as a map."""
+        return {tag["Key"]: str(tag["Value"]) for tag in self.tags}
+
+    def picked(self, *names: str) -> dict[str, Any]:
+        """The named properties, where present."""
+        return {name: self.properties[name] for name in names if name in self.properties}
+
+    def without(self, *names: str) -> dict[str, Any]:
+        """All other properties."""
+        return {key: value for key, value in self.properties.items() if key not in names}
+
+    def changed(self, name: str) -> bool:
+        """Whether a property is another one than before."""
+        return bool(self.properties.get(name) != self.before.get(name))
+
+    def is_true(self, name: str) -> bool:
+        """Whether a property is true, however it is written."""
+        return text_of(self.properties.get(name, False)) == "true"
+
+    def refuse_beyond(self, *known: str) -> None:
+        """Refuse properties that CloudFormation has and the emulated cloud has not, instead of losing them.
+
+        Raises:
+            ValueError: Names the first of them.
+        """
+        for name in sorted(set(self.properties) - set(known)):
+            raise ValueError(f"the emulated cloud does not support property {name} of {self.kind}")
+
     def client(self, service: str) -> Any:
         """A boto3 client acting in the stack's account and region."""
-        return client(service, self.account, self.region)
+        return client(service, self.stack.account, self.stack.region)
 
     def call(self, service: str, operation: str, parameters: Properties) -> dict[str, Any]:
         """Call an operation; names and types are fitted to its input shape.
@@ -68,32 +114,27 @@ class Target:
         answer: dict[str, Any] = getattr(api, xform_name(operation))(**fitted(shape, parameters, self.kind))
         return answer
 
+    def drop(self, service: str, operation: str, parameters: Properties) -> None:
+        """Call an operation that removes something; that it is gone already is fine."""
+        try:
+            self.call(service, operation, parameters)
+        except ClientError as error:
+            if not _ABSENT.search(f"{error.response['Error']['Code']} {error.response['Error'].get('Message', '')}"):
+                raise
+
     def name(self, longest: int = 64, *, lower: bool = False) -> str:
         """A physical name as CloudFormation makes it: stack, logical id and twelve random characters."""
         tail = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(12))
         room = longest - len(tail) - 1
-        head = f"{self.stack_name}-{self.logical_id}"
+        stack, logical_id = self.stack.name, self.resource.logical_id
+        head = f"{stack}-{logical_id}"
         if len(head) > room:
-            head = f"{self.stack_name[: room // 2]}-{self.logical_id[: room - room // 2 - 1]}"
+            head = f"{stack[: room // 2]}-{logical_id[: room - room // 2 - 1]}"
         made = f"{head}-{tail}"
         return made.lower() if lower else made
 
-    def arn(self, service: str, rest: str) -> str:
-        """The ARN of something in the stack's account and region."""
-        return f"arn:aws:{service}:{self.region}:{self.account}:{rest}"
 
-
-@dataclass(frozen=True)
-class Made:
-    """A resource that exists.
-
-    Attributes:
-        physical_id: What Ref gives.
-        attributes: What GetAtt gives, by name.
-    """
-
-    physical_id: str
-    attributes: dict[str, Any] = field(default_factory=dict)
+_ABSENT = re.compile(r"NotFound|NoSuch|NonExistent|does not exist|Could not find|not found|NotExist", re.IGNORECASE)
 
 
 class ReplacementNeeded(Exception):  # noqa: N818  # an answer, not an error
@@ -106,12 +147,14 @@ class ResourceType:
     Attributes:
         kind: "AWS::SNS::Topic".
         name_property: The property that names the resource, if it can be named.
-        also_given: What GetAtt gives beside what the schema says.
+        gives: What GetAtt gives, with {id}, {short_id}, {region}, {account} and {properties} of the resource.
+        deletes: The service, its operation that removes the resource, and the parameter that takes the physical id.
     """
 
     kind: ClassVar[str] = ""
     name_property: ClassVar[str | None] = None
-    also_given: ClassVar[frozenset[str]] = frozenset()
+    gives: ClassVar[Mapping[str, str]] = {}
+    deletes: ClassVar[tuple[str, str, str] | None] = None
 
     @property
     def schema(self) -> Schema:
@@ -123,33 +166,59 @@ class ResourceType:
         given = it.properties.get(self.name_property) if self.name_property else None
         return str(given or it.name(longest, lower=lower))
 
-    def create(self, it: Target) -> Made:
-        """Make the resource, tolerating nothing that is there already."""
+    def create(self, it: Target) -> str:
+        """Make the resource, tolerating nothing that is there already; returns its physical id."""
         raise NotImplementedError
 
-    def update(self, it: Target) -> Made:
-        """Change the resource in place, or raise `ReplacementNeeded`."""
-        raise ReplacementNeeded(it.logical_id)
+    def update(self, it: Target) -> str:
+        """Change the resource in place, or raise `ReplacementNeeded`; returns its physical id."""
+        raise ReplacementNeeded(it.resource.logical_id)
 
     def delete(self, it: Target) -> None:
         """Remove the resource; one that is gone already is no error."""
+        if self.deletes:
+            service, operation, parameter = self.deletes
+            it.drop(service, operation, {parameter: it.physical_id})
+
+    def attributes(self, it: Target) -> dict[str, Any]:
+        """What GetAtt gives of a resource that was just made or changed."""
+        where = {"region": it.stack.region, "account": it.stack.account, "properties": it.properties}
+        given = {
+            name: form.format(id=it.physical_id, short_id=it.short_id, **where) for name, form in self.gives.items()
+        }
+        return {**given, **it.told}
+
+
+class PutType(ResourceType):
+    """A type whose resources are made and changed by the same calls."""
+
+    def put(self, it: Target) -> None:
+        """Let the resource be what the template says; `it` has its physical id."""
+        raise NotImplementedError
+
+    def create(self, it: Target) -> str:
+        return self.update(it.named(self.name_of(it, 64)))
+
+    def update(self, it: Target) -> str:
+        self.put(it)
+        return it.physical_id
 
 
 _types: dict[str, ResourceType] = {}
 Kind = TypeVar("Kind", bound=type[ResourceType])
 
 
-def resource_type(kind: str, *, name: str | None = None) -> Callable[[Kind], Kind]:
-    """Register a class as CloudFormation's `kind`.
-
-    Args:
-        kind: "AWS::SNS::Topic".
-        name: The property that names the resource.
-    """
+def resource_type(
+    kind: str,
+    *,
+    name: str | None = None,
+    gives: Mapping[str, str] | None = None,
+    deletes: tuple[str, str, str] | None = None,
+) -> Callable[[Kind], Kind]:
+    """Register a class as CloudFormation's `kind`; see `ResourceType` for the rest."""
 
     def register(made: Kind) -> Kind:
-        made.kind = kind
-        made.name_property = name
+        made.kind, made.name_property, made.gives, made.deletes = kind, name, gives or {}, deletes
         _types[kind] = made()
         return made
 
@@ -168,16 +237,6 @@ def type_of(kind: str) -> ResourceType:
         KeyError: The emulated cloud has no such type.
     """
     return _types["AWS::CloudFormation::CustomResource" if kind.startswith("Custom::") else kind]
-
-
-def refuse_beyond(it: Target, *known: str) -> None:
-    """Refuse properties that CloudFormation has and the emulated cloud has not, instead of losing them.
-
-    Raises:
-        ValueError: Names the first of them.
-    """
-    for name in sorted(set(it.properties) - set(known)):
-        raise ValueError(f"the emulated cloud does not support property {name} of {it.kind}")
 
 
 def fitted(shape: Any, value: Any, where: str) -> Any:
@@ -213,38 +272,8 @@ def fitted(shape: Any, value: Any, where: str) -> Any:
         return int(float(value))
     if kind in ("float", "double") and isinstance(value, str | int):
         return float(value)
-    if kind == "string" and isinstance(value, bool):
-        return str(value).lower()
     if kind == "string" and isinstance(value, Mapping | list):
         return json.dumps(value)
     if kind == "string" and value is not None:
-        return str(value)
+        return text_of(value)
     return value
-
-
-def without(properties: Properties, *names: str) -> dict[str, Any]:
-    """A copy without the named properties."""
-    return {key: value for key, value in properties.items() if key not in names}
-
-
-def picked(properties: Properties, *names: str) -> dict[str, Any]:
-    """A copy with the named properties only, where present."""
-    return {name: properties[name] for name in names if name in properties}
-
-
-def tag_map(properties: Properties) -> dict[str, str]:
-    """CloudFormation's list of tags as a plain map."""
-    tags = properties.get("Tags") or []
-    return dict(tags) if isinstance(tags, Mapping) else {tag["Key"]: str(tag["Value"]) for tag in tags}
-
-
-def ignoring_absence(action: Callable[..., Any], **parameters: Any) -> None:
-    """Call `action`; that the thing is gone already is fine."""
-    try:
-        action(**parameters)
-    except ClientError as error:
-        if not _ABSENT.search(f"{error.response['Error']['Code']} {error.response['Error'].get('Message', '')}"):
-            raise
-
-
-_ABSENT = re.compile(r"NotFound|NoSuch|NonExistent|does not exist|Could not find|not found|NotExist", re.IGNORECASE)

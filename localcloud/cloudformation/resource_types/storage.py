@@ -3,274 +3,188 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from localcloud.cloudformation.resource_types.registry import (
-    Made,
-    Properties,
-    ReplacementNeeded,
-    ResourceType,
-    Target,
-    ignoring_absence,
-    picked,
-    refuse_beyond,
-    resource_type,
-    tag_map,
-    without,
-)
+from localcloud.cloudformation.resource_types.registry import Properties, PutType, ResourceType, Target, resource_type
 
-_BUCKET_SETTINGS = {
-    "BucketEncryption": ("PutBucketEncryption", "ServerSideEncryptionConfiguration"),
-    "PublicAccessBlockConfiguration": ("PutPublicAccessBlock", "PublicAccessBlockConfiguration"),
-    "VersioningConfiguration": ("PutBucketVersioning", "VersioningConfiguration"),
-    "LifecycleConfiguration": ("PutBucketLifecycleConfiguration", "LifecycleConfiguration"),
-    "OwnershipControls": ("PutBucketOwnershipControls", "OwnershipControls"),
-    "CorsConfiguration": ("PutBucketCors", "CORSConfiguration"),
-    "LoggingConfiguration": ("PutBucketLogging", "BucketLoggingStatus"),
-    "NotificationConfiguration": ("PutBucketNotificationConfiguration", "NotificationConfiguration"),
+
+@resource_type(
+    "AWS::S3::Bucket",
+    name="BucketName",
+    gives={
+        "Arn": "arn:aws:s3:::{id}",
+        "DomainName": "{id}.s3.amazonaws.com",
+        "DualStackDomainName": "{id}.s3.dualstack.{region}.amazonaws.com",
+        "RegionalDomainName": "{id}.s3.{region}.amazonaws.com",
+        "WebsiteURL": "http://{id}.s3-website-{region}.amazonaws.com",
+    },
+    deletes=("s3", "DeleteBucket", "Bucket"),
+)
+class Bucket(ResourceType):
+    """A bucket with its settings; S3 does not delete one that holds objects."""
+
+    def create(self, it: Target) -> str:
+        name = self.name_of(it, 63, lower=True)
+        parameters: dict[str, Any] = {"Bucket": name}
+        if it.stack.region != "us-east-1":
+            parameters["CreateBucketConfiguration"] = {"LocationConstraint": it.stack.region}
+        it.call("s3", "CreateBucket", parameters)
+        it.claim(name)
+        return self.update(it.named(name))
+
+    def update(self, it: Target) -> str:
+        it.refuse_beyond("AccessControl", "BucketName", "Tags", *_BUCKET_SETTINGS)
+        name = {"Bucket": it.physical_id}
+        for setting, (operation, parameter, form) in _BUCKET_SETTINGS.items():
+            if setting in it.properties and it.changed(setting):
+                it.call("s3", operation, {**name, parameter: form(it.properties[setting])})
+            elif setting in it.before and setting not in it.properties and setting in _BUCKET_RESETS:
+                it.call("s3", _BUCKET_RESETS[setting], name)
+        if it.tags:
+            it.call("s3", "PutBucketTagging", {**name, "Tagging": {"TagSet": it.tags}})
+        return it.physical_id
+
+
+def _as_it_is(value: Properties) -> Properties:
+    return value
+
+
+def _encryption(value: Properties) -> Properties:
+    names = {"ServerSideEncryptionByDefault": "ApplyServerSideEncryptionByDefault"}
+    return {"Rules": [_renamed(rule, names) for rule in value["ServerSideEncryptionConfiguration"]]}
+
+
+def _renamed(value: Properties, names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): part for name, part in value.items()}
+
+
+def _lifecycle(value: Properties) -> Properties:
+    return {"Rules": [_lifecycle_rule(rule) for rule in value["Rules"]]}
+
+
+def _lifecycle_rule(rule: Properties) -> Properties:
+    made = dict(rule)
+    prefix, tags = made.pop("Prefix", ""), made.pop("TagFilters", [])
+    made["Filter"] = {"And": {"Prefix": prefix, "Tags": tags}} if tags else {"Prefix": prefix}
+    expiration = {name: made.pop(key) for key, name in _EXPIRATION.items() if key in made}
+    if expiration:
+        made["Expiration"] = expiration
+    for key, days in (("Transitions", "Days"), ("NoncurrentVersionTransitions", "NoncurrentDays")):
+        if key in made:
+            made[key] = [_renamed(step, {"TransitionInDays": days}) for step in made[key]]
+    return made
+
+
+_EXPIRATION = {
+    "ExpirationInDays": "Days",
+    "ExpirationDate": "Date",
+    "ExpiredObjectDeleteMarker": "ExpiredObjectDeleteMarker",
+}
+
+
+def _logging(value: Properties) -> Properties:
+    if "DestinationBucketName" not in value:
+        return {}
+    names = {"DestinationBucketName": "TargetBucket", "LogFilePrefix": "TargetPrefix"}
+    return {"LoggingEnabled": {"TargetPrefix": "", **_renamed(value, names)}}
+
+
+_BUCKET_SETTINGS: dict[str, tuple[str, str, Callable[[Properties], Properties]]] = {
+    "BucketEncryption": ("PutBucketEncryption", "ServerSideEncryptionConfiguration", _encryption),
+    "PublicAccessBlockConfiguration": ("PutPublicAccessBlock", "PublicAccessBlockConfiguration", _as_it_is),
+    "VersioningConfiguration": ("PutBucketVersioning", "VersioningConfiguration", _as_it_is),
+    "LifecycleConfiguration": ("PutBucketLifecycleConfiguration", "LifecycleConfiguration", _lifecycle),
+    "OwnershipControls": ("PutBucketOwnershipControls", "OwnershipControls", _as_it_is),
+    "LoggingConfiguration": ("PutBucketLogging", "BucketLoggingStatus", _logging),
 }
 _BUCKET_RESETS = {
     "BucketEncryption": "DeleteBucketEncryption",
     "PublicAccessBlockConfiguration": "DeletePublicAccessBlock",
     "LifecycleConfiguration": "DeleteBucketLifecycle",
-    "CorsConfiguration": "DeleteBucketCors",
     "OwnershipControls": "DeleteBucketOwnershipControls",
 }
 
 
-@resource_type("AWS::S3::Bucket", name="BucketName")
-class Bucket(ResourceType):
-    """A bucket with its settings; S3 does not delete one that holds objects."""
+@resource_type("AWS::S3::BucketPolicy", name="Bucket", deletes=("s3", "DeleteBucketPolicy", "Bucket"))
+class BucketPolicy(PutType):
+    """A bucket's policy; it is called like the bucket."""
 
-    def create(self, it: Target) -> Made:
-        name = self.name_of(it, 63, lower=True)
-        parameters: dict[str, Any] = {"Bucket": name}
-        if it.region != "us-east-1":
-            parameters["CreateBucketConfiguration"] = {"LocationConstraint": it.region}
-        it.call("s3", "CreateBucket", parameters)
-        it.claim(name)
-        return self.update(it.named(name))
-
-    def update(self, it: Target) -> Made:
-        refuse_beyond(it, "AccessControl", "BucketName", "Tags", *_BUCKET_SETTINGS)
-        name, properties, before = it.physical_id, it.properties, it.before
-        for setting, (operation, parameter) in _BUCKET_SETTINGS.items():
-            if setting in properties and properties[setting] != before.get(setting):
-                form = _BUCKET_FORMS.get(setting)
-                value = form(properties[setting]) if form else properties[setting]
-                it.call("s3", operation, {"Bucket": name, parameter: value})
-            elif setting in before and setting not in properties and setting in _BUCKET_RESETS:
-                it.call("s3", _BUCKET_RESETS[setting], {"Bucket": name})
-        if tag_map(properties):
-            tags = [{"Key": key, "Value": value} for key, value in tag_map(properties).items()]
-            it.client("s3").put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags})
-        attributes = {
-            "Arn": f"arn:aws:s3:::{name}",
-            "DomainName": f"{name}.s3.amazonaws.com",
-            "DualStackDomainName": f"{name}.s3.dualstack.{it.region}.amazonaws.com",
-            "RegionalDomainName": f"{name}.s3.{it.region}.amazonaws.com",
-            "WebsiteURL": f"http://{name}.s3-website-{it.region}.amazonaws.com",
-        }
-        return Made(name, attributes)
-
-    def delete(self, it: Target) -> None:
-        ignoring_absence(it.client("s3").delete_bucket, Bucket=it.physical_id)
+    def put(self, it: Target) -> None:
+        it.call("s3", "PutBucketPolicy", {**it.picked("Bucket"), "Policy": it.properties["PolicyDocument"]})
 
 
-def _encryption(value: dict[str, Any]) -> dict[str, Any]:
-    rules = [
-        {("ApplyServerSideEncryptionByDefault" if k == "ServerSideEncryptionByDefault" else k): v for k, v in r.items()}
-        for r in value["ServerSideEncryptionConfiguration"]
-    ]
-    return {"Rules": rules}
-
-
-def _lifecycle(value: dict[str, Any]) -> dict[str, Any]:
-    return {"Rules": [_lifecycle_rule(rule) for rule in value["Rules"]]}
-
-
-def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
-    made = picked(rule, "Status", "AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration")
-    if "Id" in rule:
-        made["ID"] = rule["Id"]
-    tags = rule.get("TagFilters") or []
-    prefix = rule.get("Prefix", "")
-    made["Filter"] = {"And": {"Prefix": prefix, "Tags": tags}} if tags else {"Prefix": prefix}
-    expiration = {
-        "Days": rule.get("ExpirationInDays"),
-        "Date": rule.get("ExpirationDate"),
-        "ExpiredObjectDeleteMarker": rule.get("ExpiredObjectDeleteMarker"),
-    }
-    if any(v is not None for v in expiration.values()):
-        made["Expiration"] = {k: v for k, v in expiration.items() if v is not None}
-    if "NoncurrentVersionExpirationInDays" in rule:
-        made["NoncurrentVersionExpiration"] = {"NoncurrentDays": rule["NoncurrentVersionExpirationInDays"]}
-    transitions = rule.get("Transitions", [rule["Transition"]] if "Transition" in rule else [])
-    if transitions:
-        made["Transitions"] = [
-            {"Days": step["TransitionInDays"], "StorageClass": step["StorageClass"]} for step in transitions
-        ]
-    if "NoncurrentVersionTransitions" in rule:
-        made["NoncurrentVersionTransitions"] = [
-            {"NoncurrentDays": step["TransitionInDays"], "StorageClass": step["StorageClass"]}
-            for step in rule["NoncurrentVersionTransitions"]
-        ]
-    return made
-
-
-def _cors(value: dict[str, Any]) -> dict[str, Any]:
-    names = {"Id": "ID", "MaxAge": "MaxAgeSeconds", "ExposedHeaders": "ExposeHeaders"}
-    return {"CORSRules": [{names.get(k, k): v for k, v in rule.items()} for rule in value["CorsRules"]]}
-
-
-def _logging(value: dict[str, Any]) -> dict[str, Any]:
-    if "DestinationBucketName" not in value:
-        return {}
-    enabled = {"TargetBucket": value["DestinationBucketName"], "TargetPrefix": value.get("LogFilePrefix", "")}
-    return {"LoggingEnabled": enabled}
-
-
-def _notification(value: dict[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    kinds = (
-        ("TopicConfigurations", "Topic", "TopicArn"),
-        ("QueueConfigurations", "Queue", "QueueArn"),
-        ("LambdaConfigurations", "Function", "LambdaFunctionArn"),
-    )
-    for kind, source, arn in kinds:
-        for entry in value.get(kind, []):
-            one = {arn: entry[source], "Events": [entry["Event"]]}
-            if "Filter" in entry:
-                one["Filter"] = {"Key": {"FilterRules": entry["Filter"]["S3Key"]["Rules"]}}
-            target = "LambdaFunctionConfigurations" if kind == "LambdaConfigurations" else kind
-            made.setdefault(target, []).append(one)
-    if "EventBridgeConfiguration" in value:
-        made["EventBridgeConfiguration"] = {}
-    return made
-
-
-_BUCKET_FORMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "BucketEncryption": _encryption,
-    "LifecycleConfiguration": _lifecycle,
-    "CorsConfiguration": _cors,
-    "LoggingConfiguration": _logging,
-    "NotificationConfiguration": _notification,
-}
-
-
-@resource_type("AWS::S3::BucketPolicy")
-class BucketPolicy(ResourceType):
-    """A bucket's policy."""
-
-    def create(self, it: Target) -> Made:
-        document = json.dumps(it.properties["PolicyDocument"])
-        it.client("s3").put_bucket_policy(Bucket=it.properties["Bucket"], Policy=document)
-        return Made(it.properties["Bucket"])
-
-    def update(self, it: Target) -> Made:
-        return self.create(it)
-
-    def delete(self, it: Target) -> None:
-        ignoring_absence(it.client("s3").delete_bucket_policy, Bucket=it.physical_id)
-
-
-@resource_type("AWS::ECR::Repository", name="RepositoryName")
+@resource_type(
+    "AWS::ECR::Repository",
+    name="RepositoryName",
+    gives={
+        "Arn": "arn:aws:ecr:{region}:{account}:repository/{id}",
+        "RepositoryUri": "{account}.dkr.ecr.{region}.amazonaws.com/{id}",
+    },
+)
 class Repository(ResourceType):
     """An image repository; with EmptyOnDelete its images go with it."""
 
-    def create(self, it: Target) -> Made:
+    def create(self, it: Target) -> str:
         name = self.name_of(it, 256, lower=True)
-        plain = without(it.properties, "LifecyclePolicy", "RepositoryPolicyText", "EmptyOnDelete")
-        arn = it.call("ecr", "CreateRepository", {**plain, "RepositoryName": name})["repository"]["repositoryArn"]
+        plain = it.without("LifecyclePolicy", "RepositoryPolicyText", "EmptyOnDelete")
+        it.call("ecr", "CreateRepository", {**plain, "RepositoryName": name})
         it.claim(name)
-        self._settle(it, name, it.properties)
-        return Made(name, {"Arn": arn, "RepositoryUri": _repository_uri(it, name)})
+        return self._settle(it.named(name))
 
-    def update(self, it: Target) -> Made:
+    def update(self, it: Target) -> str:
         name = {"repositoryName": it.physical_id}
-        if it.properties.get("ImageTagMutability") != it.before.get("ImageTagMutability"):
+        if it.changed("ImageTagMutability"):
             mutability = it.properties.get("ImageTagMutability", "MUTABLE")
             it.call("ecr", "PutImageTagMutability", {**name, "imageTagMutability": mutability})
-        if it.properties.get("ImageScanningConfiguration") != it.before.get("ImageScanningConfiguration"):
+        if it.changed("ImageScanningConfiguration"):
             scanning = it.properties.get("ImageScanningConfiguration", {"ScanOnPush": False})
             it.call("ecr", "PutImageScanningConfiguration", {**name, "imageScanningConfiguration": scanning})
-        self._settle(it, it.physical_id, it.properties)
-        uri = _repository_uri(it, it.physical_id)
-        return Made(it.physical_id, {"Arn": it.arn("ecr", f"repository/{it.physical_id}"), "RepositoryUri": uri})
+        return self._settle(it)
 
     def delete(self, it: Target) -> None:
-        force = str(it.properties.get("EmptyOnDelete", False)).lower() == "true"
-        ignoring_absence(it.client("ecr").delete_repository, repositoryName=it.physical_id, force=force)
+        force = it.is_true("EmptyOnDelete")
+        it.drop("ecr", "DeleteRepository", {"repositoryName": it.physical_id, "force": force})
 
-    def _settle(self, it: Target, name: str, properties: Properties) -> None:
-        if "RepositoryPolicyText" in properties:
-            text = properties["RepositoryPolicyText"]
-            it.call("ecr", "SetRepositoryPolicy", {"repositoryName": name, "policyText": text})
-        if "LifecyclePolicy" in properties:
-            text = properties["LifecyclePolicy"]["LifecyclePolicyText"]
-            it.call("ecr", "PutLifecyclePolicy", {"repositoryName": name, "lifecyclePolicyText": text})
-
-
-def _repository_uri(it: Target, name: str) -> str:
-    return f"{it.account}.dkr.ecr.{it.region}.amazonaws.com/{name}"
+    def _settle(self, it: Target) -> str:
+        name = {"repositoryName": it.physical_id}
+        if "RepositoryPolicyText" in it.properties:
+            it.call("ecr", "SetRepositoryPolicy", {**name, "policyText": it.properties["RepositoryPolicyText"]})
+        if "LifecyclePolicy" in it.properties:
+            it.call("ecr", "PutLifecyclePolicy", {**name, **it.properties["LifecyclePolicy"]})
+        return it.physical_id
 
 
-@resource_type("AWS::DynamoDB::Table", name="TableName")
+@resource_type(
+    "AWS::DynamoDB::Table",
+    name="TableName",
+    gives={"Arn": "arn:aws:dynamodb:{region}:{account}:table/{id}"},
+    deletes=("dynamodb", "DeleteTable", "TableName"),
+)
 class Table(ResourceType):
-    """A table."""
+    """A table, without indexes and streams."""
 
-    def create(self, it: Target) -> Made:
+    def create(self, it: Target) -> str:
         name = self.name_of(it, 255)
-        beyond = ("PointInTimeRecoverySpecification", "TimeToLiveSpecification", "KinesisStreamSpecification")
-        plain = without(it.properties, *beyond, "SSESpecification", "StreamSpecification")
-        plain = {**plain, "TableName": name, **_streams(it.properties), **_server_side_encryption(it.properties)}
-        arn = it.call("dynamodb", "CreateTable", plain)["TableDescription"]["TableArn"]
+        plain = it.picked(*_CHANGED_IN_PLACE, "KeySchema", "Tags")
+        it.refuse_beyond(*plain, "TableName", "PointInTimeRecoverySpecification", "SSESpecification")
+        if it.properties.get("SSESpecification"):
+            plain["SSESpecification"] = _renamed(it.properties["SSESpecification"], {"SSEEnabled": "Enabled"})
+        it.call("dynamodb", "CreateTable", {**plain, "TableName": name})
         it.claim(name)
-        self._settle(it, name, it.properties, {})
-        return self._made(it, name, arn)
+        return self._back_up(it.named(name))
 
-    def update(self, it: Target) -> Made:
-        changed = {
-            key: it.properties[key]
-            for key in ("AttributeDefinitions", "BillingMode", "ProvisionedThroughput", "DeletionProtectionEnabled")
-            if key in it.properties and it.properties[key] != it.before.get(key)
-        }
-        if it.properties.get("LocalSecondaryIndexes") != it.before.get("LocalSecondaryIndexes"):
-            raise ReplacementNeeded(it.logical_id)
-        if it.properties.get("StreamSpecification") != it.before.get("StreamSpecification"):
-            changed.update(_streams(it.properties) or {"StreamSpecification": {"StreamEnabled": False}})
+    def update(self, it: Target) -> str:
+        changed = it.picked(*filter(it.changed, _CHANGED_IN_PLACE))
         if changed:
             it.call("dynamodb", "UpdateTable", {**changed, "TableName": it.physical_id})
-        self._settle(it, it.physical_id, it.properties, it.before)
-        arn = it.client("dynamodb").describe_table(TableName=it.physical_id)["Table"]["TableArn"]
-        return self._made(it, it.physical_id, arn)
+        return self._back_up(it)
 
-    def delete(self, it: Target) -> None:
-        ignoring_absence(it.client("dynamodb").delete_table, TableName=it.physical_id)
-
-    def _made(self, it: Target, name: str, arn: str) -> Made:
-        table = it.client("dynamodb").describe_table(TableName=name)["Table"]
-        return Made(name, {"Arn": arn, "StreamArn": table.get("LatestStreamArn", "")})
-
-    def _settle(self, it: Target, name: str, properties: Properties, before: Properties) -> None:
-        for key, operation in (
-            ("PointInTimeRecoverySpecification", "UpdateContinuousBackups"),
-            ("TimeToLiveSpecification", "UpdateTimeToLive"),
-        ):
-            if key in properties and properties[key] != before.get(key):
-                it.call("dynamodb", operation, {"TableName": name, key: properties[key]})
+    def _back_up(self, it: Target) -> str:
+        backups = it.picked("PointInTimeRecoverySpecification")
+        if backups and it.changed("PointInTimeRecoverySpecification"):
+            it.call("dynamodb", "UpdateContinuousBackups", {**backups, "TableName": it.physical_id})
+        return it.physical_id
 
 
-def _streams(properties: Properties) -> dict[str, Any]:
-    specification = properties.get("StreamSpecification")
-    return {"StreamSpecification": {"StreamEnabled": True, **specification}} if specification else {}
-
-
-def _server_side_encryption(properties: Properties) -> dict[str, Any]:
-    specification = properties.get("SSESpecification")
-    if not specification:
-        return {}
-    named = {("Enabled" if k == "SSEEnabled" else k): v for k, v in specification.items()}
-    return {"SSESpecification": named}
+_CHANGED_IN_PLACE = ("AttributeDefinitions", "BillingMode", "ProvisionedThroughput", "DeletionProtectionEnabled")

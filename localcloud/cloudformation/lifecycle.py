@@ -101,7 +101,8 @@ def _update(stack: Stack, plan: Plan) -> None:
         made = present(resolver)
         for logical_id in made:
             old = provision(stack, resolver, logical_id)
-            replaced += [old] if old else []
+            if old:
+                replaced.append(old)
         outputs = outputs_of(stack, resolver)
         refuse_lost_exports(stack, outputs)
     except (ProvisioningError, TemplateError) as error:
@@ -118,20 +119,14 @@ def _update(stack: Stack, plan: Plan) -> None:
 def _delete(stack: Stack) -> None:
     _clear_leftovers(stack)
     failed = _delete_all(stack)
-    if failed:
-        set_status(stack, "DELETE_FAILED", _failure("delete", failed))
-        return
-    stack.outputs, stack.imports, stack.deleted = [], [], stacks.now()
-    set_status(stack, "DELETE_COMPLETE")
+    if not failed:
+        stack.outputs, stack.imports, stack.deleted = [], [], stacks.now()
+    _end(stack, "DELETE", "delete", failed)
 
 
 def _roll_back_creation(stack: Stack, reason: str) -> None:
     set_status(stack, "ROLLBACK_IN_PROGRESS", f"{reason} Rollback requested by user.")
-    failed = _delete_all(stack, after_creation=True)
-    if failed:
-        set_status(stack, "ROLLBACK_FAILED", _failure("delete", failed))
-    else:
-        set_status(stack, "ROLLBACK_COMPLETE")
+    _end(stack, "ROLLBACK", "delete", _delete_all(stack, after_creation=True))
 
 
 def _roll_back_update(stack: Stack, before: Plan, earlier: dict[str, Resource], reason: str) -> None:
@@ -148,14 +143,13 @@ def _roll_back_update(stack: Stack, before: Plan, earlier: dict[str, Resource], 
             else:
                 stack.resources[logical_id] = old
                 note(stack, old, "UPDATE_COMPLETE")
-        elif old.properties != resource.properties or resource.status == "UPDATE_FAILED":
-            failed += [] if restore(stack, resource, old) else [logical_id]
+            continue
+        differs = old.properties != resource.properties or resource.status == "UPDATE_FAILED"
+        if differs and not restore(stack, resource, old):
+            failed.append(logical_id)
     set_status(stack, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
     _clear_leftovers(stack)
-    if failed:
-        set_status(stack, "UPDATE_ROLLBACK_FAILED", _failure("update", failed))
-    else:
-        set_status(stack, "UPDATE_ROLLBACK_COMPLETE")
+    _end(stack, "UPDATE_ROLLBACK", "update", failed)
 
 
 def _delete_all(stack: Stack, *, after_creation: bool = False) -> list[str]:
@@ -193,5 +187,9 @@ def _deletion_order(stack: Stack, resources: Mapping[str, Resource]) -> list[str
     return [*reversed(added), *reversed(made)]
 
 
-def _failure(verb: str, logical_ids: list[str]) -> str:
-    return f"The following resource(s) failed to {verb}: [{', '.join(logical_ids)}]. "
+def _end(stack: Stack, operation: str, verb: str, failed: list[str]) -> None:
+    if failed:
+        reason = f"The following resource(s) failed to {verb}: [{', '.join(failed)}]. "
+        set_status(stack, f"{operation}_FAILED", reason)
+    else:
+        set_status(stack, f"{operation}_COMPLETE")
