@@ -92,7 +92,7 @@ def _told(error: Exception) -> tuple[str, int] | None:
         return str(error), code
     if isinstance(error, ModuleNotFoundError) and error.name == "localcloud":
         way_out = "run `make setup` in the checkout, or `pip install ./localcloud` there"
-        return f"the laptop's cloud is not installed here: {way_out}", BadInputError.exit_code
+        return f"this needs the package localcloud, which is not installed here: {way_out}", BadInputError.exit_code
     if isinstance(error, (NoRegionError, NoCredentialsError, ProfileNotFound, EndpointConnectionError)):
         way_out = "name --region and --profile, or take --local for the laptop's cloud"
         return f"{error} {way_out}", BadInputError.exit_code

@@ -53,7 +53,9 @@ def test_without_localcloud_one_sentence_says_what_is_missing(words: list[str]) 
     )
 
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("mapgate: the laptop's cloud is not installed here: run `make setup`")
+    assert result.stderr.startswith(
+        "mapgate: this needs the package localcloud, which is not installed here: run `make setup`"
+    )
     assert len(result.stderr.strip().splitlines()) == 1
 
 

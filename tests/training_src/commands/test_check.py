@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`check` as it is called: what is refused before an image is read, and what scripts get."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines.demo.scenes import draw_scenes
+from training_src.__main__ import main
+
+
+@pytest.mark.parametrize("option", ["--config", "--label-map", "--policy"])
+def test_a_file_that_is_not_there_is_named(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(tmp_path), option, "nowhere.txt"]) == 2
+    assert capsys.readouterr().err == "nowhere.txt is no file.\n"
+
+
+def test_scripts_get_one_object_even_where_nothing_could_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(tmp_path / "nowhere"), "--json"]) == 2
+
+    shown = capsys.readouterr()
+    told = json.loads(shown.out)
+    assert shown.err == ""
+    assert (told["images"], told["format"], told["splits"]) == (0, None, {})
+    (fault,) = told["faults"]
+    assert (fault["file"], fault["check"]) == ("nowhere", "layout")
+
+
+def test_what_is_sound_is_written_and_what_is_faulty_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw_scenes(tmp_path / "scenes", train=3, validation=1, test=1, size=(160, 120))
+    check = ["check", str(tmp_path / "scenes"), "--json", "--output"]
+
+    assert main([*check, str(tmp_path / "sound")]) == 0
+    (tmp_path / "scenes/JPEGImages/train_00000.jpg").write_bytes(b"no image")
+    assert main([*check, str(tmp_path / "faulty")]) == 2
+
+    assert (tmp_path / "sound/metadata/dataset.json").is_file()
+    assert list((tmp_path / "sound/train").glob("*.tfrecord"))
+    assert not (tmp_path / "faulty").exists()
+    capsys.readouterr()
+    assert main([*check, str(tmp_path / "sound")]) == 2
+    assert f"{tmp_path}/sound is not empty; name a new folder." in capsys.readouterr().out
