@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from containers.contract.errors import first_fault
 from inference_src.errors import ModelError
 
 
@@ -74,9 +75,7 @@ def read_description(model_dir: Path) -> ModelDescription:
     try:
         return ModelDescription.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ModelError(f"{path}: {place}: {first['msg']}; export the model again") from error
+        raise ModelError(f"{path}: {first_fault(error)}; export the model again") from error
 
 
 def choose_runtime(model_dir: Path, description: ModelDescription, environment: Mapping[str, str]) -> tuple[str, str]:

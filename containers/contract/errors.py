@@ -3,6 +3,8 @@
 
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
 
 class MapgateError(Exception):
     """The work failed: exit code 1."""
@@ -34,3 +36,10 @@ class DataError(BadInputError):
 
 class ArchiveError(BadInputError):
     """An archive is missing, damaged, or not what it should be."""
+
+
+def first_fault(error: ValidationError) -> str:
+    """Place and kind of the first thing that is wrong with a document, such as `classes.0.id: Field required`."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "[key]") or "the whole file"
+    return f"{where}: {first['msg']}"

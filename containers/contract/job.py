@@ -13,12 +13,11 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from pydantic.alias_generators import to_pascal
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
-from containers.contract.errors import ConfigurationError, DataError, MapgateError
+from containers.contract.errors import ConfigurationError, DataError, MapgateError, first_fault
 from containers.contract.files import write_whole
 
 PLATFORM_ROOT = "/opt/ml"
@@ -94,7 +93,7 @@ class ProcessingJob:
         root: The job's directory.
         inputs, outputs: Folder of each.
         environment: What the job's definition sets.
-        destinations: S3 prefix of each output.
+        sources, destinations: S3 address of each input and output; "" where it is not told.
     """
 
     failure_file: ClassVar[str] = "output/message"
@@ -103,6 +102,7 @@ class ProcessingJob:
     inputs: Mapping[str, Path]
     outputs: Mapping[str, Path]
     environment: Mapping[str, str]
+    sources: Mapping[str, str]
     destinations: Mapping[str, str]
 
     @classmethod
@@ -114,21 +114,22 @@ class ProcessingJob:
         """
         root = ml_root()
         config = _read(root / "config" / "processingjobconfig.json", _ProcessingConfig)
-        inputs = {one.input_name: one.s3_input for one in config.processing_inputs or ()}
-        outputs = {one.output_name: one.s3_output for one in config.processing_output_config.outputs or ()}
+        inputs = {one.name: one.place for one in config.inputs or () if one.place}
+        outputs = {one.name: one.place for one in config.outputs or () if one.place}
         return cls(
             root,
-            {name: place.below(root) for name, place in inputs.items() if place},
-            {name: place.below(root) for name, place in outputs.items() if place},
+            {name: place.below(root) for name, place in inputs.items()},
+            {name: place.below(root) for name, place in outputs.items()},
             config.environment or {},
-            {name: place.s3_uri for name, place in outputs.items() if place},
+            {name: place.s3_uri for name, place in inputs.items()},
+            {name: place.s3_uri for name, place in outputs.items()},
         )
 
     def input(self, name: str) -> Path | None:
         """The folder of an input, or None where it was not given.
 
         Raises:
-            ConfigurationError: It is empty. No object was given as `none`, and SageMaker starts no job without any.
+            ConfigurationError: It is empty: where it is not given, the object `none` lies there.
         """
         folder = self.inputs.get(name)
         if folder and not (folder.is_dir() and any(folder.iterdir())):
@@ -167,6 +168,29 @@ class ProcessingJob:
         https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html
         """
         _leave(sentence, self.root / self.failure_file)
+
+
+class Hosts(BaseModel):
+    """The instances of a job, as `resourceconfig.json` names them: this one, and all of them."""
+
+    current_host: str
+    hosts: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if self.current_host not in self.hosts:
+            raise ValueError(f"current_host {self.current_host} is none of hosts {', '.join(self.hosts)}")
+        return self
+
+
+def read_hosts(config: Path) -> Hosts | None:
+    """Who shares a job, by the folder of its platform files; None where the platform does not say.
+
+    Raises:
+        ConfigurationError: The file is not what the platform writes.
+    """
+    file = config / "resourceconfig.json"
+    return _read(file, Hosts) if file.is_file() else None
 
 
 AnyJob = TypeVar("AnyJob", TrainingJob, ProcessingJob)
@@ -213,15 +237,9 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-class _Platform(BaseModel):
-    """Fields as the platform spells them; those that it leaves out may also be null."""
-
-    model_config = ConfigDict(alias_generator=to_pascal)
-
-
-class _Place(_Platform):
-    local_path: str
-    s3_uri: str = ""
+class _Place(BaseModel):
+    local_path: Annotated[str, Field(alias="LocalPath")]
+    s3_uri: Annotated[str, Field(alias="S3Uri")] = ""
 
     def below(self, root: Path) -> Path:
         """Where the place is when the platform's root is elsewhere."""
@@ -229,24 +247,19 @@ class _Place(_Platform):
         return root / path.relative_to(PLATFORM_ROOT) if path.is_relative_to(PLATFORM_ROOT) else Path(path)
 
 
-class _Input(_Platform):
-    input_name: str
-    s3_input: _Place | None = None
+class _Named(BaseModel):
+    name: Annotated[str, Field(validation_alias=AliasChoices("InputName", "OutputName"))]
+    place: Annotated[_Place | None, Field(validation_alias=AliasChoices("S3Input", "S3Output"))] = None
 
 
-class _Output(_Platform):
-    output_name: str
-    s3_output: _Place | None = None
+class _ProcessingConfig(BaseModel):
+    """What the platform leaves out it may also call null."""
 
-
-class _OutputConfig(_Platform):
-    outputs: list[_Output] | None = None
-
-
-class _ProcessingConfig(_Platform):
-    processing_inputs: list[_Input] | None = None
-    processing_output_config: _OutputConfig = _OutputConfig()
-    environment: dict[str, str] | None = None
+    inputs: Annotated[list[_Named] | None, Field(alias="ProcessingInputs")] = None
+    outputs: Annotated[list[_Named] | None, Field(validation_alias=AliasPath("ProcessingOutputConfig", "Outputs"))] = (
+        None
+    )
+    environment: Annotated[dict[str, str] | None, Field(alias="Environment")] = None
 
 
 Content = TypeVar("Content")
@@ -260,6 +273,4 @@ def _read(file: Path, kind: type[Content]) -> Content:
             f"{file} is missing: SageMaker writes it for every job; elsewhere set MAPGATE_ML_ROOT."
         ) from None
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        place = ".".join(map(str, fault["loc"])) or "the file"
-        raise ConfigurationError(f"{file} is not as SageMaker writes it: {place}: {fault['msg']}.") from None
+        raise ConfigurationError(f"{file} is not as SageMaker writes it: {first_fault(error)}.") from None

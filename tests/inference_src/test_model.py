@@ -57,7 +57,7 @@ def test_a_description_that_cannot_be_served_is_one_sentence(
         read_description(_model(tmp_path, **changes))
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "there is no model here"), ("{", "the file: Invalid JSON")])
+@pytest.mark.parametrize(("content", "said"), [(None, "there is no model here"), ("{", "the whole file: Invalid JSON")])
 def test_a_missing_or_broken_description_is_said(tmp_path: Path, content: str | None, said: str) -> None:
     if content:
         (tmp_path / "model.json").write_text(content)

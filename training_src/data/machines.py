@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from containers.contract.job import read_hosts
 from training_src.data.checks.policy import policy_to_json
 from training_src.data.examination import Examined
-from training_src.errors import ConfigurationError
 
 _PART = "part-{}.sqlite"
 
@@ -37,15 +37,8 @@ def machines(root: Path) -> Machines:
 
     Source: https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
     """
-    file = root / "config" / "resourceconfig.json"
-    if not file.is_file():
-        return Machines("")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        hosts, here = list(content["hosts"]), str(content["current_host"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{file} does not name hosts and current_host ({error!r}).") from None
-    return Machines(here, tuple(map(str, hosts))) if len(hosts) > 1 else Machines("")
+    found = read_hosts(root / "config")
+    return Machines(found.current_host, found.hosts) if found and len(found.hosts) > 1 else Machines("")
 
 
 def link_together(folders: Sequence[Path], destination: Path) -> Path:

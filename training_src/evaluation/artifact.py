@@ -3,13 +3,16 @@
 
 import hashlib
 import json
-import tarfile
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from containers.contract.archive import extract
 from training_src.evaluation.errors import EvaluationError
+
+DESCRIPTION, HISTORY = "model.json", "history.json"
 
 
 @dataclass(frozen=True)
@@ -46,26 +49,26 @@ class Artifact:
 
 
 def read_artifact(path: Path) -> Artifact:
-    """Read an archive without unpacking it.
+    """Read an archive; nothing of it is unpacked but its two descriptions.
 
     Raises:
-        EvaluationError: It is missing, damaged, or has no `model.json`.
+        ArchiveError: It is missing or damaged, or was made to do harm.
+        EvaluationError: It has no `model.json`.
     """
-    try:
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        with tarfile.open(path, "r:gz") as archive:
-            found = {Path(member.name).as_posix(): member for member in archive.getmembers() if member.isfile()}
-            description = _read(archive, found.get("model.json"))
-            history = _read(archive, found.get("history.json"))
-    except (OSError, EOFError, tarfile.TarError, ValueError) as error:
-        raise EvaluationError(f"{path}: cannot be read as a model archive ({error}); train again") from error
+    with tempfile.TemporaryDirectory(prefix="artifact-") as scratch:
+        folder = Path(scratch) / "model"
+        extract(path, folder, lambda name: str(name) in (DESCRIPTION, HISTORY))
+        try:
+            description, history = _read(folder / DESCRIPTION), _read(folder / HISTORY)
+        except (OSError, ValueError) as error:
+            raise EvaluationError(f"{path}: its description cannot be read ({error}); train again") from error
     if not isinstance(description, dict):
-        raise EvaluationError(f"{path}: has no model.json that describes it; train again")
+        raise EvaluationError(f"{path}: has no {DESCRIPTION} that describes it; train again")
     entries = history if isinstance(history, list) else []
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return Artifact(digest, description, [entry for entry in entries if isinstance(entry, dict)])
 
 
-def _read(archive: tarfile.TarFile, member: tarfile.TarInfo | None) -> object:
-    stream = archive.extractfile(member) if member else None
-    return json.load(stream) if stream else None
+def _read(file: Path) -> object:
+    return json.loads(file.read_bytes()) if file.is_file() else None

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from containers.contract.job import read_hosts
 from training_src.errors import ConfigurationError
 
 PORT = 22222
@@ -38,15 +39,11 @@ class Cluster:
         Raises:
             ConfigurationError: If the file does not say which of its hosts this one is.
         """
-        file = root / "input" / "config" / "resourceconfig.json"
-        if not file.exists():
+        found = read_hosts(root / "input" / "config")
+        if found is None:
             return cls()
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            hosts = sorted(content["hosts"])
-            return cls(tuple(hosts), hosts.index(content["current_host"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(f"{file} does not name hosts and current_host ({error!r}).") from None
+        hosts = tuple(sorted(found.hosts))
+        return cls(hosts, hosts.index(found.current_host))
 
     @property
     def is_chief(self) -> bool:

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Archives that were made to do harm are refused, and leave nothing outside their target."""
 
+import contextlib
 import gzip
 import io
 import tarfile
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from containers.contract.archive import MAX_HEADER_BYTES, extract
 from containers.contract.errors import ArchiveError
@@ -166,3 +170,23 @@ def test_damage_is_a_sentence(tmp_path: Path, content: bytes | str | None) -> No
         path.write_bytes(content)
     with pytest.raises(ArchiveError, match=r"model\.tar\.gz: cannot be read as a \.tar\.gz \(.*fetch it again"):
         extract(path, tmp_path / "out")
+
+
+@given(st.lists(st.tuples(st.integers(0, 4607), st.integers(1, 255)), max_size=12))
+def test_damage_anywhere_is_read_or_refused(flips: list[tuple[int, int]]) -> None:
+    blocks = [_member("1/", kind=tarfile.DIRTYPE).tobuf(), _pax(path="1/" + "a" * 200), _member("a").tobuf()]
+    blocks += [_header(tarfile.GNUTYPE_LONGNAME, 300, b"1/" + b"b" * 298), _header(tarfile.REGTYPE, 5, b"bytes")]
+    data = bytearray(b"".join(blocks) + bytes(1024))
+    for place, bits in flips:
+        data[place % len(data)] ^= bits
+    for number in range(0, len(data), 512):  # a header whose checksum is wrong would end the archive
+        member = bytearray(data[number : number + 512])
+        if member[257:262] == b"ustar":
+            member[148:156] = b" " * 8
+            member[148:156] = b"%06o\0 " % sum(member)
+            data[number : number + 512] = member
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "model.tar.gz").write_bytes(gzip.compress(bytes(data), 1))
+        with contextlib.suppress(ArchiveError):
+            extract(Path(folder) / "model.tar.gz", Path(folder) / "out")
+        assert {each.name for each in Path(folder).iterdir()} <= {"model.tar.gz", "out"}

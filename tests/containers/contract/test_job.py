@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from containers.contract.errors import ConfigurationError, DataError, MapgateError
-from containers.contract.job import LONGEST_MESSAGE, ProcessingJob, TrainingJob, run
+from containers.contract.job import LONGEST_MESSAGE, ProcessingJob, TrainingJob, read_hosts, run
 
 
 @pytest.fixture
@@ -71,6 +71,7 @@ def test_processing_job_moves_the_platforms_paths_under_the_root(root: Path) -> 
     assert job.input("config") is None
     assert job.output("train") == root / "processing/output/train"
     assert job.environment == {"MAPGATE_ARCHITECTURE": "ssd"}
+    assert (job.sources, job.destinations) == ({"dataset": "s3://b/p", "config": "s3://b/p"}, {"train": ""})
     with pytest.raises(ConfigurationError, match='no output "test"'):
         job.output("test")
 
@@ -130,8 +131,8 @@ def test_missing_job_file_is_bad_input(root: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "the file: Invalid JSON"),
-        ("[]", "the file: Input should be"),
+        ("{", "the whole file: Invalid JSON"),
+        ("[]", "the whole file: Input should be"),
         ('{"ProcessingInputs": [{"S3Input": {}}]}', "ProcessingInputs.0.InputName: Field required"),
     ],
 )
@@ -141,6 +142,29 @@ def test_a_job_file_that_is_not_the_platforms_is_bad_input(root: Path, content: 
 
     assert run(lambda _: None, ProcessingJob) == 2
     assert f"processingjobconfig.json is not as SageMaker writes it: {said}" in (root / "output/message").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"current_host": "algo-3", "hosts": ["algo-1", "algo-2"]}', "current_host algo-3 is none of hosts algo-1"),
+        ('{"current_host": "algo-1"}', "hosts: Field required"),
+        ('{"hosts": []}', "current_host: Field required"),
+    ],
+)
+def test_instances_that_are_not_named_are_bad_input(root: Path, content: str, said: str) -> None:
+    (root / "resourceconfig.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=said):
+        read_hosts(root)
+
+
+def test_the_instances_of_a_job_are_those_that_the_platform_names(root: Path) -> None:
+    assert read_hosts(root) is None
+    named = {"current_host": "algo-2", "hosts": ["algo-1", "algo-2"], "network_interface_name": "eth0"}
+    (root / "resourceconfig.json").write_text(json.dumps(named))
+    found = read_hosts(root)
+    assert found
+    assert (found.current_host, found.hosts) == ("algo-2", ("algo-1", "algo-2"))
 
 
 @pytest.mark.parametrize(

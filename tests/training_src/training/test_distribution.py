@@ -212,5 +212,5 @@ def test_a_cluster_without_this_host_is_a_sentence(tmp_path: Path) -> None:
     file = tmp_path / "input" / "config" / "resourceconfig.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"current_host": "algo-3", "hosts": ["algo-1", "algo-2"]}))
-    with pytest.raises(ConfigurationError, match="hosts and current_host"):
+    with pytest.raises(ConfigurationError, match="current_host algo-3 is none of hosts algo-1, algo-2"):
         Cluster.load(tmp_path)
