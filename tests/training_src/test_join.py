@@ -104,4 +104,5 @@ def _job_of(place: Path, host: str, inputs: Inputs) -> ProcessingJob:
 
 
 def _job(place: Path, name: str, inputs: Inputs) -> ProcessingJob:
-    return ProcessingJob(place / name, inputs, {output: place / name / output for output in OUTPUTS}, {}, {})
+    outputs = {output: place / name / output for output in OUTPUTS}
+    return ProcessingJob(place / name, inputs, outputs, environment={}, sources={}, destinations={})
