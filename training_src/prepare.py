@@ -11,6 +11,7 @@ from containers.contract.job import ProcessingJob, run
 from training_src.data.checks.findings import Findings
 from training_src.data.checks.policy import Policy, read_policy_of
 from training_src.data.examination import Examined, examine
+from training_src.data.formats import tfrecord
 from training_src.data.label_map import LabelMap
 from training_src.data.machines import link_together, machines, write_part
 from training_src.data.metadata import write_report_of
@@ -46,8 +47,10 @@ def prepare(job: ProcessingJob) -> None:
     work = job.output("metadata").parent
     with tempfile.TemporaryDirectory(prefix=".dataset-", dir=work) as temporary:
         folder = _dataset_folder(job, Path(temporary))
-        policy = _job_policy(job, folder)
         here = machines(job.root)
+        if not here.alone:
+            _refuse_dealt_annotations(job, folder)
+        policy = _job_policy(job, folder)
         with examine(
             folder,
             config=config,
@@ -106,6 +109,15 @@ def _dataset_folder(job: ProcessingJob, temporary: Path) -> Path:
         raise DataError("The input dataset is empty: DatasetUri must name a prefix that holds a data set.")
     annotations = job.input("annotations")
     return folder if annotations is None else link_together([annotations, folder], temporary / folder.name)
+
+
+def _refuse_dealt_annotations(job: ProcessingJob, folder: Path) -> None:
+    """Whoever has only a share of the annotations cannot tell what is missing; TFRecords hold theirs."""
+    if job.input("annotations") is None and not tfrecord.recognise(folder):
+        raise ConfigurationError(
+            "Several instances share the objects under DatasetUri; let AnnotationsUri name the annotations, without "
+            "images, which come whole to each."
+        )
 
 
 def _job_policy(job: ProcessingJob, folder: Path) -> Policy:

@@ -11,7 +11,10 @@ from pipelines.steps.processing import processing_step
 
 
 def prepare_dataset(session: PipelineSession, parameters: Parameters) -> ProcessingStep:
-    """Return the step with the outputs `train`, `validation`, `test` and `metadata`."""
+    """Return the step with the outputs `train`, `validation`, `test` and `metadata`.
+
+    An environment may deal the images out among several instances: `infra/training/several_instances.py`.
+    """
     return processing_step(
         "PrepareDataset",
         session=session,

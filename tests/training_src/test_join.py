@@ -15,7 +15,7 @@ import pytest
 
 from containers.contract.job import ProcessingJob
 from pipelines.demo.scenes import draw_scenes
-from training_src.errors import DataError
+from training_src.errors import ConfigurationError, DataError
 from training_src.join import join
 from training_src.prepare import prepare
 
@@ -52,6 +52,11 @@ def _one_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
 
 
+def test_annotations_that_are_dealt_out_too_are_refused_at_once(drawn: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="let AnnotationsUri name the annotations"):
+        prepare(_job_of(tmp_path, "algo-2", {"dataset": drawn}))
+
+
 def test_leak_between_machines_is_found_by_the_join(dealt: list[Inputs], tmp_path: Path) -> None:
     test_image = next(dealt[0]["dataset"].rglob("test_*.jpg"))
     train_image = next(dealt[1]["dataset"].rglob("train_*.jpg"))
@@ -82,15 +87,22 @@ def _prepare_all(dealt: list[Inputs], place: Path) -> Path:
     parts = place / "parts"
     parts.mkdir()
     for host, inputs in zip(HOSTS, dealt, strict=True):
-        job = _job(place, host, inputs)
-        (job.root / "config").mkdir(parents=True)
-        told = {"current_host": host, "hosts": list(HOSTS)}
-        (job.root / "config/resourceconfig.json").write_text(json.dumps(told))
+        job = _job_of(place, host, inputs)
         prepare(job)
         assert not (job.output("metadata") / "dataset.json").exists()
         shutil.copy(job.output("metadata") / f"part-{host}.sqlite", parts)
     return parts
 
 
+def _job_of(place: Path, host: str, inputs: Inputs) -> ProcessingJob:
+    """PrepareDataset's on one of the instances."""
+    job = _job(place, host, inputs)
+    (job.root / "config").mkdir(parents=True)
+    told = {"current_host": host, "hosts": list(HOSTS)}
+    (job.root / "config/resourceconfig.json").write_text(json.dumps(told))
+    return job
+
+
 def _job(place: Path, name: str, inputs: Inputs) -> ProcessingJob:
-    return ProcessingJob(place / name, inputs, {output: place / name / output for output in OUTPUTS}, {}, {}, {})
+    outputs = {output: place / name / output for output in OUTPUTS}
+    return ProcessingJob(place / name, inputs, outputs, environment={}, sources={}, destinations={})

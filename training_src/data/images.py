@@ -43,17 +43,6 @@ class BrokenImageError(ValueError):
     """The bytes are no whole JPEG or PNG; the message says why, to follow the file's name."""
 
 
-def inspect(encoded: bytes, how: DecodeCheck = "reduced") -> ImageFacts:
-    """The header's facts of an image that is whole, as far as `how` looks.
-
-    Raises:
-        BrokenImageError: The image is neither JPEG nor PNG, or damaged.
-    """
-    facts = read_header(encoded)
-    decode_grey(encoded, facts, how)
-    return facts
-
-
 def read_header(encoded: bytes) -> ImageFacts:
     """What the header says; nothing is decoded.
 

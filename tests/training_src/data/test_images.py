@@ -7,9 +7,23 @@ import cv2
 import numpy as np
 import pytest
 
-from training_src.data.images import DECODE_CHECKS, BrokenImageError, DecodeCheck, ImageFacts, inspect
+from training_src.data.images import (
+    DECODE_CHECKS,
+    BrokenImageError,
+    DecodeCheck,
+    ImageFacts,
+    decode_grey,
+    read_header,
+)
 
 Encode = Callable[..., bytes]
+
+
+def inspect(encoded: bytes, how: DecodeCheck = "reduced") -> ImageFacts:
+    """What the header says of an image that is whole, as far as `how` looks."""
+    facts = read_header(encoded)
+    decode_grey(encoded, facts, how)
+    return facts
 
 
 @pytest.mark.parametrize(("suffix", "format_"), [(".jpg", "jpeg"), (".png", "png")])

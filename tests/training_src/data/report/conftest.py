@@ -11,7 +11,7 @@ import pytest
 
 from training_src.data.dataset import Fault, LabelledImage
 from training_src.data.formats import read_dataset
-from training_src.data.images import inspect
+from training_src.data.images import read_header
 from training_src.data.report import BoxArrays, Collected, FaultPicture, ReportContent, Sample, read_anchors
 from training_src.data.splits import SPLITS
 
@@ -69,7 +69,7 @@ def drawn() -> MakeContent:
 
 def of(entry: LabelledImage, split: str) -> Sample:
     encoded = entry.encoded.load()
-    facts = inspect(encoded)
+    facts = read_header(encoded)
     boxes = np.array([[b.xmin, b.ymin, b.xmax, b.ymax] for b in entry.boxes], np.float32).reshape(-1, 4)
     labels = np.array([b.label for b in entry.boxes], np.int64)
     names = tuple(b.name for b in entry.boxes)
