@@ -60,7 +60,9 @@ def evaluate(job: ProcessingJob) -> None:
     found = candidates(measured.challenger, test_set.truth, labels, policy.serving)
     served = choose(found)
     challenger = assembly.score(served, test_set, labels)
-    recorded = _recorded(job.variable("MAPGATE_CHAMPION_RUNTIME"))
+    # What the champion's version records, where the pipeline hands it over.
+    runtime = job.variable("MAPGATE_CHAMPION_RUNTIME")
+    recorded = None if runtime in ("", "none") else runtime
     champion = assembly.score_champion(measured.champion, recorded, test_set, labels, policy.serving)
     evidence = assembly.evidence(challenger, served, champion, measured.model, source)
     verdict = judge(evidence, policy, threshold)
@@ -155,8 +157,3 @@ def _threshold(text: str) -> float:
     if not 0 <= threshold <= 1:
         raise PolicyError(f'MAPGATE_MAP_THRESHOLD: "{text}" is no number from 0 to 1; give MapThreshold such a one')
     return threshold
-
-
-def _recorded(text: str) -> str | None:
-    """The runtime that the champion's version records, where the pipeline hands it over."""
-    return None if text in ("", "none") else text

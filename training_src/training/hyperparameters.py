@@ -54,7 +54,7 @@ class Hyperparameters(BaseModel):
         except ValidationError as error:
             name = str(error.errors()[0]["loc"][0])
             raise ConfigurationError(
-                f'The hyperparameter {name} is "{texts[name]}"; give {_wanted(cls, name)}.'
+                f'The hyperparameter {name} is "{texts[name]}"; give {wanted(cls, name)}.'
             ) from None
 
 
@@ -185,9 +185,12 @@ def plain(text: str) -> str:
         return text
 
 
-def _wanted(kind: type[Hyperparameters], name: str) -> str:
+def wanted(kind: type[Hyperparameters], name: str) -> str:
+    """What a hyperparameter takes, in words: `a whole number of 0 or more`, `one of auto, on, off`."""
     field = kind.model_fields[name]
     annotation: Any = field.annotation
     choices = [str(choice) for choice in get_args(annotation) if isinstance(choice, str)]
+    if choices:
+        return f"one of {', '.join(choices)}"
     told = [entry for entry in field.metadata if isinstance(entry, str)]
-    return f"one of {', '.join(choices)}" if choices else (told or ["true or false"])[0]
+    return told[0] if told else "a text" if annotation is str else "true or false"

@@ -5,8 +5,8 @@
 its second handed it on as a decay of the learning rate, `rate / (1 + 0.9 * step)`, with which nothing trains.
 """
 
-import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import keras
 import tensorflow as tf
@@ -14,28 +14,31 @@ import tensorflow as tf
 from training_src.models.config import training as config
 
 ADAM_BETAS = (0.9, 0.999)
+# Takes the handles of a variable and of its slots, its gradient, the learning rate, and the steps done before.
+Update = Callable[[tf.Tensor, list[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor], None]
 
 
-class Optimizer(abc.ABC):
+class Optimizer:
     """Changes variables by gradients.
 
     Args:
         variables: What is trained; made, as are the slots, in the scope of the distribution strategy.
+        slots: Names of what is remembered for each variable.
+        update: Changes one variable.
 
     Attributes:
         slots: What is remembered for each variable, by the slot's name, in the variables' order.
     """
 
-    NAMES: Sequence[str]
-
-    def __init__(self, variables: Sequence[keras.Variable]) -> None:
+    def __init__(self, variables: Sequence[keras.Variable], slots: Sequence[str], update: Update) -> None:
         self._variables = list(variables)
+        self._update = update
         self.slots = {
             name: [
                 tf.Variable(tf.zeros_like(variable.value), trainable=False, name=f"{name}_{index}")
                 for index, variable in enumerate(variables)
             ]
-            for name in self.NAMES
+            for name in slots
         }
 
     def apply(self, gradients: Sequence[tf.Tensor], rate: tf.Tensor, step: tf.Tensor) -> None:
@@ -49,101 +52,77 @@ class Optimizer(abc.ABC):
         for variable, gradient, *slots in zip(self._variables, gradients, *self.slots.values(), strict=True):
             if gradient is not None:
                 # The handle is that of the copy on this replica's device.
-                self._apply(variable.value.handle, [slot.handle for slot in slots], gradient, rate, step)
-
-    @abc.abstractmethod
-    def _apply(
-        self, variable: tf.Tensor, slots: list[tf.Tensor], gradient: tf.Tensor, rate: tf.Tensor, step: tf.Tensor
-    ) -> None: ...
-
-
-class Momentum(Optimizer):
-    """`velocity = momentum * velocity - rate * gradient; variable += velocity`."""
-
-    NAMES = ("velocity",)
-
-    def __init__(self, variables: Sequence[keras.Variable], options: config.MomentumOptimizer) -> None:
-        super().__init__(variables)
-        self._momentum = options.momentum_optimizer_value
-
-    def _apply(
-        self,
-        variable: tf.Tensor,
-        slots: list[tf.Tensor],
-        gradient: tf.Tensor,
-        rate: tf.Tensor,
-        step: tf.Tensor,  # noqa: ARG002
-    ) -> None:
-        tf.raw_ops.ResourceApplyKerasMomentum(
-            var=variable, accum=slots[0], lr=rate, grad=gradient, momentum=self._momentum
-        )
-
-
-class RmsProp(Optimizer):
-    """`square = decay * square + (1 - decay) * gradient^2`.
-
-    `velocity = momentum * velocity + rate * gradient / sqrt(square + epsilon); variable -= velocity`.
-    """
-
-    NAMES = ("square", "velocity")
-
-    def __init__(self, variables: Sequence[keras.Variable], options: config.RmsPropOptimizer) -> None:
-        super().__init__(variables)
-        self._options = options
-
-    def _apply(
-        self,
-        variable: tf.Tensor,
-        slots: list[tf.Tensor],
-        gradient: tf.Tensor,
-        rate: tf.Tensor,
-        step: tf.Tensor,  # noqa: ARG002
-    ) -> None:
-        tf.raw_ops.ResourceApplyRMSProp(
-            var=variable,
-            ms=slots[0],
-            mom=slots[1],
-            lr=rate,
-            rho=self._options.decay,
-            momentum=self._options.momentum_optimizer_value,
-            epsilon=self._options.epsilon,
-            grad=gradient,
-        )
-
-
-class Adam(Optimizer):
-    """Kingma and Ba, https://arxiv.org/abs/1412.6980, with the epsilon outside the root and not corrected."""
-
-    NAMES = ("mean", "square")
-
-    def __init__(self, variables: Sequence[keras.Variable], options: config.AdamOptimizer) -> None:
-        super().__init__(variables)
-        self._epsilon = options.epsilon
-
-    def _apply(
-        self, variable: tf.Tensor, slots: list[tf.Tensor], gradient: tf.Tensor, rate: tf.Tensor, step: tf.Tensor
-    ) -> None:
-        first, second = ADAM_BETAS
-        power = tf.cast(step + 1, tf.float32)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable,
-            m=slots[0],
-            v=slots[1],
-            beta1_power=tf.pow(first, power),
-            beta2_power=tf.pow(second, power),
-            lr=rate,
-            beta1=first,
-            beta2=second,
-            epsilon=self._epsilon,
-            grad=gradient,
-        )
+                self._update(variable.value.handle, [slot.handle for slot in slots], gradient, rate, step)
 
 
 def build_optimizer(options: config.Optimizer, variables: Sequence[keras.Variable]) -> Optimizer:
     """The optimizer that a config asks for."""
     if options.rms_prop_optimizer:
-        return RmsProp(variables, options.rms_prop_optimizer)
+        return Optimizer(variables, ("square", "velocity"), partial(_rms_prop, options.rms_prop_optimizer))
     if options.adam_optimizer:
-        return Adam(variables, options.adam_optimizer)
+        return Optimizer(variables, ("mean", "square"), partial(_adam, options.adam_optimizer))
     assert options.momentum_optimizer is not None  # the config holds exactly one
-    return Momentum(variables, options.momentum_optimizer)
+    return Optimizer(variables, ("velocity",), partial(_momentum, options.momentum_optimizer))
+
+
+def _momentum(
+    options: config.MomentumOptimizer,
+    variable: tf.Tensor,
+    slots: list[tf.Tensor],
+    gradient: tf.Tensor,
+    rate: tf.Tensor,
+    step: tf.Tensor,  # noqa: ARG001
+) -> None:
+    """`velocity = momentum * velocity - rate * gradient; variable += velocity`."""
+    tf.raw_ops.ResourceApplyKerasMomentum(
+        var=variable, accum=slots[0], lr=rate, grad=gradient, momentum=options.momentum_optimizer_value
+    )
+
+
+def _rms_prop(
+    options: config.RmsPropOptimizer,
+    variable: tf.Tensor,
+    slots: list[tf.Tensor],
+    gradient: tf.Tensor,
+    rate: tf.Tensor,
+    step: tf.Tensor,  # noqa: ARG001
+) -> None:
+    """`square = decay * square + (1 - decay) * gradient^2`.
+
+    `velocity = momentum * velocity + rate * gradient / sqrt(square + epsilon); variable -= velocity`.
+    """
+    tf.raw_ops.ResourceApplyRMSProp(
+        var=variable,
+        ms=slots[0],
+        mom=slots[1],
+        lr=rate,
+        rho=options.decay,
+        momentum=options.momentum_optimizer_value,
+        epsilon=options.epsilon,
+        grad=gradient,
+    )
+
+
+def _adam(
+    options: config.AdamOptimizer,
+    variable: tf.Tensor,
+    slots: list[tf.Tensor],
+    gradient: tf.Tensor,
+    rate: tf.Tensor,
+    step: tf.Tensor,
+) -> None:
+    """Kingma and Ba, https://arxiv.org/abs/1412.6980, with the epsilon outside the root and not corrected."""
+    first, second = ADAM_BETAS
+    power = tf.cast(step + 1, tf.float32)
+    tf.raw_ops.ResourceApplyAdam(
+        var=variable,
+        m=slots[0],
+        v=slots[1],
+        beta1_power=tf.pow(first, power),
+        beta2_power=tf.pow(second, power),
+        lr=rate,
+        beta1=first,
+        beta2=second,
+        epsilon=options.epsilon,
+        grad=gradient,
+    )

@@ -4,7 +4,14 @@
 import pytest
 
 from training_src.errors import ConfigurationError
-from training_src.training.hyperparameters import BuiltIn, ForeignNames, Hyperparameters, Settings, read_settings
+from training_src.training.hyperparameters import (
+    BuiltIn,
+    ForeignNames,
+    Hyperparameters,
+    Settings,
+    read_settings,
+    wanted,
+)
 
 KINDS = (Settings, ForeignNames, BuiltIn)
 
@@ -14,6 +21,7 @@ def test_every_hyperparameter_is_described_and_has_a_default(kind: type[Hyperpar
     for name, field in kind.model_fields.items():
         assert (field.description or "").endswith("."), name
         assert not field.is_required(), name
+        assert wanted(kind, name), name
 
 
 def test_no_name_means_two_things() -> None:
