@@ -36,7 +36,7 @@ GOOD = Evidence(
     champion=ChampionEvidence({"mAP": 0.46}, "t1"),
     parity=ParityEvidence("openvino", 1.0, 0.0003),
 )
-UNUSABLE = [None, math.nan, math.inf, -math.inf, -1.0, -0.2]
+UNUSABLE = [None, math.nan, math.inf, -math.inf, -1.0, -0.2, 1.5]
 
 
 def test_passes_when_every_rule_is_met() -> None:
@@ -49,7 +49,16 @@ def test_passes_when_every_rule_is_met() -> None:
 @pytest.mark.parametrize("value", UNUSABLE)
 @pytest.mark.parametrize("metric", ["mAP", "mAP_50"])
 def test_gate_fails_closed_on_an_unusable_metric(metric: str, value: float | None) -> None:
-    refuse(replace(GOOD, metrics={**GOOD.metrics, metric: value}), metric, "is unknown")
+    evidence = replace(GOOD, metrics={**GOOD.metrics, metric: value})
+    refuse(evidence, metric, "is unknown")
+    assert judge(evidence, POLICY).mean_ap == (-1 if metric == "mAP" else 0.45)
+
+
+@pytest.mark.parametrize("value", UNUSABLE)
+def test_no_regression_can_be_excluded_without_a_score(value: float | None) -> None:
+    evidence = replace(GOOD, metrics={**GOOD.metrics, "mAP": value})
+    refuse(evidence, "regression[mAP]", "mAP of the test set is unknown, so no regression can be excluded.")
+    assert ("regression[mAP]", "at most", 0.02, -1.0, False) in numbers(judge(evidence, POLICY))
 
 
 def test_gate_fails_closed_on_missing_metric() -> None:
@@ -165,9 +174,10 @@ def test_a_single_class_can_be_asked_for_more_but_not_for_less() -> None:
         assert rule.required == max(value, 0.25)
 
 
-@pytest.mark.parametrize("threshold", [math.nan, math.inf, -math.inf, 1.1])
+@pytest.mark.parametrize("threshold", [math.nan, math.inf, -math.inf, 1.1, 2.5])
 def test_a_threshold_that_is_no_share_cannot_be_met(threshold: float) -> None:
     refuse(GOOD, "mAP", "nothing can meet it", threshold)
+    assert ("mAP", "at least", 2.0, 0.45, False) in numbers(judge(GOOD, POLICY, threshold))
 
 
 def test_the_threshold_only_tightens() -> None:
@@ -175,6 +185,7 @@ def test_the_threshold_only_tightens() -> None:
     for threshold in (0.0, 0.1, -5.0):
         assert not judge(GOOD, policy, threshold).passed
     assert not judge(GOOD, POLICY, 0.46).passed
+    assert ("mAP", "at least", 0.0, 0.45, True) in numbers(judge(GOOD, POLICY, -5.0))
 
 
 def test_many_failures_make_a_sentence_that_can_be_read() -> None:

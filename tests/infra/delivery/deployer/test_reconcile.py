@@ -95,6 +95,8 @@ rolled_back = Fail(
         (Desired(version=2), Described(status=None), [Deploy(2, update=False)]),
         (Desired(version=2, champion=1), Described(status="InService", version=1), [Deploy(2, update=True)]),
         (Desired(version=2, attempt=2, champion=1), Described(status="InService", version=2), [Succeed(2)]),
+        (Desired(version=2, attempt=2, champion=2), Described(status="InService", version=2), [Succeed(2)]),
+        (Desired(version=2, champion=1), Described(status="InService", version=2), [Succeed(2)]),
         (Desired(version=2, champion=2), Described(status="InService", version=2), []),
         (Desired(version=None, champion=2), Described(status="InService", version=2), []),
         (Desired(version=3, attempt=2, champion=1), Described(status="InService", version=2), [Succeed(2)]),
