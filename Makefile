@@ -46,6 +46,9 @@ synth: setup  ## The CloudFormation templates of every stack, into cdk.out
 definition: .venv-definition/ready  ## Build pipelines/definition.json anew with the SageMaker SDK
 	.venv-definition/bin/python -m pipelines.definition
 
+reference: setup  ## Write docs/commands.md and docs/settings.md anew from the code
+	python -m tests.documentation
+
 lock: .venv/bin/uv  ## Resolve every lock file anew
 	$(COMPILE) requirements.lock localcloud/pyproject.toml --extra cli --extra training --extra inference --extra cpu --extra infra --extra development
 	$(COMPILE) requirements-definition.lock --extra definition

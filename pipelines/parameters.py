@@ -25,7 +25,7 @@ class Parameters:
         training_steps: 0 takes `num_steps` of the pipeline.config.
         training_instance_type: One of those that the environment allows.
         map_threshold: Least mAP; it can only tighten the policy.
-        training_settings: How training goes on, such as `seed=17 early_stopping_patience=5`; see docs/migration.md.
+        training_settings: How training goes on, such as `seed=17 early_stopping_patience=5`; see docs/settings.md.
     """
 
     dataset_uri: ParameterString

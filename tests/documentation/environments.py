@@ -1,31 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of docs/settings.md that says what an environment's file may hold: `python -m infra.settings_reference`.
-
-The page has a place for each kind of setting, between two marks; this fills one place and leaves the others.
-"""
+"""What an environment's file may hold, a table a section."""
 
 import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from infra.settings import Settings
+from tests.documentation import table
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
-BEGIN, END = "<!-- environments: begin -->\n", "<!-- environments: end -->\n"
 HEADINGS = ("key", "values", "default", "meaning")
-
-
-def main() -> None:
-    """Write the page anew."""
-    PAGE.write_text(filled(PAGE.read_text()))
-
-
-def filled(page: str) -> str:
-    """Return the page with its place for environments filled."""
-    before, _, rest = page.partition(BEGIN)
-    after = rest.partition(END)[2]
-    return f"{before}{BEGIN}{reference()}\n{END}{after}"
 
 
 def reference() -> str:
@@ -41,12 +24,6 @@ def reference() -> str:
         f"{table(HEADINGS, list(_rows(prefix, section)))}"
         for prefix, section in sections
     )
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
 def _rows(prefix: str, section: dict[str, Any]) -> Iterator[list[str]]:
@@ -79,7 +56,3 @@ def _values(field: dict[str, Any]) -> str:
     if "pattern" in stated:
         return f"`{stated['pattern']}`"
     return {"boolean": "`true`, `false`", "string": "text"}[stated["type"]]
-
-
-if __name__ == "__main__":
-    main()

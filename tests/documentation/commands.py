@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/commands.md: every command, argument and option, as the commands themselves explain them.
-
-`python -m pipelines.command_reference` writes it.
-"""
+"""docs/commands.md: every command, argument and option, as the commands themselves explain them."""
 
 import re
-from pathlib import Path
 
 import typer
 from typer.cli import get_docs_for_click
 
 from pipelines.cli import app
+from tests.documentation import DOCS
 
-REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "commands.md"
-HEAD = "<!-- Written by `python -m pipelines.command_reference`: change the commands, not this file. -->\n\n"
+PAGE = DOCS / "commands.md"
+HEAD = "<!-- Written by `make reference`: change the commands, not this file. -->\n\n"
 
 
 def reference() -> str:
@@ -22,7 +19,3 @@ def reference() -> str:
     page = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="mapgate"), name="mapgate")
     # The lists of a group's commands cut their sentences off; below them each has a chapter of its own.
     return HEAD + re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+\n", "", page).rstrip() + "\n"
-
-
-if __name__ == "__main__":
-    REFERENCE.write_text(reference(), encoding="utf-8")

@@ -9,11 +9,11 @@ from typing import Any
 import typer
 
 from pipelines.cli import app
-from pipelines.command_reference import REFERENCE, reference
+from tests.documentation.commands import PAGE, reference
 
 
 def test_the_committed_page_is_the_one_that_is_written() -> None:
-    assert REFERENCE.read_text() == reference(), "run `python -m pipelines.command_reference`"
+    assert PAGE.read_text() == reference(), "docs/commands.md is stale: run `make reference`"
 
 
 def test_every_command_and_every_option_is_explained() -> None:
