@@ -20,7 +20,7 @@ Scenes = Callable[..., tuple[GroundTruth, Detections]]
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_evaluating_the_drawn_images(seed: int, scenes: Scenes, labels: dict[int, str]) -> None:
     # Wide of the mark, so that every threshold has a precision of its own.
-    truth, detections = scenes(seed, images=12, ignored=0.2, shift=0.08)
+    truth, detections = scenes(seed, images=12, ignored=0.2, shift=0.2)
     draws = np.random.default_rng(seed).multinomial(12, np.full(12, 1 / 12), size=10)
     samples = weighted(match(truth, detections, labels), draws)
     for at, weights in enumerate(draws):

@@ -136,6 +136,10 @@ def test_a_box_counts_by_its_weight_and_padding_is_of_no_class() -> None:
     np.testing.assert_array_equal(targets.match, [[0, 1], [1, 0]])
 
 
+def test_the_background_may_have_a_column() -> None:
+    assert [ClassEncoding(3, background_column=given).columns for given in (True, False)] == [4, 3]
+
+
 def test_negatives_count_what_the_config_says_and_thresholds_can_be_ignored() -> None:
     anchors = tf.constant([[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]])
     boxes, classes, weights = tf.constant([[[0.0, 0.0, 0.5, 0.4]]]), tf.constant([[1]]), tf.constant([[1.0]])

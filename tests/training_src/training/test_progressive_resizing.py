@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Smaller images first: the same weights, the same order of images, one trace for each size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -39,6 +40,12 @@ def detector(config: PipelineConfig) -> Detector:
     return build_detector(config.model)
 
 
+@pytest.fixture(scope="module")
+def bundled() -> Callable[[str], Detector]:
+    """Bundled detectors by name; their weights do not matter where this is used."""
+    return cache(lambda architecture: build_detector(load_bundled(architecture, 3).config.model))
+
+
 def test_the_smaller_detector_is_the_one_of_that_size_with_the_same_variables(
     detector: Detector, small_config: str
 ) -> None:
@@ -71,8 +78,10 @@ def test_the_smaller_detector_is_the_one_of_that_size_with_the_same_variables(
         ("ssd_resnet50_v1_fpn_640x640", (384, 384)),
     ],
 )
-def test_every_single_shot_architecture_has_a_smaller_size(architecture: str, size: tuple[int, int]) -> None:
-    detector = build_detector(load_bundled(architecture, 3).config.model)
+def test_every_single_shot_architecture_has_a_smaller_size(
+    bundled: Callable[[str], Detector], architecture: str, size: tuple[int, int]
+) -> None:
+    detector = bundled(architecture)
     small = smaller(detector)
     assert small.input_size == size
     found = small.predict(small.preprocess(tf.zeros([1, *size, 3])), training=False)
@@ -81,15 +90,15 @@ def test_every_single_shot_architecture_has_a_smaller_size(architecture: str, si
     assert boxes == anchors < full["anchors"].shape[0]
 
 
-def test_what_has_no_smaller_size_is_told() -> None:
-    two_stages = build_detector(load_bundled("faster_rcnn_resnet50_v1_640x640", 3).config.model)
+def test_what_has_no_smaller_size_is_told(bundled: Callable[[str], Detector]) -> None:
+    two_stages = bundled("faster_rcnn_resnet50_v1_640x640")
     with pytest.raises(ConfigurationError, match=r"progressive_resizing is for single-shot detectors .*; set it to 0"):
         smaller(two_stages)
 
 
 @pytest.mark.parametrize(("side", "part"), [(0.2, 0.3), (0.05, 0.0)])
 def test_the_bundled_detector_begins_small_where_every_class_is_still_seen(
-    tmp_path: Path, side: float, part: float
+    bundled: Callable[[str], Detector], tmp_path: Path, side: float, part: float
 ) -> None:
     boxes, flags = np.array([[0, 0, 0.5, 0.5], [0, 0, side, side]], np.float32), np.zeros(2, np.int64)
     example = DetectionExample(
@@ -99,9 +108,9 @@ def test_the_bundled_detector_begins_small_where_every_class_is_still_seen(
         write_record(stream, encode(example))
     name, records = "ssd_mobilenet_v2_fpnlite_160x160", Records(tmp_path)
     # Of 96 pixels 19 and 5.
-    assert measured_part(name, build_detector(load_bundled(name, 3).config.model), records) == part
+    assert measured_part(name, bundled(name), records) == part
     other = "ssd_mobilenet_v2_320x320"
-    assert measured_part(other, build_detector(load_bundled(other, 3).config.model), records) == 0
+    assert measured_part(other, bundled(other), records) == 0
 
 
 def test_images_come_in_the_same_order_and_each_size_is_traced_once(

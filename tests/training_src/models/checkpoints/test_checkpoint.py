@@ -19,18 +19,31 @@ from training_src.models.config.pipeline import PipelineDescription, load
 from training_src.models.errors import CheckpointError
 
 
-def test_every_key_of_the_reference_is_a_variable(case: Path, description: PipelineDescription) -> None:
+@pytest.fixture(scope="module")
+def built(description: PipelineDescription) -> dict[str, keras.Variable]:
+    """The variables of a detector."""
+    return dict(build_detector(description.config.model).variables())
+
+
+@pytest.fixture
+def variables(built: dict[str, keras.Variable]) -> dict[str, keras.Variable]:
+    """The same, drawn anew."""
+    random = np.random.default_rng(0)
+    for variable in built.values():
+        variable.assign(random.normal(size=variable.shape))
+    return built
+
+
+def test_every_key_of_the_reference_is_a_variable(case: Path, variables: dict[str, keras.Variable]) -> None:
     entries = json.loads((case / "variables.json").read_text())
     shapes = {entry["key"]: entry["shape"] for entry in entries if not entry["key"].startswith("save_counter")}
-    variables = build_detector(description.config.model).variables()
     assert {key: list(v.shape) for key, v in variables.items()} == shapes
 
 
 @pytest.mark.parametrize(("kind", "count"), [("detection", 290), ("classification", 260), ("full", 384), ("", 290)])
 def test_a_type_restores_what_it_says(
-    description: PipelineDescription, reference_checkpoint: str, kind: str, count: int
+    variables: dict[str, keras.Variable], reference_checkpoint: str, kind: str, count: int
 ) -> None:
-    variables = build_detector(description.config.model).variables()
     drawn = {key: variable.numpy() for key, variable in variables.items()}
     restored = checkpoint.restore(variables, reference_checkpoint, kind)
     assert len(restored.restored) == count
@@ -42,7 +55,7 @@ def test_a_type_restores_what_it_says(
 
 
 def test_a_classification_checkpoint_is_rooted_at_the_backbone(
-    description: PipelineDescription, reference_checkpoint: str, tmp_path: Path
+    variables: dict[str, keras.Variable], reference_checkpoint: str, tmp_path: Path
 ) -> None:
     backbone = "model/_feature_extractor/classification_backbone/"
     tensors = {
@@ -52,7 +65,6 @@ def test_a_classification_checkpoint_is_rooted_at_the_backbone(
     }
     prefix = str(tmp_path / "mobilenet_v2.ckpt-1")
     checkpoint.write(prefix, tensors)
-    variables = build_detector(description.config.model).variables()
     for kind in ("classification", ""):
         assert len(checkpoint.restore(variables, prefix, kind).restored) == 260
     with pytest.raises(CheckpointError, match="none of its 260 tensors is a detection variable of this model"):
@@ -205,10 +217,9 @@ def test_a_slim_checkpoint_of_ssd_mobilenet_v2_is_read_by_name(
     assert all((variables[key].numpy() == 0.5).all() for key in restored.restored)
 
 
-def test_other_slim_checkpoints_are_refused_in_a_sentence(description: PipelineDescription, tmp_path: Path) -> None:
+def test_other_slim_checkpoints_are_refused_in_a_sentence(variables: dict[str, keras.Variable], tmp_path: Path) -> None:
     prefix = str(tmp_path / "model.ckpt")
     checkpoint.write(prefix, {"FeatureExtractor/MobilenetV1/Conv2d_0/weights": np.zeros(3, np.float32)})
-    variables = build_detector(description.config.model).variables()
     with pytest.raises(CheckpointError, match=r"of TensorFlow 1, of which only those of SSD MobileNet V2 can be read"):
         checkpoint.restore(variables, prefix, "detection")
 
@@ -230,9 +241,8 @@ def test_an_archive_of_the_zoo_is_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_damaged_and_missing_checkpoints_are_sentences(
-    description: PipelineDescription, reference_checkpoint: str, tmp_path: Path
+    variables: dict[str, keras.Variable], reference_checkpoint: str, tmp_path: Path
 ) -> None:
-    variables = build_detector(description.config.model).variables()
     with pytest.raises(CheckpointError, match="not a readable TensorFlow checkpoint"):
         checkpoint.restore(variables, str(tmp_path / "nothing"), "full")
     data = Path(f"{reference_checkpoint}.data-00000-of-00001").read_bytes()
