@@ -22,6 +22,54 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 VERIFICATION = CHECKOUT / "docs" / "verification.md"
 # Begun first, so that no process waits for it at the end.
 LONGEST = CHECKOUT / "tests" / "end_to_end"
+# Folders and files whose tests train, start servers or synthesise the app: `make quick` leaves them out.
+SLOW = tuple(
+    CHECKOUT / "tests" / place
+    for place in (
+        "containers/test_images.py",
+        "end_to_end",
+        "inference_src/test_measure.py",
+        "inference_src/test_server.py",
+        "infra/delivery/deployer/test_interleavings.py",
+        "infra/foundation/test_cleaner.py",
+        "infra/stacks",
+        "localcloud/cloudformation",
+        "localcloud/functions",
+        "localcloud/runs",
+        "localcloud/test_cdk.py",
+        "localcloud/test_cloud.py",
+        "localcloud/test_moto_patches.py",
+        "localcloud/test_persistence.py",
+        "localcloud/test_refusals.py",
+        "pipelines/commands",
+        "pipelines/demo",
+        "pipelines/test_cli.py",
+        "pipelines/test_definition.py",
+        "pipelines/zoo",
+        "training_src/commands",
+        "training_src/data/formats/test_fuzz.py",
+        "training_src/data/formats/test_round_trip.py",
+        "training_src/data/test_memory.py",
+        "training_src/export",
+        "training_src/models/checkpoints",
+        "training_src/models/feature_extractors",
+        "training_src/models/test_detector.py",
+        "training_src/models/test_faster_rcnn.py",
+        "training_src/models/test_folding.py",
+        "training_src/models/test_outputs.py",
+        "training_src/models/test_zoo.py",
+        "training_src/test_evaluate.py",
+        "training_src/test_join.py",
+        "training_src/test_prepare.py",
+        "training_src/training/test_distribution.py",
+        "training_src/training/test_precision.py",
+        "training_src/training/test_progressive_resizing.py",
+        "training_src/training/test_request.py",
+        "training_src/training/test_step.py",
+        "training_src/training/test_train.py",
+        "training_src/training/test_validation.py",
+    )
+)
 
 Record = Callable[[str, str], None]
 """Called with what was measured and its figure."""
@@ -33,12 +81,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "verify: too long for every run; `make verify` runs it")
+    config.addinivalue_line("markers", "slow: `make quick` leaves it out")
+    if gone := [str(place) for place in SLOW if not place.exists()]:
+        raise pytest.UsageError(f"{', '.join(gone)}: not there any more; mend SLOW in {__file__}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted = bool(config.getoption("--verify"))
     chosen = [item for item in items if (item.get_closest_marker("verify") is not None) == wanted]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    for item in chosen:
+        if any(item.path.is_relative_to(place) for place in SLOW):
+            item.add_marker(pytest.mark.slow)
     items[:] = sorted(chosen, key=lambda item: not item.path.is_relative_to(LONGEST))
 
 
