@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,10 +159,9 @@ def test_sigterm_writes_a_checkpoint_and_says_so(make_job: MakeJob) -> None:
     for line in process.stdout:
         if line.startswith("step="):
             break
-    asked = time.monotonic()
     process.terminate()
-    output, _ = process.communicate(timeout=100)
-    assert time.monotonic() - asked < 60
+    # The platform waits for two minutes.
+    output, _ = process.communicate(timeout=110)
     assert process.returncode == 143
     assert "Traceback" not in output
     failure = (root / "output" / "failure").read_text()
@@ -173,13 +171,22 @@ def test_sigterm_writes_a_checkpoint_and_says_so(make_job: MakeJob) -> None:
     assert [path.name for path in folder.glob("step-*")] == [f"step-{int(stopped.group(1)):08d}"]
 
 
-def test_ends_when_nothing_improves_and_exports_the_best_in_32_bits(
-    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_starts_from_a_checkpoint_ends_when_nothing_improves_and_exports_the_best_in_32_bits(
+    make_job: MakeJob,
+    uninterrupted: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    if "root" not in uninterrupted:
+        pytest.skip("there is no trained model to start from")
     stopping = {"early_stopping_patience": "2", "early_stopping_metric": "loss", "early_stopping_min_delta": "1e9"}
-    root = make_job(num_train_steps="40", validation_interval="1", mixed_precision="on", **stopping)
+    root = make_job(num_train_steps="40", validation_interval="1", mixed_precision="on", seed="4", **stopping)
+    config = root / "input" / "config" / "inputdataconfig.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "checkpoint": {}}))
+    checkpoint.write(_made(root / "input" / "data" / "checkpoint") + "/ckpt-12", last_state(uninterrupted["root"]))
     assert run_here(root, monkeypatch) == 0
     output = capsys.readouterr().out
+    assert re.search(r"^restored +[1-9]\d* variables of ", output, re.MULTILINE)
     # The first one improves on nothing; the next two do not by as much as is asked for.
     assert "stopped       at step 3: 2 validations without a better loss than at step" in output
     assert "M parameters, mixed_bfloat16\n" in output
@@ -253,22 +260,6 @@ def test_an_unknown_architecture_names_the_known_ones(make_job: MakeJob, monkeyp
     assert run_here(root, monkeypatch) == 2
     failure = (root / "output" / "failure").read_text()
     assert "architecture 'small' is not known: choose efficientdet_d0_512x512, " in failure
-
-
-def test_starts_from_a_checkpoint_and_tells_what_was_restored(
-    make_job: MakeJob,
-    uninterrupted: dict[str, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    if "root" not in uninterrupted:
-        pytest.skip("there is no trained model to start from")
-    root = make_job(num_train_steps="1", seed="4")
-    config = root / "input" / "config" / "inputdataconfig.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "checkpoint": {}}))
-    checkpoint.write(_made(root / "input" / "data" / "checkpoint") + "/ckpt-12", last_state(uninterrupted["root"]))
-    assert run_here(root, monkeypatch) == 0
-    assert re.search(r"^restored +[1-9]\d* variables of ", capsys.readouterr().out, re.MULTILINE)
 
 
 def run_here(root: Path, monkeypatch: pytest.MonkeyPatch) -> int:
