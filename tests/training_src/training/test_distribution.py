@@ -38,12 +38,12 @@ from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.input_pipeline import Batch
 from training_src.training.step import TrainingStep
 
-def run(file, strategy):
+def run(file, strategy, xla):
     config = decode(PipelineConfig, parse(Path(file).read_text()))
     keras.utils.set_random_seed(3)
     with strategy.scope():
         detector = build_detector(config.model)
-    step = TrainingStep(detector, config.train_config, strategy, seed=3, xla="loss")
+    step = TrainingStep(detector, config.train_config, strategy, seed=3, xla=xla)
     rng, losses, modules = np.random.default_rng(0), [], []
     for done, bucket in enumerate((8, 16, 8, 16, 8)):
         boxes = np.sort(rng.uniform(0, 1, (4, bucket, 2, 2)).astype("f"), axis=2).reshape(4, bucket, 4)
@@ -57,7 +57,9 @@ def run(file, strategy):
     return strategy.num_replicas_in_sync, step.traces, losses, weights, modules
 
 one, two = tf.distribute.get_strategy(), strategy_for(Cluster())
-print(json.dumps([run(file, strategy) for file in sys.argv[2:] for strategy in (one, two)]))
+frozen, synchronised = sys.argv[2:]
+asked = [(frozen, one, "loss"), (frozen, two, "loss"), (synchronised, one, "off"), (synchronised, two, "off")]
+print(json.dumps([run(*each) for each in asked]))
 """
 
 
