@@ -8,8 +8,10 @@ a `Revision`, and a write that does not find the revision that was read fails wi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
@@ -66,6 +68,35 @@ class Candidate:
     revision: int = 0
 
 
+# An item's attributes by the fields that they hold.
+_CHAMPION = {
+    "version": "Version",
+    "arn": "ModelPackageArn",
+    "model_uri": "ModelUri",
+    "runtime": "Runtime",
+    "precision": "Precision",
+}
+_APPROVAL = {
+    "version": "Version",
+    "arn": "ModelPackageArn",
+    "approved_at": "ApprovedAt",
+    "announced": "Announced",
+    "standing": "Standing",
+    "outcome": "Outcome",
+    "sentence": "Sentence",
+}
+_CANDIDATE = {
+    "endpoint_name": "EndpointName",
+    "token": "Token",
+    "execution_arn": "PipelineExecutionArn",
+    "package_arn": "ModelPackageArn",
+    "evaluation_uri": "EvaluationUri",
+    "state": "State",
+    "outcome": "Outcome",
+    "revision": "Revision",
+}
+
+
 class Records:
     """The table."""
 
@@ -78,48 +109,29 @@ class Records:
         for item in self._partition(endpoint_name):
             read.revisions[item["Record"]] = int(item["Revision"])
             if item["Record"] == ENDPOINT:
-                read.champion = _champion(item.get("Champion"))
+                read.champion = Champion(**_fields(item["Champion"], _CHAMPION)) if item.get("Champion") else None
                 read.attempt = int(item["Attempt"]) if item.get("Attempt") is not None else None
                 read.retired = bool(item.get("Retired", False))
             else:
-                approval = _approval(item)
+                approval = Approval(**_fields(item, _APPROVAL))
                 read.approvals[approval.version] = approval
         return read
 
     def save_endpoint(self, endpoint_name: str, read: Production) -> None:
         """Write production's champion, attempt and retirement back."""
-        champion = read.champion
         item = {
             "EndpointName": endpoint_name,
-            "Record": ENDPOINT,
             "Attempt": read.attempt,
             "Retired": read.retired,
-            "Champion": champion
-            and {
-                "Version": champion.version,
-                "ModelPackageArn": champion.arn,
-                "ModelUri": champion.model_uri,
-                "Runtime": champion.runtime,
-                "Precision": champion.precision,
-            },
+            "Champion": read.champion and _attributes(read.champion, _CHAMPION),
         }
-        read.revisions[ENDPOINT] = self._put(item, read.revisions.get(ENDPOINT, 0))
+        read.revisions[ENDPOINT] = self._put(ENDPOINT, item, read.revisions.get(ENDPOINT, 0))
 
     def save_approval(self, endpoint_name: str, read: Production, approval: Approval) -> None:
         """Write one version's record back."""
         key = f"version#{approval.version:06d}"
-        item = {
-            "EndpointName": endpoint_name,
-            "Record": key,
-            "Version": approval.version,
-            "ModelPackageArn": approval.arn,
-            "ApprovedAt": approval.approved_at,
-            "Announced": approval.announced,
-            "Standing": approval.standing,
-            "Outcome": approval.outcome,
-            "Sentence": approval.sentence,
-        }
-        read.revisions[key] = self._put(item, read.revisions.get(key, 0))
+        item = {"EndpointName": endpoint_name, **_attributes(approval, _APPROVAL)}
+        read.revisions[key] = self._put(key, item, read.revisions.get(key, 0))
         read.approvals[approval.version] = approval
 
     def candidate(self, endpoint_name: str) -> Candidate | None:
@@ -127,32 +139,11 @@ class Records:
         item: dict[str, Any] | None = self._table.get_item(
             Key={"EndpointName": endpoint_name, "Record": ENDPOINT}, ConsistentRead=True
         ).get("Item")
-        if item is None:
-            return None
-        return Candidate(
-            endpoint_name=endpoint_name,
-            token=item["Token"],
-            execution_arn=item["PipelineExecutionArn"],
-            package_arn=item["ModelPackageArn"],
-            evaluation_uri=item["EvaluationUri"],
-            state=item["State"],
-            outcome=item["Outcome"],
-            revision=int(item["Revision"]),
-        )
+        return Candidate(**_fields(item, _CANDIDATE)) if item else None
 
     def save_candidate(self, candidate: Candidate) -> None:
         """Write a candidate's record back."""
-        item = {
-            "EndpointName": candidate.endpoint_name,
-            "Record": ENDPOINT,
-            "Token": candidate.token,
-            "PipelineExecutionArn": candidate.execution_arn,
-            "ModelPackageArn": candidate.package_arn,
-            "EvaluationUri": candidate.evaluation_uri,
-            "State": candidate.state,
-            "Outcome": candidate.outcome,
-        }
-        candidate.revision = self._put(item, candidate.revision)
+        candidate.revision = self._put(ENDPOINT, _attributes(candidate, _CANDIDATE), candidate.revision)
 
     def _partition(self, endpoint_name: str) -> list[dict[str, Any]]:
         query: dict[str, Any] = {
@@ -168,40 +159,28 @@ class Records:
                 return items
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def _put(self, item: dict[str, Any], revision: int) -> int:
+    def _put(self, key: str, item: dict[str, Any], revision: int) -> int:
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(EndpointName)"}
         if revision:
             condition = {"ConditionExpression": "Revision = :read", "ExpressionAttributeValues": {":read": revision}}
-        item |= {"Revision": revision + 1, "UpdatedAt": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        item |= {"Record": key, "Revision": revision + 1, "UpdatedAt": now}
         try:
             self._table.put_item(Item=item, **condition)
         except ClientError as error:
             if errors.code(error) != "ConditionalCheckFailedException":
                 raise
-            record = f"{item['EndpointName']}/{item['Record']}"
+            record = f"{item['EndpointName']}/{key}"
             raise errors.ConflictError(f"{record} was changed by another event after revision {revision}") from error
         return revision + 1
 
 
-def _champion(item: dict[str, Any] | None) -> Champion | None:
-    if not item:
-        return None
-    return Champion(
-        version=int(item["Version"]),
-        arn=item["ModelPackageArn"],
-        model_uri=item["ModelUri"],
-        runtime=item["Runtime"],
-        precision=item["Precision"],
-    )
+def _attributes(record: Champion | Approval | Candidate, names: Mapping[str, str]) -> dict[str, Any]:
+    """What an item says of a record."""
+    return {attribute: getattr(record, name) for name, attribute in names.items()}
 
 
-def _approval(item: dict[str, Any]) -> Approval:
-    return Approval(
-        version=int(item["Version"]),
-        arn=item["ModelPackageArn"],
-        approved_at=int(item["ApprovedAt"]),
-        announced=bool(item["Announced"]),
-        standing=bool(item["Standing"]),
-        outcome=item["Outcome"],
-        sentence=item["Sentence"],
-    )
+def _fields(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """What a record is made of; DynamoDB's numbers are whole ones here."""
+    found = {name: item[attribute] for name, attribute in names.items()}
+    return {name: int(value) if isinstance(value, Decimal) else value for name, value in found.items()}
