@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from infra.instances import has_local_nvme
+from infra.instance_types import has_local_nvme
 
 ENVIRONMENTS = Path(__file__).with_name("environments")
 

@@ -15,7 +15,7 @@ from botocore.model import OperationNotFoundError
 from moto.core.utils import get_service_model
 
 from localcloud.context import CloudContext
-from localcloud.definitions.instances import clusters, has_local_nvme
+from localcloud.definitions.instance_types import clusters, has_local_nvme
 from localcloud.dispatch import Call, ServiceError, add_check
 from localcloud.endpoints import actions as endpoints
 from localcloud.functions import actions as functions

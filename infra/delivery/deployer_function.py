@@ -9,11 +9,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IDependable
 
-from infra.delivery.alarms import EndpointAlarms
+from infra.delivery.endpoint_alarms import EndpointAlarms
 from infra.delivery.notifications import Notifications
 from infra.delivery.permissions import allow_deployments
 from infra.foundation.infrastructure import FoundationStack
-from infra.instances import has_local_nvme
+from infra.instance_types import has_local_nvme
 from infra.lambda_function import Function
 from infra.permissions import allow
 from infra.queues import dead_letter_queue, work_queue

@@ -10,8 +10,8 @@ from typing import Any
 import aws_cdk as cdk
 from constructs import Construct
 
-from infra.delivery.alarms import EndpointAlarms
 from infra.delivery.deployer_function import Deployer
+from infra.delivery.endpoint_alarms import EndpointAlarms
 from infra.delivery.model_role import ModelRole
 from infra.delivery.notifications import Notifications
 from infra.delivery.triggers import Triggers

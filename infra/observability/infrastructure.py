@@ -10,7 +10,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.delivery.alarms import endpoint_metric
+from infra.delivery.endpoint_alarms import endpoint_metric
 from infra.delivery.infrastructure import DeliveryStack
 from infra.event_rules import wake
 from infra.foundation.infrastructure import FoundationStack

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from infra.instances import has_local_nvme
+from infra.instance_types import has_local_nvme
 from infra.settings import Settings
 from infra.training.several_instances import prepare_on_several_instances
 

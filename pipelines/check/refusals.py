@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from localcloud.definitions.expressions import is_expression
-from localcloud.definitions.instances import clusters, has_local_nvme
+from localcloud.definitions.instance_types import clusters, has_local_nvme
 from pipelines.check.fault import Fault
 
 Step = Mapping[str, Any]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from infra.instances import has_local_nvme
+from infra.instance_types import has_local_nvme
 from infra.settings import Settings, SettingsError
 
 

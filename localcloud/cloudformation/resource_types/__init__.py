@@ -17,7 +17,7 @@ from localcloud.cloudformation.resource_types.registry import (
     type_of,
 )
 
-for _family in ("compute", "identity", "learning", "messaging", "operations", "storage"):
+for _family in ("compute", "identity", "messaging", "monitoring", "sagemaker", "storage"):
     importlib.import_module(f"{__name__}.{_family}")
 
 __all__ = ["ReplacementNeeded", "ResourceType", "Target", "known_types", "resource_type", "type_of"]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.instances import has_local_nvme
+from infra.instance_types import has_local_nvme
 from infra.settings import Delivery, Network, Processing, Security, Settings, Training
 from infra.training.binding import BindingError, Resources, bind
 from pipelines.check import check

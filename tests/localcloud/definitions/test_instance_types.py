@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from localcloud.definitions.instances import clusters, has_local_nvme
+from localcloud.definitions.instance_types import clusters, has_local_nvme
 
 
 @pytest.mark.parametrize(
