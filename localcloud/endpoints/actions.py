@@ -177,13 +177,12 @@ def _invoke(call: Call) -> dict[str, Any]:
         raise _model_error(call, 0, f"The container primary cannot be reached: {error}") from error
     if answer.status >= 400:
         raise _model_error(call, answer.status, answer.body.decode(errors="replace"))
-    told = {
+    return {
         "Body": answer.body,
         "ContentType": answer.headers.get("content-type", "application/octet-stream"),
         "InvokedProductionVariant": answer.variant,
         "CustomAttributes": answer.headers.get("x-amzn-sagemaker-custom-attributes"),
     }
-    return {key: value for key, value in told.items() if value is not None}
 
 
 def _model_error(call: Call, status: int, message: str) -> ServiceError:
