@@ -45,13 +45,13 @@ class JobKind:
     Attributes:
         name: "Training" or "Processing", as in `CreateTrainingJob`.
         check: Refuses a request by `ServiceError`.
-        describe_new: From (request, ARN, time of creation) to the first description.
+        defaults: From (request, time of creation) to what the first description says beside the request.
         run: Does the job's work, and returns "Completed" or "Stopped"; raises `JobError` otherwise.
     """
 
     name: Literal["Training", "Processing"]
     check: Callable[[Call], None]
-    describe_new: Callable[[Mapping[str, Any], str, str], dict[str, Any]]
+    defaults: Callable[[Mapping[str, Any], str], dict[str, Any]]
     run: Callable[[Job], str]
 
 

@@ -38,16 +38,9 @@ def check(call: Call) -> None:
         _check_local_path(item["S3Output"]["LocalPath"])
 
 
-def describe_new(request: Mapping[str, Any], arn: str, created: str) -> dict[str, Any]:
-    """The description of a job that was just created."""
-    return {
-        **{name: value for name, value in request.items() if name != "Tags"},
-        "StoppingCondition": request.get("StoppingCondition", {"MaxRuntimeInSeconds": 86400}),
-        "ProcessingJobArn": arn,
-        "ProcessingJobStatus": "InProgress",
-        "CreationTime": created,
-        "LastModifiedTime": created,
-    }
+def defaults(_: Mapping[str, Any], __: str) -> dict[str, Any]:
+    """What the description of a new job says beside its request."""
+    return {"StoppingCondition": {"MaxRuntimeInSeconds": 86400}}
 
 
 def run(job: Job) -> str:
@@ -153,4 +146,4 @@ def _check_local_path(path: str) -> None:
         raise invalid(f"LocalPath {path!r} must begin with {LOCAL_PATH}")
 
 
-KIND = JobKind(name="Processing", check=check, describe_new=describe_new, run=run)
+KIND = JobKind(name="Processing", check=check, defaults=defaults, run=run)
