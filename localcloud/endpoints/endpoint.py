@@ -24,6 +24,8 @@ from localcloud.home import write_json
 from localcloud.times import in_milliseconds, now
 
 IN_PROGRESS = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+PATIENCE = 60.0
+"""Seconds that an invocation waits for containers which come back after the cloud's start."""
 LOOK = 0.25
 """Seconds between two looks at the alarms."""
 
@@ -85,14 +87,14 @@ class Endpoint:
             case "InService":
                 self._in_thread(self._restart)
 
-    def invoke(self, variant: str | None, headers: Mapping[str, str], body: bytes, patience: float = 60) -> Answer:
+    def invoke(self, variant: str | None, headers: Mapping[str, str], body: bytes) -> Answer:
         """A container's answer. Waits while the containers come back after the cloud's start.
 
         Raises:
             KeyError: There is no such variant.
             OSError: The container took too long, or could not be reached.
         """
-        self._ready.wait(patience)
+        self._ready.wait(PATIENCE)
         with self.lock:
             new = self._candidate is not None and random.random() < self._share  # traffic, no secret
             fleet = self._candidate if new else self._fleet
@@ -237,9 +239,8 @@ class Endpoint:
 
     def _event_detail(self) -> dict[str, Any]:
         described: dict[str, Any] = in_milliseconds(self.description())
-        kept = ("EndpointName", "EndpointArn", "EndpointConfigName", "ProductionVariants", "FailureReason")
-        times = ("CreationTime", "LastModifiedTime")
-        return {key: described[key] for key in (*kept, *times) if key in described} | {
+        left_out = ("DataCaptureConfig", "LastDeploymentConfig", "PendingDeploymentSummary")
+        return {key: value for key, value in described.items() if key not in left_out} | {
             "EndpointStatus": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.status).upper(),
             "Tags": {tag["Key"]: tag["Value"] for tag in self.record["tags"]},
         }
