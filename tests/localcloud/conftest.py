@@ -134,10 +134,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
     local_cloud.down(home)
 
 
-@pytest.fixture
-def start_cloud(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[[], Cloud]]:
-    """Starts a cloud of the test's own; called again after a kill it starts the same one again."""
-    home = tmp_path / ".mapgate"
+@pytest.fixture(scope="module")
+def start_cloud(
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Callable[[], Cloud]]:
+    """Starts a cloud of the module's own; called again after a kill it starts the same one again."""
+    home = tmp_path_factory.mktemp("own") / ".mapgate"
     port = free_port()
 
     def start() -> Cloud:
