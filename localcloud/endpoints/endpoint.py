@@ -266,18 +266,14 @@ def time_scale() -> float:
 
 
 def _variant(plan: Mapping[str, Any]) -> dict[str, Any]:
-    described: dict[str, Any] = {
+    return {
         "VariantName": plan["name"],
         "DeployedImages": [{"SpecifiedImage": plan["image"], "ResolvedImage": plan["image"]}],
         "CurrentWeight": plan["weight"],
         "DesiredWeight": plan["weight"],
+        "CurrentInstanceCount": plan["instances"],
+        "DesiredInstanceCount": plan["instances"],
     }
-    if plan["serverless"]:
-        return described | {
-            "CurrentServerlessConfig": plan["serverless"],
-            "DesiredServerlessConfig": plan["serverless"],
-        }
-    return described | {"CurrentInstanceCount": plan["instances"], "DesiredInstanceCount": plan["instances"]}
 
 
 def _data_capture(configuration: Mapping[str, Any] | None) -> dict[str, Any] | None:

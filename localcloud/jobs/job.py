@@ -145,6 +145,13 @@ class Job:
         with self._lock:
             write_json(self.directory / "job.json", self.record)
 
+    def lay_out(self, host: str, files: Mapping[str, Any]) -> None:
+        """Put files, JSON by their path below the root, in their places on an instance."""
+        for name, content in files.items():
+            path = self.root_of(host) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, content)
+
     def request_stop(self) -> None:
         """As `Stop*Job`: the container gets SIGTERM, and SIGKILL two minutes later."""
         with self._lock:

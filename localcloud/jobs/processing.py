@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from localcloud.dispatch import Call, invalid
-from localcloud.home import write_json
 from localcloud.images import PushedImage, resolve
 from localcloud.jobs.job import Exit, Job, JobError, JobKind, exit_sentence, message_in
 from localcloud.jobs.platform_files import below, hosts_of, processing_files
@@ -83,9 +82,7 @@ def _furnish(job: Job, request: Mapping[str, Any], host: str, hosts: Sequence[st
     for item in _outputs(request):
         below(root, item["LocalPath"]).mkdir(parents=True, exist_ok=True)
     (root / "output").mkdir(parents=True, exist_ok=True)
-    for name, content in processing_files(request, job.arn, host).items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        write_json(root / name, content)
+    job.lay_out(host, processing_files(request, job.arn, host))
     for item in request.get("ProcessingInputs", ()):
         source = item["S3Input"]
         sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"

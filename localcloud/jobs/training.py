@@ -13,10 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.clients import client
 from localcloud.dispatch import Call, invalid
-from localcloud.home import write_json
 from localcloud.images import resolve
 from localcloud.jobs.job import Job, JobError, JobKind, exit_sentence, message_in
-from localcloud.jobs.platform_files import ML_ROOT, below, training_files
+from localcloud.jobs.platform_files import FIRST_HOST, ML_ROOT, below, training_files
 from localcloud.jobs.synchronising import Synchroniser
 from localcloud.objects import ObjectError, download, has_objects, pack, upload_directory, upload_file
 from localcloud.times import now
@@ -57,9 +56,7 @@ def run(job: Job) -> str:
     request = job.description()
     for directory in ("input/data", "model", "output/data"):
         (job.root / directory).mkdir(parents=True)
-    for name, content in training_files(request).items():
-        (job.root / name).parent.mkdir(parents=True, exist_ok=True)
-        write_json(job.root / name, content)
+    job.lay_out(FIRST_HOST, training_files(request))
     job.enter("Downloading", "Downloading input data")
     job.update(TrainingStartTime=now())
     for channel in request.get("InputDataConfig", ()):
@@ -68,12 +65,12 @@ def run(job: Job) -> str:
             raise ObjectError(_no_objects(uri, request["RoleArn"]))
     with _checkpoints(job, request):
         job.enter("DownloadingTrainingImage", "Downloading the training image")
-        image = resolve(request["AlgorithmSpecification"]["TrainingImage"], job.region)
+        specification = request["AlgorithmSpecification"]
+        image = resolve(specification["TrainingImage"], job.region)
         if job.stopping:
             return "Stopped"
         job.enter("Training", "Training image download completed. Training in progress.")
-        metrics = _Metrics(job, request["AlgorithmSpecification"].get("MetricDefinitions", ()))
-        specification = request["AlgorithmSpecification"]
+        metrics = _Metrics(job, specification.get("MetricDefinitions", ()))
         exit_ = job.run_container(
             image,
             image.command(
