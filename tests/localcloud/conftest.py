@@ -21,6 +21,14 @@ from botocore.config import Config
 from localcloud import cloud as local_cloud
 
 ROLE = "arn:aws:iam::123456789012:role/service"
+SETTINGS = {
+    "MAPGATE_STOP_GRACE_SECONDS": "2",
+    "MAPGATE_ENDPOINT_STARTUP_SECONDS": "20",
+    "MAPGATE_BAKE_SCALE": "1",
+    "SM_MODEL_DIR": "/of/the/caller",
+    "SECRET_OF_THE_CALLER": "x",
+}
+"""Of every cloud: short times, and what must not reach a container."""
 Answer = TypeVar("Answer")
 
 
@@ -122,6 +130,14 @@ def _free_port() -> Callable[[], int]:
             return int(probe.getsockname()[1])
 
     return free_port
+
+
+@pytest.fixture(scope="session", autouse=True)
+def settings_of_clouds() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SETTINGS.items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture(scope="session")
