@@ -16,7 +16,6 @@ def listed(
     answer: str,
     name_field: str,
     status_field: str,
-    newest_first: bool = True,
 ) -> dict[str, Any]:
     """One page of `summaries`.
 
@@ -26,7 +25,6 @@ def listed(
         answer: The member of the answer that holds the page.
         name_field: The member that NameContains and SortBy Name look at.
         status_field: The member that StatusEquals and SortBy Status look at.
-        newest_first: The action's default order.
 
     Raises:
         ServiceError: The token is not one of ours.
@@ -34,7 +32,7 @@ def listed(
     chosen = [each for each in summaries if _matches(request, each, name_field, status_field)]
     orders = {"Name": name_field, "Status": status_field}
     field = orders.get(request.get("SortBy", ""), "CreationTime")
-    descending = request.get("SortOrder", "Descending" if newest_first else "Ascending") == "Descending"
+    descending = request.get("SortOrder", "Descending") == "Descending"
     chosen.sort(key=lambda each: str(each.get(field, "")), reverse=descending)
     return paged(request, chosen, answer)
 

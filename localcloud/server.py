@@ -49,7 +49,7 @@ PARTS: tuple[ModuleType, ...] = (
     endpoints,
     jobs,
 )
-"""Modules with `install(context)`, `resume(context)`, run once state is back, or `stop(context)`, run at the end."""
+"""Modules with `install(context)`, or `resume(context)`, run once state is back."""
 
 
 def serve(context: CloudContext) -> None:
@@ -78,9 +78,6 @@ def serve(context: CloudContext) -> None:
     threading.Thread(target=_resume, args=(context,), daemon=True).start()
     threading.Thread(target=_end_without_home, args=(context,), daemon=True).start()
     server.serve_forever()
-    for part in reversed(PARTS):
-        if hasattr(part, "stop"):
-            part.stop(context)
     persistence.flush()
     logging.shutdown()
     os._exit(0)  # runs that are under way end with this process, and are taken up by the next one

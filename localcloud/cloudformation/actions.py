@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from botocore.exceptions import ClientError
+from moto.core.utils import get_service_model
 
 from localcloud.clients import client
 from localcloud.cloudformation import change_sets, custom_resources, lifecycle, stacks
@@ -29,6 +30,7 @@ from localcloud.cloudformation.templates import TemplateError, parse
 from localcloud.cloudformation.validation import needed_capabilities, refuse_missing_capabilities, validate
 from localcloud.context import CloudContext
 from localcloud.dispatch import Call, Handler, ServiceError, replace_action
+from localcloud.times import now
 
 MAX_TEMPLATE_BODY = 51_200
 MAX_TEMPLATE_OBJECT = 1_000_000
@@ -38,8 +40,8 @@ def install(context: CloudContext) -> None:
     """Answer every CloudFormation action here instead of in moto."""
     stacks.install(context)
     custom_resources.install(context)
-    for action, handler in ACTIONS.items():
-        replace_action("cloudformation", action, _refusing(handler))
+    for action in get_service_model("cloudformation").operation_names:
+        replace_action("cloudformation", action, _refusing(ACTIONS.get(action, _unknown)))
 
 
 def _refusing(handler: Handler) -> Handler:
@@ -52,6 +54,10 @@ def _refusing(handler: Handler) -> Handler:
             raise ServiceError(error.code, str(error)) from error
 
     return answer
+
+
+def _unknown(_: Call) -> dict[str, Any]:
+    raise NotImplementedError  # moto's stacks are not these
 
 
 def resume(_: CloudContext) -> None:
@@ -88,14 +94,14 @@ def create_change_set(call: Call) -> dict[str, Any]:
 
 def _described(call: Call, stack: Stack, plan: Plan, changes: list[dict[str, Any]]) -> dict[str, Any]:
     name = call.parameters["ChangeSetName"]
-    described = {
+    return {
         "ChangeSetName": name,
         "ChangeSetId": f"arn:aws:cloudformation:{call.region}:{call.account}:changeSet/{name}/{uuid.uuid4()}",
         "StackId": stack.id,
         "StackName": stack.name,
         "Description": call.parameters.get("Description"),
         "Parameters": parameters_described(plan),
-        "CreationTime": stacks.now(),
+        "CreationTime": now(),
         "ExecutionStatus": "AVAILABLE" if changes else "UNAVAILABLE",
         "Status": "CREATE_COMPLETE" if changes else "FAILED",
         "StatusReason": None
@@ -106,7 +112,6 @@ def _described(call: Call, stack: Stack, plan: Plan, changes: list[dict[str, Any
         "Changes": changes,
         "IncludeNestedStacks": False,
     }
-    return {key: value for key, value in described.items() if value is not None}
 
 
 def describe_change_set(call: Call) -> dict[str, Any]:
@@ -209,17 +214,6 @@ def describe_stack_events(call: Call) -> dict[str, Any]:
     return {"StackEvents": list(reversed(_existing(call).events))}
 
 
-def describe_stack_resource(call: Call) -> dict[str, Any]:
-    stack = _existing(call)
-    logical_id = call.parameters["LogicalResourceId"]
-    if logical_id not in stack.resources:
-        message = f"Resource {logical_id} does not exist for stack {stack.name}"
-        raise ServiceError("ValidationError", message)
-    metadata = stack.template["Resources"].get(logical_id, {}).get("Metadata", {})
-    detail = {"StackId": stack.id, "StackName": stack.name, "Metadata": json.dumps(metadata)}
-    return {"StackResourceDetail": {**detail, **resource_summary(stack.resources[logical_id])}}
-
-
 def describe_stack_resources(call: Call) -> dict[str, Any]:
     physical = call.parameters.get("PhysicalResourceId")
     wanted = call.parameters.get("LogicalResourceId")
@@ -248,23 +242,11 @@ def get_template_summary(call: Call) -> dict[str, Any]:
     named = "StackName" in call.parameters
     template = _existing(call).template if named else parse(_template_text(call))
     return {
-        **_declared(template),
-        "ResourceTypes": sorted({resource["Type"] for resource in template["Resources"].values()}),
-        "Metadata": json.dumps(template.get("Metadata", {})),
-    }
-
-
-def validate_template(call: Call) -> dict[str, Any]:
-    template = parse(_template_text(call))
-    validate(template)
-    return _declared(template)
-
-
-def _declared(template: Mapping[str, Any]) -> dict[str, Any]:
-    return {
         "Parameters": parameters_declared(template),
         "Description": str(template.get("Description", "")),
         "Capabilities": needed_capabilities(template),
+        "ResourceTypes": sorted({resource["Type"] for resource in template["Resources"].values()}),
+        "Metadata": json.dumps(template.get("Metadata", {})),
     }
 
 
@@ -278,31 +260,11 @@ def list_exports(call: Call) -> dict[str, Any]:
     return {"Exports": exports}
 
 
-def list_imports(call: Call) -> dict[str, Any]:
-    name = call.parameters["ExportName"]
-    users = [stack.name for stack in _all(call) if name in stack.imports and not stack.deleted]
-    if not users:
-        raise ServiceError("ValidationError", f"Export '{name}' is not imported by any stack.")
-    return {"Imports": users}
-
-
 def update_termination_protection(call: Call) -> dict[str, Any]:
     stack = _living(call)
     stack.termination_protection = call.parameters["EnableTerminationProtection"]
     stacks.save(stack)
     return {"StackId": stack.id}
-
-
-def get_stack_policy(call: Call) -> dict[str, Any]:
-    policy = _existing(call).policy
-    return {"StackPolicyBody": policy} if policy else {}
-
-
-def set_stack_policy(call: Call) -> dict[str, Any]:
-    stack = _living(call)
-    stack.policy = call.parameters.get("StackPolicyBody", "")
-    stacks.save(stack)
-    return {}
 
 
 ACTIONS: dict[str, Handler] = {
@@ -312,22 +274,17 @@ ACTIONS: dict[str, Handler] = {
     "DeleteStack": delete_stack,
     "DescribeChangeSet": describe_change_set,
     "DescribeStackEvents": describe_stack_events,
-    "DescribeStackResource": describe_stack_resource,
     "DescribeStackResources": describe_stack_resources,
     "DescribeStacks": describe_stacks,
     "ExecuteChangeSet": execute_change_set,
-    "GetStackPolicy": get_stack_policy,
     "GetTemplate": get_template,
     "GetTemplateSummary": get_template_summary,
     "ListChangeSets": list_change_sets,
     "ListExports": list_exports,
-    "ListImports": list_imports,
     "ListStackResources": list_stack_resources,
     "ListStacks": list_stacks,
-    "SetStackPolicy": set_stack_policy,
     "UpdateStack": update_stack,
     "UpdateTerminationProtection": update_termination_protection,
-    "ValidateTemplate": validate_template,
 }
 
 

@@ -81,7 +81,7 @@ def parameters_described(plan: Plan) -> list[dict[str, str]]:
 
 
 def parameters_declared(template: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A template's parameters, as GetTemplateSummary and ValidateTemplate answer."""
+    """A template's parameters, as GetTemplateSummary answers."""
     declared = []
     for key, parameter in template.get("Parameters", {}).items():
         one = {"ParameterKey": key, "ParameterType": parameter["Type"], "NoEcho": bool(parameter.get("NoEcho", False))}

@@ -13,6 +13,7 @@ from localcloud.cloudformation.evaluation import outputs_of, present, refuse_los
 from localcloud.cloudformation.provisioning import ProvisioningError, provision, remove, restore
 from localcloud.cloudformation.stacks import Plan, Resource, Stack, note, set_status
 from localcloud.cloudformation.templates import TemplateError, order
+from localcloud.times import now
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def _delete(stack: Stack) -> None:
     _clear_leftovers(stack)
     failed = _delete_all(stack)
     if not failed:
-        stack.outputs, stack.imports, stack.deleted = [], [], stacks.now()
+        stack.outputs, stack.imports, stack.deleted = [], [], now()
     _end(stack, "DELETE", "delete", failed)
 
 

@@ -7,13 +7,13 @@ import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
 from localcloud.cloudformation.templates import parse
 from localcloud.context import CloudContext
 from localcloud.home import Home, private_directory, read_json, write_json
+from localcloud.times import now
 
 
 @dataclass
@@ -113,7 +113,6 @@ class Stack:
     events: list[dict[str, Any]] = field(default_factory=list)
     termination_protection: bool = False
     role_arn: str = ""
-    policy: str = ""
     disable_rollback: bool = False
     change_sets: dict[str, ChangeSet] = field(default_factory=dict)
 
@@ -214,8 +213,3 @@ def _add_event(stack: Stack, logical_id: str, kind: str, physical_id: str, statu
         "ResourceStatus": status,
     }
     stack.events.append({**event, **({"ResourceStatusReason": reason} if reason else {})})
-
-
-def now() -> str:
-    """The time, ISO 8601."""
-    return datetime.now(UTC).isoformat()

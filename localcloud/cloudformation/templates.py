@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from ipaddress import ip_network
 from typing import Any
 
 import yaml
@@ -94,9 +93,6 @@ class Resolver:
             return self.imported(argument)
         if name == "Fn::FindInMap":
             return self._find_in_map(argument)
-        if name == "Fn::GetAZs":
-            region = argument or self.pseudo["AWS::Region"]
-            return [f"{region}{letter}" for letter in "abc"]
         try:
             return _PURE_FUNCTIONS[name](argument)
         except KeyError:
@@ -214,16 +210,9 @@ def text_of(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _cidr(argument: list[Any]) -> list[str]:
-    block, count, bits = argument[0], int(argument[1]), int(argument[2]) if len(argument) > 2 else 8
-    subnets = ip_network(block).subnets(new_prefix=32 - bits)
-    return [str(next(subnets)) for _ in range(count)]
-
-
 _PURE_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "Fn::And": all,
     "Fn::Base64": lambda text: base64.b64encode(text.encode()).decode(),
-    "Fn::Cidr": _cidr,
     "Fn::Contains": lambda argument: argument[1] in argument[0],
     "Fn::Equals": lambda argument: text_of(argument[0]) == text_of(argument[1]),
     "Fn::Join": lambda argument: argument[0].join(map(text_of, argument[1])),

@@ -40,7 +40,6 @@ def install(context: CloudContext) -> None:
     for action, handler in {
         "CreateEndpoint": _create,
         "UpdateEndpoint": _update,
-        "UpdateEndpointWeightsAndCapacities": _rescale,
         "DescribeEndpoint": _describe,
         "ListEndpoints": _list,
         "DeleteEndpoint": _delete,
@@ -107,8 +106,6 @@ def _update(call: Call) -> dict[str, Any]:
     request, endpoint = call.parameters, _find(call)
     target = _plan(call, request["EndpointConfigName"])
     deployment = request.get("DeploymentConfig") or {}
-    if request.get("RetainDeploymentConfig") and not deployment:
-        deployment = endpoint.record.get("last_deployment") or {}
     with endpoint.lock:
         _refuse_unless_in_service(endpoint)
         serving = endpoint.record["serving"]
@@ -122,22 +119,6 @@ def _update(call: Call) -> dict[str, Any]:
             message = f'Cannot update endpoint "{endpoint.arn}" to the endpoint configuration that it has.'
             raise invalid(message)
         endpoint.update(target, deployment)
-    return {"EndpointArn": endpoint.arn}
-
-
-def _rescale(call: Call) -> dict[str, Any]:
-    endpoint = _find(call)
-    wishes = {each["VariantName"]: each for each in call.parameters["DesiredWeightsAndCapacities"]}
-    with endpoint.lock:
-        _refuse_unless_in_service(endpoint)
-        serving = endpoint.record["serving"]
-        unknown = sorted(set(wishes) - {variant["name"] for variant in serving["variants"]})
-        if unknown:
-            raise invalid(
-                f'The variant name(s) "{unknown[0]}" is/are not present within endpoint configuration '
-                f'"{serving["config"]}".'
-            )
-        endpoint.rescale(wishes)
     return {"EndpointArn": endpoint.arn}
 
 
@@ -196,13 +177,12 @@ def _invoke(call: Call) -> dict[str, Any]:
         raise _model_error(call, 0, f"The container primary cannot be reached: {error}") from error
     if answer.status >= 400:
         raise _model_error(call, answer.status, answer.body.decode(errors="replace"))
-    told = {
+    return {
         "Body": answer.body,
         "ContentType": answer.headers.get("content-type", "application/octet-stream"),
         "InvokedProductionVariant": answer.variant,
         "CustomAttributes": answer.headers.get("x-amzn-sagemaker-custom-attributes"),
     }
-    return {key: value for key, value in told.items() if value is not None}
 
 
 def _model_error(call: Call, status: int, message: str) -> ServiceError:

@@ -24,6 +24,8 @@ from localcloud.home import write_json
 from localcloud.times import in_milliseconds, now
 
 IN_PROGRESS = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+PATIENCE = 60.0
+"""Seconds that an invocation waits for containers which come back after the cloud's start."""
 LOOK = 0.25
 """Seconds between two looks at the alarms."""
 
@@ -68,16 +70,6 @@ class Endpoint:
         )
         self._in_thread(self._update)
 
-    def rescale(self, wishes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Change weights and instance counts by variant name."""
-        with self.lock:
-            self._enter("Updating")
-            for variant in self.record["serving"]["variants"]:
-                wish = wishes.get(variant["name"], {})
-                variant["weight"] = float(wish.get("DesiredWeight", variant["weight"]))
-                variant["instances"] = int(wish.get("DesiredInstanceCount", variant["instances"]))
-            self._enter("InService")
-
     def delete(self) -> None:
         """End the containers and forget the endpoint, in a new thread."""
         self._enter("Deleting")
@@ -90,19 +82,19 @@ class Endpoint:
                 self._in_thread(self._create)
             case "Deleting":
                 self._in_thread(self._delete)
-            case "Updating" if self.record.get("target"):
+            case "Updating":
                 self._in_thread(self._restart_and_update)
-            case "InService" | "Updating":
+            case "InService":
                 self._in_thread(self._restart)
 
-    def invoke(self, variant: str | None, headers: Mapping[str, str], body: bytes, patience: float = 60) -> Answer:
+    def invoke(self, variant: str | None, headers: Mapping[str, str], body: bytes) -> Answer:
         """A container's answer. Waits while the containers come back after the cloud's start.
 
         Raises:
             KeyError: There is no such variant.
             OSError: The container took too long, or could not be reached.
         """
-        self._ready.wait(patience)
+        self._ready.wait(PATIENCE)
         with self.lock:
             new = self._candidate is not None and random.random() < self._share  # traffic, no secret
             fleet = self._candidate if new else self._fleet
@@ -135,14 +127,11 @@ class Endpoint:
             self._enter("InService", serving=self.record["target"], target=None)
 
     def _restart_and_update(self) -> None:
-        self._restart()
-        if self._fleet:
+        if self._restart():
             self._update()
 
-    def _restart(self) -> None:
-        up = self._bring_up(self.record["serving"])
-        if up and self.status == "Updating" and not self.record.get("target"):
-            self._enter("InService")
+    def _restart(self) -> bool:
+        return self._bring_up(self.record["serving"])
 
     def _bring_up(self, plan: dict[str, Any]) -> bool:
         """Start the endpoint's only fleet; False where it does not come up, and the endpoint has failed."""
@@ -250,9 +239,8 @@ class Endpoint:
 
     def _event_detail(self) -> dict[str, Any]:
         described: dict[str, Any] = in_milliseconds(self.description())
-        kept = ("EndpointName", "EndpointArn", "EndpointConfigName", "ProductionVariants", "FailureReason")
-        times = ("CreationTime", "LastModifiedTime")
-        return {key: described[key] for key in (*kept, *times) if key in described} | {
+        left_out = ("DataCaptureConfig", "LastDeploymentConfig", "PendingDeploymentSummary")
+        return {key: value for key, value in described.items() if key not in left_out} | {
             "EndpointStatus": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.status).upper(),
             "Tags": {tag["Key"]: tag["Value"] for tag in self.record["tags"]},
         }
@@ -278,18 +266,14 @@ def time_scale() -> float:
 
 
 def _variant(plan: Mapping[str, Any]) -> dict[str, Any]:
-    described: dict[str, Any] = {
+    return {
         "VariantName": plan["name"],
         "DeployedImages": [{"SpecifiedImage": plan["image"], "ResolvedImage": plan["image"]}],
         "CurrentWeight": plan["weight"],
         "DesiredWeight": plan["weight"],
+        "CurrentInstanceCount": plan["instances"],
+        "DesiredInstanceCount": plan["instances"],
     }
-    if plan["serverless"]:
-        return described | {
-            "CurrentServerlessConfig": plan["serverless"],
-            "DesiredServerlessConfig": plan["serverless"],
-        }
-    return described | {"CurrentInstanceCount": plan["instances"], "DesiredInstanceCount": plan["instances"]}
 
 
 def _data_capture(configuration: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -241,6 +241,8 @@ class _Container:
 
 
 def _plan_variant(sagemaker: Any, variant: Mapping[str, Any]) -> dict[str, Any]:
+    if variant.get("ServerlessConfig"):
+        raise FleetError(f"Variant {variant['VariantName']} is serverless; the emulated cloud runs instances")
     model = sagemaker.describe_model(ModelName=variant["ModelName"])
     containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else model.get("Containers", [])
     if len(containers) != 1:
@@ -264,7 +266,6 @@ def _plan_variant(sagemaker: Any, variant: Mapping[str, Any]) -> dict[str, Any]:
         "weight": float(variant.get("InitialVariantWeight", 1.0)),
         "instances": int(variant.get("InitialInstanceCount", 1)),
         "instance_type": variant.get("InstanceType"),
-        "serverless": variant.get("ServerlessConfig"),
         "startup_seconds": variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
     }
 

@@ -44,7 +44,6 @@ def install(context: CloudContext) -> None:
         "ListPipelineExecutionSteps": _list_steps,
         "ListPipelineParametersForExecution": _list_parameters,
         "DescribePipelineDefinitionForExecution": _describe_definition,
-        "UpdatePipelineExecution": _update,
         "StopPipelineExecution": _stop,
         "RetryPipelineExecution": _retry,
         "SendPipelineExecutionStepSuccess": _succeed_step,
@@ -116,39 +115,35 @@ def _new_record(call: Call, pipeline: dict[str, Any]) -> dict[str, Any]:
 
 def _describe(call: Call) -> dict[str, Any]:
     record = _find(call).record
-    return _without_none(
-        {
-            "PipelineArn": record["pipeline_arn"],
-            "PipelineExecutionArn": record["arn"],
-            "PipelineExecutionDisplayName": record["display_name"],
-            "PipelineExecutionStatus": record["status"],
-            "PipelineExecutionDescription": record["description"],
-            "PipelineExperimentConfig": {"ExperimentName": record["pipeline_name"], "TrialName": record["id"]},
-            "FailureReason": record.get("failure_reason"),
-            "CreationTime": record["created"],
-            "LastModifiedTime": record["modified"],
-            "CreatedBy": {},
-            "LastModifiedBy": {},
-            "ParallelismConfiguration": _parallelism(record),
-            "RoleArn": record.get("role"),
-        }
-    )
+    return {
+        "PipelineArn": record["pipeline_arn"],
+        "PipelineExecutionArn": record["arn"],
+        "PipelineExecutionDisplayName": record["display_name"],
+        "PipelineExecutionStatus": record["status"],
+        "PipelineExecutionDescription": record["description"],
+        "PipelineExperimentConfig": {"ExperimentName": record["pipeline_name"], "TrialName": record["id"]},
+        "FailureReason": record.get("failure_reason"),
+        "CreationTime": record["created"],
+        "LastModifiedTime": record["modified"],
+        "CreatedBy": {},
+        "LastModifiedBy": {},
+        "ParallelismConfiguration": _parallelism(record),
+        "RoleArn": record.get("role"),
+    }
 
 
 def _list(call: Call) -> dict[str, Any]:
     pipeline = _pipeline(call, call.parameters["PipelineName"])
     summaries = [
-        _without_none(
-            {
-                "PipelineExecutionArn": record["arn"],
-                "StartTime": record["created"],
-                "CreationTime": record["created"],
-                "PipelineExecutionStatus": record["status"],
-                "PipelineExecutionDescription": record["description"],
-                "PipelineExecutionDisplayName": record["display_name"],
-                "PipelineExecutionFailureReason": record.get("failure_reason"),
-            }
-        )
+        {
+            "PipelineExecutionArn": record["arn"],
+            "StartTime": record["created"],
+            "CreationTime": record["created"],
+            "PipelineExecutionStatus": record["status"],
+            "PipelineExecutionDescription": record["description"],
+            "PipelineExecutionDisplayName": record["display_name"],
+            "PipelineExecutionFailureReason": record.get("failure_reason"),
+        }
         for record in (execution.record for execution in _of_pipeline(pipeline["PipelineArn"]))
     ]
     window = {
@@ -174,20 +169,18 @@ def _list_steps(call: Call) -> dict[str, Any]:
 
 def _step_summary(execution: Execution, step: dict[str, Any]) -> dict[str, Any]:
     definition = execution.schedule.steps[step["name"]]
-    return _without_none(
-        {
-            "StepName": step["name"],
-            "StepDisplayName": definition.get("DisplayName"),
-            "StepDescription": definition.get("Description"),
-            "StartTime": step["start"],
-            "EndTime": step.get("end"),
-            "StepStatus": step["status"],
-            "CacheHitResult": {"SourcePipelineExecutionArn": step["cache_hit"]} if step.get("cache_hit") else None,
-            "FailureReason": step["failure_reason"][:1024] if step.get("failure_reason") else None,
-            "Metadata": step["metadata"],
-            "AttemptCount": step.get("attempts", 1),
-        }
-    )
+    return {
+        "StepName": step["name"],
+        "StepDisplayName": definition.get("DisplayName"),
+        "StepDescription": definition.get("Description"),
+        "StartTime": step["start"],
+        "EndTime": step.get("end"),
+        "StepStatus": step["status"],
+        "CacheHitResult": {"SourcePipelineExecutionArn": step["cache_hit"]} if step.get("cache_hit") else None,
+        "FailureReason": step["failure_reason"][:1024] if step.get("failure_reason") else None,
+        "Metadata": step["metadata"],
+        "AttemptCount": step.get("attempts", 1),
+    }
 
 
 def _list_parameters(call: Call) -> dict[str, Any]:
@@ -199,17 +192,6 @@ def _list_parameters(call: Call) -> dict[str, Any]:
 def _describe_definition(call: Call) -> dict[str, Any]:
     record = _find(call).record
     return {"PipelineDefinition": record["definition"], "CreationTime": record["created"]}
-
-
-def _update(call: Call) -> dict[str, Any]:
-    execution, request = _find(call), call.parameters
-    parallel = request.get("ParallelismConfiguration", _parallelism(execution.record) or {})
-    execution.update(
-        description=request.get("PipelineExecutionDescription", execution.record["description"]),
-        display_name=request.get("PipelineExecutionDisplayName", execution.record["display_name"]),
-        parallelism=parallel.get("MaxParallelExecutionSteps"),
-    )
-    return {"PipelineExecutionArn": execution.arn}
 
 
 def _stop(call: Call) -> dict[str, Any]:
@@ -341,7 +323,3 @@ def _path(identifier: str) -> Path:
 
 def _parallelism(record: dict[str, Any]) -> dict[str, Any] | None:
     return {"MaxParallelExecutionSteps": record["parallelism"]} if record.get("parallelism") else None
-
-
-def _without_none(answer: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in answer.items() if value is not None}

@@ -138,12 +138,6 @@ class Execution:
             self._save()
             self.changed.notify_all()
 
-    def update(self, **fields: Any) -> None:
-        """Change members of the execution's record durably, silently."""
-        with self.changed:
-            self.record |= fields | {"modified": now()}
-            self._save()
-
     def scope(self, step: str | None = None) -> Scope:
         """What the expressions of `step` may refer to now."""
         with self.changed:

@@ -8,10 +8,7 @@ from typing import Any
 
 from localcloud.definitions.graph import circle, needs, places, walk
 
-STEP_TYPES = (
-    "Processing", "Training", "Condition", "RegisterModel", "Model", "Lambda", "Callback", "Fail", "EndpointConfig",
-    "Endpoint",
-)  # fmt: skip
+STEP_TYPES = ("Processing", "Training", "Condition", "RegisterModel", "Lambda", "Callback", "Fail")
 """What the emulated cloud runs."""
 
 

@@ -70,11 +70,19 @@ def _create(kind: JobKind, call: Call) -> dict[str, Any]:
     name = call.parameters[f"{kind.name}JobName"]
     arn = call.arn(f"{kind.name.lower()}-job/{name}")
     kind.check(call)
+    created = now()
     record = {
         "kind": kind.name,
         "account": call.account,
         "region": call.region,
-        "description": kind.describe_new(call.parameters, arn, now()),
+        "description": {
+            **kind.defaults(call.parameters, created),
+            **{name: value for name, value in call.parameters.items() if name != "Tags"},
+            f"{kind.name}JobArn": arn,
+            f"{kind.name}JobStatus": "InProgress",
+            "CreationTime": created,
+            "LastModifiedTime": created,
+        },
         "tags": call.parameters.get("Tags", []),
     }
     with _lock:

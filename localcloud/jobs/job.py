@@ -45,13 +45,13 @@ class JobKind:
     Attributes:
         name: "Training" or "Processing", as in `CreateTrainingJob`.
         check: Refuses a request by `ServiceError`.
-        describe_new: From (request, ARN, time of creation) to the first description.
+        defaults: From (request, time of creation) to what the first description says beside the request.
         run: Does the job's work, and returns "Completed" or "Stopped"; raises `JobError` otherwise.
     """
 
     name: Literal["Training", "Processing"]
     check: Callable[[Call], None]
-    describe_new: Callable[[Mapping[str, Any], str, str], dict[str, Any]]
+    defaults: Callable[[Mapping[str, Any], str], dict[str, Any]]
     run: Callable[[Job], str]
 
 
@@ -144,6 +144,13 @@ class Job:
         """Make the present record durable."""
         with self._lock:
             write_json(self.directory / "job.json", self.record)
+
+    def lay_out(self, host: str, files: Mapping[str, Any]) -> None:
+        """Put files, JSON by their path below the root, in their places on an instance."""
+        for name, content in files.items():
+            path = self.root_of(host) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, content)
 
     def request_stop(self) -> None:
         """As `Stop*Job`: the container gets SIGTERM, and SIGKILL two minutes later."""

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from localcloud.dispatch import Call, invalid
-from localcloud.home import write_json
 from localcloud.images import PushedImage, resolve
 from localcloud.jobs.job import Exit, Job, JobError, JobKind, exit_sentence, message_in
 from localcloud.jobs.platform_files import below, hosts_of, processing_files
@@ -38,16 +37,9 @@ def check(call: Call) -> None:
         _check_local_path(item["S3Output"]["LocalPath"])
 
 
-def describe_new(request: Mapping[str, Any], arn: str, created: str) -> dict[str, Any]:
-    """The description of a job that was just created."""
-    return {
-        **{name: value for name, value in request.items() if name != "Tags"},
-        "StoppingCondition": request.get("StoppingCondition", {"MaxRuntimeInSeconds": 86400}),
-        "ProcessingJobArn": arn,
-        "ProcessingJobStatus": "InProgress",
-        "CreationTime": created,
-        "LastModifiedTime": created,
-    }
+def defaults(_: Mapping[str, Any], __: str) -> dict[str, Any]:
+    """What the description of a new job says beside its request."""
+    return {"StoppingCondition": {"MaxRuntimeInSeconds": 86400}}
 
 
 def run(job: Job) -> str:
@@ -90,9 +82,7 @@ def _furnish(job: Job, request: Mapping[str, Any], host: str, hosts: Sequence[st
     for item in _outputs(request):
         below(root, item["LocalPath"]).mkdir(parents=True, exist_ok=True)
     (root / "output").mkdir(parents=True, exist_ok=True)
-    for name, content in processing_files(request, job.arn, host).items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        write_json(root / name, content)
+    job.lay_out(host, processing_files(request, job.arn, host))
     for item in request.get("ProcessingInputs", ()):
         source = item["S3Input"]
         sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
@@ -153,4 +143,4 @@ def _check_local_path(path: str) -> None:
         raise invalid(f"LocalPath {path!r} must begin with {LOCAL_PATH}")
 
 
-KIND = JobKind(name="Processing", check=check, describe_new=describe_new, run=run)
+KIND = JobKind(name="Processing", check=check, defaults=defaults, run=run)

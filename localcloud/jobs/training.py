@@ -6,16 +6,16 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.clients import client
 from localcloud.dispatch import Call, invalid
-from localcloud.home import write_json
 from localcloud.images import resolve
 from localcloud.jobs.job import Job, JobError, JobKind, exit_sentence, message_in
-from localcloud.jobs.platform_files import ML_ROOT, below, training_files
+from localcloud.jobs.platform_files import FIRST_HOST, ML_ROOT, below, training_files
 from localcloud.jobs.synchronising import Synchroniser
 from localcloud.objects import ObjectError, download, has_objects, pack, upload_directory, upload_file
 from localcloud.times import now
@@ -37,22 +37,16 @@ def check(call: Call) -> None:
         _check_channel(call, channel, specification["TrainingInputMode"])
 
 
-def describe_new(request: Mapping[str, Any], arn: str, created: str) -> dict[str, Any]:
-    """The description of a job that was just created."""
-    kept = {name: value for name, value in request.items() if name != "Tags"}
+def defaults(request: Mapping[str, Any], created: str) -> dict[str, Any]:
+    """What the description of a new job says beside its request."""
     return {
         "EnableNetworkIsolation": False,
         "EnableInterContainerTrafficEncryption": False,
         "EnableManagedSpotTraining": False,
-        **kept,
-        "TrainingJobArn": arn,
-        "TrainingJobStatus": "InProgress",
         "SecondaryStatus": "Starting",
         "SecondaryStatusTransitions": [
             {"Status": "Starting", "StartTime": created, "StatusMessage": "Starting the training job"}
         ],
-        "CreationTime": created,
-        "LastModifiedTime": created,
         "ModelArtifacts": {"S3ModelArtifacts": f"{_output_uri(request)}/model.tar.gz"},
     }
 
@@ -62,9 +56,7 @@ def run(job: Job) -> str:
     request = job.description()
     for directory in ("input/data", "model", "output/data"):
         (job.root / directory).mkdir(parents=True)
-    for name, content in training_files(request).items():
-        (job.root / name).parent.mkdir(parents=True, exist_ok=True)
-        write_json(job.root / name, content)
+    job.lay_out(FIRST_HOST, training_files(request))
     job.enter("Downloading", "Downloading input data")
     job.update(TrainingStartTime=now())
     for channel in request.get("InputDataConfig", ()):
@@ -73,12 +65,12 @@ def run(job: Job) -> str:
             raise ObjectError(_no_objects(uri, request["RoleArn"]))
     with _checkpoints(job, request):
         job.enter("DownloadingTrainingImage", "Downloading the training image")
-        image = resolve(request["AlgorithmSpecification"]["TrainingImage"], job.region)
+        specification = request["AlgorithmSpecification"]
+        image = resolve(specification["TrainingImage"], job.region)
         if job.stopping:
             return "Stopped"
         job.enter("Training", "Training image download completed. Training in progress.")
-        metrics = _Metrics(job, request["AlgorithmSpecification"].get("MetricDefinitions", ()))
-        specification = request["AlgorithmSpecification"]
+        metrics = _Metrics(job, specification.get("MetricDefinitions", ()))
         exit_ = job.run_container(
             image,
             image.command(
@@ -152,23 +144,22 @@ def _checkpoints(job: Job, request: Mapping[str, Any]) -> Any:
 def _upload_output(job: Job, request: Mapping[str, Any]) -> None:
     data = job.root / "output" / "data"
     if any(data.iterdir()):
-        archive = job.directory / "output.tar.gz"
-        pack(data, archive)
-        upload_file(
-            job.s3, archive, f"{_output_uri(request)}/output.tar.gz", request["OutputDataConfig"].get("KmsKeyId")
-        )
-        archive.unlink()
+        _upload_archive(job, request, data, "output.tar.gz")
 
 
 def _upload_model(job: Job, request: Mapping[str, Any]) -> None:
-    model, key = job.root / "model", request["OutputDataConfig"].get("KmsKeyId")
-    if request["OutputDataConfig"].get("CompressionType") == "NONE":
-        job.update(ModelArtifacts={"S3ModelArtifacts": f"{_output_uri(request)}/model/"})
-        upload_directory(job.s3, model, f"{_output_uri(request)}/model", key)
+    model, uri = job.root / "model", f"{_output_uri(request)}/model"
+    if request["OutputDataConfig"].get("CompressionType") != "NONE":
+        _upload_archive(job, request, model, "model.tar.gz")
         return
-    archive = job.directory / "model.tar.gz"
-    pack(model, archive)
-    upload_file(job.s3, archive, f"{_output_uri(request)}/model.tar.gz", key)
+    job.update(ModelArtifacts={"S3ModelArtifacts": f"{uri}/"})
+    upload_directory(job.s3, model, uri, request["OutputDataConfig"].get("KmsKeyId"))
+
+
+def _upload_archive(job: Job, request: Mapping[str, Any], directory: Path, name: str) -> None:
+    archive = job.directory / name
+    pack(directory, archive)
+    upload_file(job.s3, archive, f"{_output_uri(request)}/{name}", request["OutputDataConfig"].get("KmsKeyId"))
     archive.unlink()
 
 
@@ -199,4 +190,4 @@ def _no_objects(uri: str, role: str) -> str:
     )
 
 
-KIND = JobKind(name="Training", check=check, describe_new=describe_new, run=run)
+KIND = JobKind(name="Training", check=check, defaults=defaults, run=run)

@@ -9,8 +9,7 @@ from typing import Any
 from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, invalid, original_action, replace_action, state_lock
 from localcloud.events.event_bridge import announce
-from localcloud.listing import paged
-from localcloud.times import moment
+from localcloud.listing import listed
 
 MAX_CUSTOMER_PROPERTIES = 50
 _BEYOND_MOTO = (
@@ -42,7 +41,6 @@ _EVENT_FIELDS = (
 def install(_: CloudContext) -> None:
     """Answer the registry's actions."""
     for action, handler in (
-        ("BatchDescribeModelPackage", _batch_describe),
         ("CreateModelPackage", _create),
         ("CreateModelPackageGroup", _create_group),
         ("DeleteModelPackage", _delete),
@@ -98,21 +96,15 @@ def _create(call: Call) -> dict[str, Any]:
     from moto.sagemaker.models import ModelPackage
 
     given = call.parameters
-    group_name = given.get("ModelPackageGroupName")
-    if bool(group_name) == bool(given.get("ModelPackageName")):
-        raise invalid("Exactly one of ModelPackageName and ModelPackageGroupName must be given.")
+    if "ModelPackageGroupName" not in given:
+        raise invalid("The emulated cloud keeps versions of groups only: give a ModelPackageGroupName")
     with state_lock:
         state = call.backend("sagemaker")
-        version = None
-        if group_name:
-            group = _find_group(call, group_name)
-            group_name = group.model_package_group_name
-            version = group.beyond_moto = getattr(group, "beyond_moto", 0) + 1
-        elif any(package.model_package_name == given["ModelPackageName"] for package in state.model_packages.values()):
-            raise invalid(f"Model Package already exists: {given['ModelPackageName']}")
+        group = _find_group(call, given["ModelPackageGroupName"])
+        version = group.beyond_moto = getattr(group, "beyond_moto", 0) + 1
         package = ModelPackage(
-            model_package_name=group_name or given["ModelPackageName"],
-            model_package_group_name=group_name,
+            model_package_name=group.model_package_group_name,
+            model_package_group_name=group.model_package_group_name,
             model_package_version=version,
             model_package_description=given.get("ModelPackageDescription"),
             inference_specification=given.get("InferenceSpecification"),
@@ -132,7 +124,7 @@ def _create(call: Call) -> dict[str, Any]:
             client_token=given.get("ClientToken"),  # type: ignore[arg-type]
             region_name=call.region,
             account_id=call.account,
-            model_package_type="Versioned" if version else "Unversioned",
+            model_package_type="Versioned",
             tags=given.get("Tags") or [],
         )
         package.beyond_moto = {name: given[name] for name in _BEYOND_MOTO if name in given}  # type: ignore[attr-defined]
@@ -180,16 +172,6 @@ def _describe(call: Call) -> dict[str, Any]:
         return _described(_find(call, call.parameters["ModelPackageName"]))
 
 
-def _batch_describe(call: Call) -> dict[str, Any]:
-    summaries, errors = {}, {}
-    for arn in call.parameters["ModelPackageArnList"]:
-        try:
-            summaries[arn] = _described(_find(call, arn))
-        except ServiceError as error:
-            errors[arn] = {"ErrorCode": error.code, "ErrorResponse": error.message}
-    return {"ModelPackageSummaries": summaries, "BatchDescribeModelPackageErrorMap": errors}
-
-
 def _list(call: Call) -> dict[str, Any]:
     """List versions as https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListModelPackages.html says."""
     given = call.parameters
@@ -200,19 +182,11 @@ def _list(call: Call) -> dict[str, Any]:
     wanted = [
         package
         for package in every
-        if kind in ("Both", "Versioned" if "ModelPackageVersion" in package else "Unversioned")
+        if kind != "Unversioned"
         and group in ("", package.get("ModelPackageGroupName"))
         and given.get("ModelApprovalStatus") in (None, package.get("ModelApprovalStatus"))
-        and given.get("NameContains", "") in package["ModelPackageArn"].split("/", 1)[1]
-        and ("CreationTimeAfter" not in given or moment(package["CreationTime"]) > moment(given["CreationTimeAfter"]))
-        and ("CreationTimeBefore" not in given or moment(package["CreationTime"]) < moment(given["CreationTimeBefore"]))
     ]
-    by_name = given.get("SortBy") == "Name"
-    wanted.sort(
-        key=lambda p: (p["ModelPackageArn"] if by_name else p["CreationTime"], p.get("ModelPackageVersion", 0)),
-        reverse=given.get("SortOrder", "Descending") == "Descending",
-    )
-    return paged(given, wanted, "ModelPackageSummaryList")
+    return listed(given, wanted, "ModelPackageSummaryList", "ModelPackageArn", "ModelPackageStatus")
 
 
 def _delete(call: Call) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from localcloud.definitions.graph import walk
-from localcloud.definitions.service_model import STEP_TYPES, pattern, shape_named
+from localcloud.definitions.service_model import STEP_TYPES, shape_named
+from localcloud.definitions.shapes import exceeded
 from pipelines.check.fault import Fault
+from pipelines.check.shapes import rule
 
 VERSION = "2020-12-01"
 # AWS takes 1,048,576 bytes. Half of that is where a definition stops being one that a person reviews.
@@ -69,13 +71,8 @@ def _parameter_faults(parameters: list[Mapping[str, Any]]) -> Iterator[Fault]:
 
 
 def _name_faults(step: str, path: str, name: str, shape: str) -> Iterator[Fault]:
-    limits = shape_named(shape).metadata
-    if not name:
-        yield Fault(step, path, name, "must not be empty")
-    elif len(name) > limits["max"]:
-        yield Fault(step, path, name, f"must have at most {limits['max']} characters")
-    elif not pattern(limits["pattern"]).fullmatch(name):
-        yield Fault(step, path, name, f"must match {limits['pattern']}")
+    for broken in exceeded(name, shape_named(shape)):
+        yield Fault(step, path, name, rule(broken))
 
 
 def _is_of(value: Any, kind: str) -> bool:

@@ -20,9 +20,9 @@ def shape_faults(step: Mapping[str, Any], references: References) -> Iterator[Fa
     shape, supplied = input_shape(step["Type"]), OPERATIONS[step["Type"]].supplied
     for broken in violations(step.get("Arguments", {}), shape, supplied=supplied, expressions=True):
         path = "Arguments" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in broken.path)
-        rules = _expression_rules(broken, references) if broken.limit == "expression" else (_rule(broken),)
-        for rule in rules:
-            yield Fault(step["Name"], path, broken.value, rule)
+        rules = _expression_rules(broken, references) if broken.limit == "expression" else (rule(broken),)
+        for each in rules:
+            yield Fault(step["Name"], path, broken.value, each)
 
 
 def _expression_rules(broken: Violation, references: References) -> Iterator[str]:
@@ -34,10 +34,11 @@ def _expression_rules(broken: Violation, references: References) -> Iterator[str
         return
     for example in resolved.examples:
         for each in exceeded(example, broken.shape):
-            yield f"would be {example!r}, which {_rule(each)}"
+            yield f"would be {example!r}, which {rule(each)}"
 
 
-def _rule(broken: Violation) -> str:
+def rule(broken: Violation) -> str:
+    """Return what would keep the limit that a value breaks."""
     shape, limits = broken.shape, broken.shape.metadata
     match broken.limit:
         case "required":

@@ -21,6 +21,14 @@ from botocore.config import Config
 from localcloud import cloud as local_cloud
 
 ROLE = "arn:aws:iam::123456789012:role/service"
+SETTINGS = {
+    "MAPGATE_STOP_GRACE_SECONDS": "2",
+    "MAPGATE_ENDPOINT_STARTUP_SECONDS": "20",
+    "MAPGATE_BAKE_SCALE": "1",
+    "SM_MODEL_DIR": "/of/the/caller",
+    "SECRET_OF_THE_CALLER": "x",
+}
+"""Of every cloud: short times, and what must not reach a container."""
 Answer = TypeVar("Answer")
 
 
@@ -124,6 +132,14 @@ def _free_port() -> Callable[[], int]:
     return free_port
 
 
+@pytest.fixture(scope="session", autouse=True)
+def settings_of_clouds() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SETTINGS.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Cloud]:
     home = tmp_path_factory.mktemp("cloud") / ".mapgate"
@@ -134,10 +150,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
     local_cloud.down(home)
 
 
-@pytest.fixture
-def start_cloud(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Callable[[], Cloud]]:
-    """Starts a cloud of the test's own; called again after a kill it starts the same one again."""
-    home = tmp_path / ".mapgate"
+@pytest.fixture(scope="module")
+def start_cloud(
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Callable[[], Cloud]]:
+    """Starts a cloud of the module's own; called again after a kill it starts the same one again."""
+    home = tmp_path_factory.mktemp("own") / ".mapgate"
     port = free_port()
 
     def start() -> Cloud:

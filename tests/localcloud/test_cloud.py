@@ -9,7 +9,7 @@ import signal
 import socket
 import stat
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -18,26 +18,42 @@ import pytest
 from localcloud import cloud
 
 
-def test_up_is_idempotent_and_down_ends_the_process(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    first = cloud.up(tmp_path / "home", free_port())
-    assert cloud.up(tmp_path / "home") == first
-    assert cloud.status(tmp_path / "home") == first
-    assert cloud.down(tmp_path / "home")
-    assert not psutil.pid_exists(first.pid)
-    assert cloud.status(tmp_path / "home") is None
-    assert not cloud.down(tmp_path / "home")
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Path]:
+    """The directory of a cloud that any test may start, and find running."""
+    directory = tmp_path_factory.mktemp("cloud") / "home"
+    cloud.up(directory, free_port())
+    yield directory
+    cloud.down(directory)
 
 
-def test_a_killed_cloud_leaves_no_status_and_starts_again_on_its_port(
-    tmp_path: Path, free_port: Callable[[], int]
-) -> None:
-    first = cloud.up(tmp_path, free_port())
+def test_the_directory_is_private_and_the_server_on_loopback_only(home: Path) -> None:
+    running = cloud.up(home)
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert stat.S_IMODE((home / "state").stat().st_mode) == 0o700
+    addresses = {one.laddr.ip for one in psutil.Process(running.pid).net_connections() if one.status == "LISTEN"}
+    assert addresses == {"127.0.0.1"}
+    with urllib.request.urlopen(f"{running.endpoint_url}/mapgate") as answer:
+        assert answer.status == 200
+
+
+def test_a_killed_cloud_leaves_no_status_and_starts_again_on_its_port(home: Path) -> None:
+    first = cloud.up(home)
     os.kill(first.pid, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(first.pid)], timeout=10)
-    assert cloud.status(tmp_path) is None
-    second = cloud.up(tmp_path)
+    assert cloud.status(home) is None
+    second = cloud.up(home)
     assert (second.port, second.pid != first.pid) == (first.port, True)
-    cloud.down(tmp_path)
+
+
+def test_up_is_idempotent_and_down_ends_the_process(home: Path) -> None:
+    first = cloud.up(home)
+    assert cloud.up(home) == first
+    assert cloud.status(home) == first
+    assert cloud.down(home)
+    assert not psutil.pid_exists(first.pid)
+    assert cloud.status(home) is None
+    assert not cloud.down(home)
 
 
 def test_a_port_of_another_program_is_named(tmp_path: Path, free_port: Callable[[], int]) -> None:
@@ -49,22 +65,9 @@ def test_a_port_of_another_program_is_named(tmp_path: Path, free_port: Callable[
             cloud.up(tmp_path, port)
 
 
-def test_the_directory_is_private_and_the_server_on_loopback_only(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    running = cloud.up(tmp_path / "home", free_port())
-    assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
-    assert stat.S_IMODE((tmp_path / "home" / "state").stat().st_mode) == 0o700
-    addresses = {one.laddr.ip for one in psutil.Process(running.pid).net_connections() if one.status == "LISTEN"}
-    assert addresses == {"127.0.0.1"}
-    with urllib.request.urlopen(f"{running.endpoint_url}/mapgate") as answer:
-        assert answer.status == 200
-    cloud.down(tmp_path / "home")
-
-
-def test_a_cloud_whose_directory_was_removed_ends_and_does_not_come_back(
-    tmp_path: Path, free_port: Callable[[], int]
-) -> None:
-    running = psutil.Process(cloud.up(tmp_path / "home", free_port()).pid)
-    shutil.rmtree(tmp_path / "home")
+def test_a_cloud_whose_directory_was_removed_ends_and_does_not_come_back(home: Path) -> None:
+    running = psutil.Process(cloud.up(home).pid)
+    shutil.rmtree(home)
     _, alive = psutil.wait_procs([running], timeout=15)
     assert not alive
-    assert not (tmp_path / "home" / "state").exists()
+    assert not (home / "state").exists()

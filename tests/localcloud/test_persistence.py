@@ -76,6 +76,9 @@ def fill(cloud: Any) -> None:
     )
     cloud.client("cloudwatch").set_alarm_state(AlarmName="alarm", StateValue="ALARM", StateReason="set")
     cloud.create_function("function", "def handler(event, context):\n    return event\n")
+    cloud.create_function("slow", SLOW)
+    cloud.create_function("never-answers", "import time\ndef handler(event, context):\n    time.sleep(15)\n")
+    s3.create_bucket(Bucket="written-later")
     sagemaker = cloud.client("sagemaker")
     sagemaker.create_model_package_group(ModelPackageGroupName="group")
     for status in ("Approved", "PendingManualApproval"):
@@ -103,7 +106,7 @@ def answers(cloud: Any) -> dict[str, Any]:
         ("kms", "list_keys", {}),
         ("kms", "list_aliases", {}),
         ("kms", "get_public_key", {"KeyId": "alias/signing"}),
-        ("sqs", "list_queues", {}),
+        ("sqs", "list_queues", {"QueueNamePrefix": "queue"}),
         ("sns", "list_subscriptions", {}),
         ("ssm", "get_parameter", {"Name": "/a/b"}),
         ("logs", "describe_log_groups", {}),
@@ -117,7 +120,7 @@ def answers(cloud: Any) -> dict[str, Any]:
         ("sagemaker", "list_model_packages", {"ModelPackageGroupName": "group"}),
         ("sagemaker", "describe_model_package", {"ModelPackageName": f"{SAGEMAKER}:model-package/group/1"}),
         ("sagemaker", "describe_pipeline", {"PipelineName": "pipeline"}),
-        ("cloudformation", "describe_stacks", {}),
+        ("cloudformation", "describe_stacks", {"StackName": "stack"}),
         ("cloudformation", "describe_stack_events", {"StackName": "stack"}),
         ("cloudformation", "list_stack_resources", {"StackName": "stack"}),
     ]
@@ -133,37 +136,19 @@ def answers(cloud: Any) -> dict[str, Any]:
 SAGEMAKER = "arn:aws:sagemaker:us-east-1:123456789012"
 
 
-def test_everything_is_what_it_was(start_cloud: Callable[[], Any]) -> None:
-    cloud = start_cloud()
-    fill(cloud)
-    before = answers(cloud)
-    cloud.client("ssm").put_parameter(Name="/last", Value="answered", Type="String")
-    kill(cloud.home)
-    cloud = start_cloud()
-    assert answers(cloud) == before
-    assert cloud.client("ssm").get_parameter(Name="/last")["Parameter"]["Value"] == "answered"
-    messages = cloud.messages(cloud.client("sqs").get_queue_url(QueueName="queue")["QueueUrl"])
-    assert messages == ["waiting"]
-    answer = cloud.client("lambda").invoke(FunctionName="function", Payload=b'{"a": 1}')
-    assert json.loads(answer["Payload"].read()) == {"a": 1}
-    register = cloud.client("sagemaker").create_model_package
-    assert register(ModelPackageGroupName="group")["ModelPackageArn"].endswith("/3")
-
-
-def test_what_was_under_way_goes_on(start_cloud: Callable[[], Any], until: Callable[..., Any]) -> None:
-    cloud = start_cloud()
-    cloud.create_role()
-    cloud.client("s3").create_bucket(Bucket="bucket")
-    source = """
+SLOW = """
 import boto3, time
 def handler(event, context):
     time.sleep(event["seconds"])
-    boto3.client("s3").put_object(Bucket="bucket", Key="done", Body=b"")
+    boto3.client("s3").put_object(Bucket="written-later", Key="done", Body=b"")
 """
-    cloud.create_function("slow", source)
+
+
+def begin(cloud: Any, until: Callable[..., Any]) -> None:
+    """Let an asynchronous run and the creation of a stack be under way."""
     cloud.client("lambda").invoke(FunctionName="slow", InvocationType="Event", Payload=b'{"seconds": 3}')
+    token = cloud.client("lambda").get_function_configuration(FunctionName="never-answers")["FunctionArn"]
     queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "half-made"}}
-    token = cloud.create_function("never-answers", "import time\ndef handler(event, context):\n    time.sleep(15)\n")
     custom = {"Type": "Custom::Slow", "DependsOn": "Queue", "Properties": {"ServiceToken": token}}
     body = json.dumps({"Resources": {"Queue": queue, "Custom": custom}})
     api = cloud.client("cloudformation")
@@ -182,16 +167,42 @@ def handler(event, context):
 
     threading.Thread(target=create).start()
     assert until(made)
-    kill(cloud.home)
+
+
+@pytest.fixture(scope="module")
+def before_and_after(start_cloud: Callable[[], Any], until: Callable[..., Any]) -> tuple[dict[str, Any], Any]:
+    """What a cloud answered before it was killed, and the same cloud, started again."""
     cloud = start_cloud()
-    assert until(lambda: "Contents" in cloud.client("s3").list_objects_v2(Bucket="bucket"), 30)
+    fill(cloud)
+    before = answers(cloud)
+    begin(cloud, until)
+    cloud.client("ssm").put_parameter(Name="/last", Value="answered", Type="String")
+    kill(cloud.home)
+    return before, start_cloud()
+
+
+def test_everything_is_what_it_was(before_and_after: tuple[dict[str, Any], Any]) -> None:
+    before, cloud = before_and_after
+    assert answers(cloud) == before
+    assert cloud.client("ssm").get_parameter(Name="/last")["Parameter"]["Value"] == "answered"
+    messages = cloud.messages(cloud.client("sqs").get_queue_url(QueueName="queue")["QueueUrl"])
+    assert messages == ["waiting"]
+    answer = cloud.client("lambda").invoke(FunctionName="function", Payload=b'{"a": 1}')
+    assert json.loads(answer["Payload"].read()) == {"a": 1}
+    register = cloud.client("sagemaker").create_model_package
+    assert register(ModelPackageGroupName="group")["ModelPackageArn"].endswith("/3")
+
+
+def test_what_was_under_way_goes_on(before_and_after: tuple[dict[str, Any], Any], until: Callable[..., Any]) -> None:
+    _, cloud = before_and_after
+    assert until(lambda: "Contents" in cloud.client("s3").list_objects_v2(Bucket="written-later"), 30)
 
     def status() -> str:
         described = cloud.client("cloudformation").describe_stacks(StackName="interrupted")["Stacks"][0]
         return str(described["StackStatus"])
 
     assert until(lambda: status() == "ROLLBACK_COMPLETE", 30)
-    assert "QueueUrls" not in cloud.client("sqs").list_queues()
+    assert "QueueUrls" not in cloud.client("sqs").list_queues(QueueNamePrefix="half-made")
 
 
 def test_a_state_that_cannot_be_read_is_said(tmp_path: Path, free_port: Callable[[], int]) -> None:

@@ -19,7 +19,6 @@ _CONFIGURATION: dict[str, Any] = {
     "EphemeralStorage": {"Size": 512},
     "Handler": "",
     "KmsKeyArn": "",
-    "Layers": [],
     "LoggingConfig": {},
     "MemorySize": 128,
     "Role": "",

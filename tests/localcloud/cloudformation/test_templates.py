@@ -36,7 +36,6 @@ def resolver(template: Mapping[str, Any] | None = None, **parameters: Any) -> Re
         ({"Fn::Select": ["1", {"Fn::Split": [",", "a,b,c"]}]}, "b"),
         ({"Fn::ImportValue": {"Fn::Sub": "${Given}x"}}, "import-of-gx"),
         ({"Fn::Base64": "a"}, "YQ=="),
-        ({"Fn::Cidr": ["10.0.0.0/16", 2, 8]}, ["10.0.0.0/24", "10.0.1.0/24"]),
         ("{{resolve:ssm:/a}}/b", "value-of-ssm:/a/b"),
         ({"a": {"Ref": "AWS::NoValue"}, "b": [{"Ref": "AWS::NoValue"}, 1]}, {"b": [1]}),
     ],

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,13 +20,6 @@ REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 IMAGE = f"{REGISTRY}/stand-in:1"
 ROLE = "arn:aws:iam::123456789012:role/job"
 PROGRAM = Path(__file__).with_name("stand_in.py")
-SETTINGS = {
-    "MAPGATE_STOP_GRACE_SECONDS": "2",
-    "MAPGATE_ENDPOINT_STARTUP_SECONDS": "20",
-    "MAPGATE_BAKE_SCALE": "1",
-    "SM_MODEL_DIR": "/of/the/caller",
-    "SECRET_OF_THE_CALLER": "x",
-}
 
 
 @dataclass
@@ -122,8 +114,6 @@ class Cloud:
 def raise_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path | None], Cloud]]:
     """Starts a cloud in a directory, a new one by default; all are stopped at the end."""
     started: list[Path] = []
-    before = {name: os.environ.get(name) for name in SETTINGS}
-    os.environ.update(SETTINGS)
 
     def start(home: Path | None = None) -> Cloud:
         directory = home or tmp_path_factory.mktemp("cloud") / ".mapgate"
@@ -133,17 +123,12 @@ def raise_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
     yield start
     for directory in started:
         local_cloud.down(directory)
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
 
 
 @pytest.fixture(scope="session")
-def cloud(raise_cloud: Callable[[Path | None], Cloud]) -> Cloud:
-    """One cloud for all tests that do not break it."""
-    made = raise_cloud(None)
+def cloud(cloud: Any) -> Cloud:
+    """The cloud of all tests that do not break it, furnished for jobs."""
+    made = Cloud(cloud.home, local_cloud.up(cloud.home))
     made.furnish()
     return made
 

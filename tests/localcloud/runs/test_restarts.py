@@ -15,6 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
+from localcloud import cloud as local_cloud
+
 Until = Callable[..., Any]
 RaiseCloud = Callable[[Path | None], Any]
 DATA = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/data/"}}
@@ -61,10 +63,11 @@ def children(home: Path) -> set[int]:
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_cloud(raise_cloud: RaiseCloud) -> Any:
     made = raise_cloud(None)
     made.furnish()
+    serve(made, "served")
     return made
 
 
@@ -76,7 +79,6 @@ def kill(cloud: Any, until: Until) -> None:
 
 def test_everything_goes_on_after_a_kill(own_cloud: Any, raise_cloud: RaiseCloud, until: Until) -> None:
     sagemaker, sqs = own_cloud.client("sagemaker"), own_cloud.client("sqs")
-    serve(own_cloud, "served")
     url = sqs.create_queue(QueueName="ask")["QueueUrl"]
     ask = {"Name": "Ask", "Type": "Callback", "SqsQueueUrl": url, "Arguments": {"a": 1}, "OutputParameters": []}
     later = training(own_cloud, "Later") | {"DependsOn": ["Long", "Ask"]}
@@ -124,13 +126,11 @@ def test_everything_goes_on_after_a_kill(own_cloud: Any, raise_cloud: RaiseCloud
     assert len(messages) == 1, "a callback that waits is not asked again"
 
 
-def test_nothing_runs_on_when_the_cloud_is_stopped(own_cloud: Any, until: Until) -> None:
-    from localcloud import cloud as local_cloud
-
-    serve(own_cloud, "served")
-    request = training(own_cloud, "job", steps="1000", pause="0.1")["Arguments"]
-    own_cloud.client("sagemaker").create_training_job(TrainingJobName="job", **request)
-    until(lambda: "step=1" in own_cloud.log_of("job"))
-    assert children(own_cloud.home)
-    local_cloud.down(own_cloud.home)
-    until(lambda: not children(own_cloud.home))
+def test_nothing_runs_on_when_the_cloud_is_stopped(own_cloud: Any, raise_cloud: RaiseCloud, until: Until) -> None:
+    cloud = raise_cloud(own_cloud.home)
+    request = training(cloud, "job", steps="1000", pause="0.1")["Arguments"]
+    cloud.client("sagemaker").create_training_job(TrainingJobName="job", **request)
+    until(lambda: "step=1" in cloud.log_of("job"))
+    until(lambda: len(children(cloud.home)) >= 2)  # the job's and the endpoint's
+    local_cloud.down(cloud.home)
+    until(lambda: not children(cloud.home))
