@@ -40,6 +40,7 @@ def install(context: CloudContext) -> None:
     for action, handler in {
         "CreateEndpoint": _create,
         "UpdateEndpoint": _update,
+        "UpdateEndpointWeightsAndCapacities": _rescale,
         "DescribeEndpoint": _describe,
         "ListEndpoints": _list,
         "DeleteEndpoint": _delete,
@@ -106,6 +107,8 @@ def _update(call: Call) -> dict[str, Any]:
     request, endpoint = call.parameters, _find(call)
     target = _plan(call, request["EndpointConfigName"])
     deployment = request.get("DeploymentConfig") or {}
+    if request.get("RetainDeploymentConfig") and not deployment:
+        deployment = endpoint.record.get("last_deployment") or {}
     with endpoint.lock:
         _refuse_unless_in_service(endpoint)
         serving = endpoint.record["serving"]
@@ -119,6 +122,22 @@ def _update(call: Call) -> dict[str, Any]:
             message = f'Cannot update endpoint "{endpoint.arn}" to the endpoint configuration that it has.'
             raise invalid(message)
         endpoint.update(target, deployment)
+    return {"EndpointArn": endpoint.arn}
+
+
+def _rescale(call: Call) -> dict[str, Any]:
+    endpoint = _find(call)
+    wishes = {each["VariantName"]: each for each in call.parameters["DesiredWeightsAndCapacities"]}
+    with endpoint.lock:
+        _refuse_unless_in_service(endpoint)
+        serving = endpoint.record["serving"]
+        unknown = sorted(set(wishes) - {variant["name"] for variant in serving["variants"]})
+        if unknown:
+            raise invalid(
+                f'The variant name(s) "{unknown[0]}" is/are not present within endpoint configuration '
+                f'"{serving["config"]}".'
+            )
+        endpoint.rescale(wishes)
     return {"EndpointArn": endpoint.arn}
 
 

@@ -70,6 +70,16 @@ class Endpoint:
         )
         self._in_thread(self._update)
 
+    def rescale(self, wishes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Change weights and instance counts by variant name."""
+        with self.lock:
+            self._enter("Updating")
+            for variant in self.record["serving"]["variants"]:
+                wish = wishes.get(variant["name"], {})
+                variant["weight"] = float(wish.get("DesiredWeight", variant["weight"]))
+                variant["instances"] = int(wish.get("DesiredInstanceCount", variant["instances"]))
+            self._enter("InService")
+
     def delete(self) -> None:
         """End the containers and forget the endpoint, in a new thread."""
         self._enter("Deleting")
@@ -82,9 +92,9 @@ class Endpoint:
                 self._in_thread(self._create)
             case "Deleting":
                 self._in_thread(self._delete)
-            case "Updating":
+            case "Updating" if self.record.get("target"):
                 self._in_thread(self._restart_and_update)
-            case "InService":
+            case "InService" | "Updating":
                 self._in_thread(self._restart)
 
     def invoke(self, variant: str | None, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -127,11 +137,14 @@ class Endpoint:
             self._enter("InService", serving=self.record["target"], target=None)
 
     def _restart_and_update(self) -> None:
-        if self._restart():
+        self._restart()
+        if self._fleet:
             self._update()
 
-    def _restart(self) -> bool:
-        return self._bring_up(self.record["serving"])
+    def _restart(self) -> None:
+        up = self._bring_up(self.record["serving"])
+        if up and self.status == "Updating" and not self.record.get("target"):
+            self._enter("InService")
 
     def _bring_up(self, plan: dict[str, Any]) -> bool:
         """Start the endpoint's only fleet; False where it does not come up, and the endpoint has failed."""

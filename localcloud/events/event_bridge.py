@@ -21,6 +21,7 @@ from localcloud.definitions.expressions import ExpressionError, select
 from localcloud.dispatch import ServiceError, backend, state_lock
 from localcloud.functions import actions as functions
 from localcloud.home import Home, private_directory, read_json, write_json
+from localcloud.logs import write_lines
 from localcloud.moto_patches import send_events_through
 from localcloud.resource_policies import permits
 
@@ -162,19 +163,33 @@ def _work_off(file: Path) -> None:
 def _send(delivery: dict[str, Any]) -> None:
     target, body = delivery["target"], delivery["body"]
     arn = target["Arn"]
-    service, region, account, name = arn.split(":", 5)[2:]
+    _, _, service, region, account, *rest = arn.split(":")
     try:
         if service == "lambda":
             _require_permission(functions.policy(account, region, arn), "lambda:InvokeFunction", delivery)
             functions.invoke_later(account, region, arn, json.loads(body))
         elif service == "sqs":
-            _send_to_queue(account, region, name, delivery)
+            _send_to_queue(account, region, rest[-1], target, delivery)
         elif service == "sns":
             sns = client("sns", account, region)
             attributes = sns.get_topic_attributes(TopicArn=arn)["Attributes"]
             _require_permission(attributes.get("Policy"), "sns:Publish", delivery)
             _require_key(attributes.get("KmsMasterKeyId"), account, region, delivery)
             sns.publish(TopicArn=arn, Message=body)
+        elif service == "states":
+            client("stepfunctions", account, region).start_execution(stateMachineArn=arn, input=body)
+        elif service == "sagemaker" and rest[-1].startswith("pipeline/"):
+            parameters = target.get("SageMakerPipelineParameters", {}).get("PipelineParameterList", [])
+            client("sagemaker", account, region).start_pipeline_execution(
+                PipelineName=rest[-1].split("/", 1)[1],
+                PipelineParameters=parameters,
+                ClientRequestToken=str(uuid.uuid4()),
+            )
+        elif service == "logs":
+            group = rest[1] if rest[0] == "log-group" else rest[-1]
+            logs, stream = client("logs", account, region), uuid.uuid4().hex
+            logs.create_log_stream(logGroupName=group, logStreamName=stream)
+            write_lines(logs, group, stream, [body])
         else:
             raise DeliveryError("UNSUPPORTED", f"the emulated cloud knows no target {arn}")
     except ClientError as error:
@@ -183,13 +198,14 @@ def _send(delivery: dict[str, Any]) -> None:
         raise DeliveryError(error.code, error.message) from error
 
 
-def _send_to_queue(account: str, region: str, name: str, delivery: dict[str, Any]) -> None:
+def _send_to_queue(account: str, region: str, name: str, target: Mapping[str, Any], delivery: dict[str, Any]) -> None:
     sqs = client("sqs", account, region)
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]).get("Attributes", {})
     _require_permission(attributes.get("Policy"), "sqs:SendMessage", delivery)
     _require_key(attributes.get("KmsMasterKeyId"), account, region, delivery)
-    sqs.send_message(QueueUrl=url, MessageBody=delivery["body"])
+    group = target.get("SqsParameters", {}).get("MessageGroupId")
+    sqs.send_message(QueueUrl=url, MessageBody=delivery["body"], **({"MessageGroupId": group} if group else {}))
 
 
 def _require_permission(policy: Any, action: str, delivery: dict[str, Any]) -> None:

@@ -8,7 +8,10 @@ from typing import Any
 
 from localcloud.definitions.graph import circle, needs, places, walk
 
-STEP_TYPES = ("Processing", "Training", "Condition", "RegisterModel", "Lambda", "Callback", "Fail")
+STEP_TYPES = (
+    "Processing", "Training", "Condition", "RegisterModel", "Model", "Lambda", "Callback", "Fail", "EndpointConfig",
+    "Endpoint",
+)  # fmt: skip
 """What the emulated cloud runs."""
 
 

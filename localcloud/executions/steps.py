@@ -138,6 +138,35 @@ def _registered_before(execution: Execution, step: Mapping[str, Any], arguments:
     return None
 
 
+def _run_record(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    """A model or an endpoint configuration, which is there as soon as it is asked for."""
+    kind = step["Type"]
+    name = _arguments(execution, step).get(f"{kind}Name") or _unique_name(execution, step)
+    arn = _create(execution, step, {f"{kind}Name": name})[f"{kind}Arn"]
+    execution.note(step["Name"], metadata={kind: {"Arn": arn}})
+    return _described(execution, step, name)
+
+
+def _run_endpoint(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
+    arguments, sagemaker = _arguments(execution, step), _sagemaker(execution)
+    name = arguments["EndpointName"]
+    known = sagemaker.list_endpoints(NameContains=name)["Endpoints"]
+    there = any(each["EndpointName"] == name for each in known)
+    arn = _create(execution, step, {}, "UpdateEndpoint" if there else "CreateEndpoint")["EndpointArn"]
+    execution.note(step["Name"], metadata={"Endpoint": {"Arn": arn}})
+    while True:
+        endpoint = _described(execution, step, name)
+        if endpoint["EndpointStatus"] not in ("Creating", "Updating"):
+            break
+        with execution.changed:
+            execution.changed.wait(LOOK)
+    if endpoint["EndpointStatus"] != "InService" or endpoint["EndpointConfigName"] != arguments["EndpointConfigName"]:
+        raise StepError(
+            f"ClientError: endpoint {name} is {endpoint['EndpointStatus']}: {endpoint.get('FailureReason')}"
+        )
+    return endpoint
+
+
 def _run_lambda(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]:
     function = evaluate(step["FunctionArn"], execution.scope(step["Name"]))
     payload = json.dumps(_arguments(execution, step)).encode()
@@ -231,18 +260,21 @@ def _listed(outputs: Mapping[str, Any]) -> list[dict[str, str]]:
     return [{"Name": name, "Value": as_text(value)} for name, value in outputs.items()]
 
 
-def _create(execution: Execution, step: Mapping[str, Any], supplied: Mapping[str, Any]) -> dict[str, Any]:
+def _create(
+    execution: Execution, step: Mapping[str, Any], supplied: Mapping[str, Any], action: str | None = None
+) -> dict[str, Any]:
     """Call the action that a step's arguments are for, as the service does.
 
     Args:
         execution: Of the step.
         step: Its definition.
         supplied: Arguments that Pipelines fills in itself.
+        action: Another one than the step type's own.
 
     Raises:
         StepError: The arguments do not fit the action, or it refused.
     """
-    sagemaker, action = _sagemaker(execution), OPERATIONS[step["Type"]].create
+    sagemaker, action = _sagemaker(execution), action or OPERATIONS[step["Type"]].create
     arguments = {**_arguments(execution, step), **supplied}
     report = ParamValidator().validate(arguments, sagemaker.meta.service_model.operation_model(action).input_shape)
     if report.has_errors():
@@ -293,6 +325,10 @@ def _images(step: Mapping[str, Any]) -> list[Any]:
         found = [arguments.get("AppSpecification", {}).get("ImageUri")]
     elif step["Type"] == "RegisterModel":
         found = [each.get("Image") for each in arguments.get("InferenceSpecification", {}).get("Containers", ())]
+    elif step["Type"] == "Model":
+        found = [
+            each.get("Image") for each in (arguments.get("PrimaryContainer", {}), *arguments.get("Containers", ()))
+        ]
     else:
         found = []
     return [each for each in found if each is not None]
@@ -307,6 +343,9 @@ _RUNNERS: dict[str, Callable[[Execution, Mapping[str, Any]], dict[str, Any]]] = 
     "Training": _run_job,
     "Condition": _run_condition,
     "RegisterModel": _run_register,
+    "Model": _run_record,
+    "EndpointConfig": _run_record,
+    "Endpoint": _run_endpoint,
     "Lambda": _run_lambda,
     "Callback": _run_callback,
     "Fail": _run_fail,
