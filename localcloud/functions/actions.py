@@ -52,7 +52,7 @@ def resume(_: CloudContext) -> None:
         _workers.submit(_work_off, file)
 
 
-def run(account: str, region: str, name: str, event: Any, *, wait: bool) -> RunResult:
+def run(account: str, region: str, name: str, event: Any, *, wait: bool, qualifier: str | None = None) -> RunResult:
     """Run a function and keep what it printed in its log group.
 
     Args:
@@ -61,11 +61,12 @@ def run(account: str, region: str, name: str, event: Any, *, wait: bool) -> RunR
         name: Name or ARN.
         event: JSON value.
         wait: Wait for a free place, or refuse.
+        qualifier: Version or alias.
 
     Raises:
         ServiceError: No such function, or (without `wait`) too many runs at once.
     """
-    function, reserved = _code(account, region, name)
+    function, reserved = _code(account, region, name, qualifier)
     with _place(f"{account}:{region}:{function.name}", reserved, wait=wait):
         try:
             outcome = runs.run(_home, function, event, _platform_variables(account, region))
@@ -73,7 +74,7 @@ def run(account: str, region: str, name: str, event: Any, *, wait: bool) -> RunR
             request_id = str(uuid.uuid4())
             problem = json.dumps({"errorType": "Runtime.Unsupported", "errorMessage": str(error)})
             outcome = RunResult(problem, "Unhandled", f"{error}\n", request_id)
-    stream = runs.log_stream(outcome.request_id)
+    stream = runs.log_stream(function.version, outcome.request_id)
     write_lines(client("logs", account, region), function.log_group, stream, outcome.log.splitlines())
     return outcome
 
@@ -91,7 +92,7 @@ def policy(account: str, region: str, name: str) -> dict[str, Any]:
     Raises:
         ServiceError: No such function.
     """
-    return {"Statement": list(_find(account, region, name).policy.statements)}
+    return {"Statement": list(_find(account, region, name, None).policy.statements)}
 
 
 def timeout(account: str, region: str, name: str) -> int:
@@ -100,7 +101,7 @@ def timeout(account: str, region: str, name: str) -> int:
     Raises:
         ServiceError: No such function.
     """
-    return int(_find(account, region, name).timeout)
+    return int(_find(account, region, name, None).timeout)
 
 
 def _invoke(call: Call) -> dict[str, Any]:
@@ -116,17 +117,15 @@ def _invoke(call: Call) -> dict[str, Any]:
     except ValueError as error:
         message = f"Could not parse request body into json: {error}"
         raise ServiceError("InvalidRequestContentException", message) from error
-    if parameters.get("Qualifier", runs.LATEST) != runs.LATEST:
-        raise ServiceError("NotImplemented", "the emulated cloud runs a function's latest version only", 501)
-    name = parameters["FunctionName"]
-    function = _find(call.account, call.region, name)
+    name, qualifier = parameters["FunctionName"], parameters.get("Qualifier")
+    function = _find(call.account, call.region, name, qualifier)
     if kind == "DryRun":
         return {"StatusCode": 204}
     if kind == "Event":
         invoke_later(call.account, call.region, function.function_arn, event)
         return {"StatusCode": 202, "Payload": b""}
-    outcome = run(call.account, call.region, name, event, wait=False)
-    answer: dict[str, Any] = {"StatusCode": 200, "Payload": outcome.payload.encode(), "ExecutedVersion": runs.LATEST}
+    outcome = run(call.account, call.region, name, event, wait=False, qualifier=qualifier)
+    answer: dict[str, Any] = {"StatusCode": 200, "Payload": outcome.payload.encode(), "ExecutedVersion": "$LATEST"}
     if outcome.error:
         answer["FunctionError"] = outcome.error
     if parameters.get("LogType") == "Tail":
@@ -144,16 +143,16 @@ def _work_off(file: Path) -> None:
         while True:
             try:
                 outcome = run(account, region, name, queued["event"], wait=True)
-                function = _find(account, region, name)
+                attempts = _find(account, region, name, None)
             except ServiceError as error:
                 log.warning("asynchronous invocation of %s: %s", name, error)
                 break
             if not outcome.error:
                 break
-            if queued["attempt"] >= _retries(function):
-                _give_up(account, region, function, queued["event"], outcome)
+            if queued["attempt"] >= _retries(attempts):
+                _give_up(account, region, attempts, queued["event"], outcome)
                 break
-            time.sleep(RETRY_SECONDS[queued["attempt"]])
+            time.sleep(RETRY_SECONDS[min(queued["attempt"], len(RETRY_SECONDS) - 1)])
             queued["attempt"] += 1
             write_json(file, queued)
         file.unlink(missing_ok=True)
@@ -162,21 +161,41 @@ def _work_off(file: Path) -> None:
 
 
 def _retries(function: Any) -> int:
-    config = function.event_invoke_config[-1].config if function.event_invoke_config else {}
+    config = _invoke_config(function)
     return int(config.get("MaximumRetryAttempts", 2))
 
 
+def _invoke_config(function: Any) -> dict[str, Any]:
+    return dict(function.event_invoke_config[-1].config) if function.event_invoke_config else {}
+
+
 def _give_up(account: str, region: str, function: Any, event: Any, outcome: RunResult) -> None:
-    """Hand the event to the function's dead-letter target."""
+    """Hand the event to the function's failure destination and dead-letter target."""
     dead_letter = (getattr(function, "beyond_moto", {}).get("DeadLetterConfig") or {}).get("TargetArn")
     if dead_letter:
         message = str(json.loads(outcome.payload).get("errorMessage", ""))[:1000] or "-"
         attributes = {"RequestID": outcome.request_id, "ErrorCode": 200, "ErrorMessage": message}
         send(account, region, dead_letter, json.dumps(event), attributes)
+    on_failure = _invoke_config(function).get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+    if on_failure:
+        record = {
+            "version": "1.0",
+            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
+            "requestContext": {
+                "requestId": outcome.request_id,
+                "functionArn": f"{function.function_arn}:$LATEST",
+                "condition": "RetriesExhausted",
+                "approximateInvokeCount": _retries(function) + 1,
+            },
+            "requestPayload": event,
+            "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": outcome.error},
+            "responsePayload": json.loads(outcome.payload),
+        }
+        send(account, region, on_failure, json.dumps(record), {})
 
 
 def send(account: str, region: str, arn: str, body: str, attributes: Mapping[str, Any]) -> None:
-    """Send what nobody took to a queue or a topic; what goes wrong is written to the cloud's log.
+    """Send what nobody took to a queue, a topic or a function; what goes wrong is written to the cloud's log.
 
     Args:
         account: Of the destination.
@@ -197,37 +216,47 @@ def send(account: str, region: str, arn: str, body: str, attributes: Mapping[str
             sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=typed)
         elif service == "sns":
             client("sns", account, region).publish(TopicArn=arn, Message=body, MessageAttributes=typed)
+        elif service == "lambda":
+            invoke_later(account, region, arn, json.loads(body))
         else:
             log.error("the emulated cloud cannot send failed events to %s", arn)
     except ClientError as error:
         log.error("a failed event could not be sent to %s: %s", arn, error)
 
 
-def _code(account: str, region: str, name: str) -> tuple[FunctionCode, int | None]:
-    function = _find(account, region, name)
+def _code(account: str, region: str, name: str, qualifier: str | None) -> tuple[FunctionCode, int | None]:
+    function = _find(account, region, name, qualifier)
     with state_lock:
+        layers = [
+            backend("lambda", account, region).layers_versions_by_arn(layer["Arn"]).code_bytes
+            for layer in function.layers
+        ]
+        latest = _find(account, region, function.function_name, None)
         logging_config = getattr(function, "beyond_moto", {}).get("LoggingConfig") or {}
+        version = str(function.version)
         code = FunctionCode(
             name=function.function_name,
-            arn=function.function_arn,
+            arn=latest.function_arn,
             runtime=function.run_time or "",
             handler=function.handler or "",
             archive=function.code_bytes,
+            layers=tuple(layers),
             environment={key: str(value) for key, value in function.environment_vars.items()},
             seconds=int(function.timeout),
             megabytes=int(function.memory_size),
+            version=version if version.isdigit() and function is not latest else "$LATEST",
             log_group=logging_config.get("LogGroup") or f"/aws/lambda/{function.function_name}",
         )
-    reserved = function.reserved_concurrency
+    reserved = latest.reserved_concurrency
     return code, None if reserved is None else int(reserved)
 
 
-def _find(account: str, region: str, name: str) -> Any:
+def _find(account: str, region: str, name: str, qualifier: str | None) -> Any:
     from moto.awslambda.exceptions import UnknownFunctionException
 
     try:
         with state_lock:
-            return backend("lambda", account, region).get_function(name)
+            return backend("lambda", account, region).get_function(name, qualifier)
     except (UnknownFunctionException, KeyError) as error:
         arn = name if name.startswith("arn:") else f"arn:aws:lambda:{region}:{account}:function:{name}"
         raise ServiceError("ResourceNotFoundException", f"Function not found: {arn}", 404) from error

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bootstrap of a Lambda function's own process. Started by path and isolated, it imports nothing of this project.
 
-The first line on standard input is a JSON object: `paths` (task, boto3: put in front of sys.path), `handler`,
+The first line on standard input is a JSON object: `paths` (task, layers, boto3: put in front of sys.path), `handler`,
 `event`, `context`, `timeout` and `result` (a file). Before the handler is called, a line goes to the descriptor that
 the arguments name; its answer, or the error as Lambda shapes it, goes to the result file. The end of standard input is
 the end of the server, so this process ends too.

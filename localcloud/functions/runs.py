@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One run of a Lambda function: its real code in a process that sees nothing but it and boto3."""
+"""One run of a Lambda function: its real code in a process that sees nothing but it, its layers and boto3."""
 
 from __future__ import annotations
 
@@ -30,8 +30,6 @@ from localcloud.home import Home
 INITIALISATION_SECONDS = 10.0
 """Lambda grants this to a cold start, beside the function's time-out."""
 MEMORY_SLACK = 4
-LATEST = "$LATEST"
-"""The version that runs: nothing here publishes another."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,11 @@ class FunctionCode:
         runtime: "python3.13".
         handler: "index.handler".
         archive: The zip archive with its code.
+        layers: Archives that lie under /opt on Lambda.
         environment: Its own variables.
         seconds: Time-out.
         megabytes: Memory size.
+        version: "$LATEST" or a number.
         log_group: Where its output goes.
     """
 
@@ -55,9 +55,11 @@ class FunctionCode:
     runtime: str
     handler: str
     archive: bytes
+    layers: tuple[bytes, ...]
     environment: dict[str, str]
     seconds: int
     megabytes: int
+    version: str
     log_group: str
 
 
@@ -82,7 +84,7 @@ class UnsupportedRuntimeError(Exception):
     """The emulated cloud cannot run this function."""
 
 
-def run(home: Home, function: FunctionCode, event: Any, platform: dict[str, str]) -> RunResult:
+def run(home: Home, function: FunctionCode, event: Any, platform: dict[str, str], request_id: str = "") -> RunResult:
     """Run the handler once, in a process of its own, until it answers or its time is up.
 
     Args:
@@ -90,6 +92,7 @@ def run(home: Home, function: FunctionCode, event: Any, platform: dict[str, str]
         function: What to run.
         event: JSON value.
         platform: The variables that Lambda sets besides the function's own: region, keys, endpoint.
+        request_id: Of the invocation; a new one if empty.
 
     Raises:
         UnsupportedRuntimeError: It is not a Python function.
@@ -98,24 +101,25 @@ def run(home: Home, function: FunctionCode, event: Any, platform: dict[str, str]
         raise UnsupportedRuntimeError(
             f"{function.name} has the runtime {function.runtime}; the emulated cloud runs Python functions only"
         )
-    request_id = str(uuid.uuid4())
+    request_id = request_id or str(uuid.uuid4())
     task = unpack(home, function.archive)
+    layers = [unpack(home, layer) for layer in function.layers]
     with tempfile.TemporaryDirectory(prefix="function-") as scratch:
         result = Path(scratch) / "result.json"
         request = {
-            "paths": [str(task), str(_sdk_directory(home))],
+            "paths": [str(task), *(str(layer / "python") for layer in layers), str(_sdk_directory(home))],
             "handler": function.handler,
             "event": event,
             "timeout": function.seconds,
             "result": str(result),
             "context": {
                 "function_name": function.name,
-                "function_version": LATEST,
+                "function_version": function.version,
                 "invoked_function_arn": function.arn,
                 "memory_limit_in_mb": str(function.megabytes),
                 "aws_request_id": request_id,
                 "log_group_name": function.log_group,
-                "log_stream_name": log_stream(request_id),
+                "log_stream_name": log_stream(function.version, request_id),
             },
         }
         environment = {**platform, **_runtime_variables(function, task, scratch), **function.environment}
@@ -126,9 +130,9 @@ def run(home: Home, function: FunctionCode, event: Any, platform: dict[str, str]
     return _outcome(function, request_id, recorded, printed, seconds, timed_out, code)
 
 
-def log_stream(request_id: str) -> str:
+def log_stream(version: str, request_id: str) -> str:
     """Name of the stream into which one run's lines go."""
-    return f"{time.strftime('%Y/%m/%d', time.gmtime())}/[{LATEST}]{request_id.replace('-', '')}"
+    return f"{time.strftime('%Y/%m/%d', time.gmtime())}/[{version}]{request_id.replace('-', '')}"
 
 
 def unpack(home: Home, archive: bytes) -> Path:
@@ -231,7 +235,7 @@ def _outcome(
         problem = {"errorType": "Runtime.ExitError", "errorMessage": message}
     milliseconds = seconds * 1000
     log = (
-        f"START RequestId: {request_id} Version: {LATEST}\n"
+        f"START RequestId: {request_id} Version: {function.version}\n"
         f"{printed if printed.endswith(chr(10)) or not printed else printed + chr(10)}"
         f"END RequestId: {request_id}\n"
         f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\t"
@@ -247,7 +251,7 @@ def _runtime_variables(function: FunctionCode, task: Path, scratch: str) -> dict
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.megabytes),
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
-        "AWS_LAMBDA_FUNCTION_VERSION": LATEST,
+        "AWS_LAMBDA_FUNCTION_VERSION": function.version,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
         "HOME": scratch,
