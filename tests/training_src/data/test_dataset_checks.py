@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,15 +36,12 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def examined() -> Iterator[Examine]:
     """Examines a folder, and forgets it after the test."""
-    found: list[Examined] = []
+    with ExitStack() as opened:
 
-    def run(folder: Path, **options: object) -> Examined:
-        found.append(examine(folder, **options))  # type: ignore[arg-type]
-        return found[-1]
+        def run(folder: Path, **options: object) -> Examined:
+            return opened.enter_context(examine(folder, **options))  # type: ignore[arg-type]
 
-    yield run
-    for one in found:
-        one.close()
+        yield run
 
 
 def test_sound_data_set_has_no_finding(folder: Path, examined: Examine) -> None:
