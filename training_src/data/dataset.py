@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -121,6 +121,25 @@ class Fault:
 
 
 Entry = LabelledImage | Fault
+
+
+def labelled_file(
+    name: str,
+    file: str,
+    annotation: str,
+    found: Iterable[Box | Fault],
+    size: tuple[int, int] = (0, 0),
+    split: str | None = None,
+    group: str = "",
+) -> Iterator[Entry]:
+    """An image in a file of its own, whose name is its id, after the faults that were found among its boxes."""
+    boxes: list[Box] = []
+    for one in found:
+        if isinstance(one, Box):
+            boxes.append(one)
+        else:
+            yield one
+    yield LabelledImage(name, name, annotation, Encoded(file), tuple(boxes), *size, split, group)
 
 
 @dataclass(frozen=True)

@@ -176,8 +176,7 @@ def _merged(entry: Entry, source: _Source, label_map: LabelMap, ids: Mapping[str
         try:
             boxes.append(replace(box, name=name, label=named_class(label_map, ids, name)))
         except AnnotationError as error:
-            message = f"{annotation}: {box.place} {error}."
-            yield Fault(annotation, box.place, error.check, message, image=prefix + entry.image)
+            yield error.fault(annotation, box.place, prefix + entry.image)
     yield _placed(entry, prefix, tuple(boxes))
 
 
