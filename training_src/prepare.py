@@ -14,8 +14,7 @@ from training_src.data.examination import Examined, examine
 from training_src.data.formats import tfrecord
 from training_src.data.label_map import LabelMap
 from training_src.data.machines import link_together, machines, write_part
-from training_src.data.metadata import write_report_of
-from training_src.data.output import write_dataset
+from training_src.data.metadata import write_metadata, write_report_of
 from training_src.data.splits import SPLITS
 from training_src.data.writers.shards import write_shards
 from training_src.errors import ConfigurationError, DataError
@@ -70,11 +69,11 @@ def prepare(job: ProcessingJob) -> None:
                 raise DataError(*examined.findings.sentences("error", SHOWN))
             if config is not None:
                 _check_trainable(config, examined.label_map)
-            written = written_progress(examined)
+            folders = {split: outputs[split] for split in SPLITS}
+            write_shards(examined.index, folders, host=here.name, written=written_progress(examined))
             if here.alone:
-                write_dataset(examined, outputs, architecture=architecture, config=config, written=written)
+                write_metadata(outputs["metadata"], examined, architecture=architecture, config=config)
             else:
-                write_shards(examined.index, {name: outputs[name] for name in SPLITS}, host=here.name, written=written)
                 write_part(outputs["metadata"], here, examined)
             print(summary(examined), flush=True)
 

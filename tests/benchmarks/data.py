@@ -154,8 +154,9 @@ def _prepare(folder: Path) -> Callable[[], None]:
     """All that PrepareDataset does: check, split, shards, label map, dataset.json and report."""
     from training_src.data.checks.policy import Policy
     from training_src.data.examination import examine
-    from training_src.data.output import write_dataset
+    from training_src.data.metadata import write_metadata
     from training_src.data.splits import SPLITS
+    from training_src.data.writers.shards import write_shards
 
     def work() -> None:
         output = folder / "prepared"
@@ -163,7 +164,8 @@ def _prepare(folder: Path) -> Callable[[], None]:
         (output / "metadata").mkdir(parents=True)
         with examine(folder / "set", policy=Policy(), records=True) as examined:
             assert not examined.faults
-            write_dataset(examined, {name: output / name for name in (*SPLITS, "metadata")})
+            write_shards(examined.index, {split: output / split for split in SPLITS})
+            write_metadata(output / "metadata", examined)
 
     return work
 

@@ -25,18 +25,8 @@ _SAMPLES = {"train": 12, "validation": 4, "test": 8}
 def collect(examined: Examined, *, architecture: str = "", config: Path | None = None) -> Collected:
     """The figures of a data set's images and boxes."""
     sample, images = examined.tally.sample, examined.tally.image_sample
-    width, height, image_width, image_height, centre_x, centre_y, label, split, _ = sample.T
     bright = images[np.isfinite(images[:, 2])]
-    boxes = BoxArrays(
-        width,
-        height,
-        image_width,
-        image_height,
-        centre_x,
-        centre_y,
-        label.astype(np.int64),
-        split.astype(np.int64),
-    )
+    boxes = BoxArrays(*sample.T[:6], *sample.T[6:8].astype(np.int64))
     try:
         anchors = read_anchors(architecture, config, examined.label_map.greatest_id)
     except ConfigurationError:
@@ -53,15 +43,8 @@ def collect(examined: Examined, *, architecture: str = "", config: Path | None =
 
 def report_content(examined: Examined, collected: Collected, description: Mapping[str, Any]) -> ReportContent:
     """All that the report shows."""
-    findings = examined.findings
-    return ReportContent(
-        description,
-        collected,
-        _samples(examined),
-        findings.all()[:MOST_FAULTS],
-        description["findings"],
-        _fault_pictures(examined),
-    )
+    faults = examined.findings.all()[:MOST_FAULTS]
+    return ReportContent(description, collected, _samples(examined), faults, _fault_pictures(examined))
 
 
 def _samples(examined: Examined) -> Sequence[Sample]:

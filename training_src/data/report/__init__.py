@@ -3,9 +3,8 @@
 
 The contract of whoever collects:
 
-    content = ReportContent(description, Collected(...), samples, faults, ...)
-    description |= figures(content.collected)     # the page's numbers, for dataset.json
-    write_report(path, content)
+    description |= figures(collected)     # the page's numbers, for dataset.json
+    page = render(ReportContent(description, collected, samples, faults, ...))
 """
 
 from training_src.data.report.anchors import read_anchors
@@ -19,7 +18,7 @@ from training_src.data.report.content import (
     Sample,
 )
 from training_src.data.report.figures import figures
-from training_src.data.report.page import render, write_report
+from training_src.data.report.page import render
 
 __all__ = [
     "AnchorLevel",
@@ -32,5 +31,4 @@ __all__ = [
     "figures",
     "read_anchors",
     "render",
-    "write_report",
 ]
