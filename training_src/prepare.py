@@ -13,7 +13,7 @@ from training_src.data.checks.policy import Policy, read_policy_of
 from training_src.data.examination import Examined, examine
 from training_src.data.formats import tfrecord
 from training_src.data.label_map import LabelMap
-from training_src.data.machines import link_together, machines, write_part
+from training_src.data.machines import link_together, other_machines, write_part
 from training_src.data.metadata import write_metadata, write_report_of
 from training_src.data.splits import SPLITS
 from training_src.data.writers.shards import write_shards
@@ -46,8 +46,8 @@ def prepare(job: ProcessingJob) -> None:
     work = job.output("metadata").parent
     with tempfile.TemporaryDirectory(prefix=".dataset-", dir=work) as temporary:
         folder = _dataset_folder(job, Path(temporary))
-        here = machines(job.root)
-        if not here.alone:
+        shared = other_machines(job.root)
+        if shared:
             _refuse_dealt_annotations(job, folder)
         policy = _job_policy(job, folder)
         with examine(
@@ -56,25 +56,27 @@ def prepare(job: ProcessingJob) -> None:
             label_map=label_map,
             policy=policy,
             records=True,
-            whole=here.alone,
+            whole=shared is None,
             work=work,
             progress=Progress("checked"),
         ) as examined:
             print_findings(examined.findings)
             outputs = {name: job.output(name) for name in (*SPLITS, "metadata")}
             if examined.findings.number("error"):
-                report = outputs["metadata"] / f"report{'' if here.alone else f'-{here.name}'}.html"
+                report = outputs["metadata"] / f"report{f'-{shared.current_host}' if shared else ''}.html"
                 write_report_of(report, examined, architecture=architecture, config=config)
                 print(f"The report of what is wrong: {job.destinations['metadata']}/{report.name}", flush=True)
                 raise DataError(*examined.findings.sentences("error", SHOWN))
             if config is not None:
                 _check_trainable(config, examined.label_map)
             folders = {split: outputs[split] for split in SPLITS}
-            write_shards(examined.index, folders, host=here.name, written=written_progress(examined))
-            if here.alone:
-                write_metadata(outputs["metadata"], examined, architecture=architecture, config=config)
+            write_shards(
+                examined.index, folders, host=shared.current_host if shared else "", written=written_progress(examined)
+            )
+            if shared:
+                write_part(outputs["metadata"], shared, examined)
             else:
-                write_part(outputs["metadata"], here, examined)
+                write_metadata(outputs["metadata"], examined, architecture=architecture, config=config)
             print(summary(examined), flush=True)
 
 

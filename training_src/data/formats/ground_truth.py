@@ -17,7 +17,7 @@ from typing import Any
 
 from training_src.data.dataset import Box, Dataset, Entry, Fault, Severity, labelled_file
 from training_src.data.formats.classes import SourceClasses, made_names
-from training_src.data.formats.data_folder import DataFolder
+from training_src.data.formats.data_folder import DataFolder, split_folders
 from training_src.data.formats.fields import AnnotationError, class_name, confidence, four_numbers, shown, size
 from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.splits import given_split
@@ -70,9 +70,8 @@ def _manifests(folder: DataFolder) -> Iterator[tuple[Path, str | None]]:
     for place in (folder.path, folder.path / "manifests" / "output"):
         for file in folder.files(place, _SUFFIXES):
             yield file, given_split(file.name)
-    for child in sorted(folder.path.iterdir()):
-        if child.is_dir() and (split := given_split(child.name)):
-            yield from ((file, split) for file in folder.files(child, _SUFFIXES))
+    for child, split in split_folders(folder.path):
+        yield from ((file, split) for file in folder.files(child, _SUFFIXES))
 
 
 def _lines(folder: DataFolder, file: Path) -> Iterator[_Line | Fault]:

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 
 from training_src.data.dataset import Dataset, Entry, Fault, labelled_file
 from training_src.data.formats.classes import NamedBox, labelled_boxes
-from training_src.data.formats.data_folder import DataFolder, is_file
+from training_src.data.formats.data_folder import DataFolder, is_file, split_folders
 from training_src.data.formats.fields import AnnotationError, class_name, flag, four_numbers, shown, size
 from training_src.data.formats.xml_document import parse
 from training_src.data.label_map import LabelMap
@@ -76,9 +76,7 @@ class _Lists:
 
 
 def _split_folders(folder: Path) -> Iterator[Path]:
-    for child in sorted(folder.iterdir()):
-        if not child.is_dir() or not given_split(child.name):
-            continue
+    for child, _ in split_folders(folder):
         if (child / "Annotations").is_dir() or any(child.glob("*.xml")):
             yield child
 

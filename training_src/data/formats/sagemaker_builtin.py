@@ -12,7 +12,7 @@ from pathlib import Path
 
 from training_src.data.dataset import Dataset
 from training_src.data.formats import json_stream
-from training_src.data.formats.data_folder import DataFolder
+from training_src.data.formats.data_folder import DataFolder, split_folders
 from training_src.data.formats.fields import Edges
 from training_src.data.formats.instances import Convention, InstancesFile, read_instances
 from training_src.data.label_map import LabelMap
@@ -51,5 +51,5 @@ def is_coco(file: Path) -> bool:
 
 
 def _roots(folder: Path) -> Iterator[Path]:
-    children = [child for child in sorted(folder.iterdir()) if child.is_dir() and given_split(child.name)]
-    yield from (root for root in [folder, *children] if (root / ANNOTATIONS).is_file())
+    roots = [folder, *(child for child, _ in split_folders(folder))]
+    yield from (root for root in roots if (root / ANNOTATIONS).is_file())

@@ -15,12 +15,11 @@ from typing import Any
 
 from training_src.data.dataset import Box, Dataset, Entry, Fault, labelled_file
 from training_src.data.formats.classes import SourceClasses, made_names
-from training_src.data.formats.data_folder import DataFolder
+from training_src.data.formats.data_folder import DataFolder, split_folders
 from training_src.data.formats.fields import AnnotationError, Edges, class_name, confidence, number, shown
 from training_src.data.formats.image_size import read_size
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.label_map import LabelMap, make_label_map
-from training_src.data.splits import given_split
 from training_src.errors import DataError
 
 NAME = "yolo"
@@ -34,7 +33,7 @@ def recognise(folder: Path) -> bool:
     """Whether there is a YAML file with `names`, or `labels` beside `images` (here or in a split's folder)."""
     if any("names" in settings for _, settings in _settings(DataFolder(folder))):
         return True
-    roots = [folder, *(child for child in sorted(folder.iterdir()) if child.is_dir() and given_split(child.name))]
+    roots = [folder, *(child for child, _ in split_folders(folder))]
     return any(_has(root, "images") and _has(root, "labels") for root in roots)
 
 
@@ -125,17 +124,15 @@ def _places(folder: DataFolder, settings: Mapping[str, Any]) -> tuple[list[_Plac
 
 
 def _usual_places(folder: Path) -> Iterator[_Place]:
-    children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
-    for child in children:
-        if (split := given_split(child.name)) and (child / "images").is_dir():
+    for child, split in split_folders(folder):
+        if (child / "images").is_dir():
             yield _Place(child / "images", split)
     images = folder / "images"
     if not images.is_dir():
         if any(folder.glob("*.txt")):
             yield _Place(folder, None)
         return
-    inner = [child for child in sorted(images.iterdir()) if child.is_dir() and given_split(child.name)]
-    yield from [_Place(child, given_split(child.name)) for child in inner] or [_Place(images, None)]
+    yield from [_Place(child, split) for child, split in split_folders(images)] or [_Place(images, None)]
 
 
 def _images(folder: DataFolder, place: _Place) -> Iterator[Path | Fault]:
