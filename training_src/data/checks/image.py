@@ -17,7 +17,7 @@ from training_src.data.checks.policy import Policy
 from training_src.data.dataset import Encoded, Fault, LabelledImage
 from training_src.data.images import BrokenImageError, DecodeCheck, ImageFacts, decode_grey, read_header
 
-_FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
+_FORMATS = {"jpg": "jpeg", "jpeg": "jpeg", "png": "png"}
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class ImageChecks:
         return self.policy.judge(Fault(labelled.image, None, "bomb", message))
 
     def _look_at_file(self, labelled: LabelledImage, facts: ImageFacts, faults: list[Fault]) -> None:
-        stated = _FORMATS.get(labelled.encoded.path.suffix.lower(), facts.format)
+        stated = _FORMATS.get(labelled.encoded.file.rpartition(".")[2].lower(), facts.format)
         if stated != facts.format:
             message = f"{labelled.image} holds {facts.format.upper()}, not the {stated.upper()} that its name says; "
             faults += self.policy.judged([Fault(labelled.image, None, "format", message + "rename it.")])

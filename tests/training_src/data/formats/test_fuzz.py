@@ -197,7 +197,7 @@ def _look_at(folder: Path) -> None:
         if isinstance(image, Fault):
             continue
         image.source_id.encode()
-        assert image.encoded.path.is_relative_to(folder) or "mapgate-shards-" in str(image.encoded.path)
+        assert Path(image.encoded.file).is_relative_to(folder) or "mapgate-shards-" in image.encoded.file
         assert all(box.label >= 1 and box.name for box in image.boxes)
 
 
