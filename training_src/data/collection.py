@@ -12,9 +12,16 @@ import numpy as np
 from training_src.data.dataset import Box, Fault, LabelledImage
 from training_src.data.examination import Examined
 from training_src.data.index import Located
-from training_src.data.report import BoxArrays, Collected, FaultPicture, ReportContent, Sample
 from training_src.data.report.anchors import read_anchors
-from training_src.data.report.content import MOST_FAULT_PICTURES, MOST_FAULTS
+from training_src.data.report.content import (
+    MOST_FAULT_PICTURES,
+    MOST_FAULTS,
+    BoxArrays,
+    Collected,
+    FaultPicture,
+    ReportContent,
+    Sample,
+)
 from training_src.data.splits import SPLITS
 from training_src.errors import ConfigurationError
 

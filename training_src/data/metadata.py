@@ -11,7 +11,8 @@ from containers.contract.files import write_whole
 from training_src.data.collection import collect, report_content
 from training_src.data.examination import Examined
 from training_src.data.label_map import write_label_map
-from training_src.data.report import figures, render
+from training_src.data.report.figures import figures
+from training_src.data.report.page import render
 from training_src.data.splits import SPLITS
 from training_src.data.statistics import MOST_GROUPS, groups
 

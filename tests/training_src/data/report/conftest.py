@@ -12,7 +12,9 @@ import pytest
 from training_src.data.dataset import Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.images import read_header
-from training_src.data.report import BoxArrays, Collected, FaultPicture, ReportContent, Sample, figures, read_anchors
+from training_src.data.report.anchors import read_anchors
+from training_src.data.report.content import BoxArrays, Collected, FaultPicture, ReportContent, Sample
+from training_src.data.report.figures import figures
 from training_src.data.splits import SPLITS
 
 SHARED = Path(__file__).resolve().parents[4].parent / "shared" / "data"

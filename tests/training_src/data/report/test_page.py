@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 
 from containers.contract.files import write_whole
-from training_src.data.report import ReportContent, figures, render
+from training_src.data.report.content import ReportContent
+from training_src.data.report.figures import figures
+from training_src.data.report.page import render
 
 HOSTILE = [
     "</script><script>document.title='owned'</script>",
