@@ -9,7 +9,7 @@ from pathlib import Path
 
 from containers.contract.job import ProcessingJob, run
 from training_src.data.checks.findings import Findings
-from training_src.data.checks.policy import Policy, read_policy_of
+from training_src.data.checks.policy import read_policy_of
 from training_src.data.examination import Examined, examine
 from training_src.data.formats import tfrecord
 from training_src.data.label_map import LabelMap
@@ -49,7 +49,7 @@ def prepare(job: ProcessingJob) -> None:
         shared = other_machines(job.root)
         if shared:
             _refuse_dealt_annotations(job, folder)
-        policy = _job_policy(job, folder)
+        policy = read_policy_of(folder, only_file(job.input("policy"), "the input policy"))
         with examine(
             folder,
             config=config,
@@ -119,10 +119,6 @@ def _refuse_dealt_annotations(job: ProcessingJob, folder: Path) -> None:
             "Several instances share the objects under DatasetUri; let AnnotationsUri name the annotations, without "
             "images, which come whole to each."
         )
-
-
-def _job_policy(job: ProcessingJob, folder: Path) -> Policy:
-    return read_policy_of(folder, only_file(job.input("policy"), "the input policy"))
 
 
 def only_file(folder: Path | None, parameter: str) -> Path | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from training_src.data.dataset import Box, Fault, LabelledImage
+from training_src.data.dataset import Fault, LabelledImage
 from training_src.data.examination import Examined
 from training_src.data.index import Located
 from training_src.data.report.anchors import read_anchors
@@ -87,16 +87,13 @@ def _kept_picture(fault: Fault, image: LabelledImage) -> FaultPicture:
         encoded = image.encoded.load()
     except OSError:
         return FaultPicture(fault)
-    edges = np.array([_edges(box) for box in image.boxes], np.float32).reshape(-1, 4)
+    corners = [(box.xmin, box.ymin, box.xmax, box.ymax) for box in image.boxes]
+    edges = np.array(corners, np.float32).reshape(-1, 4)
     labels = np.array([box.label for box in image.boxes], np.int64)
     names = tuple(box.name for box in image.boxes)
     sample = Sample(image.source_id, "", encoded, image.width, image.height, edges, labels, names)
     meant = [at for at, box in enumerate(image.boxes) if fault.box == f"{box.place} {box}"]
     return FaultPicture(fault, sample, meant[0] if meant else None)
-
-
-def _edges(box: Box) -> tuple[float, float, float, float]:
-    return box.xmin, box.ymin, box.xmax, box.ymax
 
 
 def _sample(image: Located, names: Mapping[int, str]) -> list[Sample]:

@@ -37,7 +37,8 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     inside = DataFolder(folder)
     lists = _read_lists(inside)
     if label_map is None:
-        names = sorted({name for document in _documents(inside, lists) for name in _class_names(document)})
+        documents = (found for found in _documents(inside, lists) if isinstance(found, _Document))
+        names = sorted({item.name for document in documents for item in document.objects})
         label_map = LabelMap(dict(enumerate(names, start=1)))
     fixed, ids = label_map, label_map.ids
 
@@ -164,11 +165,6 @@ def _objects(root: Element) -> Iterator[NamedBox]:
             raise AnnotationError(error.check, f'has object {number} ("{shown(name)}"), which {error}') from None
         flags = [flag((item.findtext(key) or "").strip()) for key in ("difficult", "truncated")]
         yield NamedBox(edges, name, f"object {number}", *flags)
-
-
-def _class_names(document: _Document | Fault) -> Iterator[str]:
-    if isinstance(document, _Document):
-        yield from (item.name for item in document.objects)
 
 
 def _listed_but_missing(folder: DataFolder, lists: _Lists) -> Iterator[Fault]:

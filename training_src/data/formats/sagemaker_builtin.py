@@ -13,7 +13,6 @@ from pathlib import Path
 from training_src.data.dataset import Dataset
 from training_src.data.formats import json_stream
 from training_src.data.formats.data_folder import DataFolder, split_folders
-from training_src.data.formats.fields import Edges
 from training_src.data.formats.instances import Convention, InstancesFile, read_instances
 from training_src.data.label_map import LabelMap
 from training_src.data.splits import given_split
@@ -36,12 +35,8 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     ]
     if not files:
         raise DataError(f"{folder.name} holds no {ANNOTATIONS}; SageMaker's built-in layout has it beside images/.")
-    convention = Convention(NAME, _edges, from_zero=True)
+    convention = Convention(NAME, lambda bbox: bbox, from_zero=True)
     return read_instances(DataFolder(folder), files, convention, label_map)
-
-
-def _edges(bbox: Edges) -> Edges:
-    return bbox
 
 
 def is_coco(file: Path) -> bool:
