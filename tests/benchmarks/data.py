@@ -163,7 +163,7 @@ def _prepare(folder: Path) -> Callable[[], None]:
         shutil.rmtree(output, ignore_errors=True)
         (output / "metadata").mkdir(parents=True)
         with examine(folder / "set", policy=Policy(), records=True) as examined:
-            assert not examined.faults
+            assert not examined.findings.of("error")
             write_shards(examined.index, {split: output / split for split in SPLITS})
             write_metadata(output / "metadata", examined)
 

@@ -52,11 +52,6 @@ class Examined:
         self._index_folder.close()
 
     @property
-    def faults(self) -> tuple[Fault, ...]:
-        """The errors, as many as are kept."""
-        return tuple(self.findings.of("error"))
-
-    @property
     def images(self) -> Mapping[str, int]:
         """Number of images by split."""
         return dict(zip(SPLITS, self.tally.images.tolist(), strict=True))

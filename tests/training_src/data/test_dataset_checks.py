@@ -61,7 +61,7 @@ def test_same_image_in_two_splits_is_an_error_and_fixed_by_leaving_it_to_the_tes
 
     assert (fault.check, fault.severity) == ("leak", "error")
     assert "train/images/5.png (train) and test/images/2.png (test) are the same image" in fault.message
-    assert fixed.faults == ()
+    assert not fixed.findings.of("error")
     assert fixed.images == {"train": 23, "validation": 8, "test": 8}
 
 

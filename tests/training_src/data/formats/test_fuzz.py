@@ -181,7 +181,7 @@ def _prepare(folder: Path, task: str) -> bool:
             objects = image.objects
             assert ((objects["xmin"] >= 0) & (objects["xmax"] <= image.width)).all()
             assert ((objects["ymin"] >= 0) & (objects["ymax"] <= image.height)).all()
-        if examined.faults:
+        if examined.findings.of("error"):
             return True
         if task == "prepare":
             (folder / "out/metadata").mkdir(parents=True)
