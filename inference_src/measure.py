@@ -16,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -50,27 +49,6 @@ def measure() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no server outlives this process
     return run(_measure_job, ProcessingJob)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one server did with the test set of I images, M detections in all.
-
-    Attributes:
-        image_index: int32 [M], the image's position in the test set.
-        boxes: float32 [M, 4], ymin, xmin, ymax, xmax as fractions.
-        scores: float32 [M].
-        classes: int32 [M], ids of the label map.
-        source_ids: Str [I].
-        timings: The content of timings.json.
-    """
-
-    image_index: NDArray[np.int32]
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    classes: NDArray[np.int32]
-    source_ids: NDArray[np.str_]
-    timings: dict[str, Any]
 
 
 def _measure_job(job: ProcessingJob) -> None:
@@ -115,8 +93,7 @@ def _measure_model(
             raise ModelError(f"the {role} has no runtime {only!r}: it has {', '.join(runtimes)}")
         runtimes = runtimes if only is None else [only]
         for runtime in runtimes:
-            measured = _measure_runtime(role, runtime, description, test, work)
-            _write_measured(measured, target / role / runtime)
+            _measure_runtime(role, runtime, description, test, work, target / role / runtime)
     except MapgateError as error:
         raise type(error)(f"{role}: {error}") from error
     finally:
@@ -129,7 +106,10 @@ def _measure_model(
     }
 
 
-def _measure_runtime(role: str, runtime: str, description: ModelDescription, test: Path, work: Path) -> Measured:
+def _measure_runtime(
+    role: str, runtime: str, description: ModelDescription, test: Path, work: Path, target: Path
+) -> None:
+    """Write `detections.npz` and `timings.json`: what one server did with the test set."""
     precision = description.runtimes[runtime].precisions[0]
     log_name = f"{role} on {runtime} {precision}"
     print(f"{log_name}: starting the server", flush=True)
@@ -149,7 +129,11 @@ def _measure_runtime(role: str, runtime: str, description: ModelDescription, tes
         "precision": precision,
     }
     print(f"{log_name}: {json.dumps(timings)}", flush=True)
-    return _collect(answers, [entry.id for entry in description.classes], timings)
+    detections = io.BytesIO()
+    arrays = _arrays(answers, [entry.id for entry in description.classes])
+    np.savez_compressed(detections, allow_pickle=False, **arrays)
+    write_whole(target / "detections.npz", detections.getvalue())
+    write_whole(target / "timings.json", json.dumps(timings, indent=2))
 
 
 def _latencies(server: ServerProcess, test: Path) -> list[float]:
@@ -201,31 +185,21 @@ def _answer(server: ServerProcess, image: EncodedImage) -> dict[str, Any]:
     raise BadInputError(sentence) if 400 <= status < 500 else MeasurementError(sentence)
 
 
-def _collect(answers: list[dict[str, Any]], ids: list[int], timings: dict[str, Any]) -> Measured:
-    """Bring the answers into arrays; a class in an answer is the position of its id among the model's sorted ids."""
+def _arrays(answers: list[dict[str, Any]], ids: list[int]) -> dict[str, NDArray[Any]]:
+    """The answers to I images with M detections in all; a class in an answer is its position in the sorted `ids`.
+
+    Returns:
+        `image_index` int32 [M], the image's position in the test set; `boxes` float32 [M, 4], ymin, xmin, ymax, xmax as
+        fractions; `scores` float32 [M]; `classes` int32 [M], ids of the label map; `images`, I; `source_ids` str [I].
+    """
     counts = [len(answer["scores"]) for answer in answers]
     corners = np.array([box for answer in answers for box in answer["normalized_boxes"]], np.float32).reshape(-1, 4)
     indices = np.array([index for answer in answers for index in answer["classes"]], np.intp)
-    return Measured(
-        image_index=np.repeat(np.arange(len(answers), dtype=np.int32), counts),
-        boxes=np.ascontiguousarray(corners[:, [1, 0, 3, 2]]),
-        scores=np.array([score for answer in answers for score in answer["scores"]], np.float32),
-        classes=np.array(ids, np.int32)[indices],
-        source_ids=np.array([answer["source_id"] for answer in answers], np.str_),
-        timings=timings,
-    )
-
-
-def _write_measured(measured: Measured, folder: Path) -> None:
-    arrays = io.BytesIO()
-    np.savez_compressed(
-        arrays,
-        image_index=measured.image_index,
-        boxes=measured.boxes,
-        scores=measured.scores,
-        classes=measured.classes,
-        images=np.int64(len(measured.source_ids)),
-        source_ids=measured.source_ids,
-    )
-    write_whole(folder / "detections.npz", arrays.getvalue())
-    write_whole(folder / "timings.json", json.dumps(measured.timings, indent=2))
+    return {
+        "image_index": np.repeat(np.arange(len(answers), dtype=np.int32), counts),
+        "boxes": np.ascontiguousarray(corners[:, [1, 0, 3, 2]]),
+        "scores": np.array([score for answer in answers for score in answer["scores"]], np.float32),
+        "classes": np.array(ids, np.int32)[indices],
+        "images": np.array(len(answers), np.int64),
+        "source_ids": np.array([answer["source_id"] for answer in answers], np.str_),
+    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from containers.contract.job import ProcessingJob, run
@@ -22,10 +23,7 @@ from training_src.data.machines import part_files
 from training_src.data.metadata import write_metadata, write_report_of
 from training_src.data.statistics import tally
 from training_src.errors import DataError
-from training_src.prepare import only_file, print_findings, summary
-
-# How many faults are printed; the rest is counted.
-_SHOWN = 50
+from training_src.prepare import SHOWN, only_file, print_findings, summary
 
 
 def main() -> int:
@@ -50,7 +48,7 @@ def join(job: ProcessingJob) -> None:
         architecture = job.environment.get("MAPGATE_ARCHITECTURE", "")
         if examined.findings.number("error"):
             write_report_of(output / "report.html", examined, architecture=architecture, config=config)
-            raise DataError(*examined.findings.sentences("error", _SHOWN))
+            raise DataError(*examined.findings.sentences("error", SHOWN))
         write_metadata(output, examined, architecture=architecture, config=config)
         print(summary(examined), flush=True)
 
@@ -61,9 +59,9 @@ def joined(parts: Sequence[Path], *, config: Path | None = None, work: Path | No
     Raises:
         DataError: The parts do not belong together.
     """
-    place = tempfile.TemporaryDirectory(prefix=".mapgate-", dir=work)
-    index, findings = Index(Path(place.name) / "index.sqlite"), Findings()
-    try:
+    with ExitStack() as opened:
+        place = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix=".mapgate-", dir=work)))
+        index, findings = opened.enter_context(Index(place / "index.sqlite")), Findings()
         facts = [_read_facts(part) for part in parts]
         _refuse_strangers(facts)
         for part, fact in zip(parts, facts, strict=True):
@@ -74,18 +72,12 @@ def joined(parts: Sequence[Path], *, config: Path | None = None, work: Path | No
         counted = tally(index, label_map)
         name = facts[0]["name"]
         check_set(index, counted, label_map, policy, findings, name=name, config=config)
-        return Examined(facts[0]["format"], label_map, policy, index, findings, counted, place)
-    except BaseException:
-        index.close()
-        place.cleanup()
-        raise
+        return Examined(facts[0]["format"], label_map, policy, index, findings, counted, opened.pop_all())
 
 
 def _read_facts(part: Path) -> dict[str, str]:
     with Index(part) as index:
-        facts = {str(name): str(value) for name, value in index.rows("SELECT name, value FROM facts")}
-        facts["images"] = str(index.number("SELECT count(*) FROM images"))
-        return facts
+        return {str(name): str(value) for name, value in index.rows("SELECT name, value FROM facts")}
 
 
 def _refuse_strangers(facts: Sequence[dict[str, str]]) -> None:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 from containers.contract.job import ProcessingJob, run
 from training_src.data.checks.findings import Findings
-from training_src.data.checks.policy import Policy, read_policy_of
+from training_src.data.checks.policy import read_policy_of
 from training_src.data.examination import Examined, examine
 from training_src.data.formats import tfrecord
 from training_src.data.label_map import LabelMap
-from training_src.data.machines import link_together, machines, write_part
-from training_src.data.metadata import write_report_of
-from training_src.data.output import write_dataset
+from training_src.data.machines import link_together, other_machines, write_part
+from training_src.data.metadata import write_metadata, write_report_of
 from training_src.data.splits import SPLITS
 from training_src.data.writers.shards import write_shards
 from training_src.errors import ConfigurationError, DataError
@@ -47,35 +46,37 @@ def prepare(job: ProcessingJob) -> None:
     work = job.output("metadata").parent
     with tempfile.TemporaryDirectory(prefix=".dataset-", dir=work) as temporary:
         folder = _dataset_folder(job, Path(temporary))
-        here = machines(job.root)
-        if not here.alone:
+        shared = other_machines(job.root)
+        if shared:
             _refuse_dealt_annotations(job, folder)
-        policy = _job_policy(job, folder)
+        policy = read_policy_of(folder, only_file(job.input("policy"), "the input policy"))
         with examine(
             folder,
             config=config,
             label_map=label_map,
             policy=policy,
             records=True,
-            whole=here.alone,
+            whole=shared is None,
             work=work,
             progress=Progress("checked"),
         ) as examined:
             print_findings(examined.findings)
             outputs = {name: job.output(name) for name in (*SPLITS, "metadata")}
             if examined.findings.number("error"):
-                report = outputs["metadata"] / f"report{'' if here.alone else f'-{here.name}'}.html"
+                report = outputs["metadata"] / f"report{f'-{shared.current_host}' if shared else ''}.html"
                 write_report_of(report, examined, architecture=architecture, config=config)
                 print(f"The report of what is wrong: {job.destinations['metadata']}/{report.name}", flush=True)
                 raise DataError(*examined.findings.sentences("error", SHOWN))
             if config is not None:
                 _check_trainable(config, examined.label_map)
-            written = written_progress(examined)
-            if here.alone:
-                write_dataset(examined, outputs, architecture=architecture, config=config, written=written)
+            folders = {split: outputs[split] for split in SPLITS}
+            write_shards(
+                examined.index, folders, host=shared.current_host if shared else "", written=written_progress(examined)
+            )
+            if shared:
+                write_part(outputs["metadata"], shared, examined)
             else:
-                write_shards(examined.index, {name: outputs[name] for name in SPLITS}, host=here.name, written=written)
-                write_part(outputs["metadata"], here, examined)
+                write_metadata(outputs["metadata"], examined, architecture=architecture, config=config)
             print(summary(examined), flush=True)
 
 
@@ -118,10 +119,6 @@ def _refuse_dealt_annotations(job: ProcessingJob, folder: Path) -> None:
             "Several instances share the objects under DatasetUri; let AnnotationsUri name the annotations, without "
             "images, which come whole to each."
         )
-
-
-def _job_policy(job: ProcessingJob, folder: Path) -> Policy:
-    return read_policy_of(folder, only_file(job.input("policy"), "the input policy"))
 
 
 def only_file(folder: Path | None, parameter: str) -> Path | None:

@@ -154,16 +154,18 @@ def _prepare(folder: Path) -> Callable[[], None]:
     """All that PrepareDataset does: check, split, shards, label map, dataset.json and report."""
     from training_src.data.checks.policy import Policy
     from training_src.data.examination import examine
-    from training_src.data.output import write_dataset
+    from training_src.data.metadata import write_metadata
     from training_src.data.splits import SPLITS
+    from training_src.data.writers.shards import write_shards
 
     def work() -> None:
         output = folder / "prepared"
         shutil.rmtree(output, ignore_errors=True)
         (output / "metadata").mkdir(parents=True)
         with examine(folder / "set", policy=Policy(), records=True) as examined:
-            assert not examined.faults
-            write_dataset(examined, {name: output / name for name in (*SPLITS, "metadata")})
+            assert not examined.findings.of("error")
+            write_shards(examined.index, {split: output / split for split in SPLITS})
+            write_metadata(output / "metadata", examined)
 
     return work
 
@@ -231,7 +233,7 @@ def _tool(folder: Path) -> Callable[[], None]:
 def _join(folder: Path) -> Callable[[], None]:
     """What the joining step does with the rows of many images: leaks, counts, dataset.json and report."""
     import random
-    from contextlib import closing
+    from contextlib import ExitStack, closing
 
     from training_src.data.checks.findings import Findings
     from training_src.data.dataset_checks import check_set
@@ -257,13 +259,13 @@ def _join(folder: Path) -> Callable[[], None]:
         index.save()
 
     def work() -> None:
-        place = tempfile.TemporaryDirectory(dir=folder)
-        index, findings = Index(Path(place.name) / "index.sqlite"), Findings()
-        index.merge(folder / "part.sqlite")
-        counted = tally(index, label_map)
-        check_set(index, counted, label_map, policy, findings, name="set", config=None)
-        with Examined("coco", label_map, policy, index, findings, counted, place) as joined:
-            write_metadata(Path(place.name), joined)
+        with ExitStack() as opened:
+            place = Path(opened.enter_context(tempfile.TemporaryDirectory(dir=folder)))
+            index, findings = opened.enter_context(Index(place / "index.sqlite")), Findings()
+            index.merge(folder / "part.sqlite")
+            counted = tally(index, label_map)
+            check_set(index, counted, label_map, policy, findings, name="set", config=None)
+            write_metadata(place, Examined("coco", label_map, policy, index, findings, counted, opened))
 
     return work
 

@@ -13,9 +13,9 @@ from training_src.data.dataset import Fault
 from training_src.data.examination import Examined, examine
 from training_src.data.formats import FORMAT_NAMES
 from training_src.data.images import DecodeCheck
-from training_src.data.metadata import write_report_of
-from training_src.data.output import write_dataset
+from training_src.data.metadata import write_metadata, write_report_of
 from training_src.data.splits import SPLITS
+from training_src.data.writers.shards import write_shards
 from training_src.errors import BadInputError, DataError
 from training_src.prepare import SHOWN, print_findings, summary, written_progress
 from training_src.progress import Progress
@@ -71,9 +71,8 @@ def _refuse_wrong_paths(files: Sequence[Path | None], output: Path | None) -> No
 
 
 def _write(output: Path, examined: Examined, config: Path | None) -> None:
-    outputs = {name: output / name for name in (*SPLITS, "metadata")}
-    outputs["metadata"].mkdir(parents=True)
-    write_dataset(examined, outputs, config=config, written=written_progress(examined))
+    write_shards(examined.index, {split: output / split for split in SPLITS}, written=written_progress(examined))
+    write_metadata(output / "metadata", examined, config=config)
 
 
 def _tell(examined: Examined, *, as_json: bool) -> int:

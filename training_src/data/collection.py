@@ -9,12 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from training_src.data.dataset import Box, Fault, LabelledImage
+from training_src.data.dataset import Fault, LabelledImage
 from training_src.data.examination import Examined
 from training_src.data.index import Located
-from training_src.data.report import BoxArrays, Collected, FaultPicture, ReportContent, Sample
 from training_src.data.report.anchors import read_anchors
-from training_src.data.report.content import MOST_FAULT_PICTURES, MOST_FAULTS
+from training_src.data.report.content import (
+    MOST_FAULT_PICTURES,
+    MOST_FAULTS,
+    BoxArrays,
+    Collected,
+    FaultPicture,
+    ReportContent,
+    Sample,
+)
 from training_src.data.splits import SPLITS
 from training_src.errors import ConfigurationError
 
@@ -25,18 +32,8 @@ _SAMPLES = {"train": 12, "validation": 4, "test": 8}
 def collect(examined: Examined, *, architecture: str = "", config: Path | None = None) -> Collected:
     """The figures of a data set's images and boxes."""
     sample, images = examined.tally.sample, examined.tally.image_sample
-    width, height, image_width, image_height, centre_x, centre_y, label, split, _ = sample.T
     bright = images[np.isfinite(images[:, 2])]
-    boxes = BoxArrays(
-        width,
-        height,
-        image_width,
-        image_height,
-        centre_x,
-        centre_y,
-        label.astype(np.int64),
-        split.astype(np.int64),
-    )
+    boxes = BoxArrays(*sample.T[:6], *sample.T[6:8].astype(np.int64))
     try:
         anchors = read_anchors(architecture, config, examined.label_map.greatest_id)
     except ConfigurationError:
@@ -53,15 +50,8 @@ def collect(examined: Examined, *, architecture: str = "", config: Path | None =
 
 def report_content(examined: Examined, collected: Collected, description: Mapping[str, Any]) -> ReportContent:
     """All that the report shows."""
-    findings = examined.findings
-    return ReportContent(
-        description,
-        collected,
-        _samples(examined),
-        findings.all()[:MOST_FAULTS],
-        description["findings"],
-        _fault_pictures(examined),
-    )
+    faults = examined.findings.all()[:MOST_FAULTS]
+    return ReportContent(description, collected, _samples(examined), faults, _fault_pictures(examined))
 
 
 def _samples(examined: Examined) -> Sequence[Sample]:
@@ -97,16 +87,13 @@ def _kept_picture(fault: Fault, image: LabelledImage) -> FaultPicture:
         encoded = image.encoded.load()
     except OSError:
         return FaultPicture(fault)
-    edges = np.array([_edges(box) for box in image.boxes], np.float32).reshape(-1, 4)
+    corners = [(box.xmin, box.ymin, box.xmax, box.ymax) for box in image.boxes]
+    edges = np.array(corners, np.float32).reshape(-1, 4)
     labels = np.array([box.label for box in image.boxes], np.int64)
     names = tuple(box.name for box in image.boxes)
     sample = Sample(image.source_id, "", encoded, image.width, image.height, edges, labels, names)
     meant = [at for at, box in enumerate(image.boxes) if fault.box == f"{box.place} {box}"]
     return FaultPicture(fault, sample, meant[0] if meant else None)
-
-
-def _edges(box: Box) -> tuple[float, float, float, float]:
-    return box.xmin, box.ymin, box.xmax, box.ymax
 
 
 def _sample(image: Located, names: Mapping[int, str]) -> list[Sample]:

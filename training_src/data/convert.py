@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from training_src.data.checks.findings import Findings
 from training_src.data.dataset import Dataset, Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.images import BrokenImageError, read_header
@@ -81,44 +82,30 @@ def _refuse_taken(source: Path, destination: Path) -> None:
 
 
 def _write(dataset: Dataset, folder: Path, to: str, progress: Callable[[int], None]) -> Converted:
-    faults: list[str] = []
-    warnings: list[str] = []
+    findings = Findings()
     images = boxes = 0
     with WRITERS[to](folder, dataset.label_map) as writer:
         for entry in dataset.entries():
-            fault = entry if isinstance(entry, Fault) else _fault(entry)
-            if fault is None and isinstance(entry, LabelledImage):
-                found = _image(entry)
-                if isinstance(found, Image):
-                    # What comes after a fault is looked at, but not written: it will be thrown away.
-                    if not faults:
-                        writer.write(found)
-                    images, boxes = images + 1, boxes + len(entry.boxes)
-                    progress(images)
-                    continue
-                fault = found
-            if fault is not None:
-                (faults if fault.severity == "error" else warnings).append(fault.message)
-            if len(faults) >= _SHOWN:
+            found = _image(entry) if isinstance(entry, LabelledImage) else entry
+            if isinstance(found, Image):
+                # What comes after a fault is looked at, but not written: it will be thrown away.
+                if not findings.of("error"):
+                    writer.write(found)
+                images, boxes = images + 1, boxes + len(found.labelled.boxes)
+                progress(images)
+                continue
+            findings.add([found])
+            if len(findings.of("error")) >= _SHOWN:
                 break
-    if faults:
-        raise DataError(*faults)
-    return Converted(dataset.format, images, boxes, (*dataset.notices, *_shortened(warnings)))
-
-
-def _fault(image: LabelledImage) -> Fault | None:
-    """A box that no layout can write."""
-    for box in image.boxes:
-        if not all(map(math.isfinite, (box.xmin, box.ymin, box.xmax, box.ymax))):
-            message = (
-                f"{image.annotation}: {image.image}: {box.place} ({box.name}) has an edge that is no finite number."
-            )
-            return Fault(image.annotation, box.place, "box", message, image=image.image)
-    return None
+    if findings.of("error"):
+        raise DataError(*findings.sentences("error", _SHOWN))
+    return Converted(dataset.format, images, boxes, (*dataset.notices, *findings.sentences("warning", _SHOWN)))
 
 
 def _image(labelled: LabelledImage) -> Image | Fault:
     """An image with its bytes; its size as stated, or else as its header says."""
+    if fault := _fault(labelled):
+        return fault
     try:
         encoded = labelled.encoded.load()
     except OSError as error:
@@ -136,7 +123,12 @@ def _image(labelled: LabelledImage) -> Image | Fault:
     return Image(replace(labelled, width=width, height=height), encoded, kind)
 
 
-def _shortened(sentences: Sequence[str]) -> list[str]:
-    if len(sentences) <= _SHOWN:
-        return list(sentences)
-    return [*sentences[:_SHOWN], f"... and {len(sentences) - _SHOWN} more like these."]
+def _fault(image: LabelledImage) -> Fault | None:
+    """A box that no layout can write."""
+    for box in image.boxes:
+        if not all(map(math.isfinite, (box.xmin, box.ymin, box.xmax, box.ymax))):
+            message = (
+                f"{image.annotation}: {image.image}: {box.place} ({box.name}) has an edge that is no finite number."
+            )
+            return Fault(image.annotation, box.place, "box", message, image=image.image)
+    return None

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from training_src.data.label_map import LabelMap
@@ -27,18 +26,13 @@ class Encoded:
     offset: int = 0
     length: int = -1
 
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return Path(self.file)
-
     def load(self) -> bytes:
         """The bytes.
 
         Raises:
             OSError: The file is gone or cannot be read.
         """
-        with self.path.open("rb") as stream:
+        with open(self.file, "rb") as stream:  # noqa: PTH123 - a Path for each image takes longer than the reading
             stream.seek(self.offset)
             return stream.read(self.length)
 
@@ -121,6 +115,25 @@ class Fault:
 
 
 Entry = LabelledImage | Fault
+
+
+def labelled_file(
+    name: str,
+    file: str,
+    annotation: str,
+    found: Iterable[Box | Fault],
+    size: tuple[int, int] = (0, 0),
+    split: str | None = None,
+    group: str = "",
+) -> Iterator[Entry]:
+    """An image in a file of its own, whose name is its id, after the faults that were found among its boxes."""
+    boxes: list[Box] = []
+    for one in found:
+        if isinstance(one, Box):
+            boxes.append(one)
+        else:
+            yield one
+    yield LabelledImage(name, name, annotation, Encoded(file), tuple(boxes), *size, split, group)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def give_splits(index: Index, policy: Policy, name: str, findings: Findings) -> 
         assignment = assign(present)
     except ValueError as error:
         message = f"{name}: {error}; add a train split, or remove the others."
-        findings.add(_judged(policy, Fault(name, None, "split", message)))
+        findings.add(policy.judged([Fault(name, None, "split", message)]))
         return
     index.set_fact("splits", ",".join(sorted(present)))
     findings.add(Fault(name, None, "split", notice, "notice") for notice in assignment.notices)
@@ -87,8 +87,7 @@ def check_set(
         found += _empty_splits(tally, name)
     found += _backgrounds(tally, policy, name)
     found += _classes(tally, label_map, policy, name)
-    for fault in found:
-        findings.add(_judged(policy, fault))
+    findings.add(policy.judged(found))
 
 
 def _listed_twice(index: Index) -> Iterator[Fault]:
@@ -140,10 +139,3 @@ def _classes(tally: Tally, label_map: LabelMap, policy: Policy, name: str) -> It
 
 def _images(count: int) -> str:
     return "1 image is" if count == 1 else f"{count} images are"
-
-
-def _judged(policy: Policy, fault: Fault) -> list[Fault]:
-    if fault.severity == "notice":
-        return [fault]
-    judged = policy.judge(fault)
-    return [judged] if judged else []

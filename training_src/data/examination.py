@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from training_src.data.checks.findings import Findings
@@ -26,7 +26,7 @@ from training_src.data.statistics import Tally, describe, tally
 
 @dataclass(frozen=True)
 class Examined:
-    """A data set that was read, checked and split, but not written. Use it in a `with`, or close it.
+    """A data set that was read, checked and split, but not written; use it in a `with`.
 
     Attributes:
         format: The layout's name.
@@ -43,25 +43,13 @@ class Examined:
     index: Index
     findings: Findings
     tally: Tally
-    _place: tempfile.TemporaryDirectory[str]
+    _index_folder: ExitStack
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Remove the index."""
-        self.index.close()
-        self._place.cleanup()
-
-    @property
-    def faults(self) -> tuple[Fault, ...]:
-        """The errors, as many as are kept."""
-        return tuple(self.findings.of("error"))
+    def __exit__(self, *_: object) -> None:
+        self._index_folder.close()
 
     @property
     def images(self) -> Mapping[str, int]:
@@ -114,15 +102,13 @@ def examine(
     """
     policy = policy or read_policy_of(folder)
     dataset = read_dataset(folder, read_label_map(label_map) if label_map else None, format)
-    place = tempfile.TemporaryDirectory(prefix=".mapgate-", dir=work)
-    index, findings = Index(Path(place.name) / "index.sqlite"), Findings()
-    try:
-        decisions = [policy.judge(Fault(folder.name, None, "layout", notice)) for notice in dataset.notices]
-        findings.add(filter(None, decisions))
-        checks = ImageChecks(policy, policy.decode_check, Path(place.name))
+    with ExitStack() as opened:
+        place = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix=".mapgate-", dir=work)))
+        index, findings = opened.enter_context(Index(place / "index.sqlite")), Findings()
+        findings.add(policy.judged(Fault(folder.name, None, "layout", notice) for notice in dataset.notices))
         missing = gather(
             dataset,
-            checks,
+            ImageChecks(policy, policy.decode_check, place),
             index,
             findings,
             records=records,
@@ -137,8 +123,4 @@ def examine(
         counted = tally(index, dataset.label_map)
         if whole:
             check_set(index, counted, dataset.label_map, policy, findings, name=folder.name, config=config)
-        return Examined(dataset.format, dataset.label_map, policy, index, findings, counted, place)
-    except BaseException:
-        index.close()
-        place.cleanup()
-        raise
+        return Examined(dataset.format, dataset.label_map, policy, index, findings, counted, opened.pop_all())

@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -17,7 +17,6 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # How far an image is decoded to learn whether it is whole: in full; every coefficient of it, but an eighth of its
 # pixels (JPEG; it notices what the full decoding notices); or its header and end only.
 DecodeCheck = Literal["full", "reduced", "header"]
-DECODE_CHECKS: tuple[DecodeCheck, ...] = get_args(DecodeCheck)
 
 Grey = np.ndarray[Any, np.dtype[np.uint8]]
 

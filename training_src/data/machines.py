@@ -9,36 +9,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from containers.contract.job import read_hosts
+from containers.contract.job import Hosts, read_hosts
 from training_src.data.checks.policy import policy_to_json
 from training_src.data.examination import Examined
 
 _PART = "part-{}.sqlite"
 
 
-@dataclass(frozen=True)
-class Machines:
-    """The machine's name, empty where it is alone, and the names of all."""
-
-    name: str
-    hosts: tuple[str, ...] = ()
-
-    @property
-    def alone(self) -> bool:
-        """Whether it prepares the whole data set."""
-        return not self.name
-
-
-def machines(root: Path) -> Machines:
-    """Who prepares the data set, by the platform's `resourceconfig.json`.
+def other_machines(root: Path) -> Hosts | None:
+    """This machine and those that it shares the data set with, by the platform's file; None where it is alone.
 
     Source: https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
     """
     found = read_hosts(root / "config")
-    return Machines(found.current_host, found.hosts) if found and len(found.hosts) > 1 else Machines("")
+    return found if found and len(found.hosts) > 1 else None
 
 
 def link_together(folders: Sequence[Path], destination: Path) -> Path:
@@ -57,16 +43,16 @@ def link_together(folders: Sequence[Path], destination: Path) -> Path:
     return destination
 
 
-def write_part(metadata: Path, here: Machines, examined: Examined) -> None:
+def write_part(metadata: Path, shared: Hosts, examined: Examined) -> None:
     """Leave what `join` needs of this machine's part."""
     index = examined.index
-    index.set_fact("host", here.name)
-    index.set_fact("hosts", json.dumps(here.hosts))
+    index.set_fact("host", shared.current_host)
+    index.set_fact("hosts", json.dumps(shared.hosts))
     index.set_fact("format", examined.format)
     index.set_fact("label_map", json.dumps(list(examined.label_map.names.items())))
     index.set_fact("policy", policy_to_json(examined.policy))
     index.set_fact("findings", examined.findings.to_json())
-    index.write_part(metadata / _PART.format(here.name))
+    index.write_part(metadata / _PART.format(shared.current_host))
 
 
 def part_files(metadata: Path) -> list[Path]:

@@ -11,7 +11,8 @@ from containers.contract.files import write_whole
 from training_src.data.collection import collect, report_content
 from training_src.data.examination import Examined
 from training_src.data.label_map import write_label_map
-from training_src.data.report import figures, write_report
+from training_src.data.report.figures import figures
+from training_src.data.report.page import render
 from training_src.data.splits import SPLITS
 from training_src.data.statistics import MOST_GROUPS, groups
 
@@ -43,5 +44,5 @@ def write_report_of(
     """Write the report alone, also of a data set with errors; returns its description with the report's figures."""
     collected = collect(examined, architecture=architecture, config=config)
     description = {**examined.description, **figures(collected)}
-    write_report(file, report_content(examined, collected, description))
+    write_whole(file, render(report_content(examined, collected, description)))
     return description

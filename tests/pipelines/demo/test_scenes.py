@@ -51,7 +51,7 @@ def test_drawn_data_set_passes_the_projects_own_checks(tmp_path: Path) -> None:
     draw_scenes(tmp_path, train=40, validation=10, test=12, progress=lambda done, total: seen.append((done, total)))
     examined = examine(tmp_path)
 
-    assert not examined.faults
+    assert not examined.findings.of("error")
     assert examined.label_map.ids == {"vehicle": 1, "pedestrian": 2, "cyclist": 4}
     assert examined.images == {
         "train": 40,

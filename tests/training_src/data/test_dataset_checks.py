@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,15 +36,12 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def examined() -> Iterator[Examine]:
     """Examines a folder, and forgets it after the test."""
-    found: list[Examined] = []
+    with ExitStack() as opened:
 
-    def run(folder: Path, **options: object) -> Examined:
-        found.append(examine(folder, **options))  # type: ignore[arg-type]
-        return found[-1]
+        def run(folder: Path, **options: object) -> Examined:
+            return opened.enter_context(examine(folder, **options))  # type: ignore[arg-type]
 
-    yield run
-    for one in found:
-        one.close()
+        yield run
 
 
 def test_sound_data_set_has_no_finding(folder: Path, examined: Examine) -> None:
@@ -63,7 +61,7 @@ def test_same_image_in_two_splits_is_an_error_and_fixed_by_leaving_it_to_the_tes
 
     assert (fault.check, fault.severity) == ("leak", "error")
     assert "train/images/5.png (train) and test/images/2.png (test) are the same image" in fault.message
-    assert fixed.faults == ()
+    assert not fixed.findings.of("error")
     assert fixed.images == {"train": 23, "validation": 8, "test": 8}
 
 

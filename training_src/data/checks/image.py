@@ -17,7 +17,7 @@ from training_src.data.checks.policy import Policy
 from training_src.data.dataset import Encoded, Fault, LabelledImage
 from training_src.data.images import BrokenImageError, DecodeCheck, ImageFacts, decode_grey, read_header
 
-_FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
+_FORMATS = {"jpg": "jpeg", "jpeg": "jpeg", "png": "png"}
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class ImageChecks:
             message = f"{labelled.image} {what}; it was left out."
             return [Fault(labelled.image, None, "image", message, "notice")]
         message = f"{labelled.image} {what}; export it again, or remove it and its annotation."
-        return self._judged(Fault(labelled.image, None, "image", message))
+        return self.policy.judged([Fault(labelled.image, None, "image", message)])
 
     def _bomb(self, labelled: LabelledImage, facts: ImageFacts) -> Fault | None:
         most = self.policy.threshold("bomb", "megapixels")
@@ -129,15 +129,15 @@ class ImageChecks:
         return self.policy.judge(Fault(labelled.image, None, "bomb", message))
 
     def _look_at_file(self, labelled: LabelledImage, facts: ImageFacts, faults: list[Fault]) -> None:
-        stated = _FORMATS.get(labelled.encoded.path.suffix.lower(), facts.format)
+        stated = _FORMATS.get(labelled.encoded.file.rpartition(".")[2].lower(), facts.format)
         if stated != facts.format:
             message = f"{labelled.image} holds {facts.format.upper()}, not the {stated.upper()} that its name says; "
-            faults += self._judged(Fault(labelled.image, None, "format", message + "rename it."))
+            faults += self.policy.judged([Fault(labelled.image, None, "format", message + "rename it.")])
         thresholds = self.policy.checks["image_size"].thresholds
         short, long = sorted((facts.width, facts.height))
         if short < thresholds["least"] or long > thresholds["greatest"] or long > thresholds["aspect"] * short:
             message = f"{labelled.image} has the extreme size of {facts.width} x {facts.height} pixels."
-            faults += self._judged(Fault(labelled.image, None, "image_size", message, image=labelled.image))
+            faults += self.policy.judged([Fault(labelled.image, None, "image_size", message, image=labelled.image)])
 
     def _turned(
         self, labelled: LabelledImage, encoded: bytes, facts: ImageFacts, faults: list[Fault]
@@ -148,7 +148,7 @@ class ImageChecks:
                 f"{labelled.image} has the EXIF orientation {facts.orientation}: viewers turn it, detectors do not; "
                 "save it upright and check its boxes."
             )
-            faults += self._judged(Fault(labelled.image, None, "orientation", message, image=labelled.image))
+            faults += self.policy.judged([Fault(labelled.image, None, "orientation", message, image=labelled.image)])
             return labelled, encoded, facts
         turned, encoded, facts, boxes_too = turn(labelled, encoded, facts)
         # Its name is its content: whichever worker meets it, the same file.
@@ -176,8 +176,4 @@ class ImageChecks:
             said
             + f"but it is {facts.width} x {facts.height}; correct the size, and the boxes if the image was resized."
         )
-        faults += self._judged(Fault(labelled.annotation, None, "size", message, image=labelled.image))
-
-    def _judged(self, fault: Fault) -> list[Fault]:
-        judged = self.policy.judge(fault)
-        return [judged] if judged else []
+        faults += self.policy.judged([Fault(labelled.annotation, None, "size", message, image=labelled.image)])

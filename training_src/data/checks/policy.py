@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -148,6 +148,10 @@ class Policy:
             return None
         severity: Severity = "error" if handling == "fix" else handling
         return fault if fault.severity == severity else replace(fault, severity=severity)
+
+    def judged(self, faults: Iterable[Fault]) -> list[Fault]:
+        """Faults with the policy's severities, without those whose check is off."""
+        return [judged for fault in faults if (judged := self.judge(fault))]
 
     def with_fixes(self) -> Policy:
         """The same, but what is wrong and can be repaired safely is repaired."""

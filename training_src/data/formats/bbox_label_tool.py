@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
-from training_src.data.formats.classes import named_class
+from training_src.data.dataset import Dataset, Entry, Fault, labelled_file
+from training_src.data.formats.classes import NamedBox, labelled_boxes
 from training_src.data.formats.data_folder import DataFolder
-from training_src.data.formats.fields import AnnotationError, Edges, class_name, four_numbers, shown
+from training_src.data.formats.fields import AnnotationError, class_name, four_numbers, shown
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.label_map import LabelMap
 from training_src.data.splits import given_split
@@ -58,30 +58,19 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
                 rest = f"has no image of its name in {inside.name(images)}; add it, or remove the text"
                 yield Fault(found.place, None, "missing_image", f"{found.place} {rest}.")
                 continue
-            boxes = []
-            for box in found.boxes:
-                try:
-                    boxes.append(Box(*box.edges, named_class(fixed, ids, box.name), box.name, box.where))
-                except AnnotationError as error:
-                    message = f"{found.place}: {box.where} {error}."
-                    yield Fault(found.place, box.where, error.check, message, image=inside.name(image))
-            yield _labelled(inside, image, found.place, tuple(boxes), labels)
+            named, parts = inside.name(image), found.file.relative_to(labels).parts
+            boxes = labelled_boxes(found.boxes, fixed, ids, found.place, named)
+            split = given_split(parts[0]) if len(parts) > 1 else None
+            yield from labelled_file(named, str(image), found.place, boxes, split=split)
 
     return Dataset(NAME, label_map, entries, _notices(inside, images, labels))
-
-
-@dataclass(frozen=True)
-class _Written:
-    edges: Edges
-    name: str
-    where: str
 
 
 @dataclass(frozen=True)
 class _Text:
     file: Path
     place: str
-    boxes: tuple[_Written, ...]
+    boxes: tuple[NamedBox, ...]
 
 
 def _places(folder: Path) -> tuple[Path, Path] | None:
@@ -95,10 +84,10 @@ def _texts(folder: DataFolder, labels: Path) -> Iterator[_Text | Fault]:
         try:
             yield _Text(file, place, tuple(_boxes(folder, file, labels)))
         except AnnotationError as error:
-            yield Fault(place, None, error.check, f"{place} {error}.")
+            yield error.fault(place)
 
 
-def _boxes(folder: DataFolder, file: Path, labels: Path) -> Iterator[_Written]:
+def _boxes(folder: DataFolder, file: Path, labels: Path) -> Iterator[NamedBox]:
     lines = list(folder.lines(file))
     if not lines or not lines[0][1].isdecimal():
         raise AnnotationError("annotation", "does not begin with the number of its boxes; export it again")
@@ -110,22 +99,9 @@ def _boxes(folder: DataFolder, file: Path, labels: Path) -> Iterator[_Written]:
         fields = text.split(maxsplit=4)
         name = fields[4] if len(fields) == 5 else f"class_{folder_class}" if folder_class else ""
         try:
-            yield _Written(four_numbers(fields[:4]), class_name(name), f"line {line}")
+            yield NamedBox(four_numbers(fields[:4]), class_name(name), f"line {line}")
         except AnnotationError as error:
             raise AnnotationError(error.check, f'has line {line} ("{shown(text)}"), which {error}') from None
-
-
-def _labelled(folder: DataFolder, image: Path, place: str, boxes: tuple[Box, ...], labels: Path) -> LabelledImage:
-    named = folder.name(image)
-    parts = Path(place).relative_to(labels.relative_to(folder.path)).parts
-    return LabelledImage(
-        source_id=named,
-        image=named,
-        annotation=place,
-        encoded=Encoded(str(image)),
-        boxes=boxes,
-        given_split=given_split(parts[0]) if len(parts) > 1 else None,
-    )
 
 
 def _notices(folder: DataFolder, images: Path, labels: Path) -> tuple[str, ...]:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
+from typing import NamedTuple
 
-from training_src.data.formats.fields import AnnotationError, shown
+from training_src.data.dataset import Box, Fault
+from training_src.data.formats.fields import AnnotationError, Edges, shown
 from training_src.data.label_map import LabelMap
 
 
@@ -89,6 +91,27 @@ def named_class(label_map: LabelMap, ids: Mapping[str, int], name: str) -> int:
         known = ", ".join(list(label_map.names.values())[:30])
         raise AnnotationError("class", f'has the unknown class "{shown(name)}"; the label map has: {known}')
     return ids[name]
+
+
+class NamedBox(NamedTuple):
+    """A box as a source has it that knows classes by name only; the fields are those of `Box`."""
+
+    edges: Edges
+    name: str
+    place: str
+    difficult: bool = False
+    truncated: bool = False
+
+
+def labelled_boxes(
+    named: Iterable[NamedBox], label_map: LabelMap, ids: Mapping[str, int], file: str, image: str
+) -> Iterator[Box | Fault]:
+    """Boxes with the label ids of their names, and faults where the label map has no such class."""
+    for edges, name, place, difficult, truncated in named:
+        try:
+            yield Box(*edges, named_class(label_map, ids, name), name, place, difficult, truncated)
+        except AnnotationError as error:
+            yield error.fault(file, place, image)
 
 
 def made_names(names: Mapping[int, str], used: Iterable[int], shift: int) -> dict[int, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from training_src.data.dataset import Dataset
 from training_src.data.formats import json_stream, sagemaker_builtin
-from training_src.data.formats.data_folder import DataFolder
+from training_src.data.formats.data_folder import DataFolder, split_folders
 from training_src.data.formats.fields import Edges
 from training_src.data.formats.instances import Convention, InstancesFile, read_instances
 from training_src.data.label_map import LabelMap
@@ -60,9 +60,8 @@ def _files(folder: Path) -> Iterator[tuple[Path, str | None]]:
             yield file, given_split(file.name)
     for file in sorted(folder.glob("*.json")):
         yield file, given_split(file.name)
-    for child in sorted(folder.iterdir()):
-        if child.is_dir() and (split := given_split(child.name)):
-            yield from ((file, split) for file in sorted(child.glob("*.json")))
+    for child, split in split_folders(folder):
+        yield from ((file, split) for file in sorted(child.glob("*.json")))
 
 
 def _places(folder: Path, file: Path) -> Iterator[Path]:

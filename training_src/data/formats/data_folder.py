@@ -11,6 +11,7 @@ from pathlib import Path
 from training_src.data.formats.fields import AnnotationError, shown
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.spill import Spill
+from training_src.data.splits import given_split
 from training_src.errors import DataError
 
 # No tool writes a larger annotation file for a single image.
@@ -195,6 +196,13 @@ class DataFolder:
     def _is_within(self, path: str) -> bool:
         real = os.path.realpath(path)
         return real == self._real or real.startswith(self._real.rstrip("/") + "/")
+
+
+def split_folders(folder: Path) -> Iterator[tuple[Path, str]]:
+    """The folders in a folder whose names speak of a split, by name, with that split."""
+    for child in sorted(folder.iterdir()):
+        if child.is_dir() and (split := given_split(child.name)):
+            yield child, split
 
 
 def is_text(text: str) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from training_src.data.dataset import Fault
 from training_src.data.label_map import LONGEST_NAME
 
 Edges = tuple[float, float, float, float]
@@ -26,6 +27,11 @@ class AnnotationError(ValueError):
     def __init__(self, check: str, rest: str) -> None:
         self.check = check
         super().__init__(rest)
+
+    def fault(self, file: str, place: str | None = None, image: str = "") -> Fault:
+        """The whole sentence, of a file or of a place in it."""
+        where = f"{file}: {place}" if place else file
+        return Fault(file, place, self.check, f"{where} {self}.", image=image)
 
 
 def shown(value: object, longest: int = 80) -> str:

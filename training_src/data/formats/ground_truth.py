@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage, Severity
+from training_src.data.dataset import Box, Dataset, Entry, Fault, Severity, labelled_file
 from training_src.data.formats.classes import SourceClasses, made_names
-from training_src.data.formats.data_folder import DataFolder
+from training_src.data.formats.data_folder import DataFolder, split_folders
 from training_src.data.formats.fields import AnnotationError, class_name, confidence, four_numbers, shown, size
 from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.splits import given_split
@@ -70,9 +70,8 @@ def _manifests(folder: DataFolder) -> Iterator[tuple[Path, str | None]]:
     for place in (folder.path, folder.path / "manifests" / "output"):
         for file in folder.files(place, _SUFFIXES):
             yield file, given_split(file.name)
-    for child in sorted(folder.path.iterdir()):
-        if child.is_dir() and (split := given_split(child.name)):
-            yield from ((file, split) for file in folder.files(child, _SUFFIXES))
+    for child, split in split_folders(folder.path):
+        yield from ((file, split) for file in folder.files(child, _SUFFIXES))
 
 
 def _lines(folder: DataFolder, file: Path) -> Iterator[_Line | Fault]:
@@ -90,7 +89,7 @@ def _lines(folder: DataFolder, file: Path) -> Iterator[_Line | Fault]:
                 where = f"line {number}"
                 yield Fault(place, where, "annotation", f"{place}: {where} is no JSON object; copy the file again.")
     except AnnotationError as error:
-        yield Fault(place, None, error.check, f"{place} {error}.")
+        yield error.fault(place)
         return
     if not number:
         yield Fault(place, None, "empty", f"{place} is empty; write it again, or remove it.")
@@ -154,7 +153,7 @@ def _labelled(folder: DataFolder, line: _Line, split: str | None, label_map: Lab
         yield line.fault(error)
         return
     named = folder.name(image)
-    boxes: list[Box] = []
+    found: list[Box | Fault] = []
     width = height = 0
     for key, value, metadata in attributes:
         try:
@@ -164,24 +163,12 @@ def _labelled(folder: DataFolder, line: _Line, split: str | None, label_map: Lab
             width, height = _size(value) if not width else (width, height)
             classes = SourceClasses(_class_map(metadata), 1, label_map, by_name=True)
             within = f" {key}" if len(attributes) > 1 else ""
-            for box in _boxes(line, value, metadata, classes, within, named):
-                if isinstance(box, Fault):
-                    yield box
-                else:
-                    boxes.append(box)
+            found += _boxes(line, value, metadata, classes, within, named)
         except AnnotationError as error:
+            yield from (fault for fault in found if isinstance(fault, Fault))
             yield line.fault(error, image=named)
             return
-    yield LabelledImage(
-        source_id=named,
-        image=named,
-        annotation=line.place,
-        encoded=Encoded(str(image)),
-        boxes=tuple(boxes),
-        width=width,
-        height=height,
-        given_split=split,
-    )
+    yield from labelled_file(named, str(image), line.place, found, (width, height), split)
 
 
 def _image(folder: DataFolder, line: _Line) -> Path:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
+from training_src.data.dataset import Box, Dataset, Entry, Fault, labelled_file
 from training_src.data.formats.classes import SourceClasses, made_names
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import (
@@ -214,19 +214,8 @@ def _image(
         yield Fault(content.place, None, error.check, f"{content.place}: image {number} {error}.")
         return
     image = folder.name_of(file)
-    judged = list(_boxes(content, content.boxes.rows(key), name, classes, image))
-    yield from (fault for fault in judged if isinstance(fault, Fault))
-    yield LabelledImage(
-        source_id=image,
-        image=image,
-        annotation=content.place,
-        encoded=Encoded(file),
-        boxes=tuple(box for box in judged if isinstance(box, Box)),
-        width=sizes[0],
-        height=sizes[1],
-        given_split=content.source.split,
-        group=group,
-    )
+    found = _boxes(content, content.boxes.rows(key), name, classes, image)
+    yield from labelled_file(image, file, content.place, found, sizes, content.source.split, group)
 
 
 def _boxes(

@@ -7,14 +7,14 @@ Source: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf, section 2
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
-from training_src.data.formats.classes import named_class
-from training_src.data.formats.data_folder import DataFolder, is_file
+from training_src.data.dataset import Dataset, Entry, Fault, labelled_file
+from training_src.data.formats.classes import NamedBox, labelled_boxes
+from training_src.data.formats.data_folder import DataFolder, is_file, split_folders
 from training_src.data.formats.fields import AnnotationError, class_name, flag, four_numbers, shown, size
 from training_src.data.formats.xml_document import parse
 from training_src.data.label_map import LabelMap
@@ -37,7 +37,8 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     inside = DataFolder(folder)
     lists = _read_lists(inside)
     if label_map is None:
-        names = sorted({name for document in _documents(inside, lists) for name in _class_names(document)})
+        documents = (found for found in _documents(inside, lists) if isinstance(found, _Document))
+        names = sorted({item.name for document in documents for item in document.objects})
         label_map = LabelMap(dict(enumerate(names, start=1)))
     fixed, ids = label_map, label_map.ids
 
@@ -46,19 +47,13 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
         for document in _documents(inside, lists):
             if isinstance(document, Fault):
                 yield document
-            else:
-                yield from _labelled(inside, document, fixed, ids)
+                continue
+            image = inside.name(document.image)
+            boxes = labelled_boxes(document.objects, fixed, ids, document.file, image)
+            yield from labelled_file(image, str(document.image), document.file, boxes, document.size, document.split)
         yield from _listed_but_missing(inside, lists)
 
     return Dataset(NAME, label_map, entries, _notices(inside, lists))
-
-
-@dataclass(frozen=True)
-class _Object:
-    name: str
-    edges: tuple[float, float, float, float]  # xmin, ymin, xmax, ymax
-    difficult: bool
-    truncated: bool
 
 
 @dataclass(frozen=True)
@@ -67,9 +62,8 @@ class _Document:
 
     file: str
     image: Path
-    width: int
-    height: int
-    objects: tuple[_Object, ...]
+    size: tuple[int, int]
+    objects: tuple[NamedBox, ...]
     split: str | None
 
 
@@ -83,9 +77,7 @@ class _Lists:
 
 
 def _split_folders(folder: Path) -> Iterator[Path]:
-    for child in sorted(folder.iterdir()):
-        if not child.is_dir() or not given_split(child.name):
-            continue
+    for child, _ in split_folders(folder):
         if (child / "Annotations").is_dir() or any(child.glob("*.xml")):
             yield child
 
@@ -104,7 +96,7 @@ def _read_lists(folder: DataFolder) -> _Lists:
         try:
             names = [line.split()[0] for line in folder.text(files[stem], 1 << 30).splitlines() if line.strip()]
         except AnnotationError as error:
-            lists.faults.append(Fault(place, None, error.check, f"{place} {error}."))
+            lists.faults.append(error.fault(place))
             continue
         if not names:
             lists.faults.append(Fault(place, None, "empty", f"{place} is empty; list its images, or remove the file."))
@@ -145,9 +137,9 @@ def _documents(folder: DataFolder, lists: _Lists) -> Iterator[_Document | Fault]
                 raise AnnotationError("annotation", rest)
             image = _image(folder, pictures, file, root)
             sizes = size(root.findtext("size/width"), root.findtext("size/height"))
-            yield _Document(place, image, *sizes, tuple(_objects(root)), split)
+            yield _Document(place, image, sizes, tuple(_objects(root)), split)
         except AnnotationError as error:
-            yield Fault(place, None, error.check, f"{place} {error}.")
+            yield error.fault(place)
 
 
 def _image(folder: DataFolder, pictures: Path, file: Path, root: Element) -> Path:
@@ -162,7 +154,7 @@ def _image(folder: DataFolder, pictures: Path, file: Path, root: Element) -> Pat
     raise AnnotationError("missing_image", rest)
 
 
-def _objects(root: Element) -> Iterator[_Object]:
+def _objects(root: Element) -> Iterator[NamedBox]:
     for number, item in enumerate(root.findall("object")):
         name = (item.findtext("name") or "").strip()
         texts = [item.findtext(f"bndbox/{edge}") or "" for edge in ("xmin", "ymin", "xmax", "ymax")]
@@ -172,35 +164,7 @@ def _objects(root: Element) -> Iterator[_Object]:
         except AnnotationError as error:
             raise AnnotationError(error.check, f'has object {number} ("{shown(name)}"), which {error}') from None
         flags = [flag((item.findtext(key) or "").strip()) for key in ("difficult", "truncated")]
-        yield _Object(name, edges, *flags)
-
-
-def _class_names(document: _Document | Fault) -> Iterator[str]:
-    if isinstance(document, _Document):
-        yield from (item.name for item in document.objects)
-
-
-def _labelled(folder: DataFolder, document: _Document, label_map: LabelMap, ids: Mapping[str, int]) -> Iterator[Entry]:
-    image = folder.name(document.image)
-    boxes = []
-    for number, item in enumerate(document.objects):
-        place = f"object {number}"
-        try:
-            label = named_class(label_map, ids, item.name)
-        except AnnotationError as error:
-            yield Fault(document.file, place, error.check, f"{document.file}: {place} {error}.", image=image)
-            continue
-        boxes.append(Box(*item.edges, label, item.name, place, item.difficult, item.truncated))
-    yield LabelledImage(
-        source_id=image,
-        image=image,
-        annotation=document.file,
-        encoded=Encoded(str(document.image)),
-        boxes=tuple(boxes),
-        width=document.width,
-        height=document.height,
-        given_split=document.split,
-    )
+        yield NamedBox(edges, name, f"object {number}", *flags)
 
 
 def _listed_but_missing(folder: DataFolder, lists: _Lists) -> Iterator[Fault]:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from training_src.data.dataset import Dataset
 from training_src.data.formats import json_stream
-from training_src.data.formats.data_folder import DataFolder
-from training_src.data.formats.fields import Edges
+from training_src.data.formats.data_folder import DataFolder, split_folders
 from training_src.data.formats.instances import Convention, InstancesFile, read_instances
 from training_src.data.label_map import LabelMap
 from training_src.data.splits import given_split
@@ -36,12 +35,8 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     ]
     if not files:
         raise DataError(f"{folder.name} holds no {ANNOTATIONS}; SageMaker's built-in layout has it beside images/.")
-    convention = Convention(NAME, _edges, from_zero=True)
+    convention = Convention(NAME, lambda bbox: bbox, from_zero=True)
     return read_instances(DataFolder(folder), files, convention, label_map)
-
-
-def _edges(bbox: Edges) -> Edges:
-    return bbox
 
 
 def is_coco(file: Path) -> bool:
@@ -51,5 +46,5 @@ def is_coco(file: Path) -> bool:
 
 
 def _roots(folder: Path) -> Iterator[Path]:
-    children = [child for child in sorted(folder.iterdir()) if child.is_dir() and given_split(child.name)]
-    yield from (root for root in [folder, *children] if (root / ANNOTATIONS).is_file())
+    roots = [folder, *(child for child, _ in split_folders(folder))]
+    yield from (root for root in roots if (root / ANNOTATIONS).is_file())

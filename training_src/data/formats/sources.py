@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from training_src.data.dataset import Box, Dataset, Entry, Fault, LabelledImage
+from training_src.data.dataset import Box, Dataset, Entry, Fault
 from training_src.data.formats import yaml_document
 from training_src.data.formats.classes import named_class
 from training_src.data.formats.data_folder import DataFolder
@@ -162,6 +162,7 @@ def _merged_label_map(sources: list[_Source], datasets: list[Dataset]) -> LabelM
 
 
 def _merged(entry: Entry, source: _Source, label_map: LabelMap, ids: Mapping[str, int]) -> Iterator[Entry]:
+    """An entry with the classes of the whole, under names that no other source has."""
     prefix = f"{source.path}/"
     if isinstance(entry, Fault):
         image = prefix + entry.image if entry.image else ""
@@ -176,18 +177,12 @@ def _merged(entry: Entry, source: _Source, label_map: LabelMap, ids: Mapping[str
         try:
             boxes.append(replace(box, name=name, label=named_class(label_map, ids, name)))
         except AnnotationError as error:
-            message = f"{annotation}: {box.place} {error}."
-            yield Fault(annotation, box.place, error.check, message, image=prefix + entry.image)
-    yield _placed(entry, prefix, tuple(boxes))
-
-
-def _placed(image: LabelledImage, prefix: str, boxes: tuple[Box, ...]) -> LabelledImage:
-    """The image under names that no other source has."""
-    return replace(
-        image,
-        source_id=prefix + image.source_id,
-        image=prefix + image.image,
-        annotation=prefix + image.annotation,
-        boxes=boxes,
-        group=prefix + image.group if image.group else "",
+            yield error.fault(annotation, box.place, prefix + entry.image)
+    yield replace(
+        entry,
+        source_id=prefix + entry.source_id,
+        image=prefix + entry.image,
+        annotation=annotation,
+        boxes=tuple(boxes),
+        group=prefix + entry.group if entry.group else "",
     )

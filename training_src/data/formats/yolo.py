@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
+from training_src.data.dataset import Box, Dataset, Entry, Fault, labelled_file
 from training_src.data.formats.classes import SourceClasses, made_names
-from training_src.data.formats.data_folder import DataFolder
+from training_src.data.formats.data_folder import DataFolder, split_folders
 from training_src.data.formats.fields import AnnotationError, Edges, class_name, confidence, number, shown
 from training_src.data.formats.image_size import read_size
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.label_map import LabelMap, make_label_map
-from training_src.data.splits import given_split
 from training_src.errors import DataError
 
 NAME = "yolo"
@@ -34,7 +33,7 @@ def recognise(folder: Path) -> bool:
     """Whether there is a YAML file with `names`, or `labels` beside `images` (here or in a split's folder)."""
     if any("names" in settings for _, settings in _settings(DataFolder(folder))):
         return True
-    roots = [folder, *(child for child in sorted(folder.iterdir()) if child.is_dir() and given_split(child.name))]
+    roots = [folder, *(child for child, _ in split_folders(folder))]
     return any(_has(root, "images") and _has(root, "labels") for root in roots)
 
 
@@ -125,17 +124,15 @@ def _places(folder: DataFolder, settings: Mapping[str, Any]) -> tuple[list[_Plac
 
 
 def _usual_places(folder: Path) -> Iterator[_Place]:
-    children = [child for child in sorted(folder.iterdir()) if child.is_dir()]
-    for child in children:
-        if (split := given_split(child.name)) and (child / "images").is_dir():
+    for child, split in split_folders(folder):
+        if (child / "images").is_dir():
             yield _Place(child / "images", split)
     images = folder / "images"
     if not images.is_dir():
         if any(folder.glob("*.txt")):
             yield _Place(folder, None)
         return
-    inner = [child for child in sorted(images.iterdir()) if child.is_dir() and given_split(child.name)]
-    yield from [_Place(child, given_split(child.name)) for child in inner] or [_Place(images, None)]
+    yield from [_Place(child, split) for child, split in split_folders(images)] or [_Place(images, None)]
 
 
 def _images(folder: DataFolder, place: _Place) -> Iterator[Path | Fault]:
@@ -157,7 +154,7 @@ def _images(folder: DataFolder, place: _Place) -> Iterator[Path | Fault]:
                 message = f'{listing}: line {line} names the file "{shown(text)}", which is not in the data set.'
                 yield Fault(listing, f"line {line}", "missing_image", message)
     except AnnotationError as error:
-        yield Fault(listing, None, error.check, f"{listing} {error}.")
+        yield error.fault(listing)
 
 
 def _text_file(folder: DataFolder, image: Path) -> Path | None:
@@ -176,33 +173,28 @@ def _labelled(folder: DataFolder, image: Path, split: str | None, classes: Sourc
     named = folder.name(image)
     text = _text_file(folder, image)
     annotation = folder.name(text) if text else named
-    boxes: list[Box] = []
     try:
-        width, height = read_size(image)
+        size = read_size(image)
     except AnnotationError as error:
-        yield Fault(named, None, error.check, f"{named} {error}.")
+        yield error.fault(named)
         return
     try:
-        for line, written in folder.lines(text) if text else ():
-            where = f"line {line}"
-            try:
-                label, name, edges, score = _box(written, classes, width, height)
-                boxes.append(Box(*edges, label, name, where, confidence=score))
-            except AnnotationError as error:
-                yield Fault(annotation, where, error.check, f"{annotation}: {where} {error}.", image=named)
+        found = _boxes(folder, text, classes, size, named) if text else ()
+        yield from labelled_file(named, str(image), annotation, found, size, split)
     except AnnotationError as error:
-        yield Fault(annotation, None, error.check, f"{annotation} {error}.", image=named)
-        return
-    yield LabelledImage(
-        source_id=named,
-        image=named,
-        annotation=annotation,
-        encoded=Encoded(str(image)),
-        boxes=tuple(boxes),
-        width=width,
-        height=height,
-        given_split=split,
-    )
+        yield error.fault(annotation, image=named)
+
+
+def _boxes(
+    folder: DataFolder, file: Path, classes: SourceClasses, size: tuple[int, int], image: str
+) -> Iterator[Box | Fault]:
+    for line, written in folder.lines(file):
+        where = f"line {line}"
+        try:
+            label, name, edges, score = _box(written, classes, *size)
+            yield Box(*edges, label, name, where, confidence=score)
+        except AnnotationError as error:
+            yield error.fault(folder.name(file), where, image)
 
 
 def _box(written: str, classes: SourceClasses, width: int, height: int) -> tuple[int, str, Edges, float | None]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,7 @@ from training_src.data.dataset import Fault
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
-# Bounds that whoever collects should keep, so that memory and the page stay small.
-MOST_BOXES = 200_000
-MOST_SAMPLES = 48
+# Bounds that whoever collects keeps, so that memory and the page stay small.
 MOST_FAULTS = 200
 MOST_FAULT_PICTURES = 24
 
@@ -63,7 +61,7 @@ class FaultPicture:
 
 @dataclass(frozen=True)
 class BoxArrays:
-    """Boxes as columns of equal length N: all of a data set, or an even sample of at most `MOST_BOXES`.
+    """Boxes as columns of equal length N: all of a data set, or an even sample.
 
     Attributes:
         width, height: float32 [N], pixels.
@@ -153,11 +151,10 @@ class ReportContent:
     """All that the page shows.
 
     Attributes:
-        description: The content of dataset.json.
+        description: The content of dataset.json, with the figures.
         collected: See there.
-        samples: At most `MOST_SAMPLES`.
+        samples: A few of each split.
         faults: The first `MOST_FAULTS`, errors before warnings before notices.
-        fault_counts: How many there are in all, by severity and check.
         fault_pictures: At most `MOST_FAULT_PICTURES`.
     """
 
@@ -165,5 +162,4 @@ class ReportContent:
     collected: Collected
     samples: Sequence[Sample] = ()
     faults: Sequence[Fault] = ()
-    fault_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     fault_pictures: Sequence[FaultPicture] = ()

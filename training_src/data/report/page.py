@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -20,9 +18,6 @@ from training_src.data.dataset import Fault
 from training_src.data.processes import cores
 from training_src.data.report.anchors import best_overlaps, scaled_boxes
 from training_src.data.report.content import (
-    MOST_FAULT_PICTURES,
-    MOST_FAULTS,
-    MOST_SAMPLES,
     Anchors,
     BoxArrays,
     Collected,
@@ -30,7 +25,6 @@ from training_src.data.report.content import (
     ReportContent,
     Sample,
 )
-from training_src.data.report.figures import figures
 from training_src.data.splits import SPLITS
 from training_src.report.charts import SERIES, heat_map, histogram, shapes
 from training_src.report.page import data_uri, facts, render_page
@@ -44,64 +38,44 @@ _SHOWN_ELSEWHERE = frozenset(
     {"schema_version", "sha256", "splits", "groups", "classes", "class_balance", "notices", "images", "boxes", "format",
      "box_sizes", "aspect_ratios", "brightness", "centres", "co_occurrence", "anchor_fit", "findings", "warnings"}
 )  # fmt: skip
-_SEVERITIES = ("error", "warning", "notice")
-
-
-def write_report(path: Path, content: ReportContent) -> None:
-    """Write the page beside, and rename it once it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(render(content), encoding="utf-8")
-    beside.replace(path)
 
 
 def render(content: ReportContent) -> str:
     """The page's HTML."""
     script = files("training_src.data.report").joinpath("templates/report.js").read_text(encoding="utf-8")
     collected = content.collected
-    numbers = figures(collected)
+    description = content.description
     names = list(collected.names.items())
     colours = drawing.colours(collected.names)
     # Decoding, scaling and encoding are most of a page's time, and hold no lock of Python's.
     with ThreadPoolExecutor(cores()) as pool:
-        pictures = list(pool.map(lambda one: _picture(one, colours, collected.anchors), content.samples[:MOST_SAMPLES]))
-        fault_pictures = list(
-            pool.map(lambda one: _fault_picture(one, colours), content.fault_pictures[:MOST_FAULT_PICTURES])
-        )
+        pictures = list(pool.map(lambda one: _picture(one, colours, collected.anchors), content.samples))
+        fault_pictures = list(pool.map(lambda one: _fault_picture(one, colours), content.fault_pictures))
     shown = {box.label for picture in pictures for box in picture.boxes}
     return render_page(
         "training_src.data.report",
         script=script,
-        description=content.description,
-        fit=numbers["anchor_fit"],
-        faults=sorted(content.faults, key=lambda fault: _SEVERITIES.index(fault.severity))[:MOST_FAULTS],
-        findings=(findings := _findings(content)),
+        description=description,
+        fit=description["anchor_fit"],
+        faults=content.faults,
+        findings=(findings := {severity: checks for severity, checks in description["findings"].items() if checks}),
         fault_total=sum(sum(checks.values()) for checks in findings.values()),
         fault_pictures=fault_pictures,
         pictures=pictures,
         filters=[(label, name, colours[label]) for label, name in names if label in shown],
         splits=[split for split in SPLITS if any(picture.split == split for picture in pictures)],
-        rows=_class_rows(content.description, colours, collected.names),
-        split_rows=_split_rows(content.description),
+        rows=_class_rows(description, colours, collected.names),
+        split_rows=_split_rows(description),
         series=[(split, SERIES[at]) for at, split in enumerate(SPLITS)],
-        charts=_charts(collected, numbers),
+        charts=_charts(collected, description),
         co_occurrence=_co_occurrence(collected),
-        brightness=numbers["brightness"]["mean"],
+        brightness=description["brightness"]["mean"],
         facts=[
-            ("content hash (SHA-256)", str(content.description["sha256"])),
-            ("layout", content.description["format"] or "unknown"),
-            *facts(content.description, _SHOWN_ELSEWHERE),
+            ("content hash (SHA-256)", str(description["sha256"])),
+            ("layout", description["format"] or "unknown"),
+            *facts(description, _SHOWN_ELSEWHERE),
         ],
     )
-
-
-def _findings(content: ReportContent) -> dict[str, dict[str, int]]:
-    """Counts by severity and check, the gravest first; those of the listed faults where nobody counted them all."""
-    counted: Mapping[str, Mapping[str, int]] = content.fault_counts or {
-        severity: Counter(fault.check for fault in content.faults if fault.severity == severity)
-        for severity in _SEVERITIES
-    }
-    return {severity: dict(counted[severity]) for severity in _SEVERITIES if counted.get(severity)}
 
 
 @dataclass(frozen=True)

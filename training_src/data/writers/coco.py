@@ -8,7 +8,6 @@ import json
 import shutil
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from types import TracebackType
 from typing import Any, Self, TextIO
 
 from training_src.data.dataset import Box
@@ -39,9 +38,7 @@ class CocoWriter:
             self._splits[name] = _Split(self._folder, name, self._label_map, self._open)
         self._splits[name].write(image)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._open:
             for split in self._splits.values():
                 split.finish()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self
 
 from containers.contract.tfrecord import write_record
@@ -44,9 +43,7 @@ class TFRecordWriter:
         sha256 = hashlib.sha256(image.encoded).hexdigest()
         write_record(stream, encode(example_of(image.labelled, image.format, image.encoded, sha256)))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for stream in self._streams.values():
             stream.close()
         for split, count in self._counts.items():

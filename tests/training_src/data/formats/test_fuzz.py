@@ -181,7 +181,7 @@ def _prepare(folder: Path, task: str) -> bool:
             objects = image.objects
             assert ((objects["xmin"] >= 0) & (objects["xmax"] <= image.width)).all()
             assert ((objects["ymin"] >= 0) & (objects["ymax"] <= image.height)).all()
-        if examined.faults:
+        if examined.findings.of("error"):
             return True
         if task == "prepare":
             (folder / "out/metadata").mkdir(parents=True)
@@ -197,7 +197,7 @@ def _look_at(folder: Path) -> None:
         if isinstance(image, Fault):
             continue
         image.source_id.encode()
-        assert image.encoded.path.is_relative_to(folder) or "mapgate-shards-" in str(image.encoded.path)
+        assert Path(image.encoded.file).is_relative_to(folder) or "mapgate-shards-" in image.encoded.file
         assert all(box.label >= 1 and box.name for box in image.boxes)
 
 

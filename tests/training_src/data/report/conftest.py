@@ -12,7 +12,9 @@ import pytest
 from training_src.data.dataset import Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.images import read_header
-from training_src.data.report import BoxArrays, Collected, FaultPicture, ReportContent, Sample, read_anchors
+from training_src.data.report.anchors import read_anchors
+from training_src.data.report.content import BoxArrays, Collected, FaultPicture, ReportContent, Sample
+from training_src.data.report.figures import figures
 from training_src.data.splits import SPLITS
 
 SHARED = Path(__file__).resolve().parents[4].parent / "shared" / "data"
@@ -115,16 +117,10 @@ def content(everything, names, samples, faults, pictures, anchors) -> ReportCont
         "schema_version": 1, "sha256": "5e" * 32, "format": "pascal_voc", "images": len(everything), "boxes": len(rows),
         "classes": [{"id": label, "name": name} for label, name in names.items()], "splits": splits,
         "repaired": {"clipped_boxes": 3, "dropped_boxes": 1}, "notices": ["1 box that is a single point dropped."],
+        "findings": {"error": {"outside": 1, "image": 1}, "warning": {"near_duplicate": 4}},
     }  # fmt: skip
     collected = Collected(
         names, boxes, np.array(lumas, np.float32), np.array([SPLITS.index(one.split) for one in everything]), together,
         anchors,
     )  # fmt: skip
-    return ReportContent(
-        description,
-        collected,
-        samples,
-        faults,
-        {"error": {"outside": 1, "image": 1}, "warning": {"near_duplicate": 4}},
-        pictures,
-    )
+    return ReportContent(description | figures(collected), collected, samples, faults, pictures)

@@ -16,7 +16,10 @@ import cv2
 import numpy as np
 import pytest
 
-from training_src.data.report import ReportContent, figures, render, write_report
+from containers.contract.files import write_whole
+from training_src.data.report.content import ReportContent
+from training_src.data.report.figures import figures
+from training_src.data.report.page import render
 
 HOSTILE = [
     "</script><script>document.title='owned'</script>",
@@ -107,12 +110,13 @@ def test_without_anchors_samples_or_boxes_it_is_still_a_page(drawn: Callable[...
     empty = type(collected)(
         {}, boxes, collected.brightness[:0], collected.brightness_split[:0], np.zeros((0, 0), np.int64)
     )
-    page = render(ReportContent({"sha256": "0" * 64, "images": 0, "boxes": 0, "format": "", "splits": {}}, empty))
+    nothing = {"sha256": "0" * 64, "images": 0, "boxes": 0, "format": "", "splits": {}, "findings": {}}
+    page = render(ReportContent(nothing | figures(empty), empty))
     assert "No fault was found" in page
 
 
 def test_a_picture_is_no_larger_than_needed(bccd: ReportContent, tmp_path: Path) -> None:
-    write_report(tmp_path / "metadata" / "report.html", bccd)
+    write_whole(tmp_path / "metadata" / "report.html", render(bccd))
     assert [file.name for file in (tmp_path / "metadata").iterdir()] == ["report.html"]
     assert (tmp_path / "metadata" / "report.html").stat().st_size < 3_000_000
 
@@ -138,7 +142,7 @@ def browse(page: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_browser_draws_it_and_complains_of_nothing(bccd: ReportContent, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    write_report(page, bccd)
+    write_whole(page, render(bccd))
     result = browse(page, "--dump-dom", "--window-size=1280,900")
     assert "CONSOLE" not in result.stderr
     assert "36 of 36 shown" in result.stdout
@@ -151,7 +155,7 @@ def test_a_browser_draws_it_and_complains_of_nothing(bccd: ReportContent, tmp_pa
 
 def test_a_browser_filters_and_runs_no_foreign_script(drawn: Callable[..., ReportContent], tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    write_report(page, drawn(*[HOSTILE[0] + HOSTILE[1]] * 3))
+    write_whole(page, render(drawn(*[HOSTILE[0] + HOSTILE[1]] * 3)))
     # A driver beside the page's own script, let in by the policy, ticks the filter of one split.
     text = page.read_text(encoding="utf-8")
     driver = (
