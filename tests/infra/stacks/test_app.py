@@ -69,6 +69,7 @@ def test_an_unknown_environment_a_missing_account_or_context_are_one_sentence(mo
     with pytest.raises(SettingsError, match=r"qa\.yaml: no such environment; there are dev, prod, staging"):
         build(cdk.App(context={"environment": "qa"}))
     place = {"CDK_DEFAULT_ACCOUNT": "123456789012", "CDK_DEFAULT_REGION": "us-east-1"}
+    place["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # an older node has something to say
     command = [sys.executable, "-m", "infra.app"]
     bare = subprocess.run(command, cwd=ROOT, env={**os.environ, **place}, capture_output=True, text=True, check=False)
     assert bare.returncode == 1
