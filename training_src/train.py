@@ -25,7 +25,7 @@ from training_src.models.checkpoints import checkpoint
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
-from training_src.training.checkpoints import CheckpointStore, Progress, fingerprint
+from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 from training_src.training.config_overrides import overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
@@ -125,7 +125,7 @@ def _in_float32(detector: Detector, description: PipelineDescription) -> Detecto
 
 
 def _provenance(
-    request: Request, description: PipelineDescription, progress: Progress, seed: int, mark: str
+    request: Request, description: PipelineDescription, progress: TrainingProgress, seed: int, mark: str
 ) -> Provenance:
     return Provenance(
         architecture=request.architecture or description.source,

@@ -152,7 +152,7 @@ def draw_picture(file: Path, number: int) -> None:
 
 def _prepare(folder: Path) -> Callable[[], None]:
     """All that PrepareDataset does: check, split, shards, label map, dataset.json and report."""
-    from training_src.data.checks.policy import Policy
+    from training_src.data.checks.policy import DataPolicy
     from training_src.data.examination import examine
     from training_src.data.metadata import write_metadata
     from training_src.data.splits import SPLITS
@@ -162,7 +162,7 @@ def _prepare(folder: Path) -> Callable[[], None]:
         output = folder / "prepared"
         shutil.rmtree(output, ignore_errors=True)
         (output / "metadata").mkdir(parents=True)
-        with examine(folder / "set", policy=Policy(), records=True) as examined:
+        with examine(folder / "set", policy=DataPolicy(), records=True) as examined:
             assert not examined.findings.of("error")
             write_shards(examined.index, {split: output / split for split in SPLITS})
             write_metadata(output / "metadata", examined)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from training_src.data.checks.config import check_num_classes
 from training_src.data.checks.findings import Findings
-from training_src.data.checks.policy import Policy
+from training_src.data.checks.policy import DataPolicy
 from training_src.data.dataset import Fault
 from training_src.data.index import Index
 from training_src.data.label_map import LabelMap
@@ -17,7 +17,7 @@ from training_src.data.splits import SPLITS, assign
 from training_src.data.statistics import Tally
 
 
-def give_splits(index: Index, policy: Policy, name: str, findings: Findings) -> None:
+def give_splits(index: Index, policy: DataPolicy, name: str, findings: Findings) -> None:
     """Write every image's split into the index.
 
     Args:
@@ -56,7 +56,7 @@ def check_set(
     index: Index,
     tally: Tally,
     label_map: LabelMap,
-    policy: Policy,
+    policy: DataPolicy,
     findings: Findings,
     *,
     name: str,
@@ -114,7 +114,7 @@ def _empty_splits(tally: Tally, name: str) -> Iterator[Fault]:
             yield Fault(name, None, "split", message)
 
 
-def _backgrounds(tally: Tally, policy: Policy, name: str) -> Iterator[Fault]:
+def _backgrounds(tally: Tally, policy: DataPolicy, name: str) -> Iterator[Fault]:
     images, empty = int(tally.images.sum()), int(tally.backgrounds.sum())
     if empty > policy.threshold("background", "share") * images:
         verb = "has" if empty == 1 else "have"
@@ -122,7 +122,7 @@ def _backgrounds(tally: Tally, policy: Policy, name: str) -> Iterator[Fault]:
         yield Fault(name, None, "background", message)
 
 
-def _classes(tally: Tally, label_map: LabelMap, policy: Policy, name: str) -> Iterator[Fault]:
+def _classes(tally: Tally, label_map: LabelMap, policy: DataPolicy, name: str) -> Iterator[Fault]:
     names = list(label_map.names.values())
     adjectives = ("training", "validation", "test")
     for split, adjective in enumerate(adjectives):

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from training_src.data.checks.findings import Findings
 from training_src.data.checks.image import ImageChecks
-from training_src.data.checks.policy import Policy, read_policy_of
+from training_src.data.checks.policy import DataPolicy, read_policy_of
 from training_src.data.dataset import Fault
 from training_src.data.dataset_checks import check_set, give_splits
 from training_src.data.formats import read_dataset
@@ -39,7 +39,7 @@ class Examined:
 
     format: str
     label_map: LabelMap
-    policy: Policy
+    policy: DataPolicy
     index: Index
     findings: Findings
     tally: Tally
@@ -75,7 +75,7 @@ def examine(
     config: Path | None = None,
     label_map: Path | None = None,
     format: str | None = None,  # noqa: A002 - as the command's option
-    policy: Policy | None = None,
+    policy: DataPolicy | None = None,
     records: bool = False,
     whole: bool = True,
     work: Path | None = None,

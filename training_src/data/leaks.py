@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from training_src.data.checks.policy import Policy
+from training_src.data.checks.policy import DataPolicy
 from training_src.data.dataset import Fault
 from training_src.data.index import Index
 from training_src.data.splits import SPLITS
@@ -61,7 +61,7 @@ class _Comparison:
         return ((one ^ other) & (1 << 64) - 1).bit_count() if self.left > 0 else 65
 
 
-def similar_images(index: Index, policy: Policy) -> Iterator[Fault]:
+def similar_images(index: Index, policy: DataPolicy) -> Iterator[Fault]:
     """A fault for each image of validation and test that is almost one of a split before it.
 
     Two 64-bit numbers that differ in at most `bits` bits agree in one of `bits + 1` bands: only those are compared.

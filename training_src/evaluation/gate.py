@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from training_src.evaluation.policy import Policy
+from training_src.evaluation.policy import GatePolicy
 
 UNKNOWN = -1.0
 _NAMED = 3
@@ -114,7 +114,7 @@ class Verdict:
         return "\n".join([*lines, f"{'GATE PASSED' if self.passed else 'GATE FAILED'}: {self.sentence}"])
 
 
-def judge(evidence: Evidence, policy: Policy, map_threshold: float = 0.0) -> Verdict:
+def judge(evidence: Evidence, policy: GatePolicy, map_threshold: float = 0.0) -> Verdict:
     """Whether a detector may go on.
 
     Args:
@@ -132,7 +132,7 @@ def judge(evidence: Evidence, policy: Policy, map_threshold: float = 0.0) -> Ver
     return Verdict(False, " ".join(failed[:_NAMED]) + more, mean_ap, rules)
 
 
-def _rules(evidence: Evidence, policy: Policy, map_threshold: float) -> Iterator[Rule]:
+def _rules(evidence: Evidence, policy: GatePolicy, map_threshold: float) -> Iterator[Rule]:
     yield _same_test_set(evidence)
     yield _same_model(evidence)
     yield _same_dataset(evidence)
@@ -175,7 +175,7 @@ def _same_dataset(evidence: Evidence) -> Rule:
     return Rule("dataset", "at least", 1.0, float(same), same, sentence)
 
 
-def _metric_rules(evidence: Evidence, policy: Policy, map_threshold: float) -> Iterator[Rule]:
+def _metric_rules(evidence: Evidence, policy: GatePolicy, map_threshold: float) -> Iterator[Rule]:
     required = {"mAP": 0.0, **policy.metrics}
     required["mAP"] = _tightened(required["mAP"], map_threshold)
     for name, lowest in required.items():
@@ -189,7 +189,7 @@ def _tightened(own: float, threshold: float) -> float:
     return max(own, threshold)
 
 
-def _class_rules(evidence: Evidence, policy: Policy) -> Iterator[Rule]:
+def _class_rules(evidence: Evidence, policy: GatePolicy) -> Iterator[Rule]:
     for name in sorted({*policy.classes, *policy.exempt_classes} - set(evidence.classes)):
         sentence = f'The policy names a class "{name}" that the label map does not have.'
         yield Rule(f"class[{name}]", "at least", 1.0, 0.0, False, sentence)
@@ -207,7 +207,7 @@ def _class_rules(evidence: Evidence, policy: Policy) -> Iterator[Rule]:
         yield Rule("classes", "at least", 1.0, 0.0, False, "No class was scored.")
 
 
-def _champion_rules(evidence: Evidence, policy: Policy) -> Iterator[Rule]:
+def _champion_rules(evidence: Evidence, policy: GatePolicy) -> Iterator[Rule]:
     champion = evidence.champion
     if policy.champion is None or champion is None:
         return
@@ -235,7 +235,7 @@ def _champion_rules(evidence: Evidence, policy: Policy) -> Iterator[Rule]:
             yield Rule(rule, "at most", greatest, fall, passed, sentence)
 
 
-def _serving_rules(evidence: Evidence, policy: Policy) -> Iterator[Rule]:
+def _serving_rules(evidence: Evidence, policy: GatePolicy) -> Iterator[Rule]:
     parity = evidence.parity
     matched = parity.matched if parity else None
     runtime = parity.runtime if parity else "the serving runtime"

@@ -43,7 +43,7 @@ class ServingRule(_Section):
     greatest_difference: Annotated[dict[Literal["mAP"], Share], Field(min_length=1)]
 
 
-class Policy(_Section):
+class GatePolicy(_Section):
     """All rules. Every section must be there: what is not asked for is said, not forgotten.
 
     Attributes:
@@ -66,7 +66,7 @@ class Policy(_Section):
     serving: ServingRule
 
 
-def read_policy(path: Path) -> Policy:
+def read_policy(path: Path) -> GatePolicy:
     """The policy of a YAML file.
 
     Raises:
@@ -79,7 +79,7 @@ def read_policy(path: Path) -> Policy:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PolicyError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
     try:
-        return Policy.model_validate(content)
+        return GatePolicy.model_validate(content)
     except ValidationError as error:
         raise PolicyError(f"{path}: {first_fault(error)}; see the default gate_policy.yaml") from error
 

@@ -28,7 +28,7 @@ Tensors = Mapping[str, NDArray[np.generic]]
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """How far a training has come.
 
     Attributes:
@@ -99,7 +99,7 @@ class CheckpointStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def save(self, tensors: Tensors, progress: Progress) -> None:
+    def save(self, tensors: Tensors, progress: TrainingProgress) -> None:
         """Keep the state; the two newest are kept.
 
         Raises:
@@ -109,14 +109,14 @@ class CheckpointStore:
         for old in self._named("step-")[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
-    def save_best(self, tensors: Tensors, progress: Progress) -> None:
+    def save_best(self, tensors: Tensors, progress: TrainingProgress) -> None:
         """Keep the weights of the best validation so far."""
         self._write(f"best-{progress.step:08d}", tensors, progress)
         for old in self._named("best-"):
             if old.name != f"best-{progress.step:08d}":
                 shutil.rmtree(old, ignore_errors=True)
 
-    def latest(self) -> tuple[dict[str, NDArray[np.generic]], Progress] | None:
+    def latest(self) -> tuple[dict[str, NDArray[np.generic]], TrainingProgress] | None:
         """The newest state that can be read; None where there is none."""
         for folder in reversed(self._named("step-")):
             try:
@@ -130,7 +130,7 @@ class CheckpointStore:
         folder = self._folder / f"best-{step:08d}"
         return checkpoint.read(str(folder / "state")) if folder.is_dir() else None
 
-    def _write(self, name: str, tensors: Tensors, progress: Progress) -> None:
+    def _write(self, name: str, tensors: Tensors, progress: TrainingProgress) -> None:
         for key, tensor in tensors.items():
             if not np.isfinite(tensor).all():
                 raise TrainingError(
@@ -156,6 +156,6 @@ class CheckpointStore:
         return sorted(path for path in self._folder.glob(f"{prefix}*") if path.is_dir())
 
 
-def _progress(folder: Path) -> Progress:
+def _progress(folder: Path) -> TrainingProgress:
     content: dict[str, Any] = json.loads((folder / "progress.json").read_text())
-    return Progress(**content)
+    return TrainingProgress(**content)

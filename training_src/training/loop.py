@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from training_src.errors import MapgateError, TrainingError
 from training_src.models.config.training import TrainConfig
 from training_src.models.detector import Detector
-from training_src.training.checkpoints import CheckpointStore, Progress
+from training_src.training.checkpoints import CheckpointStore, TrainingProgress
 from training_src.training.distribution import Cluster
 from training_src.training.hyperparameters import Settings
 from training_src.training.input_pipeline import Batch
@@ -72,7 +72,7 @@ def train(
     store: CheckpointStore,
     report: ProgressReport,
     stopping: Callable[[], bool] = lambda: False,
-) -> Progress:
+) -> TrainingProgress:
     """Train until `num_steps`, from the newest checkpoint if there is one; the best weights are left in the networks.
 
     Args:
@@ -149,22 +149,22 @@ class _Training:
             instances=len(cluster.hosts),
         )
 
-    def check(self, losses: Losses, progress: Progress) -> None:
+    def check(self, losses: Losses, progress: TrainingProgress) -> None:
         if not math.isfinite(losses.total):
             raise TrainingError(
                 f"Step {progress.step}: the loss is {losses.total}; lower learning_rate_base, lengthen the warm-up or "
                 f"set gradient_clipping_by_norm. {self._store.last_good()}"
             )
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: TrainingProgress) -> None:
         if self._chief:
             state = {key: variable.numpy() for key, variable in self._step.state().items()}
             self._store.save(state, progress)
 
-    def resume(self) -> Progress:
+    def resume(self) -> TrainingProgress:
         """Take over the newest checkpoint, if there is one; every instance has the chief's state then."""
         latest = self._store.latest() if self._chief else None
-        progress = Progress()
+        progress = TrainingProgress()
         if latest is not None:
             tensors, progress = latest
             for key, variable in self._step.state().items():
@@ -174,7 +174,7 @@ class _Training:
             progress.step = self._follow_the_chief(progress.step)
         return progress
 
-    def validate(self, validation: Validation, report: ProgressReport, progress: Progress) -> bool:
+    def validate(self, validation: Validation, report: ProgressReport, progress: TrainingProgress) -> bool:
         """Evaluate, keep what is best; whether there was no improvement for so long that the training should end."""
         if self._chief:
             with self._averages():
@@ -192,7 +192,7 @@ class _Training:
             )
         return over
 
-    def _note(self, result: ValidationResult, report: ProgressReport, progress: Progress) -> None:
+    def _note(self, result: ValidationResult, report: ProgressReport, progress: TrainingProgress) -> None:
         metrics, settings = result.metrics.values, self._plan.settings
         values = {name: -1.0 if metrics[name] is None else float(metrics[name] or 0) for name in ("mAP", "mAP_50")}
         losses = {name.removeprefix("Loss/"): loss for name, loss in result.losses.items()}
@@ -210,7 +210,7 @@ class _Training:
         with self._step.average.in_use():
             yield
 
-    def use_best(self, progress: Progress) -> None:
+    def use_best(self, progress: TrainingProgress) -> None:
         """Put the best validation's weights into the networks; the last ones stay where they are gone."""
         best = self._store.best(progress.best_step) if self._chief else None
         if best is None:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training_src.data.checks.policy import CHECKS, Policy
+from training_src.data.checks.policy import CHECKS, DataPolicy
 from training_src.data.dataset import Fault
 from training_src.data.examination import Examined, examine
 
@@ -57,7 +57,7 @@ def test_same_image_in_two_splits_is_an_error_and_fixed_by_leaving_it_to_the_tes
     (folder / "train/images/5.png").write_bytes((folder / "test/images/2.png").read_bytes())
 
     fault = _only(examined(folder))
-    fixed = examined(folder, policy=Policy().with_fixes())
+    fixed = examined(folder, policy=DataPolicy().with_fixes())
 
     assert (fault.check, fault.severity) == ("leak", "error")
     assert "train/images/5.png (train) and test/images/2.png (test) are the same image" in fault.message
@@ -73,8 +73,8 @@ def test_almost_the_same_image_in_two_splits_is_a_warning(folder: Path, examined
     strict = replace(CHECKS["near_leak"], handling="error")
 
     fault = _only(examined(folder))
-    error = _only(examined(folder, policy=Policy({**CHECKS, "near_leak": strict})))
-    blind = examined(folder, policy=replace(Policy(), decode_check="header"))
+    error = _only(examined(folder, policy=DataPolicy({**CHECKS, "near_leak": strict})))
+    blind = examined(folder, policy=replace(DataPolicy(), decode_check="header"))
 
     assert (fault.check, fault.severity, error.severity) == ("near_leak", "warning", "error")
     assert "val/images/3.png (validation) looks like train/images/7.png (train)" in fault.message
@@ -91,7 +91,7 @@ def test_near_duplicates_are_found_at_every_distance_that_is_asked_for(folder: P
         found.index.execute("UPDATE images SET dhash = ? WHERE image = 'test/images/0.png'", flipped)
         for most in range(5):
             check = replace(CHECKS["near_leak"], thresholds={"bits": most})
-            seen = list(_similar(found, Policy({**CHECKS, "near_leak": check})))
+            seen = list(_similar(found, DataPolicy({**CHECKS, "near_leak": check})))
             assert len(seen) == (bits <= most)
 
 
@@ -110,7 +110,7 @@ def test_sequence_in_two_splits_is_a_warning_where_only_names_tell_it(folder: Pa
         images = folder / split / "images"
         (images / f"{image}.png").rename(images / f"drive_frame_{number}.png")
         _edit(folder / split, "images", image, file_name=f"drive_frame_{number}.png")
-    pattern = replace(Policy(), sequence=r"(?P<sequence>drive)_frame_\d+$")
+    pattern = replace(DataPolicy(), sequence=r"(?P<sequence>drive)_frame_\d+$")
 
     likely = _only(examined(folder))
     assert (likely.check, likely.severity) == ("likely_sequence", "warning")
@@ -138,7 +138,7 @@ def test_class_missing_from_a_split_or_rare_is_a_warning(folder: Path, examined:
     (folder / "val/annotations.json").write_text(json.dumps(content))
     many = replace(CHECKS["few_examples"], thresholds={"boxes": 25})
 
-    found = examined(folder, policy=Policy({**CHECKS, "few_examples": many}))
+    found = examined(folder, policy=DataPolicy({**CHECKS, "few_examples": many}))
     messages = {fault.check: fault.message for fault in found.findings.of("warning")}
 
     assert messages == {
@@ -176,7 +176,7 @@ def test_balance_of_classes_and_sizes_is_reported(folder: Path, examined: Examin
     assert examined(folder).description["balance"]["test"]["classes"] == pytest.approx(8 / 18, abs=0.03)
 
 
-def _similar(found: Examined, policy: Policy) -> Iterator[Fault]:
+def _similar(found: Examined, policy: DataPolicy) -> Iterator[Fault]:
     from training_src.data.leaks import similar_images
 
     return similar_images(found.index, policy)

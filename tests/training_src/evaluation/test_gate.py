@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training_src.evaluation.gate import ChampionEvidence, ClassEvidence, Evidence, ParityEvidence, Verdict, judge
-from training_src.evaluation.policy import ChampionRule, Policy, ServingRule
+from training_src.evaluation.policy import ChampionRule, GatePolicy, ServingRule
 
-POLICY = Policy.model_validate(
+POLICY = GatePolicy.model_validate(
     {
         "schema_version": 1,
         "metrics": {"mAP_50": 0.5},

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from training_src.errors import TrainingError
-from training_src.training.checkpoints import CheckpointStore, Progress, fingerprint
+from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 
 SAME = {"config": "c", "hyperparameters": {"seed": "17", "num_train_steps": "0"}, "dataset": "d", "initial": ""}
 
@@ -36,18 +36,18 @@ def test_the_newest_state_comes_back_and_two_are_kept(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path / "mark")
     assert store.latest() is None
     for step in (10, 20, 30):
-        store.save(state(step), Progress(step=step, history=[{"step": step, "loss": 1.5}]))
+        store.save(state(step), TrainingProgress(step=step, history=[{"step": step, "loss": 1.5}]))
     latest = store.latest()
     assert latest is not None
     np.testing.assert_array_equal(latest[0]["a/b"], [30, 30, 30])
-    assert latest[1] == Progress(step=30, history=[{"step": 30, "loss": 1.5}])
+    assert latest[1] == TrainingProgress(step=30, history=[{"step": 30, "loss": 1.5}])
     assert sorted(path.name for path in (tmp_path / "mark").iterdir()) == ["step-00000020", "step-00000030"]
 
 
 def test_a_damaged_state_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = CheckpointStore(tmp_path)
     for step in (10, 20):
-        store.save(state(step), Progress(step=step))
+        store.save(state(step), TrainingProgress(step=step))
     (tmp_path / "step-00000020" / "state.data-00000-of-00001").write_bytes(b"")
     latest = store.latest()
     assert latest is not None
@@ -62,9 +62,9 @@ def test_half_written_states_do_not_count(tmp_path: Path) -> None:
 
 def test_a_state_that_is_not_finite_is_refused_and_the_last_good_one_kept(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path)
-    store.save(state(1), Progress(step=10))
+    store.save(state(1), TrainingProgress(step=10))
     with pytest.raises(TrainingError, match=r"Step 20: a/b is no longer finite; .* The checkpoint of step 10 is kept"):
-        store.save(state(np.inf), Progress(step=20))
+        store.save(state(np.inf), TrainingProgress(step=20))
     latest = store.latest()
     assert latest is not None
     assert latest[1].step == 10
@@ -72,8 +72,8 @@ def test_a_state_that_is_not_finite_is_refused_and_the_last_good_one_kept(tmp_pa
 
 def test_only_the_best_of_its_step_comes_back(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path)
-    store.save_best(state(1), Progress(step=10))
-    store.save_best(state(2), Progress(step=20))
+    store.save_best(state(1), TrainingProgress(step=10))
+    store.save_best(state(2), TrainingProgress(step=20))
     assert store.best(10) is None
     best = store.best(20)
     assert best is not None

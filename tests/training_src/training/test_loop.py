@@ -15,7 +15,7 @@ from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import PipelineConfig
 from training_src.models.detector import Detector
 from training_src.text_format import parse
-from training_src.training.checkpoints import CheckpointStore, Progress
+from training_src.training.checkpoints import CheckpointStore, TrainingProgress
 from training_src.training.hyperparameters import Settings
 from training_src.training.loop import Plan, train
 from training_src.training.progress_report import ProgressReport
@@ -23,9 +23,9 @@ from training_src.training.records import Records
 from training_src.training.validation import Validation, ValidationResult
 
 
-def noted(*values: float, least: float = 0.0) -> Progress:
+def noted(*values: float, least: float = 0.0) -> TrainingProgress:
     """The progress after a validation a step with these results."""
-    progress = Progress()
+    progress = TrainingProgress()
     for value in values:
         progress.step += 1
         progress.note(value, value, least)

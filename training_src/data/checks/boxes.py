@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from training_src.data.checks.policy import Policy
+from training_src.data.checks.policy import DataPolicy
 from training_src.data.dataset import Box, Fault, LabelledImage
 
 Tell = Callable[[Fault], None]
@@ -28,7 +28,7 @@ class CheckedBoxes(NamedTuple):
     dropped: int = 0
 
 
-def check_boxes(labelled: LabelledImage, width: int, height: int, policy: Policy, tell: Tell) -> CheckedBoxes:
+def check_boxes(labelled: LabelledImage, width: int, height: int, policy: DataPolicy, tell: Tell) -> CheckedBoxes:
     """Look at every box; what is wrong is told, or repaired and told where the policy says so.
 
     Args:
@@ -43,7 +43,7 @@ def check_boxes(labelled: LabelledImage, width: int, height: int, policy: Policy
 class _BoxChecks:
     """The checks of one image's boxes, one after the other."""
 
-    def __init__(self, labelled: LabelledImage, width: int, height: int, policy: Policy, tell: Tell) -> None:
+    def __init__(self, labelled: LabelledImage, width: int, height: int, policy: DataPolicy, tell: Tell) -> None:
         self._labelled = labelled
         self._width, self._height = width, height
         self._policy = policy

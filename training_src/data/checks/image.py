@@ -13,7 +13,7 @@ import xxhash
 from training_src.data.checks.boxes import check_boxes
 from training_src.data.checks.fingerprint import Fingerprint, fingerprint
 from training_src.data.checks.orientation import turn
-from training_src.data.checks.policy import Policy
+from training_src.data.checks.policy import DataPolicy
 from training_src.data.dataset import Encoded, Fault, LabelledImage
 from training_src.data.images import BrokenImageError, DecodeCheck, ImageFacts, decode_grey, read_header
 
@@ -73,7 +73,7 @@ class ImageChecks:
         rewritten: A folder for images that a fix encodes anew.
     """
 
-    policy: Policy
+    policy: DataPolicy
     decode_check: DecodeCheck
     rewritten: Path
 

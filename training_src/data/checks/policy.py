@@ -118,7 +118,7 @@ CHECKS: Mapping[str, Check] = {
 
 
 @dataclass(frozen=True)
-class Policy:
+class DataPolicy:
     """What the checks go by.
 
     Attributes:
@@ -153,7 +153,7 @@ class Policy:
         """Faults with the policy's severities, without those whose check is off."""
         return [judged for fault in faults if (judged := self.judge(fault))]
 
-    def with_fixes(self) -> Policy:
+    def with_fixes(self) -> DataPolicy:
         """The same, but what is wrong and can be repaired safely is repaired."""
         fixed = {
             name: replace(check, handling="fix") if check.fix and check.handling in ("error", "warning") else check
@@ -177,17 +177,17 @@ class Policy:
         return "/".join([*filter(None, folders), found["sequence"]]), True
 
 
-def read_policy_of(folder: Path, file: Path | None = None) -> Policy:
+def read_policy_of(folder: Path, file: Path | None = None) -> DataPolicy:
     """The policy of a data set: the file that is named, else the folder's own, else the defaults.
 
     Raises:
         ConfigurationError: See `read_policy`.
     """
     file = file or folder / POLICY_FILE
-    return read_policy(file) if file.is_file() else Policy()
+    return read_policy(file) if file.is_file() else DataPolicy()
 
 
-def read_policy(file: Path) -> Policy:
+def read_policy(file: Path) -> DataPolicy:
     """Read a policy file; what it does not name stays as it is.
 
     Raises:
@@ -204,7 +204,7 @@ def read_policy(file: Path) -> Policy:
     return _read({key: value for key, value in content.items() if value != ""}, file.name)
 
 
-def policy_to_json(policy: Policy) -> str:
+def policy_to_json(policy: DataPolicy) -> str:
     """A policy for `policy_from_json`, with every severity and threshold."""
     checks = {name: {"severity": check.handling, **check.thresholds} for name, check in policy.checks.items()}
     splits = None if policy.splits is None else sorted(policy.splits)
@@ -212,15 +212,15 @@ def policy_to_json(policy: Policy) -> str:
     return json.dumps(content)
 
 
-def policy_from_json(text: str) -> Policy:
+def policy_from_json(text: str) -> DataPolicy:
     """What `policy_to_json` was given."""
     return _read(json.loads(text), "policy")
 
 
-def _read(content: Mapping[str, Any], file: str) -> Policy:
+def _read(content: Mapping[str, Any], file: str) -> DataPolicy:
     given = _validated(_PolicyFile, content, file)
     checks = {**CHECKS, **{name: _changed(file, name, value) for name, value in given.checks.items()}}
-    return Policy(checks, given.sequence, given.decode_check, given.splits)
+    return DataPolicy(checks, given.sequence, given.decode_check, given.splits)
 
 
 def _changed(file: str, name: str, value: Any) -> Check:

@@ -16,7 +16,7 @@ import pytest
 from training_src.data.checks.config import check_num_classes
 from training_src.data.checks.image import CheckedImage, ImageChecks
 from training_src.data.checks.orientation import turn_box
-from training_src.data.checks.policy import CHECKS, Policy
+from training_src.data.checks.policy import CHECKS, DataPolicy
 from training_src.data.dataset import Box, Dataset, Encoded, Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.images import DecodeCheck, read_header
@@ -47,7 +47,7 @@ def test_truncated_image_is_named(voc_folder: Path, how: DecodeCheck) -> None:
 def test_broken_image_is_left_out_by_a_fix(voc_folder: Path) -> None:
     (voc_folder / "JPEGImages/street_2.jpg").write_bytes(b"")
 
-    verdict = check(read_dataset(voc_folder), _checks(Policy().with_fixes()))
+    verdict = check(read_dataset(voc_folder), _checks(DataPolicy().with_fixes()))
 
     assert len(verdict.images) == 5
     assert [(fault.check, fault.severity) for fault in verdict.faults] == [("image", "notice")]
@@ -68,7 +68,7 @@ def test_wrong_stated_size_is_named_and_fixed_where_the_boxes_fit(voc_folder: Pa
     _replace(voc_folder / "Annotations/street_1.xml", "<width>64</width>", "<width>65</width>")
 
     fault = _only_fault(voc_folder)
-    fixed = check(read_dataset(voc_folder), _checks(Policy().with_fixes()))
+    fixed = check(read_dataset(voc_folder), _checks(DataPolicy().with_fixes()))
 
     assert (fault.file, fault.check) == ("Annotations/street_1.xml", "size")
     assert "65 x 48" in fault.message and "64 x 48" in fault.message
@@ -90,7 +90,7 @@ def test_exif_orientation_is_named_and_fixed_as_viewers_turn_it(tmp_path: Path, 
         assert read_header(encoded).orientation == orientation
         found = _checks(work=tmp_path).examine(image)
         assert [(fault.check, fault.severity) for fault in found.faults] == [("orientation", "error")]
-        fixed = _checks(Policy().with_fixes(), work=tmp_path).examine(image)
+        fixed = _checks(DataPolicy().with_fixes(), work=tmp_path).examine(image)
 
         assert [fault.severity for fault in fixed.faults] == ["notice"]
         assert fixed.image is not None
@@ -114,7 +114,7 @@ def test_boxes_that_were_drawn_upright_stay_when_the_image_is_turned(tmp_path: P
     upright = turn_box(Box(8, 4, 24, 12, 1, "a", "object 0"), 64, 48, 6)
     image = LabelledImage("a", "a.jpg", "a.xml", Encoded(str(file)), (upright,), 48, 64)
 
-    fixed = _checks(Policy().with_fixes(), work=tmp_path).examine(image)
+    fixed = _checks(DataPolicy().with_fixes(), work=tmp_path).examine(image)
 
     assert fixed.image is not None
     assert fixed.image.labelled.boxes == (upright,)
@@ -164,7 +164,7 @@ def test_faulty_box_is_named_or_fixed(
     edit_builtin(builtin_folder / "train/annotations.json", "annotations", 3, bbox=edges)
 
     fault = _only_fault(builtin_folder)
-    repaired = check(read_dataset(builtin_folder), _checks(Policy().with_fixes()))
+    repaired = check(read_dataset(builtin_folder), _checks(DataPolicy().with_fixes()))
 
     assert (fault.file, fault.check, fault.severity) == ("train/annotations.json", rule, "error")
     assert fault.image == "train/images/3.jpg"
@@ -191,7 +191,7 @@ def test_repeated_annotation_is_named_and_fixed(builtin_folder: Path, edit_built
     edit_builtin(builtin_folder / "train/annotations.json", "annotations", 2, image_id=0)
 
     fault = _only_fault(builtin_folder)
-    repaired = check(read_dataset(builtin_folder), _checks(Policy().with_fixes()))
+    repaired = check(read_dataset(builtin_folder), _checks(DataPolicy().with_fixes()))
 
     assert fault.check == "duplicate"
     assert "annotation 2" in fault.message and "repeats annotation 0" in fault.message
@@ -241,9 +241,11 @@ def test_thresholds_and_severities_are_the_policys(builtin_folder: Path, edit_bu
     wide = replace(CHECKS["outside"], thresholds={**CHECKS["outside"].thresholds, "tolerance": 8})
     mild = replace(CHECKS["outside"], handling="warning")
 
-    clipped = check(read_dataset(builtin_folder), _checks(Policy({**CHECKS, "outside": wide})))
-    told = check(read_dataset(builtin_folder), _checks(Policy({**CHECKS, "outside": mild})))
-    quiet = check(read_dataset(builtin_folder), _checks(Policy({**CHECKS, "outside": replace(mild, handling="off")})))
+    clipped = check(read_dataset(builtin_folder), _checks(DataPolicy({**CHECKS, "outside": wide})))
+    told = check(read_dataset(builtin_folder), _checks(DataPolicy({**CHECKS, "outside": mild})))
+    quiet = check(
+        read_dataset(builtin_folder), _checks(DataPolicy({**CHECKS, "outside": replace(mild, handling="off")}))
+    )
 
     assert [fault.severity for fault in clipped.faults] == ["notice"]
     assert [fault.severity for fault in told.faults] == ["warning"]
@@ -297,8 +299,10 @@ def check(dataset: Dataset, checks: ImageChecks) -> Checked:
     return Checked(tuple(images), tuple(filter(None, faults)))
 
 
-def _checks(policy: Policy | None = None, how: DecodeCheck = "reduced", work: Path = Path("/nowhere")) -> ImageChecks:
-    return ImageChecks(policy or Policy(), how, work)
+def _checks(
+    policy: DataPolicy | None = None, how: DecodeCheck = "reduced", work: Path = Path("/nowhere")
+) -> ImageChecks:
+    return ImageChecks(policy or DataPolicy(), how, work)
 
 
 def _only_fault(folder: Path, how: DecodeCheck = "reduced") -> Fault:

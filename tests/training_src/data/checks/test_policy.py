@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training_src.data.checks.policy import CHECKS, Policy, policy_from_json, policy_to_json, read_policy
+from training_src.data.checks.policy import CHECKS, DataPolicy, policy_from_json, policy_to_json, read_policy
 from training_src.data.dataset import Fault
 from training_src.data.formats import FORMAT_NAMES
 from training_src.errors import ConfigurationError
@@ -35,7 +35,7 @@ def test_empty_policy_file_is_the_default(tmp_path: Path) -> None:
     for text in ("", "\n", "# nothing yet\n", "checks:\n"):
         (tmp_path / "p.yaml").write_text(text)
 
-        assert read_policy(tmp_path / "p.yaml") == Policy()
+        assert read_policy(tmp_path / "p.yaml") == DataPolicy()
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_wrong_policy_is_refused_with_what_there_is(tmp_path: Path, text: str, w
     ],
 )
 def test_file_names_tell_sequences_only_where_they_say_frame(image: str, sequence: str) -> None:
-    assert Policy().sequence_of(image)[0] == sequence
+    assert DataPolicy().sequence_of(image)[0] == sequence
 
 
 def test_fixes_touch_only_what_can_be_fixed() -> None:
-    fixed = Policy().with_fixes()
+    fixed = DataPolicy().with_fixes()
 
     assert fixed.handling("outside") == fixed.handling("orientation") == fixed.handling("leak") == "fix"
     assert fixed.handling("bomb") == "error"

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from training_src.data.checks.policy import CHECKS, Policy
+from training_src.data.checks.policy import CHECKS, DataPolicy
 from training_src.data.convert import convert
 from training_src.data.dataset import Fault, LabelledImage
 from training_src.data.examination import examine
@@ -172,7 +172,7 @@ def _outcome(folder: Path, task: str) -> str:
 
 def _prepare(folder: Path, task: str) -> bool:
     """All that PrepareDataset does, in this process; whether there are faults."""
-    policy = Policy() if task == "check" else Policy().with_fixes()
+    policy = DataPolicy() if task == "check" else DataPolicy().with_fixes()
     with examine(folder / "data", policy=policy, records=True, processes=1) as examined:
         for fault in examined.findings.all():
             assert fault.check in CHECKS
