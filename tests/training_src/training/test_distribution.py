@@ -28,6 +28,8 @@ STEPS = """
 import json, sys
 from pathlib import Path
 import keras, numpy as np, tensorflow as tf
+# To simplify graphs of all replicas takes longer than five steps do.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
