@@ -4,6 +4,8 @@ DATA ?=
 UV_VERSION := 0.13.8
 NPM := node .venv/node/lib/node_modules/npm/bin/npm-cli.js
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+# Dozens of processes import TensorFlow and boto3: only the first compiles them, whatever the caller's shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test quick verify bench lint format types synth definition reference lock clean

@@ -21,23 +21,25 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def mapgate(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command in a process of its own, where neither AWS nor the laptop's cloud is to be had."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MAPGATE_"))}
-    nowhere = {"AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
-    environment = {
-        **kept,
-        **nowhere,
+def nowhere(tmp_path: Path) -> dict[str, str]:
+    """An environment where neither AWS nor the laptop's cloud is to be had."""
+    return {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MAPGATE_"))},
+        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "MAPGATE_HOME": str(tmp_path / ".mapgate"),
         "COLUMNS": "200",
     }
 
+
+@pytest.fixture
+def mapgate(nowhere: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command in a process of its own, where neither AWS nor the laptop's cloud is to be had."""
+
     def run(*words: object, **further: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pipelines.cli", *map(str, words)]
-        return subprocess.run(
-            command, cwd=CHECKOUT, env=environment | further, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(command, cwd=CHECKOUT, env=nowhere | further, capture_output=True, text=True, check=False)
 
     return run
 
