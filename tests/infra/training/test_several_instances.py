@@ -58,6 +58,15 @@ def test_one_instance_needs_no_join() -> None:
     assert "AnnotationsUri" not in json.dumps(alone)
 
 
+def test_two_instances_are_several() -> None:
+    two = bound(2)
+    prepare, join = (step(two, name) for name in ("PrepareDataset", "JoinDataset"))
+    clusters = [each["Arguments"]["ProcessingResources"]["ClusterConfig"] for each in (prepare, join)]
+    assert [cluster["InstanceCount"] for cluster in clusters] == [2, 1]
+    assert [cluster["InstanceType"] for cluster in clusters] == ["ml.m5.2xlarge", "ml.m5.2xlarge"]
+    assert [cluster["VolumeSizeInGB"] for cluster in clusters] == [70, 70]
+
+
 def test_images_are_dealt_out_by_key_and_everything_else_comes_whole() -> None:
     before = copy.deepcopy(COMMITTED)
     several = bound(3)
