@@ -136,7 +136,7 @@ def test_inference_of_the_best_proposals_alone_equals_the_reference(reference: C
     case, count = reference("faster_rcnn_inception_resnet_v2"), 8
     expected, detector = of_inference(case), case.detector()
     assert isinstance(detector, FasterRcnnDetector)
-    # Nine tenths of the time are the second stage's, whose proposals do not know of each other.
+    # Most of the time is the second stage's, whose proposals do not know of each other.
     detector.config = replace(detector.config, first_stage_max_proposals=count)
     actual = inference_arrays(detector, preprocess(detector, [expected["image_0"], expected["image_1"]]))
     every = expected["proposal_boxes_normalized"].shape[1]
