@@ -189,20 +189,21 @@ def losses_of(detector: Detector, inputs: Inputs, truth: GroundTruth, seed: Any 
     return {name: float(loss) for name, loss in detector.losses(predictions, truth).items()}
 
 
-@pytest.mark.parametrize(("architecture", "convolutions"), [("50", 53), ("101", 104), ("152", 155)])
+@pytest.mark.parametrize(
+    ("architecture", "convolutions"),
+    [("resnet50_v1_800x1333", 53), ("resnet101_v1_1024x1024", 104), ("resnet152_v1_640x640", 155)],
+)
 def test_each_depth_has_the_variables_of_the_zoo(architecture: str, convolutions: int) -> None:
-    detector = FasterRcnnDetector(config_of(f"faster_rcnn_resnet{architecture}_v1_640x640"))
+    detector = build_detector(load_bundled(f"faster_rcnn_{architecture}", 7).config.model)
     extractors = [key for key in detector.variables() if key.startswith("model/_feature_extractor_for_")]
     # A kernel and four vectors of its norm each; the rest is proposal head and box classifier.
     assert len(extractors) == 5 * convolutions
     assert len(detector.variables()) == 5 * convolutions + 10
+    assert detector.num_classes == 7
 
 
-@pytest.mark.parametrize(
-    "architecture", ["resnet50_v1_800x1333", "resnet101_v1_1024x1024", "inception_resnet_v2_640x640"]
-)
-def test_bundled_descriptions_build(architecture: str) -> None:
-    detector = build_detector(load_bundled(f"faster_rcnn_{architecture}", 7).config.model)
+def test_the_bundled_description_of_inception_builds() -> None:
+    detector = build_detector(load_bundled("faster_rcnn_inception_resnet_v2_640x640", 7).config.model)
     assert detector.num_classes == 7
 
 
