@@ -3,7 +3,8 @@
 
 import json
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,17 @@ SMALL = {
     "height: 160 width: 160": "height: 64 width: 64",
     "batch_size: 8": "batch_size: 2",
 }
+UNEXPORTED = """
+import json, sys
+from containers.contract.files import write_whole
+from training_src import train
+
+def write_history(folder, detector, label_map, provenance, calibration):
+    write_whole(folder / "history.json", json.dumps(provenance.history))
+
+train.write_artifact = write_history
+sys.exit(train.main())
+"""
 MakeJob = Callable[..., Path]
 
 
@@ -74,6 +86,12 @@ def small_config() -> str:
         assert old in text
         text = text.replace(old, new)
     return text.replace("num_classes: 90", "num_classes: 4")
+
+
+@pytest.fixture(scope="session")
+def unexported() -> Sequence[str]:
+    """The command of a training that leaves its history as the model: to export one takes longer than a few steps."""
+    return sys.executable, "-c", UNEXPORTED
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from training_src.training.distribution import Cluster
 
 CHECKOUT = Path(__file__).parents[3]
 MakeJob = Callable[..., Path]
+TRAIN = (sys.executable, "-m", "training_src", "train")
 # One device with batches of four, then two with two images each, in one process whose CPU is divided; with batch norms
 # frozen, and with batch norms that learn from all replicas' images.
 STEPS = """
@@ -131,10 +132,10 @@ def test_nothing_is_traced_or_compiled_again_after_each_buckets_first_use(runs: 
     assert later == [second] * 3
 
 
-def start(root: Path) -> subprocess.Popen[str]:
+def start(root: Path, command: Sequence[str] = TRAIN) -> subprocess.Popen[str]:
     environment = {"PATH": os.environ["PATH"], "MAPGATE_ML_ROOT": str(root)}
     return subprocess.Popen(
-        [sys.executable, "-m", "training_src", "train"],
+        command,
         cwd=CHECKOUT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -180,12 +181,12 @@ def losses_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_twenty_losses_of_two_instances_are_those_of_one(
-    make_job: MakeJob, frozen_config: str, monkeypatch: pytest.MonkeyPatch
+    make_job: MakeJob, frozen_config: str, unexported: Sequence[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"num_train_steps": "20", "validation_interval": "20", "checkpoint_interval": "20", "xla": "off"}
     alone = make_job("alone", config=frozen_config, seed="3", **options)
     chief, follower = instances_of(alone, 2)
-    processes = [start(chief), start(follower)]
+    processes = [start(each, unexported) for each in (chief, follower)]
     expected = losses_alone(alone, monkeypatch)
     for process in processes:
         output, _ = process.communicate(timeout=400)
