@@ -18,6 +18,7 @@ import pytest
 from localcloud import cloud
 from pipelines.client.connection import Connection
 from pipelines.demo import cdk
+from pipelines.demo.run import ARCHITECTURE
 from pipelines.demo.scenes import draw_scenes
 
 if TYPE_CHECKING:
@@ -137,10 +138,12 @@ def test_everything_is_as_it_was_after_the_cloud_was_killed(user: User) -> None:
 
 
 def test_a_gate_that_does_not_pass_leaves_production_as_it_is(user: User) -> None:
-    result = user.mapgate("demo", "--training-steps", "2")
+    # The demo's values, without its telling: what two steps train has been kept since the first story.
+    scenes = str(user.home / "demo" / "scenes")
+    result = user.mapgate("--local", "run", scenes, "--architecture", ARCHITECTURE, "--training-steps", "2")
 
     assert result.returncode == 1, result.stdout + result.stderr
-    assert "the gate let nothing through" in result.stderr
+    assert "QualityGateFailed" in result.stdout
     assert [version["version"] for version in user.told("--local", "models", "list")] == [2, 1]
     assert _serving(user.connection, "mapgate-dev") == 2
 
@@ -198,7 +201,8 @@ def test_bad_data_gives_one_sentence_before_anything_is_trained(user: User, tmp_
 def test_destroying_leaves_nothing(user: User, tmp_path: Path) -> None:
     connection = user.connection
 
-    cdk.cdk(connection, ["destroy", "--all", "--force", "--output", str(tmp_path / "cdk.out")], tmp_path / "log", print)
+    deployed = str(user.home / "demo" / "cdk.out")
+    cdk.cdk(connection, ["destroy", "--all", "--force", "--app", deployed], tmp_path / "log", print)
 
     sagemaker = connection.client("sagemaker")
     assert sagemaker.list_endpoints()["Endpoints"] == []

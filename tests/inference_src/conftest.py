@@ -6,6 +6,7 @@ map with a gap), its score is the channel's mean over 255, its box starts at k t
 So every answer tells which image it was given, and what becomes of its channels.
 """
 
+import fcntl
 import http.client
 import json
 import os
@@ -79,7 +80,6 @@ numpy.savez(target / "pixels.npz", **{pathlib.Path(path).stem: read(path) for pa
 @pytest.fixture(scope="session")
 def model_dir(tensorflow_work: Path) -> Path:
     """An extracted model.tar.gz; not to be changed, tests copy it."""
-    describe(tensorflow_work / "model")
     return tensorflow_work / "model"
 
 
@@ -248,10 +248,22 @@ def write_shard() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def tensorflow_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What TensorFlow makes in a process of its own, which leaves none of it in this one: model, shard, pixels."""
-    directory = tmp_path_factory.mktemp("tensorflow")
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    subprocess.run([sys.executable, "-c", SCRIPT, str(directory), *map(str, PHOTOGRAPHS)], check=True, env=environment)
+    """What TensorFlow makes in a process of its own, which leaves none of it in this one: model, shard, pixels.
+
+    Processes that share a run of the tests share it: one makes it, the others wait.
+    """
+    own = tmp_path_factory.getbasetemp()
+    directory = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "inference-tensorflow"
+    with directory.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not directory.exists():
+            beside = directory.with_suffix(".tmp")
+            beside.mkdir()
+            environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+            command = [sys.executable, "-c", SCRIPT, str(beside), *map(str, PHOTOGRAPHS)]
+            subprocess.run(command, check=True, env=environment)
+            describe(beside / "model")
+            beside.rename(directory)
     return directory
 
 

@@ -102,8 +102,7 @@ def test_an_app_is_deployed_updated_and_destroyed(cloud: Any, assemblies: tuple[
     cloud.client("s3").get_object(Bucket="tried-bucket", Key="k")  # "deny what is not TLS" does not deny this
     answer = cloud.client("lambda").invoke(FunctionName="tried")
     assert json.loads(answer["Payload"].read()) == "tried-bucket"
-    assert cdk(cloud, *deploy, before).count("(no changes)") == 2
-    cdk(cloud, *deploy, after)
+    assert cdk(cloud, *deploy, after).count("(no changes)") == 1  # the first stack is as it was
     url = cloud.client("sqs").get_queue_url(QueueName="tried")["QueueUrl"]
     delay = cloud.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["DelaySeconds"])["Attributes"]
     assert delay == {"DelaySeconds": "2"}

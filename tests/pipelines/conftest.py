@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import cli
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -40,6 +42,31 @@ def mapgate(nowhere: dict[str, str]) -> Callable[..., subprocess.CompletedProces
     def run(*words: object, **further: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pipelines.cli", *map(str, words)]
         return subprocess.run(command, cwd=CHECKOUT, env=nowhere | further, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture
+def typed(
+    nowhere: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command as `mapgate` does, but within this process: for what a process of its own adds nothing to."""
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        command = ["mapgate", *map(str, words)]
+        with monkeypatch.context() as changed:
+            for name in os.environ.keys() - nowhere.keys():
+                changed.delenv(name)
+            for name, value in nowhere.items():
+                changed.setenv(name, value)
+            changed.chdir(CHECKOUT)
+            changed.setattr(sys, "argv", command)
+            capfd.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return subprocess.CompletedProcess(command, code, *capfd.readouterr())
 
     return run
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 Mapgate = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_architectures_are_listed_and_found_by_any_of_the_zoos_names(mapgate: Mapgate) -> None:
+def test_architectures_are_listed_and_found_by_any_of_the_zoos_names(mapgate: Mapgate, typed: Mapgate) -> None:
     listed = mapgate("architectures")
-    one = mapgate("architectures", "efficientdet_d6_coco17_tpu-32", "--json")
-    unknown = mapgate("architectures", "yolo")
+    one = typed("architectures", "efficientdet_d6_coco17_tpu-32", "--json")
+    unknown = typed("architectures", "yolo")
 
     assert (listed.returncode, one.returncode, unknown.returncode) == (0, 0, 2)
     row = next(line for line in listed.stdout.splitlines() if line.startswith("ssd_resnet50_v1_fpn_640x640"))

@@ -19,12 +19,12 @@ def test_the_committed_definition_has_no_fault(mapgate: Mapgate) -> None:
     assert (result.returncode, json.loads(result.stdout)) == (0, [])
 
 
-def test_a_faulty_definition_is_bad_input_and_each_fault_is_named(mapgate: Mapgate, tmp_path: Path) -> None:
+def test_a_faulty_definition_is_bad_input_and_each_fault_is_named(typed: Mapgate, tmp_path: Path) -> None:
     definition = json.loads(COMMITTED.read_text())
     definition["Steps"][0]["Arguments"]["ProcessingResources"]["ClusterConfig"]["InstanceType"] = "ml.banana.huge"
     (tmp_path / "definition.json").write_text(json.dumps(definition))
 
-    result = mapgate("check", tmp_path / "definition.json")
+    result = typed("check", tmp_path / "definition.json")
 
     assert result.returncode == 2
     assert "PrepareDataset" in result.stdout and "ml.banana.huge" in result.stdout

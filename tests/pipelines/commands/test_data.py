@@ -27,10 +27,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_faults_end_with_2_and_fixes_go_to_a_new_folder(mapgate: Mapgate, dataset: Path, tmp_path: Path) -> None:
+def test_faults_end_with_2_and_fixes_go_to_a_new_folder(
+    mapgate: Mapgate, typed: Mapgate, dataset: Path, tmp_path: Path
+) -> None:
     faulty = mapgate("data", "check", dataset, "--report", tmp_path / "report.html")
-    fixed = mapgate("data", "check", dataset, "--fix", "--decode-check", "header", "--output", tmp_path / "sound")
-    again = mapgate("data", "check", tmp_path / "sound", "--json")
+    fixed = typed("data", "check", dataset, "--fix", "--decode-check", "header", "--output", tmp_path / "sound")
+    again = typed("data", "check", tmp_path / "sound", "--json")
 
     assert faulty.returncode == 2
     assert "Annotations/train_00002.xml: JPEGImages/train_00002.jpg: object 0" in faulty.stderr
@@ -41,14 +43,14 @@ def test_faults_end_with_2_and_fixes_go_to_a_new_folder(mapgate: Mapgate, datase
     assert json.loads(again.stdout)["splits"]["train"]["images"] == 8
 
 
-def test_policy_decides(mapgate: Mapgate, dataset: Path, tmp_path: Path) -> None:
+def test_policy_decides(typed: Mapgate, dataset: Path, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("checks: {outside: warning}")
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("checks: {outsides: warning}")
 
-    mild = mapgate("data", "check", dataset, "--policy", policy)
-    refused = mapgate("data", "check", dataset, "--policy", wrong)
+    mild = typed("data", "check", dataset, "--policy", policy)
+    refused = typed("data", "check", dataset, "--policy", wrong)
 
     assert mild.returncode == 0
     assert "warning: Annotations/train_00002.xml" in mild.stdout
@@ -56,8 +58,8 @@ def test_policy_decides(mapgate: Mapgate, dataset: Path, tmp_path: Path) -> None
     assert 'there is no check "outsides"' in refused.stderr
 
 
-def test_output_that_holds_something_is_refused(mapgate: Mapgate, dataset: Path) -> None:
-    done = mapgate("data", "check", dataset, "--output", dataset)
+def test_output_that_holds_something_is_refused(typed: Mapgate, dataset: Path) -> None:
+    done = typed("data", "check", dataset, "--output", dataset)
 
     assert done.returncode == 2
     assert "is not empty; name a new folder" in done.stderr

@@ -28,6 +28,7 @@ from pipelines.zoo import architectures, archives
 from pipelines.zoo.archives import ArchiveError, fetch
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+Mapgate = Callable[..., subprocess.CompletedProcess[str]]
 STEM = "ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8"
 NAME = f"{STEM}.tar.gz"
 PLACE = f"20200711/{NAME}"
@@ -226,9 +227,12 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], i
     local_cloud.down(home)
 
 
-def test_the_command_puts_the_archive_where_jobs_read_it(deployed: Deployed, server: Any, tmp_path: Path) -> None:
-    done = _mapgate(tmp_path, "--endpoint-url", deployed.url, "zoo", "fetch", STEM, "--mirror", server.url)
-    again = _mapgate(tmp_path, "--endpoint-url", deployed.url, "zoo", "fetch", STEM, "--mirror", server.url, "--json")
+def test_the_command_puts_the_archive_where_jobs_read_it(
+    deployed: Deployed, server: Any, mapgate: Mapgate, typed: Mapgate
+) -> None:
+    arguments = ("--endpoint-url", deployed.url, "zoo", "fetch", STEM, "--mirror", server.url)
+    done = mapgate(*arguments)
+    again = typed(*arguments, "--json")
 
     assert done.returncode == 0, done.stderr
     told = json.loads(again.stdout)
@@ -245,12 +249,14 @@ def test_the_command_puts_the_archive_where_jobs_read_it(deployed: Deployed, ser
     assert len(server.ranges) == 1
 
 
-def test_a_killed_command_goes_on_where_it_was(file_server: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_killed_command_goes_on_where_it_was(
+    file_server: Callable[..., Any], nowhere: dict[str, str], typed: Mapgate, tmp_path: Path
+) -> None:
     body = _archive({**FILES, "checkpoint/ckpt-0.data-00000-of-00001": os.urandom(4_000_000)})
     server = file_server({f"/{PLACE}": body})
     server.pause_after = 2_000_000
     arguments = ["zoo", "fetch", STEM, "--mirror", server.url, "--no-upload", "--json"]
-    started = subprocess.Popen(_command(arguments), cwd=CHECKOUT, env=_environment(tmp_path), stdout=subprocess.DEVNULL)
+    started = subprocess.Popen(_command(arguments), cwd=CHECKOUT, env=nowhere, stdout=subprocess.DEVNULL)
     partial = tmp_path / ".mapgate" / "zoo" / f"{NAME}.partial"
     _await_bytes(partial, 1_500_000)
     started.send_signal(signal.SIGKILL)
@@ -258,7 +264,7 @@ def test_a_killed_command_goes_on_where_it_was(file_server: Callable[..., Any], 
     server.go_on()
     assert not partial.with_suffix("").exists()
 
-    done = _mapgate(tmp_path, *arguments)
+    done = typed(*arguments)
 
     assert done.returncode == 0, done.stderr
     assert Path(json.loads(done.stdout)["path"]).read_bytes() == body
@@ -266,13 +272,13 @@ def test_a_killed_command_goes_on_where_it_was(file_server: Callable[..., Any], 
     assert int(server.ranges[1].removeprefix("bytes=").removesuffix("-")) >= 1_500_000
 
 
-def test_an_interrupted_command_says_that_it_can_go_on(server: Any, tmp_path: Path) -> None:
+def test_an_interrupted_command_says_that_it_can_go_on(server: Any, nowhere: dict[str, str], tmp_path: Path) -> None:
     server.pause_after = 10_000
     arguments = ["zoo", "fetch", STEM, "--mirror", server.url, "--no-upload"]
     started = subprocess.Popen(
         _command(arguments),
         cwd=CHECKOUT,
-        env=_environment(tmp_path),
+        env=nowhere,
         stderr=subprocess.PIPE,
         text=True,
         # What a shell starts in the background ignores this signal, and so would its children.
@@ -285,9 +291,9 @@ def test_an_interrupted_command_says_that_it_can_go_on(server: Any, tmp_path: Pa
     assert (started.returncode, told) == (130, "mapgate: interrupted; the same command goes on where this one ended\n")
 
 
-def test_a_bucket_that_is_not_there_is_a_sentence(deployed: Deployed, server: Any, tmp_path: Path) -> None:
+def test_a_bucket_that_is_not_there_is_a_sentence(deployed: Deployed, server: Any, typed: Mapgate) -> None:
     url = ("--endpoint-url", deployed.url)
-    done = _mapgate(tmp_path, *url, "zoo", "fetch", STEM, "--mirror", server.url, "--bucket", "nobodys-bucket")
+    done = typed(*url, "zoo", "fetch", STEM, "--mirror", server.url, "--bucket", "nobodys-bucket")
     assert done.returncode == 1
     assert "bucket" in done.stderr and "Traceback" not in done.stderr
 
@@ -302,17 +308,17 @@ def test_a_bucket_that_is_not_there_is_a_sentence(deployed: Deployed, server: An
     ],
 )
 def test_faults_are_one_sentence_each(
-    tmp_path: Path, free_port: Callable[[], int], arguments: tuple[str, ...], code: int, told: str
+    typed: Mapgate, free_port: Callable[[], int], arguments: tuple[str, ...], code: int, told: str
 ) -> None:
     mirror = f"http://127.0.0.1:{free_port()}"
-    done = _mapgate(tmp_path, "zoo", "fetch", *arguments, "--mirror", mirror, "--no-upload")
+    done = typed("zoo", "fetch", *arguments, "--mirror", mirror, "--no-upload")
     assert (done.returncode, done.stdout) == (code, "")
     assert told in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_help_shows_an_example(tmp_path: Path) -> None:
-    done = _mapgate(tmp_path, "zoo", "fetch", "--help")
+def test_help_shows_an_example(typed: Mapgate) -> None:
+    done = typed("zoo", "fetch", "--help")
     assert "mapgate zoo fetch efficientdet_d1_640x640" in " ".join(done.stdout.split())
 
 
@@ -322,21 +328,5 @@ def _await_bytes(path: Path, size: int) -> None:
         time.sleep(0.02)
 
 
-def _environment(tmp_path: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MAPGATE_"))}
-    return {**kept, "MAPGATE_HOME": str(tmp_path / ".mapgate"), "AWS_EC2_METADATA_DISABLED": "true", "COLUMNS": "200"}
-
-
 def _command(arguments: list[str]) -> list[str]:
     return [sys.executable, "-m", "pipelines.cli", *arguments]
-
-
-def _mapgate(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        _command(list(arguments)),
-        cwd=CHECKOUT,
-        env=_environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
