@@ -18,6 +18,7 @@ from localcloud import cloud
 from pipelines.client.connection import Connection
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+PORT = 14577
 
 
 @dataclass(frozen=True)
@@ -83,5 +84,8 @@ class User:
 def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     """A user whose cloud is taken down at the end, whatever happened."""
     someone = User(tmp_path_factory.mktemp("user") / ".mapgate")
+    # The port of the first start stays: one that no other test's cloud takes while this one is killed.
+    cloud.up(someone.home, PORT)
+    cloud.down(someone.home)
     yield someone
     cloud.down(someone.home)
