@@ -2,7 +2,6 @@
 """TrainDetector: from labelled images and a pipeline.config to the contents of model.tar.gz."""
 
 import hashlib
-import os
 import signal
 import sys
 import tempfile
@@ -10,9 +9,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-# TensorFlow speaks to the job's log in C++, before any setting of Python's can reach it.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import tensorflow as tf

@@ -6,6 +6,7 @@ padded image before suppression and to the image itself after it, zeros as paddi
 batch's statistics, `frozen_` with batch norms' moving averages; in both nothing is dropped out or shuffled.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from containers.contract.files import write_whole
 from training_src.errors import DataError
 from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
 
@@ -195,8 +197,7 @@ def _numbered(path: Path, prefix: str) -> list[NDArray[Any]]:
 
 
 def write(path: Path, arrays: Arrays) -> None:
-    """Write an .npz file, beside first and then renamed."""
-    beside = path.with_name(path.name + ".partial")
-    with beside.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
-    beside.replace(path)
+    """Write an .npz file, whole or not at all."""
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    write_whole(path, content.getvalue())

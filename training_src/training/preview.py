@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from containers.contract.files import write_whole
 from training_src.data.dataset import Entry, Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.drawing import PALETTE, Mark, draw
@@ -124,6 +125,4 @@ def _write(output: Path, sheet: Image) -> None:
     done, data = cv2.imencode(output.suffix.lower(), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     if not done:
         raise DataError(f"{output.name}: the sheet of {sheet.shape[1]} x {sheet.shape[0]} pixels is too large.")
-    beside = output.with_name(output.name + ".partial")
-    beside.write_bytes(data.tobytes())
-    beside.replace(output)
+    write_whole(output, data.tobytes())
