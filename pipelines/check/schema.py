@@ -1,96 +1,86 @@
 # SPDX-License-Identifier: Apache-2.0
 """The form of a definition around its arguments. What is not even of this form is not looked into any further."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from typing import Any
+
+from jsonschema import Draft202012Validator, ValidationError
 
 from pipelines.check.fault import Fault
 
-Form = Any
-"""A type, a list of one form for every item, an object's forms by name, or a tuple of such to choose from."""
+STRING = {"type": "string"}
+SCALAR = {"type": ["string", "number", "boolean"]}
+OBJECT = {"type": "object"}
+STEPS = {"type": "array", "items": {"$ref": "#/$defs/step"}}
+NAMED_AND_TYPED = {"type": "object", "required": ["Name", "Type"]}
 
-SCALAR: Form = (str, int, float, bool)
-PARAMETER: Form = {"Name": str, "Type": str, "DefaultValue": SCALAR, "EnumValues": [SCALAR]}
-RETRY_POLICY: Form = {"ExceptionType": [str]}
-PROPERTY_FILE: Form = {"PropertyFileName": str, "OutputName": str, "FilePath": str}
-OUTPUT_PARAMETER: Form = {"OutputName": str, "OutputType": str}
-STEP: Form = {
-    "Name": str,
-    "Type": str,
-    "Arguments": dict,
-    "DependsOn": [(str, {"Step": str})],
-    "RetryPolicies": [RETRY_POLICY],
-    "CacheConfig": dict,
-    "PropertyFiles": [PROPERTY_FILE],
-    "OutputParameters": [OUTPUT_PARAMETER],
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {**OBJECT, "properties": properties}
+
+
+def _list(items: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def _of_type(kind: str, **arguments: Any) -> dict[str, Any]:
+    """What else holds for a step of a type."""
+    return {"if": {"properties": {"Type": {"const": kind}}}, "then": _object(Arguments=_object(**arguments))}
+
+
+PARAMETER = _object(Name=STRING, Type=STRING, DefaultValue=SCALAR, EnumValues=_list(SCALAR))
+STEP = _object(
+    Name=STRING,
+    Type=STRING,
+    Arguments=OBJECT,
+    DependsOn=_list({"type": ["string", "object"], "properties": {"Step": STRING}}),
+    RetryPolicies=_list(_object(ExceptionType=_list(STRING))),
+    CacheConfig=OBJECT,
+    PropertyFiles=_list(_object(PropertyFileName=STRING, OutputName=STRING, FilePath=STRING)),
+    OutputParameters=_list(_object(OutputName=STRING, OutputType=STRING)),
+)
+KINDS = [
+    _of_type("Condition", Conditions=_list(OBJECT), IfSteps=STEPS, ElseSteps=STEPS),
+    _of_type("Processing", ProcessingOutputConfig=_object(Outputs=_list(_object(OutputName=STRING)))),
+]
+SCHEMA = {
+    **_object(Version=STRING, Parameters=_list({**NAMED_AND_TYPED, **PARAMETER}), Steps={**STEPS, "minItems": 1}),
+    "required": ["Steps"],
+    "$defs": {"step": {**NAMED_AND_TYPED, **STEP, "allOf": KINDS}},
 }
-ARGUMENTS: dict[str, Form] = {
-    "Condition": {"Conditions": [dict], "IfSteps": [dict], "ElseSteps": [dict]},
-    "Processing": {"ProcessingOutputConfig": {"Outputs": [{"OutputName": str}]}},
+NAMES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "number": "a number",
+    "object": "an object",
+    "string": "a string",
 }
-REQUIRED = {"Parameters": ("Name", "Type"), "Steps": ("Name", "Type")}
 
 
 def form_faults(definition: Any) -> Iterator[Fault]:
     """Yield where a definition has not the form that every further check relies on."""
-    yield from _faults(definition, {"Version": str, "Parameters": [PARAMETER], "Steps": [dict]}, "", "definition")
-    if not isinstance(definition, Mapping):
-        return
-    if not isinstance(definition.get("Steps"), list) or not definition["Steps"]:
-        yield Fault("", "Steps", definition.get("Steps"), "is required: a list of at least one step", fatal=True)
-        return
-    parameters = definition.get("Parameters")
-    for index, parameter in enumerate(parameters if isinstance(parameters, list) else []):
-        yield from _missing(parameter, "Parameters", f"Parameters[{index}]", "")
-    yield from _step_faults(definition["Steps"], "Steps")
+    faults = (_fault(definition, error) for error in Draft202012Validator(SCHEMA).iter_errors(definition))
+    # What is no object at all breaks several parts of the schema at once.
+    yield from {(fault.path, fault.rule): fault for fault in faults}.values()
 
 
-def _step_faults(steps: Any, path: str) -> Iterator[Fault]:
-    for index, step in enumerate(steps if isinstance(steps, list) else []):
-        where = f"{path}[{index}]"
-        name = step["Name"] if isinstance(step, Mapping) and isinstance(step.get("Name"), str) else ""
-        yield from _missing(step, "Steps", where, name)
-        yield from _faults(step, STEP, name, where)
-        if not isinstance(step, Mapping) or not isinstance(step.get("Arguments"), Mapping):
-            continue
-        kind = step["Type"] if isinstance(step.get("Type"), str) else ""
-        yield from _faults(step["Arguments"], ARGUMENTS.get(kind, dict), name, "Arguments")
-        if kind == "Condition":
-            for branch in ("IfSteps", "ElseSteps"):
-                yield from _step_faults(step["Arguments"].get(branch), f"{where}.{branch}")
-
-
-def _missing(value: Any, kind: str, path: str, step: str) -> Iterator[Fault]:
-    for name in REQUIRED[kind]:
-        if isinstance(value, Mapping) and name not in value:
-            yield Fault(step, f"{path}.{name}", None, "is required", fatal=True)
-
-
-def _faults(value: Any, form: Form, step: str, path: str) -> Iterator[Fault]:
-    if isinstance(form, tuple):
-        if all(any(_faults(value, each, step, path)) for each in form):
-            yield _fault(step, path, value, " or ".join(_name(each) for each in form))
-    elif isinstance(form, type):
-        if not isinstance(value, form) or (isinstance(value, bool) and form is not bool):
-            yield _fault(step, path, value, _name(form))
-    elif isinstance(form, list):
-        if not isinstance(value, list):
-            yield _fault(step, path, value, "a list")
-            return
-        for index, item in enumerate(value):
-            yield from _faults(item, form[0], step, f"{path}[{index}]")
-    elif not isinstance(value, Mapping):
-        yield _fault(step, path, value, "an object")
+def _fault(definition: Any, error: ValidationError) -> Fault:
+    missing = re.match("'(.*)' is a required property", error.message) if error.validator == "required" else None
+    value, step, path = definition, "", ""
+    for key in [*error.absolute_path, *(missing.groups() if missing else ())]:
+        path = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".removeprefix(".")
+        value = None if missing and value is error.instance else value[key]
+        if re.search(r"Steps\[\d+]$", path):
+            name = value.get("Name") if isinstance(value, dict) else None
+            step = name if isinstance(name, str) else ""
+            path = path.replace(".Arguments.", ".")
+    if path == "Steps" and (missing or error.validator == "minItems"):
+        rule = "is required: a list of at least one step"
     else:
-        for name, below in form.items():
-            if name in value:
-                yield from _faults(value[name], below, step, f"{path}.{name}" if path != "definition" else name)
+        rule = "is required" if missing else f"must be {_named(error.validator_value)}"
+    return Fault(step, re.sub(r".*\.(?=Arguments\b)", "", path) or "definition", value, rule, fatal=True)
 
 
-def _fault(step: str, path: str, value: Any, form: str) -> Fault:
-    return Fault(step, path, value, f"must be {form}", fatal=True)
-
-
-def _name(form: Form) -> str:
-    names = {str: "a string", int: "a number", float: "a number", bool: "true or false", dict: "an object"}
-    return names.get(form, "an object") if isinstance(form, type) else "an object"
+def _named(types: str | list[str]) -> str:
+    return " or ".join(NAMES[kind] for kind in ([types] if isinstance(types, str) else types))
