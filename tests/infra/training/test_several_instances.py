@@ -5,27 +5,13 @@ from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
 from typing import Any
 
 from infra.settings import Network, Processing, Settings
-from infra.training.binding import Resources, bind
+from infra.training.binding import bind
 from pipelines.check import check
+from tests.infra.training.test_binding import COMMITTED, RESOURCES
 
-COMMITTED = json.loads((Path(__file__).parents[3] / "pipelines" / "definition.json").read_text())
-RESOURCES = Resources(
-    data_bucket="street-data",
-    training_image="123456789012.dkr.ecr.us-east-1.amazonaws.com/training:0123456789abcdef",
-    inference_image="123456789012.dkr.ecr.us-east-1.amazonaws.com/inference:0123456789abcdef",
-    processing_role="arn:aws:iam::123456789012:role/processing",
-    training_role="arn:aws:iam::123456789012:role/training",
-    find_champion="arn:aws:lambda:us-east-1:123456789012:function:find-champion",
-    publish_dossier="arn:aws:lambda:us-east-1:123456789012:function:publish-dossier",
-    callback_queue="https://sqs.us-east-1.amazonaws.com/123456789012/callback",
-    model_package_group="street",
-    endpoint="street",
-    key="arn:aws:kms:us-east-1:123456789012:key/0b1c2d3e-0000-0000-0000-000000000000",
-)
 NETWORK = Network(subnets=("subnet-0a",), security_groups=("sg-0a",))
 
 

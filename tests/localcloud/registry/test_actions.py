@@ -60,6 +60,11 @@ def test_version_numbers_are_never_used_twice(cloud: Any, group: str) -> None:
     assert [package["ModelPackageVersion"] for package in listed] == [3, 1]
 
 
+def test_a_version_without_a_group_is_refused(cloud: Any) -> None:
+    with pytest.raises(ClientError, match=r"ValidationException.*give a ModelPackageGroupName"):
+        cloud.client("sagemaker").create_model_package(ModelPackageName="alone", InferenceSpecification=SPECIFICATION)
+
+
 def test_a_group_with_versions_stays(cloud: Any, group: str) -> None:
     sagemaker = cloud.client("sagemaker")
     arn = register(cloud, group)

@@ -235,6 +235,15 @@ def test_a_model_that_is_not_there_fails_the_endpoint(
     sagemaker.delete_endpoint(EndpointName=name)
 
 
+def test_a_serverless_variant_is_refused_by_name(sagemaker: Any, configure: Callable[..., str]) -> None:
+    model, name = configure("instances"), "serverless"
+    serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 1}
+    variant = {"VariantName": "AllTraffic", "ModelName": model, "ServerlessConfig": serverless}
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    with pytest.raises(ClientError, match="Variant AllTraffic is serverless"):
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+
+
 def test_what_aws_refuses_is_refused(sagemaker: Any, endpoint: str) -> None:
     with pytest.raises(ClientError, match="Cannot create already existing endpoint"):
         sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=endpoint)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -216,11 +215,10 @@ def test_a_stopped_job_gets_sigterm_and_may_save_its_model(cloud: Any, until: Un
 def test_a_stubborn_job_is_killed_when_its_time_is_over(cloud: Any, until: Until) -> None:
     request = training(cloud, "too-long", steps="1000", pause="0.1", stubborn="yes")
     request["StoppingCondition"]["MaxRuntimeInSeconds"] = 1
-    before = time.monotonic()
     described = train(cloud, until, request)
     assert (described["TrainingJobStatus"], described["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
-    assert time.monotonic() - before < 15
     assert "stops" in cloud.log_of("too-long")
+    assert "step=900" not in cloud.log_of("too-long")
 
 
 def test_checkpoints_go_up_while_the_job_runs_and_come_back_to_the_next(cloud: Any, until: Until) -> None:
