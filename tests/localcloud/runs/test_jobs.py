@@ -212,6 +212,14 @@ def test_a_stopped_job_gets_sigterm_and_may_save_its_model(cloud: Any, until: Un
     assert archive(cloud, "s3://bucket/models/stops/output/model.tar.gz") == {"weights": b"weights -1"}
 
 
+def test_a_container_that_is_not_roots_cannot_write_what_is(cloud: Any, until: Until) -> None:
+    request = training(cloud, "as-somebody")
+    request["AlgorithmSpecification"]["TrainingImage"] = cloud.push_image("somebody", user="1000:1000")
+    described = train(cloud, until, request)
+    assert described["TrainingJobStatus"] == "Failed"
+    assert "runs as user 1000:1000, but SageMaker's folders below /opt/ml are root's" in described["FailureReason"]
+
+
 def test_a_stubborn_job_is_killed_when_its_time_is_over(cloud: Any, until: Until) -> None:
     request = training(cloud, "too-long", steps="1000", pause="0.1", stubborn="yes")
     request["StoppingCondition"]["MaxRuntimeInSeconds"] = 1
