@@ -186,6 +186,7 @@ def test_failure_is_left_where_the_platform_looks(root: Path, error: Exception, 
 
 
 def test_a_failure_that_cannot_be_left_hides_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _training(root)
     (root / "output" / "failure").mkdir(parents=True)  # nothing can be written in its place
 
     def fail(_: object) -> None:
