@@ -32,7 +32,7 @@ class JobRoles(Construct):
 
     Attributes:
         processing: Reads what people and steps put there, writes `executions/`.
-        training: Reads the same, writes `models/` and `checkpoints/`.
+        training: Reads the same, writes `models/`, `checkpoints/` and `tensorboard/`, and deletes old checkpoints.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, foundation: FoundationStack) -> None:
@@ -40,7 +40,9 @@ class JobRoles(Construct):
         self._settings = settings
         self._foundation = foundation
         self.processing = self._role("Processing", images=["training", "inference"], writes=["executions"])
-        self.training = self._role("Training", images=["training"], writes=["models", "checkpoints"])
+        self.training = self._role("Training", images=["training"], writes=["models", "checkpoints", "tensorboard"])
+        # What a training deletes in /opt/ml/checkpoints SageMaker deletes there, too.
+        allow(self.training, "s3:DeleteObject", on=foundation.data_arns("checkpoints"), because=EVERY_OBJECT)
 
     def _role(self, kind: str, *, images: list[ImageName], writes: list[str]) -> iam.Role:
         settings, foundation = self._settings, self._foundation

@@ -7,6 +7,7 @@ and a configuration that says where it lies and what starts it.
 
 import base64
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -175,7 +176,9 @@ def _push_built(connection: Connection, image: Image) -> None:
 
 
 def _docker(arguments: list[str], stdin: str | None = None) -> None:
-    result = subprocess.run(["docker", *arguments], input=stdin, text=True, check=False)
+    # Without BuildKit, an older engine would not know which files an image's build may see.
+    environment = {"DOCKER_BUILDKIT": "1", **os.environ}
+    result = subprocess.run(["docker", *arguments], input=stdin, text=True, check=False, env=environment)
     if result.returncode:
         raise WorkFailedError(f"docker {arguments[0]} ended with exit code {result.returncode}; its output is above")
 
