@@ -117,15 +117,7 @@ class PipelineRole(Construct):
             when={"StringEquals": {"sagemaker:ModelApprovalStatus": "PendingManualApproval"}},
             because=EVERY_VERSION,
         )
-        # The registry looks at image and artifact as whoever registers them.
-        allow(
-            role,
-            "ecr:BatchCheckLayerAvailability",
-            "ecr:BatchGetImage",
-            "ecr:DescribeImages",
-            "ecr:GetDownloadUrlForLayer",
-            on=[foundation.repositories["inference"].repository_arn],
-        )
+        allow_registration(role, foundation)
         allow(role, "iam:PassRole", on=[jobs.processing.role_arn, jobs.training.role_arn], when=TO_SAGEMAKER)
         allow(role, "lambda:InvokeFunction", on=[function.function_arn for function in functions])
         allow(role, "sqs:SendMessage", on=[delivery.deployer.callback_queue.queue_arn])
@@ -134,6 +126,18 @@ class PipelineRole(Construct):
         allow(role, "s3:ListBucket", on=foundation.data_arns())
         allow_key(role, foundation.key)
         allow_volumes(role, foundation.key)
+
+
+def allow_registration(role: iam.Role, foundation: FoundationStack) -> None:
+    """The registry looks at a version's image as whoever registers it or changes its containers."""
+    allow(
+        role,
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:DescribeImages",
+        "ecr:GetDownloadUrlForLayer",
+        on=[foundation.repositories["inference"].repository_arn],
+    )
 
 
 def _allow_jobs(role: iam.Role, kind: str, *, on: list[str]) -> None:
