@@ -135,6 +135,17 @@ def test_decompression_bomb_is_not_decoded(voc_folder: Path) -> None:
     assert "60000 x 60000 pixels, more than the 100 megapixels" in fault.message
 
 
+@pytest.mark.parametrize(("width", "found"), [(1000, []), (1001, ["bomb"])])
+def test_an_image_may_have_as_many_pixels_as_the_policy_says(
+    voc_folder: Path, encoded_image: Encode, width: int, found: list[str]
+) -> None:
+    (voc_folder / "JPEGImages/street_3.jpg").write_bytes(encoded_image(3, ".jpg", (width, 1000)))
+    (voc_folder / "Annotations/street_3.xml").write_text("<annotation><filename>street_3.jpg</filename></annotation>")
+    policy = DataPolicy({**CHECKS, "bomb": replace(CHECKS["bomb"], thresholds={"megapixels": 1.0})})
+
+    assert [fault.check for fault in check(read_dataset(voc_folder), _checks(policy)).faults] == found
+
+
 def test_extreme_image_is_named(voc_folder: Path, encoded_image: Encode) -> None:
     (voc_folder / "JPEGImages/street_3.jpg").write_bytes(encoded_image(3, ".jpg", (400, 20)))
     (voc_folder / "Annotations/street_3.xml").write_text(
@@ -267,6 +278,13 @@ def test_num_classes_must_reach_the_greatest_label_id(tmp_path: Path, architectu
 
     config.write_text(CONFIG % (architecture, 4))
     assert check_num_classes(config, label_map) is None
+
+
+def test_of_a_doubled_message_the_last_counts(tmp_path: Path) -> None:
+    config = tmp_path / "pipeline.config"
+    config.write_text("model { ssd { num_classes: 1 } ssd { num_classes: 2 } }")
+
+    assert check_num_classes(config, LabelMap({1: "vehicle", 2: "cyclist"})) is None
 
 
 @pytest.mark.parametrize("text", ["model { ssd { } }", "not a config"])
