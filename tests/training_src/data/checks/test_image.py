@@ -105,6 +105,7 @@ def test_exif_orientation_is_named_and_fixed_as_viewers_turn_it(tmp_path: Path, 
         bottom, right = white.max(axis=0) + 1
         assert (left, top, right, bottom) == (box.xmin, box.ymin, box.xmax, box.ymax)
         assert read_header(fixed.encoded).orientation == 1
+        assert read_header(fixed.encoded).format == read_header(encoded).format
         assert fixed.image.labelled.encoded.load() == fixed.encoded
 
 
@@ -238,6 +239,12 @@ def test_box_that_leaves_its_image_by_two_pixels_is_clipped_and_told(builtin_fol
     assert "1 box clipped to the image (2 pixels outside at most)" in verdict.faults[0].message
 
 
+def test_repairs_are_counted_in_words(builtin_folder: Path, edit_builtin: Edit) -> None:
+    policy, annotations = DataPolicy().with_fixes(), builtin_folder / "train/annotations.json"
+    edit_builtin(annotations, "annotations", 0, bbox=[32, 6, 4, 30])
+    assert ": 1 box " in "".join(fault.message for fault in check(read_dataset(builtin_folder), _checks(policy)).faults)
+
+
 def test_box_that_is_a_point_is_dropped_and_told(builtin_folder: Path, edit_builtin: Edit) -> None:
     edit_builtin(builtin_folder / "train/annotations.json", "annotations", 0, bbox=[5, 6, 5, 6])
 
@@ -280,9 +287,10 @@ def test_num_classes_must_reach_the_greatest_label_id(tmp_path: Path, architectu
     assert check_num_classes(config, label_map) is None
 
 
-def test_of_a_doubled_message_the_last_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("between", [" ", " } model { "], ids=["ssd", "model"])
+def test_of_a_doubled_message_the_last_counts(tmp_path: Path, between: str) -> None:
     config = tmp_path / "pipeline.config"
-    config.write_text("model { ssd { num_classes: 1 } ssd { num_classes: 2 } }")
+    config.write_text("model { ssd { num_classes: 1 }" + between + "ssd { num_classes: 2 } }")
 
     assert check_num_classes(config, LabelMap({1: "vehicle", 2: "cyclist"})) is None
 
