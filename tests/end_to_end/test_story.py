@@ -112,9 +112,12 @@ def test_no_candidate_endpoint_is_left(user: User) -> None:
 
 
 def test_a_second_version_is_measured_against_the_champion_and_takes_over(user: User) -> None:
+    synthesised = _assembly_of(user)
+
     result = user.mapgate("demo", "--training-steps", TRAINING_STEPS, seconds=900)
 
     assert result.returncode == 0, result.stdout + result.stderr
+    assert _assembly_of(user) == synthesised, "nothing has changed since: the assembly serves again"
     assert [version["version"] for version in user.told("--local", "models", "list")] == [2, 1]
     execution = user.told("--local", "executions", "show")
     reused = {step["name"] for step in execution["steps"] if step["cached"]}
@@ -287,10 +290,9 @@ def _state(connection: Connection) -> dict[str, Any]:
 
 def _step_status(user: User, name: str) -> str | None:
     """The status of a step of the newest execution; None while there is no execution under way."""
-    running = cloud.status(user.home)
-    if running is None:
+    if cloud.status(user.home) is None:
         return None
-    sagemaker = Connection(endpoint_url=running.endpoint_url).client("sagemaker")
+    sagemaker = user.connection.client("sagemaker")
     try:
         newest, *_ = sagemaker.list_pipeline_executions(PipelineName="mapgate-dev")["PipelineExecutionSummaries"]
     except (ValueError, sagemaker.exceptions.ResourceNotFound):
@@ -299,6 +301,11 @@ def _step_status(user: User, name: str) -> str | None:
         return None
     steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=newest["PipelineExecutionArn"])
     return next((step["StepStatus"] for step in steps["PipelineExecutionSteps"] if step["StepName"] == name), None)
+
+
+def _assembly_of(user: User) -> int:
+    """When the app was synthesised."""
+    return (user.home / "demo" / "cdk.out" / "manifest.json").stat().st_mtime_ns
 
 
 def _kill(running: subprocess.Popen[bytes]) -> None:
