@@ -14,7 +14,7 @@ from tensorflow.python.framework import config as tensorflow_config
 from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
 from training_src.models.config.pipeline import load
-from training_src.models.detector import Detector
+from training_src.models.detector import Detector, GroundTruth
 from training_src.models.outputs import inference_arrays, pad_ground_truth, preprocess, training_arrays
 
 Arrays = dict[str, NDArray[Any]]
@@ -43,16 +43,22 @@ class ReferenceCase:
         checkpoint.restore(detector.variables(), self.prefix, "full")
         return detector
 
-    def computed(self, training: bool = True) -> Arrays:
-        """The same arrays of a new detector, inputs left out; without training those of inference alone."""
-        detector, expected = self.detector(), self.expected()
+    def computed(self, training: bool = True, detector: Detector | None = None) -> Arrays:
+        """The same arrays of this or a new detector, inputs left out; without training those of inference alone."""
+        detector, expected = detector or self.detector(), self.expected()
         inputs = preprocess(detector, [expected["image_0"], expected["image_1"]])
         arrays = inference_arrays(detector, inputs)
         if training:
-            boxes, classes = ([expected[f"groundtruth_{kind}_{i}"] for i in (0, 1)] for kind in ("boxes", "classes"))
             with one_order_of_sums():
-                arrays |= training_arrays(detector, inputs, pad_ground_truth(boxes, classes))
+                arrays |= training_arrays(detector, inputs, self.truth())
         return arrays
+
+    def truth(self) -> GroundTruth:
+        """The labelled boxes of the images."""
+        expected = self.expected()
+        return pad_ground_truth(
+            *([expected[f"groundtruth_{kind}_{image}"] for image in (0, 1)] for kind in ("boxes", "classes"))
+        )
 
 
 @contextmanager

@@ -103,13 +103,16 @@ def test_each_architecture_restores_what_a_type_names(
     prefix = str(tmp_path / "ckpt-0")
     checkpoint.write(prefix, {key: np.full(2, index, np.float32) for index, key in enumerate(keys)})
     counts = {"detection": detection, "classification": classification, "detection_with_heads": with_heads}
+    drawn = np.full(2, -1, np.float32)
+    variables = {key: keras.Variable(drawn) for key in keys}
     for kind, count in counts.items():
-        variables = {key: keras.Variable(np.full(2, -1, np.float32)) for key in keys}
         restored = checkpoint.restore(variables, prefix, kind)
         assert (kind, len(restored.restored)) == (kind, count)
         assert len(restored.left) == len(restored.unused) == len(keys) - count
         read = {key for index, key in enumerate(keys) if (variables[key].numpy() == index).all()}
         assert read == set(restored.restored)
+        for key in read:
+            variables[key].assign(drawn)
 
 
 @pytest.mark.parametrize("name", ["faster_rcnn_resnet50_v1", "efficientdet_d1"])
