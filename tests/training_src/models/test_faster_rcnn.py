@@ -292,5 +292,7 @@ def test_a_few_steps_lower_the_loss_in_a_graph_that_does_not_grow_with_the_batch
     single = compiled.get_concrete_function(*batch)
     # A shape or two more is known in one than in the other.
     assert abs(len(single.graph.get_operations()) - len(double.graph.get_operations())) < 10
+    untraced = sum(losses_of(detector, inputs, truth).values())
     totals = [float(single(*batch)) for _ in range(4)]
+    assert totals[0] == pytest.approx(untraced, rel=1e-3)
     assert totals[-1] < 0.8 * totals[0]
