@@ -50,6 +50,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small")
     text = (CONFIGS / "ssd_mobilenet_v2_fpnlite_160x160.config").read_text()
     text = text.replace("num_classes: 90", "num_classes: 2").replace("depth_multiplier: 0.5", "depth_multiplier: 0.1")
+    text = text.replace("min_level: 3", "min_level: 5")
     (folder / "pipeline.config").write_text(text + "\ngraph_rewriter { quantization { } }\n")
     keras.utils.set_random_seed(1)
     detector = build_detector(decode(PipelineConfig, parse(text)).model)
