@@ -2,12 +2,13 @@
 """A reference case, and what this project computes of it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework import config as tensorflow_config
 
@@ -43,14 +44,15 @@ class ReferenceCase:
         checkpoint.restore(detector.variables(), self.prefix, "full")
         return detector
 
-    def computed(self, training: bool = True, detector: Detector | None = None) -> Arrays:
+    def computed(self, training: bool = True, detector: Detector | None = None, traced: bool = True) -> Arrays:
         """The same arrays of this or a new detector, inputs left out; without training those of inference alone."""
         detector, expected = detector or self.detector(), self.expected()
-        inputs = preprocess(detector, [expected["image_0"], expected["image_1"]])
-        arrays = inference_arrays(detector, inputs)
-        if training:
-            with one_order_of_sums():
-                arrays |= training_arrays(detector, inputs, self.truth())
+        with nullcontext() if traced else untraced():
+            inputs = preprocess(detector, [expected["image_0"], expected["image_1"]])
+            arrays = inference_arrays(detector, inputs)
+            if training:
+                with one_order_of_sums():
+                    arrays |= training_arrays(detector, inputs, self.truth())
         return arrays
 
     def truth(self) -> GroundTruth:
@@ -59,6 +61,16 @@ class ReferenceCase:
         return pad_ground_truth(
             *([expected[f"groundtruth_{kind}_{image}"] for image in (0, 1)] for kind in ("boxes", "classes"))
         )
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Operations run one by one, for what runs once: to trace and optimise a graph takes most of its time."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 @contextmanager

@@ -51,18 +51,22 @@ def preprocess(detector: Detector, images: Sequence[NDArray[np.uint8]]) -> Input
 
 def inference_arrays(detector: Detector, inputs: Inputs) -> Arrays:
     """The arrays of inference."""
-    predictions = detector.predict(inputs, training=False)
-    found = detector.postprocess(predictions, inputs.true_shapes)
-    detections = {
-        "detection_boxes": found.boxes,
-        "detection_scores": found.scores,
-        "detection_classes": found.classes,
-        "num_detections": tf.cast(found.count, tf.float32),
-        "detection_anchor_indices": found.anchor_indices,
-        "detection_multiclass_scores": found.multiclass_scores,
-    }
-    tensors = _raw(predictions) | detections | detector.inner_arrays(predictions)
-    maps = _feature_maps(predictions)
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def infer() -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        predictions = detector.predict(inputs, training=False)
+        found = detector.postprocess(predictions, inputs.true_shapes)
+        detections = {
+            "detection_boxes": found.boxes,
+            "detection_scores": found.scores,
+            "detection_classes": found.classes,
+            "num_detections": tf.cast(found.count, tf.float32),
+            "detection_anchor_indices": found.anchor_indices,
+            "detection_multiclass_scores": found.multiclass_scores,
+        }
+        return _raw(predictions) | detections | detector.inner_arrays(predictions), _feature_maps(predictions)
+
+    tensors, maps = infer()
     last = maps[-1].numpy()
     return {
         "preprocessed_inputs": inputs.images.numpy(),
@@ -135,20 +139,23 @@ def _training_step(
     variables = detector.variables()
     detector.freeze_batch_norm(frozen)
 
-    with tf.GradientTape() as tape:
-        predictions = detector.predict(inputs, training=True, truth=truth)
-        losses = detector.losses(predictions, truth)
-        total = tf.add_n([*losses.values(), detector.regularization_loss()])
-    gradients = tape.gradient(total, [variables[key].value for key in trainable_keys])
-    tensors = {
-        **{name.replace("/", "_"): loss for name, loss in losses.items()},
-        "total_loss": total,
-        "grad_norms": tf.stack([np.nan if each is None else tf.norm(each) for each in gradients]),
-        **_raw(predictions),
-        **detector.inner_arrays(predictions, truth),
-    }
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def step() -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            predictions = detector.predict(inputs, training=True, truth=truth)
+            losses = detector.losses(predictions, truth)
+            total = tf.add_n([*losses.values(), detector.regularization_loss()])
+        gradients = tape.gradient(total, [variables[key].value for key in trainable_keys])
+        tensors = {
+            **{name.replace("/", "_"): loss for name, loss in losses.items()},
+            "total_loss": total,
+            "grad_norms": tf.stack([np.nan if each is None else tf.norm(each) for each in gradients]),
+        }
+        return tensors | _raw(predictions) | detector.inner_arrays(predictions, truth), _feature_maps(predictions)
+
+    tensors, maps = step()
     detector.freeze_batch_norm(False)
-    return {**_numpy(tensors), "feature_map_stats": _stats(_feature_maps(predictions))}
+    return {**_numpy(tensors), "feature_map_stats": _stats(maps)}
 
 
 def _raw(predictions: Predictions) -> dict[str, tf.Tensor]:
