@@ -10,7 +10,6 @@ from typing import Any
 import cv2
 import keras
 import numpy as np
-import openvino as ov
 import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.errors import BadInputError
 from training_src.export.exporter import export
+from training_src.export.openvino_core import core
 from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
 from training_src.models.config.decoding import decode
@@ -68,7 +68,7 @@ def test_the_exported_model_detects_what_the_reference_does(
     export(case / "pipeline.config", golden_checkpoint(name), tmp_path / "out", calibration=validation_folder)
     detect = tf.saved_model.load(str(tmp_path / "out" / "saved_model"))
     openvino, int8 = (
-        ov.Core().compile_model(tmp_path / "out" / form / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        core().compile_model(tmp_path / "out" / form / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         for form in ("openvino", "openvino-int8")
     )
     with np.load(case / "expected.npz") as expected:

@@ -19,6 +19,7 @@ from training_src.evaluation.boxes import intersection_over_union
 from training_src.export.artifact import Provenance, write_artifact
 from training_src.export.calibration import calibration_images
 from training_src.export.int8 import save_int8
+from training_src.export.openvino_core import core
 from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import CONFIGS, PipelineConfig
@@ -55,7 +56,7 @@ def export(folder: Path, text: str, calibration: Records | None) -> None:
 
 
 def test_convolutions_take_integers_and_the_file_is_a_third(calibrated_artifact: Path) -> None:
-    model = ov.Core().read_model(calibrated_artifact / INT8)
+    model = core().read_model(calibrated_artifact / INT8)
     weighted = [node for node in model.get_ops() if node.get_type_name() in WEIGHTED]
     assert len(weighted) > 50
     for node in weighted:
@@ -66,7 +67,7 @@ def test_convolutions_take_integers_and_the_file_is_a_third(calibrated_artifact:
         assert np.abs(constant.get_data()).max() == 127
     weights = [(calibrated_artifact / path).with_suffix(".bin").stat().st_size for path in (FLOAT, INT8)]
     assert weights[1] < weights[0] / 3
-    compiled = ov.Core().compile_model(model, "CPU", SETTINGS)
+    compiled = core().compile_model(model, "CPU", SETTINGS)
     kinds = Counter(
         node.get_rt_info()["runtimePrecision"].astype(str)
         for node in compiled.get_runtime_model().get_ops()
@@ -76,7 +77,7 @@ def test_convolutions_take_integers_and_the_file_is_a_third(calibrated_artifact:
 
 
 def test_it_finds_what_float32_finds(calibrated_artifact: Path, validation: Records) -> None:
-    runtimes = [ov.Core().compile_model(calibrated_artifact / path, "CPU", SETTINGS) for path in (FLOAT, INT8)]
+    runtimes = [core().compile_model(calibrated_artifact / path, "CPU", SETTINGS) for path in (FLOAT, INT8)]
     differences, overlaps = [], []
     for example in validation:
         image = pixels(example)[None]

@@ -18,6 +18,7 @@ from openvino_telemetry.utils.opt_in_checker import (
 
 from tests.training_src.export.conftest import LABELS, export_random_weights
 from training_src.data.label_map import read_label_map
+from training_src.export.openvino_core import core
 from training_src.export.openvino_model import convert
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import PipelineConfig
@@ -59,7 +60,7 @@ def tensorflow_runtime(artifact: Path) -> Runtime:
 
 @pytest.fixture(scope="module")
 def openvino_runtime(artifact: Path) -> Runtime:
-    model = ov.Core().compile_model(
+    model = core().compile_model(
         artifact / "runtimes" / "openvino" / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
 
@@ -145,7 +146,7 @@ def test_openvino_resizes_with_the_same_corners(size: tuple[int, int]) -> None:
     signature = tf.function(lambda pixels: resize(tf.cast(pixels, tf.float32), 160, 160)).get_concrete_function(
         tf.TensorSpec([1, None, None, 3], tf.uint8, name="pixels")
     )
-    model = ov.Core().compile_model(convert(signature), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    model = core().compile_model(convert(signature), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     # Pixel centres or corners differ by tens of grey levels; rounding a coordinate in float32, by hundredths.
     np.testing.assert_allclose(model([image])[0], signature(tf.constant(image)), atol=0.05)
 

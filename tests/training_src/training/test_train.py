@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import pytest
 import simplejpeg
 import tensorflow as tf
@@ -19,6 +18,7 @@ from tensorflow.core.util import event_pb2
 
 from containers.contract.tfrecord import read_records
 from training_src import train
+from training_src.export.openvino_core import core
 from training_src.models.checkpoints import checkpoint
 from training_src.training.progress_report import ProgressReport
 
@@ -221,7 +221,7 @@ def test_starts_from_a_checkpoint_ends_when_nothing_improves_and_exports_the_bes
     assert float(evaluated[1]) + float(located[1]) == pytest.approx(losses[best], rel=0.02)
     computed = tf.saved_model.load(str(root / "model" / "1")).signatures["serving_default"].graph.get_operations()
     assert tf.bfloat16 not in {tensor.dtype for operation in computed for tensor in operation.outputs}
-    assert ov.Core().compile_model(root / "model" / "runtimes" / "openvino" / "model.xml", "CPU").outputs
+    assert core().compile_model(root / "model" / "runtimes" / "openvino" / "model.xml", "CPU").outputs
 
 
 @pytest.mark.usefixtures("short_mobilenet", "unsimplified")
