@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import boto3
@@ -34,8 +34,7 @@ def client(service: str, account: str = ACCOUNT, region: str = REGION) -> Any:
         region: Region name.
     """
     with _session_lock:  # making clients on one session is not thread-safe
-        session: Any = boto3.session.Session()
-        made = session.client(
+        made = _session().client(
             service,
             region_name=region,
             endpoint_url=_endpoint_url,
@@ -55,3 +54,9 @@ def client(service: str, account: str = ACCOUNT, region: str = REGION) -> Any:
 
     made.meta.events.register("before-call", name_account)
     return made
+
+
+@cache
+def _session() -> Any:
+    """One for all clients, since each reads the tables of endpoints and defaults anew."""
+    return boto3.session.Session()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import moto
+from moto import backends
 
 from localcloud.dispatch import replace_action, state_lock
 from localcloud.home import write_whole
@@ -37,6 +38,7 @@ def install() -> None:
             f"moto {moto.__version__} is installed, but localcloud/moto_patches.py patches {MOTO_VERSION}: "
             "run `make setup`, or go through tests/localcloud/test_moto_patches.py with the new version"
         )
+    _list_services_once()
     _let_bodies_be_binary()
     _know_managed_policies()
     _keep_all_of_functions()
@@ -151,6 +153,12 @@ def keep_objects_in(directory: Path) -> None:
     FakeKey.__setattr__ = change  # type: ignore[method-assign]
     FakeKey.__getstate__ = state  # type: ignore[method-assign]
     FakeKey.__setstate__ = restore  # type: ignore[method-assign,assignment]
+
+
+def _list_services_once() -> None:
+    """moto looks for each request, twice, which of the hundred entries of its own folder are folders."""
+    services = tuple(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: services
 
 
 def _let_bodies_be_binary() -> None:

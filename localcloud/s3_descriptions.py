@@ -42,17 +42,22 @@ class ObjectRows:
 
     def index_of(self, store: _VersionedKeyStore) -> bytes:
         """The names and rows of a bucket's objects; rows of new and changed ones are written first."""
-        versions = [(name, list(objects)) for name, objects in store.lists()]
-        new = [one for _, objects in versions for one in objects if ROW not in one.__dict__]
-        if new:
+        index, unwritten = [], []
+        for name, objects in dict.items(store):
+            rows = [one.__dict__.get(ROW) for one in objects]
+            index.append((name, rows))
+            if None in rows:
+                unwritten.append((objects, rows))
+        if unwritten:
             self._database.execute("BEGIN")
-            for one in new:
-                written = self._database.execute(
-                    "INSERT INTO descriptions (pickled) VALUES (?)", (self._freeze([one]),)
-                )
-                one.__dict__[ROW] = written.lastrowid
+            for objects, rows in unwritten:
+                for place, one in enumerate(objects):
+                    if rows[place] is None:
+                        insert = "INSERT INTO descriptions (pickled) VALUES (?)"
+                        rows[place] = self._database.execute(insert, (self._freeze([one]),)).lastrowid
+                        one.__dict__[ROW] = rows[place]
             self._database.execute("COMMIT")
-        return pickle.dumps([(name, [one.__dict__[ROW] for one in objects]) for name, objects in versions])
+        return pickle.dumps(index)
 
     def store_of(self, index: bytes) -> _VersionedKeyStore:
         """A bucket's objects by what `index_of` gave.

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3
+from sagemaker.core.config.config_manager import SageMakerConfig
 from sagemaker.core.workflow.pipeline_context import PipelineSession
 
 from pipelines.placeholders import BUCKET, REGION
@@ -28,13 +29,12 @@ from pipelines.placeholders import BUCKET, REGION
 
 def pipeline_session() -> PipelineSession:
     """Return the session in which steps are compiled instead of started."""
+    defaults = {"SchemaVersion": "1.0", "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+    SageMakerConfig.validate_sagemaker_config(defaults)
+    # Otherwise the SDK checks them, and its whole schema, at each of the sixty looks that a build takes at them.
+    SageMakerConfig.validate_sagemaker_config = staticmethod(lambda _: None)
     session = PipelineSession(
-        boto_session=boto3.Session(region_name=REGION),
-        default_bucket=BUCKET,
-        sagemaker_config={
-            "SchemaVersion": "1.0",
-            "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
-        },
+        boto_session=boto3.Session(region_name=REGION), default_bucket=BUCKET, sagemaker_config=defaults
     )
     # ModelBuilder.register otherwise asks S3 for the default bucket, although it was given.
     session._default_bucket = BUCKET

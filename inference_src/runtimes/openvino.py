@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenVINO: the intermediate representation of the same graph, post-processing included, several times faster."""
 
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -55,8 +56,14 @@ def load(path: Path, precision: str, parallel: int) -> OpenVinoDetector:
         "INFERENCE_NUM_THREADS": parallel,
     }
     reader = FrontEndManager().load_by_framework("ir")  # left to itself OpenVINO tries every format that it knows
-    compiled = Core().compile_model(reader.convert(reader.load(path)), "CPU", settings)
+    compiled = _core().compile_model(reader.convert(reader.load(path)), "CPU", settings)
     missing = set(OUTPUTS) - {name for output in compiled.outputs for name in output.names}
     if missing:
         raise ModelError(f"{path}: the model has no output {', '.join(sorted(missing))}; export it again")
     return OpenVinoDetector(compiled, parallel)
+
+
+@cache
+def _core() -> Core:
+    """One for the process: of two, the stack for signal handlers that one has left behind could stay in place."""
+    return Core()

@@ -1,35 +1,97 @@
 # SPDX-License-Identifier: Apache-2.0
 """The project's CDK app, deployed to the laptop's cloud by the CDK CLI itself."""
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from botocore.exceptions import ClientError
 
 from pipelines.client.connection import EMULATED_ACCOUNT, EMULATED_REGION, Connection
 from pipelines.errors import BadInputError, WorkFailedError
+from pipelines.whole_files import written_whole
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
+# All that a synth reads: the app, the definition that it binds, and the sources whose hashes are the images' tags. The
+# locks stand for what is installed.
+INPUTS = (
+    "cdk.context.json",
+    "cdk.json",
+    "containers",
+    "inference_src",
+    "infra",
+    "package-lock.json",
+    "pipelines",
+    "requirements.lock",
+    "training_src",
+)
 Told = Callable[[str], None]
 
 
 def deploy(connection: Connection, log: Path, told: Told) -> None:
-    """`cdk bootstrap` where that has not been done, then `cdk deploy --all`.
+    """`cdk bootstrap` where that has not been done, then `cdk deploy --all`; one synth serves both and later calls.
 
     Args:
-        log: Where all that the CLI says is kept.
+        log: Where all that the CLI says is kept; the assembly is made beside it.
         told: Called with each line that the CLI says.
 
     Raises:
         WorkFailedError: The CLI ended with an error, which the message quotes.
     """
     log.unlink(missing_ok=True)
+    assembly = Assembly(log.with_name("cdk.out"), inputs(CHECKOUT))
     if not _is_bootstrapped(connection):
-        cdk(connection, ["bootstrap", f"aws://{EMULATED_ACCOUNT}/{EMULATED_REGION}"], log, told)
-    output = ["--output", str(log.with_name("cdk.out"))]
-    cdk(connection, ["deploy", "--all", "--require-approval", "never", "--concurrency", "4", *output], log, told)
+        place = f"aws://{EMULATED_ACCOUNT}/{EMULATED_REGION}"
+        cdk(connection, ["bootstrap", place, *assembly.options()], log, told)
+        assembly.record()
+    terms = ["--all", "--require-approval", "never", "--concurrency", "4"]
+    cdk(connection, ["deploy", *terms, *assembly.options()], log, told)
+    assembly.record()
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What a synth wrote. It serves until its inputs change: a synth takes seconds.
+
+    Attributes:
+        folder: The CDK's cloud assembly.
+        inputs: The hash of what the app reads now.
+    """
+
+    folder: Path
+    inputs: str
+
+    def options(self) -> list[str]:
+        """What tells the CLI to take the assembly, or where its inputs have changed to make it anew."""
+        whole = self._recorded.exists() and (self.folder / "manifest.json").exists()
+        if whole and self._recorded.read_text() == self.inputs:
+            return ["--app", str(self.folder)]
+        # A synth that is killed leaves a part.
+        self._recorded.unlink(missing_ok=True)
+        return ["--output", str(self.folder)]
+
+    def record(self) -> None:
+        """Record that the CLI has ended well, and so the inputs that the assembly is of."""
+        with written_whole(self._recorded) as beside:
+            beside.write_text(self.inputs)
+
+    @property
+    def _recorded(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.inputs")
+
+
+def inputs(checkout: Path) -> str:
+    """The hash of all that a synth reads, by paths and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(path for name in INPUTS for path in (checkout / name, *(checkout / name).rglob("*"))):
+        if path.is_file() and "__pycache__" not in path.parts:
+            for part in (path.relative_to(checkout).as_posix().encode(), path.read_bytes()):
+                digest.update(len(part).to_bytes(8, "big"))
+                digest.update(part)
+    return digest.hexdigest()
 
 
 def cdk(connection: Connection, arguments: list[str], log: Path, told: Told) -> None:

@@ -16,6 +16,8 @@ Image = npt.NDArray[np.uint8]
 
 # Everything is painted this much larger and averaged down: that is what smooths the edges.
 SUPERSAMPLING = 2
+# Corners beyond this many pixels are moved there: OpenCV takes no larger ones.
+FARTHEST = 4096.0
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,18 @@ def _channel(value: float) -> int:
 
 
 def _enlarged(points: Sequence[Point]) -> npt.NDArray[np.int32]:
-    # Plain Python: NumPy's own overhead is many times the work on a handful of corners.
+    # Plain Python: NumPy's own overhead is many times the work on a handful of corners, and so is a call for each.
     return np.array(
-        [(round(_within(x) * SUPERSAMPLING), round(_within(y) * SUPERSAMPLING)) for x, y in points], np.int32
+        [
+            (
+                round((x if -FARTHEST < x < FARTHEST else _within(x)) * SUPERSAMPLING),
+                round((y if -FARTHEST < y < FARTHEST else _within(y)) * SUPERSAMPLING),
+            )
+            for x, y in points
+        ],
+        np.int32,
     )
 
 
 def _within(coordinate: float) -> float:
-    return min(4096.0, max(-4096.0, coordinate))
+    return min(FARTHEST, max(-FARTHEST, coordinate))

@@ -2,19 +2,20 @@
 """A reference case, and what this project computes of it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework import config as tensorflow_config
 
 from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
 from training_src.models.config.pipeline import load
-from training_src.models.detector import Detector
+from training_src.models.detector import Detector, GroundTruth
 from training_src.models.outputs import inference_arrays, pad_ground_truth, preprocess, training_arrays
 
 Arrays = dict[str, NDArray[Any]]
@@ -43,16 +44,33 @@ class ReferenceCase:
         checkpoint.restore(detector.variables(), self.prefix, "full")
         return detector
 
-    def computed(self, training: bool = True) -> Arrays:
-        """The same arrays of a new detector, inputs left out; without training those of inference alone."""
-        detector, expected = self.detector(), self.expected()
-        inputs = preprocess(detector, [expected["image_0"], expected["image_1"]])
-        arrays = inference_arrays(detector, inputs)
-        if training:
-            boxes, classes = ([expected[f"groundtruth_{kind}_{i}"] for i in (0, 1)] for kind in ("boxes", "classes"))
-            with one_order_of_sums():
-                arrays |= training_arrays(detector, inputs, pad_ground_truth(boxes, classes))
+    def computed(self, training: bool = True, detector: Detector | None = None, traced: bool = True) -> Arrays:
+        """The same arrays of this or a new detector, inputs left out; without training those of inference alone."""
+        detector, expected = detector or self.detector(), self.expected()
+        with nullcontext() if traced else untraced():
+            inputs = preprocess(detector, [expected["image_0"], expected["image_1"]])
+            arrays = inference_arrays(detector, inputs)
+            if training:
+                with one_order_of_sums():
+                    arrays |= training_arrays(detector, inputs, self.truth())
         return arrays
+
+    def truth(self) -> GroundTruth:
+        """The labelled boxes of the images."""
+        expected = self.expected()
+        return pad_ground_truth(
+            *([expected[f"groundtruth_{kind}_{image}"] for image in (0, 1)] for kind in ("boxes", "classes"))
+        )
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Operations run one by one, for what runs once: to trace and optimise a graph takes most of its time."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 @contextmanager

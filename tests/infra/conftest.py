@@ -21,6 +21,8 @@ import boto3
 import pytest
 
 REGION = "us-east-1"
+# Of the server's answers that list a bucket, instead of S3's thousand, which take seconds to fill.
+PAGE = 40
 ASSETS = Path(__file__).resolve().parents[2] / "infra"
 
 # What Lambda's Python brings besides the standard library, and what botocore takes where it happens to be.
@@ -84,7 +86,8 @@ def cloud() -> Iterator[Cloud]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": str(PAGE)}
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_for(url, server)

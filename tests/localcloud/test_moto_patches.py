@@ -20,7 +20,7 @@ import boto3
 import moto
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
+from moto import backends, mock_aws
 
 import localcloud
 from localcloud.dispatch import backend
@@ -71,6 +71,10 @@ def test_the_patches_are_for_the_version_that_is_installed_and_pinned() -> None:
     package = Path(localcloud.__file__).with_name("pyproject.toml")
     assert moto.__version__ == MOTO_VERSION
     assert f"moto[server]=={MOTO_VERSION}" in tomllib.loads(package.read_text())["project"]["dependencies"]
+
+
+def test_moto_reads_its_own_folder_for_each_request() -> None:
+    assert inspect.isgeneratorfunction(backends.list_of_moto_modules), caught_up("_list_services_once")
 
 
 def test_bodies_are_text() -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from training_src.errors import DataError
+from training_src.export.openvino_core import core
 
 Image = NDArray[np.uint8]
 # How many axes of the weights stand for output channels.
@@ -58,7 +59,7 @@ def save_int8(source: Path, images: Iterable[Image], path: Path) -> Int8:
     Raises:
         DataError: If there is no image.
     """
-    model = ov.Core().read_model(source)
+    model = core().read_model(source)
     weighted = [node for node in model.get_ordered_ops() if _has_weights(node)]
     inputs = {_key(node.input_value(0)): node.input_value(0) for node in weighted}
     ranges, count = _ranges(model, list(inputs.values()), images)
@@ -96,7 +97,7 @@ def _ranges(model: ov.Model, values: list[ov.Output], images: Iterable[Image]) -
     ]
     flat = [ops.reshape(bound, ops.constant([1]), False) for bound in bounds]
     observer = ov.Model([ops.result(ops.concat(flat, 0))], model.get_parameters(), "ranges")
-    compiled = ov.Core().compile_model(observer, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(observer, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     total, count = np.zeros(len(bounds)), 0
     for image in images:
         total += compiled([image[None]])[0]

@@ -50,6 +50,8 @@ def test_a_saved_model_is_written(mapgate: Mapgate, given: tuple[object, ...], t
     assert "model" in (tmp_path / "exported" / "pipeline.config").read_text()
 
 
+# Of a process that TensorFlow makes slow; that an option is handed on, and a refusal with it, `info` shows below.
+@pytest.mark.verify
 def test_an_export_over_something_is_refused(mapgate: Mapgate, case: Path, given: tuple[object, ...]) -> None:
     done = mapgate("model", "export", *given, "--output", case, "--input-type", "tf_example")
 
@@ -57,6 +59,8 @@ def test_an_export_over_something_is_refused(mapgate: Mapgate, case: Path, given
     assert "something is there already; give another folder" in done.stderr
 
 
+# As a process; `outputs` above is one too, and what it tells is tested beside the command.
+@pytest.mark.verify
 def test_info_tells_what_a_config_builds(mapgate: Mapgate, case: Path) -> None:
     done = mapgate("model", "info", "--pipeline-config", case / "pipeline.config", "--json")
 

@@ -152,13 +152,14 @@ class ColourDetector:
         """
         chances = np.moveaxis(self.posterior[(slice(None), *np.moveaxis(self._levels(image), 2, 0))], 0, 2)
         boxes, scores, labels = [], [], []
+        if rule == "contrast":
+            differences = np.abs(image - np.median(image, axis=1, keepdims=True)).max(axis=2)
+            likeliest = chances[:, :, :-1].argmax(axis=2)
         for index, label in enumerate(CLASS_IDS.values()):
             for threshold in (0.3, 0.45, 0.65):
                 mask = chances[:, :, index] > threshold
                 if rule == "contrast":
-                    usual = np.median(image, axis=1, keepdims=True)
-                    differing = np.abs(image - usual).max(axis=2) > 160 * threshold
-                    mask = differing & (chances[:, :, :-1].argmax(axis=2) == index)
+                    mask = (differences > 160 * threshold) & (likeliest == index)
                 for edges, region in _regions(mask):
                     boxes.append(edges)
                     scores.append(float(chances[:, :, index][region].mean()))

@@ -1,18 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled images as the preparation writes them."""
+"""Labelled images as the preparation writes them, and artifacts of a detector with random weights."""
 
+import contextlib
+import fcntl
+import os
+import re
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from containers.contract.tfrecord import write_record
+from training_src.data.label_map import LabelMap
 from training_src.data.records.example import DetectionExample, encode
+from training_src.export.artifact import Provenance, write_artifact
+from training_src.models.architectures import build_detector
+from training_src.models.config.decoding import decode
+from training_src.models.config.pipeline import CONFIGS, PipelineConfig
+from training_src.text_format import parse
 from training_src.training.records import Records
 
 COUNT = 6
+LABELS = LabelMap({1: "vehicle", 2: "pedestrian", 4: "cyclist"})
 
 
 def picture(seed: int) -> NDArray[np.uint8]:
@@ -51,3 +63,37 @@ def validation_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def validation(validation_folder: Path) -> Records:
     return Records(validation_folder)
+
+
+@pytest.fixture(scope="session")
+def calibrated_artifact(validation: Records, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact with each runtime, and what was said in `said.txt`.
+
+    Processes that share a run of the tests share it: one makes it, the others wait.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "calibrated-artifact"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            beside = folder.with_suffix(".tmp")
+            beside.mkdir()
+            with (beside / "said.txt").open("w") as said, contextlib.redirect_stdout(said):
+                export_random_weights(beside, "fixed_shape_resizer { height: 160 width: 160 }", validation)
+            beside.rename(folder)
+    return folder
+
+
+def export_random_weights(folder: Path, resizer: str, calibration: Records | None = None) -> None:
+    """An artifact of a detector whose random weights give scores and boxes that differ from each other."""
+    text = (CONFIGS / "ssd_mobilenet_v2_fpnlite_160x160.config").read_text()
+    text = text.replace("num_classes: 90", "num_classes: 4").replace("bias_init: -3.0", "bias_init: -2.0")
+    text = re.sub(r"fixed_shape_resizer \{[^}]*\}", resizer, text)
+    keras.utils.set_random_seed(5)
+    detector = build_detector(decode(PipelineConfig, parse(text)).model)
+    rng = np.random.default_rng(5)
+    for variable in detector.variables().values():
+        if variable.name in ("beta", "moving_mean"):
+            variable.assign(rng.normal(0, 0.3, variable.shape))
+    provenance = Provenance("small", text, "0" * 64, 600, 17, "f" * 16, 540, [{"step": 1, "loss": 2.0}])
+    write_artifact(folder, detector, LABELS, provenance, calibration)

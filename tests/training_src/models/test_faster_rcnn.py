@@ -1,146 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faster R-CNN's second stage gives the OD API's numbers in training mode; fields of the config do what they say.
+"""Faster R-CNN's fields of the config do what they say; its numbers are compared in `test_outputs.py`."""
 
-What is compared stage by stage here stands upon a sample of proposals that rounding changes, so the reference's own are
-given. The bounds are three times what rounding does, or more, as the reference's README tells; they are relative to the
-standard deviation of the expected array.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from tests.golden.case import one_order_of_sums
 from training_src.models.architectures import build_detector
 from training_src.models.config.anchors import AnchorGenerator, GridAnchorGenerator
 from training_src.models.config.decoding import decode, message_of
 from training_src.models.config.faster_rcnn import FasterRcnn
 from training_src.models.config.losses import HardExampleMiner
 from training_src.models.config.pipeline import load_bundled
-from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
+from training_src.models.detector import Detector, GroundTruth, Inputs
 from training_src.models.errors import ConfigError
-from training_src.models.faster_rcnn import FasterRcnnDetector, by_name, outputs
-from training_src.models.outputs import pad_ground_truth
-from training_src.models.proposal_stage import ProposalOutputs, Proposals
+from training_src.models.faster_rcnn import FasterRcnnDetector
 from training_src.text_format import parse
 
-Arrays = dict[str, NDArray[Any]]
 RPN = ("rpn_box_encodings", "rpn_objectness_predictions_with_background")
 SECOND = ("refined_box_encodings", "class_predictions_with_background")
-
-
-@dataclass(frozen=True)
-class Given:
-    """What the reference computed in training mode up to the second stage, and a detector to go on from there."""
-
-    detector: FasterRcnnDetector
-    expected: Arrays
-
-    @property
-    def truth(self) -> GroundTruth:
-        boxes, classes = (
-            [self.expected[f"groundtruth_{kind}_{image}"] for image in (0, 1)] for kind in ("boxes", "classes")
-        )
-        return pad_ground_truth(boxes, classes)
-
-    @property
-    def inputs(self) -> Inputs:
-        return Inputs(*(tf.constant(self.expected[name]) for name in ("preprocessed_inputs", "true_image_shapes")))
-
-    def first_stage(self) -> Predictions:
-        """As the reference stored it; there is no map."""
-        names = {name: f"train_{name}" for name in (*RPN, "rpn_sampled")} | {"anchors": "rpn_anchors_absolute"}
-        predictions = {name: tf.constant(self.expected[stored]) for name, stored in names.items()}
-        return predictions | {"image_size": tf.cast(tf.shape(self.inputs.images)[1:3], tf.float32)}
-
-    def proposals(self) -> Proposals:
-        boxes = self.expected["train_proposal_boxes_normalized"] * self.inputs.images.shape[1]
-        nothing = tf.zeros(boxes.shape[:2])
-        return Proposals(tf.constant(boxes), nothing, nothing, tf.constant(self.expected["train_num_proposals"]))
-
-
-CASES = ["faster_rcnn_resnet50_v1", "faster_rcnn_inception_resnet_v2"]
-
-
-@pytest.fixture(scope="module", params=CASES)
-def given(request: pytest.FixtureRequest, reference: Callable[[str], Any]) -> Given:
-    case = reference(request.param)
-    return Given(case.detector(), case.expected())
-
-
-def test_proposals_and_their_sample_equal_the_reference(given: Given) -> None:
-    first, expected = outputs(ProposalOutputs, given.first_stage()), given.expected
-    detector = given.detector
-    assert detector.detection_stage is not None
-    every = detector.proposal_stage.proposals(first, given.inputs.true_shapes)
-    proposals, sampled = detector.detection_stage.sample(every, first.image_size, given.truth, None)
-    np.testing.assert_array_equal(sampled, expected["train_second_stage_sampled"])
-    np.testing.assert_array_equal(proposals.count, expected["train_num_proposals"])
-    np.testing.assert_allclose(proposals.boxes, given.proposals().boxes, atol=1e-3)
-
-
-def test_targets_and_losses_of_given_proposals_equal_the_reference(given: Given) -> None:
-    expected, proposals = given.expected, given.proposals()
-    predictions = given.first_stage() | {name: tf.constant(expected[f"train_{name}"]) for name in SECOND}
-    predictions |= {"proposal_boxes": proposals.boxes, "num_proposals": proposals.count}
-    losses = given.detector.losses(predictions, given.truth)
-    assert len(losses) == 4
-    for name, loss in losses.items():
-        np.testing.assert_allclose(loss, expected[f"train_{name.replace('/', '_')}"], rtol=1e-4, err_msg=name)
-    total = tf.add_n([*losses.values(), given.detector.regularization_loss()])
-    np.testing.assert_allclose(total, expected["train_total_loss"], rtol=1e-4)
-    arrays = given.detector.inner_arrays(predictions, given.truth)
-    np.testing.assert_array_equal(arrays["second_stage_match"], expected["train_second_stage_match"])
-    for name in ("cls_targets", "cls_weights", "reg_targets", "reg_weights"):
-        assert differs(arrays[f"second_stage_{name}"], expected[f"train_second_stage_{name}"])[0] < 1e-4, name
-
-
-@pytest.mark.parametrize("given", [CASES[0], pytest.param(CASES[1], marks=pytest.mark.verify)], indirect=True)
-def test_second_stage_of_given_proposals_equals_the_reference_in_training_mode(given: Given) -> None:
-    detector, expected, first = given.detector, given.expected, given.first_stage()
-    inputs, truth, proposals = given.inputs, given.truth, given.proposals()
-    detector.switch_dropout_off()
-    variables = detector.variables()
-    detection_stage = detector.detection_stage
-    assert detection_stage is not None
-
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def step() -> tuple[Predictions, list[tf.Tensor]]:
-        with tf.GradientTape() as tape:
-            found = detector.proposal_stage.predict(inputs, training=True)._replace(rpn_sampled=first["rpn_sampled"])
-            predictions = by_name(found) | by_name(detection_stage.predict(found, proposals, training=True))
-            losses = detector.losses(predictions, truth)
-            total = tf.add_n([*losses.values(), detector.regularization_loss()])
-        values = [variables[key].value for key in expected["train_trainable_keys"]]
-        return {name: predictions[name] for name in SECOND}, [tf.norm(each) for each in tape.gradient(total, values)]
-
-    moving = [variables[key] for key in expected["train_moving_keys"]]
-    before = [variable.numpy()[:4] for variable in moving]
-    with one_order_of_sums():
-        predictions, norms = step()
-    for name in SECOND:
-        greatest, rms = differs(predictions[name], expected[f"train_{name}"])
-        assert greatest < 5e-2, name
-        assert rms < 5e-3, name
-    relative = np.abs(np.array(norms) / expected["train_grad_norms"] - 1)
-    assert np.median(relative) < 1e-2
-    changes = np.array([variable.numpy()[:4] - old for variable, old in zip(moving, before, strict=True)])
-    greatest, rms = differs(changes, expected["train_moving_delta_first4"])
-    assert greatest < 2e-2
-    assert rms < 1e-3
-
-
-def differs(actual: Any, expected: NDArray[Any]) -> tuple[float, float]:
-    """Greatest and root-mean-square difference, in standard deviations of what was expected."""
-    difference, scale = np.asarray(actual) - expected, float(expected.std()) or 1.0
-    return float(np.abs(difference).max() / scale), float(np.sqrt((difference**2).mean()) / scale)
-
-
 RESNET = "faster_rcnn_resnet50_v1_640x640"
 
 
@@ -172,6 +54,30 @@ def small(changes: str = "") -> FasterRcnnDetector:
     return FasterRcnnDetector(config_of(RESNET, SMALL + changes))
 
 
+Redescribed = Callable[..., FasterRcnnDetector]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> FasterRcnnDetector:
+    return small()
+
+
+@pytest.fixture
+def redescribed(drawn: FasterRcnnDetector) -> Iterator[Redescribed]:
+    """The small detector with fields changed that are no network's; its variables end as they were drawn."""
+
+    def changed(changes: str = "") -> FasterRcnnDetector:
+        detector = copy.copy(drawn)
+        detector.config = config_of(RESNET, SMALL + changes)
+        return detector
+
+    before = {key: variable.numpy() for key, variable in drawn.variables().items()}
+    yield changed
+    drawn.freeze_batch_norm(False)
+    for key, variable in drawn.variables().items():
+        variable.assign(before[key])
+
+
 @pytest.fixture(scope="module")
 def inputs() -> Inputs:
     pixels = np.random.default_rng(3).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
@@ -191,7 +97,12 @@ def losses_of(detector: Detector, inputs: Inputs, truth: GroundTruth, seed: Any 
 
 @pytest.mark.parametrize(
     ("architecture", "convolutions"),
-    [("resnet50_v1_800x1333", 53), ("resnet101_v1_1024x1024", 104), ("resnet152_v1_640x640", 155)],
+    [
+        # The reference has this one.
+        pytest.param("resnet50_v1_800x1333", 53, marks=pytest.mark.verify),
+        ("resnet101_v1_1024x1024", 104),
+        ("resnet152_v1_640x640", 155),
+    ],
 )
 def test_each_depth_has_the_variables_of_the_zoo(architecture: str, convolutions: int) -> None:
     detector = build_detector(load_bundled(f"faster_rcnn_{architecture}", 7).config.model)
@@ -202,6 +113,8 @@ def test_each_depth_has_the_variables_of_the_zoo(architecture: str, convolutions
     assert detector.num_classes == 7
 
 
+# Inception ResNet V2 is built for the reference's numbers too, and what is bundled is read by the config's tests.
+@pytest.mark.verify
 def test_the_bundled_description_of_inception_builds() -> None:
     detector = build_detector(load_bundled("faster_rcnn_inception_resnet_v2_640x640", 7).config.model)
     assert detector.num_classes == 7
@@ -216,8 +129,10 @@ def test_fields_that_are_not_supported_are_named_with_their_value() -> None:
         config_of(RESNET, "context_config { attention_bottleneck_dimension: 10 }")
 
 
-def test_a_sample_larger_than_the_proposals_is_refused_only_in_training(inputs: Inputs, truth: GroundTruth) -> None:
-    detector = small("second_stage_batch_size: 64")
+def test_a_sample_larger_than_the_proposals_is_refused_only_in_training(
+    redescribed: Redescribed, inputs: Inputs, truth: GroundTruth
+) -> None:
+    detector = redescribed("second_stage_batch_size: 64")
     assert detector.predict(inputs, training=False)["proposal_boxes"].shape[1] == 12
     with pytest.raises(ConfigError, match="second_stage_batch_size is 64, more than the 12 of first_stage_max"):
         detector.predict(inputs, training=True, truth=truth)
@@ -283,15 +198,13 @@ def test_each_class_may_have_its_own_box(inputs: Inputs, truth: GroundTruth) -> 
 
 
 def test_hard_example_miner_lets_the_hardest_proposals_of_the_first_image_count(
-    inputs: Inputs, truth: GroundTruth
+    redescribed: Redescribed, inputs: Inputs, truth: GroundTruth
 ) -> None:
-    mined = small("hard_example_miner { num_hard_examples: 2 iou_threshold: 0.99 loss_type: CLASSIFICATION }")
+    mined = redescribed("hard_example_miner { num_hard_examples: 2 iou_threshold: 0.99 loss_type: CLASSIFICATION }")
     predictions = mined.predict(inputs, training=True, truth=truth)
     assert predictions["proposal_boxes"].shape == (2, 12, 4)
     losses = mined.losses(predictions, truth)
-    everything = FasterRcnnDetector.__new__(FasterRcnnDetector)
-    everything.__dict__.update(mined.__dict__)
-    everything.config = replace(mined.config, hard_example_miner=None)
+    everything = redescribed()
     of_all = everything.losses(predictions, truth)
     name = "Loss/BoxClassifierLoss/classification_loss"
     assert 0 < float(losses[name]) < float(of_all[name])
@@ -319,17 +232,19 @@ def test_dropout_and_fc_batch_norm_move_the_keys_as_in_the_api() -> None:
     assert f"{layers}/3/gamma/.ATTRIBUTES/VARIABLE_VALUE" in keys
 
 
-def test_sampling_follows_its_seed(inputs: Inputs, truth: GroundTruth) -> None:
-    detector = small("second_stage_batch_size: 4 first_stage_minibatch_size: 6")
+def test_sampling_follows_its_seed(redescribed: Redescribed, inputs: Inputs, truth: GroundTruth) -> None:
+    detector = redescribed("second_stage_batch_size: 4 first_stage_minibatch_size: 6")
     detector.freeze_batch_norm(True)
     once, again, other = (losses_of(detector, inputs, truth, tf.constant([1, seed])) for seed in (1, 1, 2))
     assert once == again
     assert once != other
 
 
-def test_anchors_outside_the_image_are_pruned_in_training_unless_clipped(inputs: Inputs, truth: GroundTruth) -> None:
-    pruned = small("clip_anchors_to_image: false").predict(inputs, training=True, truth=truth)
-    clipped = small("clip_anchors_to_image: true").predict(inputs, training=True, truth=truth)
+def test_anchors_outside_the_image_are_pruned_in_training_unless_clipped(
+    redescribed: Redescribed, inputs: Inputs, truth: GroundTruth
+) -> None:
+    pruned = redescribed("clip_anchors_to_image: false").predict(inputs, training=True, truth=truth)
+    clipped = redescribed("clip_anchors_to_image: true").predict(inputs, training=True, truth=truth)
     anchors = pruned["anchors"].numpy()
     assert len(anchors) < len(clipped["anchors"]) == 4 * 4 * 2
     assert pruned["rpn_box_encodings"].shape[1] == len(anchors)
@@ -341,7 +256,11 @@ def test_images_of_any_shape_are_predicted_where_the_resizer_keeps_it() -> None:
     free = "image_resizer { keep_aspect_ratio_resizer { max_dimension: 128 pad_to_max_dimension: false } }"
     detector = small(free)
     assert detector.input_size is None
-    predicted = tf.function(lambda images: detector.postprocess(*_predicted(detector, images)), autograph=False)
+    predicted = tf.function(
+        lambda images: detector.postprocess(*_predicted(detector, images)),
+        input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8)],
+        autograph=False,
+    )
     for shape, expected in (((80, 120), (64, 96)), ((150, 60), (128, 51))):
         image = np.zeros((1, *shape, 3), np.uint8)
         assert tuple(detector.preprocess(tf.constant(image)).images.shape[1:3]) == expected
@@ -354,9 +273,9 @@ def _predicted(detector: Detector, images: tf.Tensor) -> tuple[dict[str, tf.Tens
 
 
 def test_a_few_steps_lower_the_loss_in_a_graph_that_does_not_grow_with_the_batch(
-    inputs: Inputs, truth: GroundTruth
+    redescribed: Redescribed, inputs: Inputs, truth: GroundTruth
 ) -> None:
-    detector = small()
+    detector = redescribed()
     variables = detector.trainable_variables
 
     def step(images: tf.Tensor, shapes: tf.Tensor, *labels: tf.Tensor) -> tf.Tensor:
@@ -373,5 +292,7 @@ def test_a_few_steps_lower_the_loss_in_a_graph_that_does_not_grow_with_the_batch
     single = compiled.get_concrete_function(*batch)
     # A shape or two more is known in one than in the other.
     assert abs(len(single.graph.get_operations()) - len(double.graph.get_operations())) < 10
-    totals = [float(single(*batch)) for _ in range(8)]
+    untraced = sum(losses_of(detector, inputs, truth).values())
+    totals = [float(single(*batch)) for _ in range(4)]
+    assert totals[0] == pytest.approx(untraced, rel=1e-3)
     assert totals[-1] < 0.8 * totals[0]

@@ -109,10 +109,14 @@ def test_classification_losses_are_the_papers(text: str, expected: Any) -> None:
 
 
 def test_localization_losses_are_weighted_anchor_by_anchor() -> None:
-    boxes = tf.constant([[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.2, 0.2]])
-    others = tf.constant([[0.0, 0.5, 1.0, 1.5], [0.5, 0.5, 1.0, 1.0]])
+    boxes = tf.constant([[0.0, 0.5, 1.0, 1.5], [0.0, 0.0, 0.2, 0.2]])
+    others = tf.constant([[0.0, 0.0, 1.0, 1.0], [0.5, 0.5, 1.0, 1.0]])
     weights = tf.constant([1.0, 0.5])
     overlap = localization_loss(decode(LocalizationLoss, parse("weighted_iou {}")), boxes, others, weights)
     np.testing.assert_allclose(overlap, [2 / 3, 0.5], rtol=1e-6)
+    image_by_image = localization_loss(
+        decode(LocalizationLoss, parse("weighted_iou {}")), boxes[:, None], others[:, None], weights[:, None]
+    )
+    np.testing.assert_allclose(image_by_image, [[2 / 3], [0.5]], rtol=1e-6)
     squares = localization_loss(decode(LocalizationLoss, parse("weighted_l2 {}")), boxes, others, weights)
     np.testing.assert_allclose(squares, [0.25, 0.5 * 0.25 * (2 * 0.25 + 2 * 0.64)], rtol=1e-6)

@@ -4,14 +4,16 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from containers.contract.tfrecord import write_record
+from tests.training_src.training.short_mobilenet import shorten_mobilenet
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.data.records.example import DetectionExample, encode
 from training_src.models.config.pipeline import CONFIGS
@@ -21,7 +23,16 @@ SMALL = {
     "depth_multiplier: 0.5": "depth_multiplier: 0.1",
     "height: 160 width: 160": "height: 64 width: 64",
     "batch_size: 8": "batch_size: 2",
+    "min_level: 3": "min_level: 4",
 }
+SHORTENED = """
+from tests.training_src.training.short_mobilenet import shorten_mobilenet
+shorten_mobilenet()
+"""
+TRAIN = """
+import runpy
+runpy.run_module("training_src", run_name="__main__")
+"""
 UNEXPORTED = """
 import json, sys
 from containers.contract.files import write_whole
@@ -89,9 +100,37 @@ def small_config() -> str:
 
 
 @pytest.fixture(scope="session")
+def shortened() -> str:
+    """The first lines of a process, after which its MobileNet is short."""
+    return SHORTENED
+
+
+@pytest.fixture(scope="module")
+def short_mobilenet() -> Iterator[None]:
+    """The same in this process, for a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_mobilenet(patch.setattr)
+        yield
+
+
+@pytest.fixture(scope="module")
+def unsimplified() -> Iterator[None]:
+    """Graphs run as they were traced: to simplify one takes longer than a few steps."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+
+
+@pytest.fixture(scope="session")
+def training_command() -> Sequence[str]:
+    """`python -m training_src train` with a short MobileNet."""
+    return sys.executable, "-c", SHORTENED + TRAIN, "train"
+
+
+@pytest.fixture(scope="session")
 def unexported() -> Sequence[str]:
     """The command of a training that leaves its history as the model: to export one takes longer than a few steps."""
-    return sys.executable, "-c", UNEXPORTED
+    return sys.executable, "-c", SHORTENED + UNEXPORTED
 
 
 @pytest.fixture

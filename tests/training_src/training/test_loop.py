@@ -76,6 +76,7 @@ def weights_of(detector: Detector) -> NDArray[np.float32]:
     return np.concatenate([variable.numpy().ravel() for variable in detector.variables().values()])
 
 
+@pytest.mark.usefixtures("short_mobilenet", "unsimplified")
 def test_ends_when_patience_is_over_with_the_weights_of_the_best_validation(
     small_config: str, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,7 +35,7 @@ def config(small_config: str) -> PipelineConfig:
 
 
 @pytest.fixture(scope="module")
-def detector(config: PipelineConfig) -> Detector:
+def detector(config: PipelineConfig, unsimplified: None) -> Detector:  # noqa: ARG001
     keras.utils.set_random_seed(SEED)
     return build_detector(config.model)
 

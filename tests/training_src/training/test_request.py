@@ -80,6 +80,7 @@ def read(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Request, Pipeline
     return request, *overridden(description, request, len(Records(request.train)))
 
 
+@pytest.mark.usefixtures("short_mobilenet", "unsimplified")
 def test_a_job_of_the_apis_own_script_gets_a_trained_and_evaluated_model(
     foreign: Foreign, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one training step changes, and by how much."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ Array = NDArray[np.float32]
 class Stepped:
     """A detector with frozen batch norms whose step clips, freezes the extractor and averages, before and after it."""
 
-    def __init__(self, text: str, xla: str = "off") -> None:
+    def __init__(self, text: str, xla: str = "off", padded: Sequence[int] = (3, 11)) -> None:
         text = text.replace("freeze_batchnorm: false", "freeze_batchnorm: true")
         text = text.replace("use_moving_average: false", "use_moving_average: true moving_average_decay: 0.9")
         asked = f'gradient_clipping_by_norm: {NORM} freeze_variables: "FeatureExtractor"'
@@ -34,7 +34,7 @@ class Stepped:
         self.detector = build_detector(config.model)
         self.step = TrainingStep(self.detector, config.train_config, tf.distribute.get_strategy(), seed=1, xla=xla)
         self.before = self.weights()
-        self.losses = [self.run(rows=3, rate=0.0), self.run(rows=11, rate=0.0)]
+        self.losses = [self.run(rows, rate=0.0) for rows in padded]
         self.run(rows=3, rate=RATE)
 
     def weights(self) -> dict[str, Array]:
@@ -51,7 +51,7 @@ class Stepped:
 
 
 @pytest.fixture(scope="module")
-def stepped(small_config: str) -> Stepped:
+def stepped(small_config: str, short_mobilenet: None, unsimplified: None) -> Stepped:  # noqa: ARG001
     return Stepped(small_config)
 
 
@@ -80,7 +80,8 @@ def test_what_is_evaluated_and_kept_are_the_averages(stepped: Stepped) -> None:
 
 
 def test_the_losses_graph_does_not_grow_with_the_batch(stepped: Stepped) -> None:
-    small, large = (len(graph_of(stepped.detector, batch).as_graph_def().node) for batch in (2, 16))
+    # TensorFlow keeps an array of fewer than a thousand equal numbers as a constant: both have more.
+    small, large = (len(graph_of(stepped.detector, batch).as_graph_def().node) for batch in (4, 32))
     assert small == large
 
 
@@ -104,9 +105,10 @@ def graph_of(detector: Detector, batch: int) -> tf.Graph:
 
 
 def test_xla_compiles_the_whole_step_where_it_is_asked_to(small_config: str, stepped: Stepped) -> None:
-    compiled = Stepped(small_config, xla="step")
+    # XLA compiles for each number of rows anew, as test_distribution.py counts.
+    compiled = Stepped(small_config, xla="step", padded=[3])
     assert compiled.step.traces == 1
-    assert [each.total for each in compiled.losses] == pytest.approx([each.total for each in stepped.losses], rel=1e-5)
+    assert compiled.losses[0].total == pytest.approx(stepped.losses[0].total, rel=1e-5)
     before, after, expected = compiled.before, compiled.weights(), stepped.weights()
     changed = [key for key in before if not np.array_equal(before[key], after[key])]
     assert changed

@@ -18,7 +18,7 @@ NAMES = {1: "square", 2: "disc", 4: "bar"}
 
 
 @pytest.fixture(scope="module")
-def detector(small_config: str) -> Detector:
+def detector(small_config: str, short_mobilenet: None, unsimplified: None) -> Detector:  # noqa: ARG001
     return build_detector(decode(PipelineConfig, parse(small_config)).model)
 
 

@@ -105,6 +105,7 @@ def test_exif_orientation_is_named_and_fixed_as_viewers_turn_it(tmp_path: Path, 
         bottom, right = white.max(axis=0) + 1
         assert (left, top, right, bottom) == (box.xmin, box.ymin, box.xmax, box.ymax)
         assert read_header(fixed.encoded).orientation == 1
+        assert read_header(fixed.encoded).format == read_header(encoded).format
         assert fixed.image.labelled.encoded.load() == fixed.encoded
 
 
@@ -133,6 +134,17 @@ def test_decompression_bomb_is_not_decoded(voc_folder: Path) -> None:
 
     assert (fault.check, fault.severity) == ("bomb", "error")
     assert "60000 x 60000 pixels, more than the 100 megapixels" in fault.message
+
+
+@pytest.mark.parametrize(("width", "found"), [(1000, []), (1001, ["bomb"])])
+def test_an_image_may_have_as_many_pixels_as_the_policy_says(
+    voc_folder: Path, encoded_image: Encode, width: int, found: list[str]
+) -> None:
+    (voc_folder / "JPEGImages/street_3.jpg").write_bytes(encoded_image(3, ".jpg", (width, 1000)))
+    (voc_folder / "Annotations/street_3.xml").write_text("<annotation><filename>street_3.jpg</filename></annotation>")
+    policy = DataPolicy({**CHECKS, "bomb": replace(CHECKS["bomb"], thresholds={"megapixels": 1.0})})
+
+    assert [fault.check for fault in check(read_dataset(voc_folder), _checks(policy)).faults] == found
 
 
 def test_extreme_image_is_named(voc_folder: Path, encoded_image: Encode) -> None:
@@ -227,6 +239,12 @@ def test_box_that_leaves_its_image_by_two_pixels_is_clipped_and_told(builtin_fol
     assert "1 box clipped to the image (2 pixels outside at most)" in verdict.faults[0].message
 
 
+def test_repairs_are_counted_in_words(builtin_folder: Path, edit_builtin: Edit) -> None:
+    policy, annotations = DataPolicy().with_fixes(), builtin_folder / "train/annotations.json"
+    edit_builtin(annotations, "annotations", 0, bbox=[32, 6, 4, 30])
+    assert ": 1 box " in "".join(fault.message for fault in check(read_dataset(builtin_folder), _checks(policy)).faults)
+
+
 def test_box_that_is_a_point_is_dropped_and_told(builtin_folder: Path, edit_builtin: Edit) -> None:
     edit_builtin(builtin_folder / "train/annotations.json", "annotations", 0, bbox=[5, 6, 5, 6])
 
@@ -267,6 +285,14 @@ def test_num_classes_must_reach_the_greatest_label_id(tmp_path: Path, architectu
 
     config.write_text(CONFIG % (architecture, 4))
     assert check_num_classes(config, label_map) is None
+
+
+@pytest.mark.parametrize("between", [" ", " } model { "], ids=["ssd", "model"])
+def test_of_a_doubled_message_the_last_counts(tmp_path: Path, between: str) -> None:
+    config = tmp_path / "pipeline.config"
+    config.write_text("model { ssd { num_classes: 1 }" + between + "ssd { num_classes: 2 } }")
+
+    assert check_num_classes(config, LabelMap({1: "vehicle", 2: "cyclist"})) is None
 
 
 @pytest.mark.parametrize("text", ["model { ssd { } }", "not a config"])

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from training_src.data.checks.policy import CHECKS, DataPolicy, policy_from_json, policy_to_json, read_policy
+from training_src.data.checks.policy import (
+    CHECKS,
+    DataPolicy,
+    policy_from_json,
+    policy_to_json,
+    read_policy,
+    read_policy_of,
+)
 from training_src.data.dataset import Fault
 from training_src.data.formats import FORMAT_NAMES
 from training_src.errors import ConfigurationError
@@ -29,6 +36,14 @@ def test_policy_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> N
     assert policy.decode_check == "header"
     assert policy.splits == frozenset(("train", "validation"))
     assert policy_from_json(policy_to_json(policy)) == policy
+
+
+def test_a_data_sets_own_policy_gives_way_to_the_one_that_is_named(tmp_path: Path) -> None:
+    assert read_policy_of(tmp_path) == DataPolicy()
+    (tmp_path / "data_policy.yaml").write_text("decode_check: header\n")
+    (tmp_path / "other.yaml").write_text("decode_check: full\n")
+    assert read_policy_of(tmp_path).decode_check == "header"
+    assert read_policy_of(tmp_path, tmp_path / "other.yaml").decode_check == "full"
 
 
 def test_empty_policy_file_is_the_default(tmp_path: Path) -> None:

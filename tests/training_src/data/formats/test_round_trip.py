@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -30,31 +31,45 @@ Write = Callable[[Path, Sequence[Image]], None]
 quick = settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow])
 
 
-@st.composite
-def drawn_boxes(draw: st.DrawFn, width: int, height: int) -> tuple[Box, ...]:
-    def edges(length: int) -> st.SearchStrategy[list[float]]:
-        places = st.integers(0, 4 * length).map(lambda quarters: quarters / 4) | st.floats(0, length)
-        return st.tuples(places, places).map(sorted).filter(lambda pair: pair[1] - pair[0] > 0.1)
+SPLITS: dict[tuple[str | None, ...], st.SearchStrategy[str | None]] = {
+    given: st.sampled_from(given) for given in ((None,), ("train", "validation", "test"), ("train", "test"))
+}
+# Strategies are made once: that takes longer than to draw from them.
+GIVEN = st.sampled_from(list(SPLITS))
+HOW_MANY_IMAGES, HOW_MANY_BOXES = st.integers(1, 5), st.integers(0, 4)
+SIZES = st.tuples(st.integers(8, 90), st.integers(8, 90))
+STEMS = st.sampled_from(["frame", "été", "IMG", "a.b"])
+SUFFIXES = st.sampled_from([".jpg", ".png", ".JPG", ".jpeg"])
+CLASSES = st.sampled_from(NAMES)
+FLAGS = st.booleans()
 
+
+@cache
+def edges(length: int) -> st.SearchStrategy[list[float]]:
+    """Two places along a side of an image, apart from each other."""
+    places = st.integers(0, 4 * length).map(lambda quarters: quarters / 4) | st.floats(0, length)
+    return st.tuples(places, places).map(sorted).filter(lambda pair: pair[1] - pair[0] > 0.1)
+
+
+def drawn_boxes(draw: st.DrawFn, width: int, height: int) -> tuple[Box, ...]:
     found = []
-    for _ in range(draw(st.integers(0, 4))):
+    for _ in range(draw(HOW_MANY_BOXES)):
         (xmin, xmax), (ymin, ymax) = draw(edges(width)), draw(edges(height))
-        flags = {"difficult": draw(st.booleans()), "crowd": draw(st.booleans())}
-        found.append(Box(xmin, ymin, xmax, ymax, 0, draw(st.sampled_from(NAMES)), "", **flags))
+        flags = {"difficult": draw(FLAGS), "crowd": draw(FLAGS)}
+        found.append(Box(xmin, ymin, xmax, ymax, 0, draw(CLASSES), "", **flags))
     return tuple(found)
 
 
 @st.composite
 def data_sets(draw: st.DrawFn, make: Make) -> list[Image]:
     """One to five images, in splits or not, with at least one box."""
-    splits = draw(st.sampled_from([(None,), ("train", "validation", "test"), ("train", "test")]))
+    splits = SPLITS[draw(GIVEN)]
     images = []
-    for number in range(draw(st.integers(1, 5))):
-        size = draw(st.tuples(st.integers(8, 90), st.integers(8, 90)))
-        stem = draw(st.sampled_from(["frame", "été", "IMG", "a.b"]))
-        name = f"{stem}_{number}{draw(st.sampled_from(['.jpg', '.png', '.JPG', '.jpeg']))}"
-        image = make(name, number=number, split=draw(st.sampled_from(splits)), size=size)
-        images.append(replace(image, labelled=replace(image.labelled, boxes=draw(drawn_boxes(*size)))))
+    for number in range(draw(HOW_MANY_IMAGES)):
+        size = draw(SIZES)
+        name = f"{draw(STEMS)}_{number}{draw(SUFFIXES)}"
+        image = make(name, number=number, split=draw(splits), size=size)
+        images.append(replace(image, labelled=replace(image.labelled, boxes=drawn_boxes(draw, *size))))
     first = images[0].labelled
     if not any(image.labelled.boxes for image in images):
         images[0] = replace(images[0], labelled=replace(first, boxes=(Box(1, 2, 7, 8, 0, "vehicle", ""),)))

@@ -93,8 +93,8 @@ def test_blocks_are_skipped_at_random_only_in_training() -> None:
 
 def test_a_level_is_taken_where_the_api_takes_it_in_deeper_networks() -> None:
     images = keras.Input((64, 64, 3))
-    shapes = {level: features.shape[1:] for level, features in efficientnet(images, 6, 5).items()}
-    assert shapes == {1: (32, 32, 32), 2: (16, 16, 40), 3: (8, 8, 72), 4: (4, 4, 200), 5: (2, 2, 576)}
+    shapes = {level: features.shape[1:] for level, features in efficientnet(images, 3, 5).items()}
+    assert shapes == {1: (32, 32, 24), 2: (16, 16, 32), 3: (8, 8, 48), 4: (4, 4, 136), 5: (2, 2, 384)}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is kept of the faults that are found."""
+
+import pytest
+
+from training_src.data.checks.findings import Findings
+from training_src.data.dataset import Encoded, Fault, LabelledImage, Severity
+
+IMAGE = LabelledImage("a", "a.jpg", "a.xml", encoded=Encoded("a.jpg"), boxes=())
+
+
+@pytest.mark.parametrize(
+    ("severity", "labelled", "shown"),
+    [("error", IMAGE, 1), ("warning", IMAGE, 1), ("notice", IMAGE, 0), ("error", None, 0)],
+)
+def test_pictures_are_of_faults_that_have_an_image(
+    severity: Severity, labelled: LabelledImage | None, shown: int
+) -> None:
+    findings = Findings()
+    findings.add([Fault("a.xml", None, "area", "has no area", severity)], labelled)
+    assert len(findings.pictures) == shown
+    assert len(findings.of(severity)) == 1
+
+
+def test_of_many_faults_a_few_are_shown_and_all_are_counted() -> None:
+    findings = Findings()
+    findings.add([Fault("a.xml", None, "area", str(number)) for number in range(2000)], IMAGE)
+    assert len(findings.pictures) == 24
+    assert len(findings.of("error")) == 1000
+    assert sum(findings.counts.values()) == 2000
