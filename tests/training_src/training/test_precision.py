@@ -36,7 +36,7 @@ COMPARED = [
 IMAGES = np.random.default_rng(2).integers(0, 255, (2, SIDE, SIDE, 3)).astype(np.uint8)
 
 
-pytestmark = pytest.mark.usefixtures("unsimplified")
+pytestmark = pytest.mark.usefixtures("unsimplified", "short_networks")
 
 
 @pytest.fixture(autouse=True)
