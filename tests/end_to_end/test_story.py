@@ -23,8 +23,9 @@ from pipelines.demo.scenes import draw_scenes
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import User
 
-# Less than half of the demo's own, and enough for its gate: mAP_50 is above 0.7, and 0.5 is required.
-TRAINING_STEPS = "400"
+# Less than half of the demo's own steps, and enough for its gate: mAP_50 is above 0.7, and 0.5 is required. To compile
+# the loss takes longer than it saves in so few; the story that does not pass leaves that at its default.
+TRAINING = ("--training-steps", "400", "--training-settings", "validation_interval=200 xla=off")
 STEPS_THAT_PASS = {
     "PrepareDataset",
     "TrainDetector",
@@ -39,15 +40,15 @@ STEPS_THAT_PASS = {
 
 
 def test_a_story_killed_with_its_cloud_and_while_it_trains_ends_with_an_approved_model_that_answers(user: User) -> None:
-    running = user.begin("demo", "--training-steps", TRAINING_STEPS)
+    running = user.begin("demo", *TRAINING)
     _wait_until(lambda: _step_status(user, "PrepareDataset") == "Executing", seconds=240)
     os.kill(user.cloud_pid, signal.SIGKILL)
     _kill(running)
-    running = user.begin("demo", "--training-steps", TRAINING_STEPS)
+    running = user.begin("demo", *TRAINING)
     _wait_until(lambda: _step_status(user, "TrainDetector") == "Executing", seconds=240)
     _kill(running)
 
-    result = user.mapgate("demo", "--training-steps", TRAINING_STEPS, seconds=900)
+    result = user.mapgate("demo", *TRAINING, seconds=900)
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert "is still running" in result.stdout
@@ -96,7 +97,7 @@ def test_no_candidate_endpoint_is_left(user: User) -> None:
 def test_a_second_version_is_measured_against_the_champion_and_takes_over(user: User) -> None:
     synthesised = _assembly_of(user)
 
-    result = user.mapgate("demo", "--training-steps", TRAINING_STEPS, seconds=900)
+    result = user.mapgate("demo", *TRAINING, seconds=900)
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert _assembly_of(user) == synthesised, "nothing has changed since: the assembly serves again"
