@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sagemaker.core.workflow.parameters import ParameterFloat, ParameterInteger, ParameterString
 
-from pipelines.placeholders import BUCKET, INSTANCE_TYPE
+from pipelines.placeholders import BUCKET, UNBOUND_INSTANCE_TYPE
 
 # A channel without objects fails its job, so "not given" is an object that the scripts know.
 NOT_GIVEN = f"s3://{BUCKET}/defaults/none/"
@@ -23,7 +23,7 @@ class Parameters:
         initial_checkpoint_uri: Prefix of a checkpoint to start from; otherwise from scratch.
         gate_policy_uri: Prefix of gate_policy.yaml.
         training_steps: 0 takes `num_steps` of the pipeline.config.
-        training_instance_type: One of those that the environment allows.
+        training_instance_type: One of those that the environment's settings allow; the first of them is the default.
         map_threshold: Least mAP; it can only tighten the policy.
         training_settings: How training goes on, such as `seed=17 early_stopping_patience=5`; see docs/settings.md.
     """
@@ -54,7 +54,7 @@ def pipeline_parameters() -> Parameters:
         initial_checkpoint_uri=ParameterString("InitialCheckpointUri", default_value=NOT_GIVEN),
         gate_policy_uri=ParameterString("GatePolicyUri", default_value=f"s3://{BUCKET}/defaults/gate-policy/"),
         training_steps=ParameterInteger("TrainingSteps", default_value=0),
-        training_instance_type=ParameterString("TrainingInstanceType", default_value=INSTANCE_TYPE),
+        training_instance_type=ParameterString("TrainingInstanceType", default_value=UNBOUND_INSTANCE_TYPE),
         map_threshold=ParameterFloat("MapThreshold", default_value=0.0),
         training_settings=ParameterString("TrainingSettings", default_value="seed=17"),
     )

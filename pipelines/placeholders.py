@@ -18,4 +18,4 @@ CALLBACK_QUEUE = "https://sqs.us-east-1.amazonaws.com/000000000000/unbound-callb
 MODEL_PACKAGE_GROUP = "unbound-model-package-group"
 ENDPOINT = "unbound-endpoint"
 # Instance types and volumes are bound by the name of their step; this one only has to be a type that SageMaker knows.
-INSTANCE_TYPE = "ml.m5.xlarge"
+UNBOUND_INSTANCE_TYPE = "ml.m5.xlarge"

@@ -20,6 +20,9 @@ app = typer.Typer()
 def demo(
     data: Annotated[Path | None, typer.Option(help="Your own folder of labelled images.")] = None,
     training_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the config's num_steps.")] = None,
+    training_settings: Annotated[
+        str | None, typer.Option(help='How training goes on, such as "seed=18 early_stopping_patience=5".')
+    ] = None,
     port: Annotated[int | None, typer.Option(help="A loopback port for the laptop's cloud.")] = None,
 ) -> None:
     """Tell the whole story on the laptop's cloud, from images to an approved model that answers."""
@@ -27,4 +30,5 @@ def demo(
 
     if data is not None and (code := run_training_command("check", data)):
         raise typer.Exit(code)
-    tell(home(), data=data, training_steps=training_steps, port=port, console=console)
+    training = {"TrainingSteps": training_steps, "TrainingSettings": training_settings}
+    tell(home(), data=data, training=training, port=port, console=console)

@@ -8,6 +8,7 @@ end by telling it again.
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,13 @@ from pipelines.errors import WorkFailedError
 ARCHITECTURE = "ssd_mobilenet_v2_fpnlite_160x160"
 
 
-def tell(home: Path, *, data: Path | None, training_steps: int | None, port: int | None, console: Console) -> None:
+def tell(home: Path, *, data: Path | None, training: Mapping[str, object], port: int | None, console: Console) -> None:
     """Tell the story.
 
     Args:
         home: Where the laptop's cloud keeps its state; the demo's own files lie in `demo` below it.
         data: A folder of labelled images; None draws the demo's own scenes.
-        training_steps: Instead of the pipeline.config's num_steps.
+        training: The pipeline's parameters of the training; None leaves one at its default.
 
     Raises:
         WorkFailedError: A stage failed. A gate that does not pass is a failure too, but with data of one's own it is a
@@ -54,7 +55,7 @@ def tell(home: Path, *, data: Path | None, training_steps: int | None, port: int
             telling.say(f"{'pushed' if new else 'was there'}  {image.uri}")
     with telling.stage("data", "The data set"):
         source = data or _scenes(folder / "scenes", console)
-        parameters = _upload(connection, deployment, source, training_steps, telling)
+        parameters = _upload(connection, deployment, source, training, telling)
     with telling.stage("pipeline", "The pipeline"):
         execution = _execute(connection, deployment, parameters, telling)
     evaluation = _tell_evaluation(connection, deployment, execution, telling)
@@ -96,9 +97,13 @@ def _scenes(folder: Path, console: Console) -> Path:
 
 
 def _upload(
-    connection: Connection, deployment: Deployment, source: Path, training_steps: int | None, telling: Telling
+    connection: Connection,
+    deployment: Deployment,
+    source: Path,
+    training: Mapping[str, object],
+    telling: Telling,
 ) -> dict[str, str]:
-    values = {"Architecture": ARCHITECTURE, "TrainingSteps": training_steps}
+    values = {"Architecture": ARCHITECTURE, **training}
     with transfer(telling.console, f"uploading {source.name}") as progress:
         parameters = parameters_for(connection, deployment.data_bucket, str(source), {}, values, progress=progress)
     telling.say(f"{source} is at {parameters['DatasetUri']}")

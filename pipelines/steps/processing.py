@@ -12,7 +12,7 @@ from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow import CacheConfig, ProcessingStep
 
-from pipelines.placeholders import BUCKET, INSTANCE_TYPE, PROCESSING_ROLE
+from pipelines.placeholders import BUCKET, PROCESSING_ROLE, UNBOUND_INSTANCE_TYPE
 from pipelines.steps.retries import JOB_RETRIES
 
 
@@ -49,7 +49,7 @@ def processing_step(
         role=PROCESSING_ROLE,
         image_uri=image,
         instance_count=1,
-        instance_type=INSTANCE_TYPE,
+        instance_type=UNBOUND_INSTANCE_TYPE,
         volume_size_in_gb=50,
         entrypoint=list(entrypoint),
         env=dict(environment) if environment else None,

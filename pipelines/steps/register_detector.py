@@ -7,7 +7,7 @@ from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.mlops.workflow import ModelStep, ProcessingStep, TrainingStep
 from sagemaker.serve.model_builder import ModelBuilder
 
-from pipelines.placeholders import INFERENCE_IMAGE, INSTANCE_TYPE, MODEL_PACKAGE_GROUP, PROCESSING_ROLE
+from pipelines.placeholders import INFERENCE_IMAGE, MODEL_PACKAGE_GROUP, PROCESSING_ROLE, UNBOUND_INSTANCE_TYPE
 from pipelines.steps.processing import output_of
 from pipelines.steps.retries import CALL_RETRIES
 
@@ -30,8 +30,8 @@ def register_detector(session: PipelineSession, *, train: TrainingStep, evaluate
         approval_status="PendingManualApproval",
         content_types=["image/jpeg", "image/png", "application/x-image", "application/json"],
         response_types=["application/json"],
-        inference_instances=[INSTANCE_TYPE],
-        transform_instances=[INSTANCE_TYPE],
+        inference_instances=[UNBOUND_INSTANCE_TYPE],
+        transform_instances=[UNBOUND_INSTANCE_TYPE],
         model_metrics=ModelMetrics(model_statistics=statistics),
         domain="COMPUTER_VISION",
         task="OBJECT_DETECTION",

@@ -18,14 +18,14 @@ import pytest
 from localcloud import cloud
 from pipelines.client.connection import Connection
 from pipelines.demo import cdk
-from pipelines.demo.run import ARCHITECTURE
 from pipelines.demo.scenes import draw_scenes
 
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import User
 
-# Less than half of the demo's own, and enough for its gate: mAP_50 is above 0.7, and 0.5 is required.
-TRAINING_STEPS = "400"
+# Less than half of the demo's own steps, and enough for its gate: mAP_50 is above 0.7, and 0.5 is required. To compile
+# the loss takes longer than it saves in so few; the story that does not pass leaves that at its default.
+TRAINING = ("--training-steps", "400", "--training-settings", "validation_interval=200 xla=off")
 STEPS_THAT_PASS = {
     "PrepareDataset",
     "TrainDetector",
@@ -39,33 +39,16 @@ STEPS_THAT_PASS = {
 }
 
 
-def test_a_story_killed_with_its_cloud_ends_the_next_time_and_a_gate_that_does_not_pass_registers_nothing(
-    user: User,
-) -> None:
-    running = user.begin("demo", "--training-steps", "2")
+def test_a_story_killed_with_its_cloud_and_while_it_trains_ends_with_an_approved_model_that_answers(user: User) -> None:
+    running = user.begin("demo", *TRAINING)
     _wait_until(lambda: _step_status(user, "PrepareDataset") == "Executing", seconds=240)
     os.kill(user.cloud_pid, signal.SIGKILL)
     _kill(running)
-
-    result = user.mapgate("demo", "--training-steps", "2")
-
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert "QualityGateFailed" in result.stdout
-    assert "the gate let nothing through" in result.stderr and "mAP" in result.stderr
-    assert user.summary["gate_passed"] is False
-    assert user.told("--local", "models", "list") == []
-    execution = user.told("--local", "executions", "show")
-    assert execution["status"] == "Failed"
-    assert execution["steps"][-1]["name"] == "QualityGateFailed"
-    assert "RegisterDetector" not in [step["name"] for step in execution["steps"]]
-
-
-def test_a_story_killed_while_it_trains_ends_with_an_approved_model_that_answers(user: User) -> None:
-    running = user.begin("demo", "--training-steps", TRAINING_STEPS)
+    running = user.begin("demo", *TRAINING)
     _wait_until(lambda: _step_status(user, "TrainDetector") == "Executing", seconds=240)
     _kill(running)
 
-    result = user.mapgate("demo", "--training-steps", TRAINING_STEPS, seconds=900)
+    result = user.mapgate("demo", *TRAINING, seconds=900)
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert "is still running" in result.stdout
@@ -114,7 +97,7 @@ def test_no_candidate_endpoint_is_left(user: User) -> None:
 def test_a_second_version_is_measured_against_the_champion_and_takes_over(user: User) -> None:
     synthesised = _assembly_of(user)
 
-    result = user.mapgate("demo", "--training-steps", TRAINING_STEPS, seconds=900)
+    result = user.mapgate("demo", *TRAINING, seconds=900)
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert _assembly_of(user) == synthesised, "nothing has changed since: the assembly serves again"
@@ -140,13 +123,17 @@ def test_everything_is_as_it_was_after_the_cloud_was_killed(user: User) -> None:
     assert user.told("--local", "invoke", str(sample))
 
 
-def test_a_gate_that_does_not_pass_leaves_production_as_it_is(user: User) -> None:
-    # The demo's values, without its telling: what two steps train has been kept since the first story.
-    scenes = str(user.home / "demo" / "scenes")
-    result = user.mapgate("--local", "run", scenes, "--architecture", ARCHITECTURE, "--training-steps", "2")
+def test_a_gate_that_does_not_pass_registers_nothing_and_leaves_production_as_it_is(user: User) -> None:
+    result = user.mapgate("demo", "--training-steps", "2")
 
     assert result.returncode == 1, result.stdout + result.stderr
     assert "QualityGateFailed" in result.stdout
+    assert "the gate let nothing through" in result.stderr and "mAP" in result.stderr
+    assert user.summary["gate_passed"] is False
+    execution = user.told("--local", "executions", "show")
+    assert execution["status"] == "Failed"
+    assert execution["steps"][-1]["name"] == "QualityGateFailed"
+    assert "RegisterDetector" not in [step["name"] for step in execution["steps"]]
     assert [version["version"] for version in user.told("--local", "models", "list")] == [2, 1]
     assert _serving(user.connection, "mapgate-dev") == 2
 

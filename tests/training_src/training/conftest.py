@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from containers.contract.tfrecord import write_record
-from tests.training_src.training.short_mobilenet import shorten_mobilenet
+from tests.training_src.training.short_networks import shorten_mobilenet, shorten_resnet
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.data.records.example import DetectionExample, encode
 from training_src.models.config.pipeline import CONFIGS
@@ -26,7 +26,7 @@ SMALL = {
     "min_level: 3": "min_level: 4",
 }
 SHORTENED = """
-from tests.training_src.training.short_mobilenet import shorten_mobilenet
+from tests.training_src.training.short_networks import shorten_mobilenet
 shorten_mobilenet()
 """
 TRAIN = """
@@ -110,6 +110,16 @@ def short_mobilenet() -> Iterator[None]:
     """The same in this process, for a module."""
     with pytest.MonkeyPatch.context() as patch:
         shorten_mobilenet(patch.setattr)
+        yield
+
+
+@pytest.fixture(scope="module")
+def short_networks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Short MobileNets and ResNets for a module; the long tests have whole ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.config.getoption("--verify"):
+            shorten_mobilenet(patch.setattr)
+            shorten_resnet(patch)
         yield
 
 

@@ -20,13 +20,13 @@ from training_src.training.step import Losses, TrainingStep
 
 SIDE = 128
 RESIZER = f"fixed_shape_resizer {{ height: {SIDE} width: {SIDE} }}"
-# A pyramid in both kinds of 16 bits, and two stages in one; to verify the other one, and what has the same layers and
+# A pyramid in one kind of 16 bits, two stages in the other; to verify each in both, and what has the same layers and
 # losses as a pyramid on other maps.
 BFLOAT, FLOAT = "mixed_bfloat16", "mixed_float16"
 COMPARED = [
-    ("ssd_mobilenet_v2_fpnlite_160x160", BFLOAT),
     ("ssd_mobilenet_v2_fpnlite_160x160", FLOAT),
     ("faster_rcnn_resnet50_v1_640x640", BFLOAT),
+    pytest.param("ssd_mobilenet_v2_fpnlite_160x160", BFLOAT, marks=pytest.mark.verify),
     pytest.param("ssd_mobilenet_v2_320x320", FLOAT, marks=pytest.mark.verify),
     pytest.param("ssd_mobilenet_v2_320x320", BFLOAT, marks=pytest.mark.verify),
     pytest.param("faster_rcnn_resnet50_v1_640x640", FLOAT, marks=pytest.mark.verify),
@@ -36,7 +36,7 @@ COMPARED = [
 IMAGES = np.random.default_rng(2).integers(0, 255, (2, SIDE, SIDE, 3)).astype(np.uint8)
 
 
-pytestmark = pytest.mark.usefixtures("unsimplified")
+pytestmark = pytest.mark.usefixtures("unsimplified", "short_networks")
 
 
 @pytest.fixture(autouse=True)

@@ -41,7 +41,7 @@ def detector(config: PipelineConfig, unsimplified: None) -> Detector:  # noqa: A
 
 
 @pytest.fixture(scope="module")
-def bundled() -> Callable[[str], Detector]:
+def bundled(short_networks: None) -> Callable[[str], Detector]:  # noqa: ARG001
     """Bundled detectors by name; their weights do not matter where this is used."""
     return cache(lambda architecture: build_detector(load_bundled(architecture, 3).config.model))
 

@@ -235,7 +235,7 @@ def run(make_world: Callable[..., Any], examples: int) -> None:
 
 
 def test_any_interleaving_ends_in_the_right_state(make_world: Callable[..., Any]) -> None:
-    run(make_world, 35)
+    run(make_world, 12)
 
 
 @pytest.mark.verify
