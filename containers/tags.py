@@ -6,7 +6,7 @@ yet, and equal sources never make two tags. The standard library is enough, and 
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -33,12 +33,7 @@ def image_tag(root: Path, name: ImageName) -> str:
     Raises:
         FileNotFoundError: A source folder or the Dockerfile is missing, so the tag would name something else.
     """
-    digest = hashlib.sha256()
-    for path in sources(root, name):
-        for part in (path.relative_to(root).as_posix().encode(), path.read_bytes()):
-            digest.update(len(part).to_bytes(8, "big"))
-            digest.update(part)
-    return digest.hexdigest()[:16]
+    return content_digest(root, sources(root, name))[:16]
 
 
 def sources(root: Path, name: ImageName) -> list[Path]:
@@ -52,11 +47,22 @@ def sources(root: Path, name: ImageName) -> list[Path]:
     for needed in [*folders, build / "Dockerfile", package]:
         if not needed.exists():
             raise FileNotFoundError(f"{needed}: missing, so the {name} image has no tag; start in a whole checkout")
-    files = [package, *(path for folder in folders for path in _files(folder))]
+    files = [package, *(path for folder in folders for path in source_files(folder))]
     return sorted(files, key=lambda path: path.relative_to(root).as_posix())
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def content_digest(root: Path, files: Iterable[Path]) -> str:
+    """The sha256 of the files' paths, relative to the root, and contents, in the order in which they are given."""
+    digest = hashlib.sha256()
+    for path in files:
+        for part in (path.relative_to(root).as_posix().encode(), path.read_bytes()):
+            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def source_files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder that is no by-product of running what lies there."""
     for path in folder.rglob("*"):
         if path.is_file() and not _is_by_product(path.relative_to(folder)):
             yield path

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -77,6 +79,8 @@ SLOW = tuple(
 
 Record = Callable[[str, str], None]
 """Called with what was measured and its figure."""
+MadeOnce = Callable[[str, Callable[[Path], None]], Path]
+"""Called with a folder's name and what writes it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -117,6 +121,29 @@ def golden_checkpoint(golden: Path, tmp_path_factory: pytest.TempPathFactory) ->
         return made
 
     return prefix
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Makes a folder unless it is there, for all processes that share a run of the tests: the others wait for the one.
+
+    `make` is given a folder to write, which is there for nobody before it is done.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder = shared / name
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                beside = folder.with_suffix(".tmp")
+                beside.mkdir()
+                make(beside)
+                beside.rename(folder)
+        return folder
+
+    return made
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from pipelines.check.fault import Fault
 STRING = {"type": "string"}
 SCALAR = {"type": ["string", "number", "boolean"]}
 OBJECT = {"type": "object"}
-STEPS = {"type": "array", "items": {"$ref": "#/$defs/step"}}
-NAMED_AND_TYPED = {"type": "object", "required": ["Name", "Type"]}
+NAMED_AND_TYPED = {"required": ["Name", "Type"]}
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -29,6 +28,7 @@ def _of_type(kind: str, **arguments: Any) -> dict[str, Any]:
     return {"if": {"properties": {"Type": {"const": kind}}}, "then": _object(Arguments=_object(**arguments))}
 
 
+STEPS = _list({"$ref": "#/$defs/step"})
 PARAMETER = _object(Name=STRING, Type=STRING, DefaultValue=SCALAR, EnumValues=_list(SCALAR))
 STEP = _object(
     Name=STRING,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The project's CDK app, deployed to the laptop's cloud by the CDK CLI itself."""
 
-import hashlib
 import os
 import subprocess
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from containers.tags import content_digest, source_files
 from pipelines.client.connection import EMULATED_ACCOUNT, EMULATED_REGION, Connection
 from pipelines.errors import BadInputError, WorkFailedError
 from pipelines.whole_files import written_whole
@@ -85,13 +85,9 @@ class Assembly:
 
 def inputs(checkout: Path) -> str:
     """The hash of all that a synth reads, by paths and contents."""
-    digest = hashlib.sha256()
-    for path in sorted(path for name in INPUTS for path in (checkout / name, *(checkout / name).rglob("*"))):
-        if path.is_file() and "__pycache__" not in path.parts:
-            for part in (path.relative_to(checkout).as_posix().encode(), path.read_bytes()):
-                digest.update(len(part).to_bytes(8, "big"))
-                digest.update(part)
-    return digest.hexdigest()
+    places = [checkout / name for name in INPUTS]
+    files = [path for place in places for path in ([place] if place.is_file() else source_files(place))]
+    return content_digest(checkout, sorted(files))
 
 
 def cdk(connection: Connection, arguments: list[str], log: Path, told: Told) -> None:

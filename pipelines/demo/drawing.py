@@ -128,16 +128,9 @@ def _channel(value: float) -> int:
 
 
 def _enlarged(points: Sequence[Point]) -> npt.NDArray[np.int32]:
-    # Plain Python: NumPy's own overhead is many times the work on a handful of corners, and so is a call for each.
+    # Plain Python: NumPy's own overhead is many times the work on a handful of corners.
     return np.array(
-        [
-            (
-                round((x if -FARTHEST < x < FARTHEST else _within(x)) * SUPERSAMPLING),
-                round((y if -FARTHEST < y < FARTHEST else _within(y)) * SUPERSAMPLING),
-            )
-            for x, y in points
-        ],
-        np.int32,
+        [(round(_within(x) * SUPERSAMPLING), round(_within(y) * SUPERSAMPLING)) for x, y in points], np.int32
     )
 
 

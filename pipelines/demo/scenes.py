@@ -133,11 +133,10 @@ def _cast(rng: np.random.Generator, view: View, street: Street) -> list[_Actor]:
     for _ in range(int(rng.integers(2, 7))):
         name = str(rng.choice(list(CLASS_IDS)))
         figure = draw_road_user(name, rng, COLOURS)
-        outline = extent(figure)
         tall = float(rng.triangular(SMALLEST + 0.005, 0.16, LARGEST - 0.005)) * view.height
         partner = cast[-1] if cast and rng.random() < OVERLAP_RATE else None
         for _ in range(30):
-            actor = _placed(name, (figure, outline), tall, (rng, view, street), partner)
+            actor = _placed(name, figure, tall, (rng, view, street), partner)
             if actor and _fits(actor, cast, partner):
                 cast.append(actor)
                 break
@@ -146,14 +145,14 @@ def _cast(rng: np.random.Generator, view: View, street: Street) -> list[_Actor]:
 
 def _placed(
     name: str,
-    outlined: tuple[Figure, tuple[float, float, float, float]],
+    figure: Figure,
     tall: float,
     surroundings: tuple[np.random.Generator, View, Street],
     partner: _Actor | None,
 ) -> _Actor | None:
     """Stand a figure of a given height in pixels somewhere on the street, or at an edge of its partner."""
     rng, view, street = surroundings
-    figure, (left, bottom, right, top) = outlined
+    left, bottom, right, top = extent(figure)
     z = view.distance(top - bottom, tall)
     scale = view.scale(z)
     reach = street.road - 0.6 if name == "vehicle" else street.wall - 0.5

@@ -6,7 +6,6 @@ map with a gap), its score is the channel's mean over 255, its box starts at k t
 So every answer tells which image it was given, and what becomes of its channels.
 """
 
-import fcntl
 import http.client
 import json
 import os
@@ -27,6 +26,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from containers.contract.tfrecord import write_record
+from tests.conftest import MadeOnce
 
 ROOT = Path(__file__).parents[2]
 CLASSES = [{"id": 4, "name": "cyclist"}, {"id": 1, "name": "vehicle"}, {"id": 2, "name": "pedestrian"}]
@@ -247,24 +247,16 @@ def write_shard() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def tensorflow_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What TensorFlow makes in a process of its own, which leaves none of it in this one: model, shard, pixels.
+def tensorflow_work(made_once: MadeOnce) -> Path:
+    """What TensorFlow makes in a process of its own, which leaves none of it in this one: model, shard, pixels."""
 
-    Processes that share a run of the tests share it: one makes it, the others wait.
-    """
-    own = tmp_path_factory.getbasetemp()
-    directory = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "inference-tensorflow"
-    with directory.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not directory.exists():
-            beside = directory.with_suffix(".tmp")
-            beside.mkdir()
-            environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-            command = [sys.executable, "-c", SCRIPT, str(beside), *map(str, PHOTOGRAPHS)]
-            subprocess.run(command, check=True, env=environment)
-            describe(beside / "model")
-            beside.rename(directory)
-    return directory
+    def make(folder: Path) -> None:
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        command = [sys.executable, "-c", SCRIPT, str(folder), *map(str, PHOTOGRAPHS)]
+        subprocess.run(command, check=True, env=environment)
+        describe(folder / "model")
+
+    return made_once("inference-tensorflow", make)
 
 
 @pytest.fixture(scope="session")

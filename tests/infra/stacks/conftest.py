@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import json
 import os
@@ -16,6 +15,7 @@ import aws_cdk as cdk
 import pytest
 
 from infra.app import build
+from tests.conftest import MadeOnce
 
 ROOT = Path(__file__).resolve().parents[3]
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -56,28 +56,20 @@ Synthesize = Callable[[str], Assembly]
 
 
 @pytest.fixture(scope="session")
-def synthesize(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synthesize]:
-    """Synthesize an environment once, with the context of the repository's cdk.json.
-
-    Processes that share a run of the tests share the assemblies: one makes each, the others wait.
-    """
-    own = tmp_path_factory.getbasetemp()
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+def synthesize(made_once: MadeOnce) -> Iterator[Synthesize]:
+    """Synthesize an environment once, with the context of the repository's cdk.json."""
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     before = {name: os.environ.get(name) for name in ("CDK_DEFAULT_ACCOUNT", "CDK_DEFAULT_REGION")}
     os.environ.update(CDK_DEFAULT_ACCOUNT=ACCOUNT, CDK_DEFAULT_REGION=REGION)
 
     @functools.cache
     def synthesized(environment: str) -> Assembly:
-        folder = shared / f"cdk-{environment}"
         values = {**context, "environment": environment}
-        with folder.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                beside = folder.with_suffix(".tmp")
-                build(cdk.App(outdir=str(beside), context=values, analytics_reporting=False)).synth()
-                beside.rename(folder)
-        return Assembly(folder, f"mapgate-{environment}")
+
+        def make(folder: Path) -> None:
+            build(cdk.App(outdir=str(folder), context=values, analytics_reporting=False)).synth()
+
+        return Assembly(made_once(f"cdk-{environment}", make), f"mapgate-{environment}")
 
     yield synthesized
     for name, value in before.items():

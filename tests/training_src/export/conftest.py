@@ -2,8 +2,6 @@
 """Labelled images as the preparation writes them, and artifacts of a detector with random weights."""
 
 import contextlib
-import fcntl
-import os
 import re
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from containers.contract.tfrecord import write_record
+from tests.conftest import MadeOnce
 from training_src.data.label_map import LabelMap
 from training_src.data.records.example import DetectionExample, encode
 from training_src.export.artifact import Provenance, write_artifact
@@ -66,22 +65,14 @@ def validation(validation_folder: Path) -> Records:
 
 
 @pytest.fixture(scope="session")
-def calibrated_artifact(validation: Records, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An artifact with each runtime, and what was said in `said.txt`.
+def calibrated_artifact(validation: Records, made_once: MadeOnce) -> Path:
+    """An artifact with each runtime, and what was said in `said.txt`."""
 
-    Processes that share a run of the tests share it: one makes it, the others wait.
-    """
-    own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "calibrated-artifact"
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            beside = folder.with_suffix(".tmp")
-            beside.mkdir()
-            with (beside / "said.txt").open("w") as said, contextlib.redirect_stdout(said):
-                export_random_weights(beside, "fixed_shape_resizer { height: 160 width: 160 }", validation)
-            beside.rename(folder)
-    return folder
+    def make(folder: Path) -> None:
+        with (folder / "said.txt").open("w") as said, contextlib.redirect_stdout(said):
+            export_random_weights(folder, "fixed_shape_resizer { height: 160 width: 160 }", validation)
+
+    return made_once("calibrated-artifact", make)
 
 
 def export_random_weights(folder: Path, resizer: str, calibration: Records | None = None) -> None:

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from tests.golden.case import Arrays, ReferenceCase, one_order_of_sums, untraced
 from tests.golden.differences import (
@@ -26,6 +25,7 @@ from tests.golden.differences import (
     QUANTITIES,
     Difference,
     differences,
+    in_deviations,
     matches,
     of_detections,
 )
@@ -304,7 +304,7 @@ def test_targets_and_losses_of_given_proposals_equal_the_reference(given: Given)
     arrays = given.detector.inner_arrays(predictions, given.truth)
     np.testing.assert_array_equal(arrays["second_stage_match"], expected["train_second_stage_match"])
     for name in ("cls_targets", "cls_weights", "reg_targets", "reg_weights"):
-        assert differs(arrays[f"second_stage_{name}"], expected[f"train_second_stage_{name}"])[0] < 1e-4, name
+        assert in_deviations(arrays[f"second_stage_{name}"], expected[f"train_second_stage_{name}"])[0] < 1e-4, name
 
 
 @pytest.mark.parametrize("given", [TWO_STAGES[0], pytest.param(TWO_STAGES[1], marks=pytest.mark.verify)], indirect=True)
@@ -327,7 +327,7 @@ def test_second_stage_of_given_proposals_equals_the_reference_in_training_mode(g
         gradients = tape.gradient(total, [variables[key].value for key in expected["train_trainable_keys"]])
     norms = [tf.norm(gradient) for gradient in gradients]
     for name in SECOND:
-        greatest, rms = differs(predictions[name], expected[f"train_{name}"])
+        greatest, rms = in_deviations(predictions[name].numpy(), expected[f"train_{name}"])
         assert greatest < 5e-2, name
         assert rms < 5e-3, name
     relative = np.abs(np.array(norms) / expected["train_grad_norms"] - 1)
@@ -335,12 +335,6 @@ def test_second_stage_of_given_proposals_equals_the_reference_in_training_mode(g
     changes = np.array([(variable.numpy() - old)[:4] for variable, old in zip(moving, before, strict=True)])
     for variable, old in zip(moving, before, strict=True):
         variable.assign(old)
-    greatest, rms = differs(changes, expected["train_moving_delta_first4"])
+    greatest, rms = in_deviations(changes, expected["train_moving_delta_first4"])
     assert greatest < 2e-2
     assert rms < 1e-3
-
-
-def differs(actual: Any, expected: NDArray[Any]) -> tuple[float, float]:
-    """Greatest and root-mean-square difference, in standard deviations of what was expected."""
-    difference, scale = np.asarray(actual) - expected, float(expected.std()) or 1.0
-    return float(np.abs(difference).max() / scale), float(np.sqrt((difference**2).mean()) / scale)
