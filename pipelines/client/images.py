@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from containers.tags import ImageName, image_tag, sources
-from localcloud.pushing import MANIFEST
-from localcloud.pushing import push as push_folder
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.errors import BadInputError, WorkFailedError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+"""The media type of a manifest that SageMaker takes."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,10 @@ def _delete_refused(connection: Connection, image: Image) -> None:
 
 
 def _push_stand_in(connection: Connection, image: Image, directory: Path) -> None:
+    from localcloud import pushing  # not every machine that pushes to AWS has the laptop's cloud
+
     dockerfile = _dockerfile(image).read_text()
-    push_folder(
+    pushing.push(
         connection.client("ecr"),
         image.repository,
         image.tag,
