@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Container images: what ECR's manifest of a pushed image says is to be started in its stead."""
+"""Container images: what the configuration of a pushed image says is to be started in its stead."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from localcloud.clients import client
+from localcloud.clients import REGION
+from localcloud.dispatch import Call, state_lock
+from localcloud.layers import layer
+from localcloud.pushing import PYTHON
 
-DIRECTORY = "dev.mapgate.local.directory"
-PYTHON = "dev.mapgate.local.python"
-ENTRYPOINT = "dev.mapgate.local.entrypoint"
+ROOT_USERS = ("", "0", "0:0", "root", "root:root")
 
 
 class ImageError(Exception):
@@ -44,6 +46,14 @@ class PushedImage:
         return [self.python if program in ("python", "python3") else program, *rest]
 
 
+def media_type(uri: str) -> str | None:
+    """The media type of an image's manifest; None where there is no such image in ECR."""
+    try:
+        return str(_find(uri, REGION)[1].image_manifest_media_type)
+    except ImageError:
+        return None
+
+
 def resolve(uri: str, region: str) -> PushedImage:
     """The image behind an ECR URI with a tag or digest.
 
@@ -52,32 +62,46 @@ def resolve(uri: str, region: str) -> PushedImage:
         region: Where the caller runs; images are pulled from their own region.
 
     Raises:
-        ImageError: There is no such image, or it was not pushed for this cloud.
+        ImageError: There is no such image, it was not pushed for this cloud, or it could not write its job's folders.
     """
+    call, found = _find(uri, region)
+    digest = json.loads(found.image_manifest).get("config", {}).get("digest", "")
+    content = layer(call, found.repository_name, digest)
+    config = json.loads(content or b"{}").get("config") or {}
+    python = (config.get("Labels") or {}).get(PYTHON)
+    if not python:
+        raise ImageError(f"Image {uri} has no label {PYTHON}. Push it with `mapgate images push`.")
+    if config.get("User", "") not in ROOT_USERS:
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/adapt-training-container.html
+        raise ImageError(
+            f"Image {uri} runs as user {config['User']}, but SageMaker's folders below /opt/ml are root's: it could "
+            "write neither model nor outputs. Remove USER from its Dockerfile."
+        )
+    directory = Path(config["WorkingDir"])
+    if not directory.is_dir():
+        raise ImageError(f"Image {uri} lay at {directory}, which is gone. Run `mapgate images push`.")
+    return PushedImage(uri, found.get_image_digest(), directory, python, tuple(config["Entrypoint"]))
+
+
+def _find(uri: str, region: str) -> tuple[Call, Any]:
+    """moto's image, and a call to where it lies."""
     match = _URI.fullmatch(uri)
     if not match:
         raise ImageError(f"{uri} is no ECR image: the emulated cloud runs only images that `mapgate images push` made")
-    identifier = {"imageTag": match["tag"]} if match["tag"] else {"imageDigest": match["digest"]}
-    ecr = client("ecr", match["account"], match["region"] or region)
-    try:
-        found = ecr.batch_get_image(repositoryName=match["repository"], imageIds=[identifier])["images"]
-    except ecr.exceptions.RepositoryNotFoundException as error:
+    call = Call(match["account"], match["region"] or region, {})
+    name = match["repository"]
+    with state_lock:
+        repository = call.backend("ecr").repositories.get(name)
+        images = list(repository.images) if repository else []
+    if repository is None:
         raise ImageError(
-            f"Cannot find repository: {match['repository']} in registry ID: {match['account']}. "
+            f"Cannot find repository: {name} in registry ID: {match['account']}. "
             "Deploy it with `cdk deploy`, then run `mapgate images push`."
-        ) from error
-    if not found:
-        raise ImageError(f"Image {uri} does not exist in ECR. Run `mapgate images push`.")
-    notes = json.loads(found[0]["imageManifest"]).get("annotations", {})
-    missing = [name for name in (DIRECTORY, PYTHON, ENTRYPOINT) if name not in notes]
-    if missing:
-        raise ImageError(f"Image {uri} has no annotation {missing[0]}. Push it with `mapgate images push`.")
-    directory = Path(notes[DIRECTORY])
-    if not directory.is_dir():
-        raise ImageError(f"Image {uri} lay at {directory}, which is gone. Run `mapgate images push`.")
-    return PushedImage(
-        uri, found[0]["imageId"]["imageDigest"], directory, notes[PYTHON], tuple(json.loads(notes[ENTRYPOINT]))
-    )
+        )
+    for image in images:
+        if match["tag"] in image.image_tags or match["digest"] == image.get_image_digest():
+            return call, image
+    raise ImageError(f"Image {uri} does not exist in ECR. Run `mapgate images push`.")
 
 
 _URI = re.compile(

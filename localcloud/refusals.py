@@ -19,6 +19,9 @@ from localcloud.definitions.instance_types import clusters, has_local_nvme
 from localcloud.dispatch import Call, ServiceError, add_check
 from localcloud.endpoints import actions as endpoints
 from localcloud.functions import actions as functions
+from localcloud.images import media_type
+from localcloud.layers import missing_layers
+from localcloud.pushing import MANIFEST
 from localcloud.registry import actions as registry
 from localcloud.service_limits import validation_errors
 
@@ -99,10 +102,10 @@ def _check_limits(action: str, call: Call) -> None:
 
 
 def _refuses(service: str, actions: str, page: str, code: str = VALIDATION) -> Callable[[Sentence], Sentence]:
-    """Make a refusal of the function below; `page` is that of AWS's documentation which says so."""
+    """Make a refusal of the function below; `page` is that of AWS's documentation which says so, or an address."""
 
     def register(sentence: Sentence) -> Sentence:
-        address = f"https://docs.aws.amazon.com/{page}.html"
+        address = page if page.startswith("https://") else f"https://docs.aws.amazon.com/{page}.html"
         REFUSALS.append(Refusal(service, frozenset(actions.split()), address, sentence, code))
         return sentence
 
@@ -224,6 +227,27 @@ def _moving_tag(call: Call) -> str:
             return (
                 f"The image tag '{tag}' already exists in the '{repository.name}' repository and cannot be overwritten "
                 "because the repository is immutable."
+            )
+    return ""
+
+
+@_refuses("ecr", "PutImage", "AmazonECR/latest/APIReference/API_PutImage", "LayersNotFoundException")
+def _missing_layers(call: Call) -> str:
+    missing = missing_layers(call)
+    repository = call.parameters["repositoryName"]
+    where = f"the repository with name '{repository}' in the registry with id '{call.account}'"
+    return f"The layers {', '.join(missing)} could not be found in {where}" if missing else ""
+
+
+@_refuses("sagemaker", "CreateModel", "https://github.com/aws/amazon-sagemaker-feedback/issues/180")
+def _manifest_of_another_kind(call: Call) -> str:
+    asked = call.parameters
+    for container in [asked.get("PrimaryContainer") or {}, *asked.get("Containers", ())]:
+        found = media_type(container.get("Image", ""))
+        if found not in (None, MANIFEST):
+            return (
+                f"Unsupported manifest media type {found} for image {container['Image']}. Ensure that valid manifest "
+                "media type is used for specified image."
             )
     return ""
 

@@ -16,7 +16,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud import clients, dispatch, moto_patches, persistence, refusals
+from localcloud import clients, dispatch, layers, moto_patches, persistence, refusals
 from localcloud.cloudformation import actions as cloudformation
 from localcloud.cloudformation import custom_resources
 from localcloud.context import CloudContext
@@ -42,6 +42,7 @@ PARTS: tuple[ModuleType, ...] = (
     event_bridge,
     event_sources,
     notifications,
+    layers,
     registry,
     models,
     refusals,

@@ -211,13 +211,22 @@ def run(work: Callable[[AnyJob], None], job: type[AnyJob]) -> int:
     except MapgateError as error:
         sentences = error.sentences if isinstance(error, DataError) else [str(error)]
         print(*sentences, sep="\n", file=sys.stderr, flush=True)
-        _leave(" ".join(sentences), ml_root() / job.failure_file)
+        _leave_failure(" ".join(sentences), job)
         return error.exit_code
     except Exception as error:
         traceback.print_exc()
-        _leave(f"{error!r}; the log holds the trace", ml_root() / job.failure_file)
+        _leave_failure(f"{error!r}; the log holds the trace", job)
         return 1
     return 0
+
+
+def _leave_failure(sentence: str, job: type[AnyJob]) -> None:
+    """What cannot be written there stays in the log, and hides nothing of what came before."""
+    file = ml_root() / job.failure_file
+    try:
+        _leave(sentence, file)
+    except OSError as error:
+        print(f"The failure could not be written to {file}: {error}.", file=sys.stderr, flush=True)
 
 
 def _leave(sentence: str, file: Path) -> None:

@@ -18,7 +18,7 @@ from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 from infra.ssm_parameters import publish
 from infra.training.binding import Resources, bind
-from infra.training.roles import JobRoles, PipelineRole
+from infra.training.roles import JobRoles, PipelineRole, allow_registration
 
 DEFINITION = ROOT / "pipelines" / "definition.json"
 HERE = Path(__file__).parent
@@ -124,8 +124,9 @@ class TrainingStack(cdk.Stack):
             on=versions,
             when={"Null": {"sagemaker:ModelApprovalStatus": "false"}},
         )
-        allow(role, "s3:GetObject", on=foundation.data_arns("executions"), because=EVERY_OBJECT)
+        allow(role, "s3:GetObject", on=foundation.data_arns("executions", "models"), because=EVERY_OBJECT)
         allow(role, "s3:ListBucket", on=foundation.data_arns())
+        allow_registration(role, foundation)
         return function
 
     def _function(

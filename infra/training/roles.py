@@ -32,7 +32,7 @@ class JobRoles(Construct):
 
     Attributes:
         processing: Reads what people and steps put there, writes `executions/`.
-        training: Reads the same, writes `models/` and `checkpoints/`.
+        training: Reads the same, writes `models/`, `checkpoints/` and `tensorboard/`, and deletes old checkpoints.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, foundation: FoundationStack) -> None:
@@ -40,7 +40,9 @@ class JobRoles(Construct):
         self._settings = settings
         self._foundation = foundation
         self.processing = self._role("Processing", images=["training", "inference"], writes=["executions"])
-        self.training = self._role("Training", images=["training"], writes=["models", "checkpoints"])
+        self.training = self._role("Training", images=["training"], writes=["models", "checkpoints", "tensorboard"])
+        # What a training deletes in /opt/ml/checkpoints SageMaker deletes there, too.
+        allow(self.training, "s3:DeleteObject", on=foundation.data_arns("checkpoints"), because=EVERY_OBJECT)
 
     def _role(self, kind: str, *, images: list[ImageName], writes: list[str]) -> iam.Role:
         settings, foundation = self._settings, self._foundation
@@ -115,15 +117,7 @@ class PipelineRole(Construct):
             when={"StringEquals": {"sagemaker:ModelApprovalStatus": "PendingManualApproval"}},
             because=EVERY_VERSION,
         )
-        # The registry looks at image and artifact as whoever registers them.
-        allow(
-            role,
-            "ecr:BatchCheckLayerAvailability",
-            "ecr:BatchGetImage",
-            "ecr:DescribeImages",
-            "ecr:GetDownloadUrlForLayer",
-            on=[foundation.repositories["inference"].repository_arn],
-        )
+        allow_registration(role, foundation)
         allow(role, "iam:PassRole", on=[jobs.processing.role_arn, jobs.training.role_arn], when=TO_SAGEMAKER)
         allow(role, "lambda:InvokeFunction", on=[function.function_arn for function in functions])
         allow(role, "sqs:SendMessage", on=[delivery.deployer.callback_queue.queue_arn])
@@ -132,6 +126,18 @@ class PipelineRole(Construct):
         allow(role, "s3:ListBucket", on=foundation.data_arns())
         allow_key(role, foundation.key)
         allow_volumes(role, foundation.key)
+
+
+def allow_registration(role: iam.Role, foundation: FoundationStack) -> None:
+    """The registry looks at a version's image as whoever registers it or changes its containers."""
+    allow(
+        role,
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:DescribeImages",
+        "ecr:GetDownloadUrlForLayer",
+        on=[foundation.repositories["inference"].repository_arn],
+    )
 
 
 def _allow_jobs(role: iam.Role, kind: str, *, on: list[str]) -> None:

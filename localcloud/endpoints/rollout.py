@@ -32,13 +32,18 @@ class Stage:
 def stages(deployment: Mapping[str, Any], instances: int) -> list[Stage]:
     """The stages of a deployment; after the last one the old fleet ends.
 
+    Blue/green waits WaitIntervalInSeconds between two steps and TerminationWaitInSeconds after the last one, so that
+    all at once has only the latter; rolling waits after each batch.
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_BlueGreenUpdatePolicy.html
+
     Args:
         deployment: DeploymentConfig, already checked; empty means all at once, without baking.
         instances: Instances of the new fleet.
     """
     if "RollingUpdatePolicy" in deployment:
         policy = deployment["RollingUpdatePolicy"]
-        return _steps(_share(policy["MaximumBatchSize"], instances), policy["WaitIntervalInSeconds"], 0)
+        wait = policy["WaitIntervalInSeconds"]
+        return _steps(_share(policy["MaximumBatchSize"], instances), wait, wait)
     policy = deployment.get("BlueGreenUpdatePolicy", {})
     routing, last = policy.get("TrafficRoutingConfiguration", {}), policy.get("TerminationWaitInSeconds", 0)
     wait = routing.get("WaitIntervalInSeconds", 0)
@@ -46,7 +51,7 @@ def stages(deployment: Mapping[str, Any], instances: int) -> list[Stage]:
         return [Stage(_share(routing["CanarySize"], instances), wait), Stage(1.0, last)]
     if routing.get("Type") == "LINEAR":
         return _steps(_share(routing["LinearStepSize"], instances), wait, last)
-    return [Stage(1.0, wait + last)]
+    return [Stage(1.0, last)]
 
 
 def check(deployment: Mapping[str, Any], instances: int) -> None:
@@ -94,4 +99,4 @@ def _share(size: Mapping[str, Any], instances: int) -> float:
 
 def _steps(step: float, wait: float, last: float) -> list[Stage]:
     number = math.ceil(round(1 / step, 9))
-    return [Stage(min(1.0, step * index), wait) for index in range(1, number)] + [Stage(1.0, wait + last)]
+    return [Stage(min(1.0, step * index), wait) for index in range(1, number)] + [Stage(1.0, last)]

@@ -18,7 +18,8 @@ from botocore.exceptions import ClientError
 from localcloud.clients import client
 from localcloud.context import CloudContext
 from localcloud.definitions.expressions import ExpressionError, select
-from localcloud.dispatch import ServiceError, backend, state_lock
+from localcloud.dispatch import Call, ServiceError, add_check, backend, replace_action, state_lock
+from localcloud.events.patterns import EventPattern, PatternError
 from localcloud.functions import actions as functions
 from localcloud.home import Home, private_directory, read_json, write_json
 from localcloud.logs import write_lines
@@ -44,10 +45,12 @@ class DeliveryError(Exception):
 
 
 def install(context: CloudContext) -> None:
-    """Deliver what moto's rules match, to targets that moto does not know too."""
+    """Deliver what rules match, by patterns that EventBridge takes, to targets that moto does not know too."""
     global _home
     _home = Home(context.home)
     send_events_through(_deliver_to_targets)
+    add_check("events", _check_pattern)
+    replace_action("events", "TestEventPattern", _test_pattern)
 
 
 def resume(_: CloudContext) -> None:
@@ -88,13 +91,39 @@ def announce(account: str, region: str, detail_type: str, detail: dict[str, Any]
         log.exception("%s of %s", detail_type, resources)
 
 
+def _check_pattern(action: str, call: Call) -> None:
+    """Refuse a rule whose pattern EventBridge does not take.
+
+    https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html
+    """
+    text = call.parameters.get("EventPattern")
+    if action == "PutRule" and text:
+        _pattern(text)
+
+
+def _test_pattern(call: Call) -> dict[str, Any]:
+    try:
+        event = json.loads(call.parameters["Event"])
+    except ValueError as error:
+        raise ServiceError("ValidationException", f"Parameter Event is not valid. Reason: {error}") from None
+    return {"Result": _pattern(call.parameters["EventPattern"]).matches(event)}
+
+
+def _pattern(text: str) -> EventPattern:
+    try:
+        return EventPattern(text)
+    except PatternError as refused:
+        raise ServiceError("InvalidEventPatternException", str(refused)) from None
+
+
 def _deliver_to_targets(rule: Any, event: Mapping[str, Any]) -> None:
     """Write a delivery down for each target of a rule that matches."""
-    if rule.state != "ENABLED" or not rule.event_pattern.matches_event(event):
-        return
     plain = {key: value for key, value in event.items() if key != "ingestion-time"}
     if isinstance(plain.get("time"), int | float):
         plain["time"] = datetime.fromtimestamp(plain["time"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    pattern = rule.event_pattern.dump()
+    if rule.state != "ENABLED" or not pattern or not EventPattern(pattern).matches(plain):
+        return
     for target in rule.targets:
         delivery = {
             "account": rule.account_id,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that go to S3 while a job runs: checkpoints, and processing outputs with S3UploadMode Continuous."""
+"""Files that go to S3 while a job runs: checkpoints, TensorBoard's, processing outputs with S3UploadMode Continuous."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.objects import files_below, upload_file
+from localcloud.objects import files_below, split_uri, upload_file
 
 INTERVAL = 2.0
 """Seconds between two looks at the directory."""
@@ -19,14 +19,24 @@ BESIDE = (".tmp", ".temp", ".part", ".partial", ".lock")
 
 
 class Synchroniser:
-    """Uploads what appears or changes below `directory` to `uri`, until `finish`. Nothing is deleted there.
+    """Uploads what appears or changes below `directory` to `uri`, until `finish`.
 
     A file counts as finished when it looks the same twice in a row and its name does not mark it as a temporary one;
     older files go first, so an index written last never points at what is not there yet.
+
+    Args:
+        s3: boto3's client.
+        directory: May not be there yet.
+        uri: The prefix that stands for it.
+        kms_key: What objects are encrypted with; None leaves that to the bucket.
+        mirrors: Whether what is deleted below `directory` is deleted in S3, too, as SageMaker does with checkpoints.
     """
 
-    def __init__(self, s3: Any, directory: Path, uri: str, kms_key: str | None = None) -> None:
-        self._s3, self._directory, self._uri, self._kms_key = s3, directory, uri, kms_key
+    def __init__(
+        self, s3: Any, directory: Path, uri: str, kms_key: str | None = None, *, mirrors: bool = False
+    ) -> None:
+        self._s3, self._directory, self._uri, self._kms_key = s3, directory, uri.rstrip("/"), kms_key
+        self._mirrors = mirrors
         self._seen: dict[Path, tuple[int, int, int]] = self._look()
         self._sent = dict(self._seen)  # what was downloaded need not go back
         self._ended = threading.Event()
@@ -47,11 +57,18 @@ class Synchroniser:
     def _upload(self, now: dict[Path, tuple[int, int, int]]) -> None:
         settled = [path for path, looks in now.items() if self._seen.get(path) == looks != self._sent.get(path)]
         for path in sorted(settled, key=lambda path: now[path][0]):
-            name = path.relative_to(self._directory).as_posix()
             with contextlib.suppress(ClientError, BotoCoreError, FileNotFoundError):
-                upload_file(self._s3, path, f"{self._uri.rstrip('/')}/{name}", self._kms_key)
+                upload_file(self._s3, path, self._uri_of(path), self._kms_key)
                 self._sent[path] = now[path]
+        for path in [path for path in self._sent if self._mirrors and not path.exists()]:
+            bucket, key = split_uri(self._uri_of(path))
+            with contextlib.suppress(ClientError, BotoCoreError):
+                self._s3.delete_object(Bucket=bucket, Key=key)
+                del self._sent[path]
         self._seen = now
+
+    def _uri_of(self, path: Path) -> str:
+        return f"{self._uri}/{path.relative_to(self._directory).as_posix()}"
 
     def _look(self) -> dict[Path, tuple[int, int, int]]:
         found = {}

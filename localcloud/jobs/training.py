@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def run(job: Job) -> str:
         uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
         if not download(job.s3, uri, job.root / "input" / "data" / channel["ChannelName"]):
             raise ObjectError(_no_objects(uri, request["RoleArn"]))
-    with _checkpoints(job, request):
+    with _checkpoints(job, request), _tensorboard(job, request):
         job.enter("DownloadingTrainingImage", "Downloading the training image")
         specification = request["AlgorithmSpecification"]
         image = resolve(specification["TrainingImage"], job.region)
@@ -127,14 +127,37 @@ class _Metrics:
 
 
 @contextlib.contextmanager
-def _checkpoints(job: Job, request: Mapping[str, Any]) -> Any:
+def _checkpoints(job: Job, request: Mapping[str, Any]) -> Iterator[None]:
+    """What the prefix holds comes before the job starts; afterwards it is what the folder is, deletions included.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/model-checkpoints.html
+    """
     configuration = request.get("CheckpointConfig")
     if not configuration:
         yield
         return
     directory = below(job.root, configuration.get("LocalPath", f"{ML_ROOT}/checkpoints"))
     download(job.s3, f"{configuration['S3Uri'].rstrip('/')}/", directory)
-    synchroniser = Synchroniser(job.s3, directory, configuration["S3Uri"])
+    synchroniser = Synchroniser(job.s3, directory, configuration["S3Uri"], mirrors=True)
+    try:
+        yield
+    finally:
+        synchroniser.finish()
+
+
+@contextlib.contextmanager
+def _tensorboard(job: Job, request: Mapping[str, Any]) -> Iterator[None]:
+    """What TensorBoard shows goes to S3 only where the request says so.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TensorBoardOutputConfig.html
+    """
+    configuration = request.get("TensorBoardOutputConfig")
+    if not configuration:
+        yield
+        return
+    directory = below(job.root, configuration.get("LocalPath", f"{ML_ROOT}/output/tensorboard"))
+    uri = f"{configuration['S3OutputPath'].rstrip('/')}/{job.name}/tensorboard-output"
+    synchroniser = Synchroniser(job.s3, directory, uri, request["OutputDataConfig"].get("KmsKeyId"))
     try:
         yield
     finally:

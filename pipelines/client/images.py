@@ -2,11 +2,13 @@
 """`mapgate images push`: the two images, from this checkout to the deployment's repositories.
 
 To AWS they are built and pushed with docker. The laptop's cloud has no docker: there an image is a copy of its source,
-and a manifest whose annotations say where it lies and what starts it.
+and a configuration that says where it lies and what starts it.
 """
 
 import base64
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,8 +23,9 @@ from pipelines.client.deployment import Deployment
 from pipelines.errors import BadInputError, WorkFailedError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-MANIFEST_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
-ANNOTATION = "dev.mapgate.local"
+
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+"""The media type of a manifest that SageMaker takes."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,8 @@ def images_of(deployment: Deployment) -> list[Image]:
 
 
 def is_pushed(connection: Connection, image: Image) -> bool:
-    """Whether the repository holds the image's tag."""
-    ecr = connection.client("ecr")
-    answer = ecr.batch_get_image(repositoryName=image.repository, imageIds=[{"imageTag": image.tag}])
-    return bool(answer["images"])
+    """Whether the repository holds the image's tag with a manifest that SageMaker takes."""
+    return _media_type(connection, image) == MANIFEST
 
 
 def push_missing(
@@ -64,11 +65,11 @@ def push_missing(
 
 
 def push(connection: Connection, image: Image, *, accelerator: str, home: Path) -> None:
-    """Make the image from this checkout and push it.
+    """Make the image from this checkout and push it, in the place of one whose manifest SageMaker does not take.
 
     Raises:
         BadInputError: This checkout is not the one that was deployed.
-        WorkFailedError: docker failed.
+        WorkFailedError: docker failed, or what it pushed has another manifest after all.
     """
     here = image_tag(CHECKOUT, image.name)
     if here != image.tag:
@@ -77,34 +78,64 @@ def push(connection: Connection, image: Image, *, accelerator: str, home: Path) 
             "run `cdk deploy --all` from this checkout first"
         )
     if connection.is_emulated:
-        _register(connection, image, home)
+        directory = _snapshot(image, home / "images" / image.repository / image.tag)
+        _delete_refused(connection, image)
+        _push_stand_in(connection, image, directory)
     else:
-        _build_and_push(connection, image, accelerator)
+        _build(image, accelerator)
+        _delete_refused(connection, image)
+        _push_built(connection, image)
+        pushed = _media_type(connection, image)
+        if pushed != MANIFEST:
+            raise WorkFailedError(
+                f"{image.uri} was pushed as {pushed}, which SageMaker refuses: build with docker's buildx, or with "
+                "the containerd image store switched off"
+            )
 
 
-def _register(connection: Connection, image: Image, home: Path) -> None:
-    directory = _snapshot(image, home / "images" / image.repository / image.tag)
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_MEDIA_TYPE,
-        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "size": 2, "digest": _EMPTY_DIGEST},
-        "layers": [],
-        "annotations": {
-            f"{ANNOTATION}.directory": str(directory),
-            f"{ANNOTATION}.python": sys.executable,
-            f"{ANNOTATION}.entrypoint": json.dumps(["python", "-m", f"{image.name}_src"]),
-        },
-    }
-    connection.client("ecr").put_image(
-        repositoryName=image.repository,
-        imageTag=image.tag,
-        imageManifest=json.dumps(manifest),
-        imageManifestMediaType=MANIFEST_MEDIA_TYPE,
+def _media_type(connection: Connection, image: Image) -> str | None:
+    """That of the manifest in the repository; None where the tag is not there."""
+    ecr = connection.client("ecr")
+    answer = ecr.batch_get_image(repositoryName=image.repository, imageIds=[{"imageTag": image.tag}])
+    return str(answer["images"][0]["imageManifestMediaType"]) if answer["images"] else None
+
+
+def _delete_refused(connection: Connection, image: Image) -> None:
+    """Make room: no tag of these repositories moves, but what SageMaker refuses is of no use to anybody."""
+    found = _media_type(connection, image)
+    if found in (None, MANIFEST):
+        return
+    print(f"{image.uri} is there as {found}, which SageMaker refuses: it is deleted and pushed anew", file=sys.stderr)
+    deleted = connection.client("ecr").batch_delete_image(
+        repositoryName=image.repository, imageIds=[{"imageTag": image.tag}]
+    )
+    if deleted["failures"]:
+        raise WorkFailedError(f"{image.uri} could not be deleted: {deleted['failures'][0]['failureReason']}")
+
+
+def _push_stand_in(connection: Connection, image: Image, directory: Path) -> None:
+    from localcloud import pushing  # not every machine that pushes to AWS has the laptop's cloud
+
+    dockerfile = _dockerfile(image).read_text()
+    pushing.push(
+        connection.client("ecr"),
+        image.repository,
+        image.tag,
+        directory=directory,
+        python=sys.executable,
+        entrypoint=json.loads(_instruction(dockerfile, "ENTRYPOINT")),
+        user=_instruction(dockerfile, "USER"),
     )
 
 
-# The digest of `{}`, OCI's empty descriptor.
-_EMPTY_DIGEST = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+def _dockerfile(image: Image) -> Path:
+    return CHECKOUT / "containers" / image.name / "Dockerfile"
+
+
+def _instruction(dockerfile: str, name: str) -> str:
+    """What the last such instruction says; "" where there is none."""
+    *_, last = ["", *re.findall(rf"^{name} +(.*)$", dockerfile, re.MULTILINE)]
+    return str(last)
 
 
 def _snapshot(image: Image, directory: Path) -> Path:
@@ -120,23 +151,37 @@ def _snapshot(image: Image, directory: Path) -> Path:
     return beside.rename(directory).resolve()
 
 
-def _build_and_push(connection: Connection, image: Image, accelerator: str) -> None:
+def _build(image: Image, accelerator: str) -> None:
+    """Build into the engine's store, for SageMaker's processors and with a manifest that SageMaker takes.
+
+    Without attestations, which would make an index of the manifest, and with docker's media types; an engine that has
+    no buildx knows neither.
+    """
     if shutil.which("docker") is None:
         raise BadInputError(
             "docker is not installed: it builds the images; install it, or push from a machine that has it"
         )
+    command = ["build"]
+    name = ["--tag", image.uri]
+    if subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode == 0:
+        command = ["buildx", "build", "--builder", "default", "--provenance=false", "--sbom=false"]
+        name = ["--output", f"type=image,name={image.uri},oci-mediatypes=false"]
+    arguments = ["--build-arg", f"ACCELERATOR={accelerator}"] if image.name == "training" else []
+    platform = ["--platform", "linux/amd64"]
+    _docker([*command, *platform, "--file", str(_dockerfile(image)), *name, *arguments, str(CHECKOUT)])
+
+
+def _push_built(connection: Connection, image: Image) -> None:
     authorization = connection.client("ecr").get_authorization_token()["authorizationData"][0]
     user, _, password = base64.b64decode(authorization["authorizationToken"]).decode().partition(":")
     _docker(["login", "--username", user, "--password-stdin", image.registry], stdin=password)
-    arguments = ["--build-arg", f"ACCELERATOR={accelerator}"] if image.name == "training" else []
-    dockerfile = CHECKOUT / "containers" / image.name / "Dockerfile"
-    platform = ["--platform", "linux/amd64"]
-    _docker(["build", *platform, "--file", str(dockerfile), "--tag", image.uri, *arguments, str(CHECKOUT)])
     _docker(["push", image.uri])
 
 
 def _docker(arguments: list[str], stdin: str | None = None) -> None:
-    result = subprocess.run(["docker", *arguments], input=stdin, text=True, check=False)
+    # Without BuildKit, an older engine would not know which files an image's build may see.
+    environment = {"DOCKER_BUILDKIT": "1", **os.environ}
+    result = subprocess.run(["docker", *arguments], input=stdin, text=True, check=False, env=environment)
     if result.returncode:
         raise WorkFailedError(f"docker {arguments[0]} ended with exit code {result.returncode}; its output is above")
 

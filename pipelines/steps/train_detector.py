@@ -7,7 +7,14 @@ from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.mlops.workflow import ProcessingStep, TrainingStep
 from sagemaker.train import ModelTrainer
-from sagemaker.train.configs import CheckpointConfig, Compute, InputData, OutputDataConfig, StoppingCondition
+from sagemaker.train.configs import (
+    CheckpointConfig,
+    Compute,
+    InputData,
+    OutputDataConfig,
+    StoppingCondition,
+    TensorBoardOutputConfig,
+)
 
 from pipelines.parameters import Parameters
 from pipelines.placeholders import BUCKET, TRAINING_IMAGE, TRAINING_ROLE
@@ -55,7 +62,12 @@ def train_detector(session: PipelineSession, parameters: Parameters, *, prepare:
             _channel("config", parameters.pipeline_config_uri),
             _channel("checkpoint", parameters.initial_checkpoint_uri),
         ],
-    ).with_metric_definitions([MetricDefinition(name=name, regex=regex) for name, regex in METRICS.items()])
+    )
+    trainer.with_metric_definitions([MetricDefinition(name=name, regex=regex) for name, regex in METRICS.items()])
+    # Without it SageMaker leaves curves and validation pictures behind in the container.
+    trainer.with_tensorboard_output_config(
+        TensorBoardOutputConfig(s3_output_path=f"s3://{BUCKET}/tensorboard", local_path="/opt/ml/output/tensorboard")
+    )
     return TrainingStep(
         "TrainDetector", step_args=trainer.train(), cache_config=THIRTY_DAYS, retry_policies=JOB_RETRIES
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A docker engine, both images built with it, and containers run as hard as SageMaker's rules allow.
+"""A docker engine, both images built with it, and containers run on folders that are root's, as SageMaker's are.
 
 Where no engine is, `../shared/tools/docker-up` may make one; else these tests skip and say why, as they do with
 `MAPGATE_SKIP_CONTAINERS=1`. Built images stay under their content's tag, so a second run builds nothing.
@@ -26,8 +26,6 @@ HARDENED = (
     "all",
     "--security-opt",
     "no-new-privileges",
-    "--user",
-    "1000",
     "--memory",
     "3g",
 )
@@ -53,6 +51,11 @@ class Engine:
         container = self.ask("run", "--detach", *HARDENED, *options, self.images[name], *arguments)
         self.containers.append(container)
         return container
+
+    def give_to_root(self, ml: Path) -> None:
+        """Make a folder as SageMaker mounts it: root's, and written by nobody else."""
+        script = "chown -R 0:0 /opt/ml && chmod -R u=rwX,go=rX /opt/ml"
+        self.ask("run", "--rm", "-v", f"{ml}:/opt/ml", "--entrypoint", "sh", self.images["training"], "-c", script)
 
     def ask(self, *arguments: str) -> str:
         """Run a docker command and give what it prints."""
@@ -100,7 +103,7 @@ def _build(docker: str, name: str, tag: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def processing_job(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def processing_job(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Make the /opt/ml of a processing job: inputs are folders to copy, or None for an optional one not given."""
 
     def make(inputs: dict[str, Path | None], outputs: list[str], **environment: str) -> Path:
@@ -122,13 +125,14 @@ def processing_job(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pa
         for name in outputs:
             (ml / "processing/output" / name).mkdir(parents=True)
         _write_json(ml / "config/processingjobconfig.json", config)
-        return _opened(ml)
+        engine.give_to_root(ml)
+        return ml
 
     return make
 
 
 @pytest.fixture(scope="session")
-def training_job(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def training_job(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Make the /opt/ml of a training job, channels as the inputs above."""
 
     def make(channels: dict[str, Path | None], **hyperparameters: str) -> Path:
@@ -141,7 +145,8 @@ def training_job(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         _write_json(ml / "input/config/resourceconfig.json", {"current_host": "algo-1", "hosts": ["algo-1"]})
         for folder in ("model", "output", "checkpoints"):
             (ml / folder).mkdir()
-        return _opened(ml)
+        engine.give_to_root(ml)
+        return ml
 
     return make
 
@@ -157,12 +162,3 @@ def _fill(folder: Path, source: Path | None) -> None:
 def _write_json(path: Path, content: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
-
-
-def _opened(ml: Path) -> Path:
-    """Let a container's user, who is nobody here, write below a folder."""
-    subprocess.run(["chmod", "-R", "a+rwX", ml], check=True)
-    for parent in ml.parents[:3]:
-        if parent.stat().st_uid == os.geteuid():
-            parent.chmod(parent.stat().st_mode | 0o011)
-    return ml

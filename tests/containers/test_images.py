@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Both images, built from this checkout, do the pipeline's work under the contract that SageMaker gives them.
 
-Read-only root, no capabilities, a user without rights, no network but the server's port: prepare, train, measure and
-evaluate follow one another, each on what the one before has left, and the model is served.
+Read-only root, no capabilities, folders that are root's alone, no network but the server's port: prepare, train,
+measure and evaluate follow one another, each on what the one before has left, and the model is served.
 """
 
 import http.client
@@ -171,7 +171,7 @@ def test_an_image_holds_no_build_tools_caches_or_foreign_source(engine: "Engine"
         "print(os.path.exists('/root/.cache/pip'))"
     )
     said = engine.ask("run", "--rm", *("--entrypoint", "python"), engine.images[name], "-c", script)
-    assert said.splitlines() == [f"['containers', '{name}_src']", "1000 []", "False"]
+    assert said.splitlines() == [f"['containers', '{name}_src']", "0 []", "False"]
 
 
 @pytest.mark.parametrize("lock", ["training/requirements.cpu.txt", "training/requirements.gpu.txt"])

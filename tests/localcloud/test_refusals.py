@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud.pushing import CONFIGURATION, MANIFEST
 from localcloud.refusals import REFUSALS
 
+# AWS's documentation, and where people report what it answered them.
+SOURCES = ("https://docs.aws.amazon.com/", "https://github.com/aws/")
 KEY = "arn:aws:kms:us-east-1:123456789012:key/62e5dc4a-5603-4f97-9c7b-17fb87734ad8"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/i:1"
 
@@ -38,7 +42,7 @@ def variant(kind: str) -> dict[str, Any]:
 
 
 def test_every_refusal_has_the_address_of_its_documentation() -> None:
-    assert all(refusal.address.startswith("https://docs.aws.amazon.com/") for refusal in REFUSALS)
+    assert all(refusal.address.startswith(SOURCES) for refusal in REFUSALS)
 
 
 def test_values_outside_the_service_model(cloud: Any) -> None:
@@ -150,6 +154,28 @@ def test_a_tag_that_would_move_in_an_immutable_repository(cloud: Any) -> None:
     refused(code, "repository is immutable", put, repositoryName="immutable", imageTag="t", imageManifest=other)
     with pytest.raises(ClientError, match="RepositoryNotEmpty"):
         ecr.delete_repository(repositoryName="immutable")
+
+
+def test_a_manifest_whose_layers_nobody_uploaded(cloud: Any) -> None:
+    ecr = cloud.client("ecr")
+    ecr.create_repository(repositoryName="hollow")
+    config = {"mediaType": CONFIGURATION, "size": 2, "digest": f"sha256:{'0' * 64}"}
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": []})
+    code, sentence = "LayersNotFoundException", f"sha256:{'0' * 64} could not be found"
+    refused(code, sentence, ecr.put_image, repositoryName="hollow", imageTag="t", imageManifest=manifest)
+
+
+@pytest.mark.parametrize("kind", ["manifest", "index"])
+def test_a_model_of_an_image_with_a_manifest_of_ocis(cloud: Any, kind: str) -> None:
+    ecr, media_type = cloud.client("ecr"), f"application/vnd.oci.image.{kind}.v1+json"
+    ecr.create_repository(repositoryName=f"oci-{kind}")
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": media_type, "layers": []})
+    ecr.put_image(repositoryName=f"oci-{kind}", imageTag="t", imageManifest=manifest)
+    image = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/oci-{kind}:t"
+    sentence = f"Unsupported manifest media type {re.escape(media_type)} for image {image}"
+    for asked in ({"PrimaryContainer": {"Image": image}}, {"Containers": [{"Image": IMAGE}, {"Image": image}]}):
+        create = cloud.client("sagemaker").create_model
+        refused("ValidationException", sentence, create, ModelName="oci", ExecutionRoleArn=cloud.role, **asked)
 
 
 def test_a_sixth_target_of_a_rule(cloud: Any) -> None:

@@ -42,7 +42,8 @@ def publish_dossier(
 ) -> dict[str, str]:
     """Add the dossier to the version's metadata, beside what is there, and return the report's address.
 
-    The approval is left alone: only people approve.
+    The version's containers get the runtime and precision that were measured, so that whoever deploys it by hand serves
+    what the gate has seen. The approval is left alone: only people approve.
 
     Raises:
         DossierError: An address is no metadata value, or there would be too many entries.
@@ -59,7 +60,16 @@ def publish_dossier(
         raise DossierError(
             f"{model_package_arn} would have {len(properties)} metadata entries, {PROPERTIES} are allowed"
         )
-    sagemaker.update_model_package(ModelPackageArn=model_package_arn, CustomerMetadataProperties=properties)
+    specification = described["InferenceSpecification"]
+    serving = evaluation["serving"]
+    measured = {"MAPGATE_RUNTIME": serving["runtime"], "MAPGATE_PRECISION": serving["precision"]}
+    for container in specification["Containers"]:
+        container["Environment"] = {**container.get("Environment", {}), **measured}
+    sagemaker.update_model_package(
+        ModelPackageArn=model_package_arn,
+        CustomerMetadataProperties=properties,
+        InferenceSpecification=specification,
+    )
     return {"ReportUri": properties["report_uri"]}
 
 

@@ -185,6 +185,19 @@ def test_failure_is_left_where_the_platform_looks(root: Path, error: Exception, 
     assert str(error) in (root / "output/failure").read_text()
 
 
+def test_a_failure_that_cannot_be_left_hides_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _training(root)
+    (root / "output" / "failure").mkdir(parents=True)  # nothing can be written in its place
+
+    def fail(_: object) -> None:
+        raise ConfigurationError("The hyperparameter is wrong.")
+
+    assert run(fail, TrainingJob) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "The hyperparameter is wrong."
+    assert second.startswith(f"The failure could not be written to {root / 'output' / 'failure'}: ")
+
+
 def test_long_failure_is_cut_to_what_the_platform_shows(root: Path) -> None:
     _training(root)
 

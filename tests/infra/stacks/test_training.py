@@ -87,13 +87,15 @@ def test_dossier_cannot_decide(dev: Any) -> None:
 
 
 def test_jobs_write_only_their_own_prefixes(dev: Any) -> None:
-    def written(role: str) -> set[str]:
-        on = [each["Resource"] for each in statements(dev, role) if "s3:PutObject" in actions(each)]
+    def prefixes(role: str, action: str) -> set[str]:
+        on = [each["Resource"] for each in statements(dev, role) if action in actions(each)]
         return {arn.split("/", 1)[1] for each in on for arn in ([each] if isinstance(each, str) else each)}
 
-    assert written("mapgate-dev-processing") == {"executions/*"}
-    assert written("mapgate-dev-training") == {"checkpoints/*", "models/*"}
-    assert written("mapgate-dev-model") == set()
+    assert prefixes("mapgate-dev-processing", "s3:PutObject") == {"executions/*"}
+    assert prefixes("mapgate-dev-training", "s3:PutObject") == {"checkpoints/*", "models/*", "tensorboard/*"}
+    assert prefixes("mapgate-dev-training", "s3:DeleteObject") == {"checkpoints/*"}
+    assert prefixes("mapgate-dev-processing", "s3:DeleteObject") == set()
+    assert prefixes("mapgate-dev-model", "s3:PutObject") == set()
 
 
 def test_no_role_has_a_managed_policy_or_may_do_everything(dev: Any) -> None:

@@ -92,6 +92,7 @@ BOUND = {
     "TrainDetector.OutputDataConfig.KmsKeyId": "the-key",
     "TrainDetector.ResourceConfig.VolumeSizeInGB": 103,
     "TrainDetector.ResourceConfig.VolumeKmsKeyId": "the-key",
+    "TrainDetector.TensorBoardOutputConfig.S3OutputPath": "s3://the-bucket/tensorboard",
     "TrainDetector.RoleArn": "the-training-role",
     "TrainDetector.StoppingCondition.MaxRuntimeInSeconds": 18000,
     "TrainDetector.StoppingCondition.MaxWaitTimeInSeconds": 25200,

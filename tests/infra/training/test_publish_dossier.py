@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.training.publish_dossier.index import DossierError, dossier, readable
+from localcloud import cloud as local_cloud
+from tests.infra.conftest import Cloud
 
 EXECUTION = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/mapgate-dev/execution/abcdefghijkl"
 
@@ -27,6 +30,14 @@ def evaluation(**gate: Any) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """The laptop's cloud, whose registry knows what of a version can be changed."""
+    home = tmp_path_factory.mktemp("cloud") / ".mapgate"
+    yield Cloud(local_cloud.up(home).endpoint_url)
+    local_cloud.down(home)
+
+
 @pytest.fixture
 def package(cloud: Any) -> str:
     sagemaker, group = cloud.client("sagemaker"), f"group-{uuid4().hex[:12]}"
@@ -37,7 +48,7 @@ def package(cloud: Any) -> str:
             ModelApprovalStatus="PendingManualApproval",
             CustomerMetadataProperties={"reviewer": "nobody"},
             InferenceSpecification={
-                "Containers": [{"Image": "image", "ModelDataUrl": "s3://data/m"}],
+                "Containers": [{"Image": "image", "ModelDataUrl": "s3://data/m", "Environment": {"OWN": "1"}}],
                 "SupportedContentTypes": ["image/jpeg"],
                 "SupportedResponseMIMETypes": ["application/json"],
             },
@@ -69,6 +80,12 @@ def test_dossier_is_added_beside_what_is_there(cloud: Any, invoke: Any, package:
         "execution_arn": EXECUTION,
         "gate": "passed: mAP 0.41 at least 0.30 - 3 classes . nothing lost - 5 percent better",
     }
+
+    (container,) = described["InferenceSpecification"]["Containers"]
+    assert container["Environment"] == {"OWN": "1", "MAPGATE_RUNTIME": "openvino", "MAPGATE_PRECISION": "f32"}
+    assert (container["Image"], container["ModelDataUrl"]) == ("image", "s3://data/m")
+    assert described["InferenceSpecification"]["SupportedContentTypes"] == ["image/jpeg"]
+    assert described["ModelApprovalStatus"] == "PendingManualApproval"
 
 
 def test_missing_evaluation_fails_the_step(cloud: Any, invoke: Any, package: str) -> None:

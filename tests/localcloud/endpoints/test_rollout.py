@@ -31,9 +31,14 @@ def test_a_canary_bakes_before_the_rest_follows() -> None:
     assert stages(blue_green("CANARY", CanarySize=percent(25)), 4) == [Stage(0.25, 60), Stage(1.0, 30)]
 
 
-def test_linear_shifting_bakes_at_every_step() -> None:
-    shares = [stage.share for stage in stages(blue_green("LINEAR", LinearStepSize=count(1)), 3)]
-    assert shares == pytest.approx([1 / 3, 2 / 3, 1.0])
+def test_all_at_once_bakes_only_before_the_old_fleet_ends() -> None:
+    assert stages(blue_green("ALL_AT_ONCE"), 4) == [Stage(1.0, 30)]
+
+
+def test_linear_shifting_bakes_between_its_steps_and_before_the_old_fleet_ends() -> None:
+    first, second, third = stages(blue_green("LINEAR", LinearStepSize=count(1)), 3)
+    assert [each.share for each in (first, second, third)] == pytest.approx([1 / 3, 2 / 3, 1.0])
+    assert [each.seconds for each in (first, second, third)] == [60, 60, 30]
 
 
 def test_rolling_replaces_batch_by_batch() -> None:

@@ -15,6 +15,7 @@ import boto3
 import pytest
 
 from localcloud import cloud as local_cloud
+from localcloud.pushing import push
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 IMAGE = f"{REGISTRY}/stand-in:1"
@@ -45,27 +46,13 @@ class Cloud:
         path = self.home / "jobs" / job / "log.txt"
         return path.read_text() if path.exists() else ""
 
-    def push_image(self, tag: str = "1") -> None:
-        self.push("stand-in", PROGRAM.parent, ["python", PROGRAM.name], tag)
+    def push_image(self, tag: str = "1", user: str = "") -> str:
+        return self.push("stand-in", PROGRAM.parent, ["python", PROGRAM.name], tag, user)
 
-    def push(self, repository: str, directory: Path, entrypoint: list[str], tag: str = "1") -> str:
+    def push(self, repository: str, directory: Path, entrypoint: list[str], tag: str = "1", user: str = "") -> str:
         """Register an image that stands for a directory; returns its URI."""
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": {
-                "mediaType": "application/vnd.oci.image.config.v1+json",
-                "digest": f"sha256:{tag:0>64}",
-                "size": 2,
-            },
-            "layers": [],
-            "annotations": {
-                "dev.mapgate.local.directory": str(directory),
-                "dev.mapgate.local.python": sys.executable,
-                "dev.mapgate.local.entrypoint": json.dumps(entrypoint),
-            },
-        }
-        self.client("ecr").put_image(repositoryName=repository, imageTag=tag, imageManifest=json.dumps(manifest))
+        ecr = self.client("ecr")
+        push(ecr, repository, tag, directory=directory, python=sys.executable, entrypoint=entrypoint, user=user)
         return f"{REGISTRY}/{repository}:{tag}"
 
     def process(self, until: Callable[..., Any], request: dict[str, Any], seconds: float = 30) -> dict[str, Any]:

@@ -30,6 +30,8 @@ def train() -> int:
         (checkpoints / f"{step}.tmp").write_text("half")
         (checkpoints / f"{step}.tmp").write_text(f"checkpoint {step}")
         (checkpoints / f"{step}.tmp").rename(checkpoints / str(step))
+        if "replace" in wishes:
+            (checkpoints / str(step - 1)).unlink(missing_ok=True)
         print(f"step={step} loss={1 / step:.4f} mAP=0.{step}", flush=True)
         if lose:
             os.kill(os.getppid(), signal.SIGKILL)  # as when a machine is lost
@@ -45,6 +47,8 @@ def train() -> int:
 def save(step: int) -> None:
     (ROOT / "model" / "weights").write_text(f"weights {step}")
     (ROOT / "output" / "data" / "notes.txt").write_text("notes")
+    (ROOT / "output" / "tensorboard").mkdir(exist_ok=True)
+    (ROOT / "output" / "tensorboard" / "events").write_text(f"curves of {step} steps")
 
 
 def save_and_exit(wishes: dict[str, str]) -> None:

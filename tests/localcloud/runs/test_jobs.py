@@ -212,6 +212,14 @@ def test_a_stopped_job_gets_sigterm_and_may_save_its_model(cloud: Any, until: Un
     assert archive(cloud, "s3://bucket/models/stops/output/model.tar.gz") == {"weights": b"weights -1"}
 
 
+def test_a_container_that_is_not_roots_cannot_write_what_is(cloud: Any, until: Until) -> None:
+    request = training(cloud, "as-somebody")
+    request["AlgorithmSpecification"]["TrainingImage"] = cloud.push_image("somebody", user="1000:1000")
+    described = train(cloud, until, request)
+    assert described["TrainingJobStatus"] == "Failed"
+    assert "runs as user 1000:1000, but SageMaker's folders below /opt/ml are root's" in described["FailureReason"]
+
+
 def test_a_stubborn_job_is_killed_when_its_time_is_over(cloud: Any, until: Until) -> None:
     request = training(cloud, "too-long", steps="1000", pause="0.1", stubborn="yes")
     request["StoppingCondition"]["MaxRuntimeInSeconds"] = 1
@@ -236,6 +244,23 @@ def test_checkpoints_go_up_while_the_job_runs_and_come_back_to_the_next(cloud: A
     train(cloud, until, request)
     assert f"starts at step={max(done)}" in cloud.log_of("second")
     assert keys(cloud, "checkpoints/a/") == [f"checkpoints/a/{step}" for step in range(1, 5)]
+
+
+def test_a_checkpoint_that_the_job_deletes_is_deleted_in_s3(cloud: Any, until: Until) -> None:
+    for step in (1, 2):
+        cloud.client("s3").put_object(Bucket="bucket", Key=f"checkpoints/b/{step}", Body=b"checkpoint")
+    request = training(cloud, "replaces", steps="5", replace="yes")
+    request["CheckpointConfig"] = {"S3Uri": "s3://bucket/checkpoints/b", "LocalPath": "/opt/ml/checkpoints"}
+    train(cloud, until, request)
+    assert keys(cloud, "checkpoints/b/") == ["checkpoints/b/1", "checkpoints/b/5"]
+
+
+def test_what_tensorboard_shows_goes_up_only_where_it_is_asked_for(cloud: Any, until: Until) -> None:
+    request = training(cloud, "seen")
+    request["TensorBoardOutputConfig"] = {"S3OutputPath": "s3://bucket/tensorboard"}
+    train(cloud, until, request)
+    train(cloud, until, training(cloud, "unseen"))
+    assert keys(cloud, "tensorboard/") == ["tensorboard/seen/tensorboard-output/events"]
 
 
 def test_jobs_are_listed_newest_first_and_filtered(cloud: Any, until: Until) -> None:

@@ -214,21 +214,23 @@ def deployment_config(settings: DeployerSettings) -> dict[str, Any]:
     """Return UpdateEndpoint's DeploymentConfig: blue/green, by a canary where one is possible.
 
     A canary is at most half of the fleet and is judged by alarms, so it takes two instances and an alarm. Without
-    alarms nothing would roll an update back, but a fleet that does not come up never gets traffic.
+    alarms nothing would roll an update back, but a fleet that does not come up never gets traffic. The alarms watch the
+    canary, and both ways they watch the new fleet once more under all of the traffic, before the old one ends.
     https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green-canary.html
     """
-    routing: dict[str, Any] = {
-        "Type": "ALL_AT_ONCE",
-        "WaitIntervalInSeconds": _BAKING_SECONDS if settings.alarm_names else 0,
-    }
+    routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
     if settings.alarm_names and settings.instance_count >= 2:
         one_instance = math.ceil(100 / settings.instance_count)
         size = min(50, max(settings.canary_percent, one_instance))
-        routing |= {"Type": "CANARY", "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": size}}
+        routing = {
+            "Type": "CANARY",
+            "WaitIntervalInSeconds": _BAKING_SECONDS,
+            "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": size},
+        }
     config: dict[str, Any] = {
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": routing,
-            "TerminationWaitInSeconds": 0,
+            "TerminationWaitInSeconds": _BAKING_SECONDS if settings.alarm_names else 0,
             "MaximumExecutionTimeoutInSeconds": _UPDATE_SECONDS,
         }
     }

@@ -317,7 +317,7 @@ def test_other_groups_and_endpoints_are_passed_over(world: Any) -> None:
     ("settings", "routing", "alarms"),
     [
         ({}, {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}, False),
-        ({"alarm_names": ("errors",)}, {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 300}, True),
+        ({"alarm_names": ("errors",)}, {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}, True),
         ({"instance_count": 4}, {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}, False),
         (
             {"alarm_names": ("errors",), "instance_count": 4, "canary_percent": 10},
@@ -348,6 +348,7 @@ def test_update_goes_by_canary_where_one_is_possible(
         world.settle()
     config = world.sagemaker.updates[0]["DeploymentConfig"]
     assert config["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"] == routing
+    assert config["BlueGreenUpdatePolicy"]["TerminationWaitInSeconds"] == (300 if alarms else 0)
     assert ("AutoRollbackConfiguration" in config) is alarms
 
 
