@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -171,7 +170,9 @@ def test_what_limits_allows_nothing_by_itself(
     allowed: bool,
     limited_by: str,
 ) -> None:
-    policies = replace(Policies(identity(*own), resource(*of_resource)), **{limited_by: identity(*limit)[0]})
+    (policy,) = identity(*limit)
+    boundary, session = (policy, None) if limited_by == "boundary" else (None, policy)
+    policies = Policies(identity(*own), resource(*of_resource), boundary=boundary, session=session)
 
     assert decide(policies).allowed is allowed, BOUNDARIES
 
