@@ -7,7 +7,7 @@ import importlib
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
 from moto.core.serialize import XFormedAttributePicker, get_serializer_class
 from moto.core.utils import camelcase_to_underscores, get_service_model
+
+from localcloud.s3_errors import Answer
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +34,13 @@ class Call:
         account: 12-digit account id.
         region: Region name.
         parameters: As boto3 was given them.
+        caller: ARN of the session that asks; empty for the administrator.
     """
 
     account: str
     region: str
     parameters: dict[str, Any]
+    caller: str = ""
 
     def backend(self, service: str) -> Any:
         """moto's own state of a service where the call goes; hold `state_lock` while using it."""
@@ -45,6 +49,39 @@ class Call:
     def arn(self, resource: str) -> str:
         """The ARN of a resource of SageMaker's, such as `model/m`."""
         return f"arn:aws:sagemaker:{self.region}:{self.account}:{resource}"
+
+
+@dataclass(frozen=True)
+class S3Request:
+    """A request to S3, whose operations are told by method, path and query.
+
+    Attributes:
+        method: `GET`.
+        bucket: Empty for a request to the service itself.
+        key: Empty for a request to the bucket.
+        query: Its arguments.
+        headers: By any case.
+        body: What it brings.
+        account: Of whoever asks.
+        region: Where it goes.
+    """
+
+    method: str
+    bucket: str
+    key: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = b""
+    account: str = ""
+    region: str = ""
+
+    @property
+    def bucket_arn(self) -> str:
+        return f"arn:aws:s3:::{self.bucket}"
+
+    @property
+    def object_arn(self) -> str:
+        return f"{self.bucket_arn}/{self.key}"
 
 
 class ServiceError(Exception):
@@ -70,10 +107,17 @@ def invalid(message: str) -> ServiceError:
 Handler = Callable[[Call], dict[str, Any]]
 Check = Callable[[str, Call], None]
 Commit = Callable[[str, str, str, str], None]
+Guard = Callable[[BaseResponse, str, str, Callable[[], Call]], None]
+"""Given the response that is to be, service, action, and what reads the call; refuses by `ServiceError`."""
+S3Guard = Callable[["S3Request"], Answer | None]
+"""What is answered instead of a request; None where it may go on."""
 
 _handlers: dict[tuple[str, str], Handler] = {}
 _checks: dict[str, list[Check]] = {}
 _commits: list[Commit] = []
+_guards: list[Guard] = []
+_s3_guards: list[S3Guard] = []
+_callers: list[Callable[[BaseResponse], str]] = []
 _UNLOCKED = frozenset({("sqs", "ReceiveMessage")})
 
 
@@ -100,6 +144,34 @@ def add_check(service: str, check: Check) -> None:
 def add_commit(commit: Commit) -> None:
     """Run `commit(service, action, account, region)` after each action, before its answer is sent."""
     _commits.append(commit)
+
+
+def guard_by(
+    guard: Guard,
+    caller_of: Callable[[BaseResponse], str],
+    account_of: Callable[[Mapping[str, str], Mapping[str, Any]], str | None],
+) -> None:
+    """Let `guard` look at each request but S3's before anything else does.
+
+    Args:
+        guard: Refuses by `ServiceError`.
+        caller_of: From a response that is to be to the ARN of who asks.
+        account_of: From headers and query to the account of who asks; None leaves it to moto.
+    """
+    _guards.append(guard)
+    _callers.append(caller_of)
+    original = BaseResponse.get_current_account
+
+    def get_current_account(self: BaseResponse) -> str:
+        named = "x-moto-account-id" in self.headers
+        return (None if named else account_of(self.headers, self.querystring)) or original(self)
+
+    BaseResponse.get_current_account = get_current_account  # type: ignore[method-assign]
+
+
+def guard_s3_by(guard: S3Guard) -> None:
+    """Let `guard` look at each request to S3 before anything else does."""
+    _s3_guards.append(guard)
 
 
 def original_action(service: str, action: str, call: Call) -> dict[str, Any]:
@@ -164,10 +236,10 @@ def _call_action(response: BaseResponse) -> Any:
     handler = _handlers.get((service, action))
     checks = _checks.get(service, ())
     try:
+        for guard in _guards:
+            guard(response, service, action, lambda: _call_of(response))
         if handler or checks:
-            if not response.automated_parameter_parsing:
-                response.parse_parameters(response.normalized_request)
-            call = Call(response.current_account, response.region, dict(response.params))
+            call = _call_of(response)
             for check in checks:
                 check(action, call)
         if handler:
@@ -190,6 +262,13 @@ def _call_action(response: BaseResponse) -> Any:
         for commit in _commits:
             commit(service, action, response.current_account, response.region)
     return answer
+
+
+def _call_of(response: BaseResponse) -> Call:
+    if not response.automated_parameter_parsing:
+        response.parse_parameters(response.normalized_request)
+    caller = next(filter(None, (caller_of(response) for caller_of in _callers)), "")
+    return Call(response.current_account, response.region, dict(response.params), caller)
 
 
 def _serialized(response: BaseResponse, result: dict[str, Any]) -> Any:
@@ -232,6 +311,9 @@ def _serve_s3_as_the_rest() -> None:
     def locked(original: Callable[..., Any]) -> Callable[..., Any]:
         def respond(self: S3Response, request: Any, full_url: str, headers: Any) -> Any:
             request.get_data()  # the body arrives before the lock is taken
+            refused = _refused(self, request, full_url)
+            if refused:
+                return refused
             try:
                 with state_lock:
                     return original(self, request, full_url, headers)
@@ -241,6 +323,22 @@ def _serve_s3_as_the_rest() -> None:
                     commit("s3", "GetObject" if reads else "PutObject", self.current_account, self.region)
 
         return respond
+
+    def _refused(self: S3Response, request: Any, full_url: str) -> Any:
+        if not _s3_guards:
+            return None
+        self.setup_class(request)
+        asked = S3Request(
+            method=request.method,
+            bucket=self.parse_bucket_name_from_url(request, full_url) or "",
+            key=self.parse_key_name(),
+            query=dict(request.args),
+            headers=request.headers,
+            body=request.get_data(),
+            account=self.current_account,
+            region=self.region,
+        )
+        return next(filter(None, (guard(asked) for guard in _s3_guards)), None)
 
     S3Response.bucket_response = locked(S3Response.bucket_response)  # type: ignore[method-assign]
     S3Response.key_response = locked(S3Response.key_response)  # type: ignore[method-assign]

@@ -17,6 +17,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 
 from localcloud import clients, dispatch, layers, moto_patches, persistence, refusals
+from localcloud.authorisation import enforcement, policy_refusals
 from localcloud.cloudformation import actions as cloudformation
 from localcloud.cloudformation import custom_resources
 from localcloud.context import CloudContext
@@ -37,6 +38,8 @@ HOME_SECONDS = 2.0
 
 PARTS: tuple[ModuleType, ...] = (
     persistence,
+    enforcement,
+    policy_refusals,
     cloudformation,
     functions,
     event_bridge,
