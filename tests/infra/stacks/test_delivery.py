@@ -42,7 +42,24 @@ def test_decisions_wake_the_deployer_and_edits_do_not(dev: Any) -> None:
     assert matches(pattern, decision(UpdatedModelPackageFields=["ApprovalDescription", "ModelApprovalStatus"]))
     assert not matches(pattern, decision(UpdatedModelPackageFields=["CustomerMetadataProperties"]))
     assert not matches(pattern, decision(ModelPackageGroupName="another"))
-    assert not matches(pattern, decision(ModelApprovalStatus="PendingManualApproval"))
+    assert matches(pattern, decision(ModelApprovalStatus="PendingManualApproval"))
+    assert not matches(
+        pattern, decision(ModelApprovalStatus="PendingManualApproval", UpdatedModelPackageFields=["ModelLifeCycle"])
+    )
+
+
+def test_a_clock_wakes_the_deployer_too(dev: Any) -> None:
+    clock = rule(dev, "look")
+    assert clock["ScheduleExpression"] == "rate(15 minutes)"
+    assert "EventPattern" not in clock
+    assert clock["Targets"][0]["DeadLetterConfig"]
+    permissions = [json.dumps(each["Properties"]) for each in dev.resources("AWS::Lambda::Permission").values()]
+    (logical,) = [
+        name
+        for name, each in dev.resources("AWS::Events::Rule").items()
+        if each["Properties"]["Name"].endswith("-look")
+    ]
+    assert any(logical in permission for permission in permissions)
 
 
 def test_own_endpoints_wake_the_deployer(dev: Any) -> None:
