@@ -101,6 +101,22 @@ def test_an_invocation_reaches_the_container_and_its_answer_comes_back(cloud: An
     assert answer["CustomAttributes"] == "trace"
 
 
+def test_descriptions_come_late_where_a_test_orders_it(
+    cloud: Any, sagemaker: Any, endpoint: str, configure: Callable[..., str], settle: Callable[[str], Any]
+) -> None:
+    other = configure(f"{endpoint}-next")
+    before = sagemaker.describe_endpoint(EndpointName=endpoint)
+    cloud.order("faults", service="sagemaker", action="DescribeEndpoint", late=2)
+    sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=other)
+    for _ in range(2):
+        described = sagemaker.describe_endpoint(EndpointName=endpoint)
+        fields = ("EndpointStatus", "EndpointConfigName", "LastModifiedTime")
+        assert [described[field] for field in fields] == [before[field] for field in fields]
+    cloud.order("faults")
+    assert sagemaker.describe_endpoint(EndpointName=endpoint)["LastModifiedTime"] > before["LastModifiedTime"]
+    assert settle(endpoint)["EndpointConfigName"] == other
+
+
 @pytest.mark.parametrize(("status", "side"), [(415, "client"), (500, "server")])
 def test_a_refusing_container_is_a_model_error(cloud: Any, endpoint: str, status: int, side: str) -> None:
     with pytest.raises(ClientError) as caught:
