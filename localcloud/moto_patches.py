@@ -7,6 +7,7 @@ delete.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -47,6 +48,8 @@ def install() -> None:
     _ignore_conditional_denials()
     _let_buckets_log()
     _know_images_by_their_manifest()
+    _know_metrics_by_all_their_dimensions()
+    _begin_alarms_without_data()
     replace_action("cloudtrail", "LookupEvents", lambda _: {"Events": []})  # the CDK CLI asks it why something failed
 
 
@@ -112,6 +115,16 @@ def log_requests_through(collect: Callable[[str, str, str, str, str, str], None]
             collect(self.account_id, bucket_name, target, prefix, request.method, request.path)
 
     S3Backend.log_incoming_request = log_incoming_request  # type: ignore[method-assign]
+
+
+def metrics_through(take: Callable[[str, str, str, list[dict[str, Any]]], None]) -> None:
+    """Let `take(account, region, namespace, data)` see what PutMetricData is given, for alarms."""
+    from moto.cloudwatch.models import CloudWatchBackend
+
+    @_instead_of(CloudWatchBackend)
+    def put_metric_data(original: Any, self: CloudWatchBackend, namespace: str, metric_data: list[Any]) -> None:
+        original(self, namespace, metric_data)
+        take(self.account_id, self.region_name, namespace, metric_data)
 
 
 def keep_objects_in(directory: Path) -> None:
@@ -305,3 +318,35 @@ def _know_images_by_their_manifest() -> None:
         self._image_digest = f"sha256:{hashlib.sha256(self.image_manifest.encode()).hexdigest()}"
 
     Image._create_digest = create_digest  # type: ignore[method-assign]
+
+
+def _know_metrics_by_all_their_dimensions() -> None:
+    """Another set of dimensions is another metric; moto takes every metric that has the dimensions asked for, or more.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#Dimension
+    """
+    from moto.cloudwatch.models import CloudWatchBackend
+
+    @_instead_of(CloudWatchBackend)
+    def get_metric_statistics(original: Any, self: CloudWatchBackend, *given: Any, **named: Any) -> Any:
+        asked = {(each["Name"], each["Value"]) for each in named["dimensions"] or ()}
+        exact = copy.copy(self)
+        exact.get_all_metrics = lambda: [  # type: ignore[method-assign]
+            datum for datum in self.get_all_metrics() if {(each.name, each.value) for each in datum.dimensions} == asked
+        ]
+        return original(exact, *given, **named)
+
+
+def _begin_alarms_without_data() -> None:
+    """A new alarm has INSUFFICIENT_DATA, and one that is put again keeps its state; moto's are OK both times.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+    """
+    from moto.cloudwatch.models import Alarm, CloudWatchBackend
+
+    @_instead_of(CloudWatchBackend)
+    def put_metric_alarm(original: Any, self: CloudWatchBackend, name: str, *given: Any, **named: Any) -> Alarm:
+        known = self.alarms.get(name)
+        alarm: Alarm = original(self, name, *given, **named)
+        alarm.state_value = known.state_value if known else "INSUFFICIENT_DATA"
+        return alarm

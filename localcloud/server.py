@@ -18,6 +18,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 
 from localcloud import access_logs, clients, clock, dispatch, faults, layers, moto_patches, persistence, refusals
+from localcloud.alarms import actions as alarms
 from localcloud.cloudformation import actions as cloudformation
 from localcloud.cloudformation import custom_resources
 from localcloud.context import CloudContext
@@ -52,6 +53,7 @@ PARTS: tuple[ModuleType, ...] = (
     executions,
     endpoints,
     jobs,
+    alarms,
 )
 """Modules with `install(context)`, or `resume(context)`, run once state is back."""
 
