@@ -84,7 +84,7 @@ class Service:
     async def invocations(self, request: Request) -> Response:
         """Detect objects in what the request holds."""
         if self._present >= self._parallel + MAX_WAITING:
-            raise RequestError(503, f"{self._present} requests are waiting already: try again in a moment")
+            raise RequestError(429, f"{self._present} requests are waiting already: try again in a moment")
         self._present += 1
         try:
             answer = self._protocol(request)
@@ -148,7 +148,7 @@ def _json(content: dict[str, Any], status: int = 200, headers: dict[str, str] | 
 async def _refuse(_: Request, error: Exception) -> Response:
     status = error.status if isinstance(error, RequestError) else 400
     log.info("answered %d: %s", status, error)
-    return _json({"error": str(error)}, status, {"Retry-After": "1"} if status == 503 else None)
+    return _json({"error": str(error)}, status, {"Retry-After": "1"} if status == 429 else None)
 
 
 async def _refuse_http(request: Request, error: Exception) -> Response:
