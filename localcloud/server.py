@@ -17,7 +17,8 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud import clients, clock, dispatch, faults, layers, moto_patches, persistence, refusals
+from localcloud import access_logs, clients, clock, dispatch, faults, layers, moto_patches, persistence, refusals
+from localcloud.alarms import actions as alarms
 from localcloud.cloudformation import actions as cloudformation
 from localcloud.cloudformation import custom_resources
 from localcloud.context import CloudContext
@@ -44,6 +45,7 @@ PARTS: tuple[ModuleType, ...] = (
     schedules,
     event_sources,
     notifications,
+    access_logs,
     layers,
     registry,
     models,
@@ -51,6 +53,7 @@ PARTS: tuple[ModuleType, ...] = (
     executions,
     endpoints,
     jobs,
+    alarms,
 )
 """Modules with `install(context)`, or `resume(context)`, run once state is back."""
 

@@ -120,6 +120,7 @@ def _update(call: Call) -> dict[str, Any]:
             excluded = {each["VariantPropertyType"] for each in request.get("ExcludeRetainedVariantProperties") or ()}
             _retain(serving, target, excluded)
         _check_deployment(deployment, target)
+        _check_deployment(deployment, serving)
         _refuse_scaled_variants(call, endpoint, target)
         if target["config"] == serving["config"]:
             # "To update an endpoint, you must create a new EndpointConfig" (API_UpdateEndpoint.html).
@@ -285,7 +286,14 @@ def _refuse_scaled_variants(call: Call, endpoint: Endpoint, target: Mapping[str,
         )
 
 
-def _retain(serving: Mapping[str, Any], target: Mapping[str, Any], excluded: set[str]) -> None:
+def _retain(serving: Mapping[str, Any], target: dict[str, Any], excluded: set[str]) -> None:
+    """What RetainAllVariantProperties keeps, whatever the new configuration says: counts, weights and data capture.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_VariantProperty.html
+    """
+    if "DataCaptureConfig" in excluded:
+        raise invalid("VariantPropertyType DataCaptureConfig is not currently supported.")
+    target["data_capture"] = serving["data_capture"]
     present = {variant["name"]: variant for variant in serving["variants"]}
     for variant in target["variants"]:
         old = present.get(variant["name"])

@@ -59,8 +59,8 @@ class Cloud:
 
     def order(self, what: str, **order: Any) -> None:
         """Move the cloud's clock, or order a fault: see `localcloud.clock` and `localcloud.faults`."""
-        request = urllib.request.Request(f"{self.endpoint_url}/mapgate/{what}", data=json.dumps(order).encode())
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        address = f"{self.endpoint_url}/mapgate/{what}"
+        with urllib.request.urlopen(address, json.dumps(order).encode(), timeout=10) as answer:
             assert answer.status == 204
 
     def create_role(self) -> None:

@@ -169,5 +169,5 @@ def with_num_steps(description: PipelineDescription, num_steps: int) -> Pipeline
     message = parse(description.text())
     train_config = message_of(message, "train_config")
     train_config["num_steps"] = [num_steps]
-    scale_schedule(train_config, ratio)
+    scale_schedule(train_config, ratio, num_steps)
     return replace(description, config=decode(PipelineConfig, message), message=message)

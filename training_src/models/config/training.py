@@ -174,12 +174,20 @@ def check_schedule(config: LearningRate) -> None:
         )
 
 
-def scale_schedule(train_config: Message, ratio: float) -> None:
+def recommended_warm_up(num_steps: int) -> int:
+    """How many steps of warm-up a training of this length should have at least."""
+    return max(num_steps // 20, 1)
+
+
+def scale_schedule(train_config: Message, ratio: float, num_steps: int) -> None:
     """Stretch the learning rate's schedule in a `train_config` message, fields that are not set by their defaults.
+
+    A warm-up, which needs its steps however long the training is, shrinks to the recommended one and no further.
 
     Args:
         train_config: Changed in place.
         ratio: New length over old.
+        num_steps: The new length.
     """
     optimizer = message_of(train_config, "optimizer")
     kind = next(name for name in ("rms_prop_optimizer", "momentum_optimizer", "adam_optimizer") if name in optimizer)
@@ -187,12 +195,23 @@ def scale_schedule(train_config: Message, ratio: float) -> None:
     (schedule,) = rate
     message = message_of(rate, schedule)
     for name in STEP_FIELDS.get(schedule, ()):
-        shortest = 0 if name.startswith(("warmup", "hold", "burnin")) else 1
         given = message[name][-1] if name in message else getattr(SCHEDULES[schedule], name)
         assert isinstance(given, int)
+        warms_up = name in ("warmup_steps", "burnin_steps")
+        shortest = min(given, recommended_warm_up(num_steps)) if warms_up else 0 if name.startswith("hold") else 1
         message[name] = [max(int(given * ratio), shortest)]
+    if schedule == "cosine_decay_learning_rate":
+        _fit_into_the_decay(message)
     if schedule == "manual_step_learning_rate":
-        _scale_manual_steps(message, ratio)
+        _scale_manual_steps(message, ratio, num_steps)
+
+
+def _fit_into_the_decay(message: Message) -> None:
+    """A cosine's warm-up and its held base rate are parts of `total_steps`."""
+    total, warm_up, held = (message[name][-1] for name in STEP_FIELDS["cosine_decay_learning_rate"])
+    assert isinstance(total, int) and isinstance(warm_up, int) and isinstance(held, int)
+    message["warmup_steps"] = [min(warm_up, total)]
+    message["hold_base_rate_steps"] = [min(held, max(total - warm_up, 0))]
 
 
 SCHEDULES = {
@@ -205,12 +224,14 @@ STEP_FIELDS = {
 }
 
 
-def _scale_manual_steps(message: Message, ratio: float) -> None:
-    """Steps stay ascending, however short the training is."""
+def _scale_manual_steps(message: Message, ratio: float, num_steps: int) -> None:
+    """Steps stay ascending, however short the training is; the first may be a warm-up's end."""
+    warms_up = bool(message.get("warmup", [False])[-1])
     previous = 0
     for entry in message["schedule"]:
         assert isinstance(entry, Message)
         step = entry["step"][-1]
         assert isinstance(step, int)
-        previous = max(int(step * ratio), previous + 1)
+        shortest = min(step, recommended_warm_up(num_steps)) if warms_up and previous == 0 else previous + 1
+        previous = max(int(step * ratio), shortest)
         entry["step"] = [previous]
