@@ -26,7 +26,7 @@ from training_src.training.checkpoints import CheckpointStore, TrainingProgress,
 from training_src.training.config_overrides import at_length, overridden, with_batch
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
-from training_src.training.hyperparameters import Settings, plain, read_settings, unpacked
+from training_src.training.hyperparameters import Settings, read_settings, unpacked
 from training_src.training.loop import Plan, train
 from training_src.training.memory import device_memory
 from training_src.training.precision import FLOAT32, set_precision
@@ -35,6 +35,7 @@ from training_src.training.progressive_resizing import measured_part, small_step
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
 from training_src.training.validation import Validation
+from training_src.training.written_settings import plain
 
 # The zoo's files name a checkpoint to be replaced.
 PLACEHOLDER = "PATH_TO_BE_CONFIGURED"

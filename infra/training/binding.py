@@ -38,6 +38,7 @@ class Resources:
     inference_image: str
     processing_role: str
     training_role: str
+    check_plan: str
     find_champion: str
     publish_dossier: str
     callback_queue: str

@@ -363,7 +363,7 @@ def test_wrong_inputs_end_with_two_and_one_sentence(job: JobDirectory) -> None:
     policy = job.input("gate_policy") / "gate_policy.yaml"
     policy.write_text(policy.read_text().replace("mAP_50: 0.5", "mAP_50: high"))
     assert job.run_as_process().returncode == 2
-    assert "gate_policy.yaml: metrics.mAP_50: Input should be a valid number" in job.sentence()
+    assert "gate_policy.yaml: metrics.mAP_50: 'high' is no number above 0, up to 1" in job.sentence()
     assert not job.output("evaluation.json").exists()
 
 

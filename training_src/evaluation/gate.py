@@ -136,11 +136,30 @@ def _rules(evidence: Evidence, policy: GatePolicy, map_threshold: float) -> Iter
     yield _same_test_set(evidence)
     yield _same_model(evidence)
     yield _same_dataset(evidence)
-    yield _at_least("support.images", policy.support.images, evidence.images, "The test set", "images", math.inf)
+    support = {name: found.support for name, found in evidence.classes.items()}
+    yield from support_rules(evidence.images, support, policy)
     yield from _metric_rules(evidence, policy, map_threshold)
     yield from _class_rules(evidence, policy)
     yield from _champion_rules(evidence, policy)
     yield from _serving_rules(evidence, policy)
+
+
+def support_rules(images: float | None, support: Mapping[str, float | None], policy: GatePolicy) -> Iterator[Rule]:
+    """What a test set must hold for a policy to judge by it, whatever the detector.
+
+    Args:
+        images: Test images.
+        support: Boxes to be found in them of every class of the label map, by name.
+        policy: The rules.
+    """
+    yield _at_least("support.images", policy.support.images, images, "The test set", "images", math.inf)
+    for name in sorted({*policy.classes, *policy.exempt_classes} - set(support)):
+        sentence = f'The policy names a class "{name}" that the label map does not have.'
+        yield Rule(f"class[{name}]", "at least", 1.0, 0.0, False, sentence)
+    for name, boxes in support.items():
+        if name not in policy.exempt_classes or policy.classes.get(name):
+            least = policy.support.boxes_per_class
+            yield _at_least(f"support[{name}]", least, boxes, f'Class "{name}"', "boxes in the test set", math.inf)
 
 
 def _same_test_set(evidence: Evidence) -> Rule:
@@ -190,17 +209,10 @@ def _tightened(own: float, threshold: float) -> float:
 
 
 def _class_rules(evidence: Evidence, policy: GatePolicy) -> Iterator[Rule]:
-    for name in sorted({*policy.classes, *policy.exempt_classes} - set(evidence.classes)):
-        sentence = f'The policy names a class "{name}" that the label map does not have.'
-        yield Rule(f"class[{name}]", "at least", 1.0, 0.0, False, sentence)
     for name, found in evidence.classes.items():
         lowest = {**policy.every_class} if name not in policy.exempt_classes else {}
         for metric, value in policy.classes.get(name, {}).items():
             lowest[metric] = max(value, lowest.get(metric, 0.0))
-        if name not in policy.exempt_classes or lowest:
-            least = policy.support.boxes_per_class
-            what = f'Class "{name}"'
-            yield _at_least(f"support[{name}]", least, found.support, what, "boxes in the test set", math.inf)
         for metric, value in lowest.items():
             yield _at_least(f"{metric}[{name}]", value, found.values.get(metric), f'{metric} of class "{name}"', "", 1)
     if not evidence.classes:

@@ -6,13 +6,13 @@ SageMaker's SDK quotes their values as JSON (`"\"auto\""`), its console does not
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from training_src.errors import ConfigurationError
+from training_src.training.written_settings import plain, settings_in
 
 # The text says what is to be given instead of a wrong value.
 Count = Annotated[int, Field(ge=0), "a whole number of 0 or more"]
@@ -177,26 +177,11 @@ def unpacked(hyperparameters: Mapping[str, str]) -> dict[str, str]:
         ConfigurationError: If it is no such list, or a setting is given twice.
     """
     single = {name: value for name, value in hyperparameters.items() if name != "settings"}
-    for item in plain(hyperparameters.get("settings", "")).split():
-        name, _, value = item.partition("=")
-        if name not in Settings.names() or not value:
-            known = ", ".join(sorted(Settings.names()))
-            raise ConfigurationError(f'TrainingSettings holds "{item}"; give NAME=VALUE with one of {known}.')
+    for name, value in settings_in(hyperparameters.get("settings", "")).items():
         if name in single:
             raise ConfigurationError(f"The setting {name} is given twice; give it once.")
         single[name] = value
     return single
-
-
-def plain(text: str) -> str:
-    """A hyperparameter's value without the quotes that SageMaker's SDK puts around it."""
-    text = text.strip()
-    if not text.startswith('"'):
-        return text
-    try:
-        return str(json.loads(text)).strip()
-    except ValueError:
-        return text
 
 
 def wanted(kind: type[Hyperparameters], name: str) -> str:
