@@ -48,7 +48,7 @@ synth: setup  ## The CloudFormation templates of every stack, into cdk.out
 definition: .venv-definition/ready  ## Build pipelines/definition.json anew with the SageMaker SDK
 	.venv-definition/bin/python -m pipelines.definition
 
-reference: setup  ## Write docs/commands.md and docs/settings.md anew from the code
+reference: setup  ## Write docs/commands.md, docs/settings.md and the bundled configs' schedules anew from the code
 	python -m tests.documentation
 
 lock: .venv/bin/uv  ## Resolve every lock file anew

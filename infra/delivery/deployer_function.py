@@ -12,6 +12,7 @@ from constructs import Construct, IDependable
 from infra.delivery.endpoint_alarms import EndpointAlarms
 from infra.delivery.notifications import Notifications
 from infra.delivery.permissions import allow_deployments
+from infra.delivery.step_failures_function import StepFailures
 from infra.foundation.infrastructure import FoundationStack
 from infra.instance_types import has_local_nvme
 from infra.lambda_function import Function
@@ -60,7 +61,9 @@ class Deployer(Construct):
             settings=settings,
             key=key,
             handler_timeout=TIMEOUT,
-            dead_letters=self.dead_letters,
+            dead_letters=StepFailures(
+                self, "StepFailures", settings=settings, key=key, dead_letters=self.dead_letters
+            ).queue,
         )
         deployer = Function(
             self,
@@ -109,7 +112,7 @@ class Deployer(Construct):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            removal_policy=cdk.RemovalPolicy[settings.removal.upper()],
+            removal_policy=settings.removal_policy,
         )
 
     def _allow_own(self) -> None:

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,7 +98,7 @@ def account_of(headers: Mapping[str, str], query: Mapping[str, Any]) -> str | No
     return session.principal.account if session else None
 
 
-def _guard(response: Any, service: str, action: str, call_of: Callable[[], Call]) -> None:
+def _guard(response: Any, service: str, action: str, call: Call) -> None:
     """Refuse a session's request for which a permission is missing.
 
     Raises:
@@ -108,9 +108,9 @@ def _guard(response: Any, service: str, action: str, call_of: Callable[[], Call]
     code, status = DENIED.get(service, ("AccessDeniedException", 400))
     try:
         if (service, action) == ("sts", "AssumeRole"):
-            _require_trust(session, call_of())
+            _require_trust(session, call)
         elif session is not None and (service, action) not in EVERYBODY_MAY:
-            for need in _needs_of(session, service, action, call_of()):
+            for need in _needs_of(session, service, action, call):
                 _require(session, need)
     except DeniedError as denied:
         raise ServiceError(code, str(denied), status) from None

@@ -17,6 +17,7 @@ from localcloud.definitions.service_model import pattern
 
 Limit = Literal["required", "unknown", "type", "enum", "min", "max", "pattern", "expression"]
 
+_SIZED = str | bytes | list | Mapping
 NUMBERS = ("integer", "long", "float", "double")
 _PYTHON: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -99,7 +100,9 @@ def exceeded(value: Any, shape: Any, path: tuple[str | int, ...] = ()) -> Iterat
     limits = shape.metadata
     if limits.get("enum") and value not in limits["enum"]:
         yield Violation(path, value, shape, "enum")
-    size = value if shape.type_name in NUMBERS else len(value) if isinstance(value, str | list | Mapping) else None
+    size = (
+        value if shape.type_name in NUMBERS else len(value) if isinstance(value, str | bytes | list | Mapping) else None
+    )
     if size is not None and "min" in limits and size < limits["min"]:
         yield Violation(path, value, shape, "min")
     if size is not None and "max" in limits and size > limits["max"]:

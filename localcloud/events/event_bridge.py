@@ -117,21 +117,26 @@ def _pattern(text: str) -> EventPattern:
 
 
 def _deliver_to_targets(rule: Any, event: Mapping[str, Any]) -> None:
-    """Write a delivery down for each target of a rule that matches."""
+    """Deliver an event to the targets of a rule that matches."""
     plain = {key: value for key, value in event.items() if key != "ingestion-time"}
     if isinstance(plain.get("time"), int | float):
         plain["time"] = datetime.fromtimestamp(plain["time"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     pattern = rule.event_pattern.dump()
     if rule.state != "ENABLED" or not pattern or not EventPattern(pattern).matches(plain):
         return
+    deliver(rule, plain)
+
+
+def deliver(rule: Any, event: dict[str, Any]) -> None:
+    """Write a delivery of an event down for each target of a rule."""
     for target in rule.targets:
         delivery = {
             "account": rule.account_id,
             "region": rule.region_name,
             "rule": rule.arn,
             "target": target,
-            "body": _input(target, plain),
-            "event": plain,
+            "body": _input(target, event),
+            "event": event,
         }
         file = _queue() / f"{time.time_ns()}-{uuid.uuid4().hex}.json"
         write_json(file, delivery)

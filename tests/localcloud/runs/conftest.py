@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,12 @@ class Cloud:
             aws_access_key_id="test",
             aws_secret_access_key="test",  # noqa: S106  # any key opens the emulated cloud
         )
+
+    def order(self, what: str, **order: Any) -> None:
+        """Move the cloud's clock, or order a fault: see `localcloud.clock` and `localcloud.faults`."""
+        address = f"{self.information.endpoint_url}/mapgate/{what}"
+        with urllib.request.urlopen(address, json.dumps(order).encode(), timeout=10) as answer:
+            assert answer.status == 204
 
     def log_of(self, job: str) -> str:
         path = self.home / "jobs" / job / "log.txt"

@@ -35,8 +35,7 @@ class EventContext:
         return cls(settings, clients, records, Hosting(clients.sagemaker, settings), EventLog(trigger))
 
     def notify(self, subject: str, sentence: str) -> None:
-        """Tell people, and the log."""
-        self.log.tell(sentence)
+        """Tell people."""
         publish(self.clients.sns, self.settings.topic_arn, f"{self.settings.prefix}: {subject}", sentence)
 
     def ask_again(self, message: dict[str, object]) -> bool:

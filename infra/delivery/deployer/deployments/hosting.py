@@ -37,11 +37,13 @@ class Endpoint:
     Attributes:
         status: As the API spells it; None when there is no such endpoint.
         config: EndpointConfigName.
+        modified_at: LastModifiedTime, milliseconds since 1970; 0 when there is no such endpoint.
     """
 
     status: str | None
     config: str | None = None
     reason: str = ""
+    modified_at: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,7 @@ class Hosting:
             status=answer["EndpointStatus"],
             config=answer.get("EndpointConfigName"),
             reason=answer.get("FailureReason", ""),
+            modified_at=round(answer["LastModifiedTime"].timestamp() * 1000),
         )
 
     def prepare(self, name: str, package: Package, verdict: Verdict, *, instance_count: int, capture: bool) -> None:

@@ -18,6 +18,8 @@ Outcome = Literal["failed", "refused"]
 
 CLOCK_TOLERANCE_MILLISECONDS = 1000
 """How far the times that an event and an API call give for one and the same approval may lie apart."""
+SETTLING_MILLISECONDS = 5 * 60 * 1000
+"""How long DescribeEndpoint may go on describing what was before an order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,7 @@ class Approval:
         standing: Whether the registry still says Approved.
         outcome: How its deployment ended, when it ended badly; a new approval starts afresh.
         sentence: Why.
+        untold: Subject of a notice that has still to go out; its text is the sentence.
     """
 
     version: int
@@ -39,6 +42,7 @@ class Approval:
     standing: bool = True
     outcome: Outcome | None = None
     sentence: str = ""
+    untold: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +68,13 @@ class Described:
         status: EndpointStatus as the API spells it (`InService`); None when there is no endpoint.
         version: The version in the name of its endpoint configuration; None for a foreign one.
         reason: FailureReason, when given.
+        stale: Whether it may still describe the endpoint from before the last order.
     """
 
     status: str | None
     version: int | None = None
     reason: str = ""
+    stale: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,8 @@ def reconcile(desired: Desired, described: Described) -> list[Action]:
     The caller performs the actions, looks again and asks again until nothing is left. SageMaker announces the end of
     everything that it is busy with by an event, except that a deleted endpoint is gone.
     """
+    if described.stale:
+        return [AskAgain()]
     match described.status:
         case None:
             return _when_absent(desired)
@@ -131,6 +139,21 @@ def reconcile(desired: Desired, described: Described) -> list[Action]:
             return [AskAgain()] if desired.version is not None else []
         case _:
             return []
+
+
+def is_stale(modified_at: int, *, ordered_at: int, ordered_over: int, now: int) -> bool:
+    """Whether a description is that of the endpoint before the last order, which would read as a roll-back.
+
+    SageMaker promises no consistent reading. An order changes LastModifiedTime, so a description that still has the one
+    from before is not believed until it has had time enough to settle. All in milliseconds since 1970.
+
+    Args:
+        modified_at: LastModifiedTime as described now; 0 where no endpoint is described.
+        ordered_at: When the endpoint was last ordered to change; 0 when no order is open.
+        ordered_over: LastModifiedTime before that order; 0 where there was no endpoint.
+        now: The present.
+    """
+    return modified_at == ordered_over and now - ordered_at < SETTLING_MILLISECONDS
 
 
 def _when_absent(desired: Desired) -> list[Action]:
@@ -187,7 +210,7 @@ def observe(
     """Return what is known of a version after a look at the registry.
 
     The registry's present word decides, so that duplicates and late events do no harm; an event only tells when a
-    version that counts as approved was approved again.
+    version that counts as approved was approved again. No approval can be later than the registry's last change.
 
     Args:
         known: The record so far.
@@ -199,8 +222,12 @@ def observe(
     """
     if not approved:
         return replace(known, standing=False) if known else None
+    if announced_at is not None:
+        announced_at = min(announced_at, modified_at + CLOCK_TOLERANCE_MILLISECONDS)
     at = modified_at if announced_at is None else announced_at
     fresh = Approval(version=version, arn=arn, approved_at=at, announced=announced_at is not None)
+    if known is not None and known.untold and known.outcome is not None:
+        fresh = replace(fresh, sentence=known.sentence, untold=known.untold)
     if known is None or not known.standing:
         return fresh
     if announced_at is None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from io import BytesIO
@@ -22,6 +22,8 @@ from moto import mock_aws
 from infra.delivery.deployer.deployments.clients import Clients
 from infra.delivery.deployer.deployments.events import route
 from infra.delivery.deployer.deployments.settings import DeployerSettings
+from infra.delivery.triggers import DECISION, ENDPOINT_CHANGES, LOOK_MINUTES, decisions, endpoint_changes
+from localcloud.events.patterns import EventPattern
 
 REGION, ACCOUNT, GROUP, PREFIX, BUCKET = "us-east-1", "123456789012", "mapgate-dev", "mapgate-dev", "mapgate-dev-data"
 KEYS: Any = {"region_name": REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
@@ -35,6 +37,11 @@ CAPITALS = {
     "Deleting": "DELETING",
     "UpdateRollbackFailed": "UPDATE_ROLLBACK_FAILED",
 }
+RULES = [
+    EventPattern(json.dumps({"source": ["aws.sagemaker"], "detail-type": kinds, "detail": detail}))
+    for kinds, detail in (([DECISION], decisions(GROUP)), (list(ENDPOINT_CHANGES), endpoint_changes(PREFIX)))
+]
+"""Those that wake the deployer: other events of SageMaker's reach nobody."""
 ANSWER = {"normalized_boxes": [[0.1, 0.1, 0.5, 0.6]], "classes": [1], "scores": [0.9], "labels": ["a", "b"]}
 
 
@@ -92,6 +99,7 @@ class Endpoint:
     status: str = "Creating"
     pending: str | None = None
     reason: str = ""
+    modified: float = 0.0
 
 
 class FakeSageMaker:
@@ -104,6 +112,7 @@ class FakeSageMaker:
         tokens: Answer by callback token; None while the pipeline waits.
         before_call: Called before each call; it may fail, or do something else in between.
         violations: What SageMaker would let pass although its documentation forbids it.
+        lag: How many descriptions after an order still are those of before it: none is promised to be consistent.
     """
 
     def __init__(self) -> None:
@@ -119,6 +128,8 @@ class FakeSageMaker:
         self.updates: list[dict[str, Any]] = []
         self.before_call: Callable[[str], None] = nothing
         self.violations: list[str] = []
+        self.lag = 0
+        self._before: dict[str, tuple[Endpoint | None, int]] = {}
         self._request: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -253,6 +264,7 @@ class FakeSageMaker:
             raise refusal("CreateEndpoint", f'Cannot create already existing endpoint "{name}".')
         if endpoint_config_name not in self.configs:
             raise self._no_config("CreateEndpoint", endpoint_config_name)
+        self._order(endpoint_name)
         self.endpoints[endpoint_name] = Endpoint(endpoint_config_name)
         self._announce(endpoint_name)
         return {"EndpointArn": arn("endpoint", endpoint_name)}
@@ -266,14 +278,24 @@ class FakeSageMaker:
         if endpoint_config_name == endpoint.config:
             # "To update an endpoint, you must create a new EndpointConfig" (API_UpdateEndpoint.html).
             raise refusal("UpdateEndpoint", f"{endpoint_name} has the configuration {endpoint_config_name} already.")
+        self._order(endpoint_name)
         endpoint.status, endpoint.pending = "Updating", endpoint_config_name
         self.updates.append(self._request)
         self._announce(endpoint_name)
         return {"EndpointArn": arn("endpoint", endpoint_name)}
 
     def _describe_endpoint(self, endpoint_name: str) -> dict[str, Any]:
-        endpoint = self._endpoint("DescribeEndpoint", endpoint_name)
-        answer = {"EndpointStatus": endpoint.status, "EndpointConfigName": endpoint.config}
+        before, left = self._before.get(endpoint_name, (None, 0))
+        if left:
+            self._before[endpoint_name] = (before, left - 1)
+        endpoint = before if left else self.endpoints.get(endpoint_name)
+        if endpoint is None:
+            raise refusal("DescribeEndpoint", f'Could not find endpoint "{arn("endpoint", endpoint_name)}".')
+        answer = {
+            "EndpointStatus": endpoint.status,
+            "EndpointConfigName": endpoint.config,
+            "LastModifiedTime": datetime.fromtimestamp(endpoint.modified, UTC),
+        }
         return answer | ({"FailureReason": endpoint.reason} if endpoint.reason else {})
 
     def _delete_endpoint(self, endpoint_name: str) -> None:
@@ -320,8 +342,15 @@ class FakeSageMaker:
         }
         self._emit("SageMaker Model Package State Change", detail)
 
+    def _order(self, name: str) -> None:
+        """Remember how an endpoint was before an order, which some descriptions go on telling."""
+        present = self.endpoints.get(name)
+        self._before[name] = (replace(present) if present else None, self.lag)
+
     def _announce(self, name: str) -> None:
         endpoint = self.endpoints[name]
+        self.now += 1
+        endpoint.modified = self.now
         detail = {
             "EndpointName": name,
             "EndpointConfigName": endpoint.config,
@@ -355,8 +384,10 @@ class FakeRuntime:
         self.sagemaker = sagemaker
         self.answer: Any = ANSWER
         self.requests: list[dict[str, Any]] = []
+        self.before_call: Callable[[str], None] = nothing
 
     def invoke_endpoint(self, **request: Any) -> dict[str, Any]:
+        self.before_call("InvokeEndpoint")
         self.requests.append(request)
         endpoint = self.sagemaker.endpoints.get(request["EndpointName"])
         if endpoint is None or endpoint.status not in {"InService", "Updating"}:
@@ -365,14 +396,27 @@ class FakeRuntime:
 
 
 class Outbox:
-    """Keeps what is sent to people or to the queue."""
+    """Keeps what is sent to people or to the queue.
+
+    Attributes:
+        returns: Messages that are to come back, and when.
+        failures: How many of the next messages are not taken.
+    """
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
+        self.returns: list[dict[str, Any]] = []
+        self.failures = 0
 
     def publish(self, **message: Any) -> None:
         assert len(message["Subject"]) <= 100
+        if self.failures:
+            self.failures -= 1
+            raise refusal("Publish", "The request could not be served.", "InternalError")
         self.sent.append(message)
+
+    def change_message_visibility(self, **change: Any) -> None:
+        self.returns.append(change)
 
     def send_message(self, **message: Any) -> None:
         assert 0 <= message["DelaySeconds"] <= 900
@@ -420,7 +464,8 @@ class World:
                 "sns": self.topic,
                 "sqs": self.queue,
                 "table": DisturbedTable(self.table, self.sagemaker),
-            }
+            },
+            clock=lambda: self.sagemaker.now,
         )
         given: dict[str, Any] = {
             "prefix": PREFIX,
@@ -483,18 +528,26 @@ class World:
         self.handle({"Records": [{"messageId": "1", "body": json.dumps(body), "eventSource": "aws:sqs"}]})
 
     def deliver(self) -> None:
-        """Deliver every event and reminder that is waiting."""
+        """Deliver every event that a rule of the stack's matches, and every reminder that is waiting."""
         while self.sagemaker.events or self.queue.sent:
-            if self.sagemaker.events:
-                self.handle(self.sagemaker.events.pop(0))
-            else:
+            if not self.sagemaker.events:
                 self.remind()
+                continue
+            event = self.sagemaker.events.pop(0)
+            if any(rule.matches(event) for rule in RULES):
+                self.handle(event)
 
     def remind(self) -> None:
         """Let a minute pass: what was being deleted is gone, and the reminder arrives."""
+        self.sagemaker.now += 60
         for name in [name for name, endpoint in self.sagemaker.endpoints.items() if endpoint.status == "Deleting"]:
             self.sagemaker.progress(name)
         self.handle({"Records": [{"body": self.queue.sent.pop(0)["MessageBody"]}]})
+
+    def look(self) -> None:
+        """Let the rule fire that fires at regular intervals."""
+        self.sagemaker.now += 60 * LOOK_MINUTES
+        self.handle({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
 
     def settle(self) -> None:
         """Deliver events and let SageMaker work until neither has anything left to do."""

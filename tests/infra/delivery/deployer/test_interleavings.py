@@ -101,6 +101,15 @@ class Machine(RuleBasedStateMachine):
     def time_passes(self) -> None:
         self.sagemaker.progress("mapgate-dev")
 
+    @rule(lag=st.integers(0, 3))
+    def describe_late(self, lag: int) -> None:
+        """From now on so many descriptions after an order are those of before it."""
+        self.sagemaker.lag = lag
+
+    @rule()
+    def look(self) -> None:
+        self.world.look()
+
     @precondition(lambda self: self.sagemaker.events)
     @rule(pick=picks, again=st.booleans())
     def deliver(self, pick: int, again: bool) -> None:

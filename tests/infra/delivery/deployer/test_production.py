@@ -371,10 +371,10 @@ def test_capture_and_network_follow_the_settings(make_world: Callable[..., Any])
     assert network == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
 
 
-def test_endpoint_that_somebody_deleted_comes_back_with_the_next_event(world: Any) -> None:
+def test_endpoint_that_somebody_deleted_comes_back_with_the_next_look(world: Any) -> None:
     world.approve(world.register())
     world.settle()
     del world.sagemaker.endpoints["mapgate-dev"]
-    world.sagemaker.annotate(1)
+    world.look()
     world.settle()
     assert world.serving() == "mapgate-dev-v1"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from infra.delivery.deployer.deployments.reconcile import (
     Fail,
     Succeed,
     choose,
+    is_stale,
     observe,
     reconcile,
 )
@@ -201,3 +203,30 @@ def test_withdrawn_approval_stands_again_only_when_the_registry_says_so() -> Non
     back = observe(withdrawn, version=1, arn="arn/1", approved=True, modified_at=30_000, announced_at=None)
     assert back is not None
     assert (back.standing, back.approved_at) == (True, 30_000)
+
+
+@given(desires, descriptions)
+def test_stale_description_decides_nothing(desired: Desired, described: Described) -> None:
+    assert reconcile(desired, replace(described, stale=True)) == [AskAgain()]
+
+
+@pytest.mark.parametrize(
+    ("modified_at", "now", "stale"),
+    [(500, 2_000, True), (500, 300_999, True), (500, 301_000, False), (1_500, 2_000, False), (0, 2_000, False)],
+)
+def test_description_from_before_an_order_is_stale_until_it_had_time_to_settle(
+    modified_at: int, now: int, stale: bool
+) -> None:
+    assert is_stale(modified_at, ordered_at=1_000, ordered_over=500, now=now) is stale
+
+
+def test_no_approval_is_later_than_the_registrys_last_change() -> None:
+    seen = observe(None, version=1, arn="arn/1", approved=True, modified_at=10_000, announced_at=4_102_444_800_000)
+    assert seen == approval(1, 11_000)
+    assert observe(seen, version=1, arn="arn/1", approved=True, modified_at=10_000, announced_at=10**13) == seen
+
+
+def test_notice_of_a_failure_outlives_a_new_approval() -> None:
+    failed = approval(1, 10_000, outcome="failed", sentence="broke", untold="v1 was not deployed")
+    again = observe(failed, version=1, arn="arn/1", approved=True, modified_at=30_000, announced_at=30_000)
+    assert again == approval(1, 30_000, sentence="broke", untold="v1 was not deployed")

@@ -106,6 +106,6 @@ def test_stack_that_is_made_anew_deploys_again(world: Any, responses: Any) -> No
     world.handle(request("Delete", responses.url))
     world.settle()
     world.handle(request("Create", responses.url))
-    world.sagemaker.annotate(1)
+    world.look()
     world.settle()
     assert world.champion() == 1
