@@ -68,11 +68,12 @@ ActorWith = Callable[..., Actor]
 def actor_with(cloud: Cloud) -> ActorWith:
     """Makes a role with statements, and opens a session of it."""
 
-    def make(*statements: Statement, **session: Any) -> Actor:
+    def make(*statements: Statement, boundary: str = "", **session: Any) -> Actor:
         name = f"actor-{secrets.token_hex(4)}"
         iam = cloud.client("iam")
         trusted = trust(AWS="arn:aws:iam::123456789012:root")
-        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusted)["Role"]["Arn"]
+        limit = {"PermissionsBoundary": boundary} if boundary else {}
+        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusted, **limit)["Role"]["Arn"]
         iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document(*statements))
         given = cloud.client("sts").assume_role(RoleArn=arn, RoleSessionName="test", **session)
         return Actor(cloud, arn, given["AssumedRoleUser"]["Arn"], given["Credentials"])

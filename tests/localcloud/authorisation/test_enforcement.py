@@ -218,13 +218,10 @@ def test_a_session_knows_who_it_is_and_a_forged_one_is_nobody(actor_with: ActorW
 
 def test_a_session_policy_and_a_boundary_limit_what_the_role_may(cloud: Cloud, actor_with: ActorWith) -> None:
     limited = actor_with(EVERYTHING, Policy=document(READ_MODELS)).client("s3")
-    bounded = actor_with(EVERYTHING)
     boundary = cloud.client("iam").create_policy(
         PolicyName=f"b-{secrets.token_hex(4)}", PolicyDocument=document(READ_MODELS)
     )["Policy"]["Arn"]
-    cloud.client("iam").put_role_permissions_boundary(
-        RoleName=bounded.role.rsplit("/", 1)[-1], PermissionsBoundary=boundary
-    )
+    bounded = actor_with(EVERYTHING, boundary=boundary)
 
     for s3, reason in ((limited, "no session policy"), (bounded.client("s3"), "no permissions boundary")):
         assert s3.get_object(Bucket="authorised", Key="models/m")["Body"].read() == b"content"
