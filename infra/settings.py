@@ -82,6 +82,13 @@ class Training(Section):
     default_architecture: str = Field(
         default="ssd_mobilenet_v2_fpnlite_640x640", description="Zoo name of the detector, unless an execution says"
     )
+    default_steps: int = Field(
+        default=0, ge=0, description="Of training, unless an execution says; 0 takes the config's num_steps"
+    )
+    default_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto",
+        description="Images a step, unless an execution says; auto: as many as fit the memory",
+    )
     data_buckets: tuple[str, ...] = Field(default=(), description="Further buckets that hold labelled images")
 
     @model_validator(mode="after")
