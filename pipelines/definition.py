@@ -44,7 +44,7 @@ def pipeline() -> Pipeline:
     prepare = prepare_dataset(session, parameters)
     plan = check_plan(session, parameters, prepare=prepare)
     train = train_detector(session, parameters, prepare=prepare, after=plan)
-    champion = find_champion(session)
+    champion = find_champion(session, after=train)
     measure = measure_serving(session, prepare=prepare, train=train, champion=champion)
     evaluate = evaluate_detector(session, parameters, prepare=prepare, train=train, champion=champion, measure=measure)
 

@@ -49,7 +49,7 @@ class TrainingStack(cdk.Stack):
         self.pipeline_name = settings.prefix
         # Events give the name in lower case; the prefix has no other.
         (self.pipeline_arn,) = sagemaker_arns(self, f"pipeline/{self.pipeline_name}")
-        self.check_plan = self._check_plan(foundation)
+        self.check_plan = self._check_plan(foundation, delivery)
         self.find_champion = self._find_champion(foundation, delivery)
         self.publish_dossier = self._publish_dossier(foundation, registry)
         jobs = JobRoles(self, "Jobs", settings=settings, foundation=foundation)
@@ -92,16 +92,17 @@ class TrainingStack(cdk.Stack):
         pipeline.node.add_dependency(role)
         publish(self, settings, {"pipeline-name": self.pipeline_name, "pipeline-role-arn": role.role_arn})
 
-    def _check_plan(self, foundation: FoundationStack) -> Function:
+    def _check_plan(self, foundation: FoundationStack, delivery: DeliveryStack) -> Function:
         with check_plan_asset() as code:
             function = self._function(
                 "check-plan",
                 "Judges what needs no model before a model is paid for",
                 foundation,
-                {},
+                {"TABLE": delivery.deployer.table.table_name, "WAIVER": self._waiver},
                 timeout=cdk.Duration.minutes(1),
                 code=code,
             )
+        self._allow_champion(function, delivery)
         # A gate policy may lie wherever a job could read it.
         allow(function.role, "s3:GetObject", on=foundation.data_arns(*READ), because=EVERY_OBJECT)
         allow(function.role, "s3:ListBucket", on=foundation.data_arns())
@@ -113,11 +114,28 @@ class TrainingStack(cdk.Stack):
             "find-champion",
             "Which version production serves, by the record of deployments",
             foundation,
-            {"TABLE": delivery.deployer.table.table_name, "BUCKET": foundation.bucket.bucket_name},
+            {
+                "TABLE": delivery.deployer.table.table_name,
+                "BUCKET": foundation.bucket.bucket_name,
+                "WAIVER": self._waiver,
+            },
             timeout=cdk.Duration.seconds(30),
         )
-        allow(function.role, "dynamodb:GetItem", on=[delivery.deployer.table.table_arn])
+        self._allow_champion(function, delivery)
+        # Whether the champion's artifact is still there; without ListBucket S3 would not say that it is not.
+        allow(function.role, "s3:GetObject", on=foundation.data_arns("models"), because=EVERY_OBJECT)
+        allow(function.role, "s3:ListBucket", on=foundation.data_arns())
         return function
+
+    @property
+    def _waiver(self) -> str:
+        """Name of the SSM parameter by which an administrator lets a champion go whose artifact is gone."""
+        return f"/{self._settings.prefix}/champion-waiver"
+
+    def _allow_champion(self, function: Function, delivery: DeliveryStack) -> None:
+        allow(function.role, "dynamodb:GetItem", on=[delivery.deployer.table.table_arn])
+        waiver = self.format_arn(service="ssm", resource="parameter", resource_name=self._waiver.removeprefix("/"))
+        allow(function.role, "ssm:GetParameterHistory", on=[waiver])
 
     def _publish_dossier(self, foundation: FoundationStack, registry: RegistryStack) -> Function:
         function = self._function(

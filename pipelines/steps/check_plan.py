@@ -10,7 +10,7 @@ from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.mlops.workflow import LambdaOutput, LambdaStep, ProcessingStep
 
 from pipelines.parameters import Parameters
-from pipelines.placeholders import CHECK_PLAN
+from pipelines.placeholders import CHECK_PLAN, ENDPOINT
 from pipelines.steps.processing import output_of
 
 
@@ -24,6 +24,7 @@ def check_plan(session: PipelineSession, parameters: Parameters, *, prepare: Pro
             "gate_policy_uri": parameters.gate_policy_uri,
             "training_settings": parameters.training_settings,
             "map_threshold": parameters.map_threshold,
+            "endpoint_name": ENDPOINT,
         },
         outputs=[LambdaOutput(output_name="Sentence")],
     )

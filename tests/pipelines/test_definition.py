@@ -116,6 +116,10 @@ def test_another_gate_policy_prepares_and_trains_nothing_anew() -> None:
         assert "GatePolicyUri" not in arguments and "Steps.CheckPlan" not in arguments
 
 
+def test_looks_for_the_champion_when_the_training_has_ended() -> None:
+    assert step("FindChampion")["DependsOn"] == ["TrainDetector"]
+
+
 def test_bears_versions_pending_and_gives_nobody_a_parameter_to_change_that() -> None:
     assert step("RegisterDetector")["Arguments"]["ModelApprovalStatus"] == "PendingManualApproval"
     assert "ModelApprovalStatus" not in [parameter["Name"] for parameter in DEFINITION["Parameters"]]

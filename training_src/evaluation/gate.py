@@ -33,11 +33,13 @@ class ChampionEvidence:
         metrics: COCO's numbers.
         test_set: Digest of the images it was measured on; None when that is not known.
         reason: Why it could not be measured; None if it was.
+        waiver: What an administrator wrote to go on without it; None where nobody did. It counts only beside a reason.
     """
 
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     test_set: str | None = None
     reason: str | None = None
+    waiver: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,9 @@ def judge(evidence: Evidence, policy: GatePolicy, map_threshold: float = 0.0) ->
     mean_ap = _number(evidence.metrics.get("mAP"), 0, 1)
     if not failed:
         shown = ", ".join(f"{name} {evidence.metrics[name]:.4f}" for name in sorted({"mAP", *policy.metrics}))
-        return Verdict(True, f"All {len(rules)} rules are met ({shown}).", mean_ap, rules)
+        # Only what somebody waived passes without a number; whoever approves must read of it.
+        waived = "".join(f" {rule.sentence}" for rule in rules if rule.actual == UNKNOWN)
+        return Verdict(True, f"All {len(rules)} rules are met ({shown}).{waived}", mean_ap, rules)
     more = f" And {len(failed) - _NAMED} more." if len(failed) > _NAMED else ""
     return Verdict(False, " ".join(failed[:_NAMED]) + more, mean_ap, rules)
 
@@ -230,7 +234,13 @@ def _champion_rules(evidence: Evidence, policy: GatePolicy) -> Iterator[Rule]:
         rule = f"regression[{name}]"
         theirs, ours = _number(champion.metrics.get(name), 0, 1), _number(evidence.metrics.get(name), 0, 1)
         reason = unmeasured or (f"its {name} is unknown" if theirs == UNKNOWN else None)
-        if reason is not None:
+        if champion.reason is not None and champion.waiver:
+            sentence = (
+                f"The champion could not be measured ({reason}); an administrator waived the comparison in {name}: "
+                f"{champion.waiver}."
+            )
+            yield Rule(rule, "at most", greatest, UNKNOWN, True, sentence)
+        elif reason is not None:
             sentence = f"The champion could not be measured ({reason}), so no regression can be excluded."
             yield Rule(rule, "at most", greatest, UNKNOWN, False, sentence)
         elif ours == UNKNOWN:

@@ -9,20 +9,20 @@ policy and `dataset.json` come from.
 from __future__ import annotations
 
 import json
+import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import ClientError
+from champion import LostChampionError, find_champion, waiver_of
 
 from training_src.evaluation.errors import PolicyError
 from training_src.evaluation.policy import GatePolicy, policy_of
 from training_src.plan import judge_dataset, judge_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mypy_boto3_s3 import S3Client
 
 ABSENT = frozenset({"404", "NoSuchBucket", "NoSuchKey", "NotFound"})
@@ -37,38 +37,33 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:  # noqa: 
 
     Args:
         event: The step's inputs `metadata_uri` (prefix of PrepareDataset's output), `gate_policy_uri`,
-            `training_settings` and `map_threshold`.
+            `training_settings`, `map_threshold` and `endpoint_name`.
         context: Unused.
-    """
-    return check_plan(_s3(), **event)
-
-
-def check_plan(
-    s3: S3Client, *, metadata_uri: str, gate_policy_uri: str, training_settings: str, map_threshold: float | str
-) -> dict[str, str]:
-    """Judge an execution before its training.
 
     Raises:
         PlanError: With a sentence for everything that is wrong.
     """
-    faults = judge_settings(training_settings, float(map_threshold))
+    faults = judge_settings(event["training_settings"], float(event["map_threshold"]))
     try:
-        policy = read_policy(s3, gate_policy_uri)
-        faults += judge_dataset(policy, read_dataset(s3, metadata_uri))
+        policy = read_policy(_client("s3"), event["gate_policy_uri"])
+        faults += judge_dataset(policy, read_dataset(_client("s3"), event["metadata_uri"]))
     except PolicyError as error:
         faults.append(f"{error}.")
-    refuse(faults)
+    faults += champion_faults(event["endpoint_name"])
+    if faults:
+        raise PlanError(" ".join(faults))
     return {"Sentence": "Nothing that needs no model stands in the way."}
 
 
-def refuse(faults: Sequence[str]) -> None:
-    """Fail the step where there is any fault.
-
-    Raises:
-        PlanError: There is.
-    """
-    if faults:
-        raise PlanError(" ".join(faults))
+def champion_faults(endpoint_name: str) -> list[str]:
+    """Return why nothing could be compared with what production serves; FindChampion asks the same once more."""
+    champion = find_champion(_table(os.environ["TABLE"]), endpoint_name)
+    try:
+        if champion is not None:
+            waiver_of(champion, _client("s3"), _client("ssm"), os.environ["WAIVER"])
+    except LostChampionError as error:
+        return [str(error)]
+    return []
 
 
 def read_dataset(s3: S3Client, metadata_uri: str) -> dict[str, Any]:
@@ -111,5 +106,11 @@ def _split(uri: str) -> tuple[str, str]:
 
 
 @cache
-def _s3() -> S3Client:
-    return boto3.client("s3")
+def _table(name: str) -> Any:
+    return boto3.resource("dynamodb").Table(name)
+
+
+@cache
+def _client(service: str) -> Any:
+    make: Any = boto3.client
+    return make(service)

@@ -91,9 +91,17 @@ def test_dossier_cannot_decide(dev: Any) -> None:
 def test_check_plan_reads_and_does_nothing_else(dev: Any) -> None:
     granted = {action for each in statements(dev, "mapgate-dev-check-plan-function") for action in actions(each)}
     assert {action for action in granted if not action.startswith(("kms:", "logs:"))} == {
+        "dynamodb:GetItem",
         "s3:GetObject",
         "s3:ListBucket",
+        "ssm:GetParameterHistory",
     }
+
+
+def test_nobody_here_can_waive_the_comparison_with_a_champion(dev: Any) -> None:
+    for policy in dev.resources("AWS::IAM::Policy").values():
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            assert "ssm:PutParameter" not in actions(statement)
 
 
 def test_jobs_write_only_their_own_prefixes(dev: Any) -> None:

@@ -92,6 +92,7 @@ BOUND = {
     "PrepareDataset.NetworkConfig.EnableInterContainerTrafficEncryption": True,
     "PrepareDataset.NetworkConfig.VpcConfig.SecurityGroupIds": ["sg-0c", "sg-0d"],
     "PrepareDataset.NetworkConfig.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
+    "CheckPlan.endpoint_name": "the-endpoint",
     "CheckPlan.FunctionArn": "the-judge",
     "TrainDetector.AlgorithmSpecification.TrainingImage": "the-training-image",
     "TrainDetector.CheckpointConfig.S3Uri.Std:Join.Values[0]": "s3://the-bucket/checkpoints",

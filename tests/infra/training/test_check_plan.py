@@ -37,7 +37,18 @@ def bucket(cloud: Any) -> str:
 
 
 @pytest.fixture
-def answer(cloud: Any, invoke: Any, asset: str, bucket: str) -> Any:
+def table(cloud: Any) -> Any:
+    keys = {"EndpointName": "HASH", "Record": "RANGE"}
+    return cloud.resource("dynamodb").create_table(
+        TableName=f"deployments-{uuid4().hex[:12]}",
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+@pytest.fixture
+def answer(cloud: Any, invoke: Any, asset: str, bucket: str, table: Any) -> Any:
     """Check a plan; returns the run."""
 
     def check(test: dict[str, Any] | None = None, policy: str = POLICY, **inputs: Any) -> Any:
@@ -51,8 +62,9 @@ def answer(cloud: Any, invoke: Any, asset: str, bucket: str) -> Any:
             "gate_policy_uri": f"s3://{bucket}/defaults/gate-policy/",
             "training_settings": "seed=17",
             "map_threshold": 0.0,
+            "endpoint_name": "mapgate-dev",
         }
-        return invoke(asset, event | inputs)
+        return invoke(asset, event | inputs, TABLE=table.name, WAIVER=f"/{bucket}/champion-waiver")
 
     return check
 
@@ -107,6 +119,20 @@ def test_a_faulty_policy_is_told_beside_faulty_settings(answer: Any, policy: str
 def test_a_prefix_without_a_policy_is_told(answer: Any, bucket: str) -> None:
     told = answer({}, gate_policy_uri=f"s3://{bucket}/executions/").error
     assert f"GatePolicyUri s3://{bucket}/executions/: one YAML file is needed, there is executions/e/metadata/" in told
+
+
+def test_a_champion_whose_artifact_is_gone_is_found_before_the_training(
+    cloud: Any, answer: Any, bucket: str, table: Any
+) -> None:
+    uri, version = f"s3://{bucket}/models/j/output/model.tar.gz", "arn:aws:sagemaker:us-east-1:1:model-package/m/3"
+    champion = {"ModelPackageArn": version, "ModelUri": uri, "Runtime": "openvino"}
+    table.put_item(Item={"EndpointName": "mapgate-dev", "Record": "endpoint", "Champion": champion})
+    told = answer({"images": 5}).error
+    assert "The test set has 5 images; 50 are required." in told
+    assert f"{version} serves production, but its artifact {uri} is gone" in told
+    assert f"--name /{bucket}/champion-waiver --value '{version} WHY'" in told
+    cloud.client("ssm").put_parameter(Name=f"/{bucket}/champion-waiver", Value=f"{version} so be it", Type="String")
+    assert answer({}).error == ""
 
 
 def test_data_that_nobody_can_read_any_more_are_told(answer: Any, bucket: str) -> None:

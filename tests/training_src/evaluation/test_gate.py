@@ -165,6 +165,25 @@ def test_an_exempt_class_needs_nothing() -> None:
     assert judge(evidence, replace(POLICY, exempt_classes=("cyclist",))).passed
 
 
+def test_a_lost_champion_is_waived_in_words_and_never_in_silence() -> None:
+    lost = ChampionEvidence(reason="its artifact is gone", waiver="emptied by hand - admin 2026-11-30")
+    verdict = judge(replace(GOOD, champion=lost), POLICY)
+    assert verdict.passed
+    (rule,) = (rule for rule in verdict.rules if rule.rule == "regression[mAP]")
+    assert (rule.actual, rule.passed) == (-1, True)
+    assert rule.sentence == (
+        "The champion could not be measured (its artifact is gone); an administrator waived the comparison in mAP: "
+        "emptied by hand - admin 2026-11-30."
+    )
+    assert verdict.sentence.endswith(rule.sentence)
+    refuse(replace(GOOD, champion=replace(lost, waiver=None)), "regression[mAP]", "no regression can be excluded")
+
+
+def test_a_waiver_counts_for_nothing_where_the_champion_was_measured() -> None:
+    for champion in (ChampionEvidence({"mAP": 0.9}, "t1"), ChampionEvidence({"mAP": 0.9}, "t0"), ChampionEvidence()):
+        assert not judge(replace(GOOD, champion=replace(champion, waiver="please")), POLICY).passed
+
+
 def test_a_single_class_can_be_asked_for_more_but_not_for_less() -> None:
     for value, passed in ((0.9, False), (0.1, True)):
         policy = replace(POLICY, classes={"cyclist": {"AP50": value}})
