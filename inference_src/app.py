@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from containers.contract.pictures import MAX_BODY_BYTES
 from inference_src.errors import RequestError
 from inference_src.images import decode_image
 from inference_src.model import ObjectClass
@@ -27,8 +28,6 @@ from inference_src.protocols import builtin, tensorflow_serving
 from inference_src.protocols.accept import Wanted, read_accept
 from inference_src.runtimes import Detector
 
-MAX_BODY_BYTES = 25 * 2**20
-"""SageMaker's own limit for a real-time request."""
 MAX_BODY_SECONDS = 60
 """SageMaker gives a whole request no longer."""
 MAX_WAITING = 64

@@ -47,7 +47,6 @@ def install() -> None:
     _wait_for_messages_unlocked()
     _ignore_conditional_denials()
     _let_buckets_log()
-    _leave_access_logs_undelivered()
     _know_images_by_their_manifest()
     _know_metrics_by_all_their_dimensions()
     _begin_alarms_without_data()
@@ -102,6 +101,20 @@ def mail_through(mail: Callable[[str, str, str, str | None], None]) -> None:
             mail(self.topic.arn, self.endpoint, message, named.get("subject"))
         else:
             original(self, message, *more, **named)
+
+
+def log_requests_through(collect: Callable[[str, str, str, str, str, str], None]) -> None:
+    """Let `collect(account, source, target, prefix, method, path)` take what moto would log at once: S3 takes hours."""
+    from moto.s3.models import S3Backend
+
+    def log_incoming_request(self: S3Backend, request: Any, bucket_name: str) -> None:
+        bucket = self.buckets.get(bucket_name)
+        target = bucket.logging.get("TargetBucket") if bucket and bucket.logging else None
+        if bucket and target:
+            prefix = bucket.logging.get("TargetPrefix") or ""
+            collect(self.account_id, bucket_name, target, prefix, request.method, request.path)
+
+    S3Backend.log_incoming_request = log_incoming_request  # type: ignore[method-assign]
 
 
 def metrics_through(take: Callable[[str, str, str, list[dict[str, Any]]], None]) -> None:
@@ -295,13 +308,6 @@ def _let_buckets_log() -> None:
     from moto.s3.models import FakeBucket
 
     FakeBucket._log_permissions_enabled_policy = staticmethod(lambda *_, **__: True)  # type: ignore[method-assign]
-
-
-def _leave_access_logs_undelivered() -> None:
-    """S3 delivers access logs within hours, moto at once: into a bucket that is just being emptied and deleted."""
-    from moto.s3.models import S3Backend
-
-    S3Backend.log_incoming_request = lambda *_: None  # type: ignore[method-assign]
 
 
 def _know_images_by_their_manifest() -> None:

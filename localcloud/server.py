@@ -17,7 +17,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud import clients, clock, dispatch, faults, layers, moto_patches, persistence, refusals
+from localcloud import access_logs, clients, clock, dispatch, faults, layers, moto_patches, persistence, refusals
 from localcloud.alarms import actions as alarms
 from localcloud.cloudformation import actions as cloudformation
 from localcloud.cloudformation import custom_resources
@@ -45,6 +45,7 @@ PARTS: tuple[ModuleType, ...] = (
     schedules,
     event_sources,
     notifications,
+    access_logs,
     layers,
     registry,
     models,

@@ -10,6 +10,7 @@ from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import parameters_for
 from pipelines.commands.executions import follow_to_the_end
+from pipelines.commands.plan import judge
 from pipelines.commands.terminal import Json, console, print_json
 from pipelines.display.transfers import transfer
 from pipelines.errors import BadInputError
@@ -60,6 +61,14 @@ def run(
         "TrainingInstanceType": training_instance_type,
         "MapThreshold": map_threshold,
     }
+    files = {
+        "folder": data,
+        "config": pipeline_config,
+        "label_map": label_map,
+        "gate_policy": gate_policy,
+    }
+    asked = {"architecture": architecture, "training_settings": training_settings, "map_threshold": map_threshold}
+    judge(connection, deployment, files, asked, quiet=as_json)
     with transfer(console, "uploading", quiet=as_json) as progress:
         parameters = parameters_for(connection, deployment.data_bucket, data, uris, values, progress=progress)
     arn = executions.start(connection, deployment.pipeline_name, parameters)

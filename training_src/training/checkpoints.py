@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from containers.contract.files import write_whole
 from training_src.errors import TrainingError
 from training_src.models.checkpoints import checkpoint
 from training_src.models.errors import CheckpointError
@@ -24,6 +25,7 @@ from training_src.models.errors import CheckpointError
 # A different number makes older checkpoints those of another training.
 FORMAT = 2
 KEPT = 2
+BATCH_FILE = "batch_size.json"
 Tensors = Mapping[str, NDArray[np.generic]]
 
 
@@ -98,6 +100,18 @@ class CheckpointStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def batch_size(self) -> int:
+        """The batch with which this training began; 0 where it has not begun."""
+        try:
+            return int(json.loads((self._folder / BATCH_FILE).read_text())["batch_size"])
+        except FileNotFoundError:
+            return 0
+
+    def record_batch_size(self, batch_size: int) -> None:
+        """Keep the batch that was found to fit: the training goes on with it, on whatever machine."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self._folder / BATCH_FILE, json.dumps({"batch_size": batch_size}))
 
     def save(self, tensors: Tensors, progress: TrainingProgress) -> None:
         """Keep the state; the two newest are kept.
