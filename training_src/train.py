@@ -22,7 +22,7 @@ from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
-from training_src.training.config_overrides import overridden
+from training_src.training.config_overrides import of_asked_length, overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.hyperparameters import Settings, read_settings, unpacked
@@ -69,11 +69,10 @@ def train_detector(job: TrainingJob) -> None:
     with tempfile.TemporaryDirectory(prefix="mapgate-") as work:
         request = read_request(job, Path(work))
         records, held_out = Records(request.train), Records(request.validation)
-        description, lines = overridden(_describe(request), request, len(records))
+        whole, overridings = overridden(_describe(request), request)
+        description, lines = of_asked_length(whole, request, len(records))
         initial = _initial_checkpoint(request, description, Path(work) / "checkpoint")
-        mark = fingerprint(
-            description.digest(), _deciding(job.hyperparameters), request.dataset_sha256, _digest(initial)
-        )
+        mark = fingerprint(whole.digest(), _deciding(job.hyperparameters), request.dataset_sha256, _digest(initial))
         keras.utils.set_random_seed(settings.seed)
         set_precision(settings.mixed_precision)
         with strategy.scope():
@@ -86,12 +85,12 @@ def train_detector(job: TrainingJob) -> None:
         validation = Validation(detector, held_out, request.label_map.names, request.every)
         if cluster.is_chief:
             _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
-            _print_remarks(description, plan, [*request.notes, *lines])
+            _print_remarks(description, plan, [*request.notes, *overridings, *lines])
         if initial:
             restored = checkpoint.restore(detector.variables(), initial, plan.config.fine_tune_checkpoint_type)
             if cluster.is_chief:
                 print(restored.table(), flush=True)
-        store = CheckpointStore(job.checkpoint_dir / mark)
+        store = CheckpointStore(job.checkpoint_dir / mark, plan.config.num_steps)
         tensorboard = job.root / "output" / "tensorboard" if cluster.is_chief else None
         report = ProgressReport(tensorboard, plan.config.num_steps)
         progress = train(detector, plan, records, validation, store, report, asked_to_stop.is_set)
@@ -103,6 +102,7 @@ def train_detector(job: TrainingJob) -> None:
             provenance = _provenance(request, description, progress, settings.seed, mark)
             calibration = held_out if description.config.quantize else None
             write_artifact(job.model_dir, exported, request.label_map, provenance, calibration)
+            store.keep_last()
             print(f"exported      the weights of step {progress.best_step}, the best on the validation split")
 
 
@@ -149,7 +149,7 @@ def _deciding(hyperparameters: Mapping[str, str]) -> dict[str, str]:
     """Those on which the trained weights depend, defaults filled in."""
     given = {name: plain(value) for name, value in hyperparameters.items() if name not in NOT_DECIDING}
     given.pop("architecture", None)  # the config says it
-    return {"num_train_steps": "0", "seed": str(Settings().seed), **given}
+    return {"seed": str(Settings().seed), **given}
 
 
 def _initial_checkpoint(request: Request, description: PipelineDescription, scratch: Path) -> str:

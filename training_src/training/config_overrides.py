@@ -15,21 +15,18 @@ from training_src.training.request import Request
 ADAM_BETAS = ("beta_1", "beta_2")
 
 
-def overridden(
-    description: PipelineDescription, request: Request, images: int
-) -> tuple[PipelineDescription, list[str]]:
-    """The description that is trained.
+def overridden(description: PipelineDescription, request: Request) -> tuple[PipelineDescription, list[str]]:
+    """The description that is trained, for as many steps as it says itself.
 
     Args:
         description: The user's or the architecture's.
         request: What the job says.
-        images: Training images, for epochs.
 
     Returns:
         The description, and the lines to print.
 
     Raises:
-        ConfigurationError: If there is no number of steps, or a hyperparameter cannot be honoured.
+        ConfigurationError: If a hyperparameter cannot be honoured.
     """
     message = parse(description.text())
     lines = _paths(message, request) if request.config else []
@@ -37,13 +34,32 @@ def overridden(
     if request.quantize and "graph_rewriter" not in message:
         message["graph_rewriter"] = [parse("quantization { }")]
         lines.append("quantize: an int8 form is exported beside the float32 model")
-    description = replace(description, config=decode(PipelineConfig, message), message=message)
+    return replace(description, config=decode(PipelineConfig, message), message=message), lines
+
+
+def of_asked_length(
+    description: PipelineDescription, request: Request, images: int
+) -> tuple[PipelineDescription, list[str]]:
+    """The same for as many steps as the job says.
+
+    Args:
+        description: Of `overridden`.
+        request: What the job says.
+        images: Training images, for epochs.
+
+    Returns:
+        The description, its schedule scaled, and the lines to print.
+
+    Raises:
+        ConfigurationError: If there is no number of steps.
+    """
     train_config = description.config.train_config
     steps = request.num_steps or _steps_of(request.epochs, images, train_config.batch_size) or train_config.num_steps
     if steps < 1:
         raise ConfigurationError(
             f"{description.source}: train_config.num_steps is not set; set it, or num_train_steps."
         )
+    lines = []
     if train_config.num_steps not in (0, steps):
         lines.append(f"schedule of {train_config.num_steps} steps, scaled to the {steps} that were asked for")
     return with_num_steps(description, steps), lines

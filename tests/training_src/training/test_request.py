@@ -13,7 +13,7 @@ from containers.contract.job import TrainingJob
 from training_src import train
 from training_src.errors import ConfigurationError
 from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
-from training_src.training.config_overrides import overridden
+from training_src.training.config_overrides import of_asked_length, overridden
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
 
@@ -77,7 +77,9 @@ def read(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Request, Pipeline
     request = read_request(TrainingJob.load(), work)
     greatest = request.label_map.greatest_id
     description = load(request.config, greatest) if request.config else load_bundled(request.architecture, greatest)
-    return request, *overridden(description, request, len(Records(request.train)))
+    description, lines = overridden(description, request)
+    description, more = of_asked_length(description, request, len(Records(request.train)))
+    return request, description, [*lines, *more]
 
 
 @pytest.mark.usefixtures("short_mobilenet", "unsimplified")
