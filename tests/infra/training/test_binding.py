@@ -66,7 +66,6 @@ NAMES = Resources(
     key="the-key",
 )
 BOUND = {
-    "DatasetUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "Architecture.DefaultValue": "efficientdet_d1_640x640",
     "PipelineConfigUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "LabelMapUri.DefaultValue": "s3://the-bucket/defaults/none/",
