@@ -68,7 +68,6 @@ NAMES = Resources(
     key="the-key",
 )
 BOUND = {
-    "DatasetUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "Architecture.DefaultValue": "efficientdet_d1_640x640",
     "TrainingSteps.DefaultValue": 106,
     "TrainingSettings.DefaultValue": "seed=17 batch_size=107",
