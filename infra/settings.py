@@ -4,7 +4,6 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import aws_cdk as cdk
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -156,16 +155,6 @@ class Settings(Section):
     processing: Processing = Field(default=Processing(), description="See below")
     training: Training = Field(default=Training(), description="See below")
     delivery: Delivery = Field(default=Delivery(), description="See below")
-
-    @property
-    def removal_policy(self) -> cdk.RemovalPolicy:
-        """What becomes of data; even where it is kept, a first deployment that fails leaves nothing behind.
-
-        Its names would be taken, and no second attempt could succeed.
-        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
-        """
-        destroys = self.removal == "destroy"
-        return cdk.RemovalPolicy.DESTROY if destroys else cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
     @property
     def prefix(self) -> str:
