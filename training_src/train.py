@@ -21,14 +21,14 @@ from training_src.models.checkpoints import checkpoint
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
-from training_src.training.batch_size import asked_batch, chosen_batch
+from training_src.models.training_memory import asked_batch
+from training_src.training.batch_size import chosen_batch, device_memory
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 from training_src.training.config_overrides import at_length, overridden, with_batch
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.hyperparameters import Settings, read_settings, unpacked
 from training_src.training.loop import Plan, train
-from training_src.training.memory import device_memory
 from training_src.training.precision import FLOAT32, set_precision
 from training_src.training.progress_report import ProgressReport
 from training_src.training.progressive_resizing import measured_part, small_steps, smaller
@@ -73,7 +73,8 @@ def train_detector(job: TrainingJob) -> None:
         records, held_out = Records(request.train), Records(request.validation)
         description, lines = overridden(_describe(request), request)
         initial = _initial_checkpoint(request, description, Path(work) / "checkpoint")
-        asked = asked_batch(settings, description, bundled=request.config is None)
+        configs = description.config.train_config.batch_size
+        asked = asked_batch(settings.batch_size, configs, bundled=request.config is None)
         deciding = _deciding(job.hyperparameters) | {"batch_size": str(asked)}
         mark = fingerprint(description.digest(), deciding, request.dataset_sha256, _digest(initial))
         store = CheckpointStore(job.checkpoint_dir / mark)

@@ -2,6 +2,7 @@
 """The batch of a training: as asked for, or what fits; found once, and kept for whatever machine goes on with it."""
 
 import tensorflow as tf
+from tensorflow.python.client import device_lib
 
 from training_src.errors import ConfigurationError
 from training_src.models.config.pipeline import PipelineDescription
@@ -10,12 +11,16 @@ from training_src.models.footprint import footprint
 from training_src.models.training_memory import Asked, Memory, batch_for
 from training_src.training.checkpoints import CheckpointStore
 from training_src.training.distribution import Cluster, the_chiefs
-from training_src.training.hyperparameters import Settings
+from training_src.training.memory import machines_memory
 
 
-def asked_batch(settings: Settings, description: PipelineDescription, *, bundled: bool) -> Asked:
-    """What the settings ask for, else `auto` for a bundled architecture and the config's batch for any other."""
-    return settings.batch_size or ("auto" if bundled else description.config.train_config.batch_size)
+def device_memory() -> Memory:
+    """The memory of the smallest GPU, of which TensorFlow says how much it may take; without one the machine's."""
+    if not tf.config.list_logical_devices("GPU"):
+        return Memory(machines_memory())
+    # No public function says it.
+    limits = [device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU"]
+    return Memory(min(limits), on_gpu=True)
 
 
 def chosen_batch(
