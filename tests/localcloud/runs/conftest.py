@@ -86,6 +86,18 @@ class Cloud:
         iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=_policy(*statements))
         return str(made["Role"]["Arn"])
 
+    def as_role(self, role: str, service: str) -> Any:
+        """A client of a session of a role."""
+        given = self.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.information.endpoint_url,
+            region_name="us-east-1",
+            aws_access_key_id=given["AccessKeyId"],
+            aws_secret_access_key=given["SecretAccessKey"],
+            aws_session_token=given["SessionToken"],
+        )
+
     def furnish(self) -> None:
         self.create_role("job", {"Effect": "Allow", "Action": "*", "Resource": "*"})
         self.client("s3").create_bucket(Bucket="bucket")
