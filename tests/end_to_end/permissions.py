@@ -14,15 +14,46 @@ from typing import Any, NamedTuple
 from localcloud.authorisation import records
 from pipelines.client.connection import Connection
 
-HALF_WAY = "Only an upload that breaks off half-way is aborted."
-GIVEN = "A run may be given a file of its own, or one that a run before it left."
 ABSENT = "Without it a missing object would be forbidden instead of not found."
-UNHANDLED = "Only what a function could not handle goes to its dead letters."
-POLLER = "Lambda asks for it to poll a queue: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
+BY_NAME = "Whether AWS looks at the pipeline or at its execution is not documented."
+GIVEN = "A run may be given a file of its own, or one that a run before it left."
+HALF_WAY = "Only an upload that breaks off half-way is aborted."
+LARGE = "Only a bucket of more than one run's objects is emptied by several."
+OUTPUTS = "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OutputDataConfig.html asks for it."
+POLLER = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html asks for it, to poll a queue."
 STOPPED = "Only an execution that somebody stops stops its jobs."
-TAGGED = "Pipelines tags what it makes: https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-tagging.html"
+TAGGED = "https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-tagging.html: Pipelines tags what it makes."
+TOLD = "Only what went wrong while a version was deployed or removed is told to people."
+UNANSWERED = "Only a callback that nobody could handle is answered by this function."
+UNHANDLED = "Only what a function could not handle goes to its dead letters."
 VARIABLES = "The function's own environment variables are under the key."
-REASONS: dict[tuple[str, str, str], str] = {}
+WAIVED = "Only a champion whose artifact is gone needs an administrator's waiver."
+REASONS: dict[tuple[str, str, str], str] = {
+    ("*", "s3:AbortMultipartUpload", "*"): HALF_WAY,
+    ("*", "s3:ListBucket", "*-data-*"): ABSENT,
+    ("*", "sqs:SendMessage", "*-dead-letters"): UNHANDLED,
+    ("*-function", "sqs:ChangeMessageVisibility", "*"): POLLER,
+    ("*-function", "sqs:GetQueueAttributes", "*"): POLLER,
+    ("*-function", "sqs:GetQueueUrl", "*"): POLLER,
+    ("check-plan-function", "s3:GetObject", "*"): GIVEN,
+    ("check-plan-function", "ssm:GetParameterHistory", "*"): WAIVED,
+    ("cleaner-function", "kms:Decrypt", "*"): VARIABLES,
+    ("cleaner-function", "lambda:InvokeFunction", "*"): LARGE,
+    ("cleaner-function", "s3:PutObject", "*-access-logs-*"): "One function writes and empties both buckets.",
+    ("deployer-function", "sagemaker:SendPipelineExecutionStep*", "*:pipeline/*"): BY_NAME,
+    ("deployer-function", "sns:Publish", "*"): TOLD,
+    ("find-champion-function", "ssm:GetParameterHistory", "*"): WAIVED,
+    ("notifier-function", "sagemaker:Describe*Job", "*"): "Which job failed decides after which it asks.",
+    ("notifier-function", "sagemaker:*PipelineExecution*", "*:pipeline/mapgate-dev"): BY_NAME,
+    ("pipeline", "s3:GetObject", "*/models/*"): "A property file may lie beside a model.",
+    ("pipeline", "sagemaker:AddTags", "*"): TAGGED,
+    ("pipeline", "sagemaker:Stop*Job", "*"): STOPPED,
+    ("processing", "kms:Encrypt", "*"): OUTPUTS,
+    ("processing", "s3:GetObject", "*"): GIVEN,
+    ("step-failures-function", "*", "*"): UNANSWERED,
+    ("training", "kms:Encrypt", "*"): OUTPUTS,
+    ("training", "s3:GetObject", "*"): GIVEN,
+}
 """By patterns of a role's name without its prefix, of an action and of a resource."""
 
 
