@@ -4,6 +4,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import aws_cdk as cdk
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -81,6 +82,13 @@ class Training(Section):
     default_architecture: str = Field(
         default="ssd_mobilenet_v2_fpnlite_640x640", description="Zoo name of the detector, unless an execution says"
     )
+    default_steps: int = Field(
+        default=0, ge=0, description="Of training, unless an execution says; 0 takes the config's num_steps"
+    )
+    default_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto",
+        description="Images a step, unless an execution says; auto: as many as fit the memory",
+    )
     data_buckets: tuple[str, ...] = Field(default=(), description="Further buckets that hold labelled images")
 
     @model_validator(mode="after")
@@ -146,6 +154,16 @@ class Settings(Section):
     processing: Processing = Field(default=Processing(), description="See below")
     training: Training = Field(default=Training(), description="See below")
     delivery: Delivery = Field(default=Delivery(), description="See below")
+
+    @property
+    def removal_policy(self) -> cdk.RemovalPolicy:
+        """What becomes of data; even where it is kept, a first deployment that fails leaves nothing behind.
+
+        Its names would be taken, and no second attempt could succeed.
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
+        """
+        destroys = self.removal == "destroy"
+        return cdk.RemovalPolicy.DESTROY if destroys else cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
     @property
     def prefix(self) -> str:

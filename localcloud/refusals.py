@@ -16,6 +16,7 @@ from moto.core.utils import get_service_model
 from localcloud.context import CloudContext
 from localcloud.definitions.instance_types import clusters, has_local_nvme
 from localcloud.dispatch import EVERY_SERVICE, Call, ServiceError, add_check
+from localcloud.emulated import what_is_not_emulated
 from localcloud.endpoints import actions as endpoints
 from localcloud.functions import actions as functions
 from localcloud.images import media_type
@@ -82,6 +83,7 @@ REFUSALS: list[Refusal] = []
 def install(_: CloudContext) -> None:
     """Put every refusal in front of the actions that it concerns, whoever answers them."""
     add_check(EVERY_SERVICE, _check_limits)
+    add_check(EVERY_SERVICE, _check_emulated)
     for refusal in REFUSALS:
         add_check(refusal.service, refusal.check)
 
@@ -90,6 +92,13 @@ def _check_limits(action: str, call: Call) -> None:
     """Required members, enums, patterns, lengths and sizes of the service models, which boto3 mostly leaves to AWS."""
     if refused := limit_error(call.service, get_service_model(call.service).operation_model(action), call.parameters):
         raise ServiceError(refused.code, refused.message)
+
+
+def _check_emulated(action: str, call: Call) -> None:
+    """What AWS would do and nothing here does: its name is told, where moto would answer that all is well."""
+    shape = get_service_model(call.service).operation_model(action).input_shape
+    if sentence := what_is_not_emulated(call.service, action, call.parameters, shape):
+        raise ServiceError("NotImplemented", sentence, 501)
 
 
 def _refuses(service: str, actions: str, page: str, code: str = VALIDATION) -> Callable[[Sentence], Sentence]:

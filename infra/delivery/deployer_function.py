@@ -112,7 +112,7 @@ class Deployer(Construct):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            removal_policy=cdk.RemovalPolicy[settings.removal.upper()],
+            removal_policy=settings.removal_policy,
         )
 
     def _allow_own(self) -> None:

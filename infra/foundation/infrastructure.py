@@ -34,7 +34,7 @@ class FoundationStack(cdk.Stack):
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, **options: Any) -> None:
         super().__init__(scope, construct_id, description="mapgate: key, data bucket, image repositories", **options)
         self._settings = settings
-        self._removal = cdk.RemovalPolicy[settings.removal.upper()]
+        self._removal = settings.removal_policy
         self.key = self._key()
         self._access_logs = self._access_log_bucket()
         self.bucket = self._data_bucket()

@@ -112,7 +112,12 @@ def _update(stack: Stack, plan: Plan) -> None:
     stack.outputs = outputs
     set_status(stack, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
     stack.leftovers += [resource for resource in replaced if resource.replace_policy != "Retain"]
-    stack.leftovers += [stack.resources.pop(key) for key in _deletion_order(stack, earlier) if key not in made]
+    removed = [stack.resources.pop(key) for key in _deletion_order(stack, earlier) if key not in made]
+    for resource in removed:
+        if resource.is_retained:
+            note(stack, resource, "DELETE_SKIPPED")
+        else:
+            stack.leftovers.append(resource)
     _clear_leftovers(stack)
     set_status(stack, "UPDATE_COMPLETE")
 
@@ -136,6 +141,10 @@ def _roll_back_update(stack: Stack, before: Plan, earlier: dict[str, Resource], 
     failed = []
     for logical_id in reversed(list(stack.resources)):
         resource, old = stack.resources[logical_id], earlier.get(logical_id)
+        if old is None and resource.physical_id and resource.is_retained_after_roll_back:
+            note(stack, resource, "DELETE_SKIPPED")
+            del stack.resources[logical_id]
+            continue
         if old is None or old.physical_id != resource.physical_id:
             if resource.physical_id and not remove(stack, resource):
                 stack.leftovers.append(resource)
@@ -160,7 +169,7 @@ def _delete_all(stack: Stack, *, after_creation: bool = False) -> list[str]:
         resource = stack.resources[logical_id]
         if not resource.physical_id:
             note(stack, resource, "DELETE_COMPLETE")
-        elif resource.deletion_policy == "Retain" and not after_creation:
+        elif resource.is_retained_after_roll_back if after_creation else resource.is_retained:
             note(stack, resource, "DELETE_SKIPPED")
         elif not remove(stack, resource):
             failed.append(logical_id)
@@ -172,7 +181,7 @@ def _delete_all(stack: Stack, *, after_creation: bool = False) -> list[str]:
 
 def _clear_leftovers(stack: Stack) -> None:
     for resource in list(stack.leftovers):
-        if resource.deletion_policy != "Retain" and resource.physical_id:
+        if resource.physical_id:
             remove(stack, resource)
         stack.leftovers.remove(resource)
 

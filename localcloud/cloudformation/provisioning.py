@@ -103,6 +103,7 @@ def remove(stack: Stack, resource: Resource) -> bool:
 
 def _create(target: Target) -> str:
     _refuse_faults(target)
+    _refuse_existing(target)
     return type_of(target.kind).create(target)
 
 
@@ -123,6 +124,16 @@ def _refuse_faults(target: Target) -> None:
     if faults:
         resource = target.resource.logical_id
         raise TemplateError(f"Properties validation failed for resource {resource} with message: [{', '.join(faults)}]")
+
+
+def _refuse_existing(target: Target) -> None:
+    """Refuse to make what is there already, although the service's own call would answer as if it had made it."""
+    kind = type_of(target.kind)
+    name = target.properties.get(kind.name_property) if kind.name_property else None
+    if name and kind.exists(target, str(name)):
+        raise TemplateError(
+            f'Resource handler returned message: "{name} already exists" (HandlerErrorCode: AlreadyExists)'
+        )
 
 
 def _refuse_taken_name(target: Target) -> None:

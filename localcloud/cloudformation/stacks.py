@@ -29,8 +29,8 @@ class Resource:
         status: CREATE_COMPLETE, UPDATE_FAILED, ...
         reason: Why, if it failed.
         changed: When its status last changed, ISO 8601.
-        deletion_policy: Delete or Retain.
-        replace_policy: The same, for the old one when it is replaced.
+        deletion_policy: Delete, Retain or RetainExceptOnCreate.
+        replace_policy: Delete or Retain, for the old one when it is replaced.
     """
 
     logical_id: str
@@ -43,6 +43,19 @@ class Resource:
     changed: str = ""
     deletion_policy: str = "Delete"
     replace_policy: str = "Delete"
+
+    @property
+    def is_retained(self) -> bool:
+        """Whether it stays when its stack goes, or when it leaves its stack's template."""
+        return self.deletion_policy in ("Retain", "RetainExceptOnCreate")
+
+    @property
+    def is_retained_after_roll_back(self) -> bool:
+        """Whether it stays even when the very operation that made it is rolled back.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
+        """
+        return self.deletion_policy == "Retain"
 
 
 @dataclass(frozen=True)

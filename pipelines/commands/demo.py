@@ -31,5 +31,6 @@ def demo(
 
     if data is not None and (code := run_training_command("check", data, "--gate-policy", DEFAULT_GATE_POLICY)):
         raise typer.Exit(code)
-    training = {"TrainingSteps": training_steps, "TrainingSettings": training_settings}
+    # Without a number of its own the small detector's config has one; the environment's is for its default detector.
+    training = {"TrainingSteps": training_steps or 0, "TrainingSettings": training_settings}
     tell(home(), data=data, training=training, port=port, console=console)

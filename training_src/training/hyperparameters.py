@@ -22,6 +22,10 @@ Part = Annotated[
     BeforeValidator(lambda value: None if value == "auto" else value),
     "auto or a part below 1",
 ]
+BatchSize = Annotated[
+    Annotated[int, Field(ge=1)] | Literal["auto"] | None,
+    "auto or a whole number of 1 or more",
+]
 Lower = BeforeValidator(str.lower)
 # Told and left out: the platform decides where files go, and SageMaker's SDK speaks of its own containers.
 WITHOUT_EFFECT = {
@@ -62,6 +66,11 @@ class Settings(Hyperparameters):
     """How training goes on; what is learnt stands in the pipeline.config."""
 
     seed: Count = Field(default=17, description="Of weights, order and augmentation.")
+    batch_size: BatchSize = Field(
+        default=None,
+        description="Images a step, the learning rate in proportion; auto means at most the config's, as far as memory "
+        "goes. Without it auto for a bundled architecture, and the config's for a pipeline.config of your own.",
+    )
     validation_interval: Count = Field(
         default=0, description="Steps between two validations; 0: a tenth of the training."
     )
@@ -116,9 +125,9 @@ class ForeignNames(OwnNames):
 class BuiltIn(Hyperparameters):
     """The built-in Object Detection - TensorFlow algorithm's, which change the config's `train_config`."""
 
-    batch_size: Count = Field(default=1, description="Images a step; without it the config's.")
     optimizer: Annotated[Literal["adam", "sgd", "rmsprop"], Lower] = Field(
-        default="adam", description="With a constant rate; without it and `learning_rate` the config's."
+        default="adam",
+        description="With a constant rate, whatever the batch; without it and `learning_rate` the config's.",
     )
     learning_rate: Number = Field(default=0.001, description="A constant rate.")
     beta_1: Number = Field(default=0.9, description="Of adam, where only the default is supported.")
@@ -136,6 +145,11 @@ class BuiltIn(Hyperparameters):
     early_stopping: bool | None = Field(
         default=None, description="Whether training ends after some validations without improvement, by the loss."
     )
+
+    @property
+    def gives_rate(self) -> bool:
+        """Whether the config's optimizer and its schedule are replaced."""
+        return bool(self.model_fields_set & {"optimizer", "learning_rate"})
 
 
 def read_settings(hyperparameters: Mapping[str, str]) -> Settings:

@@ -38,11 +38,16 @@ def _one_of(*choices: str) -> Kind:
 
 COUNT = Kind("a whole number of 0 or more", lambda text: bool(_WHOLE.fullmatch(text)))
 NUMBER = Kind("a number of 0 or more", lambda text: 0 <= _number(text) < math.inf)
+BATCH = Kind(
+    "auto or a whole number of 1 or more",
+    lambda text: text == "auto" or (bool(_WHOLE.fullmatch(text)) and _number(text) >= 1),
+)
 PART = Kind("auto or a part below 1", lambda text: text == "auto" or 0 <= _number(text) < 1)
 SWITCH = Kind("true or false", lambda text: text.lower() in _BOOLEANS)
 
 KINDS: Mapping[str, Kind] = {
     "seed": COUNT,
+    "batch_size": BATCH,
     "validation_interval": COUNT,
     "checkpoint_interval": COUNT,
     "early_stopping_patience": COUNT,

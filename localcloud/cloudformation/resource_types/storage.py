@@ -24,6 +24,9 @@ from localcloud.cloudformation.resource_types.registry import Properties, PutTyp
 class Bucket(ResourceType):
     """A bucket with its settings; S3 does not delete one that holds objects."""
 
+    def exists(self, it: Target, name: str) -> bool:
+        return it.finds("s3", "HeadBucket", {"Bucket": name})
+
     def create(self, it: Target) -> str:
         name = self.name_of(it, 63, lower=True)
         parameters: dict[str, Any] = {"Bucket": name}
@@ -109,6 +112,9 @@ _BUCKET_RESETS = {
 @resource_type("AWS::S3::BucketPolicy", name="Bucket", deletes=("s3", "DeleteBucketPolicy", "Bucket"))
 class BucketPolicy(PutType):
     """A bucket's policy; it is called like the bucket."""
+
+    def exists(self, it: Target, name: str) -> bool:
+        return it.finds("s3", "GetBucketPolicy", {"Bucket": name})
 
     def put(self, it: Target) -> None:
         it.call("s3", "PutBucketPolicy", {**it.picked("Bucket"), "Policy": it.properties["PolicyDocument"]})

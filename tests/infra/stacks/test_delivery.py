@@ -176,7 +176,7 @@ def test_everything_that_waits_or_tells_is_encrypted_and_tls_only(dev: Any) -> N
 
 def test_logs_end_and_are_encrypted(dev: Any) -> None:
     groups = dev.resources("AWS::Logs::LogGroup").values()
-    assert len(groups) == 6
+    assert len(groups) == 7
     assert all(each["Properties"]["RetentionInDays"] == 30 and each["Properties"]["KmsKeyId"] for each in groups)
 
 

@@ -48,6 +48,8 @@ EXAMPLE = Settings(
         maximum_wait_hours=7,
         volume_gigabytes=103,
         default_architecture="efficientdet_d1_640x640",
+        default_steps=106,
+        default_batch_size=107,
     ),
     delivery=Delivery(instance_type="ml.c5.2xlarge"),
 )
@@ -67,6 +69,8 @@ NAMES = Resources(
 )
 BOUND = {
     "Architecture.DefaultValue": "efficientdet_d1_640x640",
+    "TrainingSteps.DefaultValue": 106,
+    "TrainingSettings.DefaultValue": "seed=17 batch_size=107",
     "PipelineConfigUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "LabelMapUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "InitialCheckpointUri.DefaultValue": "s3://the-bucket/defaults/none/",
