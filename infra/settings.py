@@ -124,7 +124,9 @@ class Delivery(Section):
         description="Share of the new fleet that takes traffic first; SageMaker allows at most half",
     )
     latency_alarm_milliseconds: int = Field(
-        default=2000, ge=1, description="P90 of the model's latency at which an update rolls back"
+        default=2000,
+        ge=1,
+        description="P90 of the model's latency at which an update rolls back, and people are told",
     )
     data_capture_percent: int = Field(
         default=0, ge=0, le=100, description="Share of production's requests that is kept"

@@ -21,14 +21,14 @@ from training_src.models.checkpoints import checkpoint
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
-from training_src.training.batch_size import asked_batch, chosen_batch
+from training_src.models.training_memory import asked_batch
+from training_src.training.batch_size import chosen_batch, device_memory
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 from training_src.training.config_overrides import at_length, overridden, with_batch
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.hyperparameters import Settings, read_settings, unpacked
 from training_src.training.loop import Plan, train
-from training_src.training.memory import device_memory
 from training_src.training.precision import FLOAT32, set_precision
 from training_src.training.progress_report import ProgressReport
 from training_src.training.progressive_resizing import measured_part, small_steps, smaller
@@ -73,22 +73,22 @@ def train_detector(job: TrainingJob) -> None:
         records, held_out = Records(request.train), Records(request.validation)
         description, lines = overridden(_describe(request), request)
         initial = _initial_checkpoint(request, description, Path(work) / "checkpoint")
-        asked = asked_batch(settings, description, bundled=request.config is None)
+        configs = description.config.train_config.batch_size
+        asked = asked_batch(settings.batch_size, configs, bundled=request.config is None)
         deciding = _deciding(job.hyperparameters) | {"batch_size": str(asked)}
         mark = fingerprint(description.digest(), deciding, request.dataset_sha256, _digest(initial))
-        store = CheckpointStore(job.checkpoint_dir / mark)
+        checkpoints = job.checkpoint_dir / mark
         keras.utils.set_random_seed(settings.seed)
         set_precision(settings.mixed_precision)
         with strategy.scope():
             detector = build_detector(description.config.model)
-        batch = chosen_batch(asked, description, detector, device_memory(), store, cluster, strategy)
+        batch = chosen_batch(asked, description, detector, device_memory(), checkpoints, cluster, strategy)
         description, of_batch = with_batch(description, request, batch)
         description, of_length = at_length(description, request, len(records))
         if settings.progressive_resizing is None:
             known = request.config is None and not initial
             part = measured_part(description.source, detector, records) if known else 0.0
             settings = settings.model_copy(update={"progressive_resizing": part})
-        store = store.up_to(description.config.train_config.num_steps)
         plan = Plan(description.config.train_config, settings, cluster, strategy)
         validation = Validation(detector, held_out, request.label_map.names, request.every)
         if cluster.is_chief:
@@ -98,6 +98,7 @@ def train_detector(job: TrainingJob) -> None:
             restored = checkpoint.restore(detector.variables(), initial, plan.config.fine_tune_checkpoint_type)
             if cluster.is_chief:
                 print(restored.table(), flush=True)
+        store = CheckpointStore(checkpoints, plan.config.num_steps)
         tensorboard = job.root / "output" / "tensorboard" if cluster.is_chief else None
         report = ProgressReport(tensorboard, plan.config.num_steps)
         progress = train(detector, plan, records, validation, store, report, asked_to_stop.is_set)

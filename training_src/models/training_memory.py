@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a training takes of a machine's memory, and the batch that fits it. TensorFlow is not needed to say so."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from training_src.errors import ConfigurationError
 
 GIB = 1 << 30
+FOOTPRINTS = Path(__file__).with_name("configs") / "footprints.json"
 Asked = int | Literal["auto"]
 # TensorFlow, a gibibyte of decoded images and those on their way on a CPU; contexts and workspaces of cuDNN on a GPU.
 _BESIDE_ON_A_CPU = 2 * GIB
@@ -16,8 +19,8 @@ _OF_A_PARAMETER = 16
 # Of all memory. A CPU's is shared with the page cache and with validation, a GPU's is the training's own.
 _SHARE_OF_A_CPU = 0.6
 _SHARE_OF_A_GPU = 0.9
-# Above it a batch is a multiple of it, below it a power of two.
-_EVEN = 8
+# Of the bytes an image that are counted: what the most frugal training was measured to take.
+_LEAST_PART = 0.6
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,21 @@ class Footprint:
     parameters: int
     forward_flops: int
 
+    def in_half_precision(self) -> "Footprint":
+        """The same with activations of 16 bits."""
+        return replace(self, bytes_an_image=self.bytes_an_image // 2)
+
     def bytes_of(self, batch: int, *, on_gpu: bool) -> int:
-        """What a training with this batch takes of one device's memory."""
+        """What a training with this batch takes of one device's memory, at most."""
+        return self._beside(on_gpu=on_gpu) + batch * self.bytes_an_image
+
+    def least_bytes_of(self, batch: int, *, on_gpu: bool) -> int:
+        """What it takes at least."""
+        return self._beside(on_gpu=on_gpu) + int(_LEAST_PART * batch * self.bytes_an_image)
+
+    def _beside(self, *, on_gpu: bool) -> int:
         beside = _BESIDE_ON_A_GPU if on_gpu else _BESIDE_ON_A_CPU
-        return beside + _OF_A_PARAMETER * self.parameters + batch * self.bytes_an_image
+        return beside + _OF_A_PARAMETER * self.parameters
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,11 @@ class Memory:
     def usable(self) -> int:
         """The share that a batch is chosen to fit into."""
         return int(self.total * (_SHARE_OF_A_GPU if self.on_gpu else _SHARE_OF_A_CPU))
+
+
+def asked_batch(setting: Asked | None, configs: int, *, bundled: bool) -> Asked:
+    """What the setting batch_size asks for, else `auto` for a bundled config and the config's own for any other."""
+    return setting or ("auto" if bundled else configs)
 
 
 def batch_for(asked: Asked, configs: int, footprint: Footprint, memory: Memory, replicas: int = 1) -> int:
@@ -68,23 +87,32 @@ def batch_for(asked: Asked, configs: int, footprint: Footprint, memory: Memory, 
     """
     fitting = _fitting(footprint, memory) * replicas
     batch = max(min(configs, fitting) // replicas * replicas, replicas) if asked == "auto" else asked
-    needed = footprint.bytes_of(-(-batch // replicas), on_gpu=memory.on_gpu)
+    needed = footprint.least_bytes_of(-(-batch // replicas), on_gpu=memory.on_gpu)
     if needed <= memory.total:
         return batch
     each = "each GPU" if memory.on_gpu else "this machine"
-    told = f"a batch of {batch} needs about {gibibytes(needed)} of memory, and {each} has {gibibytes(memory.total)}"
-    smaller = footprint.bytes_of(1, on_gpu=memory.on_gpu) <= memory.total
+    told = f"a batch of {batch} needs at least {gibibytes(needed)} of memory, and {each} has {gibibytes(memory.total)}"
+    smaller = footprint.least_bytes_of(1, on_gpu=memory.on_gpu) <= memory.total
     way_out = f"set batch_size={max(fitting, replicas)} or batch_size=auto, or take" if smaller else "take"
     raise ConfigurationError(f"{told}: {way_out} an instance type with more memory or a smaller architecture.")
 
 
 def _fitting(footprint: Footprint, memory: Memory) -> int:
-    """Images of one replica that fit into the usable share, rounded down to an even number; 1 at least."""
+    """Images of one replica that fit into the usable share: a power of two, whatever a few bytes more would do."""
     beside = footprint.bytes_of(0, on_gpu=memory.on_gpu)
     images = max((memory.usable - beside) // max(footprint.bytes_an_image, 1), 1)
-    return images // _EVEN * _EVEN if images >= _EVEN else 1 << (images.bit_length() - 1)
+    return 1 << (images.bit_length() - 1)
 
 
 def gibibytes(count: int) -> str:
     """A number of bytes in words."""
     return f"{count / GIB:.1f} GiB"
+
+
+def bundled_footprint(architecture: str) -> Footprint:
+    """That of a bundled architecture with 32 bits and 90 classes; `make footprints` counts them anew.
+
+    Args:
+        architecture: A bundled name.
+    """
+    return Footprint(**json.loads(FOOTPRINTS.read_text())[architecture])

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from containers.contract.files import write_whole
 from training_src.errors import TrainingError
 from training_src.models.checkpoints import checkpoint
 from training_src.models.errors import CheckpointError
@@ -25,7 +24,6 @@ from training_src.models.errors import CheckpointError
 # A different number makes older checkpoints those of another training.
 FORMAT = 2
 KEPT = 2
-BATCH_FILE = "batch_size.json"
 Tensors = Mapping[str, NDArray[np.generic]]
 
 
@@ -109,28 +107,12 @@ class CheckpointStore:
 
     Args:
         folder: Of this training alone; made when something is saved.
-        num_steps: See `up_to`; None where that is not known yet.
+        num_steps: Steps that are asked for now. What a longer training left behind them is neither read nor deleted.
     """
 
-    def __init__(self, folder: Path, num_steps: int | None = None) -> None:
+    def __init__(self, folder: Path, num_steps: int) -> None:
         self._folder = folder
         self._num_steps = num_steps
-
-    def up_to(self, num_steps: int) -> "CheckpointStore":
-        """The same for so many steps: what a longer training left behind them is neither read nor deleted."""
-        return CheckpointStore(self._folder, num_steps)
-
-    def batch_size(self) -> int:
-        """The batch with which this training began; 0 where it has not begun."""
-        try:
-            return int(json.loads((self._folder / BATCH_FILE).read_text())["batch_size"])
-        except FileNotFoundError:
-            return 0
-
-    def record_batch_size(self, batch_size: int) -> None:
-        """Keep the batch that was found to fit: the training goes on with it, on whatever machine."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self._folder / BATCH_FILE, json.dumps({"batch_size": batch_size}))
 
     def save(self, tensors: Tensors, progress: TrainingProgress) -> None:
         """Keep the state; the two newest are kept.
@@ -201,10 +183,8 @@ class CheckpointStore:
 
     def _named(self, prefix: str) -> list[Path]:
         """Whole folders by their steps, the last one last."""
-        found = sorted(path for path in self._folder.glob(f"{prefix}*") if path.is_dir())
-        if self._num_steps is None:
-            return found
-        return [path for path in found if path.name <= f"{prefix}{self._num_steps:08d}"]
+        last = f"{prefix}{self._num_steps:08d}"
+        return sorted(path for path in self._folder.glob(f"{prefix}*") if path.is_dir() and path.name <= last)
 
 
 def _progress(folder: Path) -> TrainingProgress:

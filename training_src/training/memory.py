@@ -1,23 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much memory a training may use: a GPU's, or the machine's within the limits of its control groups."""
+"""How much memory a machine's processes may use, within the limits of their control groups."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-
-import tensorflow as tf
-from tensorflow.python.client import device_lib
-
-from training_src.models.training_memory import Memory
-
-
-def device_memory() -> Memory:
-    """The memory of the smallest GPU, of which TensorFlow says how much it may take; without one the machine's."""
-    if not tf.config.list_logical_devices("GPU"):
-        return Memory(machines_memory())
-    # No public function says it.
-    limits = [device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU"]
-    return Memory(min(limits), on_gpu=True)
 
 
 def machines_memory(root: Path = Path("/")) -> int:

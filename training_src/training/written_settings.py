@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from training_src.errors import ConfigurationError
 
-_WHOLE = re.compile(r"\+?\d+(\.0*)?|-0+(\.0*)?")
+_WHOLE = re.compile(r"\+?\d+(\.0+)?|-0+(\.0+)?")
 _BOOLEANS = frozenset(["true", "t", "yes", "y", "on", "1", "false", "f", "no", "n", "off", "0"])
 
 

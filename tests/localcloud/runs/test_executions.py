@@ -117,12 +117,11 @@ class Pipelines:
 
     def __init__(self, cloud: Any, until: Until) -> None:
         self.sagemaker, self._until, self._number = cloud.client("sagemaker"), until, 0
+        self._role = cloud.role
 
     def create(self, name: str, *steps: dict[str, Any]) -> str:
         definition = {"Version": "2020-12-01", "Parameters": PARAMETERS, "Steps": list(steps)}
-        self.sagemaker.create_pipeline(
-            PipelineName=name, PipelineDefinition=json.dumps(definition), RoleArn="arn:aws:iam::123456789012:role/p"
-        )
+        self.sagemaker.create_pipeline(PipelineName=name, PipelineDefinition=json.dumps(definition), RoleArn=self._role)
         return name
 
     def start(self, name: str, **parameters: str) -> str:

@@ -12,11 +12,9 @@ import pytest
 from training_src import train
 from training_src.errors import ConfigurationError
 from training_src.models.architectures import build_detector
-from training_src.models.config.pipeline import load, load_bundled
+from training_src.models.config.pipeline import load
 from training_src.models.footprint import footprint
 from training_src.models.training_memory import GIB, Memory
-from training_src.training.batch_size import asked_batch
-from training_src.training.hyperparameters import Settings
 
 MakeJob = Callable[..., Path]
 BegunWith = Callable[[int, Path], str]
@@ -41,14 +39,6 @@ def begun_with(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     return begin
 
 
-def test_auto_is_the_default_of_bundled_architectures_alone() -> None:
-    description = load_bundled("ssd_mobilenet_v2_fpnlite_160x160", 3)
-    assert asked_batch(Settings(), description, bundled=True) == "auto"
-    assert asked_batch(Settings(), description, bundled=False) == 8
-    assert asked_batch(Settings.of({"batch_size": "4"}), description, bundled=True) == 4
-    assert asked_batch(Settings.of({"batch_size": "auto"}), description, bundled=False) == "auto"
-
-
 def test_a_batch_found_on_one_machine_is_kept_on_the_next_or_refused(
     make_job: MakeJob, small_config: str, begun_with: BegunWith
 ) -> None:
@@ -56,14 +46,14 @@ def test_a_batch_found_on_one_machine_is_kept_on_the_next_or_refused(
     path = root.parent / "pipeline.config"
     path.write_text(small_config)
     model = load(path, 4).config.model
-    least = footprint(build_detector(model), model).bytes_of(1, on_gpu=False)
+    least = footprint(build_detector(model), model).least_bytes_of(1, on_gpu=False)
 
     assert "overridden    batch of 2 -> 1; learning rate 0.1 -> 0.05 in proportion" in begun_with(least, root)
     (recorded,) = root.glob("checkpoints/*/batch_size.json")
     assert json.loads(recorded.read_text()) == {"batch_size": 1}
     assert "1 steps of batch 1, " in begun_with(64 * GIB, root)
     refused = begun_with(GIB, root)
-    assert "the training began with a batch of 1, and keeps it; a batch of 1 needs about" in refused
+    assert "the training began with a batch of 1, and keeps it; a batch of 1 needs at least" in refused
     assert "take an instance type with more memory" in refused
 
 
@@ -71,5 +61,5 @@ def test_a_batch_that_cannot_fit_is_refused_before_the_first_step(
     make_job: MakeJob, small_config: str, begun_with: BegunWith
 ) -> None:
     root = make_job(config=small_config, num_train_steps="1", settings="batch_size=100000")
-    assert "a batch of 100000 needs about" in begun_with(8 * GIB, root)
+    assert "a batch of 100000 needs at least" in begun_with(8 * GIB, root)
     assert not list(root.glob("checkpoints/*"))

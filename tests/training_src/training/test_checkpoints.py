@@ -39,7 +39,7 @@ def state(value: float) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.gen
 
 
 def test_the_newest_state_comes_back_and_two_are_kept(tmp_path: Path) -> None:
-    store = CheckpointStore(tmp_path / "mark")
+    store = CheckpointStore(tmp_path / "mark", 30)
     assert store.latest() is None
     for step in (10, 20, 30):
         store.save(state(step), TrainingProgress(step=step, history=[{"step": step, "loss": 1.5}]))
@@ -96,9 +96,8 @@ def test_after_the_export_the_last_full_checkpoint_and_its_best_weights_stay(tmp
     for step in (20, 30):
         store.save(state(step), TrainingProgress(step=step, best_step=20))
     (tmp_path / "partial-step-00000010").mkdir()
-    store.record_batch_size(8)
     store.keep_last()
-    assert names(tmp_path) == ["batch_size.json", "best-00000020", "step-00000030"]
+    assert names(tmp_path) == ["best-00000020", "step-00000030"]
     latest = CheckpointStore(tmp_path, 40).latest()
     assert latest is not None
     assert latest[1].step == 30
@@ -108,7 +107,7 @@ def test_a_shorter_training_begins_anew_and_leaves_the_longer_ones_checkpoints(t
     longer = CheckpointStore(tmp_path, 30)
     longer.save_best(state(1), TrainingProgress(step=30))
     longer.save(state(30), TrainingProgress(step=30, best_step=30))
-    shorter = longer.up_to(15)
+    shorter = CheckpointStore(tmp_path, 15)
     assert shorter.latest() is None
     for step in (5, 10, 15):
         shorter.save(state(step), TrainingProgress(step=step))

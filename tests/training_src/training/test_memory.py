@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from training_src.training.memory import device_memory, machines_memory
+from training_src.training.batch_size import device_memory
+from training_src.training.memory import machines_memory
 
 PHYSICAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

@@ -122,6 +122,8 @@ def _handle_endpoint(context: EventContext, name: str) -> None:
         production.bring_about(context)
     elif names.candidate_version(context.settings.prefix, name) is not None:
         candidate.advance(context, name)
+        if names.hosting(context.settings.prefix, name) is not None:
+            production.bring_about(context)  # which waits for this trial
     else:
         context.log.tell("not an endpoint of the deployer")
 

@@ -20,7 +20,9 @@ from infra.delivery.deployer.deployments.reconcile import (
     Described,
     Desired,
     Fail,
+    Keep,
     Succeed,
+    Try,
     choose,
     is_stale,
     observe,
@@ -40,8 +42,19 @@ STATUSES = [
     "UpdateRollbackFailed",
 ]
 versions = st.none() | st.integers(1, 3)
-desires = st.builds(Desired, version=versions, attempt=versions, champion=versions)
-descriptions = st.builds(Described, status=st.sampled_from(STATUSES), version=versions, reason=st.just(""))
+hashes = st.sampled_from([None, "a1b2c3", "d4e5f6"])
+desires = st.builds(
+    Desired,
+    version=versions,
+    attempt=versions,
+    champion=versions,
+    hosting=hashes,
+    attempt_hosting=hashes,
+    trial=st.sampled_from([None, "under way", "passed", "failed"]),
+)
+descriptions = st.builds(
+    Described, status=st.sampled_from(STATUSES), version=versions, hosting=hashes, reason=st.just("")
+)
 
 
 def approval(version: int, at: int, **changes: object) -> Approval:
@@ -64,8 +77,21 @@ def test_only_a_failed_endpoint_is_deleted(desired: Desired, described: Describe
 def test_nothing_but_the_desired_version_is_deployed(desired: Desired, described: Described) -> None:
     for action in reconcile(desired, described):
         if isinstance(action, Deploy):
-            assert action.version == desired.version != described.version or described.status is None
+            assert action.version == desired.version
+            assert action.version != described.version or described.status is None or desired.trial == "passed"
             assert action.update == (described.status is not None)
+
+
+@given(desires, descriptions)
+def test_only_what_serves_is_tried_with_other_settings_and_none_of_it_fails(
+    desired: Desired, described: Described
+) -> None:
+    for action in reconcile(desired, described):
+        if isinstance(action, Try):
+            assert (action.version, described.status) == (described.version, "InService")
+            assert desired.hosting != described.hosting
+        if isinstance(action, Keep):
+            assert action.version == desired.attempt == described.version
 
 
 @given(desires, descriptions)
