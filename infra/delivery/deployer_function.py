@@ -18,6 +18,7 @@ from infra.lambda_function import Function
 from infra.permissions import allow
 from infra.queues import dead_letter_queue, work_queue
 from infra.registry.infrastructure import RegistryStack
+from infra.removal import removal_policy
 from infra.settings import Settings
 
 TIMEOUT = cdk.Duration.minutes(5)
@@ -111,7 +112,7 @@ class Deployer(Construct):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            removal_policy=settings.removal_policy,
+            removal_policy=removal_policy(settings),
         )
 
     def _allow_own(self) -> None:

@@ -29,7 +29,7 @@ def test_every_setting_of_hosting_has_its_own_variable() -> None:
 
 
 def test_no_key_is_given_where_the_instances_or_the_settings_take_none() -> None:
-    local_storage = Settings(environment="lab", delivery=Delivery(instance_type="ml.g5.xlarge"))
+    local_storage = Settings(environment="lab", delivery=Delivery(instance_type="ml.r5d.large"))
     unwanted = Settings(environment="lab", security=Security(customer_managed_volumes=False))
     for settings in (local_storage, unwanted):
         assert "KMS_KEY_ARN" not in hosting_variables(settings, "the-key")

@@ -370,13 +370,14 @@ def test_a_second_execution_goes_on_from_the_checkpoints_under_its_fingerprint_o
     pipelines.sagemaker.create_pipeline(
         PipelineName="longer",
         PipelineDefinition=json.dumps(definition),
-        RoleArn="arn:aws:iam::123456789012:role/p",
+        RoleArn=cloud.role,
     )
 
     def first_line(**parameters: str) -> str:
         arn, _ = pipelines.run("longer", **parameters)
         job = pipelines.steps(arn)["Train"]["Metadata"]["TrainingJob"]["Arn"].rsplit("/", 1)[1]
-        return next(line for line in cloud.log_of(job).splitlines() if line.startswith("starts at"))
+        log: str = cloud.log_of(job)
+        return next(line for line in log.splitlines() if line.startswith("starts at"))
 
     assert first_line(Mark="0123") == "starts at step=0"
     assert first_line(Mark="0123", Size="3") == "starts at step=2"
