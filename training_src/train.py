@@ -22,7 +22,7 @@ from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
 from training_src.models.training_memory import asked_batch
-from training_src.training.batch_size import chosen_batch, device_memory
+from training_src.training.batch_size import chosen_batch, device_memory, footprint_of
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 from training_src.training.config_overrides import at_length, overridden, with_batch
 from training_src.training.config_warnings import config_warnings, greatest_rate
@@ -82,7 +82,8 @@ def train_detector(job: TrainingJob) -> None:
         set_precision(settings.mixed_precision)
         with strategy.scope():
             detector = build_detector(description.config.model)
-        batch = chosen_batch(asked, description, detector, device_memory(), store, cluster, strategy)
+        footprint = footprint_of(detector, description, bundled=request.config is None)
+        batch = chosen_batch(asked, description, footprint, device_memory(), store, cluster, strategy)
         description, of_batch = with_batch(description, request, batch)
         description, of_length = at_length(description, request, len(records))
         if settings.progressive_resizing is None:
