@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from botocore.exceptions import ClientError
 
 from localcloud import clock
+from localcloud.authorisation.enforcement import service_may
 from localcloud.clients import client
 from localcloud.context import CloudContext
 from localcloud.dispatch import backend, state_lock
 from localcloud.moto_patches import log_requests_through
-from localcloud.resource_policies import permits
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +83,12 @@ def _deliver(account: str, source: str, target: str, prefix: str, text: str) -> 
         bucket = backend("s3", account, "aws").buckets.get(target)
         policy = bucket.policy if bucket else None
     policy = policy.decode() if isinstance(policy, bytes) else policy
-    if bucket is None or not permits(policy, SERVICE, "s3:PutObject", f"arn:aws:s3:::{source}", account):
+    name = datetime.fromtimestamp(clock.now(), UTC).strftime(f"%Y-%m-%d-%H-%M-%S-{secrets.token_hex(8).upper()}")
+    context = {"aws:SourceArn": f"arn:aws:s3:::{source}", "aws:SourceAccount": account}
+    arn = f"arn:aws:s3:::{target}/{prefix}{name}"
+    if bucket is None or not service_may(SERVICE, "s3:PutObject", arn, policy, context):
         log.info("%s does not take the access logs of %s", target, source)
         return
-    name = datetime.fromtimestamp(clock.now(), UTC).strftime(f"%Y-%m-%d-%H-%M-%S-{secrets.token_hex(8).upper()}")
     try:
         client("s3", account).put_object(Bucket=target, Key=f"{prefix}{name}", Body=text.encode())
     except ClientError as error:

@@ -101,7 +101,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     },
     "cloudformation": {
         "CreateChangeSet": f"{_STACK} ChangeSetName ChangeSetType Description OnStackFailure UsePreviousTemplate "
-        "DeploymentConfig ImportExistingResources IncludeNestedStacks",
+        "DeploymentConfig ImportExistingResources IncludeNestedStacks ResourcesToImport",
         "CreateStack": f"{_STACK} DisableRollback EnableTerminationProtection OnFailure",
         "DeleteChangeSet": "ChangeSetName StackName",
         "DeleteStack": "DeploymentConfig RoleARN StackName",

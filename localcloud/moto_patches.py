@@ -45,7 +45,7 @@ def install() -> None:
     _keep_all_of_functions()
     _leave_queues_to_their_pollers()
     _wait_for_messages_unlocked()
-    _ignore_conditional_denials()
+    _leave_bucket_policies_to_their_evaluator()
     _let_buckets_log()
     _know_images_by_their_manifest()
     _know_metrics_by_all_their_dimensions()
@@ -277,30 +277,12 @@ def _wait_for_messages_unlocked() -> None:
             time.sleep(0.05)
 
 
-def _ignore_conditional_denials() -> None:
-    """moto evaluates bucket policies without their conditions: "deny what is not TLS" would deny everything."""
-    from moto.iam.access_control import IAMPolicy, PermissionResult
+def _leave_bucket_policies_to_their_evaluator() -> None:
+    """moto evaluates bucket policies without their conditions, and `authorisation` with them."""
+    from moto.iam.access_control import PermissionResult
     from moto.s3.models import FakeBucket
 
-    def get_permission(self: FakeBucket, action: str, resource: str) -> Any:
-        if self.policy is None:
-            return PermissionResult.NEUTRAL
-        document = json.loads(self.policy)
-        document["Statement"] = [
-            statement
-            for statement in document["Statement"]
-            if not (
-                statement["Effect"] == "Deny" and ("Condition" in statement or statement.get("Principal") not in _ANY)
-            )
-        ]
-        if not document["Statement"]:
-            return PermissionResult.NEUTRAL
-        return IAMPolicy(json.dumps(document)).is_action_permitted(action, resource)
-
-    FakeBucket.get_permission = get_permission  # type: ignore[method-assign]
-
-
-_ANY = ("*", {"AWS": "*"}, {"AWS": ["*"]})
+    FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL  # type: ignore[method-assign]
 
 
 def _let_buckets_log() -> None:

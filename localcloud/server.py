@@ -19,6 +19,7 @@ from werkzeug.serving import make_server
 
 from localcloud import access_logs, clients, clock, dispatch, faults, layers, moto_patches, persistence, refusals
 from localcloud.alarms import actions as alarms
+from localcloud.authorisation import enforcement, policy_refusals
 from localcloud.cloudformation import actions as cloudformation
 from localcloud.cloudformation import custom_resources
 from localcloud.context import CloudContext
@@ -39,6 +40,8 @@ HOME_SECONDS = 2.0
 
 PARTS: tuple[ModuleType, ...] = (
     persistence,
+    enforcement,
+    policy_refusals,
     cloudformation,
     functions,
     event_bridge,

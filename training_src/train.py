@@ -77,13 +77,13 @@ def train_detector(job: TrainingJob) -> None:
         asked = asked_batch(settings.batch_size, configs, bundled=request.config is None)
         deciding = _deciding(job.hyperparameters) | {"batch_size": str(asked)}
         mark = fingerprint(description.digest(), deciding, request.dataset_sha256, _digest(initial))
-        store = CheckpointStore(job.checkpoint_dir / mark)
+        checkpoints = job.checkpoint_dir / mark
         keras.utils.set_random_seed(settings.seed)
         set_precision(settings.mixed_precision)
         with strategy.scope():
             detector = build_detector(description.config.model)
         footprint = footprint_of(detector, description, bundled=request.config is None)
-        batch = chosen_batch(asked, description, footprint, device_memory(), store, cluster, strategy)
+        batch = chosen_batch(asked, description, footprint, device_memory(), checkpoints, cluster, strategy)
         description, of_size = at_size(description, request, batch, len(records))
         if settings.progressive_resizing is None:
             part = 0.0 if request.config or initial else measured_part(description.source, detector, records)
@@ -94,9 +94,8 @@ def train_detector(job: TrainingJob) -> None:
             _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
             _print_remarks(description, plan, [*request.notes, *lines, *of_size])
         if initial:
-            restored = checkpoint.restore(detector.variables(), initial, plan.config.fine_tune_checkpoint_type)
-            if cluster.is_chief:
-                print(restored.table(), flush=True)
+            _restore(detector, initial, plan)
+        store = CheckpointStore(checkpoints, plan.config.num_steps)
         tensorboard = job.root / "output" / "tensorboard" if cluster.is_chief else None
         report = ProgressReport(tensorboard, plan.config.num_steps)
         progress = train(detector, plan, records, validation, store, report, asked_to_stop.is_set)
@@ -108,7 +107,14 @@ def train_detector(job: TrainingJob) -> None:
             provenance = _provenance(request, description, progress, settings.seed, mark)
             calibration = held_out if description.config.quantize else None
             write_artifact(job.model_dir, exported, request.label_map, provenance, calibration)
+            store.keep_last()
             print(f"exported      the weights of step {progress.best_step}, the best on the validation split")
+
+
+def _restore(detector: Detector, initial: str, plan: Plan) -> None:
+    restored = checkpoint.restore(detector.variables(), initial, plan.config.fine_tune_checkpoint_type)
+    if plan.cluster.is_chief:
+        print(restored.table(), flush=True)
 
 
 def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:
@@ -154,7 +160,7 @@ def _deciding(hyperparameters: Mapping[str, str]) -> dict[str, str]:
     """Those on which the trained weights depend, defaults filled in."""
     given = {name: plain(value) for name, value in hyperparameters.items() if name not in NOT_DECIDING}
     given.pop("architecture", None)  # the config says it
-    return {"num_train_steps": "0", "seed": str(Settings().seed), **given}
+    return {"seed": str(Settings().seed), **given}
 
 
 def _initial_checkpoint(request: Request, description: PipelineDescription, scratch: Path) -> str:

@@ -8,7 +8,7 @@ from infra.foundation.infrastructure import FoundationStack
 from infra.permissions import EVERY_OBJECT, EVERY_VERSION, NO_RESOURCE, allow, allow_volumes, sagemaker_arns
 from infra.settings import Settings
 
-BY_VERSION = "The deployer names models, configurations and candidates by the version that they serve."
+BY_VERSION = "The deployer names models, configurations, their alarms and candidates by the version that they serve."
 EXECUTIONS = "Executions of the environment's own pipeline."
 
 
@@ -60,6 +60,13 @@ def allow_deployments(
         because=EXECUTIONS,
     )
     allow_step_failures(role, settings)
+    alarms = stack.format_arn(
+        service="cloudwatch",
+        resource="alarm",
+        resource_name=f"{prefix}-v*",
+        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+    )
+    allow(role, "cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", on=[alarms], because=BY_VERSION)
     allow(
         role,
         "iam:PassRole",

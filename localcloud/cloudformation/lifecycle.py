@@ -32,6 +32,11 @@ def begin_update(stack: Stack, plan: Plan) -> None:
     _begin(stack, "UPDATE_IN_PROGRESS", lambda stack: _update(stack, plan))
 
 
+def begin_import(stack: Stack, plan: Plan) -> None:
+    """Take what exists into the stack, and do nothing else; when one cannot be taken, take none."""
+    _begin(stack, "IMPORT_IN_PROGRESS", lambda stack: _import(stack, plan))
+
+
 def begin_deletion(stack: Stack) -> None:
     """Remove every resource in reverse order; one that cannot be removed stays, and so does the stack.
 
@@ -48,6 +53,8 @@ def resume() -> None:
     for stack in [stack for stack in stacks.stacks.values() if stack.is_busy]:
         if stack.status.startswith("DELETE"):
             _start(stack, _delete)
+        elif stack.status.startswith("IMPORT"):
+            _drop_imports(stack, reason)
         elif stack.status.startswith(("CREATE", "ROLLBACK")):
             _start(stack, lambda stack: _roll_back_creation(stack, reason))
         else:
@@ -120,6 +127,27 @@ def _update(stack: Stack, plan: Plan) -> None:
             stack.leftovers.append(resource)
     _clear_leftovers(stack)
     set_status(stack, "UPDATE_COMPLETE")
+
+
+def _import(stack: Stack, plan: Plan) -> None:
+    before, stack.plan = stack.plan, plan
+    try:
+        resolver = resolver_of(stack, plan)
+        for logical_id in present(resolver):
+            if logical_id in stack.imports_under_way:
+                provision(stack, resolver, logical_id)
+        stack.outputs = outputs_of(stack, resolver)
+    except (ProvisioningError, TemplateError) as error:
+        stack.plan = before
+        _drop_imports(stack, str(error))
+        return
+    set_status(stack, "IMPORT_COMPLETE")
+
+
+def _drop_imports(stack: Stack, reason: str) -> None:
+    for logical_id in stack.imports_under_way:
+        stack.resources.pop(logical_id, None)
+    set_status(stack, "IMPORT_ROLLBACK_COMPLETE", reason)
 
 
 def _delete(stack: Stack) -> None:

@@ -51,7 +51,11 @@ def train_detector(
         stopping_condition=StoppingCondition(max_runtime_in_seconds=24 * 60 * 60),
         output_data_config=OutputDataConfig(s3_output_path=f"s3://{BUCKET}/models"),
         checkpoint_config=CheckpointConfig(
-            s3_uri=Join(on="/", values=[f"s3://{BUCKET}/checkpoints", parameters.architecture]),
+            # A job downloads all that lies below it, so no execution's checkpoints lie below another's.
+            s3_uri=Join(
+                on="/",
+                values=[f"s3://{BUCKET}/checkpoints", parameters.architecture, parameters.checkpoint_fingerprint],
+            ),
             local_path="/opt/ml/checkpoints",
         ),
         hyperparameters={

@@ -116,6 +116,21 @@ def test_another_gate_policy_prepares_and_trains_nothing_anew() -> None:
         assert "GatePolicyUri" not in arguments and "Steps.CheckPlan" not in arguments
 
 
+def test_studio_asks_for_the_data_and_offers_the_architectures_that_there_are() -> None:
+    """Of a parameter without a default SageMaker wants a value at the start, and no job is paid to say so."""
+    parameters = {parameter["Name"]: parameter for parameter in DEFINITION["Parameters"]}
+    assert [name for name, parameter in parameters.items() if "DefaultValue" not in parameter] == ["DatasetUri"]
+    bundled = sorted(path.stem for path in (ROOT / "training_src/models/configs").glob("*.config"))
+    assert parameters["Architecture"]["EnumValues"] == bundled
+
+
+def test_checkpoints_lie_under_architecture_and_fingerprint_and_never_under_the_execution() -> None:
+    parameters = {parameter["Name"]: parameter for parameter in DEFINITION["Parameters"]}
+    assert parameters["CheckpointFingerprint"]["DefaultValue"] == "shared"
+    (_, *below) = step("TrainDetector")["Arguments"]["CheckpointConfig"]["S3Uri"]["Std:Join"]["Values"]
+    assert below == [{"Get": "Parameters.Architecture"}, {"Get": "Parameters.CheckpointFingerprint"}]
+
+
 def test_looks_for_the_champion_when_the_training_has_ended() -> None:
     assert step("FindChampion")["DependsOn"] == ["TrainDetector"]
 

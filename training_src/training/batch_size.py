@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The batch of a training: as asked for, or what fits; found once, and kept for whatever machine goes on with it."""
 
+import json
+from pathlib import Path
+
 import keras
 import tensorflow as tf
 from tensorflow.python.client import device_lib
 
+from containers.contract.files import write_whole
 from training_src.errors import ConfigurationError
 from training_src.models.config.pipeline import PipelineDescription
 from training_src.models.detector import Detector
 from training_src.models.footprint import footprint
 from training_src.models.training_memory import Asked, Footprint, Memory, batch_for, bundled_footprint
-from training_src.training.checkpoints import CheckpointStore
 from training_src.training.distribution import Cluster, the_chiefs
 from training_src.training.memory import machines_memory
 from training_src.training.precision import FLOAT32
+
+BATCH_FILE = "batch_size.json"
 
 
 def device_memory() -> Memory:
@@ -38,7 +43,7 @@ def chosen_batch(
     description: PipelineDescription,
     footprint: Footprint,
     memory: Memory,
-    store: CheckpointStore,
+    checkpoints: Path,
     cluster: Cluster,
     strategy: tf.distribute.Strategy,
 ) -> int:
@@ -49,7 +54,7 @@ def chosen_batch(
         description: With the batch that `auto` does not exceed.
         footprint: Of its detector.
         memory: Of each replica.
-        store: Where the batch is kept beside the checkpoints.
+        checkpoints: Folder of this training alone, in which the batch is kept.
         cluster: The instances.
         strategy: TensorFlow's for them.
 
@@ -57,12 +62,25 @@ def chosen_batch(
         ConfigurationError: If the batch does not fit here, with the way out.
     """
     configs, replicas = description.config.train_config.batch_size, strategy.num_replicas_in_sync
-    begun = store.batch_size() if asked == "auto" else 0
+    begun = _kept(checkpoints) if asked == "auto" else 0
     try:
         batch = the_chiefs(batch_for(begun or asked, configs, footprint, memory, replicas), cluster, strategy)
     except ConfigurationError as error:
         told = f"the training began with a batch of {begun}, and keeps it; " if begun else ""
         raise ConfigurationError(f"{description.source}: {told}{error}") from None
     if cluster.is_chief:
-        store.record_batch_size(batch)
+        _keep(checkpoints, batch)
     return batch
+
+
+def _kept(checkpoints: Path) -> int:
+    """The batch with which this training began; 0 where it has not begun."""
+    try:
+        return int(json.loads((checkpoints / BATCH_FILE).read_text())["batch_size"])
+    except FileNotFoundError:
+        return 0
+
+
+def _keep(checkpoints: Path, batch_size: int) -> None:
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    write_whole(checkpoints / BATCH_FILE, json.dumps({"batch_size": batch_size}))

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from localcloud.clients import client
 from localcloud.cloudformation.schemas import Schema, schema_of
 from localcloud.cloudformation.stacks import Resource, Stack, save
-from localcloud.cloudformation.templates import text_of
+from localcloud.cloudformation.templates import TemplateError, text_of
 
 Properties = Mapping[str, Any]
 
@@ -179,8 +179,24 @@ class ResourceType:
         return str(given or it.name(longest, lower=lower))
 
     def exists(self, it: Target, name: str) -> bool:  # noqa: ARG002
-        """Whether there is one of this name already; only for types whose services do not refuse a second one."""
+        """Whether there is one of this name; for types that can be imported, or whose service takes a second one."""
         return False
+
+    @property
+    def is_importable(self) -> bool:
+        """Whether a stack can take in a resource of this type that exists."""
+        return type(self).exists is not ResourceType.exists
+
+    def adopt(self, it: Target, identifier: Mapping[str, str]) -> str:
+        """Find the resource that a stack takes in; returns its physical id.
+
+        Raises:
+            TemplateError: It does not exist.
+        """
+        (name,) = identifier.values()
+        if not self.exists(it, name):
+            raise TemplateError(f"{self.kind} with identifier {dict(identifier)} does not exist")
+        return name
 
     def create(self, it: Target) -> str:
         """Make the resource, tolerating nothing that is there already; returns its physical id."""

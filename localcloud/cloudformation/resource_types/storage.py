@@ -131,6 +131,9 @@ class BucketPolicy(PutType):
 class Repository(ResourceType):
     """An image repository; with EmptyOnDelete its images go with it."""
 
+    def exists(self, it: Target, name: str) -> bool:
+        return it.finds("ecr", "DescribeRepositories", {"repositoryNames": [name]})
+
     def create(self, it: Target) -> str:
         name = self.name_of(it, 256, lower=True)
         plain = it.without("LifecyclePolicy", "RepositoryPolicyText", "EmptyOnDelete")
@@ -169,6 +172,9 @@ class Repository(ResourceType):
 )
 class Table(ResourceType):
     """A table, without indexes and streams."""
+
+    def exists(self, it: Target, name: str) -> bool:
+        return it.finds("dynamodb", "DescribeTable", {"TableName": name})
 
     def create(self, it: Target) -> str:
         name = self.name_of(it, 255)

@@ -40,10 +40,14 @@ EXAMPLE = Settings(
     network=Network(subnets=("subnet-0a", "subnet-0b"), security_groups=("sg-0c", "sg-0d")),
     security=Security(network_isolation=False, encrypt_between_containers=True),
     processing=Processing(
-        prepare_instance_type="ml.m5.4xlarge", evaluate_instance_type="ml.m5.2xlarge", volume_gigabytes=51
+        prepare_instance_type="ml.m5.4xlarge",
+        evaluate_instance_type="ml.m5.2xlarge",
+        volume_gigabytes=51,
+        prepare_maximum_hours=3,
+        evaluate_maximum_hours=4,
     ),
     training=Training(
-        instance_types=("ml.p3.2xlarge", "ml.p3.8xlarge"),
+        instance_types=("ml.m5.24xlarge", "ml.m5.12xlarge"),
         maximum_hours=5,
         maximum_wait_hours=7,
         volume_gigabytes=103,
@@ -68,7 +72,6 @@ NAMES = Resources(
     key="the-key",
 )
 BOUND = {
-    "DatasetUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "Architecture.DefaultValue": "efficientdet_d1_640x640",
     "TrainingSteps.DefaultValue": 106,
     "TrainingSettings.DefaultValue": "seed=17 batch_size=107",
@@ -76,8 +79,8 @@ BOUND = {
     "LabelMapUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "InitialCheckpointUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "GatePolicyUri.DefaultValue": "s3://the-bucket/defaults/gate-policy/",
-    "TrainingInstanceType.DefaultValue": "ml.p3.2xlarge",
-    "TrainingInstanceType.EnumValues": ["ml.p3.2xlarge", "ml.p3.8xlarge"],
+    "TrainingInstanceType.DefaultValue": "ml.m5.24xlarge",
+    "TrainingInstanceType.EnumValues": ["ml.m5.24xlarge", "ml.m5.12xlarge"],
     "PrepareDataset.AppSpecification.ImageUri": "the-training-image",
     "train.S3Output.S3Uri.Std:Join.Values[0]": "s3://the-bucket/executions",
     "validation.S3Output.S3Uri.Std:Join.Values[0]": "s3://the-bucket/executions",
@@ -94,6 +97,7 @@ BOUND = {
     "PrepareDataset.NetworkConfig.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
     "CheckPlan.endpoint_name": "the-endpoint",
     "CheckPlan.FunctionArn": "the-judge",
+    "PrepareDataset.StoppingCondition.MaxRuntimeInSeconds": 10800,
     "TrainDetector.AlgorithmSpecification.TrainingImage": "the-training-image",
     "TrainDetector.CheckpointConfig.S3Uri.Std:Join.Values[0]": "s3://the-bucket/checkpoints",
     "TrainDetector.OutputDataConfig.S3OutputPath": "s3://the-bucket/models",
@@ -123,6 +127,7 @@ BOUND = {
     "MeasureServing.NetworkConfig.EnableInterContainerTrafficEncryption": True,
     "MeasureServing.NetworkConfig.VpcConfig.SecurityGroupIds": ["sg-0c", "sg-0d"],
     "MeasureServing.NetworkConfig.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
+    "MeasureServing.StoppingCondition.MaxRuntimeInSeconds": 14400,
     "EvaluateDetector.AppSpecification.ImageUri": "the-training-image",
     "evaluation.S3Output.S3Uri.Std:Join.Values[0]": "s3://the-bucket/executions",
     "EvaluateDetector.ProcessingOutputConfig.KmsKeyId": "the-key",
@@ -134,6 +139,7 @@ BOUND = {
     "EvaluateDetector.NetworkConfig.EnableInterContainerTrafficEncryption": True,
     "EvaluateDetector.NetworkConfig.VpcConfig.SecurityGroupIds": ["sg-0c", "sg-0d"],
     "EvaluateDetector.NetworkConfig.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
+    "EvaluateDetector.StoppingCondition.MaxRuntimeInSeconds": 14400,
     "RegisterDetector.InferenceSpecification.Containers[0].Image": "the-inference-image",
     "RegisterDetector.InferenceSpecification.SupportedRealtimeInferenceInstanceTypes": ["ml.c5.2xlarge"],
     "RegisterDetector.InferenceSpecification.SupportedTransformInstanceTypes": ["ml.c5.2xlarge"],
@@ -159,7 +165,7 @@ any_settings = st.builds(
         prepare_instance_type=st.sampled_from(PLAIN + NVME),
         prepare_instance_count=st.sampled_from([1, 3]),
         evaluate_instance_type=st.sampled_from(PLAIN + NVME),
-        volume_gigabytes=st.integers(1, 16384),
+        volume_gigabytes=st.integers(1, 75),
     ),
     training=st.builds(
         Training,
@@ -168,7 +174,7 @@ any_settings = st.builds(
         maximum_hours=st.integers(1, 100),
         maximum_wait_hours=st.integers(100, 240),
     ),
-    delivery=st.builds(Delivery, instance_type=st.sampled_from(PLAIN + NVME)),
+    delivery=st.builds(Delivery, instance_type=st.sampled_from([*PLAIN, "ml.r5d.large"])),
 )
 
 
@@ -183,10 +189,17 @@ def test_leaves_out_what_the_settings_do_not_want() -> None:
     chosen = Settings(
         environment="dev",
         security=Security(customer_managed_volumes=False),
-        training=Training(instance_types=("ml.p3.2xlarge",), spot=False),
+        training=Training(instance_types=("ml.m5.xlarge",), spot=False),
+        delivery=Delivery(instance_type="ml.r5.large"),
     )
     said = dict(leaves(bind(COMMITTED, chosen, NAMES)))
-    left_out = ("VpcConfig", "VolumeKmsKeyId", "EnableManagedSpotTraining", "MaxWaitTimeInSeconds")
+    left_out = (
+        "SupportedTransformInstanceTypes",
+        "VpcConfig",
+        "VolumeKmsKeyId",
+        "EnableManagedSpotTraining",
+        "MaxWaitTimeInSeconds",
+    )
     assert [path for path in said if any(name in path for name in left_out)] == []
     assert said["TrainDetector.StoppingCondition.MaxRuntimeInSeconds"] == 86400
 

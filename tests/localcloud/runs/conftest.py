@@ -24,6 +24,10 @@ ROLE = "arn:aws:iam::123456789012:role/job"
 PROGRAM = Path(__file__).with_name("stand_in.py")
 
 
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
 @dataclass
 class Cloud:
     """A running cloud, as a user sees it: an address."""
@@ -73,7 +77,17 @@ class Cloud:
 
         return dict(until(look, seconds))
 
+    def create_role(self, name: str, *statements: dict[str, Any]) -> str:
+        """A role that SageMaker and Lambda may assume, with a policy of these statements; returns its ARN."""
+        principal = {"Service": ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]}
+        trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+        iam = self.client("iam")
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))
+        iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=_policy(*statements))
+        return str(made["Role"]["Arn"])
+
     def furnish(self) -> None:
+        self.create_role("job", {"Effect": "Allow", "Action": "*", "Resource": "*"})
         self.client("s3").create_bucket(Bucket="bucket")
         self.client("s3").put_object(Bucket="bucket", Key="data/a.txt", Body=b"content of a")
         self.client("s3").put_object(Bucket="bucket", Key="data/below/b.txt", Body=b"content of b")

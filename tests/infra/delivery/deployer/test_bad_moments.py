@@ -103,8 +103,8 @@ def test_late_description_does_not_read_as_a_roll_back(world: Any, lag: int) -> 
     world.sagemaker.lag = lag
     world.approve(world.register())
     world.settle()
-    assert (world.serving(), world.champion()) == ("mapgate-dev-v2", 2)
-    assert [update["EndpointConfigName"] for update in world.sagemaker.updates] == ["mapgate-dev-v2"]
+    assert (world.serving(), world.champion()) == (world.named(2), 2)
+    assert [update["EndpointConfigName"] for update in world.sagemaker.updates] == [world.named(2)]
     assert (world.topic.sent, world.sagemaker.violations) == ([], [])
 
 
@@ -137,7 +137,7 @@ def test_topic_that_is_down_does_not_keep_a_version_from_production(world: Any) 
     world.approve(world.register())
     with pytest.raises(ClientError):
         world.handle(world.sagemaker.events[-1])
-    assert world.sagemaker.endpoints["mapgate-dev"].config == "mapgate-dev-v2"
+    assert world.sagemaker.endpoints["mapgate-dev"].config == world.named(2)
 
 
 def test_withdrawal_of_the_last_approval_is_told_although_the_topic_was_down(world: Any) -> None:
