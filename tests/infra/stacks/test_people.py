@@ -21,7 +21,7 @@ VERSION = f"{SAGEMAKER}:model-package/mapgate-dev/1"
 GROUP = f"{SAGEMAKER}:model-package-group/mapgate-dev"
 LOGS = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/sagemaker"
 PARAMETERS = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/mapgate-dev"
-THROUGH_S3 = {"kms:viaservice": ("s3.us-east-1.amazonaws.com",)}
+THROUGH_S3: dict[str, tuple[str, ...]] = {"kms:viaservice": ("s3.us-east-1.amazonaws.com",)}
 EVERYTHING = parse({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}, "identity")
 
 Asked = tuple[str, str] | tuple[str, str, dict[str, tuple[str, ...]]]
