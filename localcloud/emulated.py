@@ -173,6 +173,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     "kms": {
         "CreateAlias": "AliasName TargetKeyId",
         "CreateKey": "Description KeySpec KeyUsage Policy Tags",
+        "Decrypt": "CiphertextBlob EncryptionContext KeyId",
         "DeleteAlias": "AliasName",
         "DisableKeyRotation": "KeyId",
         "EnableKeyRotation": "KeyId",
