@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from containers.contract.pictures import MAX_BODY_BYTES
 from inference_src.errors import RequestError
 from inference_src.images import decode_image
 from inference_src.model import ObjectClass
@@ -27,8 +28,6 @@ from inference_src.protocols import builtin, tensorflow_serving
 from inference_src.protocols.accept import Wanted, read_accept
 from inference_src.runtimes import Detector
 
-MAX_BODY_BYTES = 25 * 2**20
-"""SageMaker's own limit for a real-time request."""
 MAX_BODY_SECONDS = 60
 """SageMaker gives a whole request no longer."""
 MAX_WAITING = 64
@@ -85,7 +84,7 @@ class Service:
     async def invocations(self, request: Request) -> Response:
         """Detect objects in what the request holds."""
         if self._present >= self._parallel + MAX_WAITING:
-            raise RequestError(503, f"{self._present} requests are waiting already: try again in a moment")
+            raise RequestError(429, f"{self._present} requests are waiting already: try again in a moment")
         self._present += 1
         try:
             answer = self._protocol(request)
@@ -149,7 +148,7 @@ def _json(content: dict[str, Any], status: int = 200, headers: dict[str, str] | 
 async def _refuse(_: Request, error: Exception) -> Response:
     status = error.status if isinstance(error, RequestError) else 400
     log.info("answered %d: %s", status, error)
-    return _json({"error": str(error)}, status, {"Retry-After": "1"} if status == 503 else None)
+    return _json({"error": str(error)}, status, {"Retry-After": "1"} if status == 429 else None)
 
 
 async def _refuse_http(request: Request, error: Exception) -> Response:

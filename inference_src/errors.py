@@ -16,7 +16,8 @@ class RequestError(Exception):
     """A request that the client has to mend.
 
     Attributes:
-        status: The HTTP status, 4xx; or 503 where waiting is all that the client can do.
+        status: The HTTP status, 4xx; 429 where waiting is all that the client can do, which says nothing against the
+            server (SageMaker's Invocation5XXErrors, on which updates roll back, would count a 503).
     """
 
     def __init__(self, status: int, sentence: str) -> None:

@@ -9,7 +9,10 @@ from constructs import Construct
 from infra.permissions import acknowledge
 from infra.settings import Settings
 
-MAX_RECEIVES = 3
+MAX_RECEIVES = 5
+"""At least five, so that a throttled poller does not use them up.
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+"""
 
 
 def work_queue(
@@ -22,7 +25,7 @@ def work_queue(
     handler_timeout: cdk.Duration,
     dead_letters: sqs.IQueue,
 ) -> sqs.Queue:
-    """Return a queue whose messages a function handles; after three failures they go to `dead_letters`."""
+    """Return a queue whose messages a function handles; after some failures they go to `dead_letters`."""
     return _queue(
         scope,
         construct_id,

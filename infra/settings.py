@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import aws_cdk as cdk
 import yaml
 from pydantic import (
     AfterValidator,
@@ -141,6 +142,13 @@ class Training(Section):
     default_architecture: Architecture = Field(
         default="ssd_mobilenet_v2_fpnlite_640x640", description="Zoo name of the detector, unless an execution says"
     )
+    default_steps: int = Field(
+        default=0, ge=0, description="Of training, unless an execution says; 0 takes the config's num_steps"
+    )
+    default_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto",
+        description="Images a step, unless an execution says; auto: as many as fit the memory",
+    )
     data_buckets: tuple[BucketName, ...] = Field(default=(), description="Further buckets that hold labelled images")
 
     @model_validator(mode="after")
@@ -176,7 +184,9 @@ class Delivery(Section):
         description="Share of the new fleet that takes traffic first; SageMaker allows at most half",
     )
     latency_alarm_milliseconds: int = Field(
-        default=2000, ge=1, description="P90 of the model's latency at which an update rolls back"
+        default=2000,
+        ge=1,
+        description="P90 of the model's latency at which an update rolls back, and people are told",
     )
     data_capture_percent: int = Field(
         default=0, ge=0, le=100, description="Share of production's requests that is kept"
@@ -246,6 +256,16 @@ class Settings(Section):
                 computes_on_gpus="endpoint" not in uses,
             ):
                 yield f"{key}: {reason}"
+
+    @property
+    def removal_policy(self) -> cdk.RemovalPolicy:
+        """What becomes of data; even where it is kept, a first deployment that fails leaves nothing behind.
+
+        Its names would be taken, and no second attempt could succeed.
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
+        """
+        destroys = self.removal == "destroy"
+        return cdk.RemovalPolicy.DESTROY if destroys else cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
     @property
     def prefix(self) -> str:

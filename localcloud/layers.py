@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,7 +47,7 @@ def _named(manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def _initiate(call: Call) -> dict[str, Any]:
-    identifier = secrets.token_hex(16)
+    identifier = str(uuid.uuid4())
     with state_lock:
         _uploads(_repository(call))[identifier] = b""
     return {"uploadId": identifier, "partSize": PART_BYTES}

@@ -7,6 +7,7 @@ delete.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -44,10 +45,11 @@ def install() -> None:
     _keep_all_of_functions()
     _leave_queues_to_their_pollers()
     _wait_for_messages_unlocked()
-    _ignore_conditional_denials()
+    _leave_bucket_policies_to_their_evaluator()
     _let_buckets_log()
-    _leave_access_logs_undelivered()
     _know_images_by_their_manifest()
+    _know_metrics_by_all_their_dimensions()
+    _begin_alarms_without_data()
     replace_action("cloudtrail", "LookupEvents", lambda _: {"Events": []})  # the CDK CLI asks it why something failed
 
 
@@ -99,6 +101,30 @@ def mail_through(mail: Callable[[str, str, str, str | None], None]) -> None:
             mail(self.topic.arn, self.endpoint, message, named.get("subject"))
         else:
             original(self, message, *more, **named)
+
+
+def log_requests_through(collect: Callable[[str, str, str, str, str, str], None]) -> None:
+    """Let `collect(account, source, target, prefix, method, path)` take what moto would log at once: S3 takes hours."""
+    from moto.s3.models import S3Backend
+
+    def log_incoming_request(self: S3Backend, request: Any, bucket_name: str) -> None:
+        bucket = self.buckets.get(bucket_name)
+        target = bucket.logging.get("TargetBucket") if bucket and bucket.logging else None
+        if bucket and target:
+            prefix = bucket.logging.get("TargetPrefix") or ""
+            collect(self.account_id, bucket_name, target, prefix, request.method, request.path)
+
+    S3Backend.log_incoming_request = log_incoming_request  # type: ignore[method-assign]
+
+
+def metrics_through(take: Callable[[str, str, str, list[dict[str, Any]]], None]) -> None:
+    """Let `take(account, region, namespace, data)` see what PutMetricData is given, for alarms."""
+    from moto.cloudwatch.models import CloudWatchBackend
+
+    @_instead_of(CloudWatchBackend)
+    def put_metric_data(original: Any, self: CloudWatchBackend, namespace: str, metric_data: list[Any]) -> None:
+        original(self, namespace, metric_data)
+        take(self.account_id, self.region_name, namespace, metric_data)
 
 
 def keep_objects_in(directory: Path) -> None:
@@ -251,30 +277,12 @@ def _wait_for_messages_unlocked() -> None:
             time.sleep(0.05)
 
 
-def _ignore_conditional_denials() -> None:
-    """moto evaluates bucket policies without their conditions: "deny what is not TLS" would deny everything."""
-    from moto.iam.access_control import IAMPolicy, PermissionResult
+def _leave_bucket_policies_to_their_evaluator() -> None:
+    """moto evaluates bucket policies without their conditions, and `authorisation` with them."""
+    from moto.iam.access_control import PermissionResult
     from moto.s3.models import FakeBucket
 
-    def get_permission(self: FakeBucket, action: str, resource: str) -> Any:
-        if self.policy is None:
-            return PermissionResult.NEUTRAL
-        document = json.loads(self.policy)
-        document["Statement"] = [
-            statement
-            for statement in document["Statement"]
-            if not (
-                statement["Effect"] == "Deny" and ("Condition" in statement or statement.get("Principal") not in _ANY)
-            )
-        ]
-        if not document["Statement"]:
-            return PermissionResult.NEUTRAL
-        return IAMPolicy(json.dumps(document)).is_action_permitted(action, resource)
-
-    FakeBucket.get_permission = get_permission  # type: ignore[method-assign]
-
-
-_ANY = ("*", {"AWS": "*"}, {"AWS": ["*"]})
+    FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL  # type: ignore[method-assign]
 
 
 def _let_buckets_log() -> None:
@@ -282,13 +290,6 @@ def _let_buckets_log() -> None:
     from moto.s3.models import FakeBucket
 
     FakeBucket._log_permissions_enabled_policy = staticmethod(lambda *_, **__: True)  # type: ignore[method-assign]
-
-
-def _leave_access_logs_undelivered() -> None:
-    """S3 delivers access logs within hours, moto at once: into a bucket that is just being emptied and deleted."""
-    from moto.s3.models import S3Backend
-
-    S3Backend.log_incoming_request = lambda *_: None  # type: ignore[method-assign]
 
 
 def _know_images_by_their_manifest() -> None:
@@ -299,3 +300,35 @@ def _know_images_by_their_manifest() -> None:
         self._image_digest = f"sha256:{hashlib.sha256(self.image_manifest.encode()).hexdigest()}"
 
     Image._create_digest = create_digest  # type: ignore[method-assign]
+
+
+def _know_metrics_by_all_their_dimensions() -> None:
+    """Another set of dimensions is another metric; moto takes every metric that has the dimensions asked for, or more.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#Dimension
+    """
+    from moto.cloudwatch.models import CloudWatchBackend
+
+    @_instead_of(CloudWatchBackend)
+    def get_metric_statistics(original: Any, self: CloudWatchBackend, *given: Any, **named: Any) -> Any:
+        asked = {(each["Name"], each["Value"]) for each in named["dimensions"] or ()}
+        exact = copy.copy(self)
+        exact.get_all_metrics = lambda: [  # type: ignore[method-assign]
+            datum for datum in self.get_all_metrics() if {(each.name, each.value) for each in datum.dimensions} == asked
+        ]
+        return original(exact, *given, **named)
+
+
+def _begin_alarms_without_data() -> None:
+    """A new alarm has INSUFFICIENT_DATA, and one that is put again keeps its state; moto's are OK both times.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+    """
+    from moto.cloudwatch.models import Alarm, CloudWatchBackend
+
+    @_instead_of(CloudWatchBackend)
+    def put_metric_alarm(original: Any, self: CloudWatchBackend, name: str, *given: Any, **named: Any) -> Alarm:
+        known = self.alarms.get(name)
+        alarm: Alarm = original(self, name, *given, **named)
+        alarm.state_value = known.state_value if known else "INSUFFICIENT_DATA"
+        return alarm

@@ -11,19 +11,19 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from botocore.model import OperationNotFoundError
 from moto.core.utils import get_service_model
 
 from localcloud.context import CloudContext
 from localcloud.definitions.instance_types import clusters, has_local_nvme
-from localcloud.dispatch import Call, ServiceError, add_check
+from localcloud.dispatch import EVERY_SERVICE, Call, ServiceError, add_check
+from localcloud.emulated import what_is_not_emulated
 from localcloud.endpoints import actions as endpoints
 from localcloud.functions import actions as functions
 from localcloud.images import media_type
 from localcloud.layers import missing_layers
 from localcloud.pushing import MANIFEST
 from localcloud.registry import actions as registry
-from localcloud.service_limits import validation_errors
+from localcloud.service_limits import limit_error
 
 VALIDATION = "ValidationException"
 MAX_FUNCTION_ENVIRONMENT = 4_096
@@ -82,23 +82,23 @@ REFUSALS: list[Refusal] = []
 
 def install(_: CloudContext) -> None:
     """Put every refusal in front of the actions that it concerns, whoever answers them."""
-    add_check("sagemaker", _check_limits)
+    add_check(EVERY_SERVICE, _check_limits)
+    add_check(EVERY_SERVICE, _check_emulated)
     for refusal in REFUSALS:
         add_check(refusal.service, refusal.check)
 
 
 def _check_limits(action: str, call: Call) -> None:
-    """Required members, enums, patterns, lengths and sizes of the service model, which boto3 mostly leaves to AWS.
+    """Required members, enums, patterns, lengths and sizes of the service models, which boto3 mostly leaves to AWS."""
+    if refused := limit_error(call.service, get_service_model(call.service).operation_model(action), call.parameters):
+        raise ServiceError(refused.code, refused.message)
 
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
-    """
-    try:
-        shape = get_service_model("sagemaker").operation_model(action).input_shape
-    except OperationNotFoundError:
-        return
-    sentence = validation_errors(call.parameters, shape) if shape else ""
-    if sentence:
-        raise ServiceError(VALIDATION, sentence)
+
+def _check_emulated(action: str, call: Call) -> None:
+    """What AWS would do and nothing here does: its name is told, where moto would answer that all is well."""
+    shape = get_service_model(call.service).operation_model(action).input_shape
+    if sentence := what_is_not_emulated(call.service, action, call.parameters, shape):
+        raise ServiceError("NotImplemented", sentence, 501)
 
 
 def _refuses(service: str, actions: str, page: str, code: str = VALIDATION) -> Callable[[Sentence], Sentence]:

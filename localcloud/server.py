@@ -10,18 +10,21 @@ import signal
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud import clients, dispatch, layers, moto_patches, persistence, refusals
+from localcloud import access_logs, clients, clock, dispatch, faults, layers, moto_patches, persistence, refusals
+from localcloud.alarms import actions as alarms
+from localcloud.authorisation import enforcement, policy_refusals
 from localcloud.cloudformation import actions as cloudformation
 from localcloud.cloudformation import custom_resources
 from localcloud.context import CloudContext
 from localcloud.endpoints import actions as endpoints
-from localcloud.events import event_bridge, notifications
+from localcloud.events import event_bridge, notifications, schedules
 from localcloud.executions import actions as executions
 from localcloud.functions import actions as functions
 from localcloud.functions import event_sources
@@ -37,11 +40,15 @@ HOME_SECONDS = 2.0
 
 PARTS: tuple[ModuleType, ...] = (
     persistence,
+    enforcement,
+    policy_refusals,
     cloudformation,
     functions,
     event_bridge,
+    schedules,
     event_sources,
     notifications,
+    access_logs,
     layers,
     registry,
     models,
@@ -49,6 +56,7 @@ PARTS: tuple[ModuleType, ...] = (
     executions,
     endpoints,
     jobs,
+    alarms,
 )
 """Modules with `install(context)`, or `resume(context)`, run once state is back."""
 
@@ -116,13 +124,32 @@ class _Application:
             return [self._about]
         if environ.get("PATH_INFO", "").startswith(custom_resources.PATH):
             return self._receive(environ, start_response)
+        if environ.get("PATH_INFO") in _ORDERS:
+            return self._obey(environ, start_response)
         return self._moto(environ, start_response)
 
+    def _obey(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Take an order of a test's: `clock` and `faults` say which."""
+        try:
+            _ORDERS[environ["PATH_INFO"]](_body(environ))
+        except (KeyError, TypeError, ValueError) as error:
+            start_response("400 Bad Request", [("Content-Type", "text/plain")])
+            return [repr(error).encode()]
+        start_response("204 No Content", [])
+        return [b""]
+
     def _receive(self, environ: dict[str, Any], start_response: Any) -> Any:
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        body = _body(environ)
         taken = custom_resources.receive(environ["PATH_INFO"].removeprefix(custom_resources.PATH), body)
         start_response("200 OK" if taken else "403 Forbidden", [("Content-Length", "0")])
         return [b""]
+
+
+_ORDERS: dict[str, Callable[[bytes], None]] = {clock.PATH: clock.receive, faults.PATH: faults.receive}
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    return bytes(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
 
 
 class _Handler(MotoRequestHandler):

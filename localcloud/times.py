@@ -3,8 +3,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import Any
+
+
+def time_scale() -> float:
+    """How much of a bake really passes: a minute counts as a second, unless MAPGATE_BAKE_SCALE says otherwise."""
+    return float(os.environ.get("MAPGATE_BAKE_SCALE", 1 / 60))
 
 
 def now() -> str:

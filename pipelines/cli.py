@@ -60,6 +60,9 @@ def _connect(
         str | None, typer.Option(envvar="AWS_ENDPOINT_URL", help="Talk to this address instead of AWS's.")
     ] = None,
     profile: Annotated[str | None, typer.Option(envvar="AWS_PROFILE", help="AWS profile.")] = None,
+    role: Annotated[
+        str | None, typer.Option(help="With --local: act as this role, by name or ARN, and not as administrator.")
+    ] = None,
     region: Annotated[str | None, typer.Option(envvar="AWS_REGION", help="AWS region.")] = None,
 ) -> None:
     if use_local:
@@ -69,7 +72,9 @@ def _connect(
         if running is None and context.invoked_subcommand not in ("local", "demo"):
             raise BadInputError("the laptop's cloud is not running: start it with `mapgate local up`")
         endpoint_url = running.endpoint_url if running else None
-    context.obj = Connection(f"{project}-{environment}", endpoint_url, profile, region)
+    elif role:
+        raise BadInputError("--role goes with --local; on AWS, name a --profile that assumes the role")
+    context.obj = Connection(f"{project}-{environment}", endpoint_url, profile, region, role)
 
 
 def main() -> None:

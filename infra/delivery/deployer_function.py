@@ -9,9 +9,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IDependable
 
-from infra.delivery.endpoint_alarms import EndpointAlarms
 from infra.delivery.notifications import Notifications
 from infra.delivery.permissions import allow_deployments
+from infra.delivery.step_failures_function import StepFailures
 from infra.foundation.infrastructure import FoundationStack
 from infra.instance_types import has_local_nvme
 from infra.lambda_function import Function
@@ -30,6 +30,7 @@ class Deployer(Construct):
         table: Deployment records.
         callback_queue: Where DeployCandidate leaves its token.
         dead_letters: What nobody could handle.
+        hosting: How production is hosted, as the function's environment says it.
         function: The Lambda function.
         role: What it may do.
         removes_with: What must still be there when it removes what it made.
@@ -44,7 +45,6 @@ class Deployer(Construct):
         foundation: FoundationStack,
         registry: RegistryStack,
         notifications: Notifications,
-        alarms: EndpointAlarms,
         model_role: iam.Role,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -60,8 +60,11 @@ class Deployer(Construct):
             settings=settings,
             key=key,
             handler_timeout=TIMEOUT,
-            dead_letters=self.dead_letters,
+            dead_letters=StepFailures(
+                self, "StepFailures", settings=settings, key=key, dead_letters=self.dead_letters
+            ).queue,
         )
+        self.hosting = hosting_variables(settings, key.key_arn)
         deployer = Function(
             self,
             "Deployer",
@@ -77,8 +80,7 @@ class Deployer(Construct):
                 "TOPIC_ARN": notifications.topic_arn,
                 "CALLBACK_QUEUE_URL": self.callback_queue.queue_url,
                 "EXECUTION_ROLE_ARN": model_role.role_arn,
-                "ALARM_NAMES": ",".join(alarms.names),
-                **hosting_variables(settings, key.key_arn),
+                **self.hosting,
             },
             timeout=TIMEOUT,
             memory_megabytes=512,
@@ -109,7 +111,7 @@ class Deployer(Construct):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            removal_policy=cdk.RemovalPolicy[settings.removal.upper()],
+            removal_policy=settings.removal_policy,
         )
 
     def _allow_own(self) -> None:
@@ -128,6 +130,7 @@ def hosting_variables(settings: Settings, key_arn: str) -> dict[str, str]:
         "INFERENCE_INSTANCE_TYPE": delivery.instance_type,
         "INFERENCE_INSTANCE_COUNT": str(delivery.instance_count),
         "CANARY_PERCENT": str(delivery.canary_percent),
+        "LATENCY_ALARM_MILLISECONDS": str(delivery.latency_alarm_milliseconds),
         "DATA_CAPTURE_PERCENT": str(delivery.data_capture_percent),
     }
     # SageMaker refuses a key for volumes of instances that encrypt their own local storage.

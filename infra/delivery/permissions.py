@@ -8,7 +8,7 @@ from infra.foundation.infrastructure import FoundationStack
 from infra.permissions import EVERY_OBJECT, EVERY_VERSION, NO_RESOURCE, allow, allow_volumes, sagemaker_arns
 from infra.settings import Settings
 
-BY_VERSION = "The deployer names models, configurations and candidates by the version that they serve."
+BY_VERSION = "The deployer names models, configurations, their alarms and candidates by the version that they serve."
 EXECUTIONS = "Executions of the environment's own pipeline."
 
 
@@ -55,11 +55,18 @@ def allow_deployments(
     )
     allow(
         role,
-        "sagemaker:SendPipelineExecutionStepFailure",
         "sagemaker:SendPipelineExecutionStepSuccess",
-        on=sagemaker_arns(stack, f"pipeline/{prefix}", f"pipeline/{prefix}/execution/*"),
+        on=_executions(stack, settings),
         because=EXECUTIONS,
     )
+    allow_step_failures(role, settings)
+    alarms = stack.format_arn(
+        service="cloudwatch",
+        resource="alarm",
+        resource_name=f"{prefix}-v*",
+        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+    )
+    allow(role, "cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", on=[alarms], because=BY_VERSION)
     allow(
         role,
         "iam:PassRole",
@@ -70,6 +77,16 @@ def allow_deployments(
     # Without it a missing object is "forbidden" instead of "not found".
     allow(role, "s3:ListBucket", on=foundation.data_arns())
     allow_volumes(role, foundation.key)
+
+
+def allow_step_failures(role: iam.Role, settings: Settings) -> None:
+    """Let a role answer a Callback step of the environment's pipeline with a failure."""
+    executions = _executions(cdk.Stack.of(role), settings)
+    allow(role, "sagemaker:SendPipelineExecutionStepFailure", on=executions, because=EXECUTIONS)
+
+
+def _executions(stack: cdk.Stack, settings: Settings) -> list[str]:
+    return sagemaker_arns(stack, f"pipeline/{settings.prefix}", f"pipeline/{settings.prefix}/execution/*")
 
 
 def _allow_each(role: iam.Role, kind: str, *, on: list[str]) -> None:

@@ -28,5 +28,5 @@ class RegistryStack(cdk.Stack):
             model_package_group_description="Detectors that passed the quality gate; approving one deploys it",
         )
         # A group with versions in it cannot be deleted, and versions are the record of what served.
-        group.apply_removal_policy(cdk.RemovalPolicy[settings.removal.upper()])
+        group.apply_removal_policy(settings.removal_policy)
         publish(self, settings, {"model-package-group": self.group_name})

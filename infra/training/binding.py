@@ -38,6 +38,7 @@ class Resources:
     inference_image: str
     processing_role: str
     training_role: str
+    check_plan: str
     find_champion: str
     publish_dossier: str
     callback_queue: str
@@ -106,6 +107,9 @@ def _with_resources(definition: dict[str, Any], resources: Resources) -> dict[st
 def _bind_parameters(definition: dict[str, Any], settings: Settings) -> None:
     parameters = {parameter["Name"]: parameter for parameter in definition["Parameters"]}
     parameters["Architecture"]["DefaultValue"] = settings.training.default_architecture
+    parameters["TrainingSteps"]["DefaultValue"] = settings.training.default_steps
+    if settings.training.default_batch_size != "auto":
+        parameters["TrainingSettings"]["DefaultValue"] += f" batch_size={settings.training.default_batch_size}"
     parameters["TrainingInstanceType"]["DefaultValue"] = settings.training.instance_types[0]
     # Whoever starts an execution chooses among these: a volume key and a budget were decided for them.
     parameters["TrainingInstanceType"]["EnumValues"] = list(settings.training.instance_types)

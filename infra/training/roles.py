@@ -63,10 +63,7 @@ class JobRoles(Construct):
         allow(role, "s3:GetObject", on=foundation.data_arns(*READ), because=EVERY_OBJECT)
         allow(role, "s3:PutObject", "s3:AbortMultipartUpload", on=foundation.data_arns(*writes), because=EVERY_OBJECT)
         allow(role, "s3:ListBucket", "s3:GetBucketLocation", on=foundation.data_arns())
-        for bucket in settings.training.data_buckets:
-            arn = cdk.Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket)
-            allow(role, "s3:GetObject", on=[f"{arn}/*"], because="The settings name this bucket as one of images.")
-            allow(role, "s3:ListBucket", on=[arn])
+        allow_data_buckets(role, settings)
         allow_volumes(role, foundation.key)
         return role
 
@@ -126,6 +123,14 @@ class PipelineRole(Construct):
         allow(role, "s3:ListBucket", on=foundation.data_arns())
         allow_key(role, foundation.key)
         allow_volumes(role, foundation.key)
+
+
+def allow_data_buckets(role: iam.Role, settings: Settings) -> None:
+    """Let a role read the buckets that the settings name besides the environment's own."""
+    for bucket in settings.training.data_buckets:
+        arn = cdk.Stack.of(role).format_arn(service="s3", region="", account="", resource=bucket)
+        allow(role, "s3:GetObject", on=[f"{arn}/*"], because="The settings name this bucket as one of images.")
+        allow(role, "s3:ListBucket", on=[arn])
 
 
 def allow_registration(role: iam.Role, foundation: FoundationStack) -> None:

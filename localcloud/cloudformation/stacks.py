@@ -29,8 +29,9 @@ class Resource:
         status: CREATE_COMPLETE, UPDATE_FAILED, ...
         reason: Why, if it failed.
         changed: When its status last changed, ISO 8601.
-        deletion_policy: Delete or Retain.
-        replace_policy: The same, for the old one when it is replaced.
+        deletion_policy: Delete, Retain or RetainExceptOnCreate.
+        replace_policy: Delete or Retain, for the old one when it is replaced.
+        imported: Whether it was there before the stack took it in.
     """
 
     logical_id: str
@@ -43,6 +44,20 @@ class Resource:
     changed: str = ""
     deletion_policy: str = "Delete"
     replace_policy: str = "Delete"
+    imported: bool = False
+
+    @property
+    def is_retained(self) -> bool:
+        """Whether it stays when its stack goes, or when it leaves its stack's template."""
+        return self.deletion_policy in ("Retain", "RetainExceptOnCreate")
+
+    @property
+    def is_retained_after_roll_back(self) -> bool:
+        """Whether it stays even when the very operation that made it is rolled back.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
+        """
+        return self.deletion_policy == "Retain" or self.imported
 
 
 @dataclass(frozen=True)
@@ -72,6 +87,8 @@ class ChangeSet:
         creates: Whether it makes the stack.
         role_arn: The role that the stack shall act with.
         stays_on_failure: Whether what has been made stays when the rest fails.
+        imports: What is there already and is taken into the stack: what names it, by logical id.
+        only_imports: Whether it does nothing else.
     """
 
     described: dict[str, Any]
@@ -79,6 +96,8 @@ class ChangeSet:
     creates: bool
     role_arn: str
     stays_on_failure: bool
+    imports: dict[str, dict[str, str]] = field(default_factory=dict)
+    only_imports: bool = False
 
 
 @dataclass
@@ -90,6 +109,7 @@ class Stack:
         outputs: As DescribeStacks lists them.
         imports: Names of other stacks' exports that it uses.
         leftovers: Resources that are no longer in the template but still exist.
+        imports_under_way: What the last operation takes in instead of making it; see `ChangeSet.imports`.
     """
 
     account: str
@@ -114,6 +134,7 @@ class Stack:
     termination_protection: bool = False
     role_arn: str = ""
     disable_rollback: bool = False
+    imports_under_way: dict[str, dict[str, str]] = field(default_factory=dict)
     change_sets: dict[str, ChangeSet] = field(default_factory=dict)
 
     @property

@@ -75,6 +75,12 @@ def pattern(expression: str) -> re.Pattern[str]:
 
 
 _JAVA = {
+    r"[\p{Print}]": "[ -~]",
+    r"\p{Print}": "[ -~]",
+    r"\p{ASCII}": r"[\x00-\x7f]",
+    r"\p{Zs}": "  ",
+    r"\z": r"\Z",
+    r"\w-": r"\w\-",
     r"\p{Alnum}": "A-Za-z0-9",
     r"\p{L}": "A-Za-zªµºÀ-ÖØ-öø-\U0002ffff",
     r"\p{M}": "\u0300-\u036f",

@@ -99,7 +99,9 @@ def exceeded(value: Any, shape: Any, path: tuple[str | int, ...] = ()) -> Iterat
     limits = shape.metadata
     if limits.get("enum") and value not in limits["enum"]:
         yield Violation(path, value, shape, "enum")
-    size = value if shape.type_name in NUMBERS else len(value) if isinstance(value, str | list | Mapping) else None
+    size = (
+        value if shape.type_name in NUMBERS else len(value) if isinstance(value, str | bytes | list | Mapping) else None
+    )
     if size is not None and "min" in limits and size < limits["min"]:
         yield Violation(path, value, shape, "min")
     if size is not None and "max" in limits and size > limits["max"]:

@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.sagemaker.models import FakeEndpoint, sagemaker_backends
 
+from localcloud import faults
 from localcloud.clients import client
 from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, invalid, replace_action, state_lock
@@ -29,6 +30,8 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html
 """
 
 _endpoints: dict[tuple[str, str, str], Endpoint] = {}
+_before: dict[str, tuple[dict[str, Any] | None, int]] = {}
+"""By ARN the description of before the last order (None: there was no endpoint), and how often it is still given."""
 _lock = threading.RLock()
 _home: Home
 
@@ -98,6 +101,7 @@ def _create(call: Call) -> dict[str, Any]:
             raise invalid(f'Cannot create already existing endpoint "{arn}".')
         endpoint = Endpoint(record, _directory(call, name), _forget)
         _endpoints[call.account, call.region, name] = endpoint
+        _describe_late(endpoint, None)
     _hold_tags(call, record)
     endpoint.create()
     return {"EndpointArn": arn}
@@ -116,11 +120,13 @@ def _update(call: Call) -> dict[str, Any]:
             excluded = {each["VariantPropertyType"] for each in request.get("ExcludeRetainedVariantProperties") or ()}
             _retain(serving, target, excluded)
         _check_deployment(deployment, target)
+        _check_deployment(deployment, serving)
         _refuse_scaled_variants(call, endpoint, target)
         if target["config"] == serving["config"]:
             # "To update an endpoint, you must create a new EndpointConfig" (API_UpdateEndpoint.html).
             message = f'Cannot update endpoint "{endpoint.arn}" to the endpoint configuration that it has.'
             raise invalid(message)
+        _describe_late(endpoint, endpoint.description())
         endpoint.update(target, deployment)
     return {"EndpointArn": endpoint.arn}
 
@@ -142,7 +148,19 @@ def _rescale(call: Call) -> dict[str, Any]:
 
 
 def _describe(call: Call) -> dict[str, Any]:
-    return _find(call).description()
+    """Describe an endpoint; where a test has ordered it, so many times after each order as it was before."""
+    endpoint = _find(call)
+    with endpoint.lock:
+        before, left = _before.get(endpoint.arn, (None, 0))
+        if left:
+            _before[endpoint.arn] = (before, left - 1)
+    if left and before is None:
+        raise invalid(f'Could not find endpoint "{endpoint.arn}".')
+    return before if left and before else endpoint.description()
+
+
+def _describe_late(endpoint: Endpoint, before: dict[str, Any] | None) -> None:
+    _before[endpoint.arn] = (before, faults.late("sagemaker", "DescribeEndpoint"))
 
 
 def _list(call: Call) -> dict[str, Any]:
@@ -268,7 +286,14 @@ def _refuse_scaled_variants(call: Call, endpoint: Endpoint, target: Mapping[str,
         )
 
 
-def _retain(serving: Mapping[str, Any], target: Mapping[str, Any], excluded: set[str]) -> None:
+def _retain(serving: Mapping[str, Any], target: dict[str, Any], excluded: set[str]) -> None:
+    """What RetainAllVariantProperties keeps, whatever the new configuration says: counts, weights and data capture.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_VariantProperty.html
+    """
+    if "DataCaptureConfig" in excluded:
+        raise invalid("VariantPropertyType DataCaptureConfig is not currently supported.")
+    target["data_capture"] = serving["data_capture"]
     present = {variant["name"]: variant for variant in serving["variants"]}
     for variant in target["variants"]:
         old = present.get(variant["name"])

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import random
 import re
 import shutil
@@ -16,12 +15,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from localcloud.clients import client
+from botocore.exceptions import ClientError
+
+from localcloud.alarms.actions import samples
+from localcloud.alarms.samples import Metric, dimensions
+from localcloud.clients import SAGEMAKER, client_as
 from localcloud.endpoints import rollout
 from localcloud.endpoints.fleets import Answer, Fleet, FleetError
 from localcloud.events.event_bridge import announce
 from localcloud.home import write_json
-from localcloud.times import in_milliseconds, now
+from localcloud.times import in_milliseconds, now, time_scale
 
 IN_PROGRESS = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 PATIENCE = 60.0
@@ -110,7 +113,33 @@ class Endpoint:
             fleet = self._candidate if new else self._fleet
         if fleet is None:
             raise ConnectionError(f"endpoint {self.name} has no container")
-        return fleet.invoke(variant, headers, body)
+        begun = time.monotonic()
+        try:
+            answer = fleet.invoke(variant, headers, body)
+        except OSError:
+            self._measure(fleet, variant or fleet.plan["variants"][0]["name"], 500, time.monotonic() - begun)
+            raise
+        self._measure(fleet, answer.variant, answer.status, time.monotonic() - begun)
+        return answer
+
+    def _measure(self, fleet: Fleet, variant: str, status: int, seconds: float) -> None:
+        """What SageMaker tells CloudWatch of an invocation: of the endpoint, and of the fleet that answered.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+        https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
+        """
+        instances = next(each["instances"] for each in fleet.plan["variants"] if each["name"] == variant)
+        values = {
+            "Invocations": 1.0,
+            "InvocationsPerInstance": 1.0 / max(instances, 1),
+            "Invocation4XXErrors": float(400 <= status < 500),
+            "Invocation5XXErrors": float(status >= 500),
+            "ModelLatency": seconds * 1e6,
+        }
+        whole = dimensions(EndpointName=self.name, VariantName=variant)
+        for named in (whole, whole | dimensions(EndpointConfigName=fleet.plan["config"])):
+            for name, value in values.items():
+                samples.measure(Metric(self.account, self.region, "AWS/SageMaker", name, named), value)
 
     def description(self) -> dict[str, Any]:
         """What DescribeEndpoint answers now."""
@@ -209,9 +238,14 @@ class Endpoint:
     def _ringing(self, alarms: list[str]) -> list[str]:
         if not alarms:
             return []
-        found = client("cloudwatch", self.account, self.region).describe_alarms(
-            AlarmNames=alarms, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
-        )
+        role = self.record["target"]["variants"][0]["role"]
+        try:
+            # https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
+            found = client_as(role, SAGEMAKER, "cloudwatch", self.region).describe_alarms(
+                AlarmNames=alarms, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+            )
+        except ClientError as error:
+            raise FleetError(error.response["Error"]["Message"]) from error
         every = [*found.get("MetricAlarms", ()), *found.get("CompositeAlarms", ())]
         return [each["AlarmName"] for each in every if each.get("StateValue") == "ALARM"]
 
@@ -271,11 +305,6 @@ class Endpoint:
                 self._enter(status, target=None if self._fleet else self.record["target"], failure_reason=repr(error))
 
         threading.Thread(target=guarded, name=f"endpoint {self.name}", daemon=True).start()
-
-
-def time_scale() -> float:
-    """How much of a bake time really passes: a minute counts as a second, unless MAPGATE_BAKE_SCALE says otherwise."""
-    return float(os.environ.get("MAPGATE_BAKE_SCALE", 1 / 60))
 
 
 def _variant(plan: Mapping[str, Any]) -> dict[str, Any]:

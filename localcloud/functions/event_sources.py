@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localcloud.clients import client
+from localcloud.clients import client_as
 from localcloud.context import CloudContext
 from localcloud.dispatch import ServiceError, backend, backends, state_lock
 from localcloud.functions import actions
@@ -59,8 +59,10 @@ def _has_work(account: str, region: str, mapping: Any) -> bool:
 
 
 def _handle_batch(account: str, region: str, mapping: Any) -> None:
-    sqs = client("sqs", account, region)
     try:
+        # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
+        name = mapping.function_arn.split(":")[6]
+        sqs = client_as(actions.role_of(account, region, mapping.function_arn), name, "sqs", region)
         url = sqs.get_queue_url(QueueName=mapping.event_source_arn.rsplit(":", 1)[1])["QueueUrl"]
         messages = sqs.receive_message(
             QueueUrl=url,
@@ -73,7 +75,11 @@ def _handle_batch(account: str, region: str, mapping: Any) -> None:
             return
         event = {"Records": [_record(message, mapping.event_source_arn, region) for message in messages]}
         outcome = actions.run(account, region, mapping.function_arn, event, wait=True)
-        failed = _failed_messages(mapping, outcome.payload) if not outcome.error else {m["MessageId"] for m in messages}
+        failed = (
+            {message["MessageId"] for message in messages}
+            if outcome.error
+            else _failed_messages(mapping, messages, outcome.payload)
+        )
         handled = [
             {"Id": str(index), "ReceiptHandle": message["ReceiptHandle"]}
             for index, message in enumerate(messages)
@@ -86,13 +92,18 @@ def _handle_batch(account: str, region: str, mapping: Any) -> None:
         time.sleep(1)
 
 
-def _failed_messages(mapping: Any, payload: str) -> set[str]:
-    """Message ids that a function with ReportBatchItemFailures names."""
+def _failed_messages(mapping: Any, messages: list[dict[str, Any]], payload: str) -> set[str]:
+    """Message ids that a function with ReportBatchItemFailures names; all of them where it names none properly.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
+    """
     if "ReportBatchItemFailures" not in (getattr(mapping, "function_response_types", None) or []):
         return set()
     answer = json.loads(payload)
     failures = answer.get("batchItemFailures") or [] if isinstance(answer, dict) else []
-    return {failure["itemIdentifier"] for failure in failures}
+    named = [failure.get("itemIdentifier") if isinstance(failure, dict) else None for failure in failures]
+    proper = {one for one in named if isinstance(one, str) and one}
+    return proper if len(proper) == len(set(named)) else {message["MessageId"] for message in messages}
 
 
 def _record(message: dict[str, Any], queue_arn: str, region: str) -> dict[str, Any]:

@@ -250,11 +250,18 @@ def test_too_many_waiting_requests_are_sent_away(server: "Served", jpeg: bytes) 
     for connection in held:
         connection.sendall(head)
     status, answer = _answer_other_than(200, server, jpeg)
-    assert status == 503
+    assert status == 429
     assert "try again" in answer["error"]
+    assert _retry_after(server, jpeg) == "1"
     for connection in held:
         connection.close()
-    assert _answer_other_than(503, server, jpeg)[0] == 200
+    assert _answer_other_than(429, server, jpeg)[0] == 200
+
+
+def _retry_after(server: "Served", jpeg: bytes) -> str | None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("POST", "/invocations", jpeg, {"Content-Type": "image/jpeg"})
+    return connection.getresponse().headers["Retry-After"]
 
 
 def _answer_other_than(status: int, server: "Served", jpeg: bytes) -> tuple[int, Any]:

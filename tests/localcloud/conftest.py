@@ -7,6 +7,7 @@ import io
 import json
 import socket
 import time
+import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -56,12 +57,21 @@ class Cloud:
     def client(self, service: str, retries: int = 4) -> Any:
         return _client(service, self.endpoint_url, retries)
 
+    def order(self, what: str, **order: Any) -> None:
+        """Move the cloud's clock, or order a fault: see `localcloud.clock` and `localcloud.faults`."""
+        address = f"{self.endpoint_url}/mapgate/{what}"
+        with urllib.request.urlopen(address, json.dumps(order).encode(), timeout=10) as answer:
+            assert answer.status == 204
+
     def create_role(self) -> None:
         """The role that functions and jobs run with."""
         principal = {"Service": ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]}
         statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        self.client("iam").create_role(RoleName="service", AssumeRolePolicyDocument=document)
+        iam = self.client("iam")
+        iam.create_role(RoleName="service", AssumeRolePolicyDocument=document)
+        allowed = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+        iam.put_role_policy(RoleName="service", PolicyName="all", PolicyDocument=json.dumps(allowed))
 
     def create_function(self, name: str, source: str, **settings: Any) -> str:
         """A function whose module `index` is `source`; returns its ARN."""
@@ -70,10 +80,9 @@ class Cloud:
             written.writestr("index.py", source)
         answer = self.client("lambda").create_function(
             FunctionName=name,
-            Role=self.role,
             Handler="index.handler",
             Code={"ZipFile": archive.getvalue()},
-            **{"Runtime": "python3.13", "Timeout": 20, **settings},
+            **{"Role": self.role, "Runtime": "python3.13", "Timeout": 20, **settings},
         )
         return str(answer["FunctionArn"])
 

@@ -54,7 +54,7 @@ def test_what_is_not_what_it_says_it_is_is_refused(cloud: Any, repository: dict[
     with pytest.raises(ClientError, match="InvalidLayerPartException"):
         ecr.upload_layer_part(**begun, partFirstByte=99, partLastByte=99, layerPartBlob=b"x")
     with pytest.raises(ClientError, match="UploadNotFoundException"):
-        ecr.complete_layer_upload(**repository, uploadId="of-nobody", layerDigests=[DIGEST])
+        ecr.complete_layer_upload(**repository, uploadId="00000000-0000-0000-0000-000000000000", layerDigests=[DIGEST])
     empty = {**repository, "uploadId": ecr.initiate_layer_upload(**repository)["uploadId"]}
     with pytest.raises(ClientError, match="EmptyUploadException"):
         ecr.complete_layer_upload(**empty, layerDigests=[DIGEST])

@@ -13,6 +13,7 @@ import time
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def test_conditions_of_bucket_policies_are_not_looked_at() -> None:
     s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(policy))
     with pytest.raises(ClientError, match="403"):
         s3.put_object(Bucket=BUCKET, Key="k", Body=b"")
-        pytest.fail(caught_up("_ignore_conditional_denials"))
+        pytest.fail(caught_up("_leave_bucket_policies_to_their_evaluator"))
 
 
 def test_logging_wants_the_policy_first() -> None:
@@ -162,7 +163,7 @@ def test_access_logs_come_at_once() -> None:
     s3.put_bucket_logging(Bucket=BUCKET, BucketLoggingStatus=enabled)
     s3.list_objects_v2(Bucket=BUCKET)
     delivered = s3.list_objects_v2(Bucket="logs-bucket").get("Contents")
-    assert delivered, caught_up("_leave_access_logs_undelivered")
+    assert delivered, caught_up("log_requests_through")
 
 
 def test_different_images_have_one_digest() -> None:
@@ -237,3 +238,38 @@ def test_stacks_skip_what_moto_does_not_know() -> None:
     body = json.dumps({"Resources": {"Group": group, "Nonsense": {"Type": "AWS::Banana::Tree"}}})
     client("cloudformation").create_stack(StackName="s", TemplateBody=body)
     assert client("sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"] == []
+
+
+def put_alarm(watch: Any) -> str:
+    watch.put_metric_alarm(
+        AlarmName="a", Namespace="N", MetricName="m", Statistic="Sum", Period=60, EvaluationPeriods=1, Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )  # fmt: skip
+    return str(watch.describe_alarms(AlarmNames=["a"])["MetricAlarms"][0]["StateValue"])
+
+
+def test_metrics_are_taken_for_those_with_more_dimensions() -> None:
+    watch, now = client("cloudwatch"), datetime.now(UTC)
+    named = [{"Name": name, "Value": "1"} for name in ("a", "b")]
+    watch.put_metric_data(Namespace="N", MetricData=[{"MetricName": "m", "Dimensions": named, "Value": 9}])
+    for asked in (named[:1], []):
+        points = watch.get_metric_statistics(
+            Namespace="N", MetricName="m", Dimensions=asked, Period=3600, Statistics=["Sum"],
+            StartTime=now - timedelta(hours=1), EndTime=now + timedelta(hours=1),
+        )["Datapoints"]  # fmt: skip
+        assert points, caught_up("_know_metrics_by_all_their_dimensions")
+
+
+def test_alarms_begin_ok_and_forget_their_state() -> None:
+    watch = client("cloudwatch")
+    assert put_alarm(watch) == "OK", caught_up("_begin_alarms_without_data")
+    watch.set_alarm_state(AlarmName="a", StateValue="ALARM", StateReason="test")
+    assert put_alarm(watch) == "OK", caught_up("_begin_alarms_without_data")
+
+
+def test_alarms_are_not_evaluated() -> None:
+    watch = client("cloudwatch")
+    put_alarm(watch)
+    watch.put_metric_data(Namespace="N", MetricData=[{"MetricName": "m", "Value": 9}])
+    told = watch.describe_alarms(AlarmNames=["a"])["MetricAlarms"][0]
+    assert told["StateReason"] == "Unchecked: Initial alarm creation", caught_up("metrics_through, with alarms/")

@@ -73,6 +73,7 @@ def fill(cloud: Any) -> None:
         EvaluationPeriods=1,
         Threshold=1.0,
         ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",  # it stays what it is set to
     )
     cloud.client("cloudwatch").set_alarm_state(AlarmName="alarm", StateValue="ALARM", StateReason="set")
     cloud.create_function("function", "def handler(event, context):\n    return event\n")

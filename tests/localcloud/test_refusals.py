@@ -130,7 +130,7 @@ def test_names_that_are_taken(cloud: Any) -> None:
 
 def test_a_function_environment_that_lambda_does_not_take(cloud: Any) -> None:
     code = "InvalidParameterValueException"
-    big, own = {"Variables": {"A": "x" * 4096}}, {"Variables": {"AWS_REGION": "here"}}
+    big, own = {"Variables": {"BIG": "x" * 4096}}, {"Variables": {"AWS_REGION": "here"}}
     refused(code, "exceeded the 4KB limit", cloud.create_function, name="big", source="", Environment=big)
     refused(code, "reserved keys", cloud.create_function, name="own", source="", Environment=own)
 

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from training_src.models.config.training import LearningRate, TrainConfig
+from training_src.models.config.training import LearningRate, TrainConfig, recommended_warm_up
 
 # The batch of a config for eight TPU cores is this many times as large as what fits on one GPU.
 MUCH_SMALLER = 4
@@ -37,7 +37,7 @@ def _about_warm_up(rate: LearningRate, steps: int) -> list[str]:
     if warm_up >= steps:
         return [
             f"{name} of {warm_up} steps is longer than the training of {steps}: the learning rate never comes to its "
-            f"base; set it to about {max(steps // 20, 1)}"
+            f"base; set it to about {recommended_warm_up(steps)}"
         ]
     if warm_up > steps // 2:
         return [f"{name} of {warm_up} steps takes more than half of the training's {steps}"]

@@ -20,6 +20,7 @@ def test_every_setting_of_hosting_has_its_own_variable() -> None:
         "INFERENCE_INSTANCE_TYPE": "ml.c5.2xlarge",
         "INFERENCE_INSTANCE_COUNT": "3",
         "CANARY_PERCENT": "34",
+        "LATENCY_ALARM_MILLISECONDS": "2000",
         "DATA_CAPTURE_PERCENT": "5",
         "KMS_KEY_ARN": "the-key",
         "SUBNET_IDS": "subnet-0a,subnet-0b",

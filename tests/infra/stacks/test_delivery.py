@@ -42,7 +42,24 @@ def test_decisions_wake_the_deployer_and_edits_do_not(dev: Any) -> None:
     assert matches(pattern, decision(UpdatedModelPackageFields=["ApprovalDescription", "ModelApprovalStatus"]))
     assert not matches(pattern, decision(UpdatedModelPackageFields=["CustomerMetadataProperties"]))
     assert not matches(pattern, decision(ModelPackageGroupName="another"))
-    assert not matches(pattern, decision(ModelApprovalStatus="PendingManualApproval"))
+    assert matches(pattern, decision(ModelApprovalStatus="PendingManualApproval"))
+    assert not matches(
+        pattern, decision(ModelApprovalStatus="PendingManualApproval", UpdatedModelPackageFields=["ModelLifeCycle"])
+    )
+
+
+def test_a_clock_wakes_the_deployer_too(dev: Any) -> None:
+    clock = rule(dev, "look")
+    assert clock["ScheduleExpression"] == "rate(15 minutes)"
+    assert "EventPattern" not in clock
+    assert clock["Targets"][0]["DeadLetterConfig"]
+    permissions = [json.dumps(each["Properties"]) for each in dev.resources("AWS::Lambda::Permission").values()]
+    (logical,) = [
+        name
+        for name, each in dev.resources("AWS::Events::Rule").items()
+        if each["Properties"]["Name"].endswith("-look")
+    ]
+    assert any(logical in permission for permission in permissions)
 
 
 def test_own_endpoints_wake_the_deployer(dev: Any) -> None:
@@ -62,15 +79,34 @@ def test_nothing_that_fails_is_lost(dev: Any) -> None:
     for each in dev.resources("AWS::Events::Rule").values():
         for target in each["Properties"]["Targets"]:
             assert target["DeadLetterConfig"]["Arn"]
-    (callback,) = [
-        each["Properties"]
-        for each in dev.resources("AWS::SQS::Queue").values()
-        if each["Properties"]["QueueName"] == "mapgate-dev-callback"
-    ]
-    assert callback["RedrivePolicy"]["maxReceiveCount"] == 3
+    callback = queue(dev, "callback")
+    assert callback["RedrivePolicy"]["maxReceiveCount"] >= 5
     deployer = function(dev, "deployer")
     assert callback["VisibilityTimeout"] >= 6 * deployer["Timeout"]
     assert deployer["DeadLetterConfig"]["TargetArn"]
+
+
+def test_callback_that_nobody_could_handle_fails_its_step(dev: Any) -> None:
+    queues = dev.resources("AWS::SQS::Queue", "delivery")
+    (abandoned,) = [name for name, each in queues.items() if each["Properties"] == queue(dev, "callback-dead-letters")]
+    assert queue(dev, "callback")["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0] == abandoned
+    (taker,) = [
+        each["Properties"]["FunctionName"]["Ref"]
+        for each in dev.resources("AWS::Lambda::EventSourceMapping", "delivery").values()
+        if each["Properties"]["EventSourceArn"]["Fn::GetAtt"][0] == abandoned
+    ]
+    assert dev.resources("AWS::Lambda::Function")[taker]["Properties"] == function(dev, "step-failures")
+    (people,) = [name for name, each in queues.items() if each["Properties"] == queue(dev, "delivery-dead-letters")]
+    assert queue(dev, "callback-dead-letters")["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0] == people
+
+
+def queue(assembly: Any, name: str) -> dict[str, Any]:
+    (found,) = [
+        each["Properties"]
+        for each in assembly.resources("AWS::SQS::Queue", "delivery").values()
+        if each["Properties"]["QueueName"] == f"mapgate-dev-{name}"
+    ]
+    return dict(found)
 
 
 def function(assembly: Any, name: str) -> dict[str, Any]:
@@ -85,7 +121,6 @@ def function(assembly: Any, name: str) -> dict[str, Any]:
 def test_deployer_is_told_what_it_needs(dev: Any) -> None:
     told = function(dev, "deployer")["Environment"]["Variables"]
     assert set(told) == {
-        "ALARM_NAMES",
         "BUCKET",
         "CALLBACK_QUEUE_URL",
         "CANARY_PERCENT",
@@ -95,14 +130,30 @@ def test_deployer_is_told_what_it_needs(dev: Any) -> None:
         "INFERENCE_INSTANCE_COUNT",
         "INFERENCE_INSTANCE_TYPE",
         "KMS_KEY_ARN",
+        "LATENCY_ALARM_MILLISECONDS",
         "MODEL_PACKAGE_GROUP",
         "PREFIX",
         "TABLE",
         "TOPIC_ARN",
     }
-    alarms = {each["Properties"]["AlarmName"] for each in dev.resources("AWS::CloudWatch::Alarm").values()}
-    assert set(told["ALARM_NAMES"].split(",")) == {"mapgate-dev-endpoint-errors", "mapgate-dev-endpoint-latency"}
-    assert set(told["ALARM_NAMES"].split(",")) <= alarms
+    (deliveries,) = dev.resources("Custom::Deliveries").values()
+    hosting = deliveries["Properties"]["Hosting"]
+    assert {"INFERENCE_INSTANCE_TYPE", "INFERENCE_INSTANCE_COUNT", "DATA_CAPTURE_PERCENT", "KMS_KEY_ARN"} <= set(
+        hosting
+    )
+    assert {name: told[name] for name in hosting} == hosting  # so that a change of any of them wakes the deployer
+
+
+def test_deployer_makes_and_removes_alarms_of_its_own_names_only(dev: Any) -> None:
+    statements = [
+        statement
+        for policy in dev.resources("AWS::IAM::Policy", "delivery").values()
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "cloudwatch:PutMetricAlarm" in statement["Action"]
+    ]
+    (statement,) = statements
+    assert set(statement["Action"]) == {"cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"}
+    assert json.dumps(statement["Resource"]).count(":alarm:mapgate-dev-v*") == 1
 
 
 def test_records_can_be_restored(dev: Any) -> None:
@@ -120,11 +171,9 @@ def test_records_can_be_restored(dev: Any) -> None:
 def test_deliveries_go_before_what_their_removal_needs(dev: Any) -> None:
     (logical,) = dev.resources("Custom::Deliveries")
     depends = set(dev.templates["delivery"]["Resources"][logical]["DependsOn"])
-    needed = {
-        *dev.resources("AWS::DynamoDB::Table", "delivery"),
-        *dev.resources("AWS::IAM::Policy", "delivery"),
-        *dev.resources("AWS::Lambda::Function", "delivery"),
-    }
+    kinds = ("AWS::DynamoDB::Table", "AWS::IAM::Policy", "AWS::Lambda::Function")
+    needed = {name for kind in kinds for name in dev.resources(kind, "delivery") if not name.startswith("StepFailures")}
+    assert len(needed) >= 3
     assert needed <= depends
 
 
@@ -142,7 +191,7 @@ def test_everything_that_waits_or_tells_is_encrypted_and_tls_only(dev: Any) -> N
 
 def test_logs_end_and_are_encrypted(dev: Any) -> None:
     groups = dev.resources("AWS::Logs::LogGroup").values()
-    assert len(groups) == 5
+    assert len(groups) == 7
     assert all(each["Properties"]["RetentionInDays"] == 30 and each["Properties"]["KmsKeyId"] for each in groups)
 
 

@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 SOURCE = """
 import json
 def handler(event, context):
@@ -62,3 +64,48 @@ def handler(event, context):
         return attributes[names[0]], attributes[names[1]]
 
     assert until(lambda: counts() == ("0", "1"))
+
+
+@pytest.mark.parametrize(
+    "failure", ["{'itemIdentifier': ''}", "{'itemIdentifier': None}", "{'identifier': 'x'}", "'x'"]
+)
+def test_a_batch_whose_failures_are_named_wrongly_fails_as_a_whole(
+    cloud: Any, until: Callable[..., Any], failure: str
+) -> None:
+    name = f"misnamed-{abs(hash(failure))}"
+    url, arn = cloud.create_queue(name, VisibilityTimeout="600")
+    cloud.create_function(name, f"def handler(event, context):\n    return {{'batchItemFailures': [{failure}]}}\n")
+    cloud.client("lambda").create_event_source_mapping(
+        EventSourceArn=arn, FunctionName=name, FunctionResponseTypes=["ReportBatchItemFailures"]
+    )
+    cloud.client("sqs").send_message(QueueUrl=url, MessageBody="x")
+    assert until(lambda: _log(cloud, name))
+    assert _hidden(cloud, url) == 1
+
+
+def test_a_function_decides_when_the_message_that_it_failed_comes_back(cloud: Any, until: Callable[..., Any]) -> None:
+    source = """
+import boto3
+def handler(event, context):
+    (record,) = event["Records"]
+    boto3.client("sqs").change_message_visibility(
+        QueueUrl=record["body"], ReceiptHandle=record["receiptHandle"], VisibilityTimeout=1
+    )
+    print("failing")
+    raise RuntimeError("not now")
+"""
+    url, arn = cloud.create_queue("comes-back", VisibilityTimeout="600")
+    cloud.create_function("comes-back", source)
+    cloud.client("lambda").create_event_source_mapping(EventSourceArn=arn, FunctionName="comes-back", BatchSize=1)
+    cloud.client("sqs").send_message(QueueUrl=url, MessageBody=url)
+    assert until(lambda: _log(cloud, "comes-back").count("failing") >= 2)
+
+
+def _log(cloud: Any, name: str) -> str:
+    groups = cloud.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{name}")["logGroups"]
+    return str(cloud.log_of(name)) if groups else ""
+
+
+def _hidden(cloud: Any, url: str) -> int:
+    name = "ApproximateNumberOfMessagesNotVisible"
+    return int(cloud.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])

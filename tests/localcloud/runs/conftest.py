@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 IMAGE = f"{REGISTRY}/stand-in:1"
 ROLE = "arn:aws:iam::123456789012:role/job"
 PROGRAM = Path(__file__).with_name("stand_in.py")
+
+
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 @dataclass
@@ -41,6 +46,12 @@ class Cloud:
             aws_access_key_id="test",
             aws_secret_access_key="test",  # noqa: S106  # any key opens the emulated cloud
         )
+
+    def order(self, what: str, **order: Any) -> None:
+        """Move the cloud's clock, or order a fault: see `localcloud.clock` and `localcloud.faults`."""
+        address = f"{self.information.endpoint_url}/mapgate/{what}"
+        with urllib.request.urlopen(address, json.dumps(order).encode(), timeout=10) as answer:
+            assert answer.status == 204
 
     def log_of(self, job: str) -> str:
         path = self.home / "jobs" / job / "log.txt"
@@ -66,7 +77,17 @@ class Cloud:
 
         return dict(until(look, seconds))
 
+    def create_role(self, name: str, *statements: dict[str, Any]) -> str:
+        """A role that SageMaker and Lambda may assume, with a policy of these statements; returns its ARN."""
+        principal = {"Service": ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]}
+        trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+        iam = self.client("iam")
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))
+        iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=_policy(*statements))
+        return str(made["Role"]["Arn"])
+
     def furnish(self) -> None:
+        self.create_role("job", {"Effect": "Allow", "Action": "*", "Resource": "*"})
         self.client("s3").create_bucket(Bucket="bucket")
         self.client("s3").put_object(Bucket="bucket", Key="data/a.txt", Body=b"content of a")
         self.client("s3").put_object(Bucket="bucket", Key="data/below/b.txt", Body=b"content of b")

@@ -19,6 +19,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:  # http.server's name
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if os.environ.get("FAILING"):
+            self.answer(500, b'{"error": "this model fails"}')
+            return
         if body.startswith(b"status "):
             self.answer(int(body.split()[1]), b'{"error": "as you wished"}')
             return

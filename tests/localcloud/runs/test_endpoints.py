@@ -101,6 +101,22 @@ def test_an_invocation_reaches_the_container_and_its_answer_comes_back(cloud: An
     assert answer["CustomAttributes"] == "trace"
 
 
+def test_descriptions_come_late_where_a_test_orders_it(
+    cloud: Any, sagemaker: Any, endpoint: str, configure: Callable[..., str], settle: Callable[[str], Any]
+) -> None:
+    other = configure(f"{endpoint}-next")
+    before = sagemaker.describe_endpoint(EndpointName=endpoint)
+    cloud.order("faults", service="sagemaker", action="DescribeEndpoint", late=2)
+    sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=other)
+    for _ in range(2):
+        described = sagemaker.describe_endpoint(EndpointName=endpoint)
+        fields = ("EndpointStatus", "EndpointConfigName", "LastModifiedTime")
+        assert [described[field] for field in fields] == [before[field] for field in fields]
+    cloud.order("faults")
+    assert sagemaker.describe_endpoint(EndpointName=endpoint)["LastModifiedTime"] > before["LastModifiedTime"]
+    assert settle(endpoint)["EndpointConfigName"] == other
+
+
 @pytest.mark.parametrize(("status", "side"), [(415, "client"), (500, "server")])
 def test_a_refusing_container_is_a_model_error(cloud: Any, endpoint: str, status: int, side: str) -> None:
     with pytest.raises(ClientError) as caught:
@@ -255,6 +271,13 @@ def test_what_aws_refuses_is_refused(sagemaker: Any, endpoint: str) -> None:
         sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=endpoint)
     size = {"Type": "CAPACITY_PERCENT", "Value": 60}
     routing = {"Type": "CANARY", "WaitIntervalInSeconds": 0, "CanarySize": size}
+    with pytest.raises(ClientError, match="DataCaptureConfig is not currently supported"):
+        sagemaker.update_endpoint(
+            EndpointName=endpoint,
+            EndpointConfigName=endpoint,
+            RetainAllVariantProperties=True,
+            ExcludeRetainedVariantProperties=[{"VariantPropertyType": "DataCaptureConfig"}],
+        )
     with pytest.raises(ClientError, match="1 to 50 percent"):
         sagemaker.update_endpoint(
             EndpointName=endpoint,
@@ -328,3 +351,57 @@ def servers() -> set[int]:
         if command[1:] == ["stand_in.py", "serve"]:
             found.add(process.pid)
     return found
+
+
+def capture_of(sagemaker: Any, name: str) -> int:
+    described = sagemaker.describe_endpoint(EndpointName=name)
+    return int(described.get("DataCaptureConfig", {}).get("CurrentSamplingPercentage", 0))
+
+
+def test_retained_properties_are_those_of_the_living_fleet(
+    sagemaker: Any, configure: Callable[..., str], settle: Callable[[str], Any]
+) -> None:
+    """API_VariantProperty.html: without ExcludeRetainedVariantProperties nothing of the new configuration counts."""
+    one = configure(f"living-{os.urandom(3).hex()}")
+    sagemaker.create_endpoint(EndpointName=one, EndpointConfigName=one)
+    settle(one)
+    for name, retained, excluded, instances, percent in [
+        ("kept", True, [], 1, 0),
+        ("counted", True, [{"VariantPropertyType": "DesiredInstanceCount"}], 2, 0),
+        ("new", False, [], 2, 30),
+    ]:
+        config, capture = f"{one}-{name}", {"EnableCapture": True, "InitialSamplingPercentage": 30}
+        variant = {"VariantName": "AllTraffic", "ModelName": one, "InitialInstanceCount": 2}
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=config,
+            ProductionVariants=[variant | {"InstanceType": "ml.m5.large"}],
+            DataCaptureConfig=capture
+            | {"DestinationS3Uri": "s3://bucket/capture", "CaptureOptions": [{"CaptureMode": "Input"}]},
+        )
+        sagemaker.update_endpoint(
+            EndpointName=one,
+            EndpointConfigName=config,
+            RetainAllVariantProperties=retained,
+            ExcludeRetainedVariantProperties=excluded,
+        )
+        assert settle(one)["ProductionVariants"][0]["DesiredInstanceCount"] == instances
+        assert capture_of(sagemaker, one) == percent
+    sagemaker.delete_endpoint(EndpointName=one)
+
+
+def test_a_canary_takes_two_living_instances(
+    sagemaker: Any, configure: Callable[..., str], settle: Callable[[str], Any]
+) -> None:
+    """API_TrafficRoutingConfig.html: at most half of the variant's instances, of which one has none."""
+    one = configure(f"single-{os.urandom(3).hex()}")
+    sagemaker.create_endpoint(EndpointName=one, EndpointConfigName=one)
+    settle(one)
+    size = {"Type": "CAPACITY_PERCENT", "Value": 50}
+    routing = {"Type": "CANARY", "WaitIntervalInSeconds": 0, "CanarySize": size}
+    with pytest.raises(ClientError, match="at least two instances"):
+        sagemaker.update_endpoint(
+            EndpointName=one,
+            EndpointConfigName=configure(f"{one}-2", instances=2),
+            DeploymentConfig={"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}},
+        )
+    sagemaker.delete_endpoint(EndpointName=one)

@@ -23,8 +23,10 @@ from training_src.models.config.pipeline import (
     load_bundled,
     with_num_steps,
 )
+from training_src.models.config.training import recommended_warm_up
 from training_src.models.errors import ConfigError
 from training_src.text_format import Identifier, Message, Value, parse
+from training_src.training.config_warnings import config_warnings
 
 ZOO = (CONFIGS / "ssd_mobilenet_v2_fpnlite_320x320.config").read_text()
 CASES = (
@@ -348,9 +350,18 @@ def test_other_number_of_steps_scales_the_schedule() -> None:
     scaled = with_num_steps(zoo, 500)
     cosine = scaled.config.train_config.optimizer.learning_rate.cosine_decay_learning_rate
     assert cosine is not None
-    assert (scaled.config.train_config.num_steps, cosine.total_steps, cosine.warmup_steps) == (500, 500, 10)
+    assert (scaled.config.train_config.num_steps, cosine.total_steps, cosine.warmup_steps) == (500, 500, 25)
     assert decode(PipelineConfig, parse(scaled.text())) == scaled.config
     assert scaled.digest() != zoo.digest()
+
+
+@pytest.mark.parametrize("architecture", bundled_architectures())
+def test_a_warm_up_stays_as_long_as_the_warnings_recommend(architecture: str) -> None:
+    scaled = with_num_steps(load_bundled(architecture, num_classes=3), 2000).config.train_config
+    cosine = scaled.optimizer.learning_rate.cosine_decay_learning_rate
+    assert cosine is not None
+    assert cosine.warmup_steps >= recommended_warm_up(2000) == 100
+    assert not [line for line in config_warnings(scaled) if "warm" in line]
 
 
 def test_a_schedule_without_a_number_of_steps_stays_as_it_is(tmp_path: Path) -> None:

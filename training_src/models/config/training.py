@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`train.proto` and `optimizer.proto`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import ClassVar
 
@@ -174,28 +175,69 @@ def check_schedule(config: LearningRate) -> None:
         )
 
 
-def scale_schedule(train_config: Message, ratio: float) -> None:
+def recommended_warm_up(num_steps: int) -> int:
+    """How many steps of warm-up a training of this length should have at least."""
+    return max(num_steps // 20, 1)
+
+
+def scale_schedule(train_config: Message, ratio: float, num_steps: int) -> None:
     """Stretch the learning rate's schedule in a `train_config` message, fields that are not set by their defaults.
+
+    A warm-up, which needs its steps however long the training is, shrinks to the recommended one and no further.
 
     Args:
         train_config: Changed in place.
         ratio: New length over old.
+        num_steps: The new length.
     """
+    schedule, message = _schedule_in(train_config)
+    for name in STEP_FIELDS.get(schedule, ()):
+        given = message[name][-1] if name in message else getattr(SCHEDULES[schedule], name)
+        assert isinstance(given, int)
+        warms_up = name in ("warmup_steps", "burnin_steps")
+        shortest = min(given, recommended_warm_up(num_steps)) if warms_up else 0 if name.startswith("hold") else 1
+        message[name] = [max(int(given * ratio), shortest)]
+    if schedule == "cosine_decay_learning_rate":
+        _fit_into_the_decay(message)
+    if schedule == "manual_step_learning_rate":
+        _scale_manual_steps(message, ratio, num_steps)
+
+
+def scale_rates(train_config: Message, ratio: float) -> None:
+    """Multiply every rate of the schedule in a `train_config` message, fields that are not set by their defaults."""
+    schedule, message = _schedule_in(train_config)
+    for field in fields(SCHEDULES[schedule]):
+        if isinstance(field.default, float) and "rate" in field.name:
+            given = message[field.name][-1] if field.name in message else field.default
+            assert isinstance(given, int | float)
+            message[field.name] = [given * ratio]
+    for entry in message.get("schedule", []):
+        assert isinstance(entry, Message)
+        given = entry["learning_rate"][-1] if "learning_rate" in entry else LearningRateSchedule.learning_rate
+        assert isinstance(given, int | float)
+        entry["learning_rate"] = [given * ratio]
+
+
+def _schedule_in(train_config: Message) -> tuple[str, Message]:
+    """The name and the message of the optimizer's schedule."""
     optimizer = message_of(train_config, "optimizer")
     kind = next(name for name in ("rms_prop_optimizer", "momentum_optimizer", "adam_optimizer") if name in optimizer)
     rate = message_of(message_of(optimizer, kind), "learning_rate")
     (schedule,) = rate
-    message = message_of(rate, schedule)
-    for name in STEP_FIELDS.get(schedule, ()):
-        shortest = 0 if name.startswith(("warmup", "hold", "burnin")) else 1
-        given = message[name][-1] if name in message else getattr(SCHEDULES[schedule], name)
-        assert isinstance(given, int)
-        message[name] = [max(int(given * ratio), shortest)]
-    if schedule == "manual_step_learning_rate":
-        _scale_manual_steps(message, ratio)
+    return schedule, message_of(rate, schedule)
 
 
-SCHEDULES = {
+def _fit_into_the_decay(message: Message) -> None:
+    """A cosine's warm-up and its held base rate are parts of `total_steps`."""
+    total, warm_up, held = (message[name][-1] for name in STEP_FIELDS["cosine_decay_learning_rate"])
+    assert isinstance(total, int) and isinstance(warm_up, int) and isinstance(held, int)
+    message["warmup_steps"] = [min(warm_up, total)]
+    message["hold_base_rate_steps"] = [min(held, max(total - warm_up, 0))]
+
+
+SCHEDULES: Mapping[str, type] = {
+    "constant_learning_rate": ConstantLearningRate,
+    "manual_step_learning_rate": ManualStepLearningRate,
     "cosine_decay_learning_rate": CosineDecayLearningRate,
     "exponential_decay_learning_rate": ExponentialDecayLearningRate,
 }
@@ -205,12 +247,14 @@ STEP_FIELDS = {
 }
 
 
-def _scale_manual_steps(message: Message, ratio: float) -> None:
-    """Steps stay ascending, however short the training is."""
+def _scale_manual_steps(message: Message, ratio: float, num_steps: int) -> None:
+    """Steps stay ascending, however short the training is; the first may be a warm-up's end."""
+    warms_up = bool(message.get("warmup", [False])[-1])
     previous = 0
     for entry in message["schedule"]:
         assert isinstance(entry, Message)
         step = entry["step"][-1]
         assert isinstance(step, int)
-        previous = max(int(step * ratio), previous + 1)
+        shortest = min(step, recommended_warm_up(num_steps)) if warms_up and previous == 0 else previous + 1
+        previous = max(int(step * ratio), shortest)
         entry["step"] = [previous]

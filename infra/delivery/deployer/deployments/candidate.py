@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from . import errors, names, registry
 from .errors import ConflictError, RefusedError
+from .reconcile import is_stale
 from .records import Candidate, CandidateState
 from .smoke import UnfitAnswerError, smoke_test
 from .verdict import evaluation_location, split, verify
@@ -27,6 +28,10 @@ _ROUNDS = 8
 _REASON_CHARACTERS = 256
 _SAMPLE = "sample.jpg"
 """A test image that EvaluateDetector leaves beside its evaluation."""
+_PATIENCE = 10
+"""Minutes of throttles, failing services and missing permissions that a candidate outlives."""
+_PATIENCE_WITH_MODEL = 3
+"""The same with a model that fails its requests itself."""
 
 Step = Literal["start", "test", "give up", "delete", "tidy", "ask again", "wait"]
 
@@ -75,17 +80,27 @@ def advance(context: EventContext, endpoint_name: str) -> None:
             return
         endpoint = context.hosting.endpoint(endpoint_name)
         context.log.mark(endpoint=endpoint_name, status=endpoint.status, state=candidate.state)
-        step = decide(candidate.state, endpoint.status)
+        settled = not is_stale(
+            endpoint.modified_at, ordered_at=candidate.ordered_at, ordered_over=0, now=context.clients.now()
+        )
+        step = decide(candidate.state, endpoint.status, settled=settled)
         try:
             if _take(context, candidate, step, endpoint.reason):
                 return
         except ConflictError as error:
             conflict = error
-    raise conflict or ConflictError(f"{endpoint_name} does not come to rest; the event is handled once more")
+    if conflict or not context.ask_again({"endpoint": endpoint_name}):
+        raise conflict or ConflictError(f"{endpoint_name} does not come to rest; the event is handled once more")
 
 
-def decide(state: CandidateState, status: str | None) -> Step:
-    """Return the next step of a candidate, from its record's state and its endpoint's status."""
+def decide(state: CandidateState, status: str | None, *, settled: bool = True) -> Step:
+    """Return the next step of a candidate.
+
+    Args:
+        state: Of its record.
+        status: Of its endpoint; None where there is none.
+        settled: Whether SageMaker has had time enough to describe an endpoint that was created.
+    """
     if state == "answered":
         return {None: "tidy", "Deleting": "tidy", "InService": "delete", "Failed": "delete"}.get(status, "wait")  # type: ignore[return-value]
     match status:
@@ -94,7 +109,9 @@ def decide(state: CandidateState, status: str | None) -> Step:
         case "Deleting":
             return "ask again"
         case None:
-            return "start" if state == "requested" else "give up"
+            if state == "requested":
+                return "start"
+            return "give up" if settled else "ask again"
         case "Failed":
             # Before a start it is what an earlier request left behind.
             return "delete" if state == "requested" else "give up"
@@ -113,9 +130,9 @@ def _take(context: EventContext, candidate: Candidate, step: Step, reason: str) 
     """Take one step; True when the event has to end here."""
     match step:
         case "start":
-            _start(context, candidate)
+            return _start(context, candidate)
         case "test":
-            _test(context, candidate)
+            return _test(context, candidate)
         case "give up":
             why = reason or "it was deleted before it could be tested"
             _answer_failure(context, candidate, f"{candidate.endpoint_name} did not come up: {why}")
@@ -127,9 +144,7 @@ def _take(context: EventContext, candidate: Candidate, step: Step, reason: str) 
             return True
         case "ask again":
             if not context.ask_again({"endpoint": candidate.endpoint_name}):
-                raise ConflictError(
-                    f"{candidate.endpoint_name} is still being deleted; the message is handled once more"
-                )
+                raise ConflictError(f"{candidate.endpoint_name} is not ready; the message is handled once more")
             return True
         case "wait":
             context.log.tell("its next event continues")
@@ -137,61 +152,80 @@ def _take(context: EventContext, candidate: Candidate, step: Step, reason: str) 
     return False
 
 
-def _start(context: EventContext, candidate: Candidate) -> None:
+def _start(context: EventContext, candidate: Candidate) -> bool:
     name = candidate.endpoint_name
-    package = registry.describe(context.clients.sagemaker, candidate.package_arn)
-    if package is None:
-        _answer_failure(context, candidate, f"{candidate.package_arn} is not in the registry")
-        return
     try:
+        package = registry.describe(context.clients.sagemaker, candidate.package_arn)
+        if package is None:
+            raise RefusedError(f"{candidate.package_arn} is not in the registry")
         verdict = verify(context.clients.s3, package, candidate.evaluation_uri)
         context.hosting.prepare(name, package, verdict, instance_count=1, capture=False)
         context.hosting.create(name, name)
     except RefusedError as refusal:
         _answer_failure(context, candidate, str(refusal))
-        return
+        return False
     except ClientError as error:
-        if errors.is_transient(error):
-            raise
         if not errors.is_existing(error):
-            _answer_failure(context, candidate, f"{name}: {errors.message(error)} ({error.operation_name})")
-            return
-    candidate.state = "started"
+            return _outlive(context, candidate, error)
+    candidate.state, candidate.ordered_at = "started", context.clients.now()
     context.records.save_candidate(candidate)
     context.log.tell(f"{name} is being brought up")
+    return False
 
 
-def _test(context: EventContext, candidate: Candidate) -> None:
-    package = registry.describe(context.clients.sagemaker, candidate.package_arn)
-    if package is None:
-        _answer_failure(context, candidate, f"{candidate.package_arn} is not in the registry")
-        return
+def _test(context: EventContext, candidate: Candidate) -> bool:
     try:
+        package = registry.describe(context.clients.sagemaker, candidate.package_arn)
+        if package is None:
+            raise RefusedError(f"{candidate.package_arn} is not in the registry")
         bucket, key = split(evaluation_location(package, candidate.evaluation_uri))
         key = f"{key.rpartition('/')[0]}/{_SAMPLE}"
         image = context.clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         measured = smoke_test(context.clients.runtime, candidate.endpoint_name, image)
     except (RefusedError, UnfitAnswerError) as fault:
         _answer_failure(context, candidate, f"{candidate.endpoint_name}: {fault}")
-        return
     except ClientError as error:
-        sentence = f"{candidate.endpoint_name}: {errors.message(error)} ({error.operation_name})"
+        return _outlive(context, candidate, error)
+    else:
+        _answer_success(context, candidate, measured)
+    return False
+
+
+def _outlive(context: EventContext, candidate: Candidate, error: ClientError) -> bool:
+    """Come back in a minute after a fault that may pass; True when the event has to end here.
+
+    An execution that trained for hours does not fail for a bad moment: only a fault that stays, or one that says
+    something about the version, fails the step.
+    """
+    sentence = f"{candidate.endpoint_name}: {errors.message(error)} ({error.operation_name})"
+    candidate.faults += 1
+    if candidate.faults > _patience(error):
         _answer_failure(context, candidate, sentence)
-        return
-    _answer_success(context, candidate, measured)
+        return False
+    context.records.save_candidate(candidate)
+    if not context.ask_again({"endpoint": candidate.endpoint_name}):
+        raise error
+    context.log.tell(f"{sentence}; it is tried again in a minute")
+    return True
+
+
+def _patience(error: ClientError) -> int:
+    if errors.is_failing_model(error):
+        return _PATIENCE_WITH_MODEL
+    return _PATIENCE if errors.is_transient(error) or errors.is_about_account(error) else 0
 
 
 def _answer_success(context: EventContext, candidate: Candidate, measured: Smoke) -> None:
+    outputs = {"LatencyMilliseconds": f"{measured.latency_milliseconds:.1f}", "Detections": str(measured.detections)}
     try:
-        context.clients.sagemaker.send_pipeline_execution_step_success(
-            CallbackToken=candidate.token,
-            OutputParameters=[
-                {"Name": "LatencyMilliseconds", "Value": f"{measured.latency_milliseconds:.1f}"},
-                {"Name": "Detections", "Value": str(measured.detections)},
-            ],
-        )
+        if candidate.token:
+            context.clients.sagemaker.send_pipeline_execution_step_success(
+                CallbackToken=candidate.token,
+                OutputParameters=[{"Name": name, "Value": value} for name, value in outputs.items()],
+            )
     except ClientError as error:
         _accept_answered(context, error)
+    candidate.passed = True
     milliseconds = f"{measured.latency_milliseconds:.0f} ms"
     _close(context, candidate, f"answered in {milliseconds} with {measured.detections} detections")
 
@@ -201,9 +235,10 @@ def _answer_failure(context: EventContext, candidate: Candidate, sentence: str) 
     if current is not None and current.revision != candidate.revision:
         raise ConflictError(f"{candidate.endpoint_name} was handled by another event meanwhile")
     try:
-        context.clients.sagemaker.send_pipeline_execution_step_failure(
-            CallbackToken=candidate.token, FailureReason=_shorten(sentence)
-        )
+        if candidate.token:
+            context.clients.sagemaker.send_pipeline_execution_step_failure(
+                CallbackToken=candidate.token, FailureReason=_shorten(sentence)
+            )
     except ClientError as error:
         _accept_answered(context, error)
     _close(context, candidate, sentence)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb.service_resource import Table
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
@@ -27,9 +31,15 @@ class Clients:
 
     Attributes:
         given: Clients by service name that take the place of boto3's, such as `{"sagemaker": fake}`.
+        clock: Seconds since 1970.
     """
 
     given: dict[str, Any] = field(default_factory=dict)
+    clock: Callable[[], float] = time.time
+
+    def now(self) -> int:
+        """Return milliseconds since 1970."""
+        return round(self.clock() * 1000)
 
     @cached_property
     def sagemaker(self) -> SageMakerClient:
@@ -38,10 +48,15 @@ class Clients:
 
     @cached_property
     def runtime(self) -> SageMakerRuntimeClient:
-        """The endpoints themselves; a smoke test counts each answer, so nothing is tried twice."""
+        """The endpoints themselves; a throttle or a 5xx of the service is tried again, a model's own error is not."""
         return self.given.get("sagemaker-runtime") or boto3.client(
-            "sagemaker-runtime", config=Config(retries={"mode": "standard", "max_attempts": 1}, read_timeout=60)
+            "sagemaker-runtime", config=_RETRIES.merge(Config(read_timeout=60))
         )
+
+    @cached_property
+    def cloudwatch(self) -> CloudWatchClient:
+        """Alarms on new fleets."""
+        return self.given.get("cloudwatch") or boto3.client("cloudwatch", config=_RETRIES)
 
     @cached_property
     def s3(self) -> S3Client:

@@ -9,10 +9,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-_TRANSIENT = frozenset({"InternalFailure", "InternalServerError", "RequestLimitExceeded", "ServiceUnavailable"})
+_TRANSIENT = frozenset(
+    {
+        "InternalFailure",
+        "InternalServerError",
+        "ModelNotReadyException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+    }
+)
+_ACCOUNT = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "ExpiredTokenException",
+        "LimitExceededException",
+        "ResourceLimitExceeded",
+        "ServiceQuotaExceededException",
+        "UnauthorizedOperation",
+        "UnrecognizedClientException",
+    }
+)
+"""Refusals of what the account, its quotas or its roles allow.
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html#API_CreateEndpoint_Errors
+"""
 _MISSING = re.compile(r"could not find|does not exist|not found", re.IGNORECASE)
 _EXISTING = re.compile(r"already exist", re.IGNORECASE)
 _BUSY = re.compile(r"in-progress endpoint", re.IGNORECASE)
+# Validation errors that speak of the role with which SageMaker acts, whatever the version.
+_ROLE = re.compile(r"could not (access|assume)|not authorized to perform", re.IGNORECASE)
 
 
 class DeploymentError(Exception):
@@ -53,6 +81,20 @@ def is_busy(error: ClientError) -> bool:
 
 
 def is_transient(error: ClientError) -> bool:
-    """Whether the same call may well work in a minute; Lambda then delivers the event again."""
+    """Whether the same call may well work in a minute."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return code(error) in _TRANSIENT or "Throttl" in code(error) or status >= 500
+
+
+def is_about_account(error: ClientError) -> bool:
+    """Whether a permission or a quota is missing, which says nothing about the version and is given some day."""
+    return code(error) in _ACCOUNT or bool(_ROLE.search(message(error)))
+
+
+def is_failing_model(error: ClientError) -> bool:
+    """Whether the container took the request and failed: a 5xx, an overload, or no answer in time.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors
+    """
+    status = int(error.response.get("OriginalStatusCode", 0))  # type: ignore[call-overload]
+    return code(error) == "ModelError" and (status in (0, 429) or status >= 500)

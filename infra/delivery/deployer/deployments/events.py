@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from . import candidate, names, production, removal
 from .clients import Clients
 from .context import EventContext
@@ -16,6 +18,8 @@ from .settings import DeployerSettings
 
 _ENDPOINT_EVENTS = frozenset({"SageMaker Endpoint State Change", "SageMaker Endpoint Deployment State Change"})
 _PACKAGE_EVENT = "SageMaker Model Package State Change"
+_SCHEDULED = "Scheduled Event"
+_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 60, 900
 
 
 def route(event: dict[str, Any], clients: Clients | None = None, settings: DeployerSettings | None = None) -> None:
@@ -32,7 +36,7 @@ def route(event: dict[str, Any], clients: Clients | None = None, settings: Deplo
     settings = settings or DeployerSettings.read()
     clients = clients or _clients()
     faults: list[Exception] = []
-    for trigger, message in _messages(event):
+    for trigger, message, record in _messages(event):
         context = EventContext.begin(settings, clients, trigger)
         fault: Exception | None = None
         try:
@@ -40,6 +44,7 @@ def route(event: dict[str, Any], clients: Clients | None = None, settings: Deplo
         except Exception as error:
             fault = error
             faults.append(error)
+            _let_it_come_back(context, record)
         context.log.end(fault)
     if faults:
         raise faults[0]
@@ -50,12 +55,30 @@ def _clients() -> Clients:
     return Clients()
 
 
-def _messages(event: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def _messages(event: dict[str, Any]) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Return what triggers, its message, and the queue's record of it, which is empty for what no queue brought."""
     if "RequestType" in event:
-        return [("custom resource", event)]
+        return [("custom resource", event, {})]
     if "Records" in event:
-        return [_message(record) for record in event["Records"]]
-    return [(str(event.get("detail-type", "unknown")), dict(event.get("detail") or {}))]
+        return [(*_message(record), record) for record in event["Records"]]
+    return [(str(event.get("detail-type", "unknown")), dict(event.get("detail") or {}), {})]
+
+
+def _let_it_come_back(context: EventContext, record: dict[str, Any]) -> None:
+    """Let a queue's message that could not be handled come back in minutes, and not after the visibility time-out.
+
+    That is six times the function's time, in which a pipeline would stand still. A doubled pause each time is what SQS
+    recommends. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
+    """
+    queue, receipt = context.settings.callback_queue_url, record.get("receiptHandle")
+    if queue is None or receipt is None:
+        return
+    received = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
+    pause = min(_LAST_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2 ** (received - 1))
+    try:
+        context.clients.sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=receipt, VisibilityTimeout=pause)
+    except (BotoCoreError, ClientError) as error:
+        context.log.tell(f"the message comes back after the queue's own time-out ({error})")
 
 
 def _message(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -76,6 +99,8 @@ def _handle(context: EventContext, trigger: str, message: dict[str, Any]) -> Non
         _handle_endpoint(context, str(message.get("EndpointName", "")))
     elif trigger == "reminder":
         _handle_endpoint(context, str(message.get("endpoint", "")))
+    elif trigger == _SCHEDULED:
+        _look(context)
     else:
         context.log.tell("not an event for the deployer")
 
@@ -97,8 +122,28 @@ def _handle_endpoint(context: EventContext, name: str) -> None:
         production.bring_about(context)
     elif names.candidate_version(context.settings.prefix, name) is not None:
         candidate.advance(context, name)
+        if names.hosting(context.settings.prefix, name) is not None:
+            production.bring_about(context)  # which waits for this trial
     else:
         context.log.tell("not an endpoint of the deployer")
+
+
+def _look(context: EventContext) -> None:
+    """Look at every endpoint, whatever was announced: events of SageMaker's come on a best-effort basis.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
+    """
+    faults: list[Exception] = []
+    named = {*context.hosting.owned_endpoints(), *context.hosting.owned_names()}
+    candidates = {name for name in named if names.candidate_version(context.settings.prefix, name) is not None}
+    for name in (context.settings.endpoint_name, *sorted(candidates)):
+        try:
+            _handle_endpoint(context, name)
+        except Exception as error:
+            context.log.tell(f"{name}: {error}")
+            faults.append(error)
+    if faults:
+        raise faults[0]
 
 
 def _request(message: dict[str, Any]) -> candidate.Request:

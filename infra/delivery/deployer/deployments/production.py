@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from . import errors, names, registry
+from . import errors, names, registry, trial
 from .errors import ConflictError, RefusedError
 from .reconcile import (
     Abandon,
     Action,
+    Approval,
     AskAgain,
     Delete,
     Deploy,
     Described,
     Desired,
     Fail,
+    Keep,
     Outcome,
     Succeed,
+    Try,
     choose,
+    is_stale,
     observe,
     reconcile,
 )
@@ -67,6 +71,7 @@ def bring_about(context: EventContext, announcement: Announcement | None = None)
     for _ in range(_ROUNDS):
         try:
             if _round(context, announcement):
+                _tell_untold(context)
                 return
         except ConflictError as error:
             conflict = error
@@ -85,23 +90,42 @@ def _round(context: EventContext, announcement: Announcement | None) -> bool:
     endpoint = context.hosting.endpoint(endpoint_name)
     serving = names.production_version(context.settings.prefix, endpoint.config)
     chosen = choose(read.approvals.values())
+    tried, why = trial.outcome(context, chosen) if chosen else (None, "")
     desired = Desired(
         version=chosen.version if chosen else None,
         attempt=read.attempt,
         champion=read.champion.version if read.champion else None,
+        hosting=context.hosting.fingerprint,
+        attempt_hosting=read.attempt_hosting,
+        trial=tried,
     )
-    actions = reconcile(desired, Described(status=endpoint.status, version=serving, reason=endpoint.reason))
+    stale = is_stale(
+        endpoint.modified_at, ordered_at=read.ordered_at, ordered_over=read.ordered_over, now=context.clients.now()
+    )
+    described = Described(
+        status=endpoint.status,
+        version=serving,
+        hosting=names.hosting(context.settings.prefix, endpoint.config),
+        reason=endpoint.reason,
+        stale=stale,
+    )
+    actions = reconcile(desired, described)
     actions = [
         action for action in actions if not (isinstance(action, Succeed) and action.version not in read.approvals)
     ]
-    context.log.mark(endpoint=endpoint_name, status=endpoint.status, serving=serving, desired=desired.version)
+    context.log.mark(
+        endpoint=endpoint_name, status=endpoint.status, stale=stale, serving=serving, desired=desired.version
+    )
     if not actions:
         _tell_rest(context, endpoint, serving, desired)
+        if chosen and chosen.version == serving and tried == "failed" and described.hosting != desired.hosting:
+            sentence = f"v{serving} keeps serving with its old settings: {why}; change them again, or approve it anew"
+            _note(context, read, chosen, f"v{serving} keeps its old settings", sentence)
         _remove_unused(context, endpoint)
         return True
     ended = False
     for action in actions:
-        ended |= _perform(context, read, action)
+        ended |= _perform(context, read, endpoint, action)
     return ended
 
 
@@ -114,7 +138,6 @@ def _observe_registry(context: EventContext, read: Production, announcement: Ann
     doubtful |= {v: known.arn for v, known in read.approvals.items() if known.standing and v not in listed}
     if announcement is not None:
         doubtful[names.package_version(announcement.arn)] = announcement.arn
-    withdrawn = []
     for version, arn in sorted(doubtful.items()):
         package = registry.describe(sagemaker, arn)
         known = read.approvals.get(version)
@@ -133,111 +156,186 @@ def _observe_registry(context: EventContext, read: Production, announcement: Ann
         if seen != known:
             context.records.save_approval(settings.endpoint_name, read, seen)
             context.log.tell(f"v{version} is approved" if seen.standing else f"v{version}'s approval was withdrawn")
-        if known is not None and known.standing and not seen.standing:
-            withdrawn.append(version)
-    _tell_withdrawn_champion(context, read, withdrawn)
+    _note_withdrawn_champion(context, read)
 
 
 def _stands(read: Production, version: int) -> bool:
     return version in read.approvals and read.approvals[version].standing
 
 
-def _tell_withdrawn_champion(context: EventContext, read: Production, withdrawn: list[int]) -> None:
-    champion = read.champion
-    if champion is None or champion.version not in withdrawn or choose(read.approvals.values()) is not None:
+def _note_withdrawn_champion(context: EventContext, read: Production) -> None:
+    known = read.approvals.get(read.champion.version) if read.champion else None
+    if known is None or known.standing or choose(read.approvals.values()) is not None:
         return
-    context.notify(
-        f"v{champion.version} keeps serving",
-        f"v{champion.version} serves production and its approval was withdrawn, but no other approval stands: it keeps "
-        "serving; approve a version to replace it, or delete the endpoint",
+    sentence = (
+        f"v{known.version} serves production and its approval was withdrawn, but no other approval stands: it keeps "
+        "serving; approve a version to replace it, or delete the endpoint"
     )
+    _note(context, read, known, f"v{known.version} keeps serving", sentence)
 
 
-def _perform(context: EventContext, read: Production, action: Action) -> bool:
+def _note(context: EventContext, read: Production, known: Approval, subject: str, sentence: str) -> None:
+    """Record what people are to be told of a version, once."""
+    context.log.tell(sentence)
+    if known.sentence != sentence:
+        noted = replace(known, sentence=sentence, untold=subject)
+        context.records.save_approval(context.settings.endpoint_name, read, noted)
+
+
+def _tell_untold(context: EventContext) -> None:
+    """Tell people what the records say that nobody has told them yet.
+
+    A notice is recorded together with what it is about and struck off when it is sent: when that fails, the event
+    fails, and whichever comes next tells it.
+    """
+    read = context.records.production(context.settings.endpoint_name)
+    for approval in [] if read.retired else list(read.approvals.values()):
+        if approval.untold:
+            context.notify(approval.untold, approval.sentence)
+            context.records.save_approval(context.settings.endpoint_name, read, replace(approval, untold=""))
+
+
+def _perform(context: EventContext, read: Production, endpoint: Endpoint, action: Action) -> bool:
     """Perform one action; True when the event has to end here."""
     match action:
         case Deploy(version, update):
-            return _deploy(context, read, version, update)
+            return _deploy(context, read, endpoint, version, update)
         case Succeed(version):
-            _succeed(context, read, version)
+            _succeed(context, read, endpoint, version)
+        case Try(version):
+            context.log.tell(f"v{version} is tried with changed settings before production gets them")
+            trial.begin(context, read.approvals[version])
+            return True
+        case Keep(version, sentence):
+            _keep(context, read, version, sentence)
         case Fail(version, sentence):
             _fail(context, read, version, "failed", sentence)
         case Abandon():
             context.log.tell(f"the endpoint of v{read.attempt} is gone, somebody deleted it")
-            read.attempt = None
+            _end_attempt(context, read)
             context.records.save_endpoint(context.settings.endpoint_name, read)
         case Delete():
             context.log.tell("the failed endpoint is deleted")
             return not context.hosting.delete_endpoint(context.settings.endpoint_name)
         case AskAgain():
-            context.log.tell("the old endpoint is still being deleted")
+            deleting = endpoint.status == "Deleting"
+            waited_for = (
+                "the old endpoint is still being deleted" if deleting else "SageMaker describes the endpoint of before"
+            )
+            context.log.tell(waited_for)
             if not context.ask_again({"endpoint": context.settings.endpoint_name}):
-                raise ConflictError("the old endpoint is still being deleted; the event is handled once more")
+                raise ConflictError(f"{waited_for}; the event is handled once more")
             return True
     return False
 
 
-def _deploy(context: EventContext, read: Production, version: int, update: bool) -> bool:
+def _deploy(context: EventContext, read: Production, endpoint: Endpoint, version: int, update: bool) -> bool:
     settings, hosting = context.settings, context.hosting
     package = registry.describe(context.clients.sagemaker, read.approvals[version].arn)
     if package is None or not package.approved:
         raise ConflictError(f"v{version} is no longer approved")
+    config = names.production(settings.prefix, version, hosting.fingerprint)
     try:
         verdict = verify(context.clients.s3, package)
+        hosting.prepare(config, package, verdict, instance_count=settings.instance_count, capture=True)
+        if update:
+            hosting.update(settings.endpoint_name, endpoint, config)
+        else:
+            hosting.create(settings.endpoint_name, config)
     except RefusedError as refusal:
         _fail(context, read, version, "refused", str(refusal))
         return False
-    config = names.production(settings.prefix, version)
-    try:
-        hosting.prepare(config, package, verdict, instance_count=settings.instance_count, capture=True)
-        (hosting.update if update else hosting.create)(settings.endpoint_name, config)
     except ClientError as error:
         return _explain(context, read, package, error)
     context.log.tell(f"v{version} is being {'rolled out' if update else 'brought up'} ({verdict.runtime})")
-    read.attempt = version
+    read.attempt, read.attempt_hosting = version, hosting.fingerprint
+    read.ordered_at, read.ordered_over = context.clients.now(), endpoint.modified_at
     context.records.save_endpoint(settings.endpoint_name, read)
+    known = read.approvals[version]
+    if known.sentence:
+        context.records.save_approval(settings.endpoint_name, read, replace(known, sentence="", untold=""))
     return False
 
 
 def _explain(context: EventContext, read: Production, package: Package, error: ClientError) -> bool:
-    """Tell a refusal that says something about the version from those that say something about the moment."""
+    """Tell a refusal that says something about the version from those about the moment or the account."""
     if errors.is_transient(error):
         raise error
     if errors.is_busy(error) or errors.is_existing(error):
         raise ConflictError("another event got there first") from error
     if errors.is_missing(error) and "endpoint" in errors.message(error):
         raise ConflictError("another event removed what this one needed") from error
-    config = names.production(context.settings.prefix, package.version)
-    if context.hosting.endpoint(context.settings.endpoint_name).config == config:
+    config = names.production(context.settings.prefix, package.version, context.hosting.fingerprint)
+    present = context.hosting.endpoint(context.settings.endpoint_name).config
+    if present == config:
         raise ConflictError(f"another event brought v{package.version} up") from error
     sentence = f"v{package.version} could not be deployed: {errors.message(error)} ({error.operation_name})"
-    _fail(context, read, package.version, "failed", sentence)
+    if errors.is_about_account(error):
+        _note(
+            context,
+            read,
+            read.approvals[package.version],
+            f"v{package.version} waits",
+            f"{sentence}; it stays approved and is tried again with every scheduled look",
+        )
+        return True
+    if names.production_version(context.settings.prefix, present) == package.version:
+        _keep(context, read, package.version, sentence)
+    else:
+        _fail(context, read, package.version, "failed", sentence)
     return False
 
 
-def _succeed(context: EventContext, read: Production, version: int) -> None:
-    served = context.hosting.served(names.production(context.settings.prefix, version))
+def _succeed(context: EventContext, read: Production, endpoint: Endpoint, version: int) -> None:
+    served = context.hosting.served(str(endpoint.config))
+    known = read.approvals[version]
+    package = registry.describe(context.clients.sagemaker, known.arn)
+    measured_on = package.measured_on if package else ""
+    _end_attempt(context, read)
     read.champion = Champion(
         version=version,
         arn=read.approvals[version].arn,
         model_uri=served.model_uri,
         runtime=served.runtime,
         precision=served.precision,
+        instance_type=served.instance_type,
+        measured_on=measured_on,
     )
-    read.attempt = None
     context.records.save_endpoint(context.settings.endpoint_name, read)
     context.log.tell(f"v{version} serves production")
+    if measured_on not in ("", served.instance_type):
+        sentence = (
+            f"v{version} serves on {served.instance_type} and was measured on {measured_on}: its latency there is not "
+            "that of the report; run the pipeline again to measure it"
+        )
+        _note(context, read, known, f"v{version} serves on another instance type", sentence)
+
+
+def _keep(context: EventContext, read: Production, version: int, sentence: str) -> None:
+    """Let production serve a version as it did before its settings changed, and tell people why."""
+    if read.attempt == version:
+        _end_attempt(context, read)
+        context.records.save_endpoint(context.settings.endpoint_name, read)
+    trial.overrule(context, version, sentence)
+
+
+def _end_attempt(context: EventContext, read: Production) -> None:
+    """Forget an attempt in what was read, and remove the alarms that watched it."""
+    if read.attempt is not None and read.attempt_hosting is not None:
+        context.hosting.end_update(names.production(context.settings.prefix, read.attempt, read.attempt_hosting))
+    read.attempt, read.attempt_hosting, read.ordered_at = None, None, 0
 
 
 def _fail(context: EventContext, read: Production, version: int, outcome: Outcome, sentence: str) -> None:
     known = read.approvals.get(version)
     if known is not None:
-        failed = replace(known, outcome=outcome, sentence=sentence)
+        subject = f"v{version} was {'refused' if outcome == 'refused' else 'not deployed'}"
+        failed = replace(known, outcome=outcome, sentence=sentence, untold=subject)
         context.records.save_approval(context.settings.endpoint_name, read, failed)
     if read.attempt == version:
-        read.attempt = None
+        _end_attempt(context, read)
         context.records.save_endpoint(context.settings.endpoint_name, read)
-    context.notify(f"v{version} was {'refused' if outcome == 'refused' else 'not deployed'}", sentence)
+    context.log.tell(sentence)
 
 
 def _tell_rest(context: EventContext, endpoint: Endpoint, serving: int | None, desired: Desired) -> None:
@@ -262,10 +360,12 @@ def _remove_unused(context: EventContext, endpoint: Endpoint) -> None:
     # Read after listing: whatever another event made before that listing, its approval is in the records by now.
     read = context.records.production(settings.endpoint_name)
     chosen = choose(read.approvals.values())
-    needed = {read.attempt, read.champion and read.champion.version, chosen and chosen.version}
-    needed.add(names.production_version(settings.prefix, endpoint.config))
-    for name in sorted(owned):
-        version = names.production_version(settings.prefix, name)
-        if version is not None and version not in needed:
+    needed = {endpoint.config}
+    if chosen:
+        needed.add(names.production(settings.prefix, chosen.version, context.hosting.fingerprint))
+    if read.attempt is not None and read.attempt_hosting is not None:
+        needed.add(names.production(settings.prefix, read.attempt, read.attempt_hosting))
+    for name in sorted(owned - needed):
+        if names.production_version(settings.prefix, name) is not None:
             context.hosting.remove(name)
             context.log.tell(f"{name} was removed")

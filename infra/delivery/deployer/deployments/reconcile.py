@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Outcome = Literal["failed", "refused"]
+Trial = Literal["under way", "passed", "failed"]
 
 CLOCK_TOLERANCE_MILLISECONDS = 1000
 """How far the times that an event and an API call give for one and the same approval may lie apart."""
+SETTLING_MILLISECONDS = 5 * 60 * 1000
+"""How long DescribeEndpoint may go on describing what was before an order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,7 @@ class Approval:
         standing: Whether the registry still says Approved.
         outcome: How its deployment ended, when it ended badly; a new approval starts afresh.
         sentence: Why.
+        untold: Subject of a notice that has still to go out; its text is the sentence.
     """
 
     version: int
@@ -39,6 +43,7 @@ class Approval:
     standing: bool = True
     outcome: Outcome | None = None
     sentence: str = ""
+    untold: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +54,17 @@ class Desired:
         version: The version that production should serve; None when no approval stands.
         attempt: The version whose deployment was started and has not been seen to end.
         champion: The version that production was last seen to serve.
+        hosting: Hash of the hosting settings with which it should be served.
+        attempt_hosting: Hash of those with which the attempt was started.
+        trial: What a candidate with these settings showed, where production serves the version with others.
     """
 
     version: int | None
     attempt: int | None = None
     champion: int | None = None
+    hosting: str | None = None
+    attempt_hosting: str | None = None
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +74,16 @@ class Described:
     Attributes:
         status: EndpointStatus as the API spells it (`InService`); None when there is no endpoint.
         version: The version in the name of its endpoint configuration; None for a foreign one.
+        hosting: The hash of hosting settings in that name; None for an old or a foreign one.
         reason: FailureReason, when given.
+        stale: Whether it may still describe the endpoint from before the last order.
     """
 
     status: str | None
     version: int | None = None
+    hosting: str | None = None
     reason: str = ""
+    stale: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,21 @@ class Fail:
 
 
 @dataclass(frozen=True)
+class Try:
+    """Bring a candidate of this version up with the new hosting settings, and test it."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Record that this version goes on serving with its old hosting settings, and tell people why."""
+
+    version: int
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Abandon:
     """Forget an attempt whose endpoint somebody deleted."""
 
@@ -109,7 +139,7 @@ class AskAgain:
     """Come back in a minute: no event is promised for what is awaited."""
 
 
-Action = Deploy | Succeed | Fail | Abandon | Delete | AskAgain
+Action = Deploy | Succeed | Fail | Try | Keep | Abandon | Delete | AskAgain
 
 
 def reconcile(desired: Desired, described: Described) -> list[Action]:
@@ -118,6 +148,8 @@ def reconcile(desired: Desired, described: Described) -> list[Action]:
     The caller performs the actions, looks again and asks again until nothing is left. SageMaker announces the end of
     everything that it is busy with by an event, except that a deleted endpoint is gone.
     """
+    if described.stale:
+        return [AskAgain()]
     match described.status:
         case None:
             return _when_absent(desired)
@@ -133,6 +165,21 @@ def reconcile(desired: Desired, described: Described) -> list[Action]:
             return []
 
 
+def is_stale(modified_at: int, *, ordered_at: int, ordered_over: int, now: int) -> bool:
+    """Whether a description is that of the endpoint before the last order, which would read as a roll-back.
+
+    SageMaker promises no consistent reading. An order changes LastModifiedTime, so a description that still has the one
+    from before is not believed until it has had time enough to settle. All in milliseconds since 1970.
+
+    Args:
+        modified_at: LastModifiedTime as described now; 0 where no endpoint is described.
+        ordered_at: When the endpoint was last ordered to change; 0 when no order is open.
+        ordered_over: LastModifiedTime before that order; 0 where there was no endpoint.
+        now: The present.
+    """
+    return modified_at == ordered_over and now - ordered_at < SETTLING_MILLISECONDS
+
+
 def _when_absent(desired: Desired) -> list[Action]:
     if desired.attempt is not None:
         return [Abandon()]
@@ -144,11 +191,28 @@ def _when_absent(desired: Desired) -> list[Action]:
 def _when_in_service(desired: Desired, described: Described) -> list[Action]:
     if desired.attempt is not None and desired.attempt != described.version:
         return [Fail(desired.attempt, _rolled_back(desired.attempt, described))]
+    if desired.attempt is not None and desired.attempt_hosting != described.hosting:
+        return [Keep(desired.attempt, f"SageMaker rolled it back to the old settings{_why(described)}")]
     if described.version is not None and (desired.attempt is not None or desired.champion != described.version):
         return [Succeed(described.version)]
-    if desired.version in (None, described.version):
+    if desired.version is None:
         return []
+    if desired.version == described.version:
+        return _when_settings_differ(desired.version, desired, described)
     return [Deploy(desired.version, update=True)]
+
+
+def _when_settings_differ(version: int, desired: Desired, described: Described) -> list[Action]:
+    # A version that serves is never failed for settings that do not suit it: nothing else was tested with them either.
+    if desired.hosting == described.hosting:
+        return []
+    match desired.trial:
+        case None:
+            return [Try(version)]
+        case "passed":
+            return [Deploy(version, update=True)]
+        case _:
+            return []
 
 
 def _when_failed(desired: Desired, described: Described) -> list[Action]:
@@ -163,6 +227,8 @@ def _when_stuck_between(desired: Desired, described: Described) -> list[Action]:
     # Neither the update nor its roll-back went through: the fleet is a mix that serves, so it is mended, never deleted.
     if desired.attempt is not None:
         reason = described.reason or "no reason given"
+        if desired.attempt == desired.champion == described.version:
+            return [Keep(desired.attempt, f"the new settings could be neither rolled out nor rolled back: {reason}")]
         return [Fail(desired.attempt, f"v{desired.attempt} could be neither rolled out nor rolled back: {reason}")]
     if desired.version in (None, described.version):
         return []
@@ -171,8 +237,11 @@ def _when_stuck_between(desired: Desired, described: Described) -> list[Action]:
 
 def _rolled_back(attempt: int, described: Described) -> str:
     serving = f"v{described.version}" if described.version is not None else "what it served before"
-    reason = f": {described.reason}" if described.reason else "; the endpoint's alarms and log tell why"
-    return f"v{attempt} was rolled back by SageMaker, production serves {serving}{reason}"
+    return f"v{attempt} was rolled back by SageMaker, production serves {serving}{_why(described)}"
+
+
+def _why(described: Described) -> str:
+    return f": {described.reason}" if described.reason else "; the endpoint's alarms and log tell why"
 
 
 def choose(approvals: Iterable[Approval]) -> Approval | None:
@@ -187,7 +256,7 @@ def observe(
     """Return what is known of a version after a look at the registry.
 
     The registry's present word decides, so that duplicates and late events do no harm; an event only tells when a
-    version that counts as approved was approved again.
+    version that counts as approved was approved again. No approval can be later than the registry's last change.
 
     Args:
         known: The record so far.
@@ -199,8 +268,12 @@ def observe(
     """
     if not approved:
         return replace(known, standing=False) if known else None
+    if announced_at is not None:
+        announced_at = min(announced_at, modified_at + CLOCK_TOLERANCE_MILLISECONDS)
     at = modified_at if announced_at is None else announced_at
     fresh = Approval(version=version, arn=arn, approved_at=at, announced=announced_at is not None)
+    if known is not None and known.untold and known.outcome is not None:
+        fresh = replace(fresh, sentence=known.sentence, untold=known.untold)
     if known is None or not known.standing:
         return fresh
     if announced_at is None:

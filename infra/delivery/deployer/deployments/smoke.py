@@ -40,7 +40,7 @@ def smoke_test(runtime: SageMakerRuntimeClient, endpoint_name: str, image: bytes
     """Send an image a few times and check the answers; the first request only warms the endpoint up.
 
     Raises:
-        UnfitAnswerError: An answer is not a list of detections.
+        UnfitAnswerError: An answer is not a list of detections, or an empty one.
         botocore.exceptions.ClientError: The endpoint refuses or fails.
     """
     milliseconds: list[float] = []
@@ -53,6 +53,8 @@ def smoke_test(runtime: SageMakerRuntimeClient, endpoint_name: str, image: bytes
         body = answer["Body"].read()
         milliseconds.append((time.perf_counter() - begun) * 1000)
         detections = count_detections(body)
+        if not detections:
+            raise UnfitAnswerError("the answer has no detection, though the evaluation found something in this image")
     return Smoke(latency_milliseconds=statistics.median(milliseconds[1:]), detections=detections)
 
 

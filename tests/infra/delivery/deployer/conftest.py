@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from io import BytesIO
@@ -21,7 +22,11 @@ from moto import mock_aws
 
 from infra.delivery.deployer.deployments.clients import Clients
 from infra.delivery.deployer.deployments.events import route
+from infra.delivery.deployer.deployments.hosting import Hosting
+from infra.delivery.deployer.deployments.names import production
 from infra.delivery.deployer.deployments.settings import DeployerSettings
+from infra.delivery.triggers import DECISION, ENDPOINT_CHANGES, LOOK_MINUTES, decisions, endpoint_changes
+from localcloud.events.patterns import EventPattern
 
 REGION, ACCOUNT, GROUP, PREFIX, BUCKET = "us-east-1", "123456789012", "mapgate-dev", "mapgate-dev", "mapgate-dev-data"
 KEYS: Any = {"region_name": REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
@@ -35,6 +40,11 @@ CAPITALS = {
     "Deleting": "DELETING",
     "UpdateRollbackFailed": "UPDATE_ROLLBACK_FAILED",
 }
+RULES = [
+    EventPattern(json.dumps({"source": ["aws.sagemaker"], "detail-type": kinds, "detail": detail}))
+    for kinds, detail in (([DECISION], decisions(GROUP)), (list(ENDPOINT_CHANGES), endpoint_changes(PREFIX)))
+]
+"""Those that wake the deployer: other events of SageMaker's reach nobody."""
 ANSWER = {"normalized_boxes": [[0.1, 0.1, 0.5, 0.6]], "classes": [1], "scores": [0.9], "labels": ["a", "b"]}
 
 
@@ -56,6 +66,13 @@ def sagemaker_meta() -> Any:
 def storage() -> tuple[Any, Any]:
     """Return S3 and DynamoDB; making a client takes longer than most tests."""
     return boto3.client("s3", **KEYS), boto3.resource("dynamodb", **KEYS)
+
+
+def _version(config: str) -> int:
+    """Return the version in the name of an endpoint configuration."""
+    numbers = re.search("-(?:v|candidate-)([0-9]+)", config)
+    assert numbers
+    return int(numbers[1])
 
 
 def nothing(operation: str) -> None:
@@ -92,6 +109,9 @@ class Endpoint:
     status: str = "Creating"
     pending: str | None = None
     reason: str = ""
+    instances: int = 1
+    pending_instances: int = 1
+    modified: float = 0.0
 
 
 class FakeSageMaker:
@@ -99,11 +119,13 @@ class FakeSageMaker:
 
     Attributes:
         events: EventBridge events that nobody handled yet.
-        doomed: Versions whose fleet does not come up.
+        doomed: Versions, and configurations, whose fleet does not come up.
         stuck: Versions whose roll-out can be neither finished nor rolled back.
+        alarms: What PutMetricAlarm was asked, by name.
         tokens: Answer by callback token; None while the pipeline waits.
         before_call: Called before each call; it may fail, or do something else in between.
         violations: What SageMaker would let pass although its documentation forbids it.
+        lag: How many descriptions after an order still are those of before it: none is promised to be consistent.
     """
 
     def __init__(self) -> None:
@@ -113,12 +135,15 @@ class FakeSageMaker:
         self.configs: dict[str, dict[str, Any]] = {}
         self.endpoints: dict[str, Endpoint] = {}
         self.events: list[dict[str, Any]] = []
-        self.doomed: set[int] = set()
+        self.doomed: set[int | str | None] = set()
         self.stuck: set[int] = set()
         self.tokens: dict[str, Any] = {}
         self.updates: list[dict[str, Any]] = []
+        self.alarms: dict[str, dict[str, Any]] = {}
         self.before_call: Callable[[str], None] = nothing
         self.violations: list[str] = []
+        self.lag = 0
+        self._before: dict[str, tuple[Endpoint | None, int]] = {}
         self._request: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -164,7 +189,7 @@ class FakeSageMaker:
     def progress(self, name: str) -> None:
         """Let SageMaker finish what it is doing with an endpoint."""
         endpoint = self.endpoints[name]
-        version = int((endpoint.pending or endpoint.config).rpartition("-")[2].lstrip("v"))
+        version = _version(endpoint.pending or endpoint.config)
         match endpoint.status:
             case "Creating":
                 broken = version in self.doomed | self.stuck
@@ -175,7 +200,8 @@ class FakeSageMaker:
                     endpoint.status = "UpdateRollbackFailed"
                 else:
                     endpoint.status = "InService"
-                    endpoint.config = endpoint.config if version in self.doomed else str(endpoint.pending)
+                    if not {version, endpoint.pending} & self.doomed:
+                        endpoint.config, endpoint.instances = str(endpoint.pending), endpoint.pending_instances
                 endpoint.pending = None
             case "Deleting":
                 del self.endpoints[name]
@@ -196,7 +222,10 @@ class FakeSageMaker:
             "ModelApprovalStatus": package.approval,
             "CreationTime": moment,
             "LastModifiedTime": moment,
-            "InferenceSpecification": {"Containers": [{"Image": "image:tag", "ModelDataUrl": package.model_uri}]},
+            "InferenceSpecification": {
+                "Containers": [{"Image": "image:tag", "ModelDataUrl": package.model_uri}],
+                "SupportedRealtimeInferenceInstanceTypes": ["ml.m5.xlarge"],
+            },
             "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
             "CustomerMetadataProperties": dict(package.metadata),
         }
@@ -240,6 +269,11 @@ class FakeSageMaker:
         self.configs[endpoint_config_name] = self._request
         return {"EndpointConfigArn": arn("endpoint-config", endpoint_config_name)}
 
+    def _describe_endpoint_config(self, endpoint_config_name: str) -> dict[str, Any]:
+        if endpoint_config_name not in self.configs:
+            raise self._no_config("DescribeEndpointConfig", endpoint_config_name)
+        return self.configs[endpoint_config_name]
+
     def _delete_endpoint_config(self, endpoint_config_name: str) -> None:
         if endpoint_config_name not in self.configs:
             raise self._no_config("DeleteEndpointConfig", endpoint_config_name)
@@ -253,11 +287,19 @@ class FakeSageMaker:
             raise refusal("CreateEndpoint", f'Cannot create already existing endpoint "{name}".')
         if endpoint_config_name not in self.configs:
             raise self._no_config("CreateEndpoint", endpoint_config_name)
-        self.endpoints[endpoint_name] = Endpoint(endpoint_config_name)
+        self._order(endpoint_name)
+        count = self._variant(endpoint_config_name)["InitialInstanceCount"]
+        self.endpoints[endpoint_name] = Endpoint(endpoint_config_name, instances=count)
         self._announce(endpoint_name)
         return {"EndpointArn": arn("endpoint", endpoint_name)}
 
-    def _update_endpoint(self, endpoint_name: str, endpoint_config_name: str, **_: Any) -> dict[str, Any]:
+    def _update_endpoint(
+        self,
+        endpoint_name: str,
+        endpoint_config_name: str,
+        deployment_config: dict[str, Any],
+        retain_all_variant_properties: bool,
+    ) -> dict[str, Any]:
         endpoint = self._endpoint("UpdateEndpoint", endpoint_name)
         if endpoint.status not in {"InService", "UpdateRollbackFailed"}:
             raise refusal("UpdateEndpoint", f'Cannot update in-progress endpoint "{arn("endpoint", endpoint_name)}".')
@@ -266,14 +308,35 @@ class FakeSageMaker:
         if endpoint_config_name == endpoint.config:
             # "To update an endpoint, you must create a new EndpointConfig" (API_UpdateEndpoint.html).
             raise refusal("UpdateEndpoint", f"{endpoint_name} has the configuration {endpoint_config_name} already.")
-        endpoint.status, endpoint.pending = "Updating", endpoint_config_name
+        count = self._variant(endpoint_config_name)["InitialInstanceCount"]
+        coming = endpoint.instances if retain_all_variant_properties else count
+        routing = deployment_config["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+        if routing["Type"] == "CANARY" and min(endpoint.instances, coming) < 2:
+            raise refusal("UpdateEndpoint", "A canary is at most half of the variant's instances.")
+        alarms = {each["AlarmName"] for each in deployment_config["AutoRollbackConfiguration"]["Alarms"]}
+        if not alarms <= set(self.alarms):
+            self.violations.append(f"an update is watched by alarms that are not there: {alarms}")
+        self._order(endpoint_name)
+        endpoint.status, endpoint.pending, endpoint.pending_instances = "Updating", endpoint_config_name, coming
         self.updates.append(self._request)
         self._announce(endpoint_name)
         return {"EndpointArn": arn("endpoint", endpoint_name)}
 
     def _describe_endpoint(self, endpoint_name: str) -> dict[str, Any]:
-        endpoint = self._endpoint("DescribeEndpoint", endpoint_name)
-        answer = {"EndpointStatus": endpoint.status, "EndpointConfigName": endpoint.config}
+        before, left = self._before.get(endpoint_name, (None, 0))
+        if left:
+            self._before[endpoint_name] = (before, left - 1)
+        endpoint = before if left else self.endpoints.get(endpoint_name)
+        if endpoint is None:
+            raise refusal("DescribeEndpoint", f'Could not find endpoint "{arn("endpoint", endpoint_name)}".')
+        answer = {
+            "EndpointStatus": endpoint.status,
+            "ProductionVariants": [
+                {"CurrentInstanceCount": endpoint.instances, "DesiredInstanceCount": endpoint.instances}
+            ],
+            "EndpointConfigName": endpoint.config,
+            "LastModifiedTime": datetime.fromtimestamp(endpoint.modified, UTC),
+        }
         return answer | ({"FailureReason": endpoint.reason} if endpoint.reason else {})
 
     def _delete_endpoint(self, endpoint_name: str) -> None:
@@ -320,8 +383,15 @@ class FakeSageMaker:
         }
         self._emit("SageMaker Model Package State Change", detail)
 
+    def _order(self, name: str) -> None:
+        """Remember how an endpoint was before an order, which some descriptions go on telling."""
+        present = self.endpoints.get(name)
+        self._before[name] = (replace(present) if present else None, self.lag)
+
     def _announce(self, name: str) -> None:
         endpoint = self.endpoints[name]
+        self.now += 1
+        endpoint.modified = self.now
         detail = {
             "EndpointName": name,
             "EndpointConfigName": endpoint.config,
@@ -348,6 +418,21 @@ class FakeSageMaker:
         return dict(self.configs[config]["ProductionVariants"][0])
 
 
+class FakeCloudWatch:
+    """Alarms, put and deleted."""
+
+    def __init__(self, sagemaker: FakeSageMaker) -> None:
+        self._sagemaker = sagemaker
+
+    def put_metric_alarm(self, **alarm: Any) -> None:
+        self._sagemaker.before_call("PutMetricAlarm")
+        self._sagemaker.alarms[alarm["AlarmName"]] = alarm
+
+    def delete_alarms(self, AlarmNames: list[str]) -> None:  # noqa: N803  # boto3's name
+        for name in AlarmNames:
+            self._sagemaker.alarms.pop(name, None)
+
+
 class FakeRuntime:
     """Endpoints that answer a fixed answer."""
 
@@ -355,8 +440,10 @@ class FakeRuntime:
         self.sagemaker = sagemaker
         self.answer: Any = ANSWER
         self.requests: list[dict[str, Any]] = []
+        self.before_call: Callable[[str], None] = nothing
 
     def invoke_endpoint(self, **request: Any) -> dict[str, Any]:
+        self.before_call("InvokeEndpoint")
         self.requests.append(request)
         endpoint = self.sagemaker.endpoints.get(request["EndpointName"])
         if endpoint is None or endpoint.status not in {"InService", "Updating"}:
@@ -365,14 +452,27 @@ class FakeRuntime:
 
 
 class Outbox:
-    """Keeps what is sent to people or to the queue."""
+    """Keeps what is sent to people or to the queue.
+
+    Attributes:
+        returns: Messages that are to come back, and when.
+        failures: How many of the next messages are not taken.
+    """
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
+        self.returns: list[dict[str, Any]] = []
+        self.failures = 0
 
     def publish(self, **message: Any) -> None:
         assert len(message["Subject"]) <= 100
+        if self.failures:
+            self.failures -= 1
+            raise refusal("Publish", "The request could not be served.", "InternalError")
         self.sent.append(message)
+
+    def change_message_visibility(self, **change: Any) -> None:
+        self.returns.append(change)
 
     def send_message(self, **message: Any) -> None:
         assert 0 <= message["DelaySeconds"] <= 900
@@ -416,11 +516,13 @@ class World:
             {
                 "sagemaker": self.sagemaker,
                 "sagemaker-runtime": self.runtime,
+                "cloudwatch": FakeCloudWatch(self.sagemaker),
                 "s3": self.s3,
                 "sns": self.topic,
                 "sqs": self.queue,
                 "table": DisturbedTable(self.table, self.sagemaker),
-            }
+            },
+            clock=lambda: self.sagemaker.now,
         )
         given: dict[str, Any] = {
             "prefix": PREFIX,
@@ -483,18 +585,26 @@ class World:
         self.handle({"Records": [{"messageId": "1", "body": json.dumps(body), "eventSource": "aws:sqs"}]})
 
     def deliver(self) -> None:
-        """Deliver every event and reminder that is waiting."""
+        """Deliver every event that a rule of the stack's matches, and every reminder that is waiting."""
         while self.sagemaker.events or self.queue.sent:
-            if self.sagemaker.events:
-                self.handle(self.sagemaker.events.pop(0))
-            else:
+            if not self.sagemaker.events:
                 self.remind()
+                continue
+            event = self.sagemaker.events.pop(0)
+            if any(rule.matches(event) for rule in RULES):
+                self.handle(event)
 
     def remind(self) -> None:
         """Let a minute pass: what was being deleted is gone, and the reminder arrives."""
+        self.sagemaker.now += 60
         for name in [name for name, endpoint in self.sagemaker.endpoints.items() if endpoint.status == "Deleting"]:
             self.sagemaker.progress(name)
         self.handle({"Records": [{"body": self.queue.sent.pop(0)["MessageBody"]}]})
+
+    def look(self) -> None:
+        """Let the rule fire that fires at regular intervals."""
+        self.sagemaker.now += 60 * LOOK_MINUTES
+        self.handle({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
 
     def settle(self) -> None:
         """Deliver events and let SageMaker work until neither has anything left to do."""
@@ -505,6 +615,16 @@ class World:
                 return
             self.sagemaker.progress(busy[0])
         raise AssertionError("the world does not come to rest")
+
+    def named(self, version: int) -> str:
+        """Return the name of the configuration that serves a version with the settings of now."""
+        hosting = Hosting(self.sagemaker, self.clients.cloudwatch, self.settings)  # type: ignore[arg-type]
+        return production(PREFIX, version, hosting.fingerprint)
+
+    def change(self, **settings: Any) -> None:
+        """Deploy the stack with other settings."""
+        self.settings = replace(self.settings, **settings)
+        self.queue.send_message(MessageBody=json.dumps({"endpoint": PREFIX}), DelaySeconds=0)
 
     def serving(self) -> str | None:
         endpoint = self.sagemaker.endpoints.get(PREFIX)

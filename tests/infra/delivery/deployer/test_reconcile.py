@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -19,8 +20,11 @@ from infra.delivery.deployer.deployments.reconcile import (
     Described,
     Desired,
     Fail,
+    Keep,
     Succeed,
+    Try,
     choose,
+    is_stale,
     observe,
     reconcile,
 )
@@ -38,8 +42,19 @@ STATUSES = [
     "UpdateRollbackFailed",
 ]
 versions = st.none() | st.integers(1, 3)
-desires = st.builds(Desired, version=versions, attempt=versions, champion=versions)
-descriptions = st.builds(Described, status=st.sampled_from(STATUSES), version=versions, reason=st.just(""))
+hashes = st.sampled_from([None, "a1b2c3", "d4e5f6"])
+desires = st.builds(
+    Desired,
+    version=versions,
+    attempt=versions,
+    champion=versions,
+    hosting=hashes,
+    attempt_hosting=hashes,
+    trial=st.sampled_from([None, "under way", "passed", "failed"]),
+)
+descriptions = st.builds(
+    Described, status=st.sampled_from(STATUSES), version=versions, hosting=hashes, reason=st.just("")
+)
 
 
 def approval(version: int, at: int, **changes: object) -> Approval:
@@ -62,8 +77,21 @@ def test_only_a_failed_endpoint_is_deleted(desired: Desired, described: Describe
 def test_nothing_but_the_desired_version_is_deployed(desired: Desired, described: Described) -> None:
     for action in reconcile(desired, described):
         if isinstance(action, Deploy):
-            assert action.version == desired.version != described.version or described.status is None
+            assert action.version == desired.version
+            assert action.version != described.version or described.status is None or desired.trial == "passed"
             assert action.update == (described.status is not None)
+
+
+@given(desires, descriptions)
+def test_only_what_serves_is_tried_with_other_settings_and_none_of_it_fails(
+    desired: Desired, described: Described
+) -> None:
+    for action in reconcile(desired, described):
+        if isinstance(action, Try):
+            assert (action.version, described.status) == (described.version, "InService")
+            assert desired.hosting != described.hosting
+        if isinstance(action, Keep):
+            assert action.version == desired.attempt == described.version
 
 
 @given(desires, descriptions)
@@ -201,3 +229,30 @@ def test_withdrawn_approval_stands_again_only_when_the_registry_says_so() -> Non
     back = observe(withdrawn, version=1, arn="arn/1", approved=True, modified_at=30_000, announced_at=None)
     assert back is not None
     assert (back.standing, back.approved_at) == (True, 30_000)
+
+
+@given(desires, descriptions)
+def test_stale_description_decides_nothing(desired: Desired, described: Described) -> None:
+    assert reconcile(desired, replace(described, stale=True)) == [AskAgain()]
+
+
+@pytest.mark.parametrize(
+    ("modified_at", "now", "stale"),
+    [(500, 2_000, True), (500, 300_999, True), (500, 301_000, False), (1_500, 2_000, False), (0, 2_000, False)],
+)
+def test_description_from_before_an_order_is_stale_until_it_had_time_to_settle(
+    modified_at: int, now: int, stale: bool
+) -> None:
+    assert is_stale(modified_at, ordered_at=1_000, ordered_over=500, now=now) is stale
+
+
+def test_no_approval_is_later_than_the_registrys_last_change() -> None:
+    seen = observe(None, version=1, arn="arn/1", approved=True, modified_at=10_000, announced_at=4_102_444_800_000)
+    assert seen == approval(1, 11_000)
+    assert observe(seen, version=1, arn="arn/1", approved=True, modified_at=10_000, announced_at=10**13) == seen
+
+
+def test_notice_of_a_failure_outlives_a_new_approval() -> None:
+    failed = approval(1, 10_000, outcome="failed", sentence="broke", untold="v1 was not deployed")
+    again = observe(failed, version=1, arn="arn/1", approved=True, modified_at=30_000, announced_at=30_000)
+    assert again == approval(1, 30_000, sentence="broke", untold="v1 was not deployed")

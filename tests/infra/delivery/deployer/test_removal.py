@@ -32,8 +32,8 @@ def test_delete_removes_what_is_owned_and_nothing_else(world: Any, responses: An
     world.sagemaker.progress("mapgate-dev-candidate-2")
     sagemaker = world.sagemaker
     for name in ("mapgate-dev-other", "mapgate-dev2-v1"):
-        sagemaker.models[name] = sagemaker.models["mapgate-dev-v1"]
-        sagemaker.configs[name] = sagemaker.configs["mapgate-dev-v1"]
+        sagemaker.models[name] = sagemaker.models[world.named(1)]
+        sagemaker.configs[name] = sagemaker.configs[world.named(1)]
     world.sagemaker.events.clear()
     world.handle(request("Delete", responses.url))
     for name in list(sagemaker.endpoints):
@@ -106,6 +106,6 @@ def test_stack_that_is_made_anew_deploys_again(world: Any, responses: Any) -> No
     world.handle(request("Delete", responses.url))
     world.settle()
     world.handle(request("Create", responses.url))
-    world.sagemaker.annotate(1)
+    world.look()
     world.settle()
     assert world.champion() == 1
