@@ -287,6 +287,9 @@ ACTIONS: dict[str, dict[str, str]] = {
     "sagemaker-runtime": {
         "InvokeEndpoint": "Accept Body ContentType CustomAttributes EndpointName InferenceId TargetVariant",
     },
+    "service-quotas": {
+        "RequestServiceQuotaIncrease": "DesiredValue QuotaCode ServiceCode",
+    },
     "sns": {
         "CreateTopic": "Attributes Name Tags",
         "DeleteTopic": "TopicArn",

@@ -233,6 +233,20 @@ def test_every_job_is_as_secure_as_the_settings_say(chosen: Settings) -> None:
     assert ("VpcConfig" in training) == (chosen.network is not None)
 
 
+def test_waits_for_a_quota_in_use_as_long_as_the_settings_say() -> None:
+    bound = bind(COMMITTED, Settings(environment="dev", quota_wait_minutes=17), RESOURCES)
+    patience = {
+        each["Name"]: {policy["ExceptionType"][0]: policy for policy in each["RetryPolicies"]}
+        for each in walk(bound["Steps"])
+        if each["Type"] in ("Processing", "Training")
+    }
+    assert len(patience) == 4
+    for policies in patience.values():
+        waits = policies["SageMaker.RESOURCE_LIMIT"]
+        assert (waits["ExpireAfterMin"], waits["IntervalSeconds"], waits["BackoffRate"]) == (17, 60, 1.0)
+        assert policies["SageMaker.CAPACITY_ERROR"]["MaxAttempts"] == 8
+
+
 def test_measures_on_the_type_that_serves() -> None:
     chosen = Settings(environment="dev", delivery=Delivery(instance_type="ml.c5.2xlarge"))
     bound = bind(COMMITTED, chosen, RESOURCES)
