@@ -52,9 +52,9 @@ def acknowledge(construct: IConstruct, *rules: str, reason: str) -> None:
         cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=rule, reason=reason))
 
 
-def allow_key(role: iam.Role, key: kms.IKey) -> None:
-    """Let a role read and write what the environment's key encrypts."""
-    allow(role, "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", on=[key.key_arn])
+def allow_key(role: iam.Role, key: kms.IKey, *, writes: bool = False) -> None:
+    """Let a role read what the environment's key encrypts, and write it: objects, messages, notices."""
+    allow(role, "kms:Decrypt", *(["kms:GenerateDataKey"] if writes else []), on=[key.key_arn])
 
 
 def allow_volumes(role: iam.Role, key: kms.IKey) -> None:
@@ -91,7 +91,9 @@ def allow_container(role: iam.Role, *, repositories: Sequence[ecr.IRepository], 
         "logs:CreateLogStream",
         "logs:DescribeLogStreams",
         "logs:PutLogEvents",
-        on=[group, f"{group}:*"],
+        # With ":*", also for what is done to the group itself:
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
+        on=[f"{group}:*"],
         because="SageMaker names the streams, and an endpoint's group after the endpoint.",
     )
     allow(

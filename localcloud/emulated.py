@@ -134,11 +134,9 @@ ACTIONS: dict[str, dict[str, str]] = {
     },
     "dynamodb": {
         "CreateTable": "AttributeDefinitions DeletionProtectionEnabled KeySchema TableName Tags",
-        "DeleteItem": f"{_WRITE} Key",
         "DeleteTable": "TableName",
         "PutItem": f"{_WRITE} Item",
         "UpdateContinuousBackups": "TableName",
-        "UpdateItem": f"{_WRITE} Key UpdateExpression",
         "UpdateTable": "AttributeDefinitions DeletionProtectionEnabled TableName",
     },
     "ecr": {
