@@ -122,11 +122,9 @@ ACTIONS: dict[str, dict[str, str]] = {
     },
     "dynamodb": {
         "CreateTable": "AttributeDefinitions DeletionProtectionEnabled KeySchema TableName Tags",
-        "DeleteItem": f"{_WRITE} Key",
         "DeleteTable": "TableName",
         "PutItem": f"{_WRITE} Item",
         "UpdateContinuousBackups": "TableName",
-        "UpdateItem": f"{_WRITE} Key UpdateExpression",
         "UpdateTable": "AttributeDefinitions DeletionProtectionEnabled TableName",
     },
     "ecr": {
@@ -173,6 +171,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     "kms": {
         "CreateAlias": "AliasName TargetKeyId",
         "CreateKey": "Description KeySpec KeyUsage Policy Tags",
+        "Decrypt": "CiphertextBlob EncryptionContext KeyId",
         "DeleteAlias": "AliasName",
         "DisableKeyRotation": "KeyId",
         "EnableKeyRotation": "KeyId",

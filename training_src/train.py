@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from containers.contract.job import TrainingJob, run
-from training_src.errors import ConfigurationError, TrainingError
+from training_src.errors import ConfigurationError
 from training_src.export.artifact import Provenance, write_artifact
 from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
@@ -22,6 +22,7 @@ from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
 from training_src.models.training_memory import asked_batch
+from training_src.training.accelerator import check_accelerator
 from training_src.training.batch_size import chosen_batch, device_memory, footprint_of
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 from training_src.training.config_overrides import at_size, overridden
@@ -56,11 +57,11 @@ def train_detector(job: TrainingJob) -> None:
     Raises:
         ConfigurationError: A hyperparameter, the config or the checkpoint to start from is wrong.
         DataError: A channel is missing or damaged.
-        TrainingError: A loss is not finite, or a GPU is there that TensorFlow does not see.
+        TrainingError: A loss is not finite, or a GPU is there that TensorFlow cannot compute on.
     """
     asked_to_stop = threading.Event()
     _listen_to_sigterm(asked_to_stop)
-    _check_accelerator()
+    check_accelerator()
     job = replace(job, hyperparameters=unpacked(job.hyperparameters))
     settings, cluster = read_settings(job.hyperparameters), Cluster.load(job.root)
     if settings.deterministic:
@@ -199,13 +200,6 @@ def _batch_of_equal_rate(description: PipelineDescription) -> int:
 def _listen_to_sigterm(asked: threading.Event) -> None:
     """SageMaker sends SIGTERM two minutes before it takes a spot instance away."""
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
-
-
-def _check_accelerator() -> None:
-    if any(Path("/dev").glob("nvidia[0-9]*")) and not tf.config.list_physical_devices("GPU"):
-        raise TrainingError(
-            "This machine has a GPU, but TensorFlow sees none; use the training image built with ACCELERATOR=gpu."
-        )
 
 
 def _print_header(
