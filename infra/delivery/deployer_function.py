@@ -116,7 +116,7 @@ class Deployer(Construct):
         )
 
     def _allow_own(self) -> None:
-        actions = [f"dynamodb:{verb}" for verb in ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")]
+        actions = [f"dynamodb:{verb}" for verb in ("GetItem", "PutItem", "Query")]
         allow(self.role, *actions, on=[self.table.table_arn])
         # While a candidate goes away the deployer reminds itself.
         allow(self.role, "sqs:SendMessage", on=[self.callback_queue.queue_arn])

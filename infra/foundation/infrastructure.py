@@ -182,6 +182,7 @@ class FoundationStack(cdk.Stack):
             key=self.key,
             environment={},
             timeout=cdk.Duration.minutes(15),
+            writes=True,
         )
         allow(cleaner.role, "lambda:InvokeFunction", on=[self._own_function_arn("cleaner")])
         everything = "true" if self._removal == cdk.RemovalPolicy.DESTROY else "false"
