@@ -211,6 +211,13 @@ class Settings(Section):
         default="retain", description="What becomes of data, keys and images when the stacks are destroyed"
     )
     log_retention_days: Literal[7, 30, 90, 180, 365] = Field(default=90, description="Of every Lambda's log")
+    quota_wait_minutes: int = Field(
+        default=240,
+        ge=1,
+        le=14400,
+        description="How long a job's step waits for instances of a quota that other jobs use up; of a quota of 0 "
+        "`mapgate run` tells before it starts",
+    )
     network: Network | None = Field(default=None, description="No VPC unless said")
     security: Security = Field(default=Security(), description="See below")
     processing: Processing = Field(default=Processing(), description="See below")

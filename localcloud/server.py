@@ -31,6 +31,7 @@ from localcloud.functions import event_sources
 from localcloud.home import Home
 from localcloud.jobs import actions as jobs
 from localcloud.models import actions as models
+from localcloud.quotas import actions as quotas
 from localcloud.registry import actions as registry
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ PARTS: tuple[ModuleType, ...] = (
     executions,
     endpoints,
     jobs,
+    quotas,
     alarms,
 )
 """Modules with `install(context)`, or `resume(context)`, run once state is back."""

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from containers.contract.job import TrainingJob, run
-from training_src.errors import ConfigurationError, TrainingError
+from training_src.errors import ConfigurationError
 from training_src.export.artifact import Provenance, write_artifact
 from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
@@ -22,9 +22,10 @@ from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
 from training_src.models.training_memory import asked_batch
-from training_src.training.batch_size import chosen_batch, device_memory
+from training_src.training.accelerator import check_accelerator
+from training_src.training.batch_size import chosen_batch, device_memory, footprint_of
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
-from training_src.training.config_overrides import at_length, overridden, with_batch
+from training_src.training.config_overrides import at_size, overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.hyperparameters import Settings, read_settings, unpacked
@@ -56,11 +57,11 @@ def train_detector(job: TrainingJob) -> None:
     Raises:
         ConfigurationError: A hyperparameter, the config or the checkpoint to start from is wrong.
         DataError: A channel is missing or damaged.
-        TrainingError: A loss is not finite, or a GPU is there that TensorFlow does not see.
+        TrainingError: A loss is not finite, or a GPU is there that TensorFlow cannot compute on.
     """
     asked_to_stop = threading.Event()
     _listen_to_sigterm(asked_to_stop)
-    _check_accelerator()
+    check_accelerator()
     job = replace(job, hyperparameters=unpacked(job.hyperparameters))
     settings, cluster = read_settings(job.hyperparameters), Cluster.load(job.root)
     if settings.deterministic:
@@ -82,22 +83,19 @@ def train_detector(job: TrainingJob) -> None:
         set_precision(settings.mixed_precision)
         with strategy.scope():
             detector = build_detector(description.config.model)
-        batch = chosen_batch(asked, description, detector, device_memory(), checkpoints, cluster, strategy)
-        description, of_batch = with_batch(description, request, batch)
-        description, of_length = at_length(description, request, len(records))
+        footprint = footprint_of(detector, description, bundled=request.config is None)
+        batch = chosen_batch(asked, description, footprint, device_memory(), checkpoints, cluster, strategy)
+        description, of_size = at_size(description, request, batch, len(records))
         if settings.progressive_resizing is None:
-            known = request.config is None and not initial
-            part = measured_part(description.source, detector, records) if known else 0.0
+            part = 0.0 if request.config or initial else measured_part(description.source, detector, records)
             settings = settings.model_copy(update={"progressive_resizing": part})
         plan = Plan(description.config.train_config, settings, cluster, strategy)
         validation = Validation(detector, held_out, request.label_map.names, request.every)
         if cluster.is_chief:
             _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
-            _print_remarks(description, plan, [*request.notes, *lines, *of_batch, *of_length])
+            _print_remarks(description, plan, [*request.notes, *lines, *of_size])
         if initial:
-            restored = checkpoint.restore(detector.variables(), initial, plan.config.fine_tune_checkpoint_type)
-            if cluster.is_chief:
-                print(restored.table(), flush=True)
+            _restore(detector, initial, plan)
         store = CheckpointStore(checkpoints, plan.config.num_steps)
         tensorboard = job.root / "output" / "tensorboard" if cluster.is_chief else None
         report = ProgressReport(tensorboard, plan.config.num_steps)
@@ -112,6 +110,12 @@ def train_detector(job: TrainingJob) -> None:
             write_artifact(job.model_dir, exported, request.label_map, provenance, calibration)
             store.keep_last()
             print(f"exported      the weights of step {progress.best_step}, the best on the validation split")
+
+
+def _restore(detector: Detector, initial: str, plan: Plan) -> None:
+    restored = checkpoint.restore(detector.variables(), initial, plan.config.fine_tune_checkpoint_type)
+    if plan.cluster.is_chief:
+        print(restored.table(), flush=True)
 
 
 def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:
@@ -196,13 +200,6 @@ def _batch_of_equal_rate(description: PipelineDescription) -> int:
 def _listen_to_sigterm(asked: threading.Event) -> None:
     """SageMaker sends SIGTERM two minutes before it takes a spot instance away."""
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
-
-
-def _check_accelerator() -> None:
-    if any(Path("/dev").glob("nvidia[0-9]*")) and not tf.config.list_physical_devices("GPU"):
-        raise TrainingError(
-            "This machine has a GPU, but TensorFlow sees none; use the training image built with ACCELERATOR=gpu."
-        )
 
 
 def _print_header(

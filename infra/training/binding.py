@@ -70,6 +70,7 @@ def bind(definition: dict[str, Any], settings: Settings, resources: Resources) -
         _bind_cluster(arguments["ProcessingResources"]["ClusterConfig"], instance_type, settings)
         arguments["StoppingCondition"] = {"MaxRuntimeInSeconds": hours * HOUR}
     for step in steps.values():
+        _bind_patience(step.get("RetryPolicies", []), settings)
         if step["Type"] == "Processing":
             _secure_processing(step["Arguments"], settings, resources)
         if step["Type"] == "Training":
@@ -130,6 +131,13 @@ def _processing_jobs(settings: Settings) -> dict[str, tuple[str, int]]:
 def _bind_cluster(cluster: dict[str, Any], instance_type: str, settings: Settings) -> None:
     cluster["InstanceType"] = instance_type
     cluster["VolumeSizeInGB"] = settings.processing.volume_gigabytes
+
+
+def _bind_patience(policies: list[dict[str, Any]], settings: Settings) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html."""
+    for policy in policies:
+        if policy["ExceptionType"] == ["SageMaker.RESOURCE_LIMIT"]:
+            policy["ExpireAfterMin"] = settings.quota_wait_minutes
 
 
 def _secure_processing(arguments: dict[str, Any], settings: Settings, resources: Resources) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.client import executions, images
+from pipelines.client import executions, images, quotas
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import parameters_for
@@ -72,6 +72,7 @@ def run(
     asked = {"architecture": architecture, "training_settings": training_settings, "map_threshold": map_threshold}
     judge(connection, deployment, files, asked, quiet=as_json)
     values = with_defaults(connection, uris, values)
+    quotas.refuse_shortages(connection, deployment.pipeline_name, values)
     plan = announce(connection, deployment, data, uris, values, ask=not yes, quiet=as_json)
     with transfer(console, "uploading", quiet=as_json) as progress:
         parameters = parameters_for(connection, deployment.data_bucket, data, uris, values, progress=progress)

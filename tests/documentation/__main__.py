@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.documentation`: write anew what is written from the code: pages, bundled configs, instance types."""
+"""`python -m tests.documentation`: write anew what is written from code: pages, bundled configs, instance types."""
 
 from tests.documentation import commands, sagemaker, settings
 from training_src.models.config.pipeline import CONFIGS

@@ -95,9 +95,9 @@ BOUND = {
     "PrepareDataset.NetworkConfig.EnableInterContainerTrafficEncryption": True,
     "PrepareDataset.NetworkConfig.VpcConfig.SecurityGroupIds": ["sg-0c", "sg-0d"],
     "PrepareDataset.NetworkConfig.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
+    "PrepareDataset.StoppingCondition.MaxRuntimeInSeconds": 10800,
     "CheckPlan.endpoint_name": "the-endpoint",
     "CheckPlan.FunctionArn": "the-judge",
-    "PrepareDataset.StoppingCondition.MaxRuntimeInSeconds": 10800,
     "TrainDetector.AlgorithmSpecification.TrainingImage": "the-training-image",
     "TrainDetector.CheckpointConfig.S3Uri.Std:Join.Values[0]": "s3://the-bucket/checkpoints",
     "TrainDetector.OutputDataConfig.S3OutputPath": "s3://the-bucket/models",
@@ -231,6 +231,20 @@ def test_every_job_is_as_secure_as_the_settings_say(chosen: Settings) -> None:
     assert training["EnableNetworkIsolation"] is chosen.security.network_isolation
     assert training.get("EnableManagedSpotTraining", False) is chosen.training.spot
     assert ("VpcConfig" in training) == (chosen.network is not None)
+
+
+def test_waits_for_a_quota_in_use_as_long_as_the_settings_say() -> None:
+    bound = bind(COMMITTED, Settings(environment="dev", quota_wait_minutes=17), RESOURCES)
+    patience = {
+        each["Name"]: {policy["ExceptionType"][0]: policy for policy in each["RetryPolicies"]}
+        for each in walk(bound["Steps"])
+        if each["Type"] in ("Processing", "Training")
+    }
+    assert len(patience) == 4
+    for policies in patience.values():
+        waits = policies["SageMaker.RESOURCE_LIMIT"]
+        assert (waits["ExpireAfterMin"], waits["IntervalSeconds"], waits["BackoffRate"]) == (17, 60, 1.0)
+        assert policies["SageMaker.CAPACITY_ERROR"]["MaxAttempts"] == 8
 
 
 def test_measures_on_the_type_that_serves() -> None:

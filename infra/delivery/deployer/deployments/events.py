@@ -133,6 +133,7 @@ def _look(context: EventContext) -> None:
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
     """
+    production.try_waiting_again(context)
     faults: list[Exception] = []
     named = {*context.hosting.owned_endpoints(), *context.hosting.owned_names(), *trial.under_way(context)}
     candidates = {name for name in named if names.candidate_version(context.settings.prefix, name) is not None}
