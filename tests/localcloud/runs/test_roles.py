@@ -32,6 +32,7 @@ NEEDED: dict[str, str] = {
     "logs:PutLogEvents": "*",
     "cloudwatch:PutMetricData": "*",
 }
+LOOK = {"Effect": "Allow", "Action": "sagemaker:ListModels"}
 LOST = {"logs:CreateLogStream", "logs:PutLogEvents"}
 """Without which a job runs and its log is lost."""
 
@@ -107,3 +108,70 @@ def test_a_volumes_key_is_granted_by_who_asks_or_by_the_jobs_role(cloud: Any) ->
     assert "kms:CreateGrant" in outcome(caller_grants=False, job_grants=False)
     assert outcome(caller_grants=True, job_grants=False) == ""
     assert outcome(caller_grants=False, job_grants=True) == ""
+
+
+def test_a_step_fails_with_what_the_pipelines_role_may_not_do(cloud: Any, until: Until) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-access.html names what such a role needs."""
+    sagemaker, role = cloud.client("sagemaker"), cloud.create_role("idle", {**LOOK, "Resource": "*"})
+    url = cloud.client("sqs").create_queue(QueueName="asked")["QueueUrl"]
+    function = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:none"
+    job = {key: value for key, value in processing(cloud, "never").items() if key != "ProcessingJobName"}
+    steps = [
+        {"Name": "Ask", "Type": "Callback", "SqsQueueUrl": url, "Arguments": {}, "OutputParameters": []},
+        {"Name": "Call", "Type": "Lambda", "FunctionArn": function, "Arguments": {}, "OutputParameters": []},
+        {"Name": "Process", "Type": "Processing", "Arguments": job},
+    ]
+    definition = json.dumps({"Version": "2020-12-01", "Parameters": [], "Steps": steps})
+    sagemaker.create_pipeline(PipelineName="idle", PipelineDefinition=definition, RoleArn=role)
+    arn = sagemaker.start_pipeline_execution(PipelineName="idle")["PipelineExecutionArn"]
+
+    until(
+        lambda: sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] == "Failed"
+    )
+
+    told = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+    reasons = {step["StepName"]: step["FailureReason"] for step in told}
+    assert f"sqs:SendMessage on resource: arn:aws:sqs:us-east-1:{ACCOUNT}:asked" in reasons["Ask"]
+    assert f"lambda:InvokeFunction on resource: {function}" in reasons["Call"]
+    assert "sagemaker:CreateProcessingJob on resource: " in reasons["Process"]
+
+
+def test_a_role_is_passed_by_a_pipeline_that_may_pass_it(cloud: Any, until: Until) -> None:
+    create = {"Effect": "Allow", "Action": ["sagemaker:CreateProcessingJob", "sagemaker:AddTags"], "Resource": "*"}
+    elsewhere = {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
+    passing = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": cloud.role, "Condition": elsewhere}
+    sagemaker, role = cloud.client("sagemaker"), cloud.create_role("passes-wrongly", create, passing)
+    job = {key: value for key, value in processing(cloud, "never").items() if key != "ProcessingJobName"}
+    steps = [{"Name": "Process", "Type": "Processing", "Arguments": job}]
+    definition = json.dumps({"Version": "2020-12-01", "Parameters": [], "Steps": steps})
+    sagemaker.create_pipeline(PipelineName="passes-wrongly", PipelineDefinition=definition, RoleArn=role)
+    arn = sagemaker.start_pipeline_execution(PipelineName="passes-wrongly")["PipelineExecutionArn"]
+
+    until(
+        lambda: sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] == "Failed"
+    )
+
+    (step,) = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+    assert f"iam:PassRole on resource: {cloud.role} because no identity-based policy allows" in step["FailureReason"]
+
+
+def test_the_messages_of_a_queue_are_taken_as_the_role_of_the_function(cloud: Any, until: Until) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html names what the role needs."""
+    iam, sqs = cloud.client("iam"), cloud.client("sqs")
+    role = cloud.create_role("deaf", {**LOOK, "Resource": "*"})
+    url = sqs.create_queue(QueueName="unheard", Attributes={"VisibilityTimeout": "30"})["QueueUrl"]
+    function = cloud.create_function("deaf", "def handler(event, context):\n    return 1\n", role)
+    arn = f"arn:aws:sqs:us-east-1:{ACCOUNT}:unheard"
+    cloud.client("lambda").create_event_source_mapping(FunctionName=function, EventSourceArn=arn)
+    sqs.send_message(QueueUrl=url, MessageBody="m")
+
+    def left() -> int:
+        told = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        return int(told["ApproximateNumberOfMessages"]) + int(told["ApproximateNumberOfMessagesNotVisible"])
+
+    until(lambda: "sqs:" in (cloud.home / "state" / "permissions.jsonl").read_text().split("role/deaf", 1)[-1])
+    assert left() == 1
+    polls = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"]
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": polls, "Resource": arn}]}
+    iam.put_role_policy(RoleName="deaf", PolicyName="inline", PolicyDocument=json.dumps(policy))
+    until(lambda: left() == 0)
