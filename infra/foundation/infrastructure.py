@@ -194,7 +194,6 @@ class FoundationStack(cdk.Stack):
             allow(
                 cleaner.role,
                 "s3:GetBucketPolicy",
-                "s3:ListBucket",
                 "s3:ListBucketMultipartUploads",
                 "s3:ListBucketVersions",
                 "s3:PutBucketPolicy",
@@ -205,10 +204,16 @@ class FoundationStack(cdk.Stack):
                 "s3:AbortMultipartUpload",
                 "s3:DeleteObject",
                 "s3:DeleteObjectVersion",
-                "s3:PutObject",
                 on=[self._bucket_arn(kind, "*")],
                 because="Emptying a bucket means every object in it.",
             )
+            if objects:
+                allow(
+                    cleaner.role,
+                    "s3:PutObject",
+                    on=[self._bucket_arn(kind, "*")],
+                    because="Default objects may lie under any prefix.",
+                )
             resource = cdk.CustomResource(
                 self,
                 name,

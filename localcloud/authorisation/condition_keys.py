@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The condition keys whose values this cloud knows, or knows to be absent, for every request that it evaluates.
+"""The condition keys whose values this cloud gives to each request that has them, or that no request here has.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
@@ -10,9 +10,6 @@ from __future__ import annotations
 KNOWN = frozenset(
     key.lower()
     for key in (
-        "aws:CalledVia",
-        "aws:CalledViaFirst",
-        "aws:CalledViaLast",
         "aws:CurrentTime",
         "aws:EpochTime",
         "aws:MultiFactorAuthPresent",
@@ -28,51 +25,29 @@ KNOWN = frozenset(
         "aws:SourceArn",
         "aws:SourceIp",
         "aws:SourceOwner",
-        "aws:SourceVpc",
-        "aws:SourceVpce",
         "aws:TagKeys",
-        "aws:TokenIssueTime",
-        "aws:UserAgent",
         "aws:ViaAWSService",
-        "aws:userid",
-        "aws:username",
         "cloudwatch:namespace",
         "iam:PassedToService",
-        "iam:PermissionsBoundary",
-        "iam:PolicyARN",
         "kms:CallerAccount",
         "kms:GrantIsForAWSResource",
         "kms:ViaService",
         "s3:ResourceAccount",
-        "s3:TlsVersion",
-        "s3:prefix",
         "s3:delimiter",
         "s3:max-keys",
-        "s3:x-amz-acl",
+        "s3:prefix",
         "s3:x-amz-server-side-encryption",
         "s3:x-amz-server-side-encryption-aws-kms-key-id",
         "sagemaker:ModelApprovalStatus",
-        "sagemaker:InstanceTypes",
-        "sagemaker:NetworkIsolation",
-        "sagemaker:OutputKmsKey",
-        "sagemaker:VolumeKmsKey",
-        "sagemaker:VpcSecurityGroupIds",
-        "sagemaker:VpcSubnets",
-        "sns:Endpoint",
-        "sns:Protocol",
         "sts:ExternalId",
         "sts:RoleSessionName",
+        # Of requests through a VPC's endpoint and of IAM users, which are not here.
+        "aws:SourceVpc",
+        "aws:SourceVpce",
+        "aws:username",
     )
 )
-KNOWN_BEGINNINGS = (
-    "aws:principaltag/",
-    "aws:requesttag/",
-    "aws:resourcetag/",
-    "iam:resourcetag/",
-    "kms:encryptioncontext:",
-    "sagemaker:customermetadataproperties/",
-    "sagemaker:resourcetag/",
-)
+KNOWN_BEGINNINGS = ("aws:requesttag/", "sagemaker:customermetadataproperties/")
 """Of keys that end in a name that somebody chose."""
 
 

@@ -37,6 +37,8 @@ POLICY_BESIDE_IDENTITY = frozenset({"kms"})
 """Services in which nothing is allowed that the resource's own policy does not let in.
 https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html
 """
+HOME_REGION = "us-east-1"
+"""Of requests that name none."""
 ADMINISTRATOR = "administrator"
 """Whoever signs with credentials that this cloud did not give."""
 
@@ -215,10 +217,9 @@ def _require(session: sessions.Session, need: Need) -> None:
 
 def _verdict(session: sessions.Session, need: Need) -> tuple[Request, Verdict]:
     principal = session.principal
-    owner = need.resource.split(":")[4] if need.resource.startswith("arn:") else ""
-    context = _lowered(
-        {**_ALWAYS, **_of_principal(principal), "aws:ResourceAccount": owner or principal.account, **need.context}
-    )
+    region, owner = _place(need.resource, principal.account)
+    of_resource = {"aws:RequestedRegion": region, "aws:ResourceAccount": owner, "s3:ResourceAccount": owner}
+    context = _lowered({**_ALWAYS, **_of_principal(principal), **of_resource, **need.context})
     request = Request(principal, need.action, need.resource, context, owner)
     try:
         with state_lock:
@@ -231,11 +232,24 @@ def _verdict(session: sessions.Session, need: Need) -> tuple[Request, Verdict]:
     return request, verdict
 
 
+def _place(resource: str, account: str) -> tuple[str, str]:
+    """Region and account of a resource; those of whoever asks where its ARN does not say them."""
+    if not resource.startswith("arn:"):
+        return HOME_REGION, account
+    service, region, owner, name = resource.split(":", 5)[2:]
+    if service == "s3":
+        bucket = deployed.bucket_named(name.split("/", 1)[0])
+        owner = bucket.account_id if bucket else ""
+    return region or HOME_REGION, owner or account
+
+
 def _of_principal(principal: Principal) -> dict[str, str]:
     return {
         "aws:PrincipalAccount": principal.account,
         "aws:PrincipalArn": principal.role_arn or principal.arn,
-        "aws:PrincipalType": "AssumedRole",
+        "aws:PrincipalType": "AssumedRole" if principal.role_arn else "User",
+        "aws:MultiFactorAuthPresent": "false",
+        "aws:SourceOwner": principal.account,
         "aws:PrincipalIsAWSService": "false",
         "aws:CurrentTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "aws:EpochTime": str(int(time.time())),

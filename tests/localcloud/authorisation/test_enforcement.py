@@ -197,6 +197,17 @@ def test_an_approval_is_told_from_an_edit_by_its_condition_key(
     assert "explicit deny" in refusal(editor.update_model_package, **approve)[1]
 
 
+def test_a_region_and_an_account_are_those_of_the_resource(actor_with: ActorWith) -> None:
+    def reading(**values: str) -> Any:
+        condition = {"StringEquals": {key.replace("__", ":"): value for key, value in values.items()}}
+        return actor_with({**READ_MODELS, "Condition": condition}).client("s3").get_object
+
+    place = {"Bucket": "authorised", "Key": "models/m"}
+    assert reading(aws__ResourceAccount=ACCOUNT, s3__ResourceAccount=ACCOUNT, aws__RequestedRegion="us-east-1")(**place)
+    assert refusal(reading(aws__RequestedRegion="eu-west-1"), **place)[0] == "AccessDenied"
+    assert refusal(reading(s3__ResourceAccount="210987654321"), **place)[0] == "AccessDenied"
+
+
 def test_a_role_is_assumed_only_by_whom_it_trusts(cloud: Cloud, actor_with: ActorWith) -> None:
     iam, sts = cloud.client("iam"), cloud.client("sts")
     name = f"trusting-{secrets.token_hex(4)}"

@@ -73,7 +73,7 @@ def test_documents_that_are_none_are_refused(document: Any, message: str) -> Non
         parse(document, "identity")
 
 
-@pytest.mark.parametrize("key", ["aws:ResourceTag/team", "AWS:SourceArn", "kms:EncryptionContext:aws:s3:arn"])
+@pytest.mark.parametrize("key", ["aws:RequestTag/team", "AWS:SourceArn", "sagemaker:CustomerMetadataProperties/mAP"])
 def test_keys_are_known_in_any_case_and_with_a_chosen_name_at_their_end(key: str) -> None:
     condition = {"ArnLike" if "Arn" in key else "StringLike": {key: "*"}}
 
