@@ -11,7 +11,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import aws_cdk as cdk
 import yaml
 from pydantic import (
     AfterValidator,
@@ -267,16 +266,6 @@ class Settings(Section):
                 computes_on_gpus="endpoint" not in uses,
             ):
                 yield f"{key}: {reason}"
-
-    @property
-    def removal_policy(self) -> cdk.RemovalPolicy:
-        """What becomes of data; even where it is kept, a first deployment that fails leaves nothing behind.
-
-        Its names would be taken, and no second attempt could succeed.
-        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
-        """
-        destroys = self.removal == "destroy"
-        return cdk.RemovalPolicy.DESTROY if destroys else cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
     @property
     def prefix(self) -> str:

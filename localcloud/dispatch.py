@@ -253,9 +253,10 @@ def _call_action(response: BaseResponse) -> Any:
     try:
         call = _call(response, action) if action else None
         if call:
+            _check(EVERY_SERVICE, action, call)  # what no shape allows is told before what nobody may
             for guard in _guards:
                 guard(response, service, action, call)
-            _check(action, call)
+            _check(service, action, call)
         if handler and call:
             answer = _serialized(response, handler(call))
         elif (service, action) in _UNLOCKED:
@@ -278,8 +279,8 @@ def _call_action(response: BaseResponse) -> Any:
     return answer
 
 
-def _check(action: str, call: Call) -> None:
-    for check in (*_checks.get(EVERY_SERVICE, ()), *_checks.get(call.service, ())):
+def _check(service: str, action: str, call: Call) -> None:
+    for check in _checks.get(service, ()):
         check(action, call)
 
 
@@ -416,4 +417,6 @@ def _check_s3(response: Any, request: Any) -> None:
         return  # moto says so in S3's words
     response.headers, response.querystring = request.headers, {}
     region = extract_region_from_aws_authorization(request.headers.get("Authorization", "")) or "us-east-1"
-    _check(operation.name, Call(response.get_current_account(), region, _given(given, shape), "s3"))
+    call = Call(response.get_current_account(), region, _given(given, shape), "s3")
+    for service in (EVERY_SERVICE, "s3"):
+        _check(service, operation.name, call)

@@ -23,7 +23,7 @@ class Parameters:
         label_map_uri: Prefix of a label_map.pbtxt; otherwise made from the data.
         initial_checkpoint_uri: Prefix of a checkpoint to start from; otherwise from scratch.
         gate_policy_uri: Prefix of gate_policy.yaml.
-        training_steps: 0 takes `num_steps` of the pipeline.config.
+        training_steps: 0 takes `num_steps` of the pipeline.config; an environment's default may be another.
         training_instance_type: One of those that the environment's settings allow; the first of them is the default.
         map_threshold: Least mAP; it can only tighten the policy.
         training_settings: How training goes on, such as `seed=17 early_stopping_patience=5`; see docs/settings.md.

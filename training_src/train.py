@@ -23,9 +23,9 @@ from training_src.models.config.pipeline import CONFIGS, PipelineDescription, lo
 from training_src.models.detector import Detector
 from training_src.models.training_memory import asked_batch
 from training_src.training.accelerator import check_accelerator
-from training_src.training.batch_size import chosen_batch, device_memory
+from training_src.training.batch_size import chosen_batch, device_memory, footprint_of
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
-from training_src.training.config_overrides import at_length, overridden, with_batch
+from training_src.training.config_overrides import at_size, overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.hyperparameters import Settings, read_settings, unpacked
@@ -83,22 +83,19 @@ def train_detector(job: TrainingJob) -> None:
         set_precision(settings.mixed_precision)
         with strategy.scope():
             detector = build_detector(description.config.model)
-        batch = chosen_batch(asked, description, detector, device_memory(), checkpoints, cluster, strategy)
-        description, of_batch = with_batch(description, request, batch)
-        description, of_length = at_length(description, request, len(records))
+        footprint = footprint_of(detector, description, bundled=request.config is None)
+        batch = chosen_batch(asked, description, footprint, device_memory(), checkpoints, cluster, strategy)
+        description, of_size = at_size(description, request, batch, len(records))
         if settings.progressive_resizing is None:
-            known = request.config is None and not initial
-            part = measured_part(description.source, detector, records) if known else 0.0
+            part = 0.0 if request.config or initial else measured_part(description.source, detector, records)
             settings = settings.model_copy(update={"progressive_resizing": part})
         plan = Plan(description.config.train_config, settings, cluster, strategy)
         validation = Validation(detector, held_out, request.label_map.names, request.every)
         if cluster.is_chief:
             _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
-            _print_remarks(description, plan, [*request.notes, *lines, *of_batch, *of_length])
+            _print_remarks(description, plan, [*request.notes, *lines, *of_size])
         if initial:
-            restored = checkpoint.restore(detector.variables(), initial, plan.config.fine_tune_checkpoint_type)
-            if cluster.is_chief:
-                print(restored.table(), flush=True)
+            _restore(detector, initial, plan)
         store = CheckpointStore(checkpoints, plan.config.num_steps)
         tensorboard = job.root / "output" / "tensorboard" if cluster.is_chief else None
         report = ProgressReport(tensorboard, plan.config.num_steps)
@@ -113,6 +110,12 @@ def train_detector(job: TrainingJob) -> None:
             write_artifact(job.model_dir, exported, request.label_map, provenance, calibration)
             store.keep_last()
             print(f"exported      the weights of step {progress.best_step}, the best on the validation split")
+
+
+def _restore(detector: Detector, initial: str, plan: Plan) -> None:
+    restored = checkpoint.restore(detector.variables(), initial, plan.config.fine_tune_checkpoint_type)
+    if plan.cluster.is_chief:
+        print(restored.table(), flush=True)
 
 
 def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:

@@ -18,6 +18,7 @@ from infra.lambda_function import Function
 from infra.permissions import allow
 from infra.queues import dead_letter_queue, work_queue
 from infra.registry.infrastructure import RegistryStack
+from infra.removal import removal_policy
 from infra.settings import Settings
 
 TIMEOUT = cdk.Duration.minutes(5)
@@ -111,11 +112,11 @@ class Deployer(Construct):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            removal_policy=settings.removal_policy,
+            removal_policy=removal_policy(settings),
         )
 
     def _allow_own(self) -> None:
-        actions = [f"dynamodb:{verb}" for verb in ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")]
+        actions = [f"dynamodb:{verb}" for verb in ("GetItem", "PutItem", "Query")]
         allow(self.role, *actions, on=[self.table.table_arn])
         # While a candidate goes away the deployer reminds itself.
         allow(self.role, "sqs:SendMessage", on=[self.callback_queue.queue_arn])

@@ -14,6 +14,7 @@ from constructs import Construct
 from containers.tags import IMAGE_NAMES, ImageName, image_tag, repository_name
 from infra.lambda_function import Function
 from infra.permissions import allow
+from infra.removal import removal_policy
 from infra.settings import Settings
 from infra.ssm_parameters import publish
 
@@ -34,7 +35,7 @@ class FoundationStack(cdk.Stack):
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, **options: Any) -> None:
         super().__init__(scope, construct_id, description="mapgate: key, data bucket, image repositories", **options)
         self._settings = settings
-        self._removal = settings.removal_policy
+        self._removal = removal_policy(settings)
         self.key = self._key()
         self._access_logs = self._access_log_bucket()
         self.bucket = self._data_bucket()
@@ -181,6 +182,7 @@ class FoundationStack(cdk.Stack):
             key=self.key,
             environment={},
             timeout=cdk.Duration.minutes(15),
+            writes=True,
         )
         allow(cleaner.role, "lambda:InvokeFunction", on=[self._own_function_arn("cleaner")])
         everything = "true" if self._removal == cdk.RemovalPolicy.DESTROY else "false"

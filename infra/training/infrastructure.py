@@ -19,7 +19,7 @@ from infra.settings import Settings
 from infra.ssm_parameters import publish
 from infra.training.binding import Resources, bind
 from infra.training.check_plan_asset import check_plan_asset
-from infra.training.roles import READ, JobRoles, PipelineRole, allow_data_buckets, allow_registration
+from infra.training.roles import GIVEN, JobRoles, PipelineRole, allow_data_buckets, allow_registration
 
 DEFINITION = ROOT / "pipelines" / "definition.json"
 HERE = Path(__file__).parent
@@ -104,7 +104,7 @@ class TrainingStack(cdk.Stack):
             )
         self._allow_champion(function, delivery)
         # A gate policy may lie wherever a job could read it.
-        allow(function.role, "s3:GetObject", on=foundation.data_arns(*READ), because=EVERY_OBJECT)
+        allow(function.role, "s3:GetObject", on=foundation.data_arns(*GIVEN, "datasets"), because=EVERY_OBJECT)
         allow(function.role, "s3:ListBucket", on=foundation.data_arns())
         allow_data_buckets(function.role, self._settings)
         return function

@@ -78,6 +78,17 @@ def pull_image(uri: str) -> list[Need]:
     return [Need("ecr:GetAuthorizationToken"), *(Need(f"ecr:{action}", arn) for action in actions)]
 
 
+def watch_container(group: str, namespace: str, account: str, region: str) -> list[Need]:
+    """To keep a container's output and measurements, beside what writing the log itself needs.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createtrainingjob-perms
+    """
+    return [
+        Need("logs:DescribeLogStreams", f"arn:aws:logs:{region}:{account}:log-group:{group}:log-stream:"),
+        Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": namespace}),
+    ]
+
+
 def join_network(vpc: Mapping[str, Any] | None) -> list[Need]:
     """To put a job or an endpoint into a VPC, as SageMaker does with an execution role.
 

@@ -98,11 +98,7 @@ def _parsed(text: str, kind: Kind, name: str, strict: bool) -> Policy:
         document = json.loads(text)
     except ValueError:
         raise PolicyError("This policy contains invalid Json") from None
-    if (
-        not isinstance(document, dict)
-        or set(document) - {"Version", "Id", "Statement"}
-        or not document.get("Statement")
-    ):
+    if not isinstance(document, dict) or set(document) - {"Version", "Id", "Statement"} or "Statement" not in document:
         raise PolicyError("Syntax errors in policy.")
     if document.get("Version", "2008-10-17") not in ("2008-10-17", "2012-10-17"):
         raise PolicyError("The policy must contain a valid version string")
@@ -159,12 +155,15 @@ def _check_places(given: Mapping[str, Any], kind: Kind, resources: Any) -> None:
 
 
 def _named(given: Mapping[str, Any], element: str) -> tuple[bool, tuple[str, ...]] | None:
-    """What `Action` or `NotAction` names; None where the statement has neither."""
+    """What `Action` or `NotAction` names; None where the statement has neither. An empty list names nothing.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-reference-policy-checks.html
+    """
     present = [name for name in (element, f"Not{element}") if name in given]
     if not present:
         return None
     values = _list(given[present[0]])
-    if len(present) > 1 or not values or not all(isinstance(value, str) and value for value in values):
+    if len(present) > 1 or not all(isinstance(value, str) and value for value in values):
         raise PolicyError("Syntax errors in policy.")
     return present[0] == element, tuple(values)
 

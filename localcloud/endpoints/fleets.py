@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.authorisation.enforcement import DeniedError, require
-from localcloud.authorisation.needs import join_network, pull_image
+from localcloud.authorisation.needs import join_network, pull_image, watch_container
 from localcloud.clients import SAGEMAKER, client_as
 from localcloud.images import ImageError, resolve
 from localcloud.jobs.job import container_environment
@@ -145,6 +145,10 @@ class _Container:
     def _role(self) -> str:
         return str(self.variant["role"])
 
+    @property
+    def _log_group(self) -> str:
+        return f"/aws/sagemaker/Endpoints/{self._endpoint}"
+
     def _client(self, service: str) -> Any:
         """A client of a session of the model's role.
 
@@ -174,7 +178,13 @@ class _Container:
 
     def start(self) -> None:
         try:
-            require(self._role, SAGEMAKER, *pull_image(self.variant["image"]), *join_network(self.variant.get("vpc")))
+            require(
+                self._role,
+                SAGEMAKER,
+                *pull_image(self.variant["image"]),
+                *join_network(self.variant.get("vpc")),
+                *watch_container(self._log_group, "/aws/sagemaker/Endpoints", self._account, self._region),
+            )
             image = resolve(self.variant["image"], self._region)
         except (DeniedError, ImageError) as error:
             raise FleetError(str(error)) from error
@@ -190,7 +200,7 @@ class _Container:
             stream = f"{self.variant['name']}/i-{os.urandom(8).hex()}"
             log.unlink(missing_ok=True)
             logs = self._client("logs")
-            self._follower = LogFollower(logs, f"/aws/sagemaker/Endpoints/{self._endpoint}", stream, log)
+            self._follower = LogFollower(logs, self._log_group, stream, log)
         self._process = Process(
             image.command(["serve"]),
             image.directory,

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 
 from localcloud.authorisation.enforcement import DeniedError, require
-from localcloud.authorisation.needs import join_network, pull_image
+from localcloud.authorisation.needs import join_network, pull_image, watch_container
 from localcloud.clients import SAGEMAKER, client_as
 from localcloud.dispatch import Call
 from localcloud.home import write_json
@@ -236,6 +236,7 @@ class Job:
         log = home / "log.txt"
         group = f"/aws/sagemaker/{self.kind.name}Jobs"
         stream = f"{self.name}/{host}-{int(time.time())}"
+        require(self.role, SAGEMAKER, *watch_container(group, group, self.account, self.region))
         follower = LogFollower(self.client("logs"), group, stream, log, on_line)
         try:
             process = Process(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.estimates.deployed import Deployed
-from pipelines.estimates.instance_types import InstanceType, instance_type, prices_of
+from pipelines.estimates.instance_types import FILE, InstanceType, instance_type, prices_of
 
 HOUR = 3600
 # To start, to trace the step, to export.
@@ -130,13 +130,16 @@ class Estimate:
             return f"not known here; training is {limit}"
         told = f"training about {_duration(self.seconds.likely)}"
         between = f"{_duration(self.seconds.least)} to {_duration(self.seconds.most)}"
-        return f"{told} ({between}, reckoned from steps measured on {self.plan['reference']}), {limit}"
+        unmeasured = ", no GPU" if self.instance.gpus else ""
+        return f"{told} ({between}, reckoned from steps measured on {self.plan['reference']}{unmeasured}), {limit}"
 
     def _of_cost(self) -> str:
         if self.on_this_machine:
             return "nothing: all jobs run here"
-        bound = "more than can be said here" if self.usd_at_most is None else f"{self.usd_at_most:.2f} USD"
-        at_most = f"at most {bound} for all jobs (time limits times prices of {prices_of()}, on demand)"
+        if self.usd_at_most is None:
+            return f"not known here, nor how much at most: {self.instance.name} has no price in {FILE.name}"
+        how = f"time limits times prices of {prices_of()}, on demand"
+        at_most = f"at most {self.usd_at_most:.2f} USD for all jobs ({how})"
         if self.usd is None:
             return f"not known here; {at_most}"
         between = f"{self.usd.least:.2f} to {self.usd.most:.2f}"

@@ -17,7 +17,7 @@ import pytest
 
 from localcloud import cloud
 from pipelines.client.connection import Connection
-from pipelines.demo import cdk
+from pipelines.demo import cdk, production
 from pipelines.demo.scenes import draw_scenes
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def _serving(connection: Connection, endpoint: str) -> int | None:
     told = connection.client("sagemaker").describe_endpoint(EndpointName=endpoint)
     if told["EndpointStatus"] != "InService":
         return None
-    return int(told["EndpointConfigName"].rsplit("-v", 1)[-1])
+    return production.version_of(told["EndpointConfigName"])
 
 
 def _state(connection: Connection) -> dict[str, Any]:

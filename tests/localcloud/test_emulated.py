@@ -114,6 +114,13 @@ def test_reads_tell_what_is_there(cloud: Any) -> None:
     assert cloud.client("sagemaker").list_transform_jobs()["TransformJobSummaries"] == []
 
 
+def test_a_choice_that_a_read_would_pass_over_is_refused() -> None:
+    assert told("sagemaker", "ListTrainingJobs", StatusEquals="Failed") == ""
+    expected = "WarmPoolStatusEquals of ListTrainingJobs is not emulated by this cloud."
+    assert told("sagemaker", "ListTrainingJobs", WarmPoolStatusEquals="InUse") == expected
+    assert told("sagemaker", "Search", Resource="Pipeline") == "Search of sagemaker is not emulated by this cloud."
+
+
 def test_a_new_parameter_of_an_api_is_refused_until_it_is_emulated() -> None:
     for service, actions in ACTIONS.items():
         for action in actions:
@@ -178,5 +185,5 @@ def test_every_action_in_use_is_emulated() -> None:
     emulated = {xform_name(action) for actions in ACTIONS.values() for action in actions}
     every = {xform_name(a): a for service in ACTIONS for a in model_of(service).operation_names}
     writes = {name for name, action in every.items() if not action.startswith(READS)}
-    others = {"create_connection", "sign", "verify"}  # of other things than clients
+    others = {"create_connection", "search", "sign", "verify"}  # of other things than clients
     assert names_in_use() & writes - emulated - others - REFUSED == set()

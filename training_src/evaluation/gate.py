@@ -41,6 +41,11 @@ class ChampionEvidence:
     reason: str | None = None
     waiver: str | None = None
 
+    @property
+    def is_waived(self) -> bool:
+        """Whether the comparison passes without a number."""
+        return self.reason is not None and bool(self.waiver)
+
 
 @dataclass(frozen=True)
 class ParityEvidence:
@@ -129,9 +134,11 @@ def judge(evidence: Evidence, policy: GatePolicy, map_threshold: float = 0.0) ->
     mean_ap = _number(evidence.metrics.get("mAP"), 0, 1)
     if not failed:
         shown = ", ".join(f"{name} {evidence.metrics[name]:.4f}" for name in sorted({"mAP", *policy.metrics}))
-        # Only what somebody waived passes without a number; whoever approves must read of it.
-        waived = "".join(f" {rule.sentence}" for rule in rules if rule.actual == UNKNOWN)
-        return Verdict(True, f"All {len(rules)} rules are met ({shown}).{waived}", mean_ap, rules)
+        sentence = f"All {len(rules)} rules are met ({shown})."
+        if evidence.champion is not None and evidence.champion.is_waived:
+            # Whoever approves must read of it.
+            sentence += "".join(f" {rule.sentence}" for rule in rules if rule.rule.startswith("regression["))
+        return Verdict(True, sentence, mean_ap, rules)
     more = f" And {len(failed) - _NAMED} more." if len(failed) > _NAMED else ""
     return Verdict(False, " ".join(failed[:_NAMED]) + more, mean_ap, rules)
 
@@ -234,7 +241,7 @@ def _champion_rules(evidence: Evidence, policy: GatePolicy) -> Iterator[Rule]:
         rule = f"regression[{name}]"
         theirs, ours = _number(champion.metrics.get(name), 0, 1), _number(evidence.metrics.get(name), 0, 1)
         reason = unmeasured or (f"its {name} is unknown" if theirs == UNKNOWN else None)
-        if champion.reason is not None and champion.waiver:
+        if champion.is_waived:
             sentence = (
                 f"The champion could not be measured ({reason}); an administrator waived the comparison in {name}: "
                 f"{champion.waiver}."

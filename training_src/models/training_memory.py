@@ -19,8 +19,9 @@ _OF_A_PARAMETER = 16
 # Of all memory. A CPU's is shared with the page cache and with validation, a GPU's is the training's own.
 _SHARE_OF_A_CPU = 0.6
 _SHARE_OF_A_GPU = 0.9
-# Of the bytes an image that are counted: what the most frugal training was measured to take.
+# Of the bytes an image, and of those beside, that are counted: what the most frugal training was measured to take.
 _LEAST_PART = 0.6
+_LEAST_PART_BESIDE = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Footprint:
 
     def least_bytes_of(self, batch: int, *, on_gpu: bool) -> int:
         """What it takes at least."""
-        return self._beside(on_gpu=on_gpu) + int(_LEAST_PART * batch * self.bytes_an_image)
+        images = _LEAST_PART * batch * self.bytes_an_image
+        return int(_LEAST_PART_BESIDE * self._beside(on_gpu=on_gpu) + images)
 
     def _beside(self, *, on_gpu: bool) -> int:
         beside = _BESIDE_ON_A_GPU if on_gpu else _BESIDE_ON_A_CPU

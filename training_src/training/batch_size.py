@@ -4,6 +4,7 @@
 import json
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 from tensorflow.python.client import device_lib
 
@@ -12,9 +13,10 @@ from training_src.errors import ConfigurationError
 from training_src.models.config.pipeline import PipelineDescription
 from training_src.models.detector import Detector
 from training_src.models.footprint import footprint
-from training_src.models.training_memory import Asked, Memory, batch_for
+from training_src.models.training_memory import Asked, Footprint, Memory, batch_for, bundled_footprint
 from training_src.training.distribution import Cluster, the_chiefs
 from training_src.training.memory import machines_memory
+from training_src.training.precision import FLOAT32
 
 BATCH_FILE = "batch_size.json"
 
@@ -28,10 +30,18 @@ def device_memory() -> Memory:
     return Memory(min(limits), on_gpu=True)
 
 
+def footprint_of(detector: Detector, description: PipelineDescription, *, bundled: bool) -> Footprint:
+    """As it is recorded for a bundled architecture, so that the batch is the one that was announced; else counted."""
+    if not bundled:
+        return footprint(detector, description.config.model)
+    recorded = bundled_footprint(description.source)
+    return recorded if keras.mixed_precision.global_policy().name == FLOAT32 else recorded.in_half_precision()
+
+
 def chosen_batch(
     asked: Asked,
     description: PipelineDescription,
-    detector: Detector,
+    footprint: Footprint,
     memory: Memory,
     checkpoints: Path,
     cluster: Cluster,
@@ -42,7 +52,7 @@ def chosen_batch(
     Args:
         asked: Images a step.
         description: With the batch that `auto` does not exceed.
-        detector: Of the description.
+        footprint: Of its detector.
         memory: Of each replica.
         checkpoints: Folder of this training alone, in which the batch is kept.
         cluster: The instances.
@@ -52,10 +62,9 @@ def chosen_batch(
         ConfigurationError: If the batch does not fit here, with the way out.
     """
     configs, replicas = description.config.train_config.batch_size, strategy.num_replicas_in_sync
-    counted = footprint(detector, description.config.model)
     begun = _kept(checkpoints) if asked == "auto" else 0
     try:
-        batch = the_chiefs(batch_for(begun or asked, configs, counted, memory, replicas), cluster, strategy)
+        batch = the_chiefs(batch_for(begun or asked, configs, footprint, memory, replicas), cluster, strategy)
     except ConfigurationError as error:
         told = f"the training began with a batch of {begun}, and keeps it; " if begun else ""
         raise ConfigurationError(f"{description.source}: {told}{error}") from None

@@ -151,7 +151,7 @@ class CheckpointStore:
         except (OSError, ValueError, TypeError):
             kept = {last.name}
         for path in self._folder.iterdir():
-            if path.name not in kept:
+            if path.is_dir() and path.name not in kept:
                 shutil.rmtree(path, ignore_errors=True)
 
     def best(self, step: int) -> dict[str, NDArray[np.generic]] | None:

@@ -38,14 +38,36 @@ def overridden(description: PipelineDescription, request: Request) -> tuple[Pipe
     return replace(description, config=decode(PipelineConfig, message), message=message), lines
 
 
-def with_batch(
+def at_size(
+    description: PipelineDescription, request: Request, batch_size: int, images: int
+) -> tuple[PipelineDescription, list[str]]:
+    """The description with a batch and with the number of steps that the job asks for, and the lines to print.
+
+    Args:
+        description: With the config's batch and length.
+        request: What the job says.
+        batch_size: Images a step.
+        images: Training images, for epochs.
+
+    Raises:
+        ConfigurationError: If there is no number of steps.
+    """
+    described, lines = _at_batch(description, request, batch_size)
+    configured = description.config.train_config.num_steps
+    steps = request.num_steps or request.epochs * -(-images // batch_size) or configured
+    if steps < 1:
+        raise ConfigurationError(
+            f"{description.source}: train_config.num_steps is not set; set it, or num_train_steps."
+        )
+    if configured not in (0, steps):
+        lines.append(f"schedule of {configured} steps, scaled to the {steps} that were asked for")
+    return with_num_steps(described, steps), lines
+
+
+def _at_batch(
     description: PipelineDescription, request: Request, batch_size: int
 ) -> tuple[PipelineDescription, list[str]]:
-    """The description with another batch, and the lines to print.
-
-    The learning rate changes in proportion, "linear scaling" in https://arxiv.org/abs/1706.02677, unless the job gives
-    a rate of its own.
-    """
+    """The learning rate changes in proportion, unless the job gives one: https://arxiv.org/abs/1706.02677."""
     train_config = description.config.train_config
     before = train_config.batch_size
     if batch_size == before:
@@ -54,33 +76,6 @@ def with_batch(
     old, new = (greatest_rate(one.optimizer.learning_rate) for one in (train_config, described.config.train_config))
     rate = f"learning rate {old:.4g} -> {new:.4g} in proportion" if new != old else f"learning rate {old:.4g} as given"
     return described, [f"batch of {before} -> {batch_size}; {rate}"]
-
-
-def at_length(description: PipelineDescription, request: Request, images: int) -> tuple[PipelineDescription, list[str]]:
-    """The description with the number of steps that the job asks for, and the lines to print.
-
-    Args:
-        description: With its final batch.
-        request: What the job says.
-        images: Training images, for epochs.
-
-    Raises:
-        ConfigurationError: If there is no number of steps.
-    """
-    train_config = description.config.train_config
-    steps = request.num_steps or _steps_of(request.epochs, images, train_config.batch_size) or train_config.num_steps
-    if steps < 1:
-        raise ConfigurationError(
-            f"{description.source}: train_config.num_steps is not set; set it, or num_train_steps."
-        )
-    lines = []
-    if train_config.num_steps not in (0, steps):
-        lines.append(f"schedule of {train_config.num_steps} steps, scaled to the {steps} that were asked for")
-    return with_num_steps(description, steps), lines
-
-
-def _steps_of(epochs: int, images: int, batch_size: int) -> int:
-    return epochs * -(-images // batch_size)
 
 
 def _paths(message: Message, request: Request) -> list[str]:

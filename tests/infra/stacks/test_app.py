@@ -21,10 +21,10 @@ from infra.app import build
 from infra.settings import SettingsError
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = ["delivery", "foundation", "observability", "registry", "training"]
+NAMES = ["delivery", "foundation", "observability", "people", "registry", "training"]
 
 
-def test_composes_the_five_stacks_and_nothing_beside(dev: Any) -> None:
+def test_composes_the_six_stacks_and_nothing_beside(dev: Any) -> None:
     assert sorted(dev.templates) == NAMES
 
 
@@ -105,7 +105,8 @@ def test_every_physical_name_carries_the_prefix(dev: Any) -> None:
 
 def physical_names(assembly: Any) -> Iterator[tuple[str, str]]:
     properties = {
-        "AlarmName", "BucketName", "DashboardName", "FunctionName", "LogGroupName", "ModelPackageGroupName", "Name",
+        "AlarmName", "BucketName", "DashboardName", "FunctionName", "LogGroupName", "ManagedPolicyName",
+        "ModelPackageGroupName", "Name",
         "PipelineName", "QueueName", "RepositoryName", "RoleName", "TableName", "TopicName",
     }  # fmt: skip
     for stack, template in assembly.templates.items():
@@ -132,6 +133,8 @@ def test_publishes_every_name_that_its_users_look_up(dev: Any) -> None:
             "notification-topic-arn",
             "deployer-function",
             "pipeline-role-arn",
+            "data-scientist-policy-arn",
+            "approver-policy-arn",
         )
     }
 

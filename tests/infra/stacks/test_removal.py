@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-
-from localcloud import cloud as local_cloud
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "removal.md"
@@ -44,27 +41,6 @@ def test_page_names_each_retained_resource_that_has_no_name_to_be_imported_by(
             properties = kept[name]["Properties"]
             given = [properties.get(each) for each in ("BucketName", "RepositoryName", "TableName")]
             assert any(isinstance(value, str) for value in given), f"{name} has no static name"
-
-
-@pytest.fixture
-def laptop(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment of commands that talk to a cloud of the test's own."""
-    home = tmp_path / ".mapgate"
-    url = local_cloud.up(home).endpoint_url
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    yield {
-        **kept,
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ENDPOINT_URL_S3": url,
-        "AWS_ENDPOINT_URL_S3_FOR_CLOUDFORMATION": url.replace("127.0.0.1", "localhost"),
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "CDK_DISABLE_CLI_TELEMETRY": "true",
-        "CI": "true",
-    }
-    local_cloud.down(home)
 
 
 @pytest.mark.verify

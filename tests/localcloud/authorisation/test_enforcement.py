@@ -153,7 +153,12 @@ def test_what_a_key_encrypts_is_read_and_written_by_those_who_may_use_the_key(
 
     assert "kms:Decrypt" in refusal(without.get_object, **place)[1]
     assert with_key.get_object(**place)["Body"].read() == b"s"
-    assert "kms:Decrypt" in refusal(actor_with(use).client("kms").decrypt, KeyId=key, CiphertextBlob=b"x")[1]
+
+    # The condition on kms:ViaService lets the key be used through S3 alone.
+    url = cloud.client("sqs").create_queue(QueueName="sealed", Attributes={"KmsMasterKeyId": key})["QueueUrl"]
+    send = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
+    sender = actor_with(use, send).client("sqs")
+    assert "kms:GenerateDataKey" in refusal(sender.send_message, QueueUrl=url, MessageBody="m")[1]
 
 
 def test_passing_a_role_needs_permission_for_the_service(cloud: Cloud, actor_with: ActorWith) -> None:

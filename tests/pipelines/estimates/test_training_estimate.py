@@ -103,7 +103,7 @@ def test_a_type_that_is_not_known_is_said_to_be() -> None:
     assert "a batch that fits, at most 128" in said
     assert "how much memory it has is not known here" in said
     assert "time: not known here; training is stopped after 24.0 h" in said
-    assert "cost: not known here; at most more than can be said here" in said
+    assert "cost: not known here, nor how much at most: ml.z9.huge has no price in instance_types.yaml" in said
     assert unknown.refusal() is None
 
 

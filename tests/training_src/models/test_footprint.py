@@ -23,6 +23,16 @@ MEASURED = {
 }
 
 
+# GiB at batch 4, of whole training jobs with TensorFlow, export and all: docs/measurements.md and docs/verification.md.
+PEAKS = {
+    "ssd_mobilenet_v2_fpnlite_640x640": (3.6, 3.6),
+    "ssd_resnet50_v1_fpn_640x640": (5.5, 5.8),
+    "efficientdet_d1_640x640": (6.8, 6.8),
+    "faster_rcnn_resnet50_v1_640x640": (5.3, 6.1),
+    "faster_rcnn_resnet152_v1_640x640": (9.9, 10.1),
+}
+
+
 def test_every_bundled_architecture_is_recorded() -> None:
     assert sorted(json.loads(FOOTPRINTS.read_text())) == bundled_architectures()
 
@@ -42,6 +52,14 @@ def test_what_is_recorded_of_larger_ones_is_what_is_counted(architecture: str) -
 def test_no_training_takes_more_than_is_recorded_nor_half_as_much(architecture: str) -> None:
     recorded = bundled_footprint(architecture).bytes_an_image / MIB
     assert 0.5 * recorded < MEASURED[architecture] <= recorded
+
+
+@pytest.mark.parametrize("architecture", PEAKS)
+def test_whole_jobs_took_what_is_reckoned(architecture: str) -> None:
+    footprint = bundled_footprint(architecture)
+    least, most = footprint.least_bytes_of(4, on_gpu=False), footprint.bytes_of(4, on_gpu=False)
+    assert least < min(PEAKS[architecture]) * 1024 * MIB
+    assert max(PEAKS[architecture]) * 1024 * MIB < most
 
 
 @pytest.mark.parametrize("architecture", bundled_architectures())

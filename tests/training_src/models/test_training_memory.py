@@ -28,14 +28,14 @@ def test_auto_takes_what_fits_and_no_more_than_the_config_has() -> None:
 
 
 def test_auto_takes_one_image_where_the_share_is_too_small_and_the_whole_is_not() -> None:
-    assert batch_for("auto", 128, FPNLITE, Memory(3 * GIB)) == 1
+    assert batch_for("auto", 128, FPNLITE, Memory(2 * GIB)) == 1
 
 
 def test_what_needs_more_than_there_is_is_refused_with_the_way_out() -> None:
-    with pytest.raises(ConfigurationError, match=r"needs at least 57\.2 GiB .* 16\.0 GiB: set batch_size=8 "):
+    with pytest.raises(ConfigurationError, match=r"needs at least 56\.2 GiB .* 16\.0 GiB: set batch_size=8 "):
         batch_for(128, 128, FPNLITE, Memory(16 * GIB))
-    with pytest.raises(ConfigurationError, match=r"each GPU has 1\.0 GiB: take an instance type with more memory"):
-        batch_for("auto", 128, FPNLITE, Memory(GIB, on_gpu=True))
+    with pytest.raises(ConfigurationError, match=r"each GPU has 0\.5 GiB: take an instance type with more memory"):
+        batch_for("auto", 128, FPNLITE, Memory(GIB // 2, on_gpu=True))
 
 
 @given(

@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 
 from training_src import train
+from training_src.commands import estimate
 from training_src.errors import ConfigurationError
 from training_src.models.architectures import build_detector
 from training_src.models.config.pipeline import load
@@ -63,3 +64,14 @@ def test_a_batch_that_cannot_fit_is_refused_before_the_first_step(
     root = make_job(config=small_config, num_train_steps="1", settings="batch_size=100000")
     assert "a batch of 100000 needs at least" in begun_with(8 * GIB, root)
     assert not list(root.glob("checkpoints/*"))
+
+
+def test_the_batch_of_a_bundled_architecture_is_the_one_that_was_announced(
+    make_job: MakeJob, begun_with: BegunWith, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, memory = "ssd_mobilenet_v2_fpnlite_160x160", 3.51
+    estimate.run(architecture=name, memory_gib=memory)
+    announced = json.loads(capsys.readouterr().out)
+    assert announced["batch_size"] < announced["configs_batch_size"]
+    root = make_job(config=None, architecture=name)
+    assert f"steps of batch {announced['batch_size']}, " in begun_with(int(memory * GIB), root)

@@ -13,7 +13,7 @@ from containers.contract.job import TrainingJob
 from training_src import train
 from training_src.errors import ConfigurationError
 from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
-from training_src.training.config_overrides import at_length, overridden, with_batch
+from training_src.training.config_overrides import at_size, overridden
 from training_src.training.hyperparameters import Settings
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
@@ -81,9 +81,9 @@ def read(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Request, Pipeline
     description, lines = overridden(description, request)
     batch = Settings.of(TrainingJob.load().hyperparameters).batch_size
     assert batch != "auto"
-    description, of_batch = with_batch(description, request, batch or description.config.train_config.batch_size)
-    description, of_length = at_length(description, request, len(Records(request.train)))
-    return request, description, [*lines, *of_batch, *of_length]
+    batch = batch or description.config.train_config.batch_size
+    description, of_size = at_size(description, request, batch, len(Records(request.train)))
+    return request, description, [*lines, *of_size]
 
 
 @pytest.mark.usefixtures("short_mobilenet", "unsimplified")

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import candidate, names, production, removal
+from . import candidate, names, production, removal, trial
 from .clients import Clients
 from .context import EventContext
 from .production import Announcement
@@ -133,8 +133,9 @@ def _look(context: EventContext) -> None:
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
     """
+    production.try_waiting_again(context)
     faults: list[Exception] = []
-    named = {*context.hosting.owned_endpoints(), *context.hosting.owned_names()}
+    named = {*context.hosting.owned_endpoints(), *context.hosting.owned_names(), *trial.under_way(context)}
     candidates = {name for name in named if names.candidate_version(context.settings.prefix, name) is not None}
     for name in (context.settings.endpoint_name, *sorted(candidates)):
         try:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from .records import Production
     from .registry import Package
 
+_TRIED_AGAIN = "; it stays approved and is tried again with the next scheduled look"
+_SUBJECTS: dict[Outcome, str] = {"failed": "was not deployed", "refused": "was refused", "waiting": "waits"}
 _ROUNDS = 12
 """Looks at the world in one event. Each round ends in an action; SageMaker being busy ends the event long before."""
 
@@ -77,6 +79,14 @@ def bring_about(context: EventContext, announcement: Announcement | None = None)
             conflict = error
     name = context.settings.endpoint_name
     raise conflict or ConflictError(f"{name} does not come to rest; the event is handled once more")
+
+
+def try_waiting_again(context: EventContext) -> None:
+    """Let the versions that waited for a permission, a quota or instances be deployed as if nothing had been."""
+    read = context.records.production(context.settings.endpoint_name)
+    for approval in list(read.approvals.values()):
+        if approval.outcome == "waiting":
+            context.records.save_approval(context.settings.endpoint_name, read, replace(approval, outcome=None))
 
 
 def _round(context: EventContext, announcement: Announcement | None) -> bool:
@@ -208,8 +218,8 @@ def _perform(context: EventContext, read: Production, endpoint: Endpoint, action
             return True
         case Keep(version, sentence):
             _keep(context, read, version, sentence)
-        case Fail(version, sentence):
-            _fail(context, read, version, "failed", sentence)
+        case Fail(version, sentence, outcome):
+            _fail(context, read, version, outcome, sentence)
         case Abandon():
             context.log.tell(f"the endpoint of v{read.attempt} is gone, somebody deleted it")
             _end_attempt(context, read)
@@ -251,9 +261,6 @@ def _deploy(context: EventContext, read: Production, endpoint: Endpoint, version
     read.attempt, read.attempt_hosting = version, hosting.fingerprint
     read.ordered_at, read.ordered_over = context.clients.now(), endpoint.modified_at
     context.records.save_endpoint(settings.endpoint_name, read)
-    known = read.approvals[version]
-    if known.sentence:
-        context.records.save_approval(settings.endpoint_name, read, replace(known, sentence="", untold=""))
     return False
 
 
@@ -276,7 +283,7 @@ def _explain(context: EventContext, read: Production, package: Package, error: C
             read,
             read.approvals[package.version],
             f"v{package.version} waits",
-            f"{sentence}; it stays approved and is tried again with every scheduled look",
+            f"{sentence}{_TRIED_AGAIN}",
         )
         return True
     if names.production_version(context.settings.prefix, present) == package.version:
@@ -303,6 +310,9 @@ def _succeed(context: EventContext, read: Production, endpoint: Endpoint, versio
     )
     context.records.save_endpoint(context.settings.endpoint_name, read)
     context.log.tell(f"v{version} serves production")
+    if known.sentence.endswith(_TRIED_AGAIN):
+        known = replace(known, sentence="", untold="")
+        context.records.save_approval(context.settings.endpoint_name, read, known)
     if measured_on not in ("", served.instance_type):
         sentence = (
             f"v{version} serves on {served.instance_type} and was measured on {measured_on}: its latency there is not "
@@ -329,8 +339,10 @@ def _end_attempt(context: EventContext, read: Production) -> None:
 def _fail(context: EventContext, read: Production, version: int, outcome: Outcome, sentence: str) -> None:
     known = read.approvals.get(version)
     if known is not None:
-        subject = f"v{version} was {'refused' if outcome == 'refused' else 'not deployed'}"
-        failed = replace(known, outcome=outcome, sentence=sentence, untold=subject)
+        subject = f"v{version} {_SUBJECTS[outcome]}"
+        told = sentence + _TRIED_AGAIN if outcome == "waiting" else sentence
+        again = outcome == "waiting" and told == known.sentence
+        failed = replace(known, outcome=outcome, sentence=told, untold=known.untold if again else subject)
         context.records.save_approval(context.settings.endpoint_name, read, failed)
     if read.attempt == version:
         _end_attempt(context, read)

@@ -11,10 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from .errors import speaks_of_lack
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Outcome = Literal["failed", "refused"]
+Outcome = Literal["failed", "refused", "waiting"]
 Trial = Literal["under way", "passed", "failed"]
 
 CLOCK_TOLERANCE_MILLISECONDS = 1000
@@ -31,7 +33,8 @@ class Approval:
         approved_at: Milliseconds since 1970.
         announced: Whether an event said so; otherwise the time is that of the package's last change, perhaps later.
         standing: Whether the registry still says Approved.
-        outcome: How its deployment ended, when it ended badly; a new approval starts afresh.
+        outcome: How its deployment ended, when it ended badly; a new approval starts afresh, and what waits is tried
+            again with the next scheduled look.
         sentence: Why.
         untold: Subject of a notice that has still to go out; its text is the sentence.
     """
@@ -103,10 +106,11 @@ class Succeed:
 
 @dataclass(frozen=True)
 class Fail:
-    """Record that this version's deployment failed, and tell people."""
+    """Record that this version's deployment failed, or waits for what the account lacks, and tell people."""
 
     version: int
     sentence: str
+    outcome: Outcome = "failed"
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,7 @@ def _when_absent(desired: Desired) -> list[Action]:
 
 def _when_in_service(desired: Desired, described: Described) -> list[Action]:
     if desired.attempt is not None and desired.attempt != described.version:
-        return [Fail(desired.attempt, _rolled_back(desired.attempt, described))]
+        return [_failure(desired.attempt, _rolled_back(desired.attempt, described), described)]
     if desired.attempt is not None and desired.attempt_hosting != described.hosting:
         return [Keep(desired.attempt, f"SageMaker rolled it back to the old settings{_why(described)}")]
     if described.version is not None and (desired.attempt is not None or desired.champion != described.version):
@@ -220,7 +224,7 @@ def _when_failed(desired: Desired, described: Described) -> list[Action]:
     if desired.attempt is None:
         return [Delete()]
     reason = described.reason or "SageMaker gave no reason; read the endpoint's log"
-    return [Fail(desired.attempt, f"v{desired.attempt} did not come up: {reason}"), Delete()]
+    return [_failure(desired.attempt, f"v{desired.attempt} did not come up: {reason}", described), Delete()]
 
 
 def _when_stuck_between(desired: Desired, described: Described) -> list[Action]:
@@ -229,10 +233,16 @@ def _when_stuck_between(desired: Desired, described: Described) -> list[Action]:
         reason = described.reason or "no reason given"
         if desired.attempt == desired.champion == described.version:
             return [Keep(desired.attempt, f"the new settings could be neither rolled out nor rolled back: {reason}")]
-        return [Fail(desired.attempt, f"v{desired.attempt} could be neither rolled out nor rolled back: {reason}")]
+        sentence = f"v{desired.attempt} could be neither rolled out nor rolled back: {reason}"
+        return [_failure(desired.attempt, sentence, described)]
     if desired.version in (None, described.version):
         return []
     return [Deploy(desired.version, update=True)]
+
+
+def _failure(attempt: int, sentence: str, described: Described) -> Fail:
+    # A missing permission, quota or instance says nothing about the version.
+    return Fail(attempt, sentence, "waiting" if speaks_of_lack(described.reason) else "failed")
 
 
 def _rolled_back(attempt: int, described: Described) -> str:

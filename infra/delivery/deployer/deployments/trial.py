@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import candidate, names
+from .reconcile import choose
 from .records import Candidate
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ def outcome(context: EventContext, approval: Approval) -> tuple[Trial | None, st
     if known.state != "answered":
         return "under way", ""
     return ("passed" if known.passed else "failed"), known.outcome
+
+
+def under_way(context: EventContext) -> set[str]:
+    """Return the name of production's trial, while it is not answered: it may be all that is left of it."""
+    chosen = choose(context.records.production(context.settings.endpoint_name).approvals.values())
+    waiting = chosen is not None and outcome(context, chosen)[0] == "under way"
+    return {_name(context, chosen.version)} if chosen is not None and waiting else set()
 
 
 def overrule(context: EventContext, version: int, sentence: str) -> None:

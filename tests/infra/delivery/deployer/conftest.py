@@ -125,6 +125,7 @@ class FakeSageMaker:
         tokens: Answer by callback token; None while the pipeline waits.
         before_call: Called before each call; it may fail, or do something else in between.
         violations: What SageMaker would let pass although its documentation forbids it.
+        lacking: What SageMaker says that the account lacks, when a fleet does not come up.
         lag: How many descriptions after an order still are those of before it: none is promised to be consistent.
     """
 
@@ -142,6 +143,7 @@ class FakeSageMaker:
         self.alarms: dict[str, dict[str, Any]] = {}
         self.before_call: Callable[[str], None] = nothing
         self.violations: list[str] = []
+        self.lacking = ""
         self.lag = 0
         self._before: dict[str, tuple[Endpoint | None, int]] = {}
         self._request: dict[str, Any] = {}
@@ -194,14 +196,17 @@ class FakeSageMaker:
             case "Creating":
                 broken = version in self.doomed | self.stuck
                 endpoint.status = "Failed" if broken else "InService"
-                endpoint.reason = "The container did not pass the ping health check." if broken else ""
+                unhealthy = self.lacking or "The container did not pass the ping health check."
+                endpoint.reason = unhealthy if broken else ""
             case "Updating":
                 if version in self.stuck:
                     endpoint.status = "UpdateRollbackFailed"
                 else:
                     endpoint.status = "InService"
+                    endpoint.reason = self.lacking
                     if not {version, endpoint.pending} & self.doomed:
                         endpoint.config, endpoint.instances = str(endpoint.pending), endpoint.pending_instances
+                        endpoint.reason = ""
                 endpoint.pending = None
             case "Deleting":
                 del self.endpoints[name]

@@ -176,6 +176,40 @@ def test_version_waits_for_what_the_account_lacks(world: Any, error: ClientError
     assert len(world.topic.sent) == 1
 
 
+@pytest.mark.parametrize("serving", [False, True])
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error.",
+        "role/model is not authorized to perform: cloudwatch:DescribeAlarms",
+        "The account-level service limit 'ml.m5.xlarge for endpoint usage' is 1 Instances",
+    ],
+)
+def test_version_waits_for_what_its_roll_out_found_lacking(world: Any, serving: bool, lacking: str) -> None:
+    if serving:
+        world.approve(world.register())
+        world.settle()
+    version = world.register()
+    number = version.version
+    world.sagemaker.doomed.add(number)
+    world.sagemaker.lacking = lacking
+    world.approve(version)
+    world.settle()
+    world.look()
+    world.settle()
+    assert world.champion() == (1 if serving else None)
+    assert world.record(f"version#{number:06d}")["Outcome"] == "waiting"
+    (message,) = world.topic.sent
+    assert message["Subject"] == f"mapgate-dev: v{number} waits"
+    assert lacking in message["Message"]
+    world.sagemaker.doomed.clear()
+    world.look()
+    world.settle()
+    assert world.champion() == number
+    assert world.record(f"version#{number:06d}")["Sentence"] == ""
+    assert len(world.topic.sent) == 1
+
+
 def test_event_of_a_clock_that_is_wrong_does_not_pin_its_version(world: Any) -> None:
     first, second = world.register(), world.register()
     world.approve(first)

@@ -105,6 +105,26 @@ def test_settings_that_the_trial_does_not_survive_leave_production_alone(world: 
     assert (len(world.topic.sent), set(world.sagemaker.endpoints)) == (1, {"mapgate-dev"})
 
 
+def test_trial_whose_beginning_died_is_taken_up_by_the_next_look(world: Any) -> None:
+    before = serve(world)
+    world.change(instance_type="ml.c5.large")
+
+    def die(operation: str) -> None:
+        if operation == "CreateModel":
+            raise RuntimeError("the function timed out")
+
+    world.sagemaker.before_call = die
+    with pytest.raises(RuntimeError):
+        world.deliver()
+    world.sagemaker.before_call = print
+    world.queue.sent.clear()
+    world.settle()
+    assert world.serving() == before
+    world.handle({"detail-type": "Scheduled Event"})
+    world.settle()
+    assert world.serving() == world.named(1) != before
+
+
 def test_approval_given_anew_tries_the_settings_once_more(world: Any) -> None:
     before = serve(world)
     good, world.runtime.answer = world.runtime.answer, {"error": "no detections here"}

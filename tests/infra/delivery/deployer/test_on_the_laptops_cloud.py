@@ -186,6 +186,7 @@ def _furnish(images: Path) -> DeployerSettings:
         AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
         BillingMode="PAY_PER_REQUEST",
     )
+    _make_role()
     return DeployerSettings(
         prefix="mapgate-dev",
         table="deployments",
@@ -198,6 +199,20 @@ def _furnish(images: Path) -> DeployerSettings:
         execution_role_arn="arn:aws:iam::123456789012:role/model",
         callback_queue_url=boto3.client("sqs").create_queue(QueueName="callback")["QueueUrl"],
     )
+
+
+def _make_role() -> None:
+    """What `infra/delivery/model_role.py` gives a model, on any resource."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    actions = ["cloudwatch:DescribeAlarms", "ec2:*", "ecr:*", "logs:*", "s3:GetObject"]
+    allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    iam = boto3.client("iam")
+    iam.create_role(RoleName="model", AssumeRolePolicyDocument=_policy(trust))
+    iam.put_role_policy(RoleName="model", PolicyName="inline", PolicyDocument=_policy(allowed))
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def test_candidate_outlives_a_throttle_and_a_failing_service(laptop: Laptop) -> None:

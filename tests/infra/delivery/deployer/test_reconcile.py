@@ -116,6 +116,12 @@ rolled_back = Fail(
 )
 
 
+kept = Keep(2, "SageMaker rolled it back to the old settings: slow")
+stuck = Keep(2, "the new settings could be neither rolled out nor rolled back: no reason given")
+OTHER = Desired(version=2, champion=2, hosting="new")
+TRYING = replace(OTHER, attempt=2, attempt_hosting="new")
+
+
 @pytest.mark.parametrize(
     ("desired", "described", "actions"),
     [
@@ -137,6 +143,16 @@ rolled_back = Fail(
         (Desired(version=2, champion=2), Described(status="UpdateRollbackFailed", version=2), []),
         (Desired(version=None, champion=2), Described(status="UpdateRollbackFailed", version=2), []),
         (Desired(version=2, attempt=2), Described(status="InService", version=None), [rolled_back]),
+        (OTHER, Described(status="InService", version=2, hosting="old"), [Try(2)]),
+        (replace(OTHER, trial="under way"), Described(status="InService", version=2, hosting="old"), []),
+        (replace(OTHER, trial="failed"), Described(status="InService", version=2, hosting="old"), []),
+        (replace(OTHER, trial="passed"), Described(status="InService", version=2, hosting="old"), [Deploy(2, True)]),
+        (replace(OTHER, trial="passed"), Described(status="InService", version=2, hosting="new"), []),
+        (replace(OTHER, trial="passed"), Described(status="UpdateRollbackFailed", version=2, hosting="old"), []),
+        (OTHER, Described(status="InService", version=1, hosting="old"), [Succeed(1)]),
+        (TRYING, Described(status="InService", version=2, hosting="new"), [Succeed(2)]),
+        (TRYING, Described(status="InService", version=2, hosting="old", reason="slow"), [kept]),
+        (TRYING, Described(status="UpdateRollbackFailed", version=2, hosting="old"), [stuck]),
     ],
 )
 def test_next_step(desired: Desired, described: Described, actions: list[Action]) -> None:
