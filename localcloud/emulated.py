@@ -351,8 +351,8 @@ def what_is_not_emulated(service: str, action: str, parameters: Mapping[str, Any
         beyond = f"{unheard[0]} of {action}" if unheard else ""
         what = beyond if action.startswith(READS) else f"{action} of {service}"
         return f"{what} is not emulated by this cloud." if what else ""
-    beyond = next(_beyond(parameters, shape, _paths(service, action)), None) if shape else None
-    return f"{beyond} of {action} is not emulated by this cloud." if beyond else ""
+    first = next(_beyond(parameters, shape, _paths(service, action)), "") if shape else ""
+    return f"{first} of {action} is not emulated by this cloud." if first else ""
 
 
 @cache

@@ -106,7 +106,7 @@ def _log(client: Callable[[str], Any]) -> str:
 def _approve(client: Callable[[str], Any], folder: Path) -> None:
     """Register and approve a version that serves."""
     (folder / "serve.py").write_text(SERVER)
-    image = {"directory": folder, "python": sys.executable, "entrypoint": ["python", "serve.py"]}
+    image: dict[str, Any] = {"directory": folder, "python": sys.executable, "entrypoint": ["python", "serve.py"]}
     push(client("ecr"), "mapgate-dev-inference", "1", **image)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
