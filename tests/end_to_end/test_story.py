@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -17,9 +18,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud import cloud
+from localcloud.home import Home
 from pipelines.client.connection import Connection
 from pipelines.demo import cdk, production
 from pipelines.demo.scenes import draw_scenes
+from tests.end_to_end import permissions
 
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import User
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 # Less than half of the demo's own steps, and enough for its gate: mAP_50 is above 0.7, and 0.5 is required. To compile
 # the loss takes longer than it saves in so few; the story that does not pass leaves that at its default.
 TRAINING = ("--training-steps", "400", "--training-settings", "validation_interval=200 xla=off")
+ROLES = "mapgate-dev-"
 STEPS_THAT_PASS = {
     "PrepareDataset",
     "CheckPlan",
@@ -232,7 +236,31 @@ def test_bad_data_gives_one_sentence_before_anything_is_trained(
     assert "TrainDetector" not in result.stdout
 
 
-def test_destroying_leaves_nothing(user: User, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def grants(user: User) -> set[permissions.Grant]:
+    """What the roles of the deployed app may do, while it is deployed."""
+    return permissions.granted(user.connection, ROLES)
+
+
+def test_a_role_may_do_what_its_policies_say_and_is_refused_in_a_sentence(user: User) -> None:
+    iam = user.connection.client("iam")
+    account = {"AWS": "arn:aws:iam::123456789012:root"}
+    trust = {"Effect": "Allow", "Principal": account, "Action": "sts:AssumeRole"}
+    listing = {"Effect": "Allow", "Action": ["sagemaker:ListModelPackages", "ssm:GetParametersByPath"], "Resource": "*"}
+    reader = {"RoleName": "reader", "AssumeRolePolicyDocument": _policy(trust)}
+    iam.create_role(**reader)
+    iam.put_role_policy(RoleName="reader", PolicyName="own", PolicyDocument=_policy(listing))
+
+    refused = user.mapgate("--local", "--role", "reader", "executions", "list")
+
+    assert refused.returncode != 0
+    assert (
+        "assumed-role/reader/mapgate is not authorized to perform: sagemaker:ListPipelineExecutions" in refused.stderr
+    )
+
+
+def test_destroying_leaves_nothing(user: User, tmp_path: Path, grants: set[permissions.Grant]) -> None:
+    assert grants
     connection = user.connection
 
     deployed = str(user.home / "demo" / "cdk.out")
@@ -261,6 +289,19 @@ def test_destroying_leaves_nothing(user: User, tmp_path: Path) -> None:
     )
     served = [child for child in psutil.Process(user.cloud_pid).children(recursive=True) if "serve" in child.cmdline()]
     assert served == []
+
+
+def test_no_role_lacked_a_permission(user: User) -> None:
+    assert permissions.missing(Home(user.home).state / "permissions.jsonl", ROLES) == []
+
+
+def test_no_role_is_granted_anything_in_vain(user: User, grants: set[permissions.Grant]) -> None:
+    assert permissions.in_vain(grants, Home(user.home).state / "permissions.jsonl", ROLES) == []
+    assert permissions.idle_reasons(grants) == []
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def _serving(connection: Connection, endpoint: str) -> int | None:
