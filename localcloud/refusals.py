@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from moto.core.utils import get_service_model
 
+from localcloud.authorisation.enforcement import service_may_assume
 from localcloud.context import CloudContext
 from localcloud.definitions.instance_types import clusters, has_local_nvme
 from localcloud.dispatch import EVERY_SERVICE, Call, ServiceError, add_check
@@ -279,3 +280,14 @@ def _many_targets(call: Call) -> str:
     if len(ids) <= MAX_RULE_TARGETS:
         return ""
     return f"The requested resource exceeds the maximum number allowed: {MAX_RULE_TARGETS} targets of a rule."
+
+
+@_refuses("sagemaker", "CreateTrainingJob CreateProcessingJob", "sagemaker/latest/dg/sagemaker-roles")
+def _role_that_does_not_trust(call: Call) -> str:
+    role = call.parameters["RoleArn"]
+    if service_may_assume("sagemaker.amazonaws.com", role):
+        return ""
+    return (
+        f"Could not assume role {role}. Please ensure that the role exists and allows principal "
+        "'sagemaker.amazonaws.com' to assume the role."
+    )

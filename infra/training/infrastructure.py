@@ -161,7 +161,7 @@ class TrainingStack(cdk.Stack):
             on=versions,
             when={"Null": {"sagemaker:ModelApprovalStatus": "false"}},
         )
-        allow(role, "s3:GetObject", on=foundation.data_arns("executions", "models"), because=EVERY_OBJECT)
+        allow(role, "s3:GetObject", on=foundation.data_arns("executions"), because=EVERY_OBJECT)
         allow(role, "s3:ListBucket", on=foundation.data_arns())
         allow_registration(role, foundation)
         return function

@@ -67,6 +67,18 @@ def require(role_arn: str, session: str, *needs: Need) -> None:
         _require(caller, need)
 
 
+def service_may_assume(service: str, role_arn: str) -> bool:
+    """Whether there is such a role, and its trust policy lets a service assume it."""
+    principal = Principal(service, role_arn.split(":")[4])
+    asked = Request(
+        principal, "sts:AssumeRole", role_arn, _lowered({**_ALWAYS, "aws:SourceAccount": principal.account})
+    )
+    try:
+        return evaluate(asked, Policies(resource=deployed.trust_policy(role_arn))).allowed
+    except PolicyError:
+        return False
+
+
 def service_may(service: str, action: str, resource_arn: str, policy: Any, context: Mapping[str, str]) -> bool:
     """Whether a resource's policy lets a service act by itself.
 

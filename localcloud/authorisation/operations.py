@@ -292,7 +292,7 @@ def _alarms(action: str, call: Call) -> list[Need]:
 
 
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
-@_operation("ssm", "GetParameter GetParameters GetParametersByPath")
+@_operation("ssm", "GetParameter GetParameterHistory GetParameters GetParametersByPath")
 def _parameters(action: str, call: Call) -> list[Need]:
     given = call.parameters
     names = given.get("Names") or [given.get("Name") or given["Path"]]

@@ -358,7 +358,9 @@ def test_a_second_execution_goes_on_from_the_checkpoints_under_its_fingerprint_o
     cloud: Any, pipelines: Pipelines
 ) -> None:
     step = training(cloud, reads=None, steps=get("Parameters.Size"))
-    step["Arguments"]["CheckpointConfig"] = {"S3Uri": join("/", "s3://bucket/checkpoints/a", get("Parameters.Mark"))}
+    step["Arguments"]["CheckpointConfig"] = {
+        "S3Uri": join("/", "s3://bucket/checkpoints/longer", get("Parameters.Mark"))
+    }
     definition = {
         "Version": "2020-12-01",
         "Parameters": [
