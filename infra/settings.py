@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What differs between environments, typed, read from `environments/<name>.yaml`."""
+"""What differs between environments, typed, read from `environments/<name>.yaml`.
+
+`python -m infra.settings <name>` prints an environment's as JSON, defaults included.
+"""
 
 import re
+import sys
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -312,3 +316,10 @@ def _fault(error: Any) -> str:
     where = ".".join(map(str, error["loc"]))
     message = error["msg"].removeprefix("Value error, ")
     return f"{where}: {message}" if where else message
+
+
+if __name__ == "__main__":
+    try:
+        print(Settings.read(sys.argv[1]).model_dump_json())
+    except SettingsError as error:
+        sys.exit(str(error))

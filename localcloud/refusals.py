@@ -128,6 +128,25 @@ def _volume_key(call: Call) -> str:
     return ""
 
 
+@_refuses("sagemaker", "CreateProcessingJob", "sagemaker/latest/APIReference/API_ProcessingClusterConfig")
+def _volume_beyond_storage(call: Call) -> str:
+    """AWS's own refusal has an empty message: https://github.com/aws/sagemaker-python-sdk/issues/4939."""
+    for _, cluster in clusters(call.parameters):
+        name, wanted = cluster.get("InstanceType", ""), cluster.get("VolumeSizeInGB", 0)
+        storage = _local_gigabytes(name) if has_local_nvme(name) else 0
+        if 0 < storage < wanted:
+            return f"VolumeSizeInGB {wanted} exceeds the {storage} GB of local storage of the instance type {name}."
+    return ""
+
+
+def _local_gigabytes(instance_type: str) -> int:
+    """Of all local disks; 0 where EC2 does not say."""
+    from moto.ec2.models.instance_types import INSTANCE_TYPES  # a large file, which few clouds need
+
+    described = INSTANCE_TYPES.get(instance_type.removeprefix("ml."), {})
+    return int(described.get("InstanceStorageInfo", {}).get("TotalSizeInGB", 0))
+
+
 @_refuses("sagemaker", "CreateEndpointConfig", "sagemaker/latest/APIReference/API_CreateEndpointConfig")
 def _endpoint_key(call: Call) -> str:
     for variant in call.parameters.get("ProductionVariants", []) if call.parameters.get("KmsKeyId") else []:

@@ -22,6 +22,7 @@ from pipelines.commands import (
     check,
     data,
     demo,
+    doctor,
     executions,
     images,
     invoke,
@@ -42,7 +43,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 the work failed (a gate, a step), 2 bad input. "
     "`mapgate --install-completion` sets up tab completion.",
 )
-for noun in (run, invoke, check, demo, architectures, executions, images, models, data, model, zoo, local):
+for noun in (run, invoke, check, demo, doctor, architectures, executions, images, models, data, model, zoo, local):
     app.add_typer(noun.app)
 
 

@@ -156,6 +156,14 @@ class PeopleStack(cdk.Stack):
             on=[f"{training.pipeline_arn}/execution/*"],
             because="Executions of the environment's own pipeline.",
         )
+        # What an execution needs is held against the account's quotas before it starts.
+        allow(
+            policy,
+            "servicequotas:ListAWSDefaultServiceQuotas",
+            "servicequotas:ListServiceQuotas",
+            on=["*"],
+            because=NO_RESOURCE,
+        )
         jobs = sagemaker_arns(self, "processing-job/pipelines-*", "training-job/pipelines-*")
         allow(policy, "sagemaker:DescribeProcessingJob", "sagemaker:DescribeTrainingJob", on=jobs, because=OWN_JOBS)
 

@@ -20,7 +20,7 @@ Needs = Callable[[str, Call], list[Need]]
 """From an operation's name and a call of it to what the call needs."""
 
 SAGEMAKER = "sagemaker.amazonaws.com"
-NAMESPACES = {"sagemaker-runtime": "sagemaker"}
+NAMESPACES = {"sagemaker-runtime": "sagemaker", "service-quotas": "servicequotas"}
 """What actions of a service begin with, where that is not the service's name."""
 
 _operations: dict[tuple[str, str], Needs] = {}
@@ -309,6 +309,7 @@ _simple(
     "GetRepositoryPolicy InitiateLayerUpload ListImages PutImage UploadLayerPart",
 )
 _simple("ecr", "*", "GetAuthorizationToken")
+_simple("service-quotas", "*", "GetServiceQuota ListAWSDefaultServiceQuotas ListServiceQuotas")
 
 
 @_operation("ecr", "DescribeRepositories")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from localcloud.cloudformation.templates import parse
+from localcloud.cloudformation.templates import TemplateError, parse
 from localcloud.context import CloudContext
 from localcloud.home import Home, private_directory, read_json, write_json
 from localcloud.times import now
@@ -159,6 +160,9 @@ class Stack:
         return {output["ExportName"]: output["OutputValue"] for output in self.outputs if "ExportName" in output}
 
 
+_NAME = "[a-zA-Z][-a-zA-Z0-9]*"
+_LONGEST_NAME = 128
+
 stacks: dict[str, Stack] = {}
 """Every stack by its ARN, deleted ones too."""
 
@@ -187,7 +191,17 @@ def save(stack: Stack) -> None:
 
 
 def new_stack(account: str, region: str, name: str, template_text: str) -> Stack:
-    """A stack under review, with an ARN of its own."""
+    """A stack under review, with an ARN of its own.
+
+    Raises:
+        TemplateError: A name that no stack can have.
+    """
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
+    if not re.fullmatch(_NAME, name) or len(name) > _LONGEST_NAME:
+        raise TemplateError(
+            f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member must "
+            f"satisfy regular expression pattern: {_NAME}"
+        )
     stack_id = f"arn:aws:cloudformation:{region}:{account}:stack/{name}/{uuid.uuid4()}"
     stack = Stack(account, region, name, stack_id, template_text, created=now())
     with _lock:

@@ -8,6 +8,7 @@ job usage": 0}`. It is read at each look, so whoever writes it sees a new accoun
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +88,17 @@ def _limits() -> dict[str, int]:
 
 def _get(call: Call) -> dict[str, Any]:
     _refuse_unless_ours(call)
-    for name in _known():
+    limits = _limits()
+    for name in _known(limits):
         if code_of(name) == call.parameters["QuotaCode"]:
-            return {"Quota": _described(call, name)}
+            return {"Quota": _described(call, name, limits)}
     raise ServiceError("NoSuchResourceException", "The request failed because the specified quota code does not exist.")
 
 
 def _list(call: Call) -> dict[str, Any]:
     _refuse_unless_ours(call)
-    return paged(call.parameters, [_described(call, name) for name in _known()], "Quotas")
+    limits = _limits()
+    return paged(call.parameters, [_described(call, name, limits) for name in _known(limits)], "Quotas")
 
 
 def _increase(call: Call) -> dict[str, Any]:
@@ -118,11 +121,11 @@ def _increase(call: Call) -> dict[str, Any]:
     }
 
 
-def _known() -> list[str]:
-    return sorted({*every_name(), *_limits()})
+def _known(limits: Mapping[str, int]) -> list[str]:
+    return sorted({*every_name(), *limits})
 
 
-def _described(call: Call, name: str) -> dict[str, Any]:
+def _described(call: Call, name: str, limits: Mapping[str, int]) -> dict[str, Any]:
     code = code_of(name)
     return {
         "ServiceCode": SERVICE,
@@ -130,7 +133,7 @@ def _described(call: Call, name: str) -> dict[str, Any]:
         "QuotaArn": f"arn:aws:servicequotas:{call.region}:{call.account}:{SERVICE}/{code}",
         "QuotaCode": code,
         "QuotaName": name,
-        "Value": float(_limits().get(name, GROWN)),
+        "Value": float(limits.get(name, GROWN)),
         "Unit": "None",
         "Adjustable": True,
         "GlobalQuota": False,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import botocore.session
@@ -36,10 +37,12 @@ def code_of(name: str) -> str:
     return f"L-{hashlib.sha256(name.encode()).hexdigest()[:8].upper()}"
 
 
-def every_name() -> list[str]:
+@cache
+def every_name() -> tuple[str, ...]:
     """Names of the quotas of all types that SageMaker's service model knows."""
     model: Any = botocore.session.get_session().get_service_model("sagemaker")
-    return sorted(name_of(kind, use) for use, shape in SHAPES.items() for kind in model.shape_for(shape).enum)
+    names = (name_of(kind, use) for use, shape in SHAPES.items() for kind in model.shape_for(shape).enum)
+    return tuple(sorted(names))
 
 
 def refusal(name: str, limit: int, used: int, asked: int) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import psutil
 import pytest
+from botocore.exceptions import ClientError
 
 from localcloud import cloud
 from localcloud.home import Home
@@ -32,6 +33,7 @@ TRAINING = ("--training-steps", "400", "--training-settings", "validation_interv
 ROLES = "mapgate-dev-"
 STEPS_THAT_PASS = {
     "PrepareDataset",
+    "CheckPlan",
     "TrainDetector",
     "FindChampion",
     "MeasureServing",
@@ -142,6 +144,29 @@ def test_a_gate_that_does_not_pass_registers_nothing_and_leaves_production_as_it
     assert _serving(user.connection, "mapgate-dev") == 2
 
 
+def test_a_plan_that_cannot_come_to_a_good_end_is_refused_before_a_model_is_paid_for(user: User) -> None:
+    sagemaker = user.connection.client("sagemaker")
+    with pytest.raises(ClientError, match=r"DatasetUri.*must be given"):
+        sagemaker.start_pipeline_execution(PipelineName="mapgate-dev")
+    (newest, *_) = sagemaker.list_pipeline_executions(PipelineName="mapgate-dev")["PipelineExecutionSummaries"]
+    given = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=newest["PipelineExecutionArn"])
+    parameters = {each["Name"]: each["Value"] for each in given["PipelineParameters"]} | {"TrainingSettings": "sead=3"}
+    sagemaker.start_pipeline_execution(
+        PipelineName="mapgate-dev",
+        PipelineParameters=[{"Name": name, "Value": value} for name, value in parameters.items()],
+    )
+
+    _wait_until(lambda: user.told("--local", "executions", "show")["status"] == "Failed")
+
+    steps = user.told("--local", "executions", "show")["steps"]
+    assert [(step["name"], step["status"]) for step in steps] == [
+        ("PrepareDataset", "Succeeded"),
+        ("CheckPlan", "Failed"),
+    ]
+    assert steps[0]["cached"]
+    assert 'TrainingSettings holds "sead=3"; give NAME=VALUE with one of' in steps[1]["failure_reason"]
+
+
 def _broken_image(folder: Path) -> str:
     image = sorted((folder / "JPEGImages").iterdir())[3]
     image.write_bytes(image.read_bytes()[:300])
@@ -182,6 +207,16 @@ def good_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("good") / "images"
     draw_scenes(folder, train=8, validation=2, test=2)
     return folder
+
+
+def test_a_test_split_too_small_for_the_gate_uploads_and_starts_nothing(user: User, good_data: Path) -> None:
+    before = user.told("--local", "executions", "list")
+
+    result = user.mapgate("--local", "run", str(good_data))
+
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert "The test set has 2 images; 50 are required." in result.stderr
+    assert user.told("--local", "executions", "list") == before
 
 
 @pytest.mark.parametrize(

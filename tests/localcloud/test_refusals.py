@@ -69,6 +69,19 @@ def test_a_volume_key_with_local_nvme_storage(cloud: Any) -> None:
     )
 
 
+def test_a_volume_beyond_the_local_storage(cloud: Any) -> None:
+    resources = {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 251}
+    refused(
+        "ValidationException",
+        "VolumeSizeInGB 251 exceeds the 250 GB of local storage of the instance type ml.g5.xlarge.",
+        cloud.client("sagemaker").create_processing_job,
+        ProcessingJobName="never-starts",
+        RoleArn=cloud.role,
+        AppSpecification={"ImageUri": IMAGE},
+        ProcessingResources={"ClusterConfig": resources},
+    )
+
+
 def test_spot_training_that_does_not_wait_long_enough(cloud: Any) -> None:
     create = cloud.client("sagemaker").create_training_job
     conditions = ({"MaxRuntimeInSeconds": 60}, {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 30})

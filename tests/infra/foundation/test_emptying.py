@@ -109,6 +109,9 @@ def test_what_takes_longer_than_an_invocation_goes_on_in_the_next(
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     role = client("iam").create_role(RoleName="cleaner", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    allowed = {"Effect": "Allow", "Action": ["s3:*", "lambda:InvokeFunction", "logs:*"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    client("iam").put_role_policy(RoleName="cleaner", PolicyName="inline", PolicyDocument=document)
     functions.create_function(
         FunctionName="cleaner",
         Role=role,

@@ -55,6 +55,8 @@ TRAINS: list[Asked] = [
     ("logs:GetLogEvents", f"{LOGS}/TrainingJobs:log-stream:pipelines-abc-TrainDetector-xyz/algo-1-1"),
     # Studio's page of a pipeline
     ("sagemaker:DescribePipeline", PIPELINE),
+    ("servicequotas:ListAWSDefaultServiceQuotas", "*"),
+    ("servicequotas:ListServiceQuotas", "*"),
     ("sagemaker:RetryPipelineExecution", EXECUTION),
     ("sagemaker:DescribeTrainingJob", f"{SAGEMAKER}:training-job/pipelines-abc-TrainDetector-xyz"),
     # What came of it

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud import cloud as local_cloud
-from pipelines.client import executions, images, registry
+from pipelines.client import executions, images, quotas, registry
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import uri_of
@@ -124,6 +124,13 @@ def test_a_data_scientist_runs_watches_and_stops(data_scientist: Connection, ima
         executions.stop(data_scientist, arn)
     assert REFUSED not in str(ended.value)
     assert executions.StepLog(data_scientist, "/aws/sagemaker/TrainingJobs", "pipelines-abc").new_lines() == []
+
+
+def test_only_who_starts_asks_for_quotas(data_scientist: Connection, approver: Connection) -> None:
+    quotas.refuse_shortages(data_scientist, "mapgate-dev", {})
+    assert len(quotas.quotas(data_scientist)) > 700
+    with pytest.raises(ClientError, match=REFUSED):
+        quotas.quotas(approver)
 
 
 @pytest.mark.parametrize("who", ["data-scientist", "approver"])

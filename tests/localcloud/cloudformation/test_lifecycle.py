@@ -202,3 +202,10 @@ def test_policies_that_cloudformation_has_not_are_refused(cloud: Any, attribute:
     template = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic", attribute: policy}}})
     with pytest.raises(ClientError, match=f"Unrecognized {attribute} {policy} for resource Topic"):
         cloud.client("cloudformation").create_stack(StackName="unknown-policy", TemplateBody=template)
+
+
+@pytest.mark.parametrize("name", ["under_score", "-dash", "9", "a" * 129, "brackets[x]"])
+def test_names_that_no_stack_can_have_are_refused(cloud: Any, name: str) -> None:
+    template = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+    with pytest.raises(ClientError, match="stackName"):
+        cloud.client("cloudformation").create_stack(StackName=name, TemplateBody=template)

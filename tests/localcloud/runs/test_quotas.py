@@ -5,14 +5,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from typer.testing import CliRunner
 
+from pipelines import cli
 from pipelines.client import executions
 from pipelines.client.connection import Connection
+from pipelines.client.deployment import Deployment
 from pipelines.client.quotas import refuse_shortages
+from pipelines.client.readiness import findings
+from pipelines.commands import run
 from pipelines.errors import BadInputError
 from tests.localcloud.runs.test_executions import Pipelines
 from tests.localcloud.runs.test_executions import training as training_step
@@ -113,3 +119,37 @@ def test_a_step_waits_for_instances_in_use(cloud: Any, until: Any, quota: Callab
     refuse_shortages(connection, "quota", {})
     assert pipelines.end(arn)["PipelineExecutionStatus"] == "Succeeded"
     assert [each.waits_for for each in executions.describe(connection, arn).steps] == [None]
+
+
+def test_the_doctor_finds_what_a_first_deployment_lacks(cloud: Any, quota: Callable[..., None]) -> None:
+    connection, ssm = Connection(endpoint_url=cloud.information.endpoint_url), cloud.client("ssm")
+    quota(**{"ml.m5.large for endpoint usage": 2})
+    found = {each.thing: each for each in findings(connection, "dev")}
+
+    assert {thing for thing, each in found.items() if each.verdict == "wrong"} == {"bootstrap", "quotas"}
+    assert "run `cdk bootstrap`" in found["bootstrap"].told
+    assert found["quotas"].told.startswith(
+        "the endpoint, its next fleet and a candidate needs 3 of ml.m5.large for endpoint usage, and this account's "
+        "quota is 2: ask for more with `aws service-quotas request-service-quota-increase"
+    )
+    ssm.put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="21", Type="String")
+    quota()
+    assert [each.thing for each in findings(connection, "dev") if each.verdict == "wrong"] == []
+    ssm.delete_parameter(Name="/cdk-bootstrap/hnb659fds/version")
+
+
+def test_a_run_that_a_quota_can_never_allow_is_refused_before_its_data_is_read(
+    cloud: Any, until: Any, quota: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Pipelines(cloud, until).create("quota-run", training_step(cloud, reads=None))
+    names = {field.name: "quota-run" for field in fields(Deployment)}
+    monkeypatch.setattr(Deployment, "find", lambda _: Deployment(**names))
+    monkeypatch.setattr(run, "_require_images", lambda *_: None)
+    monkeypatch.setattr(run, "judge", lambda *_, **__: None)
+    quota(**{TRAINING: 0})
+
+    words = ["--endpoint-url", cloud.information.endpoint_url, "run", "s3://bucket/data/", "--no-wait"]
+    result = CliRunner().invoke(cli.app, words)
+
+    assert isinstance(result.exception, BadInputError)
+    assert str(result.exception).startswith(f"Train needs 1 of {TRAINING}, and this account's quota is 0: ask for more")

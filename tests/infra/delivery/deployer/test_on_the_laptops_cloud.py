@@ -204,7 +204,7 @@ def _furnish(images: Path) -> DeployerSettings:
 def _make_role() -> None:
     """What `infra/delivery/model_role.py` gives a model, on any resource."""
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    actions = ["cloudwatch:DescribeAlarms", "ec2:*", "ecr:*", "logs:*", "s3:GetObject"]
+    actions = ["cloudwatch:DescribeAlarms", "cloudwatch:PutMetricData", "ec2:*", "ecr:*", "logs:*", "s3:GetObject"]
     allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
     iam = boto3.client("iam")
     iam.create_role(RoleName="model", AssumeRolePolicyDocument=_policy(trust))
