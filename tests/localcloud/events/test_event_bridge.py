@@ -107,3 +107,23 @@ def test_an_encrypted_queue_takes_events_once_its_key_lets_eventbridge_use_it(cl
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
     send(cloud, "to-encrypted", go=True)
     assert cloud.messages(url)
+
+
+def test_a_dead_letter_queue_takes_what_its_policy_lets_this_rule_send(cloud: Any) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html#eb-dlq-perms shows the condition."""
+    function = cloud.create_function("never-permitted", "def handler(event, context):\n    return 1\n")
+    dead_url, dead_arn = cloud.create_queue("graves")
+    rule = put_rule(cloud, "buried", {"Arn": function, "DeadLetterConfig": {"Arn": dead_arn}})
+
+    def open_to(source: str) -> None:
+        statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+        condition = {"Resource": dead_arn, "Condition": {"ArnEquals": {"aws:SourceArn": source}}}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [{**statement, **condition}]})
+        cloud.client("sqs").set_queue_attributes(QueueUrl=dead_url, Attributes={"Policy": policy})
+
+    open_to(f"{rule}-of-another")
+    send(cloud, "buried", go=True)
+    assert cloud.messages(dead_url, 1.5) == []
+    open_to(rule)
+    send(cloud, "buried", go=True)
+    assert len(cloud.messages(dead_url)) == 1
