@@ -17,7 +17,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud import clients, clock, dispatch, faults, layers, moto_patches, persistence, refusals
+from localcloud import clients, clock, dispatch, faults, layers, moto_patches, persistence, refusals, verdicts
 from localcloud.alarms import actions as alarms
 from localcloud.cloudformation import actions as cloudformation
 from localcloud.cloudformation import custom_resources
@@ -39,6 +39,7 @@ HOME_SECONDS = 2.0
 
 PARTS: tuple[ModuleType, ...] = (
     persistence,
+    verdicts,
     cloudformation,
     functions,
     event_bridge,
