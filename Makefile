@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick verify bench conformance lint format types synth definition reference lock clean
+.PHONY: help setup demo test quick verify bench conformance lint format types synth definition reference footprints lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ definition: .venv-definition/ready  ## Build pipelines/definition.json anew with
 
 reference: setup  ## Write docs/commands.md, docs/settings.md and the bundled configs' schedules anew from the code
 	python -m tests.documentation
+
+footprints: setup  ## Count anew what training each bundled architecture takes; minutes
+	python -m tests.documentation.footprints
 
 lock: .venv/bin/uv  ## Resolve every lock file anew
 	$(COMPILE) requirements.lock localcloud/pyproject.toml --extra cli --extra training --extra inference --extra cpu --extra infra --extra development

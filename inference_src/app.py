@@ -9,6 +9,7 @@ threads as there are cores, one image each; the event loop only moves bytes.
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from containers.contract.pictures import MAX_BODY_BYTES
 from inference_src.errors import RequestError
 from inference_src.images import decode_image
 from inference_src.model import ObjectClass
@@ -27,13 +29,19 @@ from inference_src.protocols import builtin, tensorflow_serving
 from inference_src.protocols.accept import Wanted, read_accept
 from inference_src.runtimes import Detector
 
-MAX_BODY_BYTES = 25 * 2**20
-"""SageMaker's own limit for a real-time request."""
 MAX_BODY_SECONDS = 60
 """SageMaker gives a whole request no longer."""
 MAX_WAITING = 64
 """Requests that may wait for a core before a further one is sent away."""
+MAX_WAIT_SECONDS = 1.0
+"""How long a request may have to wait for a core. Its caller takes waiting for the model's latency, and so does
+SageMaker, which rolls an update back for it: what would wait longer is sent away at once."""
+PATIENT_ROUNDS = 1
+"""How many requests a core may have waiting however long they take: a slow model still serves several clients."""
 IMAGE_TYPES = ("application/x-image", "image/jpeg", "image/png")
+
+_NEWS = 0.2
+"""Weight of the newest request in what a request takes."""
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +79,7 @@ class Service:
         self._parallel = parallel
         self._threads = ThreadPoolExecutor(parallel, thread_name_prefix="detect")
         self._present = 0
+        self._seconds = 0.0  # that a request takes a core, lately
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -84,16 +93,22 @@ class Service:
 
     async def invocations(self, request: Request) -> Response:
         """Detect objects in what the request holds."""
-        if self._present >= self._parallel + MAX_WAITING:
-            raise RequestError(429, f"{self._present} requests are waiting already: try again in a moment")
+        self._refuse_when_busy()
         self._present += 1
         try:
             answer = self._protocol(request)
             body = await _read_in_time(request)
-            result = await asyncio.get_running_loop().run_in_executor(self._threads, answer, body)
+            result, seconds = await asyncio.get_running_loop().run_in_executor(self._threads, _timed, answer, body)
         finally:
             self._present -= 1
+        self._seconds += (seconds - self._seconds) * (_NEWS if self._seconds else 1.0)
         return Response(result, media_type="application/json")
+
+    def _refuse_when_busy(self) -> None:
+        waiting = self._present - self._parallel
+        too_long = waiting / self._parallel * self._seconds > MAX_WAIT_SECONDS
+        if waiting >= MAX_WAITING or (waiting >= PATIENT_ROUNDS * self._parallel and too_long):
+            raise RequestError(429, f"{self._present} requests are waiting already: try again in a moment")
 
     def _protocol(self, request: Request) -> Callable[[bytes], bytes]:
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -114,6 +129,11 @@ class Service:
         return _encode(
             {"predictions": [tensorflow_serving.prediction(self._detector.detect(image)) for image in images]}
         )
+
+
+def _timed(answer: Callable[[bytes], bytes], body: bytes) -> tuple[bytes, float]:
+    begun = time.monotonic()
+    return answer(body), time.monotonic() - begun
 
 
 async def _read_in_time(request: Request) -> bytes:

@@ -16,10 +16,8 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from containers.contract.pictures import MAX_PIXELS
 from inference_src.errors import RequestError
-
-MAX_PIXELS = 2**25
-"""Greatest height times width: 33 megapixels, 400 MB once a graph holds the image as float32."""
 
 Image = NDArray[np.uint8]
 """Pixels [height, width, 3], red, green, blue."""

@@ -10,6 +10,7 @@ from cdk_nag import AwsSolutionsChecks
 from infra.delivery.infrastructure import DeliveryStack
 from infra.foundation.infrastructure import FoundationStack
 from infra.observability.infrastructure import ObservabilityStack
+from infra.people.infrastructure import PeopleStack
 from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings, SettingsError
 from infra.training.infrastructure import TrainingStack
@@ -52,6 +53,15 @@ def build(app: cdk.App) -> cdk.App:
         settings=settings,
         foundation=foundation,
         delivery=delivery,
+        training=training,
+        env=where,
+    )
+    PeopleStack(
+        app,
+        f"{settings.prefix}-people",
+        settings=settings,
+        foundation=foundation,
+        registry=registry,
         training=training,
         env=where,
     )

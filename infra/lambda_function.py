@@ -40,6 +40,7 @@ class Function(Construct):
         timeout: cdk.Duration,
         memory_megabytes: int = 256,
         dead_letters: sqs.IQueue | None = None,
+        writes: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
         full_name = f"{settings.prefix}-{name}"
@@ -59,7 +60,7 @@ class Function(Construct):
             description=f"What {full_name} may do",
         )
         log.grant_write(self.role)
-        allow_key(self.role, key)
+        allow_key(self.role, key, writes=writes or dead_letters is not None)
         self.function = lambda_.Function(
             self,
             "Function",

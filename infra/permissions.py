@@ -11,11 +11,13 @@ from constructs import IConstruct
 
 from infra.settings import Settings
 
+Grantee = iam.Role | iam.ManagedPolicy
+
 
 def allow(
-    role: iam.Role, *actions: str, on: Sequence[str], when: Mapping[str, object] | None = None, because: str = ""
+    role: Grantee, *actions: str, on: Sequence[str], when: Mapping[str, object] | None = None, because: str = ""
 ) -> None:
-    """Let a role do `actions` on the ARNs `on`, under the IAM conditions `when`.
+    """Let a role, or whoever has a managed policy, do `actions` on the ARNs `on`, under the IAM conditions `when`.
 
     Raises:
         ValueError: An asterisk stands among actions or resources and nothing says why.
@@ -24,17 +26,24 @@ def allow(
     wildcards = [name for name in named if "*" in name]
     if wildcards and not because:
         raise ValueError(f"{role.node.path}: {', '.join(wildcards)} needs a reason")
-    role.add_to_policy(
-        iam.PolicyStatement(actions=list(actions), resources=list(on), conditions=dict(when) if when else None)
-    )
+    _add(role, iam.PolicyStatement(actions=list(actions), resources=list(on), conditions=dict(when) if when else None))
     acknowledge(role, *(f"AwsSolutions-IAM5[{wildcard}]" for wildcard in wildcards), reason=because)
 
 
-def deny(role: iam.Role, *actions: str, on: Sequence[str], when: Mapping[str, object]) -> None:
+def deny(role: Grantee, *actions: str, on: Sequence[str], when: Mapping[str, object] | None = None) -> None:
     """Keep a role from `actions` on the ARNs `on` whenever the IAM conditions hold, whatever else allows them."""
-    role.add_to_policy(
-        iam.PolicyStatement(effect=iam.Effect.DENY, actions=list(actions), resources=list(on), conditions=dict(when))
+    conditions = dict(when) if when else None
+    _add(
+        role,
+        iam.PolicyStatement(effect=iam.Effect.DENY, actions=list(actions), resources=list(on), conditions=conditions),
     )
+
+
+def _add(role: Grantee, statement: iam.PolicyStatement) -> None:
+    if isinstance(role, iam.ManagedPolicy):
+        role.add_statements(statement)
+    else:
+        role.add_to_policy(statement)
 
 
 def acknowledge(construct: IConstruct, *rules: str, reason: str) -> None:
@@ -43,9 +52,9 @@ def acknowledge(construct: IConstruct, *rules: str, reason: str) -> None:
         cdk.Validations.of(construct).acknowledge(cdk.Acknowledgment(id=rule, reason=reason))
 
 
-def allow_key(role: iam.Role, key: kms.IKey) -> None:
-    """Let a role read and write what the environment's key encrypts."""
-    allow(role, "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", on=[key.key_arn])
+def allow_key(role: iam.Role, key: kms.IKey, *, writes: bool = False) -> None:
+    """Let a role read what the environment's key encrypts, and write it: objects, messages, notices."""
+    allow(role, "kms:Decrypt", *(["kms:GenerateDataKey"] if writes else []), on=[key.key_arn])
 
 
 def allow_volumes(role: iam.Role, key: kms.IKey) -> None:
@@ -82,7 +91,9 @@ def allow_container(role: iam.Role, *, repositories: Sequence[ecr.IRepository], 
         "logs:CreateLogStream",
         "logs:DescribeLogStreams",
         "logs:PutLogEvents",
-        on=[group, f"{group}:*"],
+        # With ":*", also for what is done to the group itself:
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
+        on=[f"{group}:*"],
         because="SageMaker names the streams, and an endpoint's group after the endpoint.",
     )
     allow(

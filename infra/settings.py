@@ -1,16 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What differs between environments, typed, read from `environments/<name>.yaml`."""
+"""What differs between environments, typed, read from `environments/<name>.yaml`.
 
+`python -m infra.settings <name>` prints an environment's as JSON, defaults included.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
-from infra.instance_types import has_local_nvme
+from infra.instance_types import Use, as_of, has_local_nvme, refusals, regions
 
 ENVIRONMENTS = Path(__file__).with_name("environments")
+ARCHITECTURES = Path(__file__).parents[1] / "training_src" / "models" / "configs"
+LONGEST_BUCKET_NAME = 63
 
+
+def _quoted_account(account: Any) -> Any:
+    if isinstance(account, int):
+        raise ValueError("YAML reads it as a number, which drops zeros in front: put it in quotes")
+    return account
+
+
+def _known_region(region: str) -> str:
+    if region not in regions():
+        raise ValueError(f"there is no SageMaker in {region} as of {as_of()}{_meant(region, regions())}")
+    return region
+
+
+def _bundled_architecture(name: str) -> str:
+    bundled = sorted(config.stem for config in ARCHITECTURES.glob("*.config"))
+    if name not in bundled:
+        raise ValueError(
+            f"{name} is no bundled architecture{_meant(name, bundled)}; `mapgate architectures` names them"
+        )
+    return name
+
+
+def _bucket_name(name: str) -> str:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name) or ".." in name or re.fullmatch(r"[\d.]+", name):
+        raise ValueError(
+            f"{name} is no name of a bucket: 3 to 63 small letters, digits, hyphens and dots, without s3:// and prefix"
+        )
+    return name
+
+
+def _meant(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    return f"; is {near[0]} meant?" if near else ""
+
+
+Account = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$"), BeforeValidator(_quoted_account)]
+Region = Annotated[str, AfterValidator(_known_region)]
+Architecture = Annotated[str, AfterValidator(_bundled_architecture)]
+BucketName = Annotated[str, AfterValidator(_bucket_name)]
 InstanceType = Annotated[str, StringConstraints(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=20)]
 
@@ -60,6 +118,12 @@ class Processing(Section):
     )
     evaluate_instance_type: InstanceType = Field(default="ml.m5.xlarge", description="Of EvaluateDetector")
     volume_gigabytes: int = Field(default=50, ge=1, le=16384, description="Of each Processing job, in GiB")
+    prepare_maximum_hours: int = Field(
+        default=2, ge=1, le=120, description="After which PrepareDataset is stopped; docs/data.md says what that bounds"
+    )
+    evaluate_maximum_hours: int = Field(
+        default=2, ge=1, le=120, description="After which MeasureServing and EvaluateDetector are stopped, each"
+    )
 
 
 class Training(Section):
@@ -78,10 +142,17 @@ class Training(Section):
         default=48, ge=1, le=240, description="Of training and waiting for spare capacity together"
     )
     volume_gigabytes: int = Field(default=100, ge=1, le=16384, description="Of the training job, in GiB")
-    default_architecture: str = Field(
+    default_architecture: Architecture = Field(
         default="ssd_mobilenet_v2_fpnlite_640x640", description="Zoo name of the detector, unless an execution says"
     )
-    data_buckets: tuple[str, ...] = Field(default=(), description="Further buckets that hold labelled images")
+    default_steps: int = Field(
+        default=0, ge=0, description="Of training, unless an execution says; 0 takes the config's num_steps"
+    )
+    default_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto",
+        description="Images a step, unless an execution says; auto: as many as fit the memory",
+    )
+    data_buckets: tuple[BucketName, ...] = Field(default=(), description="Further buckets that hold labelled images")
 
     @model_validator(mode="after")
     def _instance_types_agree(self) -> Self:
@@ -116,7 +187,9 @@ class Delivery(Section):
         description="Share of the new fleet that takes traffic first; SageMaker allows at most half",
     )
     latency_alarm_milliseconds: int = Field(
-        default=2000, ge=1, description="P90 of the model's latency at which an update rolls back"
+        default=2000,
+        ge=1,
+        description="P90 of the model's latency at which an update rolls back, and people are told",
     )
     data_capture_percent: int = Field(
         default=0, ge=0, le=100, description="Share of production's requests that is kept"
@@ -131,21 +204,68 @@ class Settings(Section):
 
     project: Name = Field(default="mapgate", description="Begins every physical name")
     environment: Name = Field(description="Goes on in every physical name; the file's own name, never said in it")
-    account: Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")] | None = Field(
+    account: Account | None = Field(
         default=None, description="Where the environment stands; otherwise where the CDK CLI's credentials point"
     )
-    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] | None = Field(
-        default=None, description="As `account`"
+    region: Region | None = Field(default=None, description="As `account`")
+    further_instance_types: tuple[InstanceType, ...] = Field(
+        default=(), description="Types that are newer than the list in infra/sagemaker.json, and taken unchecked"
     )
     removal: Literal["destroy", "retain"] = Field(
         default="retain", description="What becomes of data, keys and images when the stacks are destroyed"
     )
     log_retention_days: Literal[7, 30, 90, 180, 365] = Field(default=90, description="Of every Lambda's log")
+    quota_wait_minutes: int = Field(
+        default=240,
+        ge=1,
+        le=14400,
+        description="How long a job's step waits for instances of a quota that other jobs use up; of a quota of 0 "
+        "`mapgate run` tells before it starts",
+    )
     network: Network | None = Field(default=None, description="No VPC unless said")
     security: Security = Field(default=Security(), description="See below")
     processing: Processing = Field(default=Processing(), description="See below")
     training: Training = Field(default=Training(), description="See below")
     delivery: Delivery = Field(default=Delivery(), description="See below")
+
+    @model_validator(mode="after")
+    def _instances_fit(self) -> Self:
+        for fault in self._unfit_instances():
+            raise ValueError(fault)
+        return self
+
+    @model_validator(mode="after")
+    def _buckets_can_be_named(self) -> Self:
+        region = self.region or max(regions(), key=len)
+        longest = f"{self.prefix}-access-logs-{'0' * 12}-{region}"
+        if len(longest) > LONGEST_BUCKET_NAME:
+            raise ValueError(
+                f"project and environment are {len(longest) - LONGEST_BUCKET_NAME} characters too long for the name of "
+                f"a bucket, {self.prefix}-access-logs-<account>-{region}; shorten them"
+                f"{'' if self.region else ', or say the region, whose name may be shorter'}"
+            )
+        return self
+
+    def _unfit_instances(self) -> Iterator[str]:
+        processing, training = self.processing, self.training
+        volume = processing.volume_gigabytes
+        wanted: list[tuple[str, str, list[Use], int]] = [
+            ("processing.prepare_instance_type", processing.prepare_instance_type, ["processing"], volume),
+            ("processing.evaluate_instance_type", processing.evaluate_instance_type, ["processing"], volume),
+            # MeasureServing, a Processing job, measures on the type that serves.
+            ("delivery.instance_type", self.delivery.instance_type, ["endpoint", "processing"], volume),
+        ]
+        volume = training.volume_gigabytes
+        wanted += [("training.instance_types", name, ["training"], volume) for name in training.instance_types]
+        for key, name, uses, gigabytes in wanted:
+            for reason in refusals(
+                name,
+                uses,
+                further=self.further_instance_types,
+                volume_gigabytes=gigabytes,
+                computes_on_gpus="endpoint" not in uses,
+            ):
+                yield f"{key}: {reason}"
 
     @property
     def prefix(self) -> str:
@@ -166,7 +286,40 @@ class Settings(Section):
                 f"{path}: no such environment; there are {known}. Choose one with -c environment=<name>"
             )
         try:
-            return cls.model_validate({"environment": environment, **(yaml.safe_load(path.read_text()) or {})})
+            return cls.model_validate({"environment": environment, **_stated(path)})
         except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-            raise SettingsError(f"{path}: {faults}") from None
+            raise SettingsError(f"{path}: {'; '.join(_fault(each) for each in error.errors())}") from None
+
+
+def _stated(path: Path) -> dict[str, Any]:
+    """Return what an environment's file says.
+
+    Raises:
+        SettingsError: It is no YAML, holds no settings, or names the environment that it is.
+    """
+    try:
+        stated = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        where = f"line {place.line + 1}, column {place.column + 1}: " if place else ""
+        raise SettingsError(f"{path}: {where}{getattr(error, 'problem', None) or 'cannot be read as YAML'}") from None
+    if stated is None:
+        raise SettingsError(f"{path}: is empty; say at least what becomes of data, `removal: retain`")
+    if not isinstance(stated, dict):
+        raise SettingsError(f"{path}: holds a {type(stated).__name__}, not settings such as `removal: retain`")
+    if "environment" in stated:
+        raise SettingsError(f"{path}: environment: is the file's own name, never said in it; remove the line")
+    return stated
+
+
+def _fault(error: Any) -> str:
+    where = ".".join(map(str, error["loc"]))
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
+
+
+if __name__ == "__main__":
+    try:
+        print(Settings.read(sys.argv[1]).model_dump_json())
+    except SettingsError as error:
+        sys.exit(str(error))

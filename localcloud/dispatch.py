@@ -25,6 +25,8 @@ from moto.core.utils import (
 )
 from werkzeug.exceptions import NotFound
 
+from localcloud.s3_errors import Answer
+
 log = logging.getLogger(__name__)
 
 state_lock = threading.RLock()
@@ -41,12 +43,14 @@ class Call:
         region: Region name.
         parameters: As boto3 was given them.
         service: boto3's name of the service.
+        caller: ARN of the session that asks; empty for the administrator.
     """
 
     account: str
     region: str
     parameters: dict[str, Any]
     service: str = ""
+    caller: str = ""
 
     def backend(self, service: str) -> Any:
         """moto's own state of a service where the call goes; hold `state_lock` while using it."""
@@ -55,6 +59,39 @@ class Call:
     def arn(self, resource: str) -> str:
         """The ARN of a resource of SageMaker's, such as `model/m`."""
         return f"arn:aws:sagemaker:{self.region}:{self.account}:{resource}"
+
+
+@dataclass(frozen=True)
+class S3Request:
+    """A request to S3, whose operations are told by method, path and query.
+
+    Attributes:
+        method: `GET`.
+        bucket: Empty for a request to the service itself.
+        key: Empty for a request to the bucket.
+        query: Its arguments.
+        headers: By any case.
+        body: What it brings.
+        account: Of whoever asks.
+        region: Where it goes.
+    """
+
+    method: str
+    bucket: str
+    key: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = b""
+    account: str = ""
+    region: str = ""
+
+    @property
+    def bucket_arn(self) -> str:
+        return f"arn:aws:s3:::{self.bucket}"
+
+    @property
+    def object_arn(self) -> str:
+        return f"{self.bucket_arn}/{self.key}"
 
 
 class ServiceError(Exception):
@@ -80,10 +117,17 @@ def invalid(message: str) -> ServiceError:
 Handler = Callable[[Call], dict[str, Any]]
 Check = Callable[[str, Call], None]
 Commit = Callable[[str, str, str, str], None]
+Guard = Callable[[BaseResponse, str, str, Call], None]
+"""Given the response that is to be, service, action and call; refuses by `ServiceError`."""
+S3Guard = Callable[["S3Request"], Answer | None]
+"""What is answered instead of a request; None where it may go on."""
 
 _handlers: dict[tuple[str, str], Handler] = {}
 _checks: dict[str, list[Check]] = {}
 _commits: list[Commit] = []
+_guards: list[Guard] = []
+_s3_guards: list[S3Guard] = []
+_callers: list[Callable[[BaseResponse], str]] = []
 EVERY_SERVICE = "*"
 _UNLOCKED = frozenset({("sqs", "ReceiveMessage")})
 
@@ -116,6 +160,34 @@ def add_check(service: str, check: Check) -> None:
 def add_commit(commit: Commit) -> None:
     """Run `commit(service, action, account, region)` after each action, before its answer is sent."""
     _commits.append(commit)
+
+
+def guard_by(
+    guard: Guard,
+    caller_of: Callable[[BaseResponse], str],
+    account_of: Callable[[Mapping[str, str], Mapping[str, Any]], str | None],
+) -> None:
+    """Let `guard` look at each request but S3's before anything else does.
+
+    Args:
+        guard: Refuses by `ServiceError`.
+        caller_of: From a response that is to be to the ARN of who asks.
+        account_of: From headers and query to the account of who asks; None leaves it to moto.
+    """
+    _guards.append(guard)
+    _callers.append(caller_of)
+    original = BaseResponse.get_current_account
+
+    def get_current_account(self: BaseResponse) -> str:
+        named = "x-moto-account-id" in self.headers
+        return (None if named else account_of(self.headers, self.querystring)) or original(self)
+
+    BaseResponse.get_current_account = get_current_account  # type: ignore[method-assign]
+
+
+def guard_s3_by(guard: S3Guard) -> None:
+    """Let `guard` look at each request to S3 before anything else does."""
+    _s3_guards.append(guard)
 
 
 def original_action(service: str, action: str, call: Call) -> dict[str, Any]:
@@ -181,7 +253,10 @@ def _call_action(response: BaseResponse) -> Any:
     try:
         call = _call(response, action) if action else None
         if call:
-            _check(action, call)
+            _check(EVERY_SERVICE, action, call)  # what no shape allows is told before what nobody may
+            for guard in _guards:
+                guard(response, service, action, call)
+            _check(service, action, call)
         if handler and call:
             answer = _serialized(response, handler(call))
         elif (service, action) in _UNLOCKED:
@@ -204,8 +279,8 @@ def _call_action(response: BaseResponse) -> Any:
     return answer
 
 
-def _check(action: str, call: Call) -> None:
-    for check in (*_checks.get(EVERY_SERVICE, ()), *_checks.get(call.service, ())):
+def _check(service: str, action: str, call: Call) -> None:
+    for check in _checks.get(service, ()):
         check(action, call)
 
 
@@ -226,7 +301,8 @@ def _call(response: BaseResponse, action: str) -> Call:
             response.parse_parameters(response.normalized_request)
     except (ValueError, TypeError, AttributeError) as error:
         raise ServiceError("SerializationException", f"The request does not fit {action}: {error}") from error
-    return Call(response.current_account, response.region, _given(response.params, shape), service)
+    caller = next(filter(None, (caller_of(response) for caller_of in _callers)), "")
+    return Call(response.current_account, response.region, _given(response.params, shape), service, caller)
 
 
 def _given(parameters: Mapping[str, Any], shape: Any) -> dict[str, Any]:
@@ -280,6 +356,9 @@ def _serve_s3_as_the_rest() -> None:
     def locked(original: Callable[..., Any]) -> Callable[..., Any]:
         def respond(self: S3Response, request: Any, full_url: str, headers: Any) -> Any:
             request.get_data()  # the body arrives before the lock is taken
+            refused = _refused(self, request, full_url)
+            if refused:
+                return refused
             try:
                 _check_s3(self, request)
                 with state_lock:
@@ -293,6 +372,22 @@ def _serve_s3_as_the_rest() -> None:
                     commit("s3", "GetObject" if reads else "PutObject", self.current_account, self.region)
 
         return respond
+
+    def _refused(self: S3Response, request: Any, full_url: str) -> Any:
+        if not _s3_guards:
+            return None
+        self.setup_class(request)
+        asked = S3Request(
+            method=request.method,
+            bucket=self.parse_bucket_name_from_url(request, full_url) or "",
+            key=self.parse_key_name(),
+            query=dict(request.args),
+            headers=request.headers,
+            body=request.get_data(),
+            account=self.current_account,
+            region=self.region,
+        )
+        return next(filter(None, (guard(asked) for guard in _s3_guards)), None)
 
     S3Response.bucket_response = locked(S3Response.bucket_response)  # type: ignore[method-assign]
     S3Response.key_response = locked(S3Response.key_response)  # type: ignore[method-assign]
@@ -322,4 +417,6 @@ def _check_s3(response: Any, request: Any) -> None:
         return  # moto says so in S3's words
     response.headers, response.querystring = request.headers, {}
     region = extract_region_from_aws_authorization(request.headers.get("Authorization", "")) or "us-east-1"
-    _check(operation.name, Call(response.get_current_account(), region, _given(given, shape), "s3"))
+    call = Call(response.get_current_account(), region, _given(given, shape), "s3")
+    for service in (EVERY_SERVICE, "s3"):
+        _check(service, operation.name, call)

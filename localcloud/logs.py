@@ -41,9 +41,11 @@ def write_lines(logs: Any, group: str, stream: str, lines: Sequence[str]) -> Non
 
 def _make_stream(logs: Any, group: str, stream: str) -> None:
     with contextlib.suppress(ClientError):
-        logs.create_log_group(logGroupName=group)
-    with contextlib.suppress(ClientError):
-        logs.create_log_stream(logGroupName=group, logStreamName=stream)
+        try:
+            logs.create_log_stream(logGroupName=group, logStreamName=stream)
+        except logs.exceptions.ResourceNotFoundException:
+            logs.create_log_group(logGroupName=group)
+            logs.create_log_stream(logGroupName=group, logStreamName=stream)
 
 
 class LogFollower:

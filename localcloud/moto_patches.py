@@ -49,9 +49,8 @@ def install() -> None:
     _keep_all_of_functions()
     _leave_queues_to_their_pollers()
     _wait_for_messages_unlocked()
-    _ignore_conditional_denials()
+    _leave_bucket_policies_to_their_evaluator()
     _let_buckets_log()
-    _leave_access_logs_undelivered()
     _know_images_by_their_manifest()
     _know_metrics_by_all_their_dimensions()
     _begin_alarms_without_data()
@@ -111,6 +110,20 @@ def mail_through(mail: Callable[[str, str, str, str | None], None]) -> None:
             mail(self.topic.arn, self.endpoint, message, named.get("subject"))
         else:
             original(self, message, *more, **named)
+
+
+def log_requests_through(collect: Callable[[str, str, str, str, str, str], None]) -> None:
+    """Let `collect(account, source, target, prefix, method, path)` take what moto would log at once: S3 takes hours."""
+    from moto.s3.models import S3Backend
+
+    def log_incoming_request(self: S3Backend, request: Any, bucket_name: str) -> None:
+        bucket = self.buckets.get(bucket_name)
+        target = bucket.logging.get("TargetBucket") if bucket and bucket.logging else None
+        if bucket and target:
+            prefix = bucket.logging.get("TargetPrefix") or ""
+            collect(self.account_id, bucket_name, target, prefix, request.method, request.path)
+
+    S3Backend.log_incoming_request = log_incoming_request  # type: ignore[method-assign]
 
 
 def metrics_through(take: Callable[[str, str, str, list[dict[str, Any]]], None]) -> None:
@@ -273,30 +286,12 @@ def _wait_for_messages_unlocked() -> None:
             time.sleep(0.05)
 
 
-def _ignore_conditional_denials() -> None:
-    """moto evaluates bucket policies without their conditions: "deny what is not TLS" would deny everything."""
-    from moto.iam.access_control import IAMPolicy, PermissionResult
+def _leave_bucket_policies_to_their_evaluator() -> None:
+    """moto evaluates bucket policies without their conditions, and `authorisation` with them."""
+    from moto.iam.access_control import PermissionResult
     from moto.s3.models import FakeBucket
 
-    def get_permission(self: FakeBucket, action: str, resource: str) -> Any:
-        if self.policy is None:
-            return PermissionResult.NEUTRAL
-        document = json.loads(self.policy)
-        document["Statement"] = [
-            statement
-            for statement in document["Statement"]
-            if not (
-                statement["Effect"] == "Deny" and ("Condition" in statement or statement.get("Principal") not in _ANY)
-            )
-        ]
-        if not document["Statement"]:
-            return PermissionResult.NEUTRAL
-        return IAMPolicy(json.dumps(document)).is_action_permitted(action, resource)
-
-    FakeBucket.get_permission = get_permission  # type: ignore[method-assign]
-
-
-_ANY = ("*", {"AWS": "*"}, {"AWS": ["*"]})
+    FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL  # type: ignore[method-assign]
 
 
 def _let_buckets_log() -> None:
@@ -304,13 +299,6 @@ def _let_buckets_log() -> None:
     from moto.s3.models import FakeBucket
 
     FakeBucket._log_permissions_enabled_policy = staticmethod(lambda *_, **__: True)  # type: ignore[method-assign]
-
-
-def _leave_access_logs_undelivered() -> None:
-    """S3 delivers access logs within hours, moto at once: into a bucket that is just being emptied and deleted."""
-    from moto.s3.models import S3Backend
-
-    S3Backend.log_incoming_request = lambda *_: None  # type: ignore[method-assign]
 
 
 def _know_images_by_their_manifest() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from botocore.exceptions import ClientError
+
 
 class ObjectError(Exception):
     """Objects that are not there or cannot be laid out as files; the message is the job's failure reason."""
@@ -43,12 +45,14 @@ def keys_under(s3: Any, uri: str) -> list[str]:
 
 
 def has_objects(s3: Any, uri: str) -> bool:
-    """Whether any key starts with the URI's key."""
+    """Whether any key starts with the URI's key, for all that the client may see."""
     bucket, prefix = split_uri(uri)
     try:
         return bool(s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents"))
-    except s3.exceptions.NoSuchBucket:
-        return False
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("AccessDenied", "NoSuchBucket"):
+            return False
+        raise
 
 
 def relative_path(key: str, prefix: str) -> str:

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 from moto.core.utils import get_service_model
 
+from localcloud.authorisation.enforcement import service_may_assume
 from localcloud.context import CloudContext
 from localcloud.definitions.instance_types import clusters, has_local_nvme
 from localcloud.dispatch import EVERY_SERVICE, Call, ServiceError, add_check
+from localcloud.emulated import what_is_not_emulated
 from localcloud.endpoints import actions as endpoints
 from localcloud.functions import actions as functions
 from localcloud.images import media_type
@@ -82,6 +84,7 @@ REFUSALS: list[Refusal] = []
 def install(_: CloudContext) -> None:
     """Put every refusal in front of the actions that it concerns, whoever answers them."""
     add_check(EVERY_SERVICE, _check_limits)
+    add_check(EVERY_SERVICE, _check_emulated)
     for refusal in REFUSALS:
         add_check(refusal.service, refusal.check)
 
@@ -90,6 +93,13 @@ def _check_limits(action: str, call: Call) -> None:
     """Required members, enums, patterns, lengths and sizes of the service models, which boto3 mostly leaves to AWS."""
     if refused := limit_error(call.service, get_service_model(call.service).operation_model(action), call.parameters):
         raise ServiceError(refused.code, refused.message)
+
+
+def _check_emulated(action: str, call: Call) -> None:
+    """What AWS would do and nothing here does: its name is told, where moto would answer that all is well."""
+    shape = get_service_model(call.service).operation_model(action).input_shape
+    if sentence := what_is_not_emulated(call.service, action, call.parameters, shape):
+        raise ServiceError("NotImplemented", sentence, 501)
 
 
 def _refuses(service: str, actions: str, page: str, code: str = VALIDATION) -> Callable[[Sentence], Sentence]:
@@ -116,6 +126,25 @@ def _volume_key(call: Call) -> str:
                 "storage is encrypted by the instance itself."
             )
     return ""
+
+
+@_refuses("sagemaker", "CreateProcessingJob", "sagemaker/latest/APIReference/API_ProcessingClusterConfig")
+def _volume_beyond_storage(call: Call) -> str:
+    """AWS's own refusal has an empty message: https://github.com/aws/sagemaker-python-sdk/issues/4939."""
+    for _, cluster in clusters(call.parameters):
+        name, wanted = cluster.get("InstanceType", ""), cluster.get("VolumeSizeInGB", 0)
+        storage = _local_gigabytes(name) if has_local_nvme(name) else 0
+        if 0 < storage < wanted:
+            return f"VolumeSizeInGB {wanted} exceeds the {storage} GB of local storage of the instance type {name}."
+    return ""
+
+
+def _local_gigabytes(instance_type: str) -> int:
+    """Of all local disks; 0 where EC2 does not say."""
+    from moto.ec2.models.instance_types import INSTANCE_TYPES  # a large file, which few clouds need
+
+    described = INSTANCE_TYPES.get(instance_type.removeprefix("ml."), {})
+    return int(described.get("InstanceStorageInfo", {}).get("TotalSizeInGB", 0))
 
 
 @_refuses("sagemaker", "CreateEndpointConfig", "sagemaker/latest/APIReference/API_CreateEndpointConfig")
@@ -251,3 +280,14 @@ def _many_targets(call: Call) -> str:
     if len(ids) <= MAX_RULE_TARGETS:
         return ""
     return f"The requested resource exceeds the maximum number allowed: {MAX_RULE_TARGETS} targets of a rule."
+
+
+@_refuses("sagemaker", "CreateTrainingJob CreateProcessingJob", "sagemaker/latest/dg/sagemaker-roles")
+def _role_that_does_not_trust(call: Call) -> str:
+    role = call.parameters["RoleArn"]
+    if service_may_assume("sagemaker.amazonaws.com", role):
+        return ""
+    return (
+        f"Could not assume role {role}. Please ensure that the role exists and allows principal "
+        "'sagemaker.amazonaws.com' to assume the role."
+    )

@@ -17,8 +17,20 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud import clients, clock, dispatch, faults, layers, moto_patches, persistence, refusals, verdicts
+from localcloud import (
+    access_logs,
+    clients,
+    clock,
+    dispatch,
+    faults,
+    layers,
+    moto_patches,
+    persistence,
+    refusals,
+    verdicts,
+)
 from localcloud.alarms import actions as alarms
+from localcloud.authorisation import enforcement, policy_refusals
 from localcloud.cloudformation import actions as cloudformation
 from localcloud.cloudformation import custom_resources
 from localcloud.context import CloudContext
@@ -30,6 +42,7 @@ from localcloud.functions import event_sources
 from localcloud.home import Home
 from localcloud.jobs import actions as jobs
 from localcloud.models import actions as models
+from localcloud.quotas import actions as quotas
 from localcloud.registry import actions as registry
 
 log = logging.getLogger(__name__)
@@ -39,6 +52,8 @@ HOME_SECONDS = 2.0
 
 PARTS: tuple[ModuleType, ...] = (
     persistence,
+    enforcement,
+    policy_refusals,
     verdicts,
     cloudformation,
     functions,
@@ -46,6 +61,7 @@ PARTS: tuple[ModuleType, ...] = (
     schedules,
     event_sources,
     notifications,
+    access_logs,
     layers,
     registry,
     models,
@@ -53,6 +69,7 @@ PARTS: tuple[ModuleType, ...] = (
     executions,
     endpoints,
     jobs,
+    quotas,
     alarms,
 )
 """Modules with `install(context)`, or `resume(context)`, run once state is back."""

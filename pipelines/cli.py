@@ -22,6 +22,7 @@ from pipelines.commands import (
     check,
     data,
     demo,
+    doctor,
     executions,
     images,
     invoke,
@@ -42,7 +43,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 the work failed (a gate, a step), 2 bad input. "
     "`mapgate --install-completion` sets up tab completion.",
 )
-for noun in (run, invoke, check, demo, architectures, executions, images, models, data, model, zoo, local):
+for noun in (run, invoke, check, demo, doctor, architectures, executions, images, models, data, model, zoo, local):
     app.add_typer(noun.app)
 
 
@@ -60,6 +61,9 @@ def _connect(
         str | None, typer.Option(envvar="AWS_ENDPOINT_URL", help="Talk to this address instead of AWS's.")
     ] = None,
     profile: Annotated[str | None, typer.Option(envvar="AWS_PROFILE", help="AWS profile.")] = None,
+    role: Annotated[
+        str | None, typer.Option(help="With --local: act as this role, by name or ARN, and not as administrator.")
+    ] = None,
     region: Annotated[str | None, typer.Option(envvar="AWS_REGION", help="AWS region.")] = None,
 ) -> None:
     if use_local:
@@ -69,7 +73,9 @@ def _connect(
         if running is None and context.invoked_subcommand not in ("local", "demo"):
             raise BadInputError("the laptop's cloud is not running: start it with `mapgate local up`")
         endpoint_url = running.endpoint_url if running else None
-    context.obj = Connection(f"{project}-{environment}", endpoint_url, profile, region)
+    elif role:
+        raise BadInputError("--role goes with --local; on AWS, name a --profile that assumes the role")
+    context.obj = Connection(f"{project}-{environment}", endpoint_url, profile, region, role)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from pipelines.offline import offline, pipeline_session
 from sagemaker.mlops.workflow import Pipeline
 
 from pipelines.parameters import pipeline_parameters
+from pipelines.steps.check_plan import check_plan
 from pipelines.steps.check_quality import check_quality, quality_gate_failed
 from pipelines.steps.deploy_candidate import deploy_candidate
 from pipelines.steps.evaluate_detector import evaluate_detector
@@ -41,8 +42,9 @@ def pipeline() -> Pipeline:
     parameters = pipeline_parameters()
 
     prepare = prepare_dataset(session, parameters)
-    train = train_detector(session, parameters, prepare=prepare)
-    champion = find_champion(session)
+    plan = check_plan(session, parameters, prepare=prepare)
+    train = train_detector(session, parameters, prepare=prepare, after=plan)
+    champion = find_champion(session, after=train)
     measure = measure_serving(session, prepare=prepare, train=train, champion=champion)
     evaluate = evaluate_detector(session, parameters, prepare=prepare, train=train, champion=champion, measure=measure)
 
@@ -59,7 +61,7 @@ def pipeline() -> Pipeline:
     return Pipeline(
         "unbound",
         parameters=parameters.all(),
-        steps=[prepare, train, champion, measure, evaluate, check],
+        steps=[prepare, plan, train, champion, measure, evaluate, check],
         pipeline_experiment_config=None,
         sagemaker_session=session,
     )

@@ -12,6 +12,7 @@ TRAINING_IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/unbound-training-
 INFERENCE_IMAGE = "000000000000.dkr.ecr.us-east-1.amazonaws.com/unbound-inference-image:unbound"
 PROCESSING_ROLE = "arn:aws:iam::000000000000:role/unbound-processing-role"
 TRAINING_ROLE = "arn:aws:iam::000000000000:role/unbound-training-role"
+CHECK_PLAN = "arn:aws:lambda:us-east-1:000000000000:function:unbound-check-plan"
 FIND_CHAMPION = "arn:aws:lambda:us-east-1:000000000000:function:unbound-find-champion"
 PUBLISH_DOSSIER = "arn:aws:lambda:us-east-1:000000000000:function:unbound-publish-dossier"
 CALLBACK_QUEUE = "https://sqs.us-east-1.amazonaws.com/000000000000/unbound-callback-queue"

@@ -63,7 +63,9 @@ def evaluate(job: ProcessingJob) -> None:
     # What the champion's version records, where the pipeline hands it over.
     runtime = job.variable("MAPGATE_CHAMPION_RUNTIME")
     recorded = None if runtime in ("", "none") else runtime
-    champion = assembly.score_champion(measured.champion, recorded, test_set, labels, policy.serving)
+    waiver = job.variable("MAPGATE_CHAMPION_WAIVER")
+    waived = None if waiver in ("", "none") else waiver
+    champion = assembly.score_champion(measured.champion, recorded, test_set, labels, policy.serving, waived)
     evidence = assembly.evidence(challenger, served, champion, measured.model, source)
     verdict = judge(evidence, policy, threshold)
 

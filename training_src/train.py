@@ -14,18 +14,21 @@ import keras
 import tensorflow as tf
 
 from containers.contract.job import TrainingJob, run
-from training_src.errors import ConfigurationError, TrainingError
+from training_src.errors import ConfigurationError
 from training_src.export.artifact import Provenance, write_artifact
 from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
+from training_src.models.training_memory import asked_batch
+from training_src.training.accelerator import check_accelerator
+from training_src.training.batch_size import chosen_batch, device_memory, footprint_of
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
-from training_src.training.config_overrides import overridden
+from training_src.training.config_overrides import at_size, overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
-from training_src.training.hyperparameters import Settings, plain, read_settings, unpacked
+from training_src.training.hyperparameters import Settings, read_settings, unpacked
 from training_src.training.loop import Plan, train
 from training_src.training.precision import FLOAT32, set_precision
 from training_src.training.progress_report import ProgressReport
@@ -33,6 +36,7 @@ from training_src.training.progressive_resizing import measured_part, small_step
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
 from training_src.training.validation import Validation
+from training_src.training.written_settings import plain
 
 # The zoo's files name a checkpoint to be replaced.
 PLACEHOLDER = "PATH_TO_BE_CONFIGURED"
@@ -53,11 +57,11 @@ def train_detector(job: TrainingJob) -> None:
     Raises:
         ConfigurationError: A hyperparameter, the config or the checkpoint to start from is wrong.
         DataError: A channel is missing or damaged.
-        TrainingError: A loss is not finite, or a GPU is there that TensorFlow does not see.
+        TrainingError: A loss is not finite, or a GPU is there that TensorFlow cannot compute on.
     """
     asked_to_stop = threading.Event()
     _listen_to_sigterm(asked_to_stop)
-    _check_accelerator()
+    check_accelerator()
     job = replace(job, hyperparameters=unpacked(job.hyperparameters))
     settings, cluster = read_settings(job.hyperparameters), Cluster.load(job.root)
     if settings.deterministic:
@@ -68,29 +72,31 @@ def train_detector(job: TrainingJob) -> None:
     with tempfile.TemporaryDirectory(prefix="mapgate-") as work:
         request = read_request(job, Path(work))
         records, held_out = Records(request.train), Records(request.validation)
-        description, lines = overridden(_describe(request), request, len(records))
+        description, lines = overridden(_describe(request), request)
         initial = _initial_checkpoint(request, description, Path(work) / "checkpoint")
-        mark = fingerprint(
-            description.digest(), _deciding(job.hyperparameters), request.dataset_sha256, _digest(initial)
-        )
+        configs = description.config.train_config.batch_size
+        asked = asked_batch(settings.batch_size, configs, bundled=request.config is None)
+        deciding = _deciding(job.hyperparameters) | {"batch_size": str(asked)}
+        mark = fingerprint(description.digest(), deciding, request.dataset_sha256, _digest(initial))
+        checkpoints = job.checkpoint_dir / mark
         keras.utils.set_random_seed(settings.seed)
         set_precision(settings.mixed_precision)
         with strategy.scope():
             detector = build_detector(description.config.model)
+        footprint = footprint_of(detector, description, bundled=request.config is None)
+        batch = chosen_batch(asked, description, footprint, device_memory(), checkpoints, cluster, strategy)
+        description, of_size = at_size(description, request, batch, len(records))
         if settings.progressive_resizing is None:
-            known = request.config is None and not initial
-            part = measured_part(description.source, detector, records) if known else 0.0
+            part = 0.0 if request.config or initial else measured_part(description.source, detector, records)
             settings = settings.model_copy(update={"progressive_resizing": part})
         plan = Plan(description.config.train_config, settings, cluster, strategy)
         validation = Validation(detector, held_out, request.label_map.names, request.every)
         if cluster.is_chief:
             _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
-            _print_remarks(description, plan, [*request.notes, *lines])
+            _print_remarks(description, plan, [*request.notes, *lines, *of_size])
         if initial:
-            restored = checkpoint.restore(detector.variables(), initial, plan.config.fine_tune_checkpoint_type)
-            if cluster.is_chief:
-                print(restored.table(), flush=True)
-        store = CheckpointStore(job.checkpoint_dir / mark)
+            _restore(detector, initial, plan)
+        store = CheckpointStore(checkpoints, plan.config.num_steps)
         tensorboard = job.root / "output" / "tensorboard" if cluster.is_chief else None
         report = ProgressReport(tensorboard, plan.config.num_steps)
         progress = train(detector, plan, records, validation, store, report, asked_to_stop.is_set)
@@ -102,7 +108,14 @@ def train_detector(job: TrainingJob) -> None:
             provenance = _provenance(request, description, progress, settings.seed, mark)
             calibration = held_out if description.config.quantize else None
             write_artifact(job.model_dir, exported, request.label_map, provenance, calibration)
+            store.keep_last()
             print(f"exported      the weights of step {progress.best_step}, the best on the validation split")
+
+
+def _restore(detector: Detector, initial: str, plan: Plan) -> None:
+    restored = checkpoint.restore(detector.variables(), initial, plan.config.fine_tune_checkpoint_type)
+    if plan.cluster.is_chief:
+        print(restored.table(), flush=True)
 
 
 def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:
@@ -148,7 +161,7 @@ def _deciding(hyperparameters: Mapping[str, str]) -> dict[str, str]:
     """Those on which the trained weights depend, defaults filled in."""
     given = {name: plain(value) for name, value in hyperparameters.items() if name not in NOT_DECIDING}
     given.pop("architecture", None)  # the config says it
-    return {"num_train_steps": "0", "seed": str(Settings().seed), **given}
+    return {"seed": str(Settings().seed), **given}
 
 
 def _initial_checkpoint(request: Request, description: PipelineDescription, scratch: Path) -> str:
@@ -187,13 +200,6 @@ def _batch_of_equal_rate(description: PipelineDescription) -> int:
 def _listen_to_sigterm(asked: threading.Event) -> None:
     """SageMaker sends SIGTERM two minutes before it takes a spot instance away."""
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
-
-
-def _check_accelerator() -> None:
-    if any(Path("/dev").glob("nvidia[0-9]*")) and not tf.config.list_physical_devices("GPU"):
-        raise TrainingError(
-            "This machine has a GPU, but TensorFlow sees none; use the training image built with ACCELERATOR=gpu."
-        )
 
 
 def _print_header(

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can go wrong in a job of either image. A message names the thing, the place and the way out."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from pydantic import ValidationError
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class MapgateError(Exception):

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from pydantic_core import from_json
 
+from containers.contract.pictures import MAX_PIXELS
 from inference_src.detections import Detections
 from inference_src.errors import RequestError
-from inference_src.images import MAX_PIXELS, Image, decode_image
+from inference_src.images import Image, decode_image
 
 MAX_INSTANCES = 128
 

@@ -9,7 +9,6 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct, IDependable
 
-from infra.delivery.endpoint_alarms import EndpointAlarms
 from infra.delivery.notifications import Notifications
 from infra.delivery.permissions import allow_deployments
 from infra.delivery.step_failures_function import StepFailures
@@ -19,6 +18,7 @@ from infra.lambda_function import Function
 from infra.permissions import allow
 from infra.queues import dead_letter_queue, work_queue
 from infra.registry.infrastructure import RegistryStack
+from infra.removal import removal_policy
 from infra.settings import Settings
 
 TIMEOUT = cdk.Duration.minutes(5)
@@ -31,6 +31,7 @@ class Deployer(Construct):
         table: Deployment records.
         callback_queue: Where DeployCandidate leaves its token.
         dead_letters: What nobody could handle.
+        hosting: How production is hosted, as the function's environment says it.
         function: The Lambda function.
         role: What it may do.
         removes_with: What must still be there when it removes what it made.
@@ -45,7 +46,6 @@ class Deployer(Construct):
         foundation: FoundationStack,
         registry: RegistryStack,
         notifications: Notifications,
-        alarms: EndpointAlarms,
         model_role: iam.Role,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -65,6 +65,7 @@ class Deployer(Construct):
                 self, "StepFailures", settings=settings, key=key, dead_letters=self.dead_letters
             ).queue,
         )
+        self.hosting = hosting_variables(settings, key.key_arn)
         deployer = Function(
             self,
             "Deployer",
@@ -80,8 +81,7 @@ class Deployer(Construct):
                 "TOPIC_ARN": notifications.topic_arn,
                 "CALLBACK_QUEUE_URL": self.callback_queue.queue_url,
                 "EXECUTION_ROLE_ARN": model_role.role_arn,
-                "ALARM_NAMES": ",".join(alarms.names),
-                **hosting_variables(settings, key.key_arn),
+                **self.hosting,
             },
             timeout=TIMEOUT,
             memory_megabytes=512,
@@ -112,11 +112,11 @@ class Deployer(Construct):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            removal_policy=cdk.RemovalPolicy[settings.removal.upper()],
+            removal_policy=removal_policy(settings),
         )
 
     def _allow_own(self) -> None:
-        actions = [f"dynamodb:{verb}" for verb in ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")]
+        actions = [f"dynamodb:{verb}" for verb in ("GetItem", "PutItem", "Query")]
         allow(self.role, *actions, on=[self.table.table_arn])
         # While a candidate goes away the deployer reminds itself.
         allow(self.role, "sqs:SendMessage", on=[self.callback_queue.queue_arn])
@@ -131,6 +131,7 @@ def hosting_variables(settings: Settings, key_arn: str) -> dict[str, str]:
         "INFERENCE_INSTANCE_TYPE": delivery.instance_type,
         "INFERENCE_INSTANCE_COUNT": str(delivery.instance_count),
         "CANARY_PERCENT": str(delivery.canary_percent),
+        "LATENCY_ALARM_MILLISECONDS": str(delivery.latency_alarm_milliseconds),
         "DATA_CAPTURE_PERCENT": str(delivery.data_capture_percent),
     }
     # SageMaker refuses a key for volumes of instances that encrypt their own local storage.

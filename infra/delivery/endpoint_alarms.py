@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alarms on the production endpoint. SageMaker rolls an update back when one of them goes off while it bakes."""
+"""Alarms on the production endpoint, which tell people how it fares.
+
+What rolls an update back are the deployer's own alarms on the new fleet (`deployer/deployments/rollback.py`).
+"""
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -17,17 +20,15 @@ class EndpointAlarms(Construct):
 
     Attributes:
         alarms: The two.
-        names: Of the alarms, for the deployer's roll-back configuration.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, topic: sns.ITopic) -> None:
         super().__init__(scope, construct_id)
         slowest = settings.delivery.latency_alarm_milliseconds
-        self.names = [f"{settings.prefix}-endpoint-errors", f"{settings.prefix}-endpoint-latency"]
         errors = cloudwatch.Alarm(
             self,
             "Errors",
-            alarm_name=self.names[0],
+            alarm_name=f"{settings.prefix}-endpoint-errors",
             alarm_description="The production endpoint answers with server errors",
             metric=endpoint_metric(settings.prefix, "Invocation5XXErrors", "Sum").with_(period=cdk.Duration.minutes(1)),
             threshold=5,
@@ -38,7 +39,7 @@ class EndpointAlarms(Construct):
         latency = cloudwatch.Alarm(
             self,
             "Latency",
-            alarm_name=self.names[1],
+            alarm_name=f"{settings.prefix}-endpoint-latency",
             alarm_description=f"The model takes more than {slowest} ms for one in ten images",
             metric=endpoint_metric(settings.prefix, "ModelLatency", "p90").with_(period=cdk.Duration.minutes(1)),
             threshold=slowest * 1000,  # microseconds

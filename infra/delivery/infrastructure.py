@@ -30,7 +30,7 @@ class DeliveryStack(cdk.Stack):
     Attributes:
         endpoint_name: Of the production endpoint, which the deployer makes.
         notifications: Whom people subscribe to.
-        endpoint_alarms: On the production endpoint; they roll an update back.
+        endpoint_alarms: On the production endpoint, for people.
         deployer: The reconciling function with its records and queues.
     """
 
@@ -56,7 +56,6 @@ class DeliveryStack(cdk.Stack):
             foundation=foundation,
             registry=registry,
             notifications=self.notifications,
-            alarms=self.endpoint_alarms,
             model_role=model_role,
         )
         Triggers(self.deployer, SAME_IDS, settings=settings, registry=registry, deployer=self.deployer)

@@ -31,7 +31,7 @@ class ModelRole(Construct):
             log_group=f"/aws/sagemaker/Endpoints/{settings.prefix}*",
         )
         allow_network(self.role, settings)
-        allow_key(self.role, foundation.key)
+        allow_key(self.role, foundation.key, writes=bool(settings.delivery.data_capture_percent))
         allow(self.role, "s3:GetObject", on=foundation.data_arns("models"), because=EVERY_OBJECT)
         if settings.delivery.data_capture_percent:
             allow(self.role, "s3:PutObject", on=foundation.data_arns("data-capture"), because=EVERY_OBJECT)

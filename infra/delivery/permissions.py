@@ -8,7 +8,7 @@ from infra.foundation.infrastructure import FoundationStack
 from infra.permissions import EVERY_OBJECT, EVERY_VERSION, NO_RESOURCE, allow, allow_volumes, sagemaker_arns
 from infra.settings import Settings
 
-BY_VERSION = "The deployer names models, configurations and candidates by the version that they serve."
+BY_VERSION = "The deployer names models, configurations, their alarms and candidates by the version that they serve."
 EXECUTIONS = "Executions of the environment's own pipeline."
 
 
@@ -24,23 +24,30 @@ def allow_deployments(
     stack = cdk.Stack.of(role)
     prefix = settings.prefix
     versions = sagemaker_arns(stack, f"model-package/{group_name}/*")
-    models = sagemaker_arns(stack, f"model/{prefix}-v*", f"model/{prefix}-candidate-*")
-    configurations = sagemaker_arns(stack, f"endpoint-config/{prefix}-v*", f"endpoint-config/{prefix}-candidate-*")
+    served_models = sagemaker_arns(stack, f"model/{prefix}-v*")
+    models = [*served_models, *sagemaker_arns(stack, f"model/{prefix}-candidate-*")]
+    served = sagemaker_arns(stack, f"endpoint-config/{prefix}-v*")
+    configurations = [*served, *sagemaker_arns(stack, f"endpoint-config/{prefix}-candidate-*")]
     candidates = sagemaker_arns(stack, f"endpoint/{prefix}-candidate-*")
-    endpoints = [*sagemaker_arns(stack, f"endpoint/{prefix}"), *candidates]
+    production = sagemaker_arns(stack, f"endpoint/{prefix}")
+    endpoints = [*production, *candidates]
 
     allow(role, "sagemaker:DescribeModelPackage", on=versions, because=EVERY_VERSION)
     if settings.removal == "destroy":
         allow(role, "sagemaker:DeleteModelPackage", on=versions, because=EVERY_VERSION)
-    _allow_each(role, "Model", on=models)
-    _allow_each(role, "EndpointConfig", on=configurations)
+    allow(role, "sagemaker:CreateModel", "sagemaker:DeleteModel", on=models, because=BY_VERSION)
+    # What production serves and with which settings decides how it is updated.
+    allow(role, "sagemaker:DescribeEndpointConfig", on=served, because=BY_VERSION)
+    allow(role, "sagemaker:DescribeModel", on=served_models, because=BY_VERSION)
     allow(
         role,
-        "sagemaker:CreateEndpoint",
-        "sagemaker:UpdateEndpoint",
-        on=[*endpoints, *configurations],
+        "sagemaker:CreateEndpointConfig",
+        "sagemaker:DeleteEndpointConfig",
+        on=configurations,
         because=BY_VERSION,
     )
+    allow(role, "sagemaker:CreateEndpoint", on=[*endpoints, *configurations], because=BY_VERSION)
+    allow(role, "sagemaker:UpdateEndpoint", on=[*production, *served], because=BY_VERSION)
     allow(role, "sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint", on=endpoints, because=BY_VERSION)
     allow(role, "sagemaker:InvokeEndpoint", on=candidates, because=BY_VERSION)
     allow(role, "sagemaker:AddTags", on=[*models, *configurations, *endpoints], because=BY_VERSION)
@@ -60,6 +67,13 @@ def allow_deployments(
         because=EXECUTIONS,
     )
     allow_step_failures(role, settings)
+    alarms = stack.format_arn(
+        service="cloudwatch",
+        resource="alarm",
+        resource_name=f"{prefix}-v*",
+        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+    )
+    allow(role, "cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", on=[alarms], because=BY_VERSION)
     allow(
         role,
         "iam:PassRole",
@@ -80,14 +94,3 @@ def allow_step_failures(role: iam.Role, settings: Settings) -> None:
 
 def _executions(stack: cdk.Stack, settings: Settings) -> list[str]:
     return sagemaker_arns(stack, f"pipeline/{settings.prefix}", f"pipeline/{settings.prefix}/execution/*")
-
-
-def _allow_each(role: iam.Role, kind: str, *, on: list[str]) -> None:
-    allow(
-        role,
-        f"sagemaker:Create{kind}",
-        f"sagemaker:Describe{kind}",
-        f"sagemaker:Delete{kind}",
-        on=on,
-        because=BY_VERSION,
-    )

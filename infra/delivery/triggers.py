@@ -84,7 +84,10 @@ class Triggers(Construct):
             "Deliveries",
             resource_type="Custom::Deliveries",
             service_token=deployer.function.function_arn,
-            properties={"DeleteVersions": "true" if settings.removal == "destroy" else "false"},
+            properties={
+                "DeleteVersions": "true" if settings.removal == "destroy" else "false",
+                "Hosting": deployer.hosting,
+            },
         )
         # CloudFormation deletes in reverse.
         deliveries.node.add_dependency(*deployer.removes_with)

@@ -14,6 +14,7 @@ from constructs import Construct
 from containers.tags import IMAGE_NAMES, ImageName, image_tag, repository_name
 from infra.lambda_function import Function
 from infra.permissions import allow
+from infra.removal import removal_policy
 from infra.settings import Settings
 from infra.ssm_parameters import publish
 
@@ -34,7 +35,7 @@ class FoundationStack(cdk.Stack):
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, **options: Any) -> None:
         super().__init__(scope, construct_id, description="mapgate: key, data bucket, image repositories", **options)
         self._settings = settings
-        self._removal = cdk.RemovalPolicy[settings.removal.upper()]
+        self._removal = removal_policy(settings)
         self.key = self._key()
         self._access_logs = self._access_log_bucket()
         self.bucket = self._data_bucket()
@@ -66,6 +67,11 @@ class FoundationStack(cdk.Stack):
         return self.format_arn(
             service="s3", region="", account="", resource=self._bucket_name(kind), resource_name=objects
         )
+
+    def _own_function_arn(self, name: str) -> str:
+        function = f"{self._settings.prefix}-{name}"
+        colon = cdk.ArnFormat.COLON_RESOURCE_NAME
+        return self.format_arn(service="lambda", resource="function", resource_name=function, arn_format=colon)
 
     def _key(self) -> kms.Key:
         key = kms.Key(
@@ -175,8 +181,10 @@ class FoundationStack(cdk.Stack):
             settings=self._settings,
             key=self.key,
             environment={},
-            timeout=cdk.Duration.minutes(5),
+            timeout=cdk.Duration.minutes(15),
+            writes=True,
         )
+        allow(cleaner.role, "lambda:InvokeFunction", on=[self._own_function_arn("cleaner")])
         everything = "true" if self._removal == cdk.RemovalPolicy.DESTROY else "false"
         contents: tuple[tuple[str, s3.Bucket, str, dict[str, str]], ...] = (
             ("DefaultObjects", self.bucket, "data", default_objects()),
@@ -185,9 +193,11 @@ class FoundationStack(cdk.Stack):
         for name, bucket, kind, objects in contents:
             allow(
                 cleaner.role,
+                "s3:GetBucketPolicy",
                 "s3:ListBucket",
                 "s3:ListBucketMultipartUploads",
                 "s3:ListBucketVersions",
+                "s3:PutBucketPolicy",
                 on=[self._bucket_arn(kind)],
             )
             allow(
@@ -208,6 +218,9 @@ class FoundationStack(cdk.Stack):
             )
             # Made after, deleted before everything that the function works with.
             resource.node.add_dependency(bucket, cleaner)
+            if self._removal == cdk.RemovalPolicy.DESTROY:
+                # Its denial of writes has to outlast the emptying; it goes with its bucket.
+                cast("s3.BucketPolicy", bucket.policy).apply_removal_policy(cdk.RemovalPolicy.RETAIN)
 
 
 def default_objects() -> dict[str, str]:

@@ -69,13 +69,9 @@ class ObservabilityStack(cdk.Stack):
             on=[training.pipeline_arn, f"{training.pipeline_arn}/execution/*"],
             because="Executions of the environment's own pipeline.",
         )
-        allow(
-            notifier.role,
-            "sagemaker:DescribeProcessingJob",
-            "sagemaker:DescribeTrainingJob",
-            on=sagemaker_arns(self, "processing-job/pipelines-*", "training-job/pipelines-*"),
-            because=OWN_JOBS,
-        )
+        for kind in ("Processing", "Training"):
+            jobs = sagemaker_arns(self, f"{kind.lower()}-job/pipelines-*")
+            allow(notifier.role, f"sagemaker:Describe{kind}Job", on=jobs, because=OWN_JOBS)
         allow(notifier.role, "s3:GetObject", on=foundation.data_arns("executions"), because=EVERY_OBJECT)
         allow(notifier.role, "s3:ListBucket", on=foundation.data_arns())
         allow(notifier.role, "sns:Publish", on=[delivery.notifications.topic_arn])

@@ -7,6 +7,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
+from infra.removal import removal_policy
 from infra.settings import Settings
 from infra.ssm_parameters import publish
 
@@ -28,5 +29,5 @@ class RegistryStack(cdk.Stack):
             model_package_group_description="Detectors that passed the quality gate; approving one deploys it",
         )
         # A group with versions in it cannot be deleted, and versions are the record of what served.
-        group.apply_removal_policy(cdk.RemovalPolicy[settings.removal.upper()])
+        group.apply_removal_policy(removal_policy(settings))
         publish(self, settings, {"model-package-group": self.group_name})

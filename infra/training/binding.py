@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from infra.instance_types import has_local_nvme
+from infra.instance_types import has_local_nvme, instance_types
 from infra.settings import Settings
 from infra.training.several_instances import prepare_on_several_instances
 
@@ -38,6 +38,7 @@ class Resources:
     inference_image: str
     processing_role: str
     training_role: str
+    check_plan: str
     find_champion: str
     publish_dossier: str
     callback_queue: str
@@ -62,11 +63,14 @@ def bind(definition: dict[str, Any], settings: Settings, resources: Resources) -
         bound = prepare_on_several_instances(bound, settings.processing.prepare_instance_count)
     _bind_parameters(bound, settings)
     steps = {step["Name"]: step for step in walk(bound["Steps"])}
-    for name, instance_type in _processing_instances(settings).items():
+    for name, (instance_type, hours) in _processing_jobs(settings).items():
         if name not in steps:
             raise BindingError(f"settings give {name} an instance type, but the definition has no such step")
-        _bind_cluster(steps[name]["Arguments"]["ProcessingResources"]["ClusterConfig"], instance_type, settings)
+        arguments = steps[name]["Arguments"]
+        _bind_cluster(arguments["ProcessingResources"]["ClusterConfig"], instance_type, settings)
+        arguments["StoppingCondition"] = {"MaxRuntimeInSeconds": hours * HOUR}
     for step in steps.values():
+        _bind_patience(step.get("RetryPolicies", []), settings)
         if step["Type"] == "Processing":
             _secure_processing(step["Arguments"], settings, resources)
         if step["Type"] == "Training":
@@ -104,23 +108,36 @@ def _with_resources(definition: dict[str, Any], resources: Resources) -> dict[st
 def _bind_parameters(definition: dict[str, Any], settings: Settings) -> None:
     parameters = {parameter["Name"]: parameter for parameter in definition["Parameters"]}
     parameters["Architecture"]["DefaultValue"] = settings.training.default_architecture
+    parameters["TrainingSteps"]["DefaultValue"] = settings.training.default_steps
+    if settings.training.default_batch_size != "auto":
+        parameters["TrainingSettings"]["DefaultValue"] += f" batch_size={settings.training.default_batch_size}"
     parameters["TrainingInstanceType"]["DefaultValue"] = settings.training.instance_types[0]
     # Whoever starts an execution chooses among these: a volume key and a budget were decided for them.
     parameters["TrainingInstanceType"]["EnumValues"] = list(settings.training.instance_types)
 
 
-def _processing_instances(settings: Settings) -> dict[str, str]:
-    preparing = ["PrepareDataset", *(["JoinDataset"] if settings.processing.prepare_instance_count > 1 else [])]
+def _processing_jobs(settings: Settings) -> dict[str, tuple[str, int]]:
+    """Return the instance type and the hours of each Processing step."""
+    processing = settings.processing
+    preparing = ["PrepareDataset", *(["JoinDataset"] if processing.prepare_instance_count > 1 else [])]
+    prepare = processing.prepare_instance_type, processing.prepare_maximum_hours
     return {
-        **dict.fromkeys(preparing, settings.processing.prepare_instance_type),
-        "MeasureServing": settings.delivery.instance_type,
-        "EvaluateDetector": settings.processing.evaluate_instance_type,
+        **dict.fromkeys(preparing, prepare),
+        "MeasureServing": (settings.delivery.instance_type, processing.evaluate_maximum_hours),
+        "EvaluateDetector": (processing.evaluate_instance_type, processing.evaluate_maximum_hours),
     }
 
 
 def _bind_cluster(cluster: dict[str, Any], instance_type: str, settings: Settings) -> None:
     cluster["InstanceType"] = instance_type
     cluster["VolumeSizeInGB"] = settings.processing.volume_gigabytes
+
+
+def _bind_patience(policies: list[dict[str, Any]], settings: Settings) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-retry-policy.html."""
+    for policy in policies:
+        if policy["ExceptionType"] == ["SageMaker.RESOURCE_LIMIT"]:
+            policy["ExpireAfterMin"] = settings.quota_wait_minutes
 
 
 def _secure_processing(arguments: dict[str, Any], settings: Settings, resources: Resources) -> None:
@@ -154,7 +171,13 @@ def _secure_training(arguments: dict[str, Any], settings: Settings, resources: R
 
 def _bind_inference(specification: dict[str, Any], settings: Settings) -> None:
     specification["SupportedRealtimeInferenceInstanceTypes"] = [settings.delivery.instance_type]
-    specification["SupportedTransformInstanceTypes"] = [settings.delivery.instance_type]
+    # Optional for a version of a group, and SageMaker's list of types for it is the shortest:
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_InferenceSpecification.html
+    known = instance_types().get(settings.delivery.instance_type)
+    if known is not None and "transform" in known.uses:
+        specification["SupportedTransformInstanceTypes"] = [settings.delivery.instance_type]
+    else:
+        specification.pop("SupportedTransformInstanceTypes", None)
 
 
 def _vpc(settings: Settings) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 from infra.ssm_parameters import publish
 from infra.training.binding import Resources, bind
-from infra.training.roles import JobRoles, PipelineRole, allow_registration
+from infra.training.check_plan_asset import check_plan_asset
+from infra.training.roles import GIVEN, JobRoles, PipelineRole, allow_data_buckets, allow_registration
 
 DEFINITION = ROOT / "pipelines" / "definition.json"
 HERE = Path(__file__).parent
@@ -48,6 +49,7 @@ class TrainingStack(cdk.Stack):
         self.pipeline_name = settings.prefix
         # Events give the name in lower case; the prefix has no other.
         (self.pipeline_arn,) = sagemaker_arns(self, f"pipeline/{self.pipeline_name}")
+        self.check_plan = self._check_plan(foundation, delivery)
         self.find_champion = self._find_champion(foundation, delivery)
         self.publish_dossier = self._publish_dossier(foundation, registry)
         jobs = JobRoles(self, "Jobs", settings=settings, foundation=foundation)
@@ -59,7 +61,7 @@ class TrainingStack(cdk.Stack):
             registry=registry,
             delivery=delivery,
             jobs=jobs,
-            functions=[self.find_champion.function, self.publish_dossier.function],
+            functions=[self.check_plan.function, self.find_champion.function, self.publish_dossier.function],
         ).role
         body = bound_body(
             settings,
@@ -69,6 +71,7 @@ class TrainingStack(cdk.Stack):
                 inference_image=foundation.image_uri("inference"),
                 processing_role=jobs.processing.role_arn,
                 training_role=jobs.training.role_arn,
+                check_plan=self.check_plan.function.function_arn,
                 find_champion=self.find_champion.function.function_arn,
                 publish_dossier=self.publish_dossier.function.function_arn,
                 callback_queue=delivery.deployer.callback_queue.queue_url,
@@ -89,16 +92,50 @@ class TrainingStack(cdk.Stack):
         pipeline.node.add_dependency(role)
         publish(self, settings, {"pipeline-name": self.pipeline_name, "pipeline-role-arn": role.role_arn})
 
+    def _check_plan(self, foundation: FoundationStack, delivery: DeliveryStack) -> Function:
+        with check_plan_asset() as code:
+            function = self._function(
+                "check-plan",
+                "Judges what needs no model before a model is paid for",
+                foundation,
+                {"TABLE": delivery.deployer.table.table_name, "WAIVER": self._waiver},
+                timeout=cdk.Duration.minutes(1),
+                code=code,
+            )
+        self._allow_champion(function, delivery)
+        # A gate policy may lie wherever a job could read it.
+        allow(function.role, "s3:GetObject", on=foundation.data_arns(*GIVEN, "datasets"), because=EVERY_OBJECT)
+        allow(function.role, "s3:ListBucket", on=foundation.data_arns())
+        allow_data_buckets(function.role, self._settings)
+        return function
+
     def _find_champion(self, foundation: FoundationStack, delivery: DeliveryStack) -> Function:
         function = self._function(
             "find-champion",
             "Which version production serves, by the record of deployments",
             foundation,
-            {"TABLE": delivery.deployer.table.table_name, "BUCKET": foundation.bucket.bucket_name},
+            {
+                "TABLE": delivery.deployer.table.table_name,
+                "BUCKET": foundation.bucket.bucket_name,
+                "WAIVER": self._waiver,
+            },
             timeout=cdk.Duration.seconds(30),
         )
-        allow(function.role, "dynamodb:GetItem", on=[delivery.deployer.table.table_arn])
+        self._allow_champion(function, delivery)
+        # Whether the champion's artifact is still there; without ListBucket S3 would not say that it is not.
+        allow(function.role, "s3:GetObject", on=foundation.data_arns("models"), because=EVERY_OBJECT)
+        allow(function.role, "s3:ListBucket", on=foundation.data_arns())
         return function
+
+    @property
+    def _waiver(self) -> str:
+        """Name of the SSM parameter by which an administrator lets a champion go whose artifact is gone."""
+        return f"/{self._settings.prefix}/champion-waiver"
+
+    def _allow_champion(self, function: Function, delivery: DeliveryStack) -> None:
+        allow(function.role, "dynamodb:GetItem", on=[delivery.deployer.table.table_arn])
+        waiver = self.format_arn(service="ssm", resource="parameter", resource_name=self._waiver.removeprefix("/"))
+        allow(function.role, "ssm:GetParameterHistory", on=[waiver])
 
     def _publish_dossier(self, foundation: FoundationStack, registry: RegistryStack) -> Function:
         function = self._function(
@@ -124,7 +161,7 @@ class TrainingStack(cdk.Stack):
             on=versions,
             when={"Null": {"sagemaker:ModelApprovalStatus": "false"}},
         )
-        allow(role, "s3:GetObject", on=foundation.data_arns("executions", "models"), because=EVERY_OBJECT)
+        allow(role, "s3:GetObject", on=foundation.data_arns("executions"), because=EVERY_OBJECT)
         allow(role, "s3:ListBucket", on=foundation.data_arns())
         allow_registration(role, foundation)
         return function
@@ -137,13 +174,14 @@ class TrainingStack(cdk.Stack):
         environment: dict[str, str],
         *,
         timeout: cdk.Duration,
+        code: Path | None = None,
     ) -> Function:
         return Function(
             self,
             "".join(word.capitalize() for word in name.split("-")),
             name=name,
             description=description,
-            code=HERE / name.replace("-", "_"),
+            code=code or HERE / name.replace("-", "_"),
             settings=self._settings,
             key=foundation.key,
             environment={"PREFIX": self._settings.prefix, **environment},

@@ -24,7 +24,8 @@ from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 
 TO_SAGEMAKER = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
-READ = ("checkpoints", "datasets", "defaults", "executions", "inputs", "models")
+# Both read what a run is given by parameters, which may be a file of the user's own or what a run before it left.
+GIVEN = ("defaults", "executions", "inputs", "models")
 
 
 class JobRoles(Construct):
@@ -39,12 +40,16 @@ class JobRoles(Construct):
         super().__init__(scope, construct_id)
         self._settings = settings
         self._foundation = foundation
-        self.processing = self._role("Processing", images=["training", "inference"], writes=["executions"])
-        self.training = self._role("Training", images=["training"], writes=["models", "checkpoints", "tensorboard"])
+        self.processing = self._role(
+            "Processing", images=["training", "inference"], reads=["datasets"], writes=["executions"]
+        )
+        self.training = self._role(
+            "Training", images=["training"], reads=["checkpoints"], writes=["models", "checkpoints", "tensorboard"]
+        )
         # What a training deletes in /opt/ml/checkpoints SageMaker deletes there, too.
         allow(self.training, "s3:DeleteObject", on=foundation.data_arns("checkpoints"), because=EVERY_OBJECT)
 
-    def _role(self, kind: str, *, images: list[ImageName], writes: list[str]) -> iam.Role:
+    def _role(self, kind: str, *, images: list[ImageName], reads: list[str], writes: list[str]) -> iam.Role:
         settings, foundation = self._settings, self._foundation
         role = iam.Role(
             self,
@@ -59,14 +64,13 @@ class JobRoles(Construct):
             log_group=f"/aws/sagemaker/{kind}Jobs",
         )
         allow_network(role, settings)
-        allow_key(role, foundation.key)
-        allow(role, "s3:GetObject", on=foundation.data_arns(*READ), because=EVERY_OBJECT)
+        allow_key(role, foundation.key, writes=True)
+        # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OutputDataConfig.html asks for it beside.
+        allow(role, "kms:Encrypt", on=[foundation.key.key_arn])
+        allow(role, "s3:GetObject", on=foundation.data_arns(*GIVEN, *reads), because=EVERY_OBJECT)
         allow(role, "s3:PutObject", "s3:AbortMultipartUpload", on=foundation.data_arns(*writes), because=EVERY_OBJECT)
-        allow(role, "s3:ListBucket", "s3:GetBucketLocation", on=foundation.data_arns())
-        for bucket in settings.training.data_buckets:
-            arn = cdk.Stack.of(self).format_arn(service="s3", region="", account="", resource=bucket)
-            allow(role, "s3:GetObject", on=[f"{arn}/*"], because="The settings name this bucket as one of images.")
-            allow(role, "s3:ListBucket", on=[arn])
+        allow(role, "s3:ListBucket", on=foundation.data_arns())
+        allow_data_buckets(role, settings)
         allow_volumes(role, foundation.key)
         return role
 
@@ -107,7 +111,6 @@ class PipelineRole(Construct):
         _allow_jobs(role, "ProcessingJob", on=processing)
         _allow_jobs(role, "TrainingJob", on=training)
         allow(role, "sagemaker:AddTags", on=[*processing, *training, *versions], because=OWN_JOBS)
-        allow(role, "sagemaker:DescribeModelPackageGroup", on=group)
         allow(role, "sagemaker:DescribeModelPackage", on=versions, because=EVERY_VERSION)
         # A version is born pending: the request must say so, or it is refused.
         allow(
@@ -124,8 +127,15 @@ class PipelineRole(Construct):
         # CheckQuality reads evaluation.json, under the environment's key.
         allow(role, "s3:GetObject", on=foundation.data_arns("executions", "models"), because=EVERY_OBJECT)
         allow(role, "s3:ListBucket", on=foundation.data_arns())
-        allow_key(role, foundation.key)
-        allow_volumes(role, foundation.key)
+        allow_key(role, foundation.key, writes=True)
+
+
+def allow_data_buckets(role: iam.Role, settings: Settings) -> None:
+    """Let a role read the buckets that the settings name besides the environment's own."""
+    for bucket in settings.training.data_buckets:
+        arn = cdk.Stack.of(role).format_arn(service="s3", region="", account="", resource=bucket)
+        allow(role, "s3:GetObject", on=[f"{arn}/*"], because="The settings name this bucket as one of images.")
+        allow(role, "s3:ListBucket", on=[arn])
 
 
 def allow_registration(role: iam.Role, foundation: FoundationStack) -> None:

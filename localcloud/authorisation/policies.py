@@ -76,42 +76,40 @@ class Policy:
     statements: tuple[Statement, ...]
 
 
-def parse(document: str | Mapping[str, Any], kind: Kind, name: str = "") -> Policy:
+def parse(document: str | Mapping[str, Any], kind: Kind, name: str = "", *, strict: bool = True) -> Policy:
     """Read a policy document.
 
     Args:
         document: JSON text, or what it says.
         kind: Where the policy belongs, which says what its statements must have.
         name: Of the policy.
+        strict: Whether an unknown condition key is an error. Otherwise, as for AWS's own policies, a statement with
+            one allows nothing, or denies as if the condition held.
 
     Raises:
         PolicyError: It is malformed, or has a condition operator or key whose meaning is not known here.
     """
-    return _parsed(document if isinstance(document, str) else json.dumps(document), kind, name)
+    return _parsed(document if isinstance(document, str) else json.dumps(document), kind, name, strict)
 
 
 @lru_cache(maxsize=1024)
-def _parsed(text: str, kind: Kind, name: str) -> Policy:
+def _parsed(text: str, kind: Kind, name: str, strict: bool) -> Policy:
     try:
         document = json.loads(text)
     except ValueError:
         raise PolicyError("This policy contains invalid Json") from None
-    if (
-        not isinstance(document, dict)
-        or set(document) - {"Version", "Id", "Statement"}
-        or not document.get("Statement")
-    ):
+    if not isinstance(document, dict) or set(document) - {"Version", "Id", "Statement"} or "Statement" not in document:
         raise PolicyError("Syntax errors in policy.")
     if document.get("Version", "2008-10-17") not in ("2008-10-17", "2012-10-17"):
         raise PolicyError("The policy must contain a valid version string")
-    statements = tuple(_statement(each, kind, name) for each in _list(document["Statement"]))
+    statements = tuple(_statement(each, kind, name, strict) for each in _list(document["Statement"]))
     sids = [each.sid for each in statements if each.sid]
     if len(sids) != len(set(sids)):
         raise PolicyError("Statement IDs (SID) in a single policy must be unique.")
     return Policy(name, statements)
 
 
-def _statement(given: Any, kind: Kind, policy: str) -> Statement:
+def _statement(given: Any, kind: Kind, policy: str, strict: bool) -> Statement:
     if not isinstance(given, dict) or set(given) - _ELEMENTS:
         raise PolicyError("Syntax errors in policy.")
     if given.get("Effect") not in ("Allow", "Deny"):
@@ -127,13 +125,17 @@ def _statement(given: Any, kind: Kind, policy: str) -> Statement:
     for resource in resources[1] if resources else ():
         if resource != "*" and not _could_be_arn(resource):
             raise PolicyError(f'Resource {resource} must be in ARN format or "*".')
+    conditions = _conditions(given.get("Condition", {}))
+    unknown = [condition.key for condition in conditions if not is_known(condition.key)]
+    if unknown and strict:
+        raise PolicyError(f"the emulated cloud does not know the condition key {unknown[0]}: it cannot evaluate it")
     return Statement(
         sid=str(given.get("Sid", "")),
         allows=given["Effect"] == "Allow",
         actions=actions,
         resources=resources,
         principals=_principals(given) if kind != "identity" else None,
-        conditions=_conditions(given.get("Condition", {})),
+        conditions=conditions if not unknown else _closed(conditions, unknown, allows=given["Effect"] == "Allow"),
         policy=policy,
     )
 
@@ -153,12 +155,15 @@ def _check_places(given: Mapping[str, Any], kind: Kind, resources: Any) -> None:
 
 
 def _named(given: Mapping[str, Any], element: str) -> tuple[bool, tuple[str, ...]] | None:
-    """What `Action` or `NotAction` names; None where the statement has neither."""
+    """What `Action` or `NotAction` names; None where the statement has neither. An empty list names nothing.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access-analyzer-reference-policy-checks.html
+    """
     present = [name for name in (element, f"Not{element}") if name in given]
     if not present:
         return None
     values = _list(given[present[0]])
-    if len(present) > 1 or not values or not all(isinstance(value, str) and value for value in values):
+    if len(present) > 1 or not all(isinstance(value, str) and value for value in values):
         raise PolicyError("Syntax errors in policy.")
     return present[0] == element, tuple(values)
 
@@ -188,10 +193,14 @@ def _conditions(given: Any) -> tuple[Condition, ...]:
             condition = Condition(operator, key, tuple(_text(value) for value in _list(values)))
             if fault := fault_of(condition):
                 raise PolicyError(fault)
-            if not is_known(key):
-                raise PolicyError(f"the emulated cloud does not know the condition key {key}: it cannot evaluate it")
             conditions.append(condition)
     return tuple(conditions)
+
+
+def _closed(conditions: tuple[Condition, ...], unknown: list[str], *, allows: bool) -> tuple[Condition, ...]:
+    """Conditions of which some cannot be evaluated, so that nobody is allowed more or denied less than is written."""
+    never = (Condition("Null", "aws:PrincipalAccount", ("true",)),) if allows else ()
+    return (*(condition for condition in conditions if condition.key not in unknown), *never)
 
 
 def _could_be_arn(text: str) -> bool:

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from moto.core.utils import get_service_model
 
 from localcloud.clients import client
-from localcloud.cloudformation import change_sets, custom_resources, lifecycle, stacks
+from localcloud.cloudformation import change_sets, custom_resources, imports, lifecycle, stacks
 from localcloud.cloudformation.descriptions import (
     parameters_declared,
     parameters_described,
@@ -69,7 +69,8 @@ def create_change_set(call: Call) -> dict[str, Any]:
     parameters = call.parameters
     stack = _find(call)
     under_review = stack is not None and stack.status == "REVIEW_IN_PROGRESS"
-    creates = under_review or parameters.get("ChangeSetType") == "CREATE"
+    only_imports = parameters.get("ChangeSetType") == "IMPORT"
+    creates = under_review or parameters.get("ChangeSetType") == "CREATE" or (only_imports and stack is None)
     if creates:
         if stack and not under_review:
             raise ServiceError("ValidationError", f"Stack [{stack.name}] already exists and cannot be created again")
@@ -80,12 +81,17 @@ def create_change_set(call: Call) -> dict[str, Any]:
         _refuse_busy(stack)
         text = stack.template_text if parameters.get("UsePreviousTemplate") else _template_text(call)
     plan = _plan(stack, text, parameters, is_new=creates)
+    changes = change_sets.changes(stack, plan, is_new=creates)
+    imported = imports.found(stack, plan, parameters, changes)
+    imports.mark(changes, imported)
     change_set = ChangeSet(
-        described=_described(call, stack, plan, change_sets.changes(stack, plan, is_new=creates)),
+        described=_described(call, stack, plan, changes),
         plan=plan,
         creates=creates,
         role_arn=parameters.get("RoleARN", ""),
         stays_on_failure=parameters.get("OnStackFailure") == "DO_NOTHING",
+        imports=imported,
+        only_imports=only_imports,
     )
     stack.change_sets[parameters["ChangeSetName"]] = change_set
     stacks.save(stack)
@@ -142,7 +148,10 @@ def execute_change_set(call: Call) -> dict[str, Any]:
     stack.tags, stack.capabilities = described["Tags"], described["Capabilities"]
     stack.role_arn = change_set.role_arn
     stack.disable_rollback = bool(call.parameters.get("DisableRollback")) or change_set.stays_on_failure
+    stack.imports_under_way = change_set.imports
     begin = lifecycle.begin_creation if change_set.creates else lifecycle.begin_update
+    if change_set.only_imports:
+        begin = lifecycle.begin_import
     begin(stack, change_set.plan)
     return {}
 
@@ -184,6 +193,7 @@ def update_stack(call: Call) -> dict[str, Any]:
     if not change_sets.changes(stack, plan, is_new=False):
         raise ServiceError("ValidationError", "No updates are to be performed.")
     stack.tags = call.parameters.get("Tags", stack.tags)
+    stack.imports_under_way = {}
     lifecycle.begin_update(stack, plan)
     return {"StackId": stack.id}
 
@@ -246,6 +256,7 @@ def get_template_summary(call: Call) -> dict[str, Any]:
         "Description": str(template.get("Description", "")),
         "Capabilities": needed_capabilities(template),
         "ResourceTypes": sorted({resource["Type"] for resource in template["Resources"].values()}),
+        "ResourceIdentifierSummaries": imports.identifiers(template),
         "Metadata": json.dumps(template.get("Metadata", {})),
     }
 

@@ -32,6 +32,11 @@ def begin_update(stack: Stack, plan: Plan) -> None:
     _begin(stack, "UPDATE_IN_PROGRESS", lambda stack: _update(stack, plan))
 
 
+def begin_import(stack: Stack, plan: Plan) -> None:
+    """Take what exists into the stack, and do nothing else; when one cannot be taken, take none."""
+    _begin(stack, "IMPORT_IN_PROGRESS", lambda stack: _import(stack, plan))
+
+
 def begin_deletion(stack: Stack) -> None:
     """Remove every resource in reverse order; one that cannot be removed stays, and so does the stack.
 
@@ -48,6 +53,8 @@ def resume() -> None:
     for stack in [stack for stack in stacks.stacks.values() if stack.is_busy]:
         if stack.status.startswith("DELETE"):
             _start(stack, _delete)
+        elif stack.status.startswith("IMPORT"):
+            _drop_imports(stack, reason)
         elif stack.status.startswith(("CREATE", "ROLLBACK")):
             _start(stack, lambda stack: _roll_back_creation(stack, reason))
         else:
@@ -112,9 +119,35 @@ def _update(stack: Stack, plan: Plan) -> None:
     stack.outputs = outputs
     set_status(stack, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
     stack.leftovers += [resource for resource in replaced if resource.replace_policy != "Retain"]
-    stack.leftovers += [stack.resources.pop(key) for key in _deletion_order(stack, earlier) if key not in made]
+    removed = [stack.resources.pop(key) for key in _deletion_order(stack, earlier) if key not in made]
+    for resource in removed:
+        if resource.is_retained:
+            note(stack, resource, "DELETE_SKIPPED")
+        else:
+            stack.leftovers.append(resource)
     _clear_leftovers(stack)
     set_status(stack, "UPDATE_COMPLETE")
+
+
+def _import(stack: Stack, plan: Plan) -> None:
+    before, stack.plan = stack.plan, plan
+    try:
+        resolver = resolver_of(stack, plan)
+        for logical_id in present(resolver):
+            if logical_id in stack.imports_under_way:
+                provision(stack, resolver, logical_id)
+        stack.outputs = outputs_of(stack, resolver)
+    except (ProvisioningError, TemplateError) as error:
+        stack.plan = before
+        _drop_imports(stack, str(error))
+        return
+    set_status(stack, "IMPORT_COMPLETE")
+
+
+def _drop_imports(stack: Stack, reason: str) -> None:
+    for logical_id in stack.imports_under_way:
+        stack.resources.pop(logical_id, None)
+    set_status(stack, "IMPORT_ROLLBACK_COMPLETE", reason)
 
 
 def _delete(stack: Stack) -> None:
@@ -136,6 +169,10 @@ def _roll_back_update(stack: Stack, before: Plan, earlier: dict[str, Resource], 
     failed = []
     for logical_id in reversed(list(stack.resources)):
         resource, old = stack.resources[logical_id], earlier.get(logical_id)
+        if old is None and resource.physical_id and resource.is_retained_after_roll_back:
+            note(stack, resource, "DELETE_SKIPPED")
+            del stack.resources[logical_id]
+            continue
         if old is None or old.physical_id != resource.physical_id:
             if resource.physical_id and not remove(stack, resource):
                 stack.leftovers.append(resource)
@@ -160,7 +197,7 @@ def _delete_all(stack: Stack, *, after_creation: bool = False) -> list[str]:
         resource = stack.resources[logical_id]
         if not resource.physical_id:
             note(stack, resource, "DELETE_COMPLETE")
-        elif resource.deletion_policy == "Retain" and not after_creation:
+        elif resource.is_retained_after_roll_back if after_creation else resource.is_retained:
             note(stack, resource, "DELETE_SKIPPED")
         elif not remove(stack, resource):
             failed.append(logical_id)
@@ -172,7 +209,7 @@ def _delete_all(stack: Stack, *, after_creation: bool = False) -> list[str]:
 
 def _clear_leftovers(stack: Stack) -> None:
     for resource in list(stack.leftovers):
-        if resource.deletion_policy != "Retain" and resource.physical_id:
+        if resource.physical_id:
             remove(stack, resource)
         stack.leftovers.remove(resource)
 

@@ -39,6 +39,9 @@ def provision(stack: Stack, resolver: Resolver, logical_id: str) -> Resource | N
         return old
     resource = stack.resources[logical_id] = Resource(logical_id, definition["Type"])
     _set_policies(resource, definition)
+    if logical_id in stack.imports_under_way:
+        _adopt(stack, resource, resolver.resolve(definition.get("Properties", {})))
+        return None
     with _noting_failure(stack, resource, "create"):
         resource.properties = resolver.resolve(definition.get("Properties", {}))
         note(stack, resource, "CREATE_IN_PROGRESS")
@@ -46,6 +49,18 @@ def provision(stack: Stack, resolver: Resolver, logical_id: str) -> Resource | N
         _settle(resource, target.named(_create(target)))
         note(stack, resource, "CREATE_COMPLETE")
     return existing if existing and existing.physical_id else None
+
+
+def _adopt(stack: Stack, resource: Resource, properties: Mapping[str, Any]) -> None:
+    """Take what exists into the stack as it is: CloudFormation does not compare it with the template."""
+    with _noting_failure(stack, resource, "import"):
+        resource.properties, resource.imported = dict(properties), True
+        note(stack, resource, "IMPORT_IN_PROGRESS")
+        target = Target(stack, resource, resource.properties)
+        _refuse_faults(target)
+        identifier = stack.imports_under_way[resource.logical_id]
+        _settle(resource, target.named(type_of(resource.kind).adopt(target, identifier)))
+        note(stack, resource, "IMPORT_COMPLETE")
 
 
 def _set_policies(resource: Resource, definition: Mapping[str, Any]) -> None:
@@ -103,6 +118,7 @@ def remove(stack: Stack, resource: Resource) -> bool:
 
 def _create(target: Target) -> str:
     _refuse_faults(target)
+    _refuse_existing(target)
     return type_of(target.kind).create(target)
 
 
@@ -123,6 +139,16 @@ def _refuse_faults(target: Target) -> None:
     if faults:
         resource = target.resource.logical_id
         raise TemplateError(f"Properties validation failed for resource {resource} with message: [{', '.join(faults)}]")
+
+
+def _refuse_existing(target: Target) -> None:
+    """Refuse to make what is there already, although the service's own call would answer as if it had made it."""
+    kind = type_of(target.kind)
+    name = target.properties.get(kind.name_property) if kind.name_property else None
+    if name and kind.exists(target, str(name)):
+        raise TemplateError(
+            f'Resource handler returned message: "{name} already exists" (HandlerErrorCode: AlreadyExists)'
+        )
 
 
 def _refuse_taken_name(target: Target) -> None:

@@ -32,11 +32,13 @@ class Schema:
     Attributes:
         replaced_by: Properties whose change needs another resource.
         attributes: What GetAtt may ask for.
+        identifiers: What together names one resource of the type, for imports.
         validator: Judges properties.
     """
 
     replaced_by: frozenset[str]
     attributes: frozenset[str]
+    identifiers: tuple[str, ...]
     validator: Any
 
     def faults(self, properties: Mapping[str, Any]) -> list[str]:
@@ -62,6 +64,7 @@ def schema_of(kind: str) -> Schema:
             for name in _properties(document, rule)
         ),
         attributes=frozenset(name.replace("/", ".") for name in given),
+        identifiers=tuple(_properties(document, "primaryIdentifier")),
         validator=_Validator({**document, "properties": allowed}),
     )
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from localcloud.cloudformation.templates import parse
+from localcloud.cloudformation.templates import TemplateError, parse
 from localcloud.context import CloudContext
 from localcloud.home import Home, private_directory, read_json, write_json
 from localcloud.times import now
@@ -29,8 +30,9 @@ class Resource:
         status: CREATE_COMPLETE, UPDATE_FAILED, ...
         reason: Why, if it failed.
         changed: When its status last changed, ISO 8601.
-        deletion_policy: Delete or Retain.
-        replace_policy: The same, for the old one when it is replaced.
+        deletion_policy: Delete, Retain or RetainExceptOnCreate.
+        replace_policy: Delete or Retain, for the old one when it is replaced.
+        imported: Whether it was there before the stack took it in.
     """
 
     logical_id: str
@@ -43,6 +45,20 @@ class Resource:
     changed: str = ""
     deletion_policy: str = "Delete"
     replace_policy: str = "Delete"
+    imported: bool = False
+
+    @property
+    def is_retained(self) -> bool:
+        """Whether it stays when its stack goes, or when it leaves its stack's template."""
+        return self.deletion_policy in ("Retain", "RetainExceptOnCreate")
+
+    @property
+    def is_retained_after_roll_back(self) -> bool:
+        """Whether it stays even when the very operation that made it is rolled back.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
+        """
+        return self.deletion_policy == "Retain" or self.imported
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,8 @@ class ChangeSet:
         creates: Whether it makes the stack.
         role_arn: The role that the stack shall act with.
         stays_on_failure: Whether what has been made stays when the rest fails.
+        imports: What is there already and is taken into the stack: what names it, by logical id.
+        only_imports: Whether it does nothing else.
     """
 
     described: dict[str, Any]
@@ -79,6 +97,8 @@ class ChangeSet:
     creates: bool
     role_arn: str
     stays_on_failure: bool
+    imports: dict[str, dict[str, str]] = field(default_factory=dict)
+    only_imports: bool = False
 
 
 @dataclass
@@ -90,6 +110,7 @@ class Stack:
         outputs: As DescribeStacks lists them.
         imports: Names of other stacks' exports that it uses.
         leftovers: Resources that are no longer in the template but still exist.
+        imports_under_way: What the last operation takes in instead of making it; see `ChangeSet.imports`.
     """
 
     account: str
@@ -114,6 +135,7 @@ class Stack:
     termination_protection: bool = False
     role_arn: str = ""
     disable_rollback: bool = False
+    imports_under_way: dict[str, dict[str, str]] = field(default_factory=dict)
     change_sets: dict[str, ChangeSet] = field(default_factory=dict)
 
     @property
@@ -137,6 +159,9 @@ class Stack:
     def exports(self) -> dict[str, str]:
         return {output["ExportName"]: output["OutputValue"] for output in self.outputs if "ExportName" in output}
 
+
+_NAME = "[a-zA-Z][-a-zA-Z0-9]*"
+_LONGEST_NAME = 128
 
 stacks: dict[str, Stack] = {}
 """Every stack by its ARN, deleted ones too."""
@@ -166,7 +191,17 @@ def save(stack: Stack) -> None:
 
 
 def new_stack(account: str, region: str, name: str, template_text: str) -> Stack:
-    """A stack under review, with an ARN of its own."""
+    """A stack under review, with an ARN of its own.
+
+    Raises:
+        TemplateError: A name that no stack can have.
+    """
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
+    if not re.fullmatch(_NAME, name) or len(name) > _LONGEST_NAME:
+        raise TemplateError(
+            f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member must "
+            f"satisfy regular expression pattern: {_NAME}"
+        )
     stack_id = f"arn:aws:cloudformation:{region}:{account}:stack/{name}/{uuid.uuid4()}"
     stack = Stack(account, region, name, stack_id, template_text, created=now())
     with _lock:

@@ -38,6 +38,7 @@ def validate(template: Mapping[str, Any]) -> None:
         )
     kinds = {logical_id: resource.get("Type", "") for logical_id, resource in resources.items()}
     _refuse_types(kinds)
+    _refuse_policies(resources)
     for name, attribute in references([resources, template.get("Outputs")]):
         if not attribute or name not in kinds or _is_custom(kinds[name]):
             continue
@@ -69,6 +70,23 @@ def refuse_missing_capabilities(template: Mapping[str, Any], given: list[str]) -
     needed = needed_capabilities(template)
     if not set(needed) <= {*given, *(["CAPABILITY_IAM"] if "CAPABILITY_NAMED_IAM" in given else [])}:
         raise MissingCapabilityError(f"Requires capabilities : [{needed[0]}]")
+
+
+def _refuse_policies(resources: Mapping[str, Any]) -> None:
+    """Refuse what no policy is called; what replaces a resource is never rolled back to nothing.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-updatereplacepolicy.html
+    """
+    allowed = {
+        "DeletionPolicy": ("Delete", "Retain", "RetainExceptOnCreate", "Snapshot"),
+        "UpdateReplacePolicy": ("Delete", "Retain", "Snapshot"),
+    }
+    for logical_id, resource in resources.items():
+        for attribute, policies in allowed.items():
+            if resource.get(attribute, "Delete") not in policies:
+                raise TemplateError(
+                    f"Template format error: Unrecognized {attribute} {resource[attribute]} for resource {logical_id}"
+                )
 
 
 def _refuse_types(kinds: Mapping[str, str]) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _NVME = re.compile(
-    r"ml\.([cmr][0-9]+[a-z]*d[a-z]*|g4dn|g5|g6|g6e|gr6|i3en|p3dn|p4d|p4de|p5|p5e|p5en|trn1|trn1n|trn2)\..+"
+    r"ml\.([cmrx][0-9]+[a-z]*d[a-z]*|g4dn|g5|g6|g6e|gr6|g7|g7e|i3en|p3dn|p4d|p4de|p5|p5e|p5en|p6-b200|p6-b300|"
+    r"p6e-gb200|dl1|trn1|trn1n|trn2)\..+"
 )
 _CLUSTERS = (("ProcessingResources", "ClusterConfig"), ("ResourceConfig",), ("TransformResources",))
 

@@ -17,7 +17,6 @@ from localcloud.definitions.service_model import pattern
 
 Limit = Literal["required", "unknown", "type", "enum", "min", "max", "pattern", "expression"]
 
-_SIZED = str | bytes | list | Mapping
 NUMBERS = ("integer", "long", "float", "double")
 _PYTHON: dict[str, tuple[type, ...]] = {
     "string": (str,),

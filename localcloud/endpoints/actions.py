@@ -76,6 +76,19 @@ def users_of(account: str, region: str, configuration: str) -> list[str]:
     ]
 
 
+def instances(account: str, region: str) -> list[tuple[str, int]]:
+    """Type and number of the instances behind each variant of each endpoint, of a fleet that comes up too."""
+    with _lock:
+        own = [each for key, each in _endpoints.items() if key[:2] == (account, region) and each.status != "Failed"]
+    fleets = [each.record.get(part) for each in own for part in ("serving", "target")]
+    return [
+        (str(variant["instance_type"]), int(variant["instances"]))
+        for fleet in fleets
+        for variant in (fleet or {}).get("variants", ())
+        if variant["instance_type"]
+    ]
+
+
 def _create(call: Call) -> dict[str, Any]:
     request, name = call.parameters, call.parameters["EndpointName"]
     arn = call.arn(f"endpoint/{name.lower()}")

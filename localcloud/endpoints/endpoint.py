@@ -15,9 +15,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from localcloud.alarms.actions import samples
 from localcloud.alarms.samples import Metric, dimensions
-from localcloud.clients import client
+from localcloud.clients import SAGEMAKER, client_as
 from localcloud.endpoints import rollout
 from localcloud.endpoints.fleets import Answer, Fleet, FleetError
 from localcloud.events.event_bridge import announce
@@ -236,9 +238,14 @@ class Endpoint:
     def _ringing(self, alarms: list[str]) -> list[str]:
         if not alarms:
             return []
-        found = client("cloudwatch", self.account, self.region).describe_alarms(
-            AlarmNames=alarms, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
-        )
+        role = self.record["target"]["variants"][0]["role"]
+        try:
+            # https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html
+            found = client_as(role, SAGEMAKER, "cloudwatch", self.region).describe_alarms(
+                AlarmNames=alarms, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+            )
+        except ClientError as error:
+            raise FleetError(error.response["Error"]["Message"]) from error
         every = [*found.get("MetricAlarms", ()), *found.get("CompositeAlarms", ())]
         return [each["AlarmName"] for each in every if each.get("StateValue") == "ALARM"]
 

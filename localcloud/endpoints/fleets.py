@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localcloud.clients import client
+from localcloud.authorisation.enforcement import DeniedError, require
+from localcloud.authorisation.needs import join_network, pull_image, watch_container
+from localcloud.clients import SAGEMAKER, client_as
 from localcloud.images import ImageError, resolve
 from localcloud.jobs.job import container_environment
 from localcloud.logs import LogFollower
@@ -139,6 +141,21 @@ class _Container:
         self._changing = threading.Lock()
         self._port = 0
 
+    @property
+    def _role(self) -> str:
+        return str(self.variant["role"])
+
+    @property
+    def _log_group(self) -> str:
+        return f"/aws/sagemaker/Endpoints/{self._endpoint}"
+
+    def _client(self, service: str) -> Any:
+        """A client of a session of the model's role.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
+        """
+        return client_as(self._role, SAGEMAKER, service, self._region)
+
     def prepare(self) -> None:
         """Lay the model out, unless an earlier process of the cloud did."""
         done, model = self._directory / "model.ready", self._directory / "opt" / "ml" / "model"
@@ -149,7 +166,7 @@ class _Container:
         try:
             if self.variant["model_data_url"]:
                 archive = self._directory / "model.tar.gz"
-                fetch(client("s3", self._account, self._region), *split_uri(self.variant["model_data_url"]), archive)
+                fetch(self._client("s3"), *split_uri(self.variant["model_data_url"]), archive)
                 unpack(archive, model)
                 archive.unlink()
         except Exception as error:
@@ -161,8 +178,15 @@ class _Container:
 
     def start(self) -> None:
         try:
+            require(
+                self._role,
+                SAGEMAKER,
+                *pull_image(self.variant["image"]),
+                *join_network(self.variant.get("vpc")),
+                *watch_container(self._log_group, "/aws/sagemaker/Endpoints", self._account, self._region),
+            )
             image = resolve(self.variant["image"], self._region)
-        except ImageError as error:
+        except (DeniedError, ImageError) as error:
             raise FleetError(str(error)) from error
         self._port = _free_port()
         environment = {
@@ -175,8 +199,8 @@ class _Container:
         if self._follower is None:
             stream = f"{self.variant['name']}/i-{os.urandom(8).hex()}"
             log.unlink(missing_ok=True)
-            logs = client("logs", self._account, self._region)
-            self._follower = LogFollower(logs, f"/aws/sagemaker/Endpoints/{self._endpoint}", stream, log)
+            logs = self._client("logs")
+            self._follower = LogFollower(logs, self._log_group, stream, log)
         self._process = Process(
             image.command(["serve"]),
             image.directory,
@@ -260,6 +284,8 @@ def _plan_variant(sagemaker: Any, variant: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": variant["VariantName"],
         "model": variant["ModelName"],
+        "role": model["ExecutionRoleArn"],
+        "vpc": model.get("VpcConfig"),
         "image": container.get("Image") or packaged.get("Image"),
         "model_data_url": container.get("ModelDataUrl") or source or packaged.get("ModelDataUrl"),
         "environment": {**packaged.get("Environment", {}), **container.get("Environment", {})},

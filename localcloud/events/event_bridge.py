@@ -15,7 +15,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localcloud.clients import client
+from localcloud.authorisation.enforcement import service_may
+from localcloud.clients import client, client_as
 from localcloud.context import CloudContext
 from localcloud.definitions.expressions import ExpressionError, select
 from localcloud.dispatch import Call, ServiceError, add_check, backend, replace_action, state_lock
@@ -24,7 +25,6 @@ from localcloud.functions import actions as functions
 from localcloud.home import Home, private_directory, read_json, write_json
 from localcloud.logs import write_lines
 from localcloud.moto_patches import send_events_through
-from localcloud.resource_policies import permits
 
 log = logging.getLogger(__name__)
 
@@ -211,10 +211,10 @@ def _send(delivery: dict[str, Any]) -> None:
             _require_key(attributes.get("KmsMasterKeyId"), account, region, delivery)
             sns.publish(TopicArn=arn, Message=body)
         elif service == "states":
-            client("stepfunctions", account, region).start_execution(stateMachineArn=arn, input=body)
+            _as_target_role(target, "stepfunctions", region).start_execution(stateMachineArn=arn, input=body)
         elif service == "sagemaker" and rest[-1].startswith("pipeline/"):
             parameters = target.get("SageMakerPipelineParameters", {}).get("PipelineParameterList", [])
-            client("sagemaker", account, region).start_pipeline_execution(
+            _as_target_role(target, "sagemaker", region).start_pipeline_execution(
                 PipelineName=rest[-1].split("/", 1)[1],
                 PipelineParameters=parameters,
                 ClientRequestToken=str(uuid.uuid4()),
@@ -232,6 +232,16 @@ def _send(delivery: dict[str, Any]) -> None:
         raise DeliveryError(error.code, error.message) from error
 
 
+def _as_target_role(target: Mapping[str, Any], service: str, region: str) -> Any:
+    """A client of the role by which a target without a policy of its own is called.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
+    """
+    if not target.get("RoleArn"):
+        raise DeliveryError("NO_PERMISSIONS", f"the target {target['Arn']} has no RoleArn")
+    return client_as(target["RoleArn"], "EventBridge", service, region)
+
+
 def _send_to_queue(account: str, region: str, name: str, target: Mapping[str, Any], delivery: dict[str, Any]) -> None:
     sqs = client("sqs", account, region)
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
@@ -242,9 +252,10 @@ def _send_to_queue(account: str, region: str, name: str, target: Mapping[str, An
     sqs.send_message(QueueUrl=url, MessageBody=delivery["body"], **({"MessageGroupId": group} if group else {}))
 
 
-def _require_permission(policy: Any, action: str, delivery: dict[str, Any]) -> None:
-    if not permits(policy, SERVICE, action, delivery["rule"], delivery["account"]):
-        arn = delivery["target"]["Arn"]
+def _require_permission(policy: Any, action: str, delivery: dict[str, Any], resource: str = "") -> None:
+    arn = resource or delivery["target"]["Arn"]
+    source = {"aws:SourceArn": delivery["rule"], "aws:SourceAccount": delivery["account"]}
+    if not service_may(SERVICE, action, arn, policy, source):
         raise DeliveryError("NO_PERMISSIONS", f"the policy of {arn} does not let {SERVICE} do {action}")
 
 
@@ -259,21 +270,34 @@ def _require_key(key: str | None, account: str, region: str, delivery: dict[str,
     key_id = kms.describe_key(KeyId=key)["KeyMetadata"]["KeyId"]
     policy = kms.get_key_policy(KeyId=key_id, PolicyName="default")["Policy"]
     for action in ("kms:GenerateDataKey", "kms:Decrypt"):
-        _require_permission(policy, action, delivery)
+        _require_permission(policy, action, delivery, f"arn:aws:kms:{region}:{account}:key/{key_id}")
 
 
 def _bury(delivery: dict[str, Any], error: DeliveryError) -> None:
     arn = delivery["target"].get("DeadLetterConfig", {}).get("Arn")
     if not arn:
         return
-    _, _, _, region, account, _ = arn.split(":")
+    _, _, _, region, account, name = arn.split(":")
     attributes = {
         "RULE_ARN": delivery["rule"],
         "TARGET_ARN": delivery["target"]["Arn"],
         "ERROR_CODE": error.code,
         "ERROR_MESSAGE": str(error)[:1000],
     }
-    functions.send(account, region, arn, json.dumps(delivery["event"]), attributes)
+    sqs = client("sqs", account, region)
+    try:
+        queue = sqs.get_queue_attributes(
+            QueueUrl=sqs.get_queue_url(QueueName=name)["QueueUrl"], AttributeNames=["All"]
+        ).get("Attributes", {})
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html#eb-dlq-perms
+        _require_permission(queue.get("Policy"), "sqs:SendMessage", delivery, arn)
+        _require_key(queue.get("KmsMasterKeyId"), account, region, delivery)
+    except (ClientError, DeliveryError) as refused:
+        log.error("the dead-letter queue %s of %s takes nothing: %s", arn, delivery["rule"], refused)
+        return
+    functions.send(
+        lambda service, region: client(service, account, region), arn, json.dumps(delivery["event"]), attributes
+    )
 
 
 def _queue() -> Path:

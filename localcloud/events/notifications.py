@@ -9,12 +9,12 @@ import time
 from email.message import EmailMessage
 from typing import Any
 
+from localcloud.authorisation.enforcement import service_may
 from localcloud.context import CloudContext
 from localcloud.dispatch import ServiceError
 from localcloud.functions import actions as functions
 from localcloud.home import Home, write_whole
 from localcloud.moto_patches import invoke_functions_through, mail_through
-from localcloud.resource_policies import permits
 
 log = logging.getLogger(__name__)
 
@@ -39,24 +39,21 @@ def install(context: CloudContext) -> None:
 
 def _invoke(account: str, region: str, function_arn: str, event: Any) -> None:
     """Queue the run that a topic or a bucket asks for, if the function's policy lets them."""
-    records = event.get("Records") or [{}]
-    source = records[0].get("EventSource") or records[0].get("eventSource") or ""
-    service = _SERVICES.get(source)
+    record = (event.get("Records") or [{}])[0]
+    service = _SERVICES.get(record.get("EventSource") or record.get("eventSource") or "")
     try:
         policy = functions.policy(account, region, function_arn)
     except ServiceError as error:
         log.warning("%s: %s", function_arn, error)
         return
-    permitted = service is None or any(
-        permits({"Statement": [_without_source(statement)]}, service, "lambda:InvokeFunction", "", account)
-        for statement in policy["Statement"]
-    )
-    if permitted:
+    context = {"aws:SourceArn": _source_of(record), "aws:SourceAccount": account}
+    if service is None or service_may(service, "lambda:InvokeFunction", function_arn, policy, context):
         functions.invoke_later(account, region, function_arn, event)
     else:
         log.warning("%s: its policy does not let %s invoke it", function_arn, service)
 
 
-def _without_source(statement: dict[str, Any]) -> dict[str, Any]:
-    """moto does not say which topic or bucket it was: any that the policy names will do."""
-    return {key: value for key, value in statement.items() if key != "Condition"}
+def _source_of(record: dict[str, Any]) -> str:
+    """The ARN of the topic or bucket that tells of something."""
+    topic = record.get("Sns", {}).get("TopicArn")
+    return str(topic or record.get("s3", {}).get("bucket", {}).get("arn", ""))

@@ -15,6 +15,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.core.utils import utcnow
 
+from localcloud.authorisation.needs import Need
+from localcloud.authorisation.operations import know
 from localcloud.clients import client
 from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, invalid, original_action, replace_action, state_lock
@@ -51,6 +53,7 @@ def install(context: CloudContext) -> None:
         "DeletePipeline": _delete_pipeline,
     }.items():
         replace_action("sagemaker", action, handler)
+    know("sagemaker", "SendPipelineExecutionStepSuccess SendPipelineExecutionStepFailure", _answer_needs)
     for path in sorted(_home.executions.glob("*.json")):
         _remember(json.loads(path.read_text()))
 
@@ -246,6 +249,14 @@ def _answer(call: Call, execution: Execution, name: str, answer: dict[str, Any])
         if not before:
             execution.note(name, answer=answer | {"token": token})
     return {"PipelineExecutionArn": execution.arn}
+
+
+def _answer_needs(action: str, call: Call) -> list[Need]:
+    """Permission on the execution that a callback's token belongs to.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+    """
+    return [Need(f"sagemaker:{action}", _waiting_callback(call)[0].arn)]
 
 
 def _waiting_callback(call: Call) -> tuple[Execution, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localcloud.clients import client
+from localcloud.clients import SAGEMAKER, client_as
 from localcloud.definitions.expressions import ExpressionError, Reference
 from localcloud.events.event_bridge import announce
 from localcloud.executions.caching import EarlierRun
@@ -40,6 +40,13 @@ class Execution:
         self.changed = threading.Condition(threading.RLock())
         definition = json.loads(record["definition"])
         self.schedule = Schedule(definition["Steps"])
+
+    def client(self, service: str) -> Any:
+        """A client of a session of the pipeline's role, with which SageMaker runs it.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-access.html
+        """
+        return client_as(self.record["role"], SAGEMAKER, service, self.region)
 
     @property
     def status(self) -> str:
@@ -169,7 +176,7 @@ class Execution:
         return self._read_object(f"{uri.rstrip('/')}/{file['FilePath']}")
 
     def _read_object(self, uri: str) -> Any:
-        s3 = client("s3", self.account, self.region)
+        s3 = self.client("s3")
         try:
             bucket, key = split_uri(uri)
             return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())

@@ -19,7 +19,8 @@ def bound(declared: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, st
         given: Name and Value, as StartPipelineExecution takes them; values are strings.
 
     Raises:
-        ParameterError: An unknown or repeated name, a value of the wrong type or not in the enumeration, none at all.
+        ParameterError: An unknown or repeated name, a value of the wrong type or not in the enumeration, none at all,
+            or an empty one (https://github.com/aws/sagemaker-python-sdk/issues/4016 has AWS's words).
     """
     types = {each["Name"]: each for each in declared}
     names = [each["Name"] for each in given]
@@ -29,6 +30,8 @@ def bound(declared: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, st
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ParameterError(f"Parameters {repeated} are given more than once")
+    if any(each["Value"] == "" for each in given):
+        raise ParameterError('[string "" is too short (length: 0, required minimum: 1)]')
     values = {each["Name"]: typed(types[each["Name"]]["Type"], each["Name"], each["Value"]) for each in given}
     missing = sorted(name for name, each in types.items() if name not in values and "DefaultValue" not in each)
     if missing:

@@ -130,7 +130,7 @@ def _registered_before(execution: Execution, step: Mapping[str, Any], arguments:
     group = arguments.get("ModelPackageGroupName")
     if step["Name"] not in execution.record.get("interrupted", ()) or not group:
         return None
-    sagemaker = _sagemaker(execution)
+    sagemaker = client("sagemaker", execution.account, execution.region)  # the cloud's own memory
     for summary in sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]:
         package = sagemaker.describe_model_package(ModelPackageName=summary["ModelPackageArn"])
         if package.get("MetadataProperties", {}).get("GeneratedBy") == execution.arn:
@@ -171,7 +171,7 @@ def _run_lambda(execution: Execution, step: Mapping[str, Any]) -> dict[str, Any]
     function = evaluate(step["FunctionArn"], execution.scope(step["Name"]))
     payload = json.dumps(_arguments(execution, step)).encode()
     with _failing_the_step("lambda:InvokeFunction"):
-        answer = client("lambda", execution.account, execution.region).invoke(FunctionName=function, Payload=payload)
+        answer = execution.client("lambda").invoke(FunctionName=function, Payload=payload)
     text = answer["Payload"].read().decode()
     returned = json.loads(text) if text else None
     if answer.get("FunctionError"):
@@ -237,9 +237,7 @@ def _tell_queue(execution: Execution, name: str, status: str) -> None:
         "status": status,
     }
     with _failing_the_step("sqs:SendMessage"):
-        client("sqs", execution.account, execution.region).send_message(
-            QueueUrl=callback["queue"], MessageBody=json.dumps(message)
-        )
+        execution.client("sqs").send_message(QueueUrl=callback["queue"], MessageBody=json.dumps(message))
     execution.note(name, callback=callback | {"sent": [*callback["sent"], status]})
 
 
@@ -335,7 +333,7 @@ def _images(step: Mapping[str, Any]) -> list[Any]:
 
 
 def _sagemaker(execution: Execution) -> Any:
-    return client("sagemaker", execution.account, execution.region)
+    return execution.client("sagemaker")
 
 
 _RUNNERS: dict[str, Callable[[Execution, Mapping[str, Any]], dict[str, Any]]] = {

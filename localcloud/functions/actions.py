@@ -9,16 +9,17 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localcloud.clients import ACCOUNT, client
+from localcloud.authorisation.sessions import HOUR, open_session
+from localcloud.clients import client_as
 from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, backend, replace_action, state_lock
 from localcloud.functions import runs
@@ -33,6 +34,7 @@ MAX_ASYNCHRONOUS_PAYLOAD = 1_048_576
 RETRY_SECONDS = (1.0, 2.0)
 """Pauses before the second and third attempt. AWS waits one and two minutes: there is nobody here who could wait."""
 ACCOUNT_CONCURRENCY = 8
+SESSION_SECONDS = 12.0 * HOUR
 
 _home: Home
 _endpoint_url = ""
@@ -69,13 +71,15 @@ def run(account: str, region: str, name: str, event: Any, *, wait: bool, qualifi
     function, reserved = _code(account, region, name, qualifier)
     with _place(f"{account}:{region}:{function.name}", reserved, wait=wait):
         try:
-            outcome = runs.run(_home, function, event, _platform_variables(account, region))
+            outcome = runs.run(_home, function, event, _platform_variables(function, region))
         except UnsupportedRuntimeError as error:
             request_id = str(uuid.uuid4())
             problem = json.dumps({"errorType": "Runtime.Unsupported", "errorMessage": str(error)})
             outcome = RunResult(problem, "Unhandled", f"{error}\n", request_id)
     stream = runs.log_stream(function.version, outcome.request_id)
-    write_lines(client("logs", account, region), function.log_group, stream, outcome.log.splitlines())
+    write_lines(
+        client_as(function.role, function.name, "logs", region), function.log_group, stream, outcome.log.splitlines()
+    )
     return outcome
 
 
@@ -84,6 +88,15 @@ def invoke_later(account: str, region: str, name: str, event: Any) -> None:
     file = _queue() / f"{time.time_ns()}-{uuid.uuid4().hex}.json"
     write_json(file, {"account": account, "region": region, "name": name, "event": event, "attempt": 0})
     _workers.submit(_work_off, file)
+
+
+def role_of(account: str, region: str, name: str) -> str:
+    """ARN of the role that a function runs with.
+
+    Raises:
+        ServiceError: No such function.
+    """
+    return str(_find(account, region, name, None).role)
 
 
 def policy(account: str, region: str, name: str) -> dict[str, Any]:
@@ -150,7 +163,7 @@ def _work_off(file: Path) -> None:
             if not outcome.error:
                 break
             if queued["attempt"] >= _retries(attempts):
-                _give_up(account, region, attempts, queued["event"], outcome)
+                _give_up(attempts, queued["event"], outcome)
                 break
             time.sleep(RETRY_SECONDS[min(queued["attempt"], len(RETRY_SECONDS) - 1)])
             queued["attempt"] += 1
@@ -169,13 +182,17 @@ def _invoke_config(function: Any) -> dict[str, Any]:
     return dict(function.event_invoke_config[-1].config) if function.event_invoke_config else {}
 
 
-def _give_up(account: str, region: str, function: Any, event: Any, outcome: RunResult) -> None:
-    """Hand the event to the function's failure destination and dead-letter target."""
+def _give_up(function: Any, event: Any, outcome: RunResult) -> None:
+    """Hand the event to the function's failure destination and dead-letter target, as the function's role.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    """
+    own = partial(client_as, function.role, function.function_name)
     dead_letter = (getattr(function, "beyond_moto", {}).get("DeadLetterConfig") or {}).get("TargetArn")
     if dead_letter:
         message = str(json.loads(outcome.payload).get("errorMessage", ""))[:1000] or "-"
         attributes = {"RequestID": outcome.request_id, "ErrorCode": 200, "ErrorMessage": message}
-        send(account, region, dead_letter, json.dumps(event), attributes)
+        send(own, dead_letter, json.dumps(event), attributes)
     on_failure = _invoke_config(function).get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
     if on_failure:
         record = {
@@ -191,33 +208,32 @@ def _give_up(account: str, region: str, function: Any, event: Any, outcome: RunR
             "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": outcome.error},
             "responsePayload": json.loads(outcome.payload),
         }
-        send(account, region, on_failure, json.dumps(record), {})
+        send(own, on_failure, json.dumps(record), {})
 
 
-def send(account: str, region: str, arn: str, body: str, attributes: Mapping[str, Any]) -> None:
+def send(clients: Callable[..., Any], arn: str, body: str, attributes: Mapping[str, Any]) -> None:
     """Send what nobody took to a queue, a topic or a function; what goes wrong is written to the cloud's log.
 
     Args:
-        account: Of the destination.
-        region: Of the destination.
+        clients: From the names of a service and a region to a client of whoever sends.
         arn: Of the destination.
         body: JSON text.
         attributes: Of the message.
     """
-    service, name = arn.split(":")[2], arn.split(":")[-1]
+    _, _, service, region, _, *_, name = arn.split(":")
     typed = {
         key: {"DataType": "Number" if isinstance(value, int) else "String", "StringValue": str(value)}
         for key, value in attributes.items()
     }
     try:
         if service == "sqs":
-            sqs = client("sqs", account, region)
+            sqs = clients("sqs", region)
             url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
             sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=typed)
         elif service == "sns":
-            client("sns", account, region).publish(TopicArn=arn, Message=body, MessageAttributes=typed)
+            clients("sns", region).publish(TopicArn=arn, Message=body, MessageAttributes=typed)
         elif service == "lambda":
-            invoke_later(account, region, arn, json.loads(body))
+            clients("lambda", region).invoke(FunctionName=arn, InvocationType="Event", Payload=body)
         else:
             log.error("the emulated cloud cannot send failed events to %s", arn)
     except ClientError as error:
@@ -246,6 +262,7 @@ def _code(account: str, region: str, name: str, qualifier: str | None) -> tuple[
             megabytes=int(function.memory_size),
             version=version if version.isdigit() and function is not latest else "$LATEST",
             log_group=logging_config.get("LogGroup") or f"/aws/lambda/{function.function_name}",
+            role=function.role,
         )
     reserved = latest.reserved_concurrency
     return code, None if reserved is None else int(reserved)
@@ -262,25 +279,20 @@ def _find(account: str, region: str, name: str, qualifier: str | None) -> Any:
         raise ServiceError("ResourceNotFoundException", f"Function not found: {arn}", 404) from error
 
 
-def _platform_variables(account: str, region: str) -> dict[str, str]:
-    key, secret, token = _credentials(account)
+def _platform_variables(function: FunctionCode, region: str) -> dict[str, str]:
+    """Region, address, and credentials of a session of the function's role, which bears the function's name.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
+    """
+    opened = open_session(function.role, function.name, SESSION_SECONDS)
     return {
-        "AWS_ACCESS_KEY_ID": key,
+        "AWS_ACCESS_KEY_ID": opened.access_key,
         "AWS_DEFAULT_REGION": region,
         "AWS_ENDPOINT_URL": _endpoint_url,
         "AWS_REGION": region,
-        "AWS_SECRET_ACCESS_KEY": secret,
-        "AWS_SESSION_TOKEN": token,
+        "AWS_SECRET_ACCESS_KEY": opened.secret_key,
+        "AWS_SESSION_TOKEN": opened.token,
     }
-
-
-@lru_cache(maxsize=64)
-def _credentials(account: str) -> tuple[str, str, str]:
-    if account == ACCOUNT:
-        return "ASIAMAPGATELOCAL0000", "secret", "token"
-    role = f"arn:aws:iam::{account}:role/lambda"
-    given = client("sts", account).assume_role(RoleArn=role, RoleSessionName="lambda")["Credentials"]
-    return given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
 
 
 _running: dict[str, int] = {}

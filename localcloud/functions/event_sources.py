@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localcloud.clients import client
+from localcloud.clients import client_as
 from localcloud.context import CloudContext
 from localcloud.dispatch import ServiceError, backend, backends, state_lock
 from localcloud.functions import actions
@@ -59,8 +59,10 @@ def _has_work(account: str, region: str, mapping: Any) -> bool:
 
 
 def _handle_batch(account: str, region: str, mapping: Any) -> None:
-    sqs = client("sqs", account, region)
     try:
+        # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions
+        name = mapping.function_arn.split(":")[6]
+        sqs = client_as(actions.role_of(account, region, mapping.function_arn), name, "sqs", region)
         url = sqs.get_queue_url(QueueName=mapping.event_source_arn.rsplit(":", 1)[1])["QueueUrl"]
         messages = sqs.receive_message(
             QueueUrl=url,

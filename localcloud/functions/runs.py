@@ -48,6 +48,7 @@ class FunctionCode:
         megabytes: Memory size.
         version: "$LATEST" or a number.
         log_group: Where its output goes.
+        role: ARN of the role that it runs with.
     """
 
     name: str
@@ -61,6 +62,7 @@ class FunctionCode:
     megabytes: int
     version: str
     log_group: str
+    role: str = ""
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,13 @@ def wait(kind: str, account: str, region: str, name: str, seconds: float | None 
     return job.description() if job.finished.wait(seconds) else None
 
 
+def running(account: str, region: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Kind and description of each job that has not ended, and so holds instances."""
+    with _lock:
+        own = [job for key, job in _jobs.items() if key[1:3] == (account, region) and not job.ended]
+    return [(job.kind.name, job.description()) for job in own]
+
+
 def _create(kind: JobKind, call: Call) -> dict[str, Any]:
     name = call.parameters[f"{kind.name}JobName"]
     arn = call.arn(f"{kind.name.lower()}-job/{name}")

@@ -17,10 +17,12 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from localcloud.clients import client
+from localcloud.authorisation.enforcement import DeniedError, require
+from localcloud.authorisation.needs import join_network, pull_image, watch_container
+from localcloud.clients import SAGEMAKER, client_as
 from localcloud.dispatch import Call
 from localcloud.home import write_json
-from localcloud.images import ImageError, PushedImage
+from localcloud.images import ImageError, PushedImage, resolve
 from localcloud.jobs.platform_files import FIRST_HOST
 from localcloud.logs import LogFollower
 from localcloud.objects import ObjectError
@@ -111,8 +113,38 @@ class Job:
         return self.status in ENDED
 
     @property
+    def role(self) -> str:
+        """ARN of the role with which SageMaker does all that the job needs."""
+        return str(self.record["description"]["RoleArn"])
+
+    def client(self, service: str) -> Any:
+        """A client of a session of the job's role.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+        """
+        return client_as(self.role, SAGEMAKER, service, self.region)
+
+    @property
     def s3(self) -> Any:
-        return client("s3", self.account, self.region)
+        return self.client("s3")
+
+    def pull(self, uri: str) -> PushedImage:
+        """The job's image, pulled with its role.
+
+        Raises:
+            DeniedError: The role may not.
+            ImageError: There is no such image.
+        """
+        require(self.role, SAGEMAKER, *pull_image(uri))
+        return resolve(uri, self.region)
+
+    def join(self, vpc: Mapping[str, Any] | None) -> None:
+        """Put the job into a VPC, if it asks for one.
+
+        Raises:
+            DeniedError: Its role may not.
+        """
+        require(self.role, SAGEMAKER, *join_network(vpc))
 
     def description(self) -> dict[str, Any]:
         """What `Describe*Job` answers now."""
@@ -171,7 +203,7 @@ class Job:
             self._end(self.kind.run(self))
         except JobError as failure:
             self._end("Failed", str(failure))
-        except (ImageError, ObjectError, ClientError) as failure:
+        except (DeniedError, ImageError, ObjectError, ClientError) as failure:
             self._end("Failed", f"ClientError: {failure}")
         except Exception as error:  # whatever breaks here, the job must end
             traceback.print_exc(file=sys.stderr)
@@ -204,7 +236,8 @@ class Job:
         log = home / "log.txt"
         group = f"/aws/sagemaker/{self.kind.name}Jobs"
         stream = f"{self.name}/{host}-{int(time.time())}"
-        follower = LogFollower(client("logs", self.account, self.region), group, stream, log, on_line)
+        require(self.role, SAGEMAKER, *watch_container(group, group, self.account, self.region))
+        follower = LogFollower(self.client("logs"), group, stream, log, on_line)
         try:
             process = Process(
                 command, image.directory, container_environment(home, self.root_of(host), image, environment), log

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from localcloud.dispatch import Call, invalid
-from localcloud.images import PushedImage, resolve
+from localcloud.images import PushedImage
 from localcloud.jobs.job import Exit, Job, JobError, JobKind, exit_sentence, message_in
 from localcloud.jobs.platform_files import below, hosts_of, processing_files
 from localcloud.jobs.synchronising import Synchroniser
@@ -48,10 +48,11 @@ def run(job: Job) -> str:
     What SageMaker does with the other instances when one of them fails is not documented: here each runs to its end.
     """
     request = job.description()
+    job.join(request.get("NetworkConfig", {}).get("VpcConfig"))
     hosts = hosts_of(request["ProcessingResources"]["ClusterConfig"])
     for host in hosts:
         _furnish(job, request, host, hosts)
-    image = resolve(request["AppSpecification"]["ImageUri"], job.region)
+    image = job.pull(request["AppSpecification"]["ImageUri"])
     if job.stopping:
         return "Stopped"
     job.update(ProcessingStartTime=now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,34 @@ class Synchroniser:
         self._mirrors = mirrors
         self._seen: dict[Path, tuple[int, int, int]] = self._look()
         self._sent = dict(self._seen)  # what was downloaded need not go back
+        self._denied: ClientError | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"synchronise {uri}", daemon=True)
         self._thread.start()
 
     def finish(self) -> None:
-        """Upload what has settled and what the ended process left, and return when that is done."""
+        """Upload what has settled and what the ended process left, and return when that is done.
+
+        Raises:
+            ClientError: The role may not write or delete there.
+        """
         self._ended.set()
         self._thread.join()
         self._seen = self._look()
         self._upload(self._look())
+        if self._denied:
+            raise self._denied
+
+    @contextlib.contextmanager
+    def _noting_denials(self) -> Iterator[None]:
+        """What fails is tried again; that something is denied is told in the end."""
+        try:
+            yield
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "AccessDenied":
+                self._denied = error
+        except (BotoCoreError, FileNotFoundError):
+            return
 
     def _run(self) -> None:
         while not self._ended.wait(INTERVAL):
@@ -57,12 +76,12 @@ class Synchroniser:
     def _upload(self, now: dict[Path, tuple[int, int, int]]) -> None:
         settled = [path for path, looks in now.items() if self._seen.get(path) == looks != self._sent.get(path)]
         for path in sorted(settled, key=lambda path: now[path][0]):
-            with contextlib.suppress(ClientError, BotoCoreError, FileNotFoundError):
+            with self._noting_denials():
                 upload_file(self._s3, path, self._uri_of(path), self._kms_key)
                 self._sent[path] = now[path]
         for path in [path for path in self._sent if self._mirrors and not path.exists()]:
             bucket, key = split_uri(self._uri_of(path))
-            with contextlib.suppress(ClientError, BotoCoreError):
+            with self._noting_denials():
                 self._s3.delete_object(Bucket=bucket, Key=key)
                 del self._sent[path]
         self._seen = now

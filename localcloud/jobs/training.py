@@ -11,9 +11,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.clients import client
+from localcloud.clients import SAGEMAKER, client_as
 from localcloud.dispatch import Call, invalid
-from localcloud.images import resolve
 from localcloud.jobs.job import Job, JobError, JobKind, exit_sentence, message_in
 from localcloud.jobs.platform_files import FIRST_HOST, ML_ROOT, below, training_files
 from localcloud.jobs.synchronising import Synchroniser
@@ -57,6 +56,7 @@ def run(job: Job) -> str:
     for directory in ("input/data", "model", "output/data"):
         (job.root / directory).mkdir(parents=True)
     job.lay_out(FIRST_HOST, training_files(request))
+    job.join(request.get("VpcConfig"))
     job.enter("Downloading", "Downloading input data")
     job.update(TrainingStartTime=now())
     for channel in request.get("InputDataConfig", ()):
@@ -66,7 +66,7 @@ def run(job: Job) -> str:
     with _checkpoints(job, request), _tensorboard(job, request):
         job.enter("DownloadingTrainingImage", "Downloading the training image")
         specification = request["AlgorithmSpecification"]
-        image = resolve(specification["TrainingImage"], job.region)
+        image = job.pull(specification["TrainingImage"])
         if job.stopping:
             return "Stopped"
         job.enter("Training", "Training image download completed. Training in progress.")
@@ -121,9 +121,7 @@ class _Metrics:
         ]
         if data:
             with contextlib.suppress(ClientError, BotoCoreError):
-                client("cloudwatch", self._job.account, self._job.region).put_metric_data(
-                    Namespace="/aws/sagemaker/TrainingJobs", MetricData=data
-                )
+                self._job.client("cloudwatch").put_metric_data(Namespace="/aws/sagemaker/TrainingJobs", MetricData=data)
 
 
 @contextlib.contextmanager
@@ -200,7 +198,7 @@ def _check_channel(call: Call, channel: Mapping[str, Any], default_mode: str) ->
         raise invalid(f"The emulated cloud reads channel {name} as S3Prefix only, not {source['S3DataType']}")
     if channel.get("CompressionType", "None") != "None":
         raise invalid(f"The emulated cloud does not decompress channel {name}: leave CompressionType out")
-    if not has_objects(client("s3", call.account, call.region), source["S3Uri"]):
+    if not has_objects(client_as(call.parameters["RoleArn"], SAGEMAKER, "s3", call.region), source["S3Uri"]):
         raise invalid(_no_objects(source["S3Uri"], call.parameters["RoleArn"]))
 
 

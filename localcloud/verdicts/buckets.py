@@ -207,7 +207,7 @@ def _key_in_use(call: Call) -> Any:
     if not key and "Body" not in call.parameters:
         bucket = backend_of("s3", call.account, "aws").buckets.get(call.parameters["Bucket"])
         found = bucket.keys.get(call.parameters["Key"]) if bucket is not None else None
-        key = getattr(found, "kms_key_id", None) or ""
+        key = vars(found).get("kms_key_id") or "" if found is not None else ""
     return _key(call, key) if key else None
 
 

@@ -16,6 +16,7 @@ from pipelines.errors import BadInputError
 
 EMULATED_ACCOUNT = "123456789012"
 EMULATED_REGION = "us-east-1"
+SESSION_SECONDS = 12 * 3600
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class Connection:
     Attributes:
         deployment_name: `<project>-<environment>`, the prefix of every physical name.
         endpoint_url: None for AWS; a loopback URL for the laptop's cloud.
+        role: Name or ARN of the role whose session talks to the laptop's cloud; None for its administrator.
     """
 
     deployment_name: str = "mapgate-dev"
     endpoint_url: str | None = None
     profile: str | None = None
     region: str | None = None
+    role: str | None = None
     _clients: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -44,10 +47,28 @@ class Connection:
 
     @functools.cached_property
     def session(self) -> boto3.Session:
-        """The session: the profile's on AWS, one with placeholder keys on the laptop's cloud."""
+        """The session: the profile's on AWS; on the laptop's cloud its administrator's, or one of the role.
+
+        Raises:
+            BadInputError: The role does not let this account assume it.
+        """
         if self.is_emulated:
-            return boto3.Session("emulated", "emulated", region_name=self.region or EMULATED_REGION)
+            administrator = boto3.Session("emulated", "emulated", region_name=self.region or EMULATED_REGION)
+            return self._assumed(administrator, self.role) if self.role else administrator
         return boto3.Session(profile_name=self.profile, region_name=self.region)
+
+    def _assumed(self, administrator: boto3.Session, role: str) -> boto3.Session:
+        arn = role if role.startswith("arn:") else f"arn:aws:iam::{EMULATED_ACCOUNT}:role/{role}"
+        sts = administrator.client("sts", endpoint_url=self.endpoint_url)
+        with refusals_told(f"--role {role}"):
+            given = sts.assume_role(RoleArn=arn, RoleSessionName="mapgate", DurationSeconds=SESSION_SECONDS)
+        keys = given["Credentials"]
+        return boto3.Session(
+            keys["AccessKeyId"],
+            keys["SecretAccessKey"],
+            keys["SessionToken"],
+            region_name=administrator.region_name,
+        )
 
     def client(self, service: str) -> Any:
         """A boto3 client of `service`, made once."""

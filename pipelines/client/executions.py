@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from pipelines.client.connection import Connection, refusals_told
+from pipelines.client.quotas import waited_for
 from pipelines.errors import BadInputError
 
 FINISHED = ("Succeeded", "Failed", "Stopped")
@@ -15,7 +16,12 @@ FINISHED = ("Succeeded", "Failed", "Stopped")
 
 @dataclass(frozen=True)
 class Step:
-    """One step of an execution as ListPipelineExecutionSteps tells it."""
+    """One step of an execution as ListPipelineExecutionSteps tells it.
+
+    Attributes:
+        attempts: How often it was begun.
+        waits_for: The quota that is in use, where its job could not be made for that reason.
+    """
 
     name: str
     status: str
@@ -24,6 +30,8 @@ class Step:
     failure_reason: str | None
     cached: bool
     metadata: dict[str, Any] = field(default_factory=dict)
+    attempts: int = 1
+    waits_for: str | None = None
 
     @property
     def job(self) -> tuple[str, str] | None:
@@ -74,6 +82,7 @@ class Execution:
                     "seconds": step.seconds,
                     "cached": step.cached,
                     "failure_reason": step.failure_reason,
+                    "waits_for": step.waits_for,
                 }
                 for step in self.steps
             ],
@@ -117,7 +126,7 @@ def describe(connection: Connection, arn: str) -> Execution:
         status=told["PipelineExecutionStatus"],
         started=told["CreationTime"],
         failure_reason=told.get("FailureReason"),
-        steps=[_with_exit_message(connection, step) for step in steps],
+        steps=[_with_wait(connection, arn, _with_exit_message(connection, step)) for step in steps],
     )
 
 
@@ -205,6 +214,17 @@ def _with_exit_message(connection: Connection, step: Step) -> Step:
     return replace(step, failure_reason=job.get("ExitMessage") or step.failure_reason)
 
 
+def _with_wait(connection: Connection, arn: str, step: Step) -> Step:
+    """A step that runs, is tried again and has no job is one whose job was refused; only a quota's refusal lasts.
+
+    The API has no status for it: FailureReason is "only returned if the step failed", and AttemptCount counts.
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_PipelineExecutionStep.html
+    """
+    if step.status != "Executing" or step.job is not None or step.attempts < 2:
+        return step
+    return replace(step, waits_for=waited_for(connection, arn, step.name))
+
+
 def _step(item: dict[str, Any]) -> Step:
     return Step(
         name=item["StepName"],
@@ -214,4 +234,5 @@ def _step(item: dict[str, Any]) -> Step:
         failure_reason=item.get("FailureReason"),
         cached="CacheHitResult" in item,
         metadata=item.get("Metadata", {}),
+        attempts=item.get("AttemptCount", 1),
     )

@@ -9,6 +9,9 @@ import typer
 from pipelines.commands.terminal import Json
 from pipelines.commands.training_commands import handed_on
 
+# What an environment is deployed with, unless somebody changed it there.
+DEFAULT_GATE_POLICY = Path(__file__).resolve().parents[2] / "infra" / "training" / "defaults" / "gate_policy.yaml"
+
 app = typer.Typer(name="data", no_args_is_help=True, help="Labelled images, before any training cost is spent.")
 
 Source = Annotated[Path, typer.Argument(help="A folder of labelled images, or a list of several (sources.yaml).")]
@@ -27,6 +30,12 @@ def check(
     label_map: LabelMap = None,
     format_: Format = None,
     policy: Annotated[Path | None, typer.Option(help="Data policy, instead of the folder's data_policy.yaml.")] = None,
+    gate_policy: Annotated[
+        Path,
+        typer.Option(
+            help="Gate policy: whether the test split is enough for it is judged, too.", show_default="the bundled one"
+        ),
+    ] = DEFAULT_GATE_POLICY,
     decode_check: Annotated[
         Literal["full", "reduced", "header"] | None,
         typer.Option(help="How far images are decoded: reduced (the default) notices what full notices."),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.commands.data import DEFAULT_GATE_POLICY
 from pipelines.commands.local import home
 from pipelines.commands.terminal import console
 from pipelines.commands.training_commands import run_training_command
@@ -28,7 +29,8 @@ def demo(
     """Tell the whole story on the laptop's cloud, from images to an approved model that answers."""
     from pipelines.demo.run import tell
 
-    if data is not None and (code := run_training_command("check", data)):
+    if data is not None and (code := run_training_command("check", data, "--gate-policy", DEFAULT_GATE_POLICY)):
         raise typer.Exit(code)
-    training = {"TrainingSteps": training_steps, "TrainingSettings": training_settings}
+    # Without a number of its own the small detector's config has one; the environment's is for its default detector.
+    training = {"TrainingSteps": training_steps or 0, "TrainingSettings": training_settings}
     tell(home(), data=data, training=training, port=port, console=console)

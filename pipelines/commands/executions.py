@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate executions`: what the pipeline has done and does."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -81,8 +81,11 @@ def execution_logs(
         print(line.rstrip())
 
 
-def follow_to_the_end(connection: Connection, arn: str, as_json: bool) -> None:
+def follow_to_the_end(connection: Connection, arn: str, as_json: bool, **further: Any) -> None:
     """Show an execution as it goes.
+
+    Args:
+        further: Told beside the execution where scripts read.
 
     Raises:
         WorkFailedError: It did not succeed.
@@ -93,7 +96,7 @@ def follow_to_the_end(connection: Connection, arn: str, as_json: bool) -> None:
         complaints.print("mapgate: interrupted; the execution goes on, and `mapgate executions follow` shows it again")
         raise typer.Exit(130) from None
     if as_json:
-        print_json(execution.as_json())
+        print_json({**execution.as_json(), **further})
     if execution.status != "Succeeded":
         raise WorkFailedError(f"execution {execution.identifier} {execution.status}: {execution.failure_reason or ''}")
 

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate run`: data to the bucket, and an execution of the deployed pipeline on it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from pipelines.client import executions, images
+from pipelines.client import executions, images, quotas
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import parameters_for
+from pipelines.commands.announcement import announce, with_defaults
 from pipelines.commands.executions import follow_to_the_end
+from pipelines.commands.plan import judge
 from pipelines.commands.terminal import Json, console, print_json
 from pipelines.display.transfers import transfer
 from pipelines.errors import BadInputError
@@ -40,10 +42,11 @@ def run(
     map_threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least mAP; it can only tighten the policy.")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Start without asking.")] = False,
     wait: Annotated[bool, typer.Option(help="Follow the execution to its end.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Upload the data and start an execution of the deployed pipeline."""
+    """Tell what will be done and what it takes, upload the data, and start an execution of the deployed pipeline."""
     connection: Connection = context.obj
     deployment = Deployment.find(connection)
     _require_images(connection, deployment)
@@ -53,22 +56,33 @@ def run(
         "InitialCheckpointUri": checkpoint,
         "GatePolicyUri": gate_policy,
     }
-    values = {
+    values: dict[str, Any] = {
         "Architecture": architecture,
         "TrainingSteps": training_steps,
         "TrainingSettings": training_settings,
         "TrainingInstanceType": training_instance_type,
         "MapThreshold": map_threshold,
     }
+    files = {
+        "folder": data,
+        "config": pipeline_config,
+        "label_map": label_map,
+        "gate_policy": gate_policy,
+    }
+    asked = {"architecture": architecture, "training_settings": training_settings, "map_threshold": map_threshold}
+    judge(connection, deployment, files, asked, quiet=as_json)
+    values = with_defaults(connection, uris, values)
+    quotas.refuse_shortages(connection, deployment.pipeline_name, values)
+    plan = announce(connection, deployment, data, uris, values, ask=not yes, quiet=as_json)
     with transfer(console, "uploading", quiet=as_json) as progress:
         parameters = parameters_for(connection, deployment.data_bucket, data, uris, values, progress=progress)
     arn = executions.start(connection, deployment.pipeline_name, parameters)
     if not as_json:
         console.print(f"started {arn}", soft_wrap=True)
     if wait:
-        follow_to_the_end(connection, arn, as_json)
+        follow_to_the_end(connection, arn, as_json, plan=plan)
     elif as_json:
-        print_json({"arn": arn, "parameters": parameters})
+        print_json({"arn": arn, "parameters": parameters, "plan": plan})
 
 
 def _require_images(connection: Connection, deployment: Deployment) -> None:

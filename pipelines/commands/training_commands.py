@@ -11,9 +11,10 @@ from pathlib import Path
 import typer
 
 
-def run_training_command(name: str, *words: str | Path) -> int:
-    """Run `python -m training_src NAME WORDS` on this terminal; returns its exit code."""
-    return subprocess.run([sys.executable, "-m", "training_src", name, *words], check=False).returncode
+def run_training_command(name: str, *words: str | Path, quiet: bool = False) -> int:
+    """Run `python -m training_src NAME WORDS` on this terminal, or with its complaints alone; returns its exit code."""
+    command = [sys.executable, "-m", "training_src", name, *words]
+    return subprocess.run(command, stdout=subprocess.DEVNULL if quiet else None, check=False).returncode
 
 
 def handed_on(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of the demo's story: a version is approved, its endpoint comes up and answers."""
 
+import re
 import shutil
 import time
 from pathlib import Path
@@ -59,13 +60,19 @@ def _wait_for_endpoint(connection: Connection, deployment: Deployment, number: i
             time.sleep(0.5)
             continue
         told = f"is {endpoint['EndpointStatus']} with {endpoint.get('EndpointConfigName')}"
-        if endpoint["EndpointStatus"] == "InService" and endpoint["EndpointConfigName"].endswith(f"-v{number}"):
+        if endpoint["EndpointStatus"] == "InService" and version_of(endpoint["EndpointConfigName"]) == number:
             return
         time.sleep(0.5)
     raise WorkFailedError(
         f"endpoint {deployment.endpoint_name} {told} after {DEPLOYMENT_SECONDS} s, and version {number} should serve: "
         f"the deployer's log group /aws/lambda/{connection.deployment_name}-deployer says why"
     )
+
+
+def version_of(configuration: str) -> int | None:
+    """The version that the deployer's name of an endpoint configuration carries: 3 of `mapgate-dev-v3-1f9a0c`."""
+    found = re.search(r"-v([0-9]+)(?:-[0-9a-f]{6})?$", configuration)
+    return int(found[1]) if found else None
 
 
 def _samples(connection: Connection, deployment: Deployment, execution: Execution, folder: Path) -> list[Path]:

@@ -83,6 +83,8 @@ class _LiveView:
     def _note(self, step: Step) -> Group | Text | str:
         if step.status == "Failed":
             return Text(step.failure_reason or "", style="red")
+        if step.waits_for:
+            return Text(waiting(step), style="yellow")
         if step.cached:
             return Text("the same as before: reused", style="dim")
         if step.name == "TrainDetector" and self._training:
@@ -123,14 +125,24 @@ class _PrintedView:
 
     def show(self, execution: Execution) -> None:
         for step in execution.steps:
-            if self._told.get(step.name) != step.status and step.status != "Starting":
-                self._told[step.name] = step.status
+            state = "Waiting" if step.waits_for else step.status
+            if self._told.get(step.name) == state or state == "Starting":
+                continue
+            self._told[step.name] = state
+            if step.waits_for:
+                self._print(f"  {step.name} {waiting(step)}")
+            else:
                 reason = f": {step.failure_reason}" if step.failure_reason else ""
                 reused = " (the same as before: reused)" if step.cached else ""
                 self._print(f"  {step.name} {step.status} {_duration(step)}{reused}{reason}")
 
     def _print(self, line: str) -> None:
         self._console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
+
+
+def waiting(step: Step) -> str:
+    """What a step waits for, for people."""
+    return f"waits: the account's quota of {step.waits_for} is in use"
 
 
 def _readable(rest: str) -> str:

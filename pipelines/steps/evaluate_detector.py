@@ -30,6 +30,7 @@ def evaluate_detector(
         environment={
             "MAPGATE_MAP_THRESHOLD": parameters.map_threshold.to_string(),
             "MAPGATE_CHAMPION_RUNTIME": champion.properties.Outputs["ChampionRuntime"],
+            "MAPGATE_CHAMPION_WAIVER": champion.properties.Outputs["ChampionWaiver"],
         },
         inputs={
             "measurements": output_of(measure, "measurements"),

@@ -12,6 +12,8 @@ from sagemaker.mlops.workflow import (
     StepRetryPolicy,
 )
 
+QUOTA_WAIT_MINUTES = 240  # an environment's quota_wait_minutes takes its place
+
 CALL_RETRIES = [
     StepRetryPolicy(
         exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
@@ -31,10 +33,17 @@ JOB_RETRIES = [
         max_attempts=2,
     ),
     SageMakerJobStepRetryPolicy(
-        exception_types=[SageMakerJobExceptionTypeEnum.CAPACITY_ERROR, SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT],
+        exception_types=[SageMakerJobExceptionTypeEnum.CAPACITY_ERROR],
         interval_seconds=120,
         backoff_rate=1.5,
         max_attempts=8,
     ),
+    SageMakerJobStepRetryPolicy(
+        exception_types=[SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT],
+        interval_seconds=60,
+        backoff_rate=1.0,
+        expire_after_mins=QUOTA_WAIT_MINUTES,
+    ),
 ]
-"""For jobs: besides, an internal error of the job, and a quarter of an hour and more of patience for instances."""
+"""For jobs: besides, an internal error of the job; an hour and a half of patience for instances that AWS has not; and
+for those that others of the account are using, a look a minute for as long as the environment's settings say."""

@@ -5,7 +5,7 @@ from sagemaker.core.helper.pipeline_variable import PipelineVariable
 from sagemaker.core.shapes import MetricDefinition
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.pipeline_context import PipelineSession
-from sagemaker.mlops.workflow import ProcessingStep, TrainingStep
+from sagemaker.mlops.workflow import LambdaStep, ProcessingStep, TrainingStep
 from sagemaker.train import ModelTrainer
 from sagemaker.train.configs import (
     CheckpointConfig,
@@ -35,8 +35,13 @@ METRICS = {
 }
 
 
-def train_detector(session: PipelineSession, parameters: Parameters, *, prepare: ProcessingStep) -> TrainingStep:
-    """Return the step; `properties.ModelArtifacts.S3ModelArtifacts` is the URI of its model.tar.gz."""
+def train_detector(
+    session: PipelineSession, parameters: Parameters, *, prepare: ProcessingStep, after: LambdaStep
+) -> TrainingStep:
+    """Return the step; `properties.ModelArtifacts.S3ModelArtifacts` is the URI of its model.tar.gz.
+
+    It begins when `after` has succeeded, of which it takes nothing.
+    """
     trainer = ModelTrainer(
         training_image=TRAINING_IMAGE,
         role=TRAINING_ROLE,
@@ -46,7 +51,11 @@ def train_detector(session: PipelineSession, parameters: Parameters, *, prepare:
         stopping_condition=StoppingCondition(max_runtime_in_seconds=24 * 60 * 60),
         output_data_config=OutputDataConfig(s3_output_path=f"s3://{BUCKET}/models"),
         checkpoint_config=CheckpointConfig(
-            s3_uri=Join(on="/", values=[f"s3://{BUCKET}/checkpoints", parameters.architecture]),
+            # A job downloads all that lies below it, so no execution's checkpoints lie below another's.
+            s3_uri=Join(
+                on="/",
+                values=[f"s3://{BUCKET}/checkpoints", parameters.architecture, parameters.checkpoint_fingerprint],
+            ),
             local_path="/opt/ml/checkpoints",
         ),
         hyperparameters={
@@ -69,7 +78,11 @@ def train_detector(session: PipelineSession, parameters: Parameters, *, prepare:
         TensorBoardOutputConfig(s3_output_path=f"s3://{BUCKET}/tensorboard", local_path="/opt/ml/output/tensorboard")
     )
     return TrainingStep(
-        "TrainDetector", step_args=trainer.train(), cache_config=THIRTY_DAYS, retry_policies=JOB_RETRIES
+        "TrainDetector",
+        step_args=trainer.train(),
+        depends_on=[after],
+        cache_config=THIRTY_DAYS,
+        retry_policies=JOB_RETRIES,
     )
 
 

@@ -15,7 +15,7 @@ def reference() -> str:
     """Return the table."""
     explained = meanings()
     rows = [
-        [f"`{name}`", parameter["Type"], f"`{_default(parameter['DefaultValue'])}`", explained[name]]
+        [f"`{name}`", parameter["Type"], _default(parameter.get("DefaultValue")), explained[name]]
         for parameter in json.loads((PIPELINES / "definition.json").read_text())["Parameters"]
         for name in [parameter["Name"]]
     ]
@@ -36,5 +36,7 @@ def _pascal(name: str) -> str:
 
 
 def _default(value: object) -> str:
+    if value is None:
+        return "must be given"
     # The environment's own bucket is bound at synth.
-    return str(value).replace("unbound-data-bucket", "<data bucket>")
+    return f"`{value}`".replace("unbound-data-bucket", "<data bucket>")

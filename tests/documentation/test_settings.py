@@ -37,8 +37,9 @@ def test_says_values_and_defaults() -> None:
 def test_every_parameter_is_explained() -> None:
     text = parameters.reference()
 
-    assert "| `Architecture` | String | `ssd_mobilenet_v2_fpnlite_640x640` | Zoo name of the detector. |" in text
-    assert "| `DatasetUri` | String | `s3://<data bucket>/defaults/none/` |" in text
+    assert "| `Architecture` | String | `ssd_mobilenet_v2_fpnlite_640x640` | Zoo name of the detector," in text
+    assert "| `LabelMapUri` | String | `s3://<data bucket>/defaults/none/` |" in text
+    assert "| `DatasetUri` | String | must be given |" in text
     assert [name for name, meaning in parameters.meanings().items() if not meaning or f"| `{name}` |" not in text] == []
 
 

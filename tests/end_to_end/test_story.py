@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import psutil
 import pytest
+from botocore.exceptions import ClientError
 
 from localcloud import cloud
+from localcloud.home import Home
 from pipelines.client.connection import Connection
-from pipelines.demo import cdk
+from pipelines.demo import cdk, production
 from pipelines.demo.scenes import draw_scenes
+from tests.end_to_end import permissions
 
 if TYPE_CHECKING:
     from tests.end_to_end.conftest import User
@@ -26,8 +30,10 @@ if TYPE_CHECKING:
 # Less than half of the demo's own steps, and enough for its gate: mAP_50 is above 0.7, and 0.5 is required. To compile
 # the loss takes longer than it saves in so few; the story that does not pass leaves that at its default.
 TRAINING = ("--training-steps", "400", "--training-settings", "validation_interval=200 xla=off")
+ROLES = "mapgate-dev-"
 STEPS_THAT_PASS = {
     "PrepareDataset",
+    "CheckPlan",
     "TrainDetector",
     "FindChampion",
     "MeasureServing",
@@ -138,6 +144,29 @@ def test_a_gate_that_does_not_pass_registers_nothing_and_leaves_production_as_it
     assert _serving(user.connection, "mapgate-dev") == 2
 
 
+def test_a_plan_that_cannot_come_to_a_good_end_is_refused_before_a_model_is_paid_for(user: User) -> None:
+    sagemaker = user.connection.client("sagemaker")
+    with pytest.raises(ClientError, match=r"DatasetUri.*must be given"):
+        sagemaker.start_pipeline_execution(PipelineName="mapgate-dev")
+    (newest, *_) = sagemaker.list_pipeline_executions(PipelineName="mapgate-dev")["PipelineExecutionSummaries"]
+    given = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=newest["PipelineExecutionArn"])
+    parameters = {each["Name"]: each["Value"] for each in given["PipelineParameters"]} | {"TrainingSettings": "sead=3"}
+    sagemaker.start_pipeline_execution(
+        PipelineName="mapgate-dev",
+        PipelineParameters=[{"Name": name, "Value": value} for name, value in parameters.items()],
+    )
+
+    _wait_until(lambda: user.told("--local", "executions", "show")["status"] == "Failed")
+
+    steps = user.told("--local", "executions", "show")["steps"]
+    assert [(step["name"], step["status"]) for step in steps] == [
+        ("PrepareDataset", "Succeeded"),
+        ("CheckPlan", "Failed"),
+    ]
+    assert steps[0]["cached"]
+    assert 'TrainingSettings holds "sead=3"; give NAME=VALUE with one of' in steps[1]["failure_reason"]
+
+
 def _broken_image(folder: Path) -> str:
     image = sorted((folder / "JPEGImages").iterdir())[3]
     image.write_bytes(image.read_bytes()[:300])
@@ -180,6 +209,16 @@ def good_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_test_split_too_small_for_the_gate_uploads_and_starts_nothing(user: User, good_data: Path) -> None:
+    before = user.told("--local", "executions", "list")
+
+    result = user.mapgate("--local", "run", str(good_data))
+
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert "The test set has 2 images; 50 are required." in result.stderr
+    assert user.told("--local", "executions", "list") == before
+
+
 @pytest.mark.parametrize(
     "spoil", [_broken_image, _box_outside, _unknown_class, _empty_annotations, _unsupported_layout]
 )
@@ -197,7 +236,31 @@ def test_bad_data_gives_one_sentence_before_anything_is_trained(
     assert "TrainDetector" not in result.stdout
 
 
-def test_destroying_leaves_nothing(user: User, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def grants(user: User) -> set[permissions.Grant]:
+    """What the roles of the deployed app may do, while it is deployed."""
+    return permissions.granted(user.connection, ROLES)
+
+
+def test_a_role_may_do_what_its_policies_say_and_is_refused_in_a_sentence(user: User) -> None:
+    iam = user.connection.client("iam")
+    account = {"AWS": "arn:aws:iam::123456789012:root"}
+    trust = {"Effect": "Allow", "Principal": account, "Action": "sts:AssumeRole"}
+    listing = {"Effect": "Allow", "Action": ["sagemaker:ListModelPackages", "ssm:GetParametersByPath"], "Resource": "*"}
+    reader = {"RoleName": "reader", "AssumeRolePolicyDocument": _policy(trust)}
+    iam.create_role(**reader)
+    iam.put_role_policy(RoleName="reader", PolicyName="own", PolicyDocument=_policy(listing))
+
+    refused = user.mapgate("--local", "--role", "reader", "executions", "list")
+
+    assert refused.returncode != 0
+    assert (
+        "assumed-role/reader/mapgate is not authorized to perform: sagemaker:ListPipelineExecutions" in refused.stderr
+    )
+
+
+def test_destroying_leaves_nothing(user: User, tmp_path: Path, grants: set[permissions.Grant]) -> None:
+    assert grants
     connection = user.connection
 
     deployed = str(user.home / "demo" / "cdk.out")
@@ -228,12 +291,25 @@ def test_destroying_leaves_nothing(user: User, tmp_path: Path) -> None:
     assert served == []
 
 
+def test_no_role_lacked_a_permission(user: User) -> None:
+    assert permissions.missing(Home(user.home).state / "permissions.jsonl", ROLES) == []
+
+
+def test_no_role_is_granted_anything_in_vain(user: User, grants: set[permissions.Grant]) -> None:
+    assert permissions.in_vain(grants, Home(user.home).state / "permissions.jsonl", ROLES) == []
+    assert permissions.idle_reasons(grants) == []
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
 def _serving(connection: Connection, endpoint: str) -> int | None:
     """The version that the endpoint serves; None while it is not in service."""
     told = connection.client("sagemaker").describe_endpoint(EndpointName=endpoint)
     if told["EndpointStatus"] != "InService":
         return None
-    return int(told["EndpointConfigName"].rsplit("-v", 1)[-1])
+    return production.version_of(told["EndpointConfigName"])
 
 
 def _state(connection: Connection) -> dict[str, Any]:

@@ -31,7 +31,14 @@ RUN = f"""
 import importlib, json, sys
 asset, event = sys.argv[1], json.load(sys.stdin)
 sys.path.insert(0, asset)
-answer = importlib.import_module("index").handler(event, None)
+
+class Context:
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:" + asset.rpartition("/")[2]
+
+    def get_remaining_time_in_millis(self):
+        return 300_000
+
+answer = importlib.import_module("index").handler(event, Context())
 sys.stdout.flush()
 foreign = set()
 for module in list(sys.modules.values()):

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from infra.instance_types import has_local_nvme
 from infra.settings import Settings, SettingsError
 
 
@@ -52,14 +51,104 @@ def test_does_not_change() -> None:
         Settings.read("dev").project = "other"
 
 
-def test_knows_which_instances_encrypt_their_own_storage() -> None:
-    with_storage = [
-        "ml.g4dn.xlarge",
-        "ml.g5.xlarge",
-        "ml.g6.12xlarge",
-        "ml.p4d.24xlarge",
-        "ml.m5d.large",
-        "ml.r7gd.large",
-    ]
-    without = ["ml.m5.xlarge", "ml.c5.xlarge", "ml.c5n.xlarge", "ml.p3.2xlarge", "ml.t3.medium", "ml.inf1.xlarge"]
-    assert [kind for kind in [*with_storage, *without] if has_local_nvme(kind)] == with_storage
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("delivery: {instance_type: ml.c5.xlarg}", "delivery.instance_type: ml.c5.xlarg is no instance type"),
+        (
+            "delivery: {instance_type: ml.c5.xlarg}",
+            "(is ml.c5.xlarge meant?); say a newer one in",
+        ),
+        # Of the types that endpoints take, 143 are no processing types, on which MeasureServing runs.
+        ("delivery: {instance_type: ml.c5d.xlarge}", "for endpoint, not for processing"),
+        ("delivery: {instance_type: ml.t3.medium}", "for processing, training, not for endpoint"),
+        ("processing: {prepare_instance_type: ml.c5d.xlarge}", "processing.prepare_instance_type: SageMaker takes"),
+        ("processing: {evaluate_instance_type: ml.p4d.24xlarge}", "for endpoint, training, not for processing"),
+        ("training: {instance_types: [ml.inf1.xlarge]}", "training.instance_types: SageMaker takes ml.inf1."),
+        ("delivery: {instance_type: ml.c7g.xlarge}", "for endpoint, not for processing"),
+        (
+            "training: {instance_types: [ml.p6e-gb200.36xlarge]}",
+            "has an Arm processor",
+        ),
+        ("training: {instance_types: [ml.trn1.2xlarge]}", "has a Trainium, which the images'"),
+        (
+            "training: {instance_types: [ml.p3.2xlarge]}",
+            "the V100 of ml.p3.2xlarge is too old for the training image",
+        ),
+        ("delivery: {instance_type: ml.g5.xlarge}", "has a GPU, and the inference image computes on CPUs"),
+        (
+            "training: {instance_types: [ml.g5.xlarge], volume_gigabytes: 251}",
+            "has 250 GB of local storage",
+        ),
+        ("processing: {prepare_instance_type: ml.r5d.large, volume_gigabytes: 76}", "has 75 GB of local storage"),
+    ],
+)
+def test_refuses_an_instance_type_that_does_not_do(tmp_path: Path, text: str, sentence: str) -> None:
+    assert sentence in refused(tmp_path, text)
+
+
+def test_takes_what_just_fits(tmp_path: Path) -> None:
+    (tmp_path / "dev.yaml").write_text(
+        "processing: {prepare_instance_type: ml.r5d.large, volume_gigabytes: 75}\n"
+        "training: {instance_types: [ml.g5.xlarge], volume_gigabytes: 250}"
+    )
+    assert Settings.read("dev", tmp_path).training.volume_gigabytes == 250
+
+
+def test_takes_a_newer_type_where_the_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "dev.yaml").write_text(
+        "further_instance_types: [ml.m99.xlarge]\ndelivery: {instance_type: ml.m99.xlarge}\n"
+    )
+    assert Settings.read("dev", tmp_path).delivery.instance_type == "ml.m99.xlarge"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("region: eu-cental-1", "region: there is no SageMaker in eu-cental-1 as of 20"),
+        ("region: eu-cental-1", "is eu-central-1 meant?"),
+        ("region: 1", "region: Input should be a valid string"),
+        (
+            "training: {default_architecture: ssd_mobilenet_v2_fpnlite}",
+            "default_architecture: ssd_mobilenet",
+        ),
+        ("training: {default_architecture: ssd_mobilenet_v2_fpnlite}", "is ssd_mobilenet_v2_fpnlite_"),
+        ("training: {data_buckets: ['s3://mine']}", "training.data_buckets.0: s3://mine is no name of a bucket"),
+        ("training: {data_buckets: [Mine]}", "Mine is no name of a bucket"),
+        ("training: {data_buckets: [192.168.0.1]}", "is no name of a bucket"),
+        ("training: {data_buckets: [a..b]}", "is no name of a bucket"),
+        ("training: {data_buckets: [ab]}", "is no name of a bucket"),
+        ("project: a-rather-long-name-xy", "project: String should have at most 20 characters"),
+        ("project: twenty-characters-xy\nregion: ap-southeast-1", "characters too long for the name of a bucket"),
+        ("environment: prod", "environment: is the file's own name, never said in it; remove the line"),
+        ("account: 123456789012", "account: YAML reads it as a number, which drops zeros in front: put it in quotes"),
+        ("account: 012345670123", "account: YAML reads it as a number"),
+        ("training: {spot: true\nremoval: retain", "line 2, column 8: expected"),
+        ("training:\n\tspot: true", "line 2, column 1: found character"),
+        ("", "is empty; say at least what becomes of data, `removal: retain`"),
+        ("# nothing yet\n", "is empty; say at least"),
+        ("removal", "holds a str, not settings such as"),
+        ("- removal: retain", "holds a list, not settings such as"),
+    ],
+)
+def test_refuses_a_file_that_cannot_be_meant(tmp_path: Path, text: str, sentence: str) -> None:
+    assert sentence in refused(tmp_path, text)
+
+
+def test_a_shorter_region_leaves_room_for_a_longer_name(tmp_path: Path) -> None:
+    (tmp_path / "environment-name.yaml").write_text("project: elevenlong\nregion: us-east-1")
+    settings = Settings.read("environment-name", tmp_path)
+    assert len(f"{settings.prefix}-access-logs-123456789012-us-east-1") == 62
+    (tmp_path / "environment-name.yaml").write_text("project: elevenlong")
+    with pytest.raises(SettingsError, match="say the region, whose name may be shorter"):
+        Settings.read("environment-name", tmp_path)
+
+
+def refused(folder: Path, text: str) -> str:
+    (folder / "development.yaml").write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        Settings.read("development", folder)
+    said = str(caught.value)
+    assert said.startswith(f"{folder / 'development.yaml'}: ")
+    assert "\n" not in said and "Value error" not in said
+    return said

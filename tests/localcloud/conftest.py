@@ -68,7 +68,10 @@ class Cloud:
         principal = {"Service": ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]}
         statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        self.client("iam").create_role(RoleName="service", AssumeRolePolicyDocument=document)
+        iam = self.client("iam")
+        iam.create_role(RoleName="service", AssumeRolePolicyDocument=document)
+        allowed = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+        iam.put_role_policy(RoleName="service", PolicyName="all", PolicyDocument=json.dumps(allowed))
 
     def create_function(self, name: str, source: str, **settings: Any) -> str:
         """A function whose module `index` is `source`; returns its ARN."""
@@ -77,10 +80,9 @@ class Cloud:
             written.writestr("index.py", source)
         answer = self.client("lambda").create_function(
             FunctionName=name,
-            Role=self.role,
             Handler="index.handler",
             Code={"ZipFile": archive.getvalue()},
-            **{"Runtime": "python3.13", "Timeout": 20, **settings},
+            **{"Role": self.role, "Runtime": "python3.13", "Timeout": 20, **settings},
         )
         return str(answer["FunctionArn"])
 

@@ -69,6 +69,19 @@ def test_a_volume_key_with_local_nvme_storage(cloud: Any) -> None:
     )
 
 
+def test_a_volume_beyond_the_local_storage(cloud: Any) -> None:
+    resources = {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 251}
+    refused(
+        "ValidationException",
+        "VolumeSizeInGB 251 exceeds the 250 GB of local storage of the instance type ml.g5.xlarge.",
+        cloud.client("sagemaker").create_processing_job,
+        ProcessingJobName="never-starts",
+        RoleArn=cloud.role,
+        AppSpecification={"ImageUri": IMAGE},
+        ProcessingResources={"ClusterConfig": resources},
+    )
+
+
 def test_spot_training_that_does_not_wait_long_enough(cloud: Any) -> None:
     create = cloud.client("sagemaker").create_training_job
     conditions = ({"MaxRuntimeInSeconds": 60}, {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 30})
@@ -130,7 +143,7 @@ def test_names_that_are_taken(cloud: Any) -> None:
 
 def test_a_function_environment_that_lambda_does_not_take(cloud: Any) -> None:
     code = "InvalidParameterValueException"
-    big, own = {"Variables": {"A": "x" * 4096}}, {"Variables": {"AWS_REGION": "here"}}
+    big, own = {"Variables": {"BIG": "x" * 4096}}, {"Variables": {"AWS_REGION": "here"}}
     refused(code, "exceeded the 4KB limit", cloud.create_function, name="big", source="", Environment=big)
     refused(code, "reserved keys", cloud.create_function, name="own", source="", Environment=own)
 

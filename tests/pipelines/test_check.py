@@ -235,13 +235,13 @@ PLANTED = {
     "step name": (put(["step", "DeployCandidate", "Name"], "Deploy Candidate"), "Deploy Candidate: Name: must match"),
     "parameter used twice": (
         lambda d: d["Parameters"].append(dict(d["Parameters"][0])),
-        "Parameters[10].Name: is the name of another parameter",
+        "Parameters[11].Name: is the name of another parameter",
     ),
     "no steps": (put(["Steps"], []), "Steps: is required: a list of at least one step"),
     "no name": (put(["Steps", 2, "Name"], MISSING), "Steps[2].Name: is required"),
     "form": (
         put(["step", "FindChampion", "DependsOn"], "TrainDetector"),
-        "FindChampion: Steps[2].DependsOn: must be a",
+        "FindChampion: Steps[3].DependsOn: must be a",
     ),
     "parameter type": (put(["Parameters", 0, "Type"], "Uri"), "Parameters[0].Type: must be one of String"),
     "default of another type": (

@@ -29,6 +29,7 @@ def test_the_command_explains_itself(mapgate: Mapgate) -> None:
     [
         (["--local", "models", "list"], "mapgate local up"),
         (["models", "list"], "--region"),
+        (["--role", "approver", "models", "list"], "--role goes with --local"),
         (["--region", "us-east-1", "models", "list"], "credentials"),
         (["--endpoint-url", "http://127.0.0.1:1", "models", "list"], "Could not connect"),
         (["check", "nowhere.json"], "nowhere.json"),

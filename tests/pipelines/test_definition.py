@@ -68,6 +68,7 @@ def test_builds_the_committed_bytes_without_a_network_and_without_an_account(tmp
 def test_names_the_steps_in_the_order_of_the_data() -> None:
     assert [(step["Name"], step["Type"]) for step in walk(DEFINITION["Steps"])] == [
         ("PrepareDataset", "Processing"),
+        ("CheckPlan", "Lambda"),
         ("TrainDetector", "Training"),
         ("FindChampion", "Lambda"),
         ("MeasureServing", "Processing"),
@@ -104,6 +105,34 @@ def test_caches_the_dataset_and_the_training_and_nothing_that_judges() -> None:
     cached = {each["Name"]: each["CacheConfig"] for each in walk(DEFINITION["Steps"]) if "CacheConfig" in each}
     month = {"Enabled": True, "ExpireAfter": "P30D"}
     assert cached == {"PrepareDataset": month, "TrainDetector": month}
+
+
+def test_another_gate_policy_prepares_and_trains_nothing_anew() -> None:
+    """Step caching compares a step's arguments, of which neither step has any that a policy changes."""
+    assert step("TrainDetector")["DependsOn"] == ["CheckPlan"]
+    assert "Parameters.GatePolicyUri" in json.dumps(step("CheckPlan")["Arguments"])
+    for name in ("PrepareDataset", "TrainDetector"):
+        arguments = json.dumps(step(name)["Arguments"])
+        assert "GatePolicyUri" not in arguments and "Steps.CheckPlan" not in arguments
+
+
+def test_studio_asks_for_the_data_and_offers_the_architectures_that_there_are() -> None:
+    """Of a parameter without a default SageMaker wants a value at the start, and no job is paid to say so."""
+    parameters = {parameter["Name"]: parameter for parameter in DEFINITION["Parameters"]}
+    assert [name for name, parameter in parameters.items() if "DefaultValue" not in parameter] == ["DatasetUri"]
+    bundled = sorted(path.stem for path in (ROOT / "training_src/models/configs").glob("*.config"))
+    assert parameters["Architecture"]["EnumValues"] == bundled
+
+
+def test_checkpoints_lie_under_architecture_and_fingerprint_and_never_under_the_execution() -> None:
+    parameters = {parameter["Name"]: parameter for parameter in DEFINITION["Parameters"]}
+    assert parameters["CheckpointFingerprint"]["DefaultValue"] == "shared"
+    (_, *below) = step("TrainDetector")["Arguments"]["CheckpointConfig"]["S3Uri"]["Std:Join"]["Values"]
+    assert below == [{"Get": "Parameters.Architecture"}, {"Get": "Parameters.CheckpointFingerprint"}]
+
+
+def test_looks_for_the_champion_when_the_training_has_ended() -> None:
+    assert step("FindChampion")["DependsOn"] == ["TrainDetector"]
 
 
 def test_bears_versions_pending_and_gives_nobody_a_parameter_to_change_that() -> None:

@@ -349,6 +349,17 @@ def test_a_score_of_the_same_images_with_other_content_fails_the_gate(job: JobDi
     assert "not computed on the present test set" in job.evaluation()["gate"]["sentence"]
 
 
+def test_a_champion_that_an_administrator_lets_go_is_told_wherever_somebody_decides(job: JobDirectory) -> None:
+    waiver = "emptied by hand, ticket 4711 - admin 2026-11-30"
+    job.environment.update(MAPGATE_CHAMPION_RUNTIME="openvino", MAPGATE_CHAMPION_WAIVER=waiver)
+    assert job.run() == 0
+    content = job.evaluation()
+    assert (content["champion"]["reason"], content["champion"]["waiver"]) == ("its artifact is gone", waiver)
+    assert content["gate"]["passed"] is True
+    assert waiver in content["gate"]["sentence"]
+    assert waiver in job.output("report.html").read_text()
+
+
 def test_a_champion_with_other_ids_is_compared_by_names(job: JobDirectory) -> None:
     job.measure("champion", "openvino", 38.0, missed=0.5, ids={1: 3, 2: 1, 4: 2})
     classes = [{"id": 3, "name": "vehicle"}, {"id": 1, "name": "pedestrian"}, {"id": 2, "name": "cyclist"}]
@@ -363,7 +374,7 @@ def test_wrong_inputs_end_with_two_and_one_sentence(job: JobDirectory) -> None:
     policy = job.input("gate_policy") / "gate_policy.yaml"
     policy.write_text(policy.read_text().replace("mAP_50: 0.5", "mAP_50: high"))
     assert job.run_as_process().returncode == 2
-    assert "gate_policy.yaml: metrics.mAP_50: Input should be a valid number" in job.sentence()
+    assert "gate_policy.yaml: metrics.mAP_50: 'high' is no number above 0, up to 1" in job.sentence()
     assert not job.output("evaluation.json").exists()
 
 

@@ -144,6 +144,25 @@ def test_description_counts_what_was_written(drawn: Path, prepare: Callable[...,
     assert not set.intersection(*groups)
 
 
+def test_description_tells_what_is_judged_before_a_training(
+    dataset: Path, prepare: Callable[..., tuple[Result, Path]]
+) -> None:
+    annotation = sorted((dataset / "Annotations").glob("test_*.xml"))[0]
+    text = annotation.read_text()
+    difficult = text.replace("<difficult>0", "<difficult>1") if "<difficult>" in text else None
+    annotation.write_text(difficult or text.replace("<bndbox>", "<difficult>1</difficult><bndbox>"))
+    _, root = prepare(dataset)
+    described = json.loads((root / "processing/output/metadata/dataset.json").read_text())
+    test = described["splits"]["test"]
+    left_out = sum(test["boxes_per_class"].values()) - sum(test["boxes_to_find_per_class"].values())
+    assert left_out == test["difficult_boxes"] == text.count("<bndbox>") > 0
+    sizes = {image.name: image.stat().st_size for image in (dataset / "JPEGImages").glob("test_*")}
+    largest = test["largest_file"]
+    assert (largest["bytes"], largest["width"], largest["height"]) == (max(sizes.values()), 160, 120)
+    assert sizes[Path(largest["name"]).name] == largest["bytes"]
+    assert test["largest_image"]["width"] == 160
+
+
 def test_same_data_give_the_same_bytes_however_many_processes_work(
     drawn: Path, told: Told, prepare: Callable[..., tuple[Result, Path]]
 ) -> None:

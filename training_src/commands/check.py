@@ -17,6 +17,8 @@ from training_src.data.metadata import write_metadata, write_report_of
 from training_src.data.splits import SPLITS
 from training_src.data.writers.shards import write_shards
 from training_src.errors import BadInputError, DataError
+from training_src.evaluation.policy import GatePolicy, read_policy
+from training_src.plan import judge_dataset
 from training_src.prepare import SHOWN, print_findings, summary, written_progress
 from training_src.progress import Progress
 
@@ -28,6 +30,7 @@ def run(
     label_map: Path | None = None,
     format_: Annotated[str | None, FORMAT_NAMES] = None,
     policy: Path | None = None,
+    gate_policy: Path | None = None,
     decode_check: DecodeCheck | None = None,
     fix: bool = False,
     output: Path | None = None,
@@ -36,7 +39,8 @@ def run(
 ) -> int:
     """Check a data set, a sentence for each fault: 0 sound, 2 faulty."""
     try:
-        _refuse_wrong_paths([config, label_map, policy], output)
+        _refuse_wrong_paths([config, label_map, policy, gate_policy], output)
+        gate = read_policy(gate_policy) if gate_policy else None
         judged_by = read_policy_of(folder, policy)
         if decode_check:
             judged_by = replace(judged_by, decode_check=decode_check)
@@ -53,7 +57,7 @@ def run(
                 write_report_of(report, examined, config=config)
             if output and not examined.findings.number("error"):
                 _write(output, examined, config)
-            return _tell(examined, as_json=json_)
+            return _tell(examined, gate, as_json=json_)
     except BadInputError as error:
         if not json_:
             raise
@@ -75,27 +79,29 @@ def _write(output: Path, examined: Examined, config: Path | None) -> None:
     write_metadata(output / "metadata", examined, config=config)
 
 
-def _tell(examined: Examined, *, as_json: bool) -> int:
-    """Print what was found; returns the exit code."""
+def _tell(examined: Examined, gate: GatePolicy | None, *, as_json: bool) -> int:
+    """Print what was found, and what CheckPlan will find; returns the exit code."""
     faulty = examined.findings.number("error") > 0
+    plan = [] if faulty or gate is None else judge_dataset(gate, examined.description)
     if as_json:
-        print(json.dumps(_as_json(examined), indent=2))
+        print(json.dumps(_as_json(examined, plan), indent=2))
     else:
         print_findings(examined.findings)
-        if faulty:
-            print(*examined.findings.sentences("error", SHOWN), sep="\n", file=sys.stderr)
-        else:
+        if not faulty:
             print(summary(examined))
-    return BadInputError.exit_code if faulty else 0
+        for sentence in plan or examined.findings.sentences("error", SHOWN):
+            print(sentence, file=sys.stderr)
+    return BadInputError.exit_code if faulty or plan else 0
 
 
-def _as_json(examined: Examined) -> dict[str, Any]:
+def _as_json(examined: Examined, plan: Sequence[str]) -> dict[str, Any]:
     found = examined.description
     kept = {key: found[key] for key in ("images", "boxes", "classes", "splits", "balance", "findings")}
     return {
         "faults": [asdict(fault) for fault in examined.findings.of("error")],
         "warnings": [asdict(fault) for fault in examined.findings.of("warning")],
         "notices": found["notices"],
+        "plan": list(plan),
         **kept,
         "format": found["format"],
         "sha256": found["sha256"],
@@ -106,4 +112,4 @@ def _unreadable(folder: Path, sentences: Sequence[str]) -> dict[str, Any]:
     """The same for a data set of which nothing could be read."""
     faults = [asdict(Fault(folder.name, None, "layout", sentence)) for sentence in sentences]
     nothing = {"images": 0, "boxes": 0, "classes": [], "splits": {}, "format": None, "sha256": None}
-    return {"faults": faults, "warnings": [], "notices": [], **nothing}
+    return {"faults": faults, "warnings": [], "notices": [], "plan": [], **nothing}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training_src.data.checks.findings import Findings
-from training_src.data.index import DIFFICULT, OBJECT, Index, Row
+from training_src.data.index import CROWD, DIFFICULT, OBJECT, Index, Row
 from training_src.data.label_map import LabelMap
 from training_src.data.splits import SPLITS
 
@@ -62,6 +62,7 @@ class Tally:
     Attributes:
         images, backgrounds, difficult: int64 [S]: images, those without a box, and difficult boxes.
         boxes: int64 [S, C].
+        ignored: int64 [S, C]: those of them that are difficult or a crowd, which an evaluation does not ask for.
         sizes: int64 [S, 3]: boxes by COCO's small, medium and large.
         clipped, dropped: Repaired boxes.
         co_occurrence: int64 [C, C]: images that hold both classes.
@@ -74,6 +75,7 @@ class Tally:
     backgrounds: Counts
     difficult: Counts
     boxes: Counts
+    ignored: Counts
     sizes: Counts
     clipped: int
     dropped: int
@@ -88,7 +90,8 @@ def tally(index: Index, label_map: LabelMap) -> Tally:
     places = np.full(label_map.greatest_id + 1, -1)
     places[list(label_map.names)] = np.arange(classes)
     images, backgrounds, difficult = (np.zeros(splits, np.int64) for _ in range(3))
-    boxes, sizes = np.zeros((splits, classes), np.int64), np.zeros((splits, len(COCO_AREAS)), np.int64)
+    boxes, ignored = np.zeros((splits, classes), np.int64), np.zeros((splits, classes), np.int64)
+    sizes = np.zeros((splits, len(COCO_AREAS)), np.int64)
     co_occurrence = np.zeros((classes, classes), np.int64)
     sample, image_sample = EvenSample(9), EvenSample(3)
     query = "SELECT split, width, height, brightness, objects FROM images WHERE split IS NOT NULL ORDER BY number"
@@ -100,6 +103,7 @@ def tally(index: Index, label_map: LabelMap) -> Tally:
         backgrounds += np.bincount(split[counts == 0], minlength=splits)
         difficult += np.bincount(home[objects["flags"] & DIFFICULT > 0], minlength=splits)
         np.add.at(boxes, (home, place), 1)
+        np.add.at(ignored, (home, place), objects["flags"] & (DIFFICULT | CROWD) > 0)
         drawn = _drawn(objects, columns[owner], home)
         np.add.at(sizes, (home, np.digitize(drawn[:, 8], (32**2, 96**2))), 1)
         present = np.zeros((len(rows), classes), np.int64)
@@ -113,6 +117,7 @@ def tally(index: Index, label_map: LabelMap) -> Tally:
         backgrounds,
         difficult,
         boxes,
+        ignored,
         sizes,
         int(clipped),
         int(dropped),
@@ -159,7 +164,7 @@ def describe(
         "class_balance": {
             name: round(count / max(boxes, 1), 4) for name, count in zip(names, per_class.tolist(), strict=True)
         },
-        "splits": {split: _split(counted, number, names) for number, split in enumerate(SPLITS)},
+        "splits": {split: _split(index, counted, number, names) for number, split in enumerate(SPLITS)},
         "balance": {split: _distance(counted, number) for number, split in enumerate(SPLITS)},
         "repaired": {"clipped_boxes": counted.clipped, "dropped_boxes": counted.dropped},
         "decode_check": decode_check,
@@ -198,15 +203,29 @@ def _short_hash(group: str) -> str:
     return hashlib.sha256(group.encode()).hexdigest()[:12]
 
 
-def _split(counted: Tally, split: int, names: Sequence[str]) -> dict[str, Any]:
+def _split(index: Index, counted: Tally, split: int, names: Sequence[str]) -> dict[str, Any]:
     return {
         "images": int(counted.images[split]),
         "background_images": int(counted.backgrounds[split]),
         "boxes": int(counted.boxes[split].sum()),
         "difficult_boxes": int(counted.difficult[split]),
         "boxes_per_class": dict(zip(names, counted.boxes[split].tolist(), strict=True)),
+        "boxes_to_find_per_class": dict(
+            zip(names, (counted.boxes[split] - counted.ignored[split]).tolist(), strict=True)
+        ),
+        "largest_image": _largest(index, split, "width * height"),
+        "largest_file": _largest(index, split, "length"),
         "box_statistics": _box_statistics(counted, split),
     }
+
+
+def _largest(index: Index, split: int, size: str) -> dict[str, Any] | None:
+    """The image of a split that is the largest by a column's value; None where the split has no image."""
+    query = f"SELECT image, width, height, length, max({size}) FROM images WHERE split = ?"
+    name, width, height, length, greatest = next(index.rows(query, split))
+    if greatest is None:
+        return None
+    return {"name": name, "width": width, "height": height, "bytes": length}
 
 
 def _distance(counted: Tally, split: int) -> Mapping[str, float | None]:

@@ -32,11 +32,12 @@ class Scored:
 
 @dataclass(frozen=True)
 class ScoredChampion:
-    """What serves now: scored, or the reason why it could not be."""
+    """What serves now: scored, or the reason why it could not be, and an administrator's word to go on without it."""
 
     runtime: str | None
     scored: Scored | None
     reason: str | None
+    waiver: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def score_champion(
     test_set: TestSet,
     labels: Mapping[int, str],
     rule: ServingRule,
+    waiver: str | None = None,
 ) -> ScoredChampion | None:
     """The champion on the same images, in the runtime by which it serves; None when nothing serves yet.
 
@@ -92,11 +94,13 @@ def score_champion(
         test_set: The present test images.
         labels: The present label map.
         rule: How the serving runtime is chosen where none is recorded.
+        waiver: Why an administrator lets it go, whose artifact is gone.
     """
     if measured is None:
         if recorded is None:
             return None
-        return ScoredChampion(recorded, None, "its detections are missing among the measurements")
+        missing = "its artifact is gone" if waiver else "its detections are missing among the measurements"
+        return ScoredChampion(recorded, None, missing, waiver)
     runtime = recorded or measured.runtime
     if measured.reason is not None:
         return ScoredChampion(runtime, None, measured.reason)
@@ -133,6 +137,7 @@ def evidence(
             metrics=scored.metrics.values if scored else {},
             test_set=scored.measurement.test_set if scored else None,
             reason=champion.reason,
+            waiver=champion.waiver,
         )
     parity = None
     if served.parity is not None:
@@ -226,7 +231,9 @@ def _class_result(one: ClassMetrics, resampled: Resampled) -> schema.ClassResult
 def _champion(challenger: Scored, champion: ScoredChampion) -> schema.Champion:
     scored = champion.scored
     if scored is None:
-        return schema.Champion(runtime=champion.runtime, metrics={}, change={}, reason=champion.reason)
+        return schema.Champion(
+            runtime=champion.runtime, metrics={}, change={}, reason=champion.reason, waiver=champion.waiver
+        )
     ours, theirs = challenger.resampled, scored.resampled
     deviations = {"mAP": standard_deviation(theirs.mean_ap), "mAP_50": standard_deviation(theirs.mean_ap_50)}
     return schema.Champion(

@@ -93,12 +93,18 @@ class Change(_Part):
 
 
 class Champion(_Part):
-    """What serves now, measured on the same images; `reason` says why it could not be."""
+    """What serves now, measured on the same images.
+
+    Attributes:
+        reason: Why it could not be measured.
+        waiver: What an administrator wrote to go on without it; it counts only beside a reason.
+    """
 
     runtime: str | None
     metrics: dict[str, Estimate]
     change: dict[Literal["mAP", "mAP_50"], Change]
     reason: str | None = None
+    waiver: str | None = None
 
 
 class ParityResult(_Part):

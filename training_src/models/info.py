@@ -114,10 +114,10 @@ def _flops(network: keras.Model, shape: Sequence[int | None]) -> int:
     """Operations of a batch, counted in the traced graph, where shared layers stand as often as they are used."""
     function = tf.function(lambda images: network(images, training=False), autograph=False)
     graph = function.get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph
-    return sum(_operation_flops(operation) for operation in graph.get_operations())
+    return sum(operation_flops(operation) for operation in graph.get_operations())
 
 
-def _operation_flops(operation: tf.Operation) -> int:
+def operation_flops(operation: tf.Operation) -> int:
     if operation.type in ("Conv2D", "DepthwiseConv2dNative"):
         kernel = operation.inputs[1].shape
         # Each number of the result takes a product for each weight of one filter.

@@ -67,12 +67,25 @@ class TrainingProgress:
         return best
 
 
+# Of a training's hyperparameters those on which it does not depend what a checkpoint is worth: how long it goes on.
+LENGTH = frozenset(
+    {
+        "num_train_steps",
+        "num_steps",
+        "epochs",
+        "early_stopping",
+        "early_stopping_patience",
+        "early_stopping_min_delta",
+    }
+)
+
+
 def fingerprint(config: str, hyperparameters: Mapping[str, str], dataset: str, initial: str = "") -> str:
     """What makes a checkpoint one of this training and no other.
 
     Args:
-        config: Digest of the pipeline.config.
-        hyperparameters: The job's.
+        config: Digest of the pipeline.config, before its schedule is scaled to the steps that are asked for.
+        hyperparameters: The job's; how long it trains is left out, since more steps go on from fewer.
         dataset: Content hash of the prepared data set.
         initial: Digest of the checkpoint to start from, if there is one.
 
@@ -82,7 +95,7 @@ def fingerprint(config: str, hyperparameters: Mapping[str, str], dataset: str, i
     parts = {
         "format": FORMAT,
         "config": config,
-        "hyperparameters": dict(hyperparameters),
+        "hyperparameters": {name: value for name, value in hyperparameters.items() if name not in LENGTH},
         "dataset": dataset,
         "initial": initial,
     }
@@ -90,14 +103,16 @@ def fingerprint(config: str, hyperparameters: Mapping[str, str], dataset: str, i
 
 
 class CheckpointStore:
-    """The checkpoints of one training.
+    """The checkpoints of one training, whose length is open: a longer one goes on from where a shorter one ended.
 
     Args:
         folder: Of this training alone; made when something is saved.
+        num_steps: Steps that are asked for now. What a longer training left behind them is neither read nor deleted.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, num_steps: int) -> None:
         self._folder = folder
+        self._num_steps = num_steps
 
     def save(self, tensors: Tensors, progress: TrainingProgress) -> None:
         """Keep the state; the two newest are kept.
@@ -124,6 +139,20 @@ class CheckpointStore:
             except (CheckpointError, OSError, ValueError, TypeError) as error:
                 print(f"{folder.name} cannot be read and is passed over: {error}", flush=True)
         return None
+
+    def keep_last(self) -> None:
+        """Delete all but the last full checkpoint and the best weights that it names, from which a longer one goes on.
+
+        For after the export: before it, another full checkpoint takes the place of one that turns out to be damaged.
+        """
+        last = max(self._folder.glob("step-*"))
+        try:
+            kept = {last.name, f"best-{_progress(last).best_step:08d}"}
+        except (OSError, ValueError, TypeError):
+            kept = {last.name}
+        for path in self._folder.iterdir():
+            if path.is_dir() and path.name not in kept:
+                shutil.rmtree(path, ignore_errors=True)
 
     def best(self, step: int) -> dict[str, NDArray[np.generic]] | None:
         """The weights of the best validation, if they are those of this step."""
@@ -153,7 +182,9 @@ class CheckpointStore:
         return f"The checkpoint of step {int(kept[-1].name.removeprefix('step-'))} is kept in {self._folder}."
 
     def _named(self, prefix: str) -> list[Path]:
-        return sorted(path for path in self._folder.glob(f"{prefix}*") if path.is_dir())
+        """Whole folders by their steps, the last one last."""
+        last = f"{prefix}{self._num_steps:08d}"
+        return sorted(path for path in self._folder.glob(f"{prefix}*") if path.is_dir() and path.name <= last)
 
 
 def _progress(folder: Path) -> TrainingProgress:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from training_src.errors import ConfigurationError
 from training_src.models.config.decoding import decode, message_of
-from training_src.models.config.pipeline import PipelineConfig, PipelineDescription, with_num_steps
+from training_src.models.config.pipeline import PipelineConfig, PipelineDescription, with_batch_size, with_num_steps
 from training_src.text_format import Message, parse
+from training_src.training.config_warnings import greatest_rate
 from training_src.training.hyperparameters import BuiltIn
 from training_src.training.request import Request
 
@@ -15,21 +16,18 @@ from training_src.training.request import Request
 ADAM_BETAS = ("beta_1", "beta_2")
 
 
-def overridden(
-    description: PipelineDescription, request: Request, images: int
-) -> tuple[PipelineDescription, list[str]]:
-    """The description that is trained.
+def overridden(description: PipelineDescription, request: Request) -> tuple[PipelineDescription, list[str]]:
+    """The description that is trained, but for its batch and its length.
 
     Args:
         description: The user's or the architecture's.
         request: What the job says.
-        images: Training images, for epochs.
 
     Returns:
         The description, and the lines to print.
 
     Raises:
-        ConfigurationError: If there is no number of steps, or a hyperparameter cannot be honoured.
+        ConfigurationError: If a hyperparameter cannot be honoured.
     """
     message = parse(description.text())
     lines = _paths(message, request) if request.config else []
@@ -37,20 +35,47 @@ def overridden(
     if request.quantize and "graph_rewriter" not in message:
         message["graph_rewriter"] = [parse("quantization { }")]
         lines.append("quantize: an int8 form is exported beside the float32 model")
-    description = replace(description, config=decode(PipelineConfig, message), message=message)
-    train_config = description.config.train_config
-    steps = request.num_steps or _steps_of(request.epochs, images, train_config.batch_size) or train_config.num_steps
+    return replace(description, config=decode(PipelineConfig, message), message=message), lines
+
+
+def at_size(
+    description: PipelineDescription, request: Request, batch_size: int, images: int
+) -> tuple[PipelineDescription, list[str]]:
+    """The description with a batch and with the number of steps that the job asks for, and the lines to print.
+
+    Args:
+        description: With the config's batch and length.
+        request: What the job says.
+        batch_size: Images a step.
+        images: Training images, for epochs.
+
+    Raises:
+        ConfigurationError: If there is no number of steps.
+    """
+    described, lines = _at_batch(description, request, batch_size)
+    configured = description.config.train_config.num_steps
+    steps = request.num_steps or request.epochs * -(-images // batch_size) or configured
     if steps < 1:
         raise ConfigurationError(
             f"{description.source}: train_config.num_steps is not set; set it, or num_train_steps."
         )
-    if train_config.num_steps not in (0, steps):
-        lines.append(f"schedule of {train_config.num_steps} steps, scaled to the {steps} that were asked for")
-    return with_num_steps(description, steps), lines
+    if configured not in (0, steps):
+        lines.append(f"schedule of {configured} steps, scaled to the {steps} that were asked for")
+    return with_num_steps(described, steps), lines
 
 
-def _steps_of(epochs: int, images: int, batch_size: int) -> int:
-    return epochs * -(-images // batch_size)
+def _at_batch(
+    description: PipelineDescription, request: Request, batch_size: int
+) -> tuple[PipelineDescription, list[str]]:
+    """The learning rate changes in proportion, unless the job gives one: https://arxiv.org/abs/1706.02677."""
+    train_config = description.config.train_config
+    before = train_config.batch_size
+    if batch_size == before:
+        return description, []
+    described = with_batch_size(description, batch_size, scale_rate=not request.built_in.gives_rate)
+    old, new = (greatest_rate(one.optimizer.learning_rate) for one in (train_config, described.config.train_config))
+    rate = f"learning rate {old:.4g} -> {new:.4g} in proportion" if new != old else f"learning rate {old:.4g} as given"
+    return described, [f"batch of {before} -> {batch_size}; {rate}"]
 
 
 def _paths(message: Message, request: Request) -> list[str]:
@@ -79,10 +104,7 @@ def _replaced(parent: Message, place: str, name: str, by: str) -> list[str]:
 def _built_in(train_config: Message, given: BuiltIn) -> list[str]:
     """The built-in algorithm's hyperparameters, put into a `train_config`."""
     lines = []
-    if "batch_size" in given.model_fields_set:
-        train_config["batch_size"] = [max(1, given.batch_size)]
-        lines.append(f"train_config.batch_size: {given.batch_size}")
-    if given.model_fields_set & {"optimizer", "learning_rate"}:
+    if given.gives_rate:
         text = f"{OPTIMIZERS[given.optimizer](given)} use_moving_average: false"
         train_config["optimizer"] = [parse(text)]
         lines.append(f"train_config.optimizer: {text}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,3 +79,22 @@ def strategy_for(cluster: Cluster) -> tf.distribute.Strategy:
     if len(devices) > 1:
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     return tf.distribute.get_strategy()
+
+
+def summed(tensors: Sequence[tf.Tensor], cluster: Cluster, strategy: tf.distribute.Strategy) -> list[tf.Tensor]:
+    """Each tensor's sum over all instances, on every one of them."""
+
+    def summed_on_a_replica() -> list[tf.Tensor]:
+        context = tf.distribute.get_replica_context()
+        devices = context.num_replicas_in_sync // len(cluster.hosts)
+        return [tensor / devices for tensor in context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors))]
+
+    outcome = tf.function(lambda: strategy.run(summed_on_a_replica), autograph=False)()
+    return [strategy.experimental_local_results(each)[0] for each in outcome]
+
+
+def the_chiefs(number: int, cluster: Cluster, strategy: tf.distribute.Strategy) -> int:
+    """The chief's number, on every instance."""
+    if len(cluster.hosts) == 1:
+        return number
+    return round(float(summed([tf.constant(float(number if cluster.is_chief else 0))], cluster, strategy)[0]))

@@ -6,13 +6,13 @@ SageMaker's SDK quotes their values as JSON (`"\"auto\""`), its console does not
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from training_src.errors import ConfigurationError
+from training_src.training.written_settings import plain, settings_in
 
 # The text says what is to be given instead of a wrong value.
 Count = Annotated[int, Field(ge=0), "a whole number of 0 or more"]
@@ -21,6 +21,10 @@ Part = Annotated[
     Annotated[float, Field(ge=0, lt=1)] | None,
     BeforeValidator(lambda value: None if value == "auto" else value),
     "auto or a part below 1",
+]
+BatchSize = Annotated[
+    Annotated[int, Field(ge=1)] | Literal["auto"] | None,
+    "auto or a whole number of 1 or more",
 ]
 Lower = BeforeValidator(str.lower)
 # Told and left out: the platform decides where files go, and SageMaker's SDK speaks of its own containers.
@@ -62,6 +66,11 @@ class Settings(Hyperparameters):
     """How training goes on; what is learnt stands in the pipeline.config."""
 
     seed: Count = Field(default=17, description="Of weights, order and augmentation.")
+    batch_size: BatchSize = Field(
+        default=None,
+        description="Images a step, the learning rate in proportion; auto means at most the config's, as far as memory "
+        "goes. Without it auto for a bundled architecture, and the config's for a pipeline.config of your own.",
+    )
     validation_interval: Count = Field(
         default=0, description="Steps between two validations; 0: a tenth of the training."
     )
@@ -116,9 +125,9 @@ class ForeignNames(OwnNames):
 class BuiltIn(Hyperparameters):
     """The built-in Object Detection - TensorFlow algorithm's, which change the config's `train_config`."""
 
-    batch_size: Count = Field(default=1, description="Images a step; without it the config's.")
     optimizer: Annotated[Literal["adam", "sgd", "rmsprop"], Lower] = Field(
-        default="adam", description="With a constant rate; without it and `learning_rate` the config's."
+        default="adam",
+        description="With a constant rate, whatever the batch; without it and `learning_rate` the config's.",
     )
     learning_rate: Number = Field(default=0.001, description="A constant rate.")
     beta_1: Number = Field(default=0.9, description="Of adam, where only the default is supported.")
@@ -136,6 +145,11 @@ class BuiltIn(Hyperparameters):
     early_stopping: bool | None = Field(
         default=None, description="Whether training ends after some validations without improvement, by the loss."
     )
+
+    @property
+    def gives_rate(self) -> bool:
+        """Whether the config's optimizer and its schedule are replaced."""
+        return bool(self.model_fields_set & {"optimizer", "learning_rate"})
 
 
 def read_settings(hyperparameters: Mapping[str, str]) -> Settings:
@@ -163,26 +177,11 @@ def unpacked(hyperparameters: Mapping[str, str]) -> dict[str, str]:
         ConfigurationError: If it is no such list, or a setting is given twice.
     """
     single = {name: value for name, value in hyperparameters.items() if name != "settings"}
-    for item in plain(hyperparameters.get("settings", "")).split():
-        name, _, value = item.partition("=")
-        if name not in Settings.names() or not value:
-            known = ", ".join(sorted(Settings.names()))
-            raise ConfigurationError(f'TrainingSettings holds "{item}"; give NAME=VALUE with one of {known}.')
+    for name, value in settings_in(hyperparameters.get("settings", "")).items():
         if name in single:
             raise ConfigurationError(f"The setting {name} is given twice; give it once.")
         single[name] = value
     return single
-
-
-def plain(text: str) -> str:
-    """A hyperparameter's value without the quotes that SageMaker's SDK puts around it."""
-    text = text.strip()
-    if not text.startswith('"'):
-        return text
-    try:
-        return str(json.loads(text)).strip()
-    except ValueError:
-        return text
 
 
 def wanted(kind: type[Hyperparameters], name: str) -> str:

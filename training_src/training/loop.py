@@ -15,7 +15,7 @@ from training_src.errors import MapgateError, TrainingError
 from training_src.models.config.training import TrainConfig
 from training_src.models.detector import Detector
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress
-from training_src.training.distribution import Cluster
+from training_src.training.distribution import Cluster, summed
 from training_src.training.hyperparameters import Settings
 from training_src.training.input_pipeline import Batch
 from training_src.training.learning_rate import learning_rate
@@ -233,14 +233,7 @@ class _Training:
         return int(done)
 
     def _sum(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
-        def summed() -> list[tf.Tensor]:
-            context = tf.distribute.get_replica_context()
-            devices = context.num_replicas_in_sync // len(self._plan.cluster.hosts)
-            return [tensor / devices for tensor in context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)]
-
-        strategy = self._plan.strategy
-        outcome = tf.function(lambda: strategy.run(summed), autograph=False)()
-        return [strategy.experimental_local_results(each)[0] for each in outcome]
+        return summed(tensors, self._plan.cluster, self._plan.strategy)
 
 
 class _Pace:

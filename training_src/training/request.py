@@ -22,7 +22,8 @@ from pathlib import Path
 from containers.contract.job import PLATFORM_ROOT, TrainingJob
 from training_src.data.label_map import LabelMap, read_label_map
 from training_src.errors import ConfigurationError, DataError
-from training_src.training.hyperparameters import WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings, plain
+from training_src.training.hyperparameters import WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
+from training_src.training.written_settings import plain
 
 TRAIN_CHANNELS = ("train", "training")
 VALIDATION_CHANNELS = ("validation", "val", "eval", "test")

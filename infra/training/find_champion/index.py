@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.service_resource import Table
+from champion import find_champion, waiver_of
 
 NONE = "none"
 
@@ -21,35 +19,32 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:  # noqa: 
     Args:
         event: The step's inputs `model_package_group` and `endpoint_name`.
         context: Unused.
+
+    Returns:
+        The champion, or `none` and the object that stands for no model, which it is too where an administrator has
+        waived the comparison with a champion whose artifact is gone.
     """
-    return find_champion(_table(os.environ["TABLE"]), os.environ["BUCKET"], event["endpoint_name"])
-
-
-def find_champion(table: Table, bucket: str, endpoint_name: str) -> dict[str, str]:
-    """Return the champion as the deployer recorded it; Approved alone does not make one.
-
-    Args:
-        table: The deployment records.
-        bucket: Holds `defaults/none/`, the input that stands for "no champion".
-        endpoint_name: The production endpoint.
-    """
-    item: dict[str, Any] = (
-        table.get_item(Key={"EndpointName": endpoint_name, "Record": "endpoint"}, ConsistentRead=True).get("Item") or {}
-    )
-    champion = item.get("Champion")
-    if not champion:
-        return {
-            "ChampionModelPackageArn": NONE,
-            "ChampionModelUri": f"s3://{bucket}/defaults/none/",
-            "ChampionRuntime": NONE,
-        }
+    no_model = f"s3://{os.environ['BUCKET']}/defaults/none/"
+    champion = find_champion(_table(os.environ["TABLE"]), event["endpoint_name"])
+    if champion is None:
+        arn, uri, runtime, waiver = NONE, no_model, NONE, None
+    else:
+        waiver = waiver_of(champion, _client("s3"), _client("ssm"), os.environ["WAIVER"])
+        arn, uri, runtime = champion.arn, no_model if waiver else champion.uri, champion.runtime
     return {
-        "ChampionModelPackageArn": champion["ModelPackageArn"],
-        "ChampionModelUri": champion["ModelUri"],
-        "ChampionRuntime": champion["Runtime"],
+        "ChampionModelPackageArn": arn,
+        "ChampionModelUri": uri,
+        "ChampionRuntime": runtime,
+        "ChampionWaiver": waiver or NONE,
     }
 
 
 @cache
-def _table(name: str) -> Table:
+def _table(name: str) -> Any:
     return boto3.resource("dynamodb").Table(name)
+
+
+@cache
+def _client(service: str) -> Any:
+    make: Any = boto3.client
+    return make(service)

@@ -85,6 +85,7 @@ def dossier(evaluation: dict[str, Any], prefix: str, execution_arn: str) -> dict
         DossierError: An address is no metadata value.
     """
     metrics, serving, gate = evaluation["metrics"], evaluation["serving"], evaluation["gate"]
+    waiver = (evaluation.get("champion") or {}).get("waiver")
     return {
         "mAP": _number(metrics.get("mAP")),
         "mAP_50": _number(metrics.get("mAP_50")),
@@ -95,6 +96,7 @@ def dossier(evaluation: dict[str, Any], prefix: str, execution_arn: str) -> dict
         "evaluation_uri": _address("evaluation_uri", f"{prefix}/evaluation.json"),
         "execution_arn": _address("execution_arn", execution_arn),
         "gate": readable(f"{'passed' if gate['passed'] is True else 'failed'}: {gate['sentence']}"),
+        **({"champion_waiver": readable(waiver)} if waiver else {}),
     }
 
 

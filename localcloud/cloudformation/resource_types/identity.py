@@ -120,6 +120,9 @@ class ManagedPolicy(ResourceType):
 class Key(ResourceType):
     """A key; deleting it makes it pending deletion, as AWS does."""
 
+    def exists(self, it: Target, name: str) -> bool:
+        return it.finds("kms", "DescribeKey", {"KeyId": name})
+
     def create(self, it: Target) -> str:
         it.refuse_beyond("Description", "EnableKeyRotation", "KeyPolicy", "PendingWindowInDays", "Tags")
         tags = [{"TagKey": key, "TagValue": value} for key, value in it.tag_map.items()]

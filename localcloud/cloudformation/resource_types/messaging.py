@@ -15,6 +15,10 @@ _TOPIC_ATTRIBUTES = ("DisplayName", "KmsMasterKeyId", "SignatureVersion", "Traci
 class Topic(ResourceType):
     """A topic with its subscriptions."""
 
+    def exists(self, it: Target, name: str) -> bool:
+        arn = f"arn:aws:sns:{it.stack.region}:{it.stack.account}:{name}"
+        return it.finds("sns", "GetTopicAttributes", {"TopicArn": arn})
+
     def create(self, it: Target) -> str:
         parameters = {"Name": self.name_of(it, 256), "Attributes": it.picked(*_TOPIC_ATTRIBUTES), "Tags": it.tags}
         arn = str(it.call("sns", "CreateTopic", parameters)["TopicArn"])
@@ -70,6 +74,9 @@ class TopicPolicy(PutType):
 class Queue(ResourceType):
     """A queue; Ref gives its URL."""
 
+    def exists(self, it: Target, name: str) -> bool:
+        return it.finds("sqs", "GetQueueUrl", {"QueueName": name})
+
     def create(self, it: Target) -> str:
         fifo = ".fifo" if it.properties.get("FifoQueue") else ""
         name = it.properties.get("QueueName") or it.name(80 - len(fifo)) + fifo
@@ -106,6 +113,9 @@ class QueuePolicy(PutType):
 @resource_type("AWS::Events::Rule", name="Name")
 class Rule(PutType):
     """A rule and its targets."""
+
+    def exists(self, it: Target, name: str) -> bool:
+        return it.finds("events", "DescribeRule", {**it.picked("EventBusName"), "Name": name})
 
     def put(self, it: Target) -> None:
         made = it.call("events", "PutRule", {**it.without("Targets"), "Name": it.physical_id})

@@ -14,6 +14,9 @@ from localcloud.cloudformation.resource_types.registry import PutType, ResourceT
 class Alarm(PutType):
     """An alarm on a metric."""
 
+    def exists(self, it: Target, name: str) -> bool:
+        return bool(it.call("cloudwatch", "DescribeAlarms", {"AlarmNames": [name]}).get("MetricAlarms"))
+
     def put(self, it: Target) -> None:
         it.call("cloudwatch", "PutMetricAlarm", {**it.properties, "AlarmName": it.physical_id})
 
@@ -24,6 +27,9 @@ class Alarm(PutType):
 @resource_type("AWS::CloudWatch::Dashboard", name="DashboardName")
 class Dashboard(PutType):
     """A dashboard."""
+
+    def exists(self, it: Target, name: str) -> bool:
+        return it.finds("cloudwatch", "GetDashboard", {"DashboardName": name})
 
     def put(self, it: Target) -> None:
         it.call("cloudwatch", "PutDashboard", {**it.picked("DashboardBody"), "DashboardName": it.physical_id})

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from localcloud.clients import client
 from localcloud.cloudformation.schemas import Schema, schema_of
 from localcloud.cloudformation.stacks import Resource, Stack, save
-from localcloud.cloudformation.templates import text_of
+from localcloud.cloudformation.templates import TemplateError, text_of
 
 Properties = Mapping[str, Any]
 
@@ -122,6 +122,16 @@ class Target:
             if not _ABSENT.search(f"{error.response['Error']['Code']} {error.response['Error'].get('Message', '')}"):
                 raise
 
+    def finds(self, service: str, operation: str, parameters: Properties) -> bool:
+        """Whether a call that describes something finds it."""
+        try:
+            self.call(service, operation, parameters)
+        except ClientError as error:
+            if _ABSENT.search(f"{error.response['Error']['Code']} {error.response['Error'].get('Message', '')}"):
+                return False
+            raise
+        return True
+
     def name(self, longest: int = 64, *, lower: bool = False) -> str:
         """A physical name as CloudFormation makes it: stack, logical id and twelve random characters."""
         tail = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(12))
@@ -134,7 +144,9 @@ class Target:
         return made.lower() if lower else made
 
 
-_ABSENT = re.compile(r"NotFound|NoSuch|NonExistent|does not exist|Could not find|not found|NotExist", re.IGNORECASE)
+_ABSENT = re.compile(
+    r"\b404\b|NotFound|NoSuch|NonExistent|does not exist|Could not find|not found|NotExist", re.IGNORECASE
+)
 
 
 class ReplacementNeeded(Exception):  # noqa: N818  # an answer, not an error
@@ -165,6 +177,26 @@ class ResourceType:
         """The name that the template gives the resource, or one as CloudFormation makes it."""
         given = it.properties.get(self.name_property) if self.name_property else None
         return str(given or it.name(longest, lower=lower))
+
+    def exists(self, it: Target, name: str) -> bool:  # noqa: ARG002
+        """Whether there is one of this name; for types that can be imported, or whose service takes a second one."""
+        return False
+
+    @property
+    def is_importable(self) -> bool:
+        """Whether a stack can take in a resource of this type that exists."""
+        return type(self).exists is not ResourceType.exists
+
+    def adopt(self, it: Target, identifier: Mapping[str, str]) -> str:
+        """Find the resource that a stack takes in; returns its physical id.
+
+        Raises:
+            TemplateError: It does not exist.
+        """
+        (name,) = identifier.values()
+        if not self.exists(it, name):
+            raise TemplateError(f"{self.kind} with identifier {dict(identifier)} does not exist")
+        return name
 
     def create(self, it: Target) -> str:
         """Make the resource, tolerating nothing that is there already; returns its physical id."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from localcloud.cloudformation.resource_types.registry import ResourceType, Target, resource_type
@@ -13,6 +14,12 @@ from localcloud.cloudformation.resource_types.registry import ResourceType, Targ
 )
 class ModelPackageGroup(ResourceType):
     """A group of model versions. SageMaker does not delete one that holds versions."""
+
+    def exists(self, it: Target, name: str) -> bool:
+        return it.finds("sagemaker", "DescribeModelPackageGroup", {"ModelPackageGroupName": name})
+
+    def adopt(self, it: Target, identifier: Mapping[str, str]) -> str:
+        return self.update(it.named(super().adopt(it, identifier)))
 
     def create(self, it: Target) -> str:
         plain = it.without("ModelPackageGroupPolicy")

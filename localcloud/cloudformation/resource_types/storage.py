@@ -24,6 +24,9 @@ from localcloud.cloudformation.resource_types.registry import Properties, PutTyp
 class Bucket(ResourceType):
     """A bucket with its settings; S3 does not delete one that holds objects."""
 
+    def exists(self, it: Target, name: str) -> bool:
+        return it.finds("s3", "HeadBucket", {"Bucket": name})
+
     def create(self, it: Target) -> str:
         name = self.name_of(it, 63, lower=True)
         parameters: dict[str, Any] = {"Bucket": name}
@@ -110,6 +113,9 @@ _BUCKET_RESETS = {
 class BucketPolicy(PutType):
     """A bucket's policy; it is called like the bucket."""
 
+    def exists(self, it: Target, name: str) -> bool:
+        return it.finds("s3", "GetBucketPolicy", {"Bucket": name})
+
     def put(self, it: Target) -> None:
         it.call("s3", "PutBucketPolicy", {**it.picked("Bucket"), "Policy": it.properties["PolicyDocument"]})
 
@@ -124,6 +130,9 @@ class BucketPolicy(PutType):
 )
 class Repository(ResourceType):
     """An image repository; with EmptyOnDelete its images go with it."""
+
+    def exists(self, it: Target, name: str) -> bool:
+        return it.finds("ecr", "DescribeRepositories", {"repositoryNames": [name]})
 
     def create(self, it: Target) -> str:
         name = self.name_of(it, 256, lower=True)
@@ -163,6 +172,9 @@ class Repository(ResourceType):
 )
 class Table(ResourceType):
     """A table, without indexes and streams."""
+
+    def exists(self, it: Target, name: str) -> bool:
+        return it.finds("dynamodb", "DescribeTable", {"TableName": name})
 
     def create(self, it: Target) -> str:
         name = self.name_of(it, 255)

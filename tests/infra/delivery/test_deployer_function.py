@@ -20,6 +20,7 @@ def test_every_setting_of_hosting_has_its_own_variable() -> None:
         "INFERENCE_INSTANCE_TYPE": "ml.c5.2xlarge",
         "INFERENCE_INSTANCE_COUNT": "3",
         "CANARY_PERCENT": "34",
+        "LATENCY_ALARM_MILLISECONDS": "2000",
         "DATA_CAPTURE_PERCENT": "5",
         "KMS_KEY_ARN": "the-key",
         "SUBNET_IDS": "subnet-0a,subnet-0b",
@@ -28,7 +29,7 @@ def test_every_setting_of_hosting_has_its_own_variable() -> None:
 
 
 def test_no_key_is_given_where_the_instances_or_the_settings_take_none() -> None:
-    local_storage = Settings(environment="lab", delivery=Delivery(instance_type="ml.g5.xlarge"))
+    local_storage = Settings(environment="lab", delivery=Delivery(instance_type="ml.r5d.large"))
     unwanted = Settings(environment="lab", security=Security(customer_managed_volumes=False))
     for settings in (local_storage, unwanted):
         assert "KMS_KEY_ARN" not in hosting_variables(settings, "the-key")

@@ -15,6 +15,7 @@ import aws_cdk as cdk
 import pytest
 
 from infra.app import build
+from localcloud import cloud as local_cloud
 from tests.conftest import MadeOnce
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -77,6 +78,27 @@ def synthesize(made_once: MadeOnce) -> Iterator[Synthesize]:
             del os.environ[name]
         else:
             os.environ[name] = value
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of commands that talk to a cloud of the test's own."""
+    home = tmp_path / ".mapgate"
+    url = local_cloud.up(home).endpoint_url
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    yield {
+        **kept,
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ENDPOINT_URL_S3": url,
+        "AWS_ENDPOINT_URL_S3_FOR_CLOUDFORMATION": url.replace("127.0.0.1", "localhost"),
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+        "CI": "true",
+    }
+    local_cloud.down(home)
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,10 @@ from infra.app import build
 from infra.settings import SettingsError
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = ["delivery", "foundation", "observability", "registry", "training"]
+NAMES = ["delivery", "foundation", "observability", "people", "registry", "training"]
 
 
-def test_composes_the_five_stacks_and_nothing_beside(dev: Any) -> None:
+def test_composes_the_six_stacks_and_nothing_beside(dev: Any) -> None:
     assert sorted(dev.templates) == NAMES
 
 
@@ -105,7 +105,8 @@ def test_every_physical_name_carries_the_prefix(dev: Any) -> None:
 
 def physical_names(assembly: Any) -> Iterator[tuple[str, str]]:
     properties = {
-        "AlarmName", "BucketName", "DashboardName", "FunctionName", "LogGroupName", "ModelPackageGroupName", "Name",
+        "AlarmName", "BucketName", "DashboardName", "FunctionName", "LogGroupName", "ManagedPolicyName",
+        "ModelPackageGroupName", "Name",
         "PipelineName", "QueueName", "RepositoryName", "RoleName", "TableName", "TopicName",
     }  # fmt: skip
     for stack, template in assembly.templates.items():
@@ -132,6 +133,8 @@ def test_publishes_every_name_that_its_users_look_up(dev: Any) -> None:
             "notification-topic-arn",
             "deployer-function",
             "pipeline-role-arn",
+            "data-scientist-policy-arn",
+            "approver-policy-arn",
         )
     }
 
@@ -146,7 +149,7 @@ def test_tags_what_studio_groups(dev: Any) -> None:
 
 def test_needs_no_node_function_and_no_image(dev: Any) -> None:
     functions = dev.resources("AWS::Lambda::Function").values()
-    assert len(functions) == 6
+    assert len(functions) == 7
     assert {function["Properties"]["Runtime"] for function in functions} == {"python3.12"}
     assert {function["Properties"]["Handler"] for function in functions} == {"index.handler"}
     manifest = [json.loads(path.read_text()) for path in dev.folder.glob("*.assets.json")]
@@ -160,4 +163,5 @@ def test_production_keeps_what_development_gives_up(dev: Any, synthesize: Callab
         return {each["DeletionPolicy"] for kind in kinds for each in assembly.resources(kind).values()}
 
     assert policies(dev) == {"Delete"}
-    assert policies(synthesize("prod")) == {"Retain"}
+    # With "Retain" alone, a first deployment that fails would leave names behind that stop the second one.
+    assert policies(synthesize("prod")) == {"RetainExceptOnCreate"}

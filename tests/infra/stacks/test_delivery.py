@@ -121,7 +121,6 @@ def function(assembly: Any, name: str) -> dict[str, Any]:
 def test_deployer_is_told_what_it_needs(dev: Any) -> None:
     told = function(dev, "deployer")["Environment"]["Variables"]
     assert set(told) == {
-        "ALARM_NAMES",
         "BUCKET",
         "CALLBACK_QUEUE_URL",
         "CANARY_PERCENT",
@@ -131,14 +130,30 @@ def test_deployer_is_told_what_it_needs(dev: Any) -> None:
         "INFERENCE_INSTANCE_COUNT",
         "INFERENCE_INSTANCE_TYPE",
         "KMS_KEY_ARN",
+        "LATENCY_ALARM_MILLISECONDS",
         "MODEL_PACKAGE_GROUP",
         "PREFIX",
         "TABLE",
         "TOPIC_ARN",
     }
-    alarms = {each["Properties"]["AlarmName"] for each in dev.resources("AWS::CloudWatch::Alarm").values()}
-    assert set(told["ALARM_NAMES"].split(",")) == {"mapgate-dev-endpoint-errors", "mapgate-dev-endpoint-latency"}
-    assert set(told["ALARM_NAMES"].split(",")) <= alarms
+    (deliveries,) = dev.resources("Custom::Deliveries").values()
+    hosting = deliveries["Properties"]["Hosting"]
+    assert {"INFERENCE_INSTANCE_TYPE", "INFERENCE_INSTANCE_COUNT", "DATA_CAPTURE_PERCENT", "KMS_KEY_ARN"} <= set(
+        hosting
+    )
+    assert {name: told[name] for name in hosting} == hosting  # so that a change of any of them wakes the deployer
+
+
+def test_deployer_makes_and_removes_alarms_of_its_own_names_only(dev: Any) -> None:
+    statements = [
+        statement
+        for policy in dev.resources("AWS::IAM::Policy", "delivery").values()
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "cloudwatch:PutMetricAlarm" in statement["Action"]
+    ]
+    (statement,) = statements
+    assert set(statement["Action"]) == {"cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"}
+    assert json.dumps(statement["Resource"]).count(":alarm:mapgate-dev-v*") == 1
 
 
 def test_records_can_be_restored(dev: Any) -> None:
@@ -176,7 +191,7 @@ def test_everything_that_waits_or_tells_is_encrypted_and_tls_only(dev: Any) -> N
 
 def test_logs_end_and_are_encrypted(dev: Any) -> None:
     groups = dev.resources("AWS::Logs::LogGroup").values()
-    assert len(groups) == 6
+    assert len(groups) == 7
     assert all(each["Properties"]["RetentionInDays"] == 30 and each["Properties"]["KmsKeyId"] for each in groups)
 
 

@@ -43,6 +43,15 @@ def test_data_has_versions_a_log_and_an_end(dev: Any) -> None:
     assert not any(rule.get("Prefix", "").startswith(("models", "executions")) for rule in rules.values())
 
 
+def test_what_keeps_a_bucket_empty_goes_with_the_bucket(dev: Any) -> None:
+    """CloudFormation deletes a policy before its bucket, and access logs would come in between."""
+    for policy in dev.resources("AWS::S3::BucketPolicy").values():
+        assert policy["DeletionPolicy"] == "Retain"
+    for logical in dev.resources("Custom::BucketContents"):
+        needed = dev.templates["foundation"]["Resources"][logical]["DependsOn"]
+        assert {*dev.resources("AWS::S3::Bucket"), *dev.resources("AWS::S3::BucketPolicy")} & set(needed)
+
+
 def test_image_tags_cannot_be_moved_and_images_are_scanned(dev: Any) -> None:
     repositories = {
         each["Properties"]["RepositoryName"]: each for each in dev.resources("AWS::ECR::Repository").values()

@@ -13,6 +13,7 @@ from pipelines.check import check
 
 EXAMPLES = {
     "CallbackQueue": "https://sqs.us-east-1.amazonaws.com/123456789012/mapgate-dev-callback",
+    "CheckPlan": "arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-check-plan",
     "DataBucket": "mapgate-dev-data-123456789012-us-east-1",
     "Endpoint": "mapgate-dev",
     "FindChampion": "arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-find-champion",
@@ -44,6 +45,7 @@ def test_deploys_a_definition_without_fault(environment: str, synthesize: Any) -
 def test_every_function_and_queue_of_the_definition_is_one_of_the_stacks(dev: Any) -> None:
     _, variables = pipeline(dev)["PipelineDefinition"]["PipelineDefinitionBody"]["Fn::Sub"]
     functions = dev.resources("AWS::Lambda::Function", "training")
+    assert variables["CheckPlan"]["Fn::GetAtt"][0] in functions
     assert variables["FindChampion"]["Fn::GetAtt"][0] in functions
     assert variables["PublishDossier"]["Fn::GetAtt"][0] in functions
     assert "Callback" in json.dumps(variables["CallbackQueue"])
@@ -84,6 +86,22 @@ def test_dossier_cannot_decide(dev: Any) -> None:
     denied = [each for each in statements(dev, "mapgate-dev-publish-dossier-function") if each["Effect"] == "Deny"]
     assert [actions(each) for each in denied] == [["sagemaker:UpdateModelPackage"]]
     assert denied[0]["Condition"] == {"Null": {"sagemaker:ModelApprovalStatus": "false"}}
+
+
+def test_check_plan_reads_and_does_nothing_else(dev: Any) -> None:
+    granted = {action for each in statements(dev, "mapgate-dev-check-plan-function") for action in actions(each)}
+    assert {action for action in granted if not action.startswith(("kms:", "logs:"))} == {
+        "dynamodb:GetItem",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "ssm:GetParameterHistory",
+    }
+
+
+def test_nobody_here_can_waive_the_comparison_with_a_champion(dev: Any) -> None:
+    for policy in dev.resources("AWS::IAM::Policy").values():
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            assert "ssm:PutParameter" not in actions(statement)
 
 
 def test_jobs_write_only_their_own_prefixes(dev: Any) -> None:

@@ -25,6 +25,7 @@ RESOURCES = Resources(
     inference_image="123456789012.dkr.ecr.us-east-1.amazonaws.com/mapgate-dev-inference:0123456789abcdef",
     processing_role="arn:aws:iam::123456789012:role/mapgate-dev-processing",
     training_role="arn:aws:iam::123456789012:role/mapgate-dev-training",
+    check_plan="arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-check-plan",
     find_champion="arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-find-champion",
     publish_dossier="arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-publish-dossier",
     callback_queue="https://sqs.us-east-1.amazonaws.com/123456789012/mapgate-dev-callback",
@@ -39,14 +40,20 @@ EXAMPLE = Settings(
     network=Network(subnets=("subnet-0a", "subnet-0b"), security_groups=("sg-0c", "sg-0d")),
     security=Security(network_isolation=False, encrypt_between_containers=True),
     processing=Processing(
-        prepare_instance_type="ml.m5.4xlarge", evaluate_instance_type="ml.m5.2xlarge", volume_gigabytes=51
+        prepare_instance_type="ml.m5.4xlarge",
+        evaluate_instance_type="ml.m5.2xlarge",
+        volume_gigabytes=51,
+        prepare_maximum_hours=3,
+        evaluate_maximum_hours=4,
     ),
     training=Training(
-        instance_types=("ml.p3.2xlarge", "ml.p3.8xlarge"),
+        instance_types=("ml.m5.24xlarge", "ml.m5.12xlarge"),
         maximum_hours=5,
         maximum_wait_hours=7,
         volume_gigabytes=103,
         default_architecture="efficientdet_d1_640x640",
+        default_steps=106,
+        default_batch_size=107,
     ),
     delivery=Delivery(instance_type="ml.c5.2xlarge"),
 )
@@ -56,6 +63,7 @@ NAMES = Resources(
     inference_image="the-inference-image",
     processing_role="the-processing-role",
     training_role="the-training-role",
+    check_plan="the-judge",
     find_champion="the-finder",
     publish_dossier="the-publisher",
     callback_queue="the-queue",
@@ -64,14 +72,15 @@ NAMES = Resources(
     key="the-key",
 )
 BOUND = {
-    "DatasetUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "Architecture.DefaultValue": "efficientdet_d1_640x640",
+    "TrainingSteps.DefaultValue": 106,
+    "TrainingSettings.DefaultValue": "seed=17 batch_size=107",
     "PipelineConfigUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "LabelMapUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "InitialCheckpointUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "GatePolicyUri.DefaultValue": "s3://the-bucket/defaults/gate-policy/",
-    "TrainingInstanceType.DefaultValue": "ml.p3.2xlarge",
-    "TrainingInstanceType.EnumValues": ["ml.p3.2xlarge", "ml.p3.8xlarge"],
+    "TrainingInstanceType.DefaultValue": "ml.m5.24xlarge",
+    "TrainingInstanceType.EnumValues": ["ml.m5.24xlarge", "ml.m5.12xlarge"],
     "PrepareDataset.AppSpecification.ImageUri": "the-training-image",
     "train.S3Output.S3Uri.Std:Join.Values[0]": "s3://the-bucket/executions",
     "validation.S3Output.S3Uri.Std:Join.Values[0]": "s3://the-bucket/executions",
@@ -86,6 +95,9 @@ BOUND = {
     "PrepareDataset.NetworkConfig.EnableInterContainerTrafficEncryption": True,
     "PrepareDataset.NetworkConfig.VpcConfig.SecurityGroupIds": ["sg-0c", "sg-0d"],
     "PrepareDataset.NetworkConfig.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
+    "PrepareDataset.StoppingCondition.MaxRuntimeInSeconds": 10800,
+    "CheckPlan.endpoint_name": "the-endpoint",
+    "CheckPlan.FunctionArn": "the-judge",
     "TrainDetector.AlgorithmSpecification.TrainingImage": "the-training-image",
     "TrainDetector.CheckpointConfig.S3Uri.Std:Join.Values[0]": "s3://the-bucket/checkpoints",
     "TrainDetector.OutputDataConfig.S3OutputPath": "s3://the-bucket/models",
@@ -115,6 +127,7 @@ BOUND = {
     "MeasureServing.NetworkConfig.EnableInterContainerTrafficEncryption": True,
     "MeasureServing.NetworkConfig.VpcConfig.SecurityGroupIds": ["sg-0c", "sg-0d"],
     "MeasureServing.NetworkConfig.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
+    "MeasureServing.StoppingCondition.MaxRuntimeInSeconds": 14400,
     "EvaluateDetector.AppSpecification.ImageUri": "the-training-image",
     "evaluation.S3Output.S3Uri.Std:Join.Values[0]": "s3://the-bucket/executions",
     "EvaluateDetector.ProcessingOutputConfig.KmsKeyId": "the-key",
@@ -126,6 +139,7 @@ BOUND = {
     "EvaluateDetector.NetworkConfig.EnableInterContainerTrafficEncryption": True,
     "EvaluateDetector.NetworkConfig.VpcConfig.SecurityGroupIds": ["sg-0c", "sg-0d"],
     "EvaluateDetector.NetworkConfig.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
+    "EvaluateDetector.StoppingCondition.MaxRuntimeInSeconds": 14400,
     "RegisterDetector.InferenceSpecification.Containers[0].Image": "the-inference-image",
     "RegisterDetector.InferenceSpecification.SupportedRealtimeInferenceInstanceTypes": ["ml.c5.2xlarge"],
     "RegisterDetector.InferenceSpecification.SupportedTransformInstanceTypes": ["ml.c5.2xlarge"],
@@ -151,7 +165,7 @@ any_settings = st.builds(
         prepare_instance_type=st.sampled_from(PLAIN + NVME),
         prepare_instance_count=st.sampled_from([1, 3]),
         evaluate_instance_type=st.sampled_from(PLAIN + NVME),
-        volume_gigabytes=st.integers(1, 16384),
+        volume_gigabytes=st.integers(1, 75),
     ),
     training=st.builds(
         Training,
@@ -160,7 +174,7 @@ any_settings = st.builds(
         maximum_hours=st.integers(1, 100),
         maximum_wait_hours=st.integers(100, 240),
     ),
-    delivery=st.builds(Delivery, instance_type=st.sampled_from(PLAIN + NVME)),
+    delivery=st.builds(Delivery, instance_type=st.sampled_from([*PLAIN, "ml.r5d.large"])),
 )
 
 
@@ -175,10 +189,17 @@ def test_leaves_out_what_the_settings_do_not_want() -> None:
     chosen = Settings(
         environment="dev",
         security=Security(customer_managed_volumes=False),
-        training=Training(instance_types=("ml.p3.2xlarge",), spot=False),
+        training=Training(instance_types=("ml.m5.xlarge",), spot=False),
+        delivery=Delivery(instance_type="ml.r5.large"),
     )
     said = dict(leaves(bind(COMMITTED, chosen, NAMES)))
-    left_out = ("VpcConfig", "VolumeKmsKeyId", "EnableManagedSpotTraining", "MaxWaitTimeInSeconds")
+    left_out = (
+        "SupportedTransformInstanceTypes",
+        "VpcConfig",
+        "VolumeKmsKeyId",
+        "EnableManagedSpotTraining",
+        "MaxWaitTimeInSeconds",
+    )
     assert [path for path in said if any(name in path for name in left_out)] == []
     assert said["TrainDetector.StoppingCondition.MaxRuntimeInSeconds"] == 86400
 
@@ -210,6 +231,20 @@ def test_every_job_is_as_secure_as_the_settings_say(chosen: Settings) -> None:
     assert training["EnableNetworkIsolation"] is chosen.security.network_isolation
     assert training.get("EnableManagedSpotTraining", False) is chosen.training.spot
     assert ("VpcConfig" in training) == (chosen.network is not None)
+
+
+def test_waits_for_a_quota_in_use_as_long_as_the_settings_say() -> None:
+    bound = bind(COMMITTED, Settings(environment="dev", quota_wait_minutes=17), RESOURCES)
+    patience = {
+        each["Name"]: {policy["ExceptionType"][0]: policy for policy in each["RetryPolicies"]}
+        for each in walk(bound["Steps"])
+        if each["Type"] in ("Processing", "Training")
+    }
+    assert len(patience) == 4
+    for policies in patience.values():
+        waits = policies["SageMaker.RESOURCE_LIMIT"]
+        assert (waits["ExpireAfterMin"], waits["IntervalSeconds"], waits["BackoffRate"]) == (17, 60, 1.0)
+        assert policies["SageMaker.CAPACITY_ERROR"]["MaxAttempts"] == 8
 
 
 def test_measures_on_the_type_that_serves() -> None:

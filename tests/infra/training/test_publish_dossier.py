@@ -110,5 +110,12 @@ def test_address_that_is_no_legal_value_is_refused_rather_than_cut() -> None:
         dossier(evaluation(), f"s3://data/{'x' * 300}", EXECUTION)
 
 
+def test_waived_comparison_is_told_to_whoever_approves() -> None:
+    waived = evaluation() | {"champion": {"reason": "its artifact is gone", "waiver": "emptied by hand - admin"}}
+    assert dossier(waived, "s3://b/e", EXECUTION)["champion_waiver"] == "emptied by hand - admin"
+    compared = evaluation() | {"champion": {"reason": None, "waiver": None}}
+    assert "champion_waiver" not in dossier(compared, "s3://b/e", EXECUTION)
+
+
 def test_gate_that_did_not_pass_is_told_as_failed() -> None:
     assert dossier(evaluation(passed=False, sentence="too low"), "s3://data/e", EXECUTION)["gate"] == "failed: too low"

@@ -40,7 +40,7 @@ def outputs(of: dict[str, Any]) -> dict[str, str]:
 
 def test_one_instance_needs_no_join() -> None:
     alone = bound(1)
-    assert [each["Name"] for each in alone["Steps"]][:2] == ["PrepareDataset", "TrainDetector"]
+    assert [each["Name"] for each in alone["Steps"]][:2] == ["PrepareDataset", "CheckPlan"]
     assert "AnnotationsUri" not in json.dumps(alone)
 
 
@@ -76,7 +76,7 @@ def test_join_is_one_instance_that_reads_the_parts_and_writes_what_the_other_ste
     several = bound(3)
     join = step(several, "JoinDataset")
 
-    assert [each["Name"] for each in several["Steps"]][:3] == ["PrepareDataset", "JoinDataset", "TrainDetector"]
+    assert [each["Name"] for each in several["Steps"]][:3] == ["PrepareDataset", "JoinDataset", "CheckPlan"]
     assert join["Arguments"]["AppSpecification"]["ContainerEntrypoint"] == ["python", "-m", "training_src", "join"]
     assert join["Arguments"]["ProcessingResources"]["ClusterConfig"] == {
         "InstanceCount": 1,

@@ -39,7 +39,7 @@ def test_what_a_statement_says_is_read() -> None:
         ("identity", {**READ, "Effects": "Allow"}, "Syntax errors in policy."),
         ("identity", {"Effect": "Allow", "Resource": "*"}, "Policy statement must contain actions."),
         ("identity", {"Effect": "Allow", "Action": "s3:*"}, "Policy statement must contain resources."),
-        ("identity", {**READ, "Action": []}, "Syntax errors in policy."),
+        ("identity", {**READ, "Action": [1]}, "Syntax errors in policy."),
         ("identity", {**READ, "Action": "GetObject"}, "Actions/Conditions must be prefaced by a vendor"),
         ("identity", {**READ, "NotAction": "s3:*"}, "Syntax errors in policy."),
         ("identity", {**READ, "Resource": "bucket"}, 'Resource bucket must be in ARN format or "*".'),

@@ -235,6 +235,18 @@ def test_a_denial_says_why_in_the_words_of_aws(policies: Policies, ending: str) 
     assert sentence == f"{opening} {ending}", f"{GUIDE}/troubleshoot_access-denied.html"
 
 
+@pytest.mark.parametrize("operator", ["StringEquals", "StringNotEquals", "StringLikeIfExists"])
+def test_a_key_that_is_unknown_in_a_policy_of_aws_allows_nothing_and_denies(operator: str) -> None:
+    unknown = {operator: {"s3express:SessionMode": "ReadOnly"}}
+    allowing, denying = (
+        [parse({"Statement": [*more, statement(Condition=unknown)]}, "identity", strict=False)]
+        for more, statement in (([], allow), (MINE, deny))
+    )
+
+    assert not decide(Policies(allowing), aws__PrincipalAccount=ACCOUNT).allowed
+    assert not decide(Policies(denying), aws__PrincipalAccount=ACCOUNT).allowed
+
+
 def test_what_allowed_it_is_told() -> None:
     verdict = decide(Policies(identity(allow("s3:PutObject"), allow(Sid="Read")), resource(*GIVEN)))
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 @pytest.fixture
 def stack(cloud: Any, until: Callable[..., Any], request: pytest.FixtureRequest) -> Any:
     """Brings a stack named after the test to a template; returns its description once it rests."""
-    name = request.node.name.replace("_", "-")[:100]
+    name = re.sub("[^A-Za-z0-9]+", "-", request.node.name)[:100].strip("-")
     api = cloud.client("cloudformation")
 
     class Stack:

@@ -7,6 +7,7 @@ Those of `RECORDED` are facts that LocalStack's archived repository (Apache-2.0)
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
@@ -103,7 +104,7 @@ RECORDED: list[tuple[str, str, dict[str, Any], str, str]] = [
         f"{MEMBER} '*@da591fa3_$' at 'stackName' failed to satisfy constraint: Member must satisfy regular expression",
     ),
     (
-        "sts", "assume_role", {"RoleArn": "arn:aws:iam::123456789012:role/r", "RoleSessionName": "Session1:2"},
+        "sts", "assume_role", {"RoleArn": "arn:aws:iam::123456789012:role/assumed", "RoleSessionName": "Session1:2"},
         "ValidationError", f"{MEMBER} 'Session1:2' at 'roleSessionName' failed to satisfy constraint",
     ),
     (
@@ -167,6 +168,14 @@ def client_of(service: str, endpoint_url: str) -> Any:
         aws_secret_access_key="test",  # noqa: S106  # any key opens the emulated cloud
         config=Config(parameter_validation=False, retries={"max_attempts": 0}),
     )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def assumed_role(cloud: Any) -> None:
+    """A role that lets its account in: who may not assume a role learns no more of it."""
+    everybody = {"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [everybody]})
+    cloud.client("iam").create_role(RoleName="assumed", AssumeRolePolicyDocument=trust)
 
 
 @pytest.mark.parametrize(("service", "method", "parameters", "code", "words"), RECORDED + ELSEWHERE)

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
 import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,10 @@ REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 IMAGE = f"{REGISTRY}/stand-in:1"
 ROLE = "arn:aws:iam::123456789012:role/job"
 PROGRAM = Path(__file__).with_name("stand_in.py")
+
+
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 @dataclass
@@ -73,7 +79,44 @@ class Cloud:
 
         return dict(until(look, seconds))
 
+    def create_role(self, name: str, *statements: dict[str, Any]) -> str:
+        """A role that SageMaker and Lambda may assume, with a policy of these statements; returns its ARN."""
+        principal = {"Service": ["lambda.amazonaws.com", "sagemaker.amazonaws.com"]}
+        trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+        iam = self.client("iam")
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))
+        iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=_policy(*statements))
+        return str(made["Role"]["Arn"])
+
+    def create_function(self, name: str, source: str, role: str) -> str:
+        """A function whose module `index` is `source`; returns its ARN."""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as written:
+            written.writestr("index.py", source)
+        made = self.client("lambda").create_function(
+            FunctionName=name,
+            Role=role,
+            Handler="index.handler",
+            Runtime="python3.13",
+            Timeout=20,
+            Code={"ZipFile": archive.getvalue()},
+        )
+        return str(made["FunctionArn"])
+
+    def as_role(self, role: str, service: str) -> Any:
+        """A client of a session of a role."""
+        given = self.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.information.endpoint_url,
+            region_name="us-east-1",
+            aws_access_key_id=given["AccessKeyId"],
+            aws_secret_access_key=given["SecretAccessKey"],
+            aws_session_token=given["SessionToken"],
+        )
+
     def furnish(self) -> None:
+        self.create_role("job", {"Effect": "Allow", "Action": "*", "Resource": "*"})
         self.client("s3").create_bucket(Bucket="bucket")
         self.client("s3").put_object(Bucket="bucket", Key="data/a.txt", Body=b"content of a")
         self.client("s3").put_object(Bucket="bucket", Key="data/below/b.txt", Body=b"content of b")

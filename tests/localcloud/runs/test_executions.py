@@ -117,12 +117,11 @@ class Pipelines:
 
     def __init__(self, cloud: Any, until: Until) -> None:
         self.sagemaker, self._until, self._number = cloud.client("sagemaker"), until, 0
+        self._role = cloud.role
 
     def create(self, name: str, *steps: dict[str, Any]) -> str:
         definition = {"Version": "2020-12-01", "Parameters": PARAMETERS, "Steps": list(steps)}
-        self.sagemaker.create_pipeline(
-            PipelineName=name, PipelineDefinition=json.dumps(definition), RoleArn="arn:aws:iam::123456789012:role/p"
-        )
+        self.sagemaker.create_pipeline(PipelineName=name, PipelineDefinition=json.dumps(definition), RoleArn=self._role)
         return name
 
     def start(self, name: str, **parameters: str) -> str:
@@ -340,6 +339,54 @@ def test_a_function_runs_and_its_outputs_are_typed(pipelines: Pipelines, functio
     assert pipelines.steps(arn)["Find"]["Metadata"] == {"Lambda": {"Arn": function, "OutputParameters": outputs}}
 
 
+def test_a_step_that_others_only_wait_for_runs_again_and_they_do_not(
+    cloud: Any, pipelines: Pipelines, function: str
+) -> None:
+    judged = find(function, "champion") | {"DependsOn": ["Prepare"]}
+    judged["Arguments"] = {"name": get("Parameters.Size")}
+    later = training(cloud) | {"CacheConfig": CACHED, "DependsOn": ["Find"]}
+    name = pipelines.create("judged", processing(cloud) | {"CacheConfig": CACHED}, judged, later)
+    pipelines.run(name)
+    arn, described = pipelines.run(name, Size="large")
+    assert described["PipelineExecutionStatus"] == "Succeeded"
+    again = pipelines.steps(arn)
+    assert again["Find"]["Metadata"]["Lambda"]["OutputParameters"][0]["Value"] == "s3://bucket/large"
+    assert {name for name, step in again.items() if "CacheHitResult" in step} == {"Prepare", "Train"}
+
+
+def test_a_second_execution_goes_on_from_the_checkpoints_under_its_fingerprint_only(
+    cloud: Any, pipelines: Pipelines
+) -> None:
+    step = training(cloud, reads=None, steps=get("Parameters.Size"))
+    step["Arguments"]["CheckpointConfig"] = {
+        "S3Uri": join("/", "s3://bucket/checkpoints/longer", get("Parameters.Mark"))
+    }
+    definition = {
+        "Version": "2020-12-01",
+        "Parameters": [
+            {"Name": "Size", "Type": "String", "DefaultValue": "2"},
+            {"Name": "Mark", "Type": "String", "DefaultValue": "shared"},
+        ],
+        "Steps": [step],
+    }
+    pipelines.sagemaker.create_pipeline(
+        PipelineName="longer",
+        PipelineDefinition=json.dumps(definition),
+        RoleArn=cloud.role,
+    )
+
+    def first_line(**parameters: str) -> str:
+        arn, _ = pipelines.run("longer", **parameters)
+        job = pipelines.steps(arn)["Train"]["Metadata"]["TrainingJob"]["Arn"].rsplit("/", 1)[1]
+        log: str = cloud.log_of(job)
+        return next(line for line in log.splitlines() if line.startswith("starts at"))
+
+    assert first_line(Mark="0123") == "starts at step=0"
+    assert first_line(Mark="0123", Size="3") == "starts at step=2"
+    assert first_line(Mark="4567", Size="3") == "starts at step=0"
+    assert first_line() == "starts at step=0"
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"), [("fail", "no champion here"), ("short", "did not give the output Number")]
 )
@@ -480,6 +527,7 @@ def test_a_failure_that_no_policy_names_is_final(cloud: Any, pipelines: Pipeline
         ({"Unknown": "1"}, "Unknown parameters"),
         ({"Threshold": "high"}, "which is no Float"),
         ({"Size": "middle"}, "must be one of"),
+        ({"DatasetUri": ""}, r'\[string "" is too short \(length: 0, required minimum: 1\)\]'),
     ],
 )
 def test_wrong_parameters_are_refused(pipelines: Pipelines, parameters: dict[str, str], sentence: str) -> None:

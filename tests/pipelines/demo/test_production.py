@@ -78,3 +78,11 @@ def test_an_endpoint_that_does_not_come_up_is_said_with_the_place_of_the_reason(
 
     with pytest.raises(WorkFailedError, match=r"does not exist .* version 3 should serve: .*-deployer"):
         production._wait_for_endpoint(connection, DEPLOYMENT, 3)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "version"),
+    [("mapgate-dev-v3", 3), ("mapgate-dev-v12-1f9a0c", 12), ("mapgate-v1-dev-candidate-3", None), ("another", None)],
+)
+def test_a_configuration_tells_the_version_that_it_serves(configuration: str, version: int | None) -> None:
+    assert production.version_of(configuration) == version

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
@@ -32,6 +33,26 @@ def test_each_change_is_printed_once_where_there_is_no_terminal() -> None:
         view.show(_execution(_step(status)))
 
     assert out.getvalue().splitlines() == ["  TrainDetector Executing 7 s", "  TrainDetector Succeeded 7 s"]
+
+
+def test_a_step_that_waits_for_a_quota_says_so() -> None:
+    out = io.StringIO()
+    printed, live = (
+        progress._PrintedView(Console(file=out, width=200)),
+        progress._LiveView(Console(file=out, width=200)),
+    )
+    waits = replace(_step("Executing"), attempts=3, waits_for="ml.g5.xlarge for training job usage")
+    told = "waits: the account's quota of ml.g5.xlarge for training job usage is in use"
+
+    for step in (_step("Executing"), waits, waits, _step("Executing")):
+        printed.show(_execution(step))
+
+    assert out.getvalue().splitlines() == [
+        "  TrainDetector Executing 7 s",
+        f"  TrainDetector {told}",
+        "  TrainDetector Executing 7 s",
+    ]
+    assert str(live._note(waits)) == told
 
 
 def test_training_is_told_in_tenths_with_loss_rate_speed_and_time_left() -> None:

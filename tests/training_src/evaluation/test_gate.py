@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from training_src.evaluation.gate import ChampionEvidence, ClassEvidence, Evidence, ParityEvidence, Verdict, judge
 from training_src.evaluation.policy import ChampionRule, GatePolicy, ServingRule
 
-POLICY = GatePolicy.model_validate(
+POLICY = GatePolicy.of(
     {
         "schema_version": 1,
         "metrics": {"mAP_50": 0.5},
@@ -153,7 +153,7 @@ def test_fails_when_parity_was_not_measured() -> None:
 
 
 def test_a_class_of_the_policy_must_be_in_the_label_map() -> None:
-    policy = POLICY.model_copy(update={"classes": {"Cyclist": {"AP50": 0.3}}})
+    policy = replace(POLICY, classes={"Cyclist": {"AP50": 0.3}})
     verdict = judge(GOOD, policy)
     assert not verdict.passed
     assert 'The policy names a class "Cyclist" that the label map does not have.' in verdict.sentence
@@ -162,12 +162,31 @@ def test_a_class_of_the_policy_must_be_in_the_label_map() -> None:
 def test_an_exempt_class_needs_nothing() -> None:
     evidence = replace(GOOD, classes={**GOOD.classes, "cyclist": ClassEvidence({}, 0)})
     assert not judge(evidence, POLICY).passed
-    assert judge(evidence, POLICY.model_copy(update={"exempt_classes": ("cyclist",)})).passed
+    assert judge(evidence, replace(POLICY, exempt_classes=("cyclist",))).passed
+
+
+def test_a_lost_champion_is_waived_in_words_and_never_in_silence() -> None:
+    lost = ChampionEvidence(reason="its artifact is gone", waiver="emptied by hand - admin 2026-11-30")
+    verdict = judge(replace(GOOD, champion=lost), POLICY)
+    assert verdict.passed
+    (rule,) = (rule for rule in verdict.rules if rule.rule == "regression[mAP]")
+    assert (rule.actual, rule.passed) == (-1, True)
+    assert rule.sentence == (
+        "The champion could not be measured (its artifact is gone); an administrator waived the comparison in mAP: "
+        "emptied by hand - admin 2026-11-30."
+    )
+    assert verdict.sentence.endswith(rule.sentence)
+    refuse(replace(GOOD, champion=replace(lost, waiver=None)), "regression[mAP]", "no regression can be excluded")
+
+
+def test_a_waiver_counts_for_nothing_where_the_champion_was_measured() -> None:
+    for champion in (ChampionEvidence({"mAP": 0.9}, "t1"), ChampionEvidence({"mAP": 0.9}, "t0"), ChampionEvidence()):
+        assert not judge(replace(GOOD, champion=replace(champion, waiver="please")), POLICY).passed
 
 
 def test_a_single_class_can_be_asked_for_more_but_not_for_less() -> None:
     for value, passed in ((0.9, False), (0.1, True)):
-        policy = POLICY.model_copy(update={"classes": {"cyclist": {"AP50": value}}})
+        policy = replace(POLICY, classes={"cyclist": {"AP50": value}})
         verdict = judge(GOOD, policy)
         assert verdict.passed is passed
         rule = next(rule for rule in verdict.rules if rule.rule == "AP50[cyclist]")
@@ -181,7 +200,7 @@ def test_a_threshold_that_is_no_share_cannot_be_met(threshold: float) -> None:
 
 
 def test_the_threshold_only_tightens() -> None:
-    policy = POLICY.model_copy(update={"metrics": {"mAP": 0.6}})
+    policy = replace(POLICY, metrics={"mAP": 0.6})
     for threshold in (0.0, 0.1, -5.0):
         assert not judge(GOOD, policy, threshold).passed
     assert not judge(GOOD, POLICY, 0.46).passed
@@ -202,11 +221,11 @@ def test_every_rule_says_what_it_asked_and_what_it_got() -> None:
         ("model", "at least", 1.0, 1.0, True),
         ("dataset", "at least", 1.0, 1.0, True),
         ("support.images", "at least", 50.0, 100.0, True),
+        ("support[vehicle]", "at least", 20.0, 90.0, True),
+        ("support[cyclist]", "at least", 20.0, 40.0, True),
         ("mAP", "at least", 0.0, 0.45, True),
         ("mAP_50", "at least", 0.5, 0.7, True),
-        ("support[vehicle]", "at least", 20.0, 90.0, True),
         ("AP50[vehicle]", "at least", 0.25, 0.8, True),
-        ("support[cyclist]", "at least", 20.0, 40.0, True),
         ("AP50[cyclist]", "at least", 0.25, 0.6, True),
         ("regression[mAP]", "at most", 0.02, pytest.approx(0.01), True),
         ("serving.matched", "at least", 0.98, 1.0, True),
@@ -215,7 +234,7 @@ def test_every_rule_says_what_it_asked_and_what_it_got() -> None:
 
 
 def test_every_failed_rule_says_what_it_asked_and_what_it_got() -> None:
-    policy = POLICY.model_copy(update={"classes": {"Cyclist": {"AP50": 0.3}}})
+    policy = replace(POLICY, classes={"Cyclist": {"AP50": 0.3}})
     champion, parity = ChampionEvidence({"mAP": 0.5}, "t1"), ParityEvidence("litert", 0.9, -0.25)
     bad = Evidence("t1", "t2", "m1", "m2", "d1", "d2", 49, {"mAP": 0.3}, {}, champion, parity)
     assert numbers(judge(bad, policy)) == [
@@ -223,9 +242,9 @@ def test_every_failed_rule_says_what_it_asked_and_what_it_got() -> None:
         ("model", "at least", 1.0, 0.0, False),
         ("dataset", "at least", 1.0, 0.0, False),
         ("support.images", "at least", 50.0, 49.0, False),
+        ("class[Cyclist]", "at least", 1.0, 0.0, False),
         ("mAP", "at least", 0.0, 0.3, True),
         ("mAP_50", "at least", 0.5, -1.0, False),
-        ("class[Cyclist]", "at least", 1.0, 0.0, False),
         ("classes", "at least", 1.0, 0.0, False),
         ("regression[mAP]", "at most", 0.02, 0.2, False),
         ("serving.matched", "at least", 0.98, 0.9, False),
@@ -255,11 +274,10 @@ def test_data_sets_are_named_by_the_beginning_of_their_hashes() -> None:
 
 
 def test_what_is_just_allowed_passes() -> None:
-    policy = POLICY.model_copy(
-        update={
-            "champion": ChampionRule(greatest_regression={"mAP": 0.25}),
-            "serving": ServingRule(least_matched=0.5, greatest_difference={"mAP": 1}),
-        }
+    policy = replace(
+        POLICY,
+        champion=ChampionRule(greatest_regression={"mAP": 0.25}),
+        serving=ServingRule(least_matched=0.5, greatest_difference={"mAP": 1}),
     )
     bounds = replace(
         GOOD,
@@ -292,7 +310,7 @@ def test_the_worst_and_the_best_score_are_known() -> None:
 
 
 def test_a_class_can_be_asked_for_what_the_others_are_not() -> None:
-    policy = POLICY.model_copy(update={"classes": {"vehicle": {"AP": 0.1}}, "exempt_classes": ("vehicle",)})
+    policy = replace(POLICY, classes={"vehicle": {"AP": 0.1}}, exempt_classes=("vehicle",))
     rules = {rule.rule: rule.required for rule in judge(GOOD, policy).rules if "vehicle" in rule.rule}
     assert rules == {"support[vehicle]": 20.0, "AP[vehicle]": 0.1}
 
@@ -346,7 +364,7 @@ def test_a_higher_threshold_never_turns_a_failure_into_a_pass(evidence: Evidence
     low, high = sorted((one, other))
     if judge(evidence, POLICY, high).passed:
         assert judge(evidence, POLICY, low).passed
-    strict = POLICY.model_copy(update={"metrics": {"mAP_50": max(0.5, high)}})
+    strict = replace(POLICY, metrics={"mAP_50": max(0.5, high)})
     if judge(evidence, strict).passed:
         assert judge(evidence, POLICY).passed
 

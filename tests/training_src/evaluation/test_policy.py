@@ -17,6 +17,12 @@ def test_reads_the_default_policy() -> None:
     assert policy.champion is not None
 
 
+def test_a_number_that_yaml_takes_for_a_text_is_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(DEFAULT.read_text().replace("mAP: 0.005", "mAP: 5e-3"))
+    assert read_policy(path).serving.greatest_difference == {"mAP": 0.005}
+
+
 def test_accepts_no_comparison_when_it_is_said(tmp_path: Path) -> None:
     kept = DEFAULT.read_text().split("champion:\n")
     path = tmp_path / "policy.yaml"
@@ -27,15 +33,30 @@ def test_accepts_no_comparison_when_it_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("mAP_50: 0.5", "mAP_5O: 0.5", "metrics.mAP_5O: Input should be 'mAP'"),
-        ("mAP_50: 0.5", "mAP_50: 50", "metrics.mAP_50: Input should be less than or equal to 1"),
-        ("mAP_50: 0.5", "mAP_50: 0", "metrics.mAP_50: Input should be greater than 0"),
-        ("mAP_50: 0.5", "mAP_50: .nan", "metrics.mAP_50: Input should be"),
+        ("mAP_50: 0.5", "mAP_5O: 0.5", "metrics.mAP_5O: is not known; the known are mAP, mAP_50"),
+        ("mAP_50: 0.5", "mAP_50: 50", "metrics.mAP_50: 50 is no number above 0, up to 1"),
+        ("mAP_50: 0.5", "mAP_50: 0", "metrics.mAP_50: 0 is no number above 0, up to 1"),
+        ("mAP_50: 0.5", "mAP_50: .nan", "metrics.mAP_50: nan is no number above 0, up to 1"),
+        ("mAP_50: 0.5", "mAP_50: yes", "metrics.mAP_50: True is no number above 0, up to 1"),
+        ("mAP_50: 0.5", "mAP_50: high", "metrics.mAP_50: 'high' is no number above 0, up to 1"),
         ("mAP_50: 0.5", "mAP_50: 0.5\n  mAP_50: 0.1", '"mAP_50" is there twice'),
-        ("  mAP_50: 0.5", "  {}", "metrics: Dictionary should have at least 1 item"),
-        ("champion:\n  greatest_regression:\n    mAP: 0.02", "", "champion: Field required"),
-        ("serving:\n", "served:\n", "serving: Field required"),
-        ("boxes_per_class: 20", "boxes_per_class: 0", "support.boxes_per_class: Input should be greater than"),
+        ("  mAP_50: 0.5", "  {}", "metrics: is empty; give at least one of mAP"),
+        ("  mAP_50: 0.5", "  0.5", "metrics: 0.5 stands where names with values are needed"),
+        ("    mAP: 0.02", "    mAP: -0.02", "champion.greatest_regression.mAP: -0.02 is no number from 0 to 1"),
+        ("    mAP: 0.02", "    {}", "champion.greatest_regression: is empty; give at least one of mAP"),
+        ("champion:\n  greatest_regression:\n    mAP: 0.02", "", "champion: is missing"),
+        ("serving:\n", "served:\n", "served: is not known; the known are schema_version, metrics"),
+        ("    mAP: 0.005", "    mAP_50: 0.005", "serving.greatest_difference.mAP_50: is not known; the known are mAP;"),
+        ("boxes_per_class: 20", "boxes_per_class: 0", "support.boxes_per_class: 0 is no whole number of 1 or more"),
+        ("boxes_per_class: 20", "boxes_per_class: 2.5", "support.boxes_per_class: 2.5 is no whole number of 1 or more"),
+        ("schema_version: 1", "schema_version: 2", "schema_version: 2 is not known; give 1"),
+        (
+            "classes: {}",
+            "classes: {cyclist: {AP5O: 0.3}}",
+            "classes.cyclist.AP5O: is not known; the known are AP,",
+        ),
+        ("classes: {}", "classes: {4: {AP50: 0.3}}", 'classes: 4 is no name; quote it: "4"'),
+        ("exempt_classes: []", "exempt_classes: cyclist", "exempt_classes: 'cyclist' stands where a list of names"),
         ("classes: {}", "classes: [", "not a YAML file"),
     ],
 )

@@ -28,12 +28,18 @@ def test_whatever_changes_the_training_changes_its_fingerprint(change: dict[str,
     assert fingerprint(**{**SAME, **change}) != mark  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["num_train_steps", "epochs", "early_stopping_patience", "early_stopping_min_delta"])
+def test_how_long_a_training_goes_on_changes_nothing_about_its_checkpoints(name: str) -> None:
+    longer = {**SAME, "hyperparameters": {"seed": "17", name: "1000"}}
+    assert fingerprint(**longer) == fingerprint(**SAME)  # type: ignore[arg-type]
+
+
 def state(value: float) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
     return {"a/b": np.full(3, value, np.float32)}
 
 
 def test_the_newest_state_comes_back_and_two_are_kept(tmp_path: Path) -> None:
-    store = CheckpointStore(tmp_path / "mark")
+    store = CheckpointStore(tmp_path / "mark", 30)
     assert store.latest() is None
     for step in (10, 20, 30):
         store.save(state(step), TrainingProgress(step=step, history=[{"step": step, "loss": 1.5}]))
@@ -45,7 +51,7 @@ def test_the_newest_state_comes_back_and_two_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_damaged_state_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = CheckpointStore(tmp_path)
+    store = CheckpointStore(tmp_path, 30)
     for step in (10, 20):
         store.save(state(step), TrainingProgress(step=step))
     (tmp_path / "step-00000020" / "state.data-00000-of-00001").write_bytes(b"")
@@ -57,11 +63,11 @@ def test_a_damaged_state_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_half_written_states_do_not_count(tmp_path: Path) -> None:
     (tmp_path / "partial-step-00000010").mkdir()
-    assert CheckpointStore(tmp_path).latest() is None
+    assert CheckpointStore(tmp_path, 30).latest() is None
 
 
 def test_a_state_that_is_not_finite_is_refused_and_the_last_good_one_kept(tmp_path: Path) -> None:
-    store = CheckpointStore(tmp_path)
+    store = CheckpointStore(tmp_path, 30)
     store.save(state(1), TrainingProgress(step=10))
     with pytest.raises(TrainingError, match=r"Step 20: a/b is no longer finite; .* The checkpoint of step 10 is kept"):
         store.save(state(np.inf), TrainingProgress(step=20))
@@ -71,10 +77,41 @@ def test_a_state_that_is_not_finite_is_refused_and_the_last_good_one_kept(tmp_pa
 
 
 def test_only_the_best_of_its_step_comes_back(tmp_path: Path) -> None:
-    store = CheckpointStore(tmp_path)
+    store = CheckpointStore(tmp_path, 30)
     store.save_best(state(1), TrainingProgress(step=10))
     store.save_best(state(2), TrainingProgress(step=20))
     assert store.best(10) is None
     best = store.best(20)
     assert best is not None
     np.testing.assert_array_equal(best["a/b"], [2, 2, 2])
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_after_the_export_the_last_full_checkpoint_and_its_best_weights_stay(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path, 30)
+    store.save_best(state(1), TrainingProgress(step=20))
+    for step in (20, 30):
+        store.save(state(step), TrainingProgress(step=step, best_step=20))
+    (tmp_path / "partial-step-00000010").mkdir()
+    store.keep_last()
+    assert names(tmp_path) == ["best-00000020", "step-00000030"]
+    latest = CheckpointStore(tmp_path, 40).latest()
+    assert latest is not None
+    assert latest[1].step == 30
+
+
+def test_a_shorter_training_begins_anew_and_leaves_the_longer_ones_checkpoints(tmp_path: Path) -> None:
+    longer = CheckpointStore(tmp_path, 30)
+    longer.save_best(state(1), TrainingProgress(step=30))
+    longer.save(state(30), TrainingProgress(step=30, best_step=30))
+    shorter = CheckpointStore(tmp_path, 15)
+    assert shorter.latest() is None
+    for step in (5, 10, 15):
+        shorter.save(state(step), TrainingProgress(step=step))
+        shorter.save_best(state(step), TrainingProgress(step=step))
+    assert names(tmp_path) == ["best-00000015", "best-00000030", "step-00000010", "step-00000015", "step-00000030"]
+    shorter.keep_last()
+    assert names(tmp_path) == ["best-00000030", "step-00000030"]

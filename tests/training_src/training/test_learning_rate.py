@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from training_src.models.config.decoding import decode
-from training_src.models.config.training import LearningRate, TrainConfig, scale_schedule
+from training_src.models.config.training import LearningRate, TrainConfig, scale_rates, scale_schedule
 from training_src.models.errors import ConfigError
 from training_src.text_format import parse
 from training_src.training.learning_rate import learning_rate
@@ -121,3 +121,30 @@ def test_every_schedule_is_stretched_to_another_length(text: str, expected: str,
 def test_a_schedule_that_contradicts_itself_is_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         decode(TrainConfig, parse(f"optimizer {{ adam_optimizer {{ learning_rate {{ {text} }} }} }}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("constant_learning_rate { learning_rate: 0.1 }", "learning_rate: 0.025"),
+        (
+            "cosine_decay_learning_rate { learning_rate_base: 0.8 warmup_learning_rate: 0.4 hold_base_rate_steps: 8 }",
+            "learning_rate_base: 0.2 warmup_learning_rate: 0.1 hold_base_rate_steps: 8",
+        ),
+        (
+            "exponential_decay_learning_rate { initial_learning_rate: 0.4 decay_factor: 0.5 min_learning_rate: 0.04 }",
+            "initial_learning_rate: 0.1 decay_factor: 0.5 min_learning_rate: 0.01",
+        ),
+        (
+            "manual_step_learning_rate { schedule { step: 9 learning_rate: 0.4 } schedule { step: 10 } }",
+            "initial_learning_rate: 0.0005 schedule { step: 9 learning_rate: 0.1 } "
+            "schedule { step: 10 learning_rate: 0.0005 }",
+        ),
+    ],
+)
+def test_every_rate_of_a_schedule_follows_the_batch(text: str, expected: str) -> None:
+    message = parse(f"optimizer {{ adam_optimizer {{ learning_rate {{ {text} }} }} }}")
+    scale_rates(message, 0.25)
+    kind = text.split()[0]
+    wanted = parse(f"optimizer {{ adam_optimizer {{ learning_rate {{ {kind} {{ {expected} }} }} }} }}")
+    assert decode(TrainConfig, message) == decode(TrainConfig, wanted)

@@ -85,7 +85,7 @@ def test_ends_when_patience_is_over_with_the_weights_of_the_best_validation(
     detector = build_detector(config.model)
     plan = Plan(config.train_config, Settings(validation_interval=1, early_stopping_patience=3))
     validation = Scripted(detector, [0.1, 0.3, 0.3, 0.2, 0.2, 0.9])
-    records, store = Records(prepared / "train"), CheckpointStore(tmp_path)
+    records, store = Records(prepared / "train"), CheckpointStore(tmp_path, plan.config.num_steps)
     progress = train(detector, plan, records, validation, store, ProgressReport(None, plan.config.num_steps))
     assert (progress.step, progress.best_step, progress.best_map) == (5, 3, 0.3)
     assert "stopped       at step 5: 3 validations without a better mAP than at step 3" in capsys.readouterr().out

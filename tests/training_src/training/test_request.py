@@ -13,7 +13,8 @@ from containers.contract.job import TrainingJob
 from training_src import train
 from training_src.errors import ConfigurationError
 from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
-from training_src.training.config_overrides import overridden
+from training_src.training.config_overrides import at_size, overridden
+from training_src.training.hyperparameters import Settings
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
 
@@ -77,7 +78,12 @@ def read(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Request, Pipeline
     request = read_request(TrainingJob.load(), work)
     greatest = request.label_map.greatest_id
     description = load(request.config, greatest) if request.config else load_bundled(request.architecture, greatest)
-    return request, *overridden(description, request, len(Records(request.train)))
+    description, lines = overridden(description, request)
+    batch = Settings.of(TrainingJob.load().hyperparameters).batch_size
+    assert batch != "auto"
+    batch = batch or description.config.train_config.batch_size
+    description, of_size = at_size(description, request, batch, len(Records(request.train)))
+    return request, description, [*lines, *of_size]
 
 
 @pytest.mark.usefixtures("short_mobilenet", "unsimplified")
@@ -134,7 +140,8 @@ def test_hyperparameters_of_the_built_in_algorithm_change_the_config(
     assert config.optimizer.adam_optimizer is not None
     assert config.optimizer.learning_rate.constant_learning_rate is not None
     assert config.optimizer.learning_rate.constant_learning_rate.learning_rate == 0.002
-    assert "train_config.batch_size: 4" in lines
+    # The rate is the job's own, and stays.
+    assert "batch of 128 -> 4; learning rate 0.002 as given" in lines
 
 
 @pytest.mark.parametrize(

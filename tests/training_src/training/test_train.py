@@ -155,7 +155,7 @@ def test_deterministic_and_killed_at_any_step_it_goes_on_with_the_same_bits(
 
 
 @pytest.mark.usefixtures("short_mobilenet", "unsimplified")
-def test_sigterm_writes_a_checkpoint_and_says_so(
+def test_sigterm_writes_a_checkpoint_from_which_a_training_of_another_length_goes_on(
     make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = make_job(num_train_steps="50", checkpoint_interval="50", validation_interval="50", xla="off")
@@ -181,6 +181,14 @@ def test_sigterm_writes_a_checkpoint_and_says_so(
     assert failure.startswith("Training was asked to stop at step 4 of 50; started again"), failure
     (folder,) = (root / "checkpoints").iterdir()
     assert [path.name for path in folder.glob("step-*")] == ["step-00000004"]
+
+    parameters = root / "input" / "config" / "hyperparameters.json"
+    given = {**json.loads(parameters.read_text()), "num_train_steps": "6", "early_stopping_patience": "9"}
+    parameters.write_text(json.dumps(given))
+    monkeypatch.setattr(train, "write_artifact", lambda *_: None)
+    assert run_here(root, monkeypatch) == 0
+    assert "resumed       after step 4" in capsys.readouterr().out
+    assert [path.name for path in root.glob("checkpoints/*/step-*")] == ["step-00000006"]
 
 
 @pytest.mark.usefixtures("short_mobilenet")

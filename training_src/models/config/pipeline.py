@@ -16,7 +16,7 @@ from training_src.models.config.input_reader import InputReader
 from training_src.models.config.legacy import Mapped, modernise
 from training_src.models.config.limits import check_limits
 from training_src.models.config.ssd import Ssd
-from training_src.models.config.training import TrainConfig, scale_schedule
+from training_src.models.config.training import TrainConfig, scale_rates, scale_schedule
 from training_src.models.errors import ConfigError
 from training_src.text_format import Message, dump, parse
 
@@ -170,4 +170,14 @@ def with_num_steps(description: PipelineDescription, num_steps: int) -> Pipeline
     train_config = message_of(message, "train_config")
     train_config["num_steps"] = [num_steps]
     scale_schedule(train_config, ratio, num_steps)
+    return replace(description, config=decode(PipelineConfig, message), message=message)
+
+
+def with_batch_size(description: PipelineDescription, batch_size: int, *, scale_rate: bool) -> PipelineDescription:
+    """The same description trained with another batch, the learning rate in proportion where that is wanted."""
+    message = parse(description.text())
+    train_config = message_of(message, "train_config")
+    train_config["batch_size"] = [batch_size]
+    if scale_rate:
+        scale_rates(train_config, batch_size / description.config.train_config.batch_size)
     return replace(description, config=decode(PipelineConfig, message), message=message)

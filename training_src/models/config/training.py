@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`train.proto` and `optimizer.proto`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import ClassVar
 
@@ -189,11 +190,7 @@ def scale_schedule(train_config: Message, ratio: float, num_steps: int) -> None:
         ratio: New length over old.
         num_steps: The new length.
     """
-    optimizer = message_of(train_config, "optimizer")
-    kind = next(name for name in ("rms_prop_optimizer", "momentum_optimizer", "adam_optimizer") if name in optimizer)
-    rate = message_of(message_of(optimizer, kind), "learning_rate")
-    (schedule,) = rate
-    message = message_of(rate, schedule)
+    schedule, message = _schedule_in(train_config)
     for name in STEP_FIELDS.get(schedule, ()):
         given = message[name][-1] if name in message else getattr(SCHEDULES[schedule], name)
         assert isinstance(given, int)
@@ -206,6 +203,30 @@ def scale_schedule(train_config: Message, ratio: float, num_steps: int) -> None:
         _scale_manual_steps(message, ratio, num_steps)
 
 
+def scale_rates(train_config: Message, ratio: float) -> None:
+    """Multiply every rate of the schedule in a `train_config` message, fields that are not set by their defaults."""
+    schedule, message = _schedule_in(train_config)
+    for field in fields(SCHEDULES[schedule]):
+        if isinstance(field.default, float) and "rate" in field.name:
+            given = message[field.name][-1] if field.name in message else field.default
+            assert isinstance(given, int | float)
+            message[field.name] = [given * ratio]
+    for entry in message.get("schedule", []):
+        assert isinstance(entry, Message)
+        given = entry["learning_rate"][-1] if "learning_rate" in entry else LearningRateSchedule.learning_rate
+        assert isinstance(given, int | float)
+        entry["learning_rate"] = [given * ratio]
+
+
+def _schedule_in(train_config: Message) -> tuple[str, Message]:
+    """The name and the message of the optimizer's schedule."""
+    optimizer = message_of(train_config, "optimizer")
+    kind = next(name for name in ("rms_prop_optimizer", "momentum_optimizer", "adam_optimizer") if name in optimizer)
+    rate = message_of(message_of(optimizer, kind), "learning_rate")
+    (schedule,) = rate
+    return schedule, message_of(rate, schedule)
+
+
 def _fit_into_the_decay(message: Message) -> None:
     """A cosine's warm-up and its held base rate are parts of `total_steps`."""
     total, warm_up, held = (message[name][-1] for name in STEP_FIELDS["cosine_decay_learning_rate"])
@@ -214,7 +235,9 @@ def _fit_into_the_decay(message: Message) -> None:
     message["hold_base_rate_steps"] = [min(held, max(total - warm_up, 0))]
 
 
-SCHEDULES = {
+SCHEDULES: Mapping[str, type] = {
+    "constant_learning_rate": ConstantLearningRate,
+    "manual_step_learning_rate": ManualStepLearningRate,
     "cosine_decay_learning_rate": CosineDecayLearningRate,
     "exponential_decay_learning_rate": ExponentialDecayLearningRate,
 }

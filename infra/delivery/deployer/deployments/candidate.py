@@ -216,16 +216,16 @@ def _patience(error: ClientError) -> int:
 
 
 def _answer_success(context: EventContext, candidate: Candidate, measured: Smoke) -> None:
+    outputs = {"LatencyMilliseconds": f"{measured.latency_milliseconds:.1f}", "Detections": str(measured.detections)}
     try:
-        context.clients.sagemaker.send_pipeline_execution_step_success(
-            CallbackToken=candidate.token,
-            OutputParameters=[
-                {"Name": "LatencyMilliseconds", "Value": f"{measured.latency_milliseconds:.1f}"},
-                {"Name": "Detections", "Value": str(measured.detections)},
-            ],
-        )
+        if candidate.token:
+            context.clients.sagemaker.send_pipeline_execution_step_success(
+                CallbackToken=candidate.token,
+                OutputParameters=[{"Name": name, "Value": value} for name, value in outputs.items()],
+            )
     except ClientError as error:
         _accept_answered(context, error)
+    candidate.passed = True
     milliseconds = f"{measured.latency_milliseconds:.0f} ms"
     _close(context, candidate, f"answered in {milliseconds} with {measured.detections} detections")
 
@@ -235,9 +235,10 @@ def _answer_failure(context: EventContext, candidate: Candidate, sentence: str) 
     if current is not None and current.revision != candidate.revision:
         raise ConflictError(f"{candidate.endpoint_name} was handled by another event meanwhile")
     try:
-        context.clients.sagemaker.send_pipeline_execution_step_failure(
-            CallbackToken=candidate.token, FailureReason=_shorten(sentence)
-        )
+        if candidate.token:
+            context.clients.sagemaker.send_pipeline_execution_step_failure(
+                CallbackToken=candidate.token, FailureReason=_shorten(sentence)
+            )
     except ClientError as error:
         _accept_answered(context, error)
     _close(context, candidate, sentence)

@@ -14,6 +14,7 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb.service_resource import Table
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
@@ -51,6 +52,11 @@ class Clients:
         return self.given.get("sagemaker-runtime") or boto3.client(
             "sagemaker-runtime", config=_RETRIES.merge(Config(read_timeout=60))
         )
+
+    @cached_property
+    def cloudwatch(self) -> CloudWatchClient:
+        """Alarms on new fleets."""
+        return self.given.get("cloudwatch") or boto3.client("cloudwatch", config=_RETRIES)
 
     @cached_property
     def s3(self) -> S3Client:

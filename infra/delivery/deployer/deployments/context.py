@@ -32,16 +32,18 @@ class EventContext:
     def begin(cls, settings: DeployerSettings, clients: Clients, trigger: str) -> EventContext:
         """Put together what an event needs."""
         records = Records(clients.table(settings.table))
-        return cls(settings, clients, records, Hosting(clients.sagemaker, settings), EventLog(trigger))
+        return cls(
+            settings, clients, records, Hosting(clients.sagemaker, clients.cloudwatch, settings), EventLog(trigger)
+        )
 
     def notify(self, subject: str, sentence: str) -> None:
         """Tell people."""
         publish(self.clients.sns, self.settings.topic_arn, f"{self.settings.prefix}: {subject}", sentence)
 
-    def ask_again(self, message: dict[str, object]) -> bool:
+    def ask_again(self, message: dict[str, object], *, seconds: int = _NUDGE_SECONDS) -> bool:
         """Send the deployer a message that arrives in a minute; False when the stack gave it no queue."""
         queue = self.settings.callback_queue_url
         if queue is None:
             return False
-        self.clients.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(message), DelaySeconds=_NUDGE_SECONDS)
+        self.clients.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(message), DelaySeconds=seconds)
         return True

@@ -39,8 +39,12 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.htm
 _MISSING = re.compile(r"could not find|does not exist|not found", re.IGNORECASE)
 _EXISTING = re.compile(r"already exist", re.IGNORECASE)
 _BUSY = re.compile(r"in-progress endpoint", re.IGNORECASE)
-# Validation errors that speak of the role with which SageMaker acts, whatever the version.
-_ROLE = re.compile(r"could not (access|assume)|not authorized to perform", re.IGNORECASE)
+# Sentences that speak of the role with which SageMaker acts, of a quota, or of AWS's own stock of instances.
+_LACK = re.compile(
+    r"could not (access|assume)|not authorized to perform|AccessDenied|service limit|LimitExceeded"
+    r"|InsufficientInstanceCapacity|insufficient capacity|unable to provision",
+    re.IGNORECASE,
+)
 
 
 class DeploymentError(Exception):
@@ -88,7 +92,12 @@ def is_transient(error: ClientError) -> bool:
 
 def is_about_account(error: ClientError) -> bool:
     """Whether a permission or a quota is missing, which says nothing about the version and is given some day."""
-    return code(error) in _ACCOUNT or bool(_ROLE.search(message(error)))
+    return code(error) in _ACCOUNT or speaks_of_lack(message(error))
+
+
+def speaks_of_lack(sentence: str) -> bool:
+    """Whether a sentence of SageMaker's says that a permission, a quota or instances are missing."""
+    return bool(_LACK.search(sentence))
 
 
 def is_failing_model(error: ClientError) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import candidate, names, production, removal
+from . import candidate, names, production, removal, trial
 from .clients import Clients
 from .context import EventContext
 from .production import Announcement
@@ -122,6 +122,8 @@ def _handle_endpoint(context: EventContext, name: str) -> None:
         production.bring_about(context)
     elif names.candidate_version(context.settings.prefix, name) is not None:
         candidate.advance(context, name)
+        if names.hosting(context.settings.prefix, name) is not None:
+            production.bring_about(context)  # which waits for this trial
     else:
         context.log.tell("not an endpoint of the deployer")
 
@@ -131,8 +133,9 @@ def _look(context: EventContext) -> None:
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
     """
+    production.try_waiting_again(context)
     faults: list[Exception] = []
-    named = {*context.hosting.owned_endpoints(), *context.hosting.owned_names()}
+    named = {*context.hosting.owned_endpoints(), *context.hosting.owned_names(), *trial.under_way(context)}
     candidates = {name for name in named if names.candidate_version(context.settings.prefix, name) is not None}
     for name in (context.settings.endpoint_name, *sorted(candidates)):
         try:

@@ -8,24 +8,27 @@ one configuration to the next, and what no endpoint uses any more is removed.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from . import errors, names
+from . import errors, names, rollback
+from .rollback import VARIANT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_sagemaker import SageMakerClient
 
     from .registry import Package
     from .settings import DeployerSettings
     from .verdict import Verdict
 
-VARIANT = "AllTraffic"
 _BAKING_SECONDS = 300
 _UPDATE_SECONDS = 3600
 
@@ -37,30 +40,36 @@ class Endpoint:
     Attributes:
         status: As the API spells it; None when there is no such endpoint.
         config: EndpointConfigName.
+        instances: How many serve, whatever its configuration once said.
         modified_at: LastModifiedTime, milliseconds since 1970; 0 when there is no such endpoint.
     """
 
     status: str | None
     config: str | None = None
     reason: str = ""
+    instances: int = 0
     modified_at: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """What a model serves: artifact, runtime and precision."""
+    """What a model serves, artifact, runtime and precision, and on which instances."""
 
     model_uri: str
     runtime: str
     precision: str
+    instance_type: str
 
 
 class Hosting:
     """The hosting side of SageMaker, in one environment."""
 
-    def __init__(self, sagemaker: SageMakerClient, settings: DeployerSettings) -> None:
+    def __init__(self, sagemaker: SageMakerClient, cloudwatch: CloudWatchClient, settings: DeployerSettings) -> None:
         self._sagemaker = sagemaker
+        self._cloudwatch = cloudwatch
         self._settings = settings
+        self.fingerprint = self._fingerprint()
+        """Hash of the settings with which production is hosted: of all that its model and configuration say of it."""
 
     def endpoint(self, name: str) -> Endpoint:
         """Describe an endpoint."""
@@ -74,6 +83,7 @@ class Hosting:
             status=answer["EndpointStatus"],
             config=answer.get("EndpointConfigName"),
             reason=answer.get("FailureReason", ""),
+            instances=min(_counts(answer["ProductionVariants"][0])) if answer.get("ProductionVariants") else 0,
             modified_at=round(answer["LastModifiedTime"].timestamp() * 1000),
         )
 
@@ -96,15 +106,28 @@ class Hosting:
         """Create an endpoint."""
         self._sagemaker.create_endpoint(EndpointName=endpoint_name, EndpointConfigName=config, Tags=self._tags())
 
-    def update(self, endpoint_name: str, config: str) -> None:
-        """Move an endpoint to another configuration, behind SageMaker's guardrails; what autoscaling set stays."""
+    def update(self, endpoint_name: str, living: Endpoint, config: str) -> None:
+        """Move an endpoint to another configuration, behind SageMaker's guardrails and alarms on the new fleet.
+
+        What autoscaling set stays, unless the settings changed what the living configuration says of count or capture.
+        Then nothing is retained: that ExcludeRetainedVariantProperties frees data capture is "not currently supported".
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_VariantProperty.html
+        """
+        settings = self._settings
+        retained = self._retainable(living.config) == self._retainable(config)
+        coming = living.instances if retained else settings.instance_count
+        rollback.put_alarms(self._cloudwatch, settings, config)
         request: dict[str, Any] = {
             "EndpointName": endpoint_name,
             "EndpointConfigName": config,
-            "RetainAllVariantProperties": True,
-            "DeploymentConfig": deployment_config(self._settings),
+            "RetainAllVariantProperties": retained,
+            "DeploymentConfig": deployment_config(settings, rollback.alarm_names(config), living.instances, coming),
         }
         self._sagemaker.update_endpoint(**request)
+
+    def end_update(self, config: str) -> None:
+        """Remove the alarms that watched an update to this configuration."""
+        rollback.remove_alarms(self._cloudwatch, config)
 
     def delete_endpoint(self, name: str) -> bool:
         """Delete an endpoint; False when SageMaker is busy with it and refuses."""
@@ -118,20 +141,24 @@ class Hosting:
         return True
 
     def remove(self, name: str) -> None:
-        """Remove the endpoint configuration and the model of this name, as far as they are there."""
+        """Remove the endpoint configuration and the model of this name, as far as they are there, and its alarms."""
+        if names.production_version(self._settings.prefix, name) is not None:
+            self.end_update(name)
         with _unless_missing():
             self._sagemaker.delete_endpoint_config(EndpointConfigName=name)
         with _unless_missing():
             self._sagemaker.delete_model(ModelName=name)
 
     def served(self, name: str) -> Served:
-        """Return what the model of this name serves."""
+        """Return what the model and the configuration of this name serve."""
+        config: dict[str, Any] = dict(self._sagemaker.describe_endpoint_config(EndpointConfigName=name))
         container: dict[str, Any] = dict(self._sagemaker.describe_model(ModelName=name).get("PrimaryContainer") or {})
         environment = container.get("Environment") or {}
         return Served(
             model_uri=container.get("ModelDataUrl", ""),
             runtime=environment.get("MAPGATE_RUNTIME", ""),
             precision=environment.get("MAPGATE_PRECISION", ""),
+            instance_type=config["ProductionVariants"][0].get("InstanceType", ""),
         )
 
     def owned_endpoints(self) -> list[str]:
@@ -154,26 +181,48 @@ class Hosting:
         listed |= {model["ModelName"] for page in models for model in page["Models"]}
         return {name for name in listed if names.is_owned(prefix, name)}
 
-    def _model(self, name: str, package: Package, verdict: Verdict) -> dict[str, Any]:
+    def _fingerprint(self) -> str:
+        said = [self._config("", self._settings.instance_count, capture=True), self._placement()]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:6]
+
+    def _retainable(self, config: str | None) -> tuple[Any, ...] | None:
+        """Return what RetainAllVariantProperties would keep of a configuration; None for one not there or not ours."""
+        if config is None or not names.is_owned(self._settings.prefix, config):
+            return None
+        try:
+            described: dict[str, Any] = dict(self._sagemaker.describe_endpoint_config(EndpointConfigName=config))
+        except ClientError as error:
+            if errors.is_missing(error):
+                return None
+            raise
+        capture = described.get("DataCaptureConfig") or {}
+        kept = ("EnableCapture", "InitialSamplingPercentage", "DestinationS3Uri", "KmsKeyId")
+        count = described["ProductionVariants"][0].get("InitialInstanceCount")
+        return (count, *(capture.get(name) for name in kept))
+
+    def _placement(self) -> dict[str, Any]:
+        """Return what a model says of where it runs and as whom."""
         settings = self._settings
+        placement: dict[str, Any] = {"ExecutionRoleArn": settings.execution_role_arn, "EnableNetworkIsolation": True}
+        if settings.subnet_ids:
+            placement["VpcConfig"] = {
+                "Subnets": list(settings.subnet_ids),
+                "SecurityGroupIds": list(settings.security_group_ids),
+            }
+        return placement
+
+    def _model(self, name: str, package: Package, verdict: Verdict) -> dict[str, Any]:
         environment = package.environment | {"MAPGATE_RUNTIME": verdict.runtime, "MAPGATE_PRECISION": verdict.precision}
-        request: dict[str, Any] = {
+        return {
             "ModelName": name,
             "PrimaryContainer": {
                 "Image": package.image,
                 "ModelDataUrl": package.model_uri,
                 "Environment": environment,
             },
-            "ExecutionRoleArn": settings.execution_role_arn,
-            "EnableNetworkIsolation": True,
             "Tags": self._tags(),
+            **self._placement(),
         }
-        if settings.subnet_ids:
-            request["VpcConfig"] = {
-                "Subnets": list(settings.subnet_ids),
-                "SecurityGroupIds": list(settings.security_group_ids),
-            }
-        return request
 
     def _config(self, name: str, instance_count: int, capture: bool) -> dict[str, Any]:
         settings = self._settings
@@ -213,33 +262,44 @@ class Hosting:
         return [{"Key": key, "Value": value} for key, value in self._settings.tags.items()]
 
 
-def deployment_config(settings: DeployerSettings) -> dict[str, Any]:
+def deployment_config(settings: DeployerSettings, alarms: Iterable[str], living: int, coming: int) -> dict[str, Any]:
     """Return UpdateEndpoint's DeploymentConfig: blue/green, by a canary where one is possible.
 
-    A canary is at most half of the fleet and is judged by alarms, so it takes two instances and an alarm. Without
-    alarms nothing would roll an update back, but a fleet that does not come up never gets traffic. The alarms watch the
-    canary, and both ways they watch the new fleet once more under all of the traffic, before the old one ends.
+    A canary is at most half of a fleet, of the one that serves and of the one that comes, so both take two instances.
+    The alarms watch the canary, and both ways they watch the new fleet once more under all of the traffic, before the
+    old one ends.
     https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green-canary.html
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TrafficRoutingConfig.html
+
+    Args:
+        settings: The environment's.
+        alarms: Names of alarms on the new fleet.
+        living: Instances that serve now.
+        coming: Instances of the new fleet.
     """
     routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
-    if settings.alarm_names and settings.instance_count >= 2:
-        one_instance = math.ceil(100 / settings.instance_count)
+    fewest = min(living, coming)
+    if fewest >= 2:
+        one_instance = math.ceil(100 / fewest)
         size = min(50, max(settings.canary_percent, one_instance))
         routing = {
             "Type": "CANARY",
             "WaitIntervalInSeconds": _BAKING_SECONDS,
             "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": size},
         }
-    config: dict[str, Any] = {
+    return {
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": routing,
-            "TerminationWaitInSeconds": _BAKING_SECONDS if settings.alarm_names else 0,
+            "TerminationWaitInSeconds": _BAKING_SECONDS,
             "MaximumExecutionTimeoutInSeconds": _UPDATE_SECONDS,
-        }
+        },
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in alarms]},
     }
-    if settings.alarm_names:
-        config["AutoRollbackConfiguration"] = {"Alarms": [{"AlarmName": name} for name in settings.alarm_names[:10]]}
-    return config
+
+
+def _counts(variant: dict[str, Any]) -> list[int]:
+    named = ("CurrentInstanceCount", "DesiredInstanceCount")
+    return [int(variant[name]) for name in named if name in variant] or [0]
 
 
 @contextlib.contextmanager

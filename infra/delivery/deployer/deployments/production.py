@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from . import errors, names, registry
+from . import errors, names, registry, trial
 from .errors import ConflictError, RefusedError
 from .reconcile import (
     Abandon,
@@ -20,8 +20,10 @@ from .reconcile import (
     Described,
     Desired,
     Fail,
+    Keep,
     Outcome,
     Succeed,
+    Try,
     choose,
     is_stale,
     observe,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from .records import Production
     from .registry import Package
 
+_TRIED_AGAIN = "; it stays approved and is tried again with the next scheduled look"
+_SUBJECTS: dict[Outcome, str] = {"failed": "was not deployed", "refused": "was refused", "waiting": "waits"}
 _ROUNDS = 12
 """Looks at the world in one event. Each round ends in an action; SageMaker being busy ends the event long before."""
 
@@ -77,6 +81,14 @@ def bring_about(context: EventContext, announcement: Announcement | None = None)
     raise conflict or ConflictError(f"{name} does not come to rest; the event is handled once more")
 
 
+def try_waiting_again(context: EventContext) -> None:
+    """Let the versions that waited for a permission, a quota or instances be deployed as if nothing had been."""
+    read = context.records.production(context.settings.endpoint_name)
+    for approval in list(read.approvals.values()):
+        if approval.outcome == "waiting":
+            context.records.save_approval(context.settings.endpoint_name, read, replace(approval, outcome=None))
+
+
 def _round(context: EventContext, announcement: Announcement | None) -> bool:
     """Look once and act once; True when nothing is left to do."""
     endpoint_name = context.settings.endpoint_name
@@ -88,15 +100,25 @@ def _round(context: EventContext, announcement: Announcement | None) -> bool:
     endpoint = context.hosting.endpoint(endpoint_name)
     serving = names.production_version(context.settings.prefix, endpoint.config)
     chosen = choose(read.approvals.values())
+    tried, why = trial.outcome(context, chosen) if chosen else (None, "")
     desired = Desired(
         version=chosen.version if chosen else None,
         attempt=read.attempt,
         champion=read.champion.version if read.champion else None,
+        hosting=context.hosting.fingerprint,
+        attempt_hosting=read.attempt_hosting,
+        trial=tried,
     )
     stale = is_stale(
         endpoint.modified_at, ordered_at=read.ordered_at, ordered_over=read.ordered_over, now=context.clients.now()
     )
-    described = Described(status=endpoint.status, version=serving, reason=endpoint.reason, stale=stale)
+    described = Described(
+        status=endpoint.status,
+        version=serving,
+        hosting=names.hosting(context.settings.prefix, endpoint.config),
+        reason=endpoint.reason,
+        stale=stale,
+    )
     actions = reconcile(desired, described)
     actions = [
         action for action in actions if not (isinstance(action, Succeed) and action.version not in read.approvals)
@@ -106,6 +128,9 @@ def _round(context: EventContext, announcement: Announcement | None) -> bool:
     )
     if not actions:
         _tell_rest(context, endpoint, serving, desired)
+        if chosen and chosen.version == serving and tried == "failed" and described.hosting != desired.hosting:
+            sentence = f"v{serving} keeps serving with its old settings: {why}; change them again, or approve it anew"
+            _note(context, read, chosen, f"v{serving} keeps its old settings", sentence)
         _remove_unused(context, endpoint)
         return True
     ended = False
@@ -186,12 +211,18 @@ def _perform(context: EventContext, read: Production, endpoint: Endpoint, action
         case Deploy(version, update):
             return _deploy(context, read, endpoint, version, update)
         case Succeed(version):
-            _succeed(context, read, version)
-        case Fail(version, sentence):
-            _fail(context, read, version, "failed", sentence)
+            _succeed(context, read, endpoint, version)
+        case Try(version):
+            context.log.tell(f"v{version} is tried with changed settings before production gets them")
+            trial.begin(context, read.approvals[version])
+            return True
+        case Keep(version, sentence):
+            _keep(context, read, version, sentence)
+        case Fail(version, sentence, outcome):
+            _fail(context, read, version, outcome, sentence)
         case Abandon():
             context.log.tell(f"the endpoint of v{read.attempt} is gone, somebody deleted it")
-            read.attempt = None
+            _end_attempt(context, read)
             context.records.save_endpoint(context.settings.endpoint_name, read)
         case Delete():
             context.log.tell("the failed endpoint is deleted")
@@ -213,22 +244,23 @@ def _deploy(context: EventContext, read: Production, endpoint: Endpoint, version
     package = registry.describe(context.clients.sagemaker, read.approvals[version].arn)
     if package is None or not package.approved:
         raise ConflictError(f"v{version} is no longer approved")
-    config = names.production(settings.prefix, version)
+    config = names.production(settings.prefix, version, hosting.fingerprint)
     try:
         verdict = verify(context.clients.s3, package)
         hosting.prepare(config, package, verdict, instance_count=settings.instance_count, capture=True)
-        (hosting.update if update else hosting.create)(settings.endpoint_name, config)
+        if update:
+            hosting.update(settings.endpoint_name, endpoint, config)
+        else:
+            hosting.create(settings.endpoint_name, config)
     except RefusedError as refusal:
         _fail(context, read, version, "refused", str(refusal))
         return False
     except ClientError as error:
         return _explain(context, read, package, error)
     context.log.tell(f"v{version} is being {'rolled out' if update else 'brought up'} ({verdict.runtime})")
-    read.attempt, read.ordered_at, read.ordered_over = version, context.clients.now(), endpoint.modified_at
+    read.attempt, read.attempt_hosting = version, hosting.fingerprint
+    read.ordered_at, read.ordered_over = context.clients.now(), endpoint.modified_at
     context.records.save_endpoint(settings.endpoint_name, read)
-    known = read.approvals[version]
-    if known.sentence:
-        context.records.save_approval(settings.endpoint_name, read, replace(known, sentence="", untold=""))
     return False
 
 
@@ -240,8 +272,9 @@ def _explain(context: EventContext, read: Production, package: Package, error: C
         raise ConflictError("another event got there first") from error
     if errors.is_missing(error) and "endpoint" in errors.message(error):
         raise ConflictError("another event removed what this one needed") from error
-    config = names.production(context.settings.prefix, package.version)
-    if context.hosting.endpoint(context.settings.endpoint_name).config == config:
+    config = names.production(context.settings.prefix, package.version, context.hosting.fingerprint)
+    present = context.hosting.endpoint(context.settings.endpoint_name).config
+    if present == config:
         raise ConflictError(f"another event brought v{package.version} up") from error
     sentence = f"v{package.version} could not be deployed: {errors.message(error)} ({error.operation_name})"
     if errors.is_about_account(error):
@@ -250,35 +283,69 @@ def _explain(context: EventContext, read: Production, package: Package, error: C
             read,
             read.approvals[package.version],
             f"v{package.version} waits",
-            f"{sentence}; it stays approved and is tried again with every scheduled look",
+            f"{sentence}{_TRIED_AGAIN}",
         )
         return True
-    _fail(context, read, package.version, "failed", sentence)
+    if names.production_version(context.settings.prefix, present) == package.version:
+        _keep(context, read, package.version, sentence)
+    else:
+        _fail(context, read, package.version, "failed", sentence)
     return False
 
 
-def _succeed(context: EventContext, read: Production, version: int) -> None:
-    served = context.hosting.served(names.production(context.settings.prefix, version))
+def _succeed(context: EventContext, read: Production, endpoint: Endpoint, version: int) -> None:
+    served = context.hosting.served(str(endpoint.config))
+    known = read.approvals[version]
+    package = registry.describe(context.clients.sagemaker, known.arn)
+    measured_on = package.measured_on if package else ""
+    _end_attempt(context, read)
     read.champion = Champion(
         version=version,
         arn=read.approvals[version].arn,
         model_uri=served.model_uri,
         runtime=served.runtime,
         precision=served.precision,
+        instance_type=served.instance_type,
+        measured_on=measured_on,
     )
-    read.attempt = None
     context.records.save_endpoint(context.settings.endpoint_name, read)
     context.log.tell(f"v{version} serves production")
+    if known.sentence.endswith(_TRIED_AGAIN):
+        known = replace(known, sentence="", untold="")
+        context.records.save_approval(context.settings.endpoint_name, read, known)
+    if measured_on not in ("", served.instance_type):
+        sentence = (
+            f"v{version} serves on {served.instance_type} and was measured on {measured_on}: its latency there is not "
+            "that of the report; run the pipeline again to measure it"
+        )
+        _note(context, read, known, f"v{version} serves on another instance type", sentence)
+
+
+def _keep(context: EventContext, read: Production, version: int, sentence: str) -> None:
+    """Let production serve a version as it did before its settings changed, and tell people why."""
+    if read.attempt == version:
+        _end_attempt(context, read)
+        context.records.save_endpoint(context.settings.endpoint_name, read)
+    trial.overrule(context, version, sentence)
+
+
+def _end_attempt(context: EventContext, read: Production) -> None:
+    """Forget an attempt in what was read, and remove the alarms that watched it."""
+    if read.attempt is not None and read.attempt_hosting is not None:
+        context.hosting.end_update(names.production(context.settings.prefix, read.attempt, read.attempt_hosting))
+    read.attempt, read.attempt_hosting, read.ordered_at = None, None, 0
 
 
 def _fail(context: EventContext, read: Production, version: int, outcome: Outcome, sentence: str) -> None:
     known = read.approvals.get(version)
     if known is not None:
-        subject = f"v{version} was {'refused' if outcome == 'refused' else 'not deployed'}"
-        failed = replace(known, outcome=outcome, sentence=sentence, untold=subject)
+        subject = f"v{version} {_SUBJECTS[outcome]}"
+        told = sentence + _TRIED_AGAIN if outcome == "waiting" else sentence
+        again = outcome == "waiting" and told == known.sentence
+        failed = replace(known, outcome=outcome, sentence=told, untold=known.untold if again else subject)
         context.records.save_approval(context.settings.endpoint_name, read, failed)
     if read.attempt == version:
-        read.attempt, read.ordered_at = None, 0
+        _end_attempt(context, read)
         context.records.save_endpoint(context.settings.endpoint_name, read)
     context.log.tell(sentence)
 
@@ -305,10 +372,12 @@ def _remove_unused(context: EventContext, endpoint: Endpoint) -> None:
     # Read after listing: whatever another event made before that listing, its approval is in the records by now.
     read = context.records.production(settings.endpoint_name)
     chosen = choose(read.approvals.values())
-    needed = {read.attempt, read.champion and read.champion.version, chosen and chosen.version}
-    needed.add(names.production_version(settings.prefix, endpoint.config))
-    for name in sorted(owned):
-        version = names.production_version(settings.prefix, name)
-        if version is not None and version not in needed:
+    needed = {endpoint.config}
+    if chosen:
+        needed.add(names.production(settings.prefix, chosen.version, context.hosting.fingerprint))
+    if read.attempt is not None and read.attempt_hosting is not None:
+        needed.add(names.production(settings.prefix, read.attempt, read.attempt_hosting))
+    for name in sorted(owned - needed):
+        if names.production_version(settings.prefix, name) is not None:
             context.hosting.remove(name)
             context.log.tell(f"{name} was removed")

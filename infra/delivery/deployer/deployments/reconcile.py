@@ -11,10 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from .errors import speaks_of_lack
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Outcome = Literal["failed", "refused"]
+Outcome = Literal["failed", "refused", "waiting"]
+Trial = Literal["under way", "passed", "failed"]
 
 CLOCK_TOLERANCE_MILLISECONDS = 1000
 """How far the times that an event and an API call give for one and the same approval may lie apart."""
@@ -30,7 +33,8 @@ class Approval:
         approved_at: Milliseconds since 1970.
         announced: Whether an event said so; otherwise the time is that of the package's last change, perhaps later.
         standing: Whether the registry still says Approved.
-        outcome: How its deployment ended, when it ended badly; a new approval starts afresh.
+        outcome: How its deployment ended, when it ended badly; a new approval starts afresh, and what waits is tried
+            again with the next scheduled look.
         sentence: Why.
         untold: Subject of a notice that has still to go out; its text is the sentence.
     """
@@ -53,11 +57,17 @@ class Desired:
         version: The version that production should serve; None when no approval stands.
         attempt: The version whose deployment was started and has not been seen to end.
         champion: The version that production was last seen to serve.
+        hosting: Hash of the hosting settings with which it should be served.
+        attempt_hosting: Hash of those with which the attempt was started.
+        trial: What a candidate with these settings showed, where production serves the version with others.
     """
 
     version: int | None
     attempt: int | None = None
     champion: int | None = None
+    hosting: str | None = None
+    attempt_hosting: str | None = None
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +77,14 @@ class Described:
     Attributes:
         status: EndpointStatus as the API spells it (`InService`); None when there is no endpoint.
         version: The version in the name of its endpoint configuration; None for a foreign one.
+        hosting: The hash of hosting settings in that name; None for an old or a foreign one.
         reason: FailureReason, when given.
         stale: Whether it may still describe the endpoint from before the last order.
     """
 
     status: str | None
     version: int | None = None
+    hosting: str | None = None
     reason: str = ""
     stale: bool = False
 
@@ -94,7 +106,23 @@ class Succeed:
 
 @dataclass(frozen=True)
 class Fail:
-    """Record that this version's deployment failed, and tell people."""
+    """Record that this version's deployment failed, or waits for what the account lacks, and tell people."""
+
+    version: int
+    sentence: str
+    outcome: Outcome = "failed"
+
+
+@dataclass(frozen=True)
+class Try:
+    """Bring a candidate of this version up with the new hosting settings, and test it."""
+
+    version: int
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Record that this version goes on serving with its old hosting settings, and tell people why."""
 
     version: int
     sentence: str
@@ -115,7 +143,7 @@ class AskAgain:
     """Come back in a minute: no event is promised for what is awaited."""
 
 
-Action = Deploy | Succeed | Fail | Abandon | Delete | AskAgain
+Action = Deploy | Succeed | Fail | Try | Keep | Abandon | Delete | AskAgain
 
 
 def reconcile(desired: Desired, described: Described) -> list[Action]:
@@ -166,12 +194,29 @@ def _when_absent(desired: Desired) -> list[Action]:
 
 def _when_in_service(desired: Desired, described: Described) -> list[Action]:
     if desired.attempt is not None and desired.attempt != described.version:
-        return [Fail(desired.attempt, _rolled_back(desired.attempt, described))]
+        return [_failure(desired.attempt, _rolled_back(desired.attempt, described), described)]
+    if desired.attempt is not None and desired.attempt_hosting != described.hosting:
+        return [Keep(desired.attempt, f"SageMaker rolled it back to the old settings{_why(described)}")]
     if described.version is not None and (desired.attempt is not None or desired.champion != described.version):
         return [Succeed(described.version)]
-    if desired.version in (None, described.version):
+    if desired.version is None:
         return []
+    if desired.version == described.version:
+        return _when_settings_differ(desired.version, desired, described)
     return [Deploy(desired.version, update=True)]
+
+
+def _when_settings_differ(version: int, desired: Desired, described: Described) -> list[Action]:
+    # A version that serves is never failed for settings that do not suit it: nothing else was tested with them either.
+    if desired.hosting == described.hosting:
+        return []
+    match desired.trial:
+        case None:
+            return [Try(version)]
+        case "passed":
+            return [Deploy(version, update=True)]
+        case _:
+            return []
 
 
 def _when_failed(desired: Desired, described: Described) -> list[Action]:
@@ -179,23 +224,34 @@ def _when_failed(desired: Desired, described: Described) -> list[Action]:
     if desired.attempt is None:
         return [Delete()]
     reason = described.reason or "SageMaker gave no reason; read the endpoint's log"
-    return [Fail(desired.attempt, f"v{desired.attempt} did not come up: {reason}"), Delete()]
+    return [_failure(desired.attempt, f"v{desired.attempt} did not come up: {reason}", described), Delete()]
 
 
 def _when_stuck_between(desired: Desired, described: Described) -> list[Action]:
     # Neither the update nor its roll-back went through: the fleet is a mix that serves, so it is mended, never deleted.
     if desired.attempt is not None:
         reason = described.reason or "no reason given"
-        return [Fail(desired.attempt, f"v{desired.attempt} could be neither rolled out nor rolled back: {reason}")]
+        if desired.attempt == desired.champion == described.version:
+            return [Keep(desired.attempt, f"the new settings could be neither rolled out nor rolled back: {reason}")]
+        sentence = f"v{desired.attempt} could be neither rolled out nor rolled back: {reason}"
+        return [_failure(desired.attempt, sentence, described)]
     if desired.version in (None, described.version):
         return []
     return [Deploy(desired.version, update=True)]
 
 
+def _failure(attempt: int, sentence: str, described: Described) -> Fail:
+    # A missing permission, quota or instance says nothing about the version.
+    return Fail(attempt, sentence, "waiting" if speaks_of_lack(described.reason) else "failed")
+
+
 def _rolled_back(attempt: int, described: Described) -> str:
     serving = f"v{described.version}" if described.version is not None else "what it served before"
-    reason = f": {described.reason}" if described.reason else "; the endpoint's alarms and log tell why"
-    return f"v{attempt} was rolled back by SageMaker, production serves {serving}{reason}"
+    return f"v{attempt} was rolled back by SageMaker, production serves {serving}{_why(described)}"
+
+
+def _why(described: Described) -> str:
+    return f": {described.reason}" if described.reason else "; the endpoint's alarms and log tell why"
 
 
 def choose(approvals: Iterable[Approval]) -> Approval | None:

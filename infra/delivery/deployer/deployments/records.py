@@ -28,13 +28,20 @@ CandidateState = Literal["requested", "started", "answered"]
 
 @dataclass(frozen=True, kw_only=True)
 class Champion:
-    """What production serves; FindChampion hands it to the pipeline."""
+    """What production serves; FindChampion hands it to the pipeline.
+
+    Attributes:
+        instance_type: On which it serves.
+        measured_on: Instance type on which MeasureServing measured it.
+    """
 
     version: int
     arn: str
     model_uri: str
     runtime: str
     precision: str
+    instance_type: str = ""
+    measured_on: str = ""
 
 
 @dataclass(kw_only=True)
@@ -43,6 +50,7 @@ class Production:
 
     Attributes:
         attempt: The version whose deployment was started and has not been seen to end.
+        attempt_hosting: Hash of the hosting settings that it was started with.
         ordered_at: When it was started, milliseconds since 1970.
         ordered_over: LastModifiedTime of the endpoint that it was to replace; 0 where there was none.
         retired: Whether the stack is being deleted, so that nothing may be deployed any more.
@@ -51,6 +59,7 @@ class Production:
 
     champion: Champion | None = None
     attempt: int | None = None
+    attempt_hosting: str | None = None
     ordered_at: int = 0
     ordered_over: int = 0
     retired: bool = False
@@ -60,9 +69,12 @@ class Production:
 
 @dataclass(kw_only=True)
 class Candidate:
-    """One request of the pipeline's Callback step.
+    """One request of the pipeline's Callback step, or the deployer's own trial of new hosting settings.
 
     Attributes:
+        token: Of the step; empty where no pipeline waits.
+        asked_at: Time of the approval that a trial belongs to; 0 for a pipeline's.
+        passed: Whether it answered as it should.
         ordered_at: When its endpoint was created, milliseconds since 1970.
         faults: How often a call failed that may well work later.
     """
@@ -74,6 +86,8 @@ class Candidate:
     evaluation_uri: str
     state: CandidateState = "requested"
     outcome: str = ""
+    asked_at: int = 0
+    passed: bool = False
     ordered_at: int = 0
     faults: int = 0
     revision: int = 0
@@ -86,6 +100,8 @@ _CHAMPION = {
     "model_uri": "ModelUri",
     "runtime": "Runtime",
     "precision": "Precision",
+    "instance_type": "InstanceType",
+    "measured_on": "MeasuredInstanceType",
 }
 _APPROVAL = {
     "version": "Version",
@@ -105,6 +121,8 @@ _CANDIDATE = {
     "evaluation_uri": "EvaluationUri",
     "state": "State",
     "outcome": "Outcome",
+    "asked_at": "AskedAt",
+    "passed": "Passed",
     "ordered_at": "OrderedAt",
     "faults": "Faults",
     "revision": "Revision",
@@ -125,6 +143,7 @@ class Records:
             if item["Record"] == ENDPOINT:
                 read.champion = Champion(**_fields(item["Champion"], _CHAMPION)) if item.get("Champion") else None
                 read.attempt = int(item["Attempt"]) if item.get("Attempt") is not None else None
+                read.attempt_hosting = item.get("AttemptHosting")
                 read.ordered_at, read.ordered_over = (int(item.get(name, 0)) for name in ("OrderedAt", "OrderedOver"))
                 read.retired = bool(item.get("Retired", False))
             else:
@@ -137,6 +156,7 @@ class Records:
         item = {
             "EndpointName": endpoint_name,
             "Attempt": read.attempt,
+            "AttemptHosting": read.attempt_hosting,
             "OrderedAt": read.ordered_at,
             "OrderedOver": read.ordered_over,
             "Retired": read.retired,

@@ -24,6 +24,7 @@ class Package:
         modified_at: LastModifiedTime, milliseconds since 1970.
         statistics_uri: S3 URI of evaluation.json as registered; unlike metadata nobody can change it afterwards.
         environment: The container's environment as registered.
+        measured_on: Instance type on which MeasureServing ran: the pipeline registers it as the one to serve on.
     """
 
     arn: str
@@ -35,6 +36,7 @@ class Package:
     statistics_uri: str | None
     environment: dict[str, str]
     metadata: dict[str, str]
+    measured_on: str = ""
 
 
 def describe(sagemaker: SageMakerClient, arn: str) -> Package | None:
@@ -45,7 +47,8 @@ def describe(sagemaker: SageMakerClient, arn: str) -> Package | None:
         if errors.is_missing(error):
             return None
         raise
-    container = answer.get("InferenceSpecification", {}).get("Containers", [{}])[0]
+    specification = answer.get("InferenceSpecification", {})
+    container = specification.get("Containers", [{}])[0]
     statistics = answer.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
     return Package(
         arn=arn,
@@ -57,6 +60,7 @@ def describe(sagemaker: SageMakerClient, arn: str) -> Package | None:
         statistics_uri=statistics.get("S3Uri"),
         environment=dict(container.get("Environment") or {}),
         metadata=dict(answer.get("CustomerMetadataProperties") or {}),
+        measured_on=next(iter(specification.get("SupportedRealtimeInferenceInstanceTypes") or ()), ""),
     )
 
 

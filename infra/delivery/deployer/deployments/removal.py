@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The custom resource `Custom::Deliveries`: when the stack goes, what the deployer made goes before it.
 
-Its property `DeleteVersions` ("true" or "false") says whether the registry's versions go, too: a model package group
-that still has some cannot be deleted.
+It holds the settings of hosting, so that a deployment of the app which changes them wakes the deployer. Its property
+`DeleteVersions` ("true" or "false") says whether the registry's versions go, too: a model package group that still has
+some cannot be deleted.
 
 CloudFormation waits up to an hour for the answer at ResponseURL, so an endpoint that is busy now is asked for again
 through the queue.
@@ -33,6 +34,8 @@ def answer_request(context: EventContext, request: dict[str, Any]) -> None:
                 return
         else:
             _retire(context, retired=False)
+            # Changed settings reach production by a message that comes again until it was handled.
+            context.ask_again({"endpoint": context.settings.endpoint_name}, seconds=0)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         context.log.tell(f"failed: {reason}")
@@ -71,7 +74,7 @@ def _retire(context: EventContext, *, retired: bool) -> None:
             return
         read.retired = retired
         if retired:
-            read.champion = read.attempt = None
+            read.champion = read.attempt = read.attempt_hosting = None
         try:
             context.records.save_endpoint(context.settings.endpoint_name, read)
         except ConflictError:

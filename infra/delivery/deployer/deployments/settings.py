@@ -18,6 +18,7 @@ class DeployerSettings:
     Attributes:
         prefix: `<project>-<environment>`, in front of every name that the deployer gives.
         kms_key_arn: Of volumes; None where the instances encrypt their own storage, and SageMaker refuses a key.
+        latency_alarm_milliseconds: P90 of the model's latency at which an update rolls back.
         canary_percent: Share of the new fleet that takes traffic first, 1 to 50.
         data_capture_percent: Share of production's requests kept under `data-capture/`; 0 turns it off.
     """
@@ -32,7 +33,7 @@ class DeployerSettings:
     instance_count: int
     execution_role_arn: str
     kms_key_arn: str | None = None
-    alarm_names: tuple[str, ...] = ()
+    latency_alarm_milliseconds: int = 2000
     canary_percent: int = 10
     callback_queue_url: str | None = None
     subnet_ids: tuple[str, ...] = ()
@@ -53,7 +54,7 @@ class DeployerSettings:
             instance_count=int(environment["INFERENCE_INSTANCE_COUNT"]),
             execution_role_arn=environment["EXECUTION_ROLE_ARN"],
             kms_key_arn=environment.get("KMS_KEY_ARN") or None,
-            alarm_names=_names(environment, "ALARM_NAMES"),
+            latency_alarm_milliseconds=int(environment.get("LATENCY_ALARM_MILLISECONDS") or 2000),
             canary_percent=int(environment.get("CANARY_PERCENT") or 10),
             callback_queue_url=environment.get("CALLBACK_QUEUE_URL") or None,
             subnet_ids=_names(environment, "SUBNET_IDS"),

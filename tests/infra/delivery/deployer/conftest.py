@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from moto import mock_aws
 
 from infra.delivery.deployer.deployments.clients import Clients
 from infra.delivery.deployer.deployments.events import route
+from infra.delivery.deployer.deployments.hosting import Hosting
+from infra.delivery.deployer.deployments.names import production
 from infra.delivery.deployer.deployments.settings import DeployerSettings
 from infra.delivery.triggers import DECISION, ENDPOINT_CHANGES, LOOK_MINUTES, decisions, endpoint_changes
 from localcloud.events.patterns import EventPattern
@@ -65,6 +68,13 @@ def storage() -> tuple[Any, Any]:
     return boto3.client("s3", **KEYS), boto3.resource("dynamodb", **KEYS)
 
 
+def _version(config: str) -> int:
+    """Return the version in the name of an endpoint configuration."""
+    numbers = re.search("-(?:v|candidate-)([0-9]+)", config)
+    assert numbers
+    return int(numbers[1])
+
+
 def nothing(operation: str) -> None:
     """Let a call pass."""
 
@@ -99,6 +109,8 @@ class Endpoint:
     status: str = "Creating"
     pending: str | None = None
     reason: str = ""
+    instances: int = 1
+    pending_instances: int = 1
     modified: float = 0.0
 
 
@@ -107,11 +119,13 @@ class FakeSageMaker:
 
     Attributes:
         events: EventBridge events that nobody handled yet.
-        doomed: Versions whose fleet does not come up.
+        doomed: Versions, and configurations, whose fleet does not come up.
         stuck: Versions whose roll-out can be neither finished nor rolled back.
+        alarms: What PutMetricAlarm was asked, by name.
         tokens: Answer by callback token; None while the pipeline waits.
         before_call: Called before each call; it may fail, or do something else in between.
         violations: What SageMaker would let pass although its documentation forbids it.
+        lacking: What SageMaker says that the account lacks, when a fleet does not come up.
         lag: How many descriptions after an order still are those of before it: none is promised to be consistent.
     """
 
@@ -122,12 +136,14 @@ class FakeSageMaker:
         self.configs: dict[str, dict[str, Any]] = {}
         self.endpoints: dict[str, Endpoint] = {}
         self.events: list[dict[str, Any]] = []
-        self.doomed: set[int] = set()
+        self.doomed: set[int | str | None] = set()
         self.stuck: set[int] = set()
         self.tokens: dict[str, Any] = {}
         self.updates: list[dict[str, Any]] = []
+        self.alarms: dict[str, dict[str, Any]] = {}
         self.before_call: Callable[[str], None] = nothing
         self.violations: list[str] = []
+        self.lacking = ""
         self.lag = 0
         self._before: dict[str, tuple[Endpoint | None, int]] = {}
         self._request: dict[str, Any] = {}
@@ -175,18 +191,22 @@ class FakeSageMaker:
     def progress(self, name: str) -> None:
         """Let SageMaker finish what it is doing with an endpoint."""
         endpoint = self.endpoints[name]
-        version = int((endpoint.pending or endpoint.config).rpartition("-")[2].lstrip("v"))
+        version = _version(endpoint.pending or endpoint.config)
         match endpoint.status:
             case "Creating":
                 broken = version in self.doomed | self.stuck
                 endpoint.status = "Failed" if broken else "InService"
-                endpoint.reason = "The container did not pass the ping health check." if broken else ""
+                unhealthy = self.lacking or "The container did not pass the ping health check."
+                endpoint.reason = unhealthy if broken else ""
             case "Updating":
                 if version in self.stuck:
                     endpoint.status = "UpdateRollbackFailed"
                 else:
                     endpoint.status = "InService"
-                    endpoint.config = endpoint.config if version in self.doomed else str(endpoint.pending)
+                    endpoint.reason = self.lacking
+                    if not {version, endpoint.pending} & self.doomed:
+                        endpoint.config, endpoint.instances = str(endpoint.pending), endpoint.pending_instances
+                        endpoint.reason = ""
                 endpoint.pending = None
             case "Deleting":
                 del self.endpoints[name]
@@ -207,7 +227,10 @@ class FakeSageMaker:
             "ModelApprovalStatus": package.approval,
             "CreationTime": moment,
             "LastModifiedTime": moment,
-            "InferenceSpecification": {"Containers": [{"Image": "image:tag", "ModelDataUrl": package.model_uri}]},
+            "InferenceSpecification": {
+                "Containers": [{"Image": "image:tag", "ModelDataUrl": package.model_uri}],
+                "SupportedRealtimeInferenceInstanceTypes": ["ml.m5.xlarge"],
+            },
             "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
             "CustomerMetadataProperties": dict(package.metadata),
         }
@@ -251,6 +274,11 @@ class FakeSageMaker:
         self.configs[endpoint_config_name] = self._request
         return {"EndpointConfigArn": arn("endpoint-config", endpoint_config_name)}
 
+    def _describe_endpoint_config(self, endpoint_config_name: str) -> dict[str, Any]:
+        if endpoint_config_name not in self.configs:
+            raise self._no_config("DescribeEndpointConfig", endpoint_config_name)
+        return self.configs[endpoint_config_name]
+
     def _delete_endpoint_config(self, endpoint_config_name: str) -> None:
         if endpoint_config_name not in self.configs:
             raise self._no_config("DeleteEndpointConfig", endpoint_config_name)
@@ -265,11 +293,18 @@ class FakeSageMaker:
         if endpoint_config_name not in self.configs:
             raise self._no_config("CreateEndpoint", endpoint_config_name)
         self._order(endpoint_name)
-        self.endpoints[endpoint_name] = Endpoint(endpoint_config_name)
+        count = self._variant(endpoint_config_name)["InitialInstanceCount"]
+        self.endpoints[endpoint_name] = Endpoint(endpoint_config_name, instances=count)
         self._announce(endpoint_name)
         return {"EndpointArn": arn("endpoint", endpoint_name)}
 
-    def _update_endpoint(self, endpoint_name: str, endpoint_config_name: str, **_: Any) -> dict[str, Any]:
+    def _update_endpoint(
+        self,
+        endpoint_name: str,
+        endpoint_config_name: str,
+        deployment_config: dict[str, Any],
+        retain_all_variant_properties: bool,
+    ) -> dict[str, Any]:
         endpoint = self._endpoint("UpdateEndpoint", endpoint_name)
         if endpoint.status not in {"InService", "UpdateRollbackFailed"}:
             raise refusal("UpdateEndpoint", f'Cannot update in-progress endpoint "{arn("endpoint", endpoint_name)}".')
@@ -278,8 +313,16 @@ class FakeSageMaker:
         if endpoint_config_name == endpoint.config:
             # "To update an endpoint, you must create a new EndpointConfig" (API_UpdateEndpoint.html).
             raise refusal("UpdateEndpoint", f"{endpoint_name} has the configuration {endpoint_config_name} already.")
+        count = self._variant(endpoint_config_name)["InitialInstanceCount"]
+        coming = endpoint.instances if retain_all_variant_properties else count
+        routing = deployment_config["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+        if routing["Type"] == "CANARY" and min(endpoint.instances, coming) < 2:
+            raise refusal("UpdateEndpoint", "A canary is at most half of the variant's instances.")
+        alarms = {each["AlarmName"] for each in deployment_config["AutoRollbackConfiguration"]["Alarms"]}
+        if not alarms <= set(self.alarms):
+            self.violations.append(f"an update is watched by alarms that are not there: {alarms}")
         self._order(endpoint_name)
-        endpoint.status, endpoint.pending = "Updating", endpoint_config_name
+        endpoint.status, endpoint.pending, endpoint.pending_instances = "Updating", endpoint_config_name, coming
         self.updates.append(self._request)
         self._announce(endpoint_name)
         return {"EndpointArn": arn("endpoint", endpoint_name)}
@@ -293,6 +336,9 @@ class FakeSageMaker:
             raise refusal("DescribeEndpoint", f'Could not find endpoint "{arn("endpoint", endpoint_name)}".')
         answer = {
             "EndpointStatus": endpoint.status,
+            "ProductionVariants": [
+                {"CurrentInstanceCount": endpoint.instances, "DesiredInstanceCount": endpoint.instances}
+            ],
             "EndpointConfigName": endpoint.config,
             "LastModifiedTime": datetime.fromtimestamp(endpoint.modified, UTC),
         }
@@ -375,6 +421,21 @@ class FakeSageMaker:
 
     def _variant(self, config: str) -> dict[str, Any]:
         return dict(self.configs[config]["ProductionVariants"][0])
+
+
+class FakeCloudWatch:
+    """Alarms, put and deleted."""
+
+    def __init__(self, sagemaker: FakeSageMaker) -> None:
+        self._sagemaker = sagemaker
+
+    def put_metric_alarm(self, **alarm: Any) -> None:
+        self._sagemaker.before_call("PutMetricAlarm")
+        self._sagemaker.alarms[alarm["AlarmName"]] = alarm
+
+    def delete_alarms(self, AlarmNames: list[str]) -> None:  # noqa: N803  # boto3's name
+        for name in AlarmNames:
+            self._sagemaker.alarms.pop(name, None)
 
 
 class FakeRuntime:
@@ -460,6 +521,7 @@ class World:
             {
                 "sagemaker": self.sagemaker,
                 "sagemaker-runtime": self.runtime,
+                "cloudwatch": FakeCloudWatch(self.sagemaker),
                 "s3": self.s3,
                 "sns": self.topic,
                 "sqs": self.queue,
@@ -558,6 +620,16 @@ class World:
                 return
             self.sagemaker.progress(busy[0])
         raise AssertionError("the world does not come to rest")
+
+    def named(self, version: int) -> str:
+        """Return the name of the configuration that serves a version with the settings of now."""
+        hosting = Hosting(self.sagemaker, self.clients.cloudwatch, self.settings)  # type: ignore[arg-type]
+        return production(PREFIX, version, hosting.fingerprint)
+
+    def change(self, **settings: Any) -> None:
+        """Deploy the stack with other settings."""
+        self.settings = replace(self.settings, **settings)
+        self.queue.send_message(MessageBody=json.dumps({"endpoint": PREFIX}), DelaySeconds=0)
 
     def serving(self) -> str | None:
         endpoint = self.sagemaker.endpoints.get(PREFIX)

@@ -103,8 +103,8 @@ def test_late_description_does_not_read_as_a_roll_back(world: Any, lag: int) -> 
     world.sagemaker.lag = lag
     world.approve(world.register())
     world.settle()
-    assert (world.serving(), world.champion()) == ("mapgate-dev-v2", 2)
-    assert [update["EndpointConfigName"] for update in world.sagemaker.updates] == ["mapgate-dev-v2"]
+    assert (world.serving(), world.champion()) == (world.named(2), 2)
+    assert [update["EndpointConfigName"] for update in world.sagemaker.updates] == [world.named(2)]
     assert (world.topic.sent, world.sagemaker.violations) == ([], [])
 
 
@@ -137,7 +137,7 @@ def test_topic_that_is_down_does_not_keep_a_version_from_production(world: Any) 
     world.approve(world.register())
     with pytest.raises(ClientError):
         world.handle(world.sagemaker.events[-1])
-    assert world.sagemaker.endpoints["mapgate-dev"].config == "mapgate-dev-v2"
+    assert world.sagemaker.endpoints["mapgate-dev"].config == world.named(2)
 
 
 def test_withdrawal_of_the_last_approval_is_told_although_the_topic_was_down(world: Any) -> None:
@@ -173,6 +173,40 @@ def test_version_waits_for_what_the_account_lacks(world: Any, error: ClientError
     world.look()
     world.settle()
     assert world.champion() == 1
+    assert len(world.topic.sent) == 1
+
+
+@pytest.mark.parametrize("serving", [False, True])
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error.",
+        "role/model is not authorized to perform: cloudwatch:DescribeAlarms",
+        "The account-level service limit 'ml.m5.xlarge for endpoint usage' is 1 Instances",
+    ],
+)
+def test_version_waits_for_what_its_roll_out_found_lacking(world: Any, serving: bool, lacking: str) -> None:
+    if serving:
+        world.approve(world.register())
+        world.settle()
+    version = world.register()
+    number = version.version
+    world.sagemaker.doomed.add(number)
+    world.sagemaker.lacking = lacking
+    world.approve(version)
+    world.settle()
+    world.look()
+    world.settle()
+    assert world.champion() == (1 if serving else None)
+    assert world.record(f"version#{number:06d}")["Outcome"] == "waiting"
+    (message,) = world.topic.sent
+    assert message["Subject"] == f"mapgate-dev: v{number} waits"
+    assert lacking in message["Message"]
+    world.sagemaker.doomed.clear()
+    world.look()
+    world.settle()
+    assert world.champion() == number
+    assert world.record(f"version#{number:06d}")["Sentence"] == ""
     assert len(world.topic.sent) == 1
 
 

@@ -142,8 +142,8 @@ def test_production_is_left_alone(world: Any) -> None:
     world.settle()
     world.ask(world.register())
     world.settle()
-    assert world.serving() == "mapgate-dev-v1"
-    assert set(world.sagemaker.configs) == {"mapgate-dev-v1"}
+    assert world.serving() == world.named(1)
+    assert set(world.sagemaker.configs) == {world.named(1)}
 
 
 def test_crash_after_the_answer_is_mended_by_the_next_delivery(world: Any) -> None:

@@ -23,6 +23,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from infra.delivery.deployer.deployments.names import production_version
+
 SETTINGS = settings(
     stateful_step_count=20,
     phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes; the log of the failing example tells the story
@@ -157,6 +159,10 @@ class Machine(RuleBasedStateMachine):
         """A quiet hour, in which everything is delivered and done."""
         self.world.settle()
 
+    @rule(count=st.integers(1, 2), capture=st.sampled_from([0, 20]))
+    def change_settings(self, count: int, capture: int) -> None:
+        self.world.change(instance_count=count, data_capture_percent=capture)
+
     @precondition(lambda self: self.world.queue.sent)
     @rule()
     def remind(self) -> None:
@@ -171,7 +177,7 @@ class Machine(RuleBasedStateMachine):
         endpoint = self.sagemaker.endpoints.get("mapgate-dev")
         if endpoint is not None:
             reached = self.fit | self.sagemaker.doomed | self.sagemaker.stuck
-            assert int(endpoint.config.rpartition("-v")[2]) in reached
+            assert production_version("mapgate-dev", endpoint.config) in reached
 
     @invariant()
     def nobody_is_told_that_a_fit_version_failed(self) -> None:
@@ -201,12 +207,12 @@ class Machine(RuleBasedStateMachine):
         if good:
             newest = max(good, key=lambda version: self.moments[version])
             assert endpoint is not None
-            assert (endpoint.config, self.world.champion()) == (f"mapgate-dev-v{newest}", newest)
+            assert (endpoint.config, self.world.champion()) == (self.world.named(newest), newest)
         if endpoint is None:
             return
         assert endpoint.status in {"InService", "UpdateRollbackFailed"}
         if endpoint.status == "InService":
-            assert self.world.champion() == int(endpoint.config.rpartition("-v")[2])
+            assert self.world.champion() == production_version("mapgate-dev", endpoint.config)
             assert set(self.sagemaker.configs) == set(self.sagemaker.models) == {endpoint.config}
         assert self.world.record()["Attempt"] is None
 

@@ -8,39 +8,49 @@ import io
 import json
 import sys
 import tarfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from infra.delivery.deployer.deployments.clients import Clients
 from infra.delivery.deployer.deployments.events import route
+from infra.delivery.deployer.deployments.hosting import Hosting
+from infra.delivery.deployer.deployments.names import production
 from infra.delivery.deployer.deployments.settings import DeployerSettings
 from localcloud import cloud as local_cloud
 from localcloud.pushing import push
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 SERVER = """
-import json, os
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import json, os, threading, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+PLACES = threading.BoundedSemaphore(2)
 ANSWER = json.dumps({"normalized_boxes": [[0.1, 0.1, 0.5, 0.6]], "classes": [0], "scores": [0.9], "labels": ["a"]})
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.answer("")
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer(ANSWER)
-    def answer(self, body):
-        self.send_response(200)
+        if not PLACES.acquire(blocking=False):
+            return self.answer("come again", 429)
+        time.sleep(0.02)
+        PLACES.release()
+        self.answer(ANSWER, int(os.environ.get("ALWAYS", 200)))
+    def answer(self, body, status=200):
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body.encode())
-HTTPServer((os.environ["MAPGATE_BIND_HOST"], int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+address = os.environ["MAPGATE_BIND_HOST"], int(os.environ["SAGEMAKER_BIND_TO_PORT"])
+ThreadingHTTPServer(address, Handler).serve_forever()
 """
 
 
@@ -64,7 +74,28 @@ class Laptop:
         """Deliver an event of SageMaker's about an endpoint."""
         self.handle({"detail-type": "SageMaker Endpoint State Change", "detail": {"EndpointName": endpoint}})
 
-    def register(self, version: int) -> str:
+    def look(self) -> None:
+        """Let the deployer look at everything."""
+        self.handle({"detail-type": "Scheduled Event"})
+
+    def named(self, version: int) -> str:
+        """Return the name of the configuration that serves a version with the settings of now."""
+        hosting = Hosting(self.client("sagemaker"), self.client("cloudwatch"), self.settings)
+        return production("mapgate-dev", version, hosting.fingerprint)
+
+    def serving(self) -> dict[str, Any]:
+        """Let the deployer work until it has nothing more to do; return what is described then."""
+
+        def rests() -> bool:
+            self.look()
+            busy = self.client("sagemaker").list_endpoints(NameContains="mapgate-dev-candidate-")["Endpoints"]
+            described = self.client("sagemaker").describe_endpoint(EndpointName="mapgate-dev")
+            return described["EndpointStatus"] == "InService" and not busy and not self.record("mapgate-dev")["Attempt"]
+
+        wait(rests)
+        return dict(self.client("sagemaker").describe_endpoint(EndpointName="mapgate-dev"))
+
+    def register(self, version: int, **environment: str) -> str:
         """Register a version with its artifact and evaluation; returns its ARN."""
         s3, model, folder = self.client("s3"), f"models/{version}/model.tar.gz", f"executions/{version}"
         packed = io.BytesIO()
@@ -78,7 +109,11 @@ class Laptop:
         objects = {model: packed.getvalue(), f"{folder}/evaluation.json": json.dumps(judged).encode()}
         for key, body in {**objects, f"{folder}/sample.jpg": b"\xff\xd8"}.items():
             s3.put_object(Bucket="data", Key=key, Body=body)
-        container = {"Image": f"{REGISTRY}/server:1", "ModelDataUrl": f"s3://data/{model}"}
+        container = {
+            "Image": f"{REGISTRY}/server:1",
+            "ModelDataUrl": f"s3://data/{model}",
+            "Environment": environment,
+        }
         statistics = {"ContentType": "application/json", "S3Uri": f"s3://data/{folder}/evaluation.json"}
         return str(
             self.client("sagemaker").create_model_package(
@@ -128,8 +163,9 @@ def wait(question: Callable[[], bool], seconds: float = 30) -> None:
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     home, images = tmp_path_factory.mktemp("laptop") / ".mapgate", tmp_path_factory.mktemp("images")
     (images / "serve.py").write_text(SERVER)
-    information = local_cloud.up(home)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAPGATE_BAKE_SCALE", str(1 / 300))  # a bake of five minutes takes a second
+        information = local_cloud.up(home)
         patch.setenv("AWS_ENDPOINT_URL", information.endpoint_url)
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -150,6 +186,7 @@ def _furnish(images: Path) -> DeployerSettings:
         AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
         BillingMode="PAY_PER_REQUEST",
     )
+    _make_role()
     return DeployerSettings(
         prefix="mapgate-dev",
         table="deployments",
@@ -162,6 +199,20 @@ def _furnish(images: Path) -> DeployerSettings:
         execution_role_arn="arn:aws:iam::123456789012:role/model",
         callback_queue_url=boto3.client("sqs").create_queue(QueueName="callback")["QueueUrl"],
     )
+
+
+def _make_role() -> None:
+    """What `infra/delivery/model_role.py` gives a model, on any resource."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    actions = ["cloudwatch:DescribeAlarms", "cloudwatch:PutMetricData", "ec2:*", "ecr:*", "logs:*", "s3:GetObject"]
+    allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    iam = boto3.client("iam")
+    iam.create_role(RoleName="model", AssumeRolePolicyDocument=_policy(trust))
+    iam.put_role_policy(RoleName="model", PolicyName="inline", PolicyDocument=_policy(allowed))
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def test_candidate_outlives_a_throttle_and_a_failing_service(laptop: Laptop) -> None:
@@ -186,12 +237,118 @@ def test_candidate_outlives_a_throttle_and_a_failing_service(laptop: Laptop) -> 
 
 def test_late_description_does_not_roll_production_back(laptop: Laptop) -> None:
     laptop.approve(laptop.register(2))
-    laptop.await_status("mapgate-dev", "mapgate-dev-v2")
+    laptop.await_status("mapgate-dev", laptop.named(2))
     laptop.change("mapgate-dev")
     laptop.order(service="sagemaker", action="DescribeEndpoint", late=1)
     laptop.order(service="sns", action="Publish", code="InternalError", status=500, times=100)
     laptop.approve(laptop.register(3))
     laptop.order()
-    laptop.await_status("mapgate-dev", "mapgate-dev-v3")
+    laptop.await_status("mapgate-dev", laptop.named(3))
     laptop.change("mapgate-dev")
     assert laptop.record("mapgate-dev")["Champion"]["Version"] == 3
+
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/62e5dc4a-5603-4f97-9c7b-17fb87734ad8"
+PLACE = {"subnet_ids": ("subnet-1",), "security_group_ids": ("sg-1",)}
+
+
+def test_every_setting_reaches_a_production_that_serves(laptop: Laptop) -> None:
+    sagemaker = laptop.client("sagemaker")
+    laptop.approve(laptop.register(4))
+    laptop.serving()
+    before, looked_at = laptop.settings, []
+    for changed, path, expected in [
+        ({"instance_type": "ml.m5.xlarge"}, ("variant", "InstanceType"), "ml.m5.xlarge"),
+        ({"instance_count": 2}, ("living", "DesiredInstanceCount"), 2),
+        ({"data_capture_percent": 20}, ("capture", "CurrentSamplingPercentage"), 20),
+        ({"instance_count": 3}, ("living", "DesiredInstanceCount"), 3),
+        ({"kms_key_arn": KEY}, ("config", "KmsKeyId"), KEY),
+        (PLACE, ("model", "VpcConfig"), {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}),
+        ({"data_capture_percent": 0, "instance_count": 1}, ("living", "DesiredInstanceCount"), 1),
+    ]:
+        laptop.settings = replace(laptop.settings, **changed)  # type: ignore[arg-type]
+        described = laptop.serving()
+        name = laptop.named(4)
+        assert described["EndpointConfigName"] == name
+        config = sagemaker.describe_endpoint_config(EndpointConfigName=name)
+        places = {
+            "living": described["ProductionVariants"][0],
+            "capture": described.get("DataCaptureConfig", {}),
+            "config": config,
+            "variant": config["ProductionVariants"][0],
+            "model": sagemaker.describe_model(ModelName=name),
+        }
+        assert places[path[0]][path[1]] == expected
+        policy = described["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]
+        looked_at.append(policy["TrafficRoutingConfiguration"]["Type"])
+    assert looked_at == ["ALL_AT_ONCE", "ALL_AT_ONCE", "CANARY", "CANARY", "CANARY", "CANARY", "ALL_AT_ONCE"]
+    assert "DataCaptureConfig" not in described
+    assert _left_over(laptop) == ({laptop.named(4)}, set())
+    laptop.settings = before
+
+
+@pytest.fixture
+def traffic(laptop: Laptop) -> Iterator[Callable[[int], list[int]]]:
+    """Keeps production busy until the test ends; returns the statuses of its answers."""
+    ended, threads, statuses = threading.Event(), list[threading.Thread](), list[int]()
+    runtime = laptop.client("sagemaker-runtime")
+
+    def keep_on() -> None:
+        while not ended.wait(0.01):
+            try:
+                runtime.invoke_endpoint(EndpointName="mapgate-dev", Body=b"image")
+                statuses.append(200)
+            except ClientError as error:
+                told: Any = error.response
+                statuses.append(told.get("OriginalStatusCode", 0))
+
+    def send(clients: int) -> list[int]:
+        threads.extend(threading.Thread(target=keep_on) for _ in range(clients))
+        for thread in threads:
+            thread.start()
+        return statuses
+
+    yield send
+    ended.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_load_does_not_roll_a_healthy_version_back(laptop: Laptop, traffic: Callable[[int], list[int]]) -> None:
+    laptop.approve(laptop.register(5))
+    laptop.serving()
+    statuses = traffic(10)
+    wait(lambda: 429 in statuses)
+    statuses.clear()
+    laptop.approve(laptop.register(6))
+    assert laptop.serving()["EndpointConfigName"] == laptop.named(6)
+    assert statuses.count(429) > len(statuses) / 10
+    assert set(statuses) == {200, 429}
+
+
+def test_fleet_that_fails_is_rolled_back_and_its_alarms_are_gone(
+    laptop: Laptop, traffic: Callable[[int], list[int]]
+) -> None:
+    laptop.approve(laptop.register(7))
+    laptop.serving()
+    traffic(2)
+    laptop.approve(laptop.register(8, ALWAYS="500"))
+    assert laptop.serving()["EndpointConfigName"] == laptop.named(7)
+    assert _left_over(laptop) == ({laptop.named(7)}, set())
+
+
+def test_fix_replaces_a_production_that_fails(laptop: Laptop, traffic: Callable[[int], list[int]]) -> None:
+    laptop.approve(laptop.register(9, ALWAYS="500"))
+    assert laptop.serving()["EndpointConfigName"] == laptop.named(9)  # nobody asked it while it baked
+    statuses = traffic(2)
+    wait(lambda: statuses.count(500) > 20)
+    laptop.approve(laptop.register(10))
+    assert laptop.serving()["EndpointConfigName"] == laptop.named(10)
+
+
+def _left_over(laptop: Laptop) -> tuple[set[str], set[str]]:
+    """Return the configurations and the alarms that are there."""
+    laptop.look()
+    configs = laptop.client("sagemaker").list_endpoint_configs(NameContains="mapgate-dev-v")["EndpointConfigs"]
+    alarms = laptop.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    return {each["EndpointConfigName"] for each in configs}, {each["AlarmName"] for each in alarms}

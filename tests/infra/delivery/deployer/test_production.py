@@ -19,15 +19,17 @@ def test_approved_version_becomes_the_champion(world: Any) -> None:
     version = world.register()
     world.approve(version)
     world.settle()
-    assert world.serving() == "mapgate-dev-v1"
+    assert world.serving() == world.named(1)
     assert world.record()["Champion"] == {
         "Version": 1,
         "ModelPackageArn": version.arn,
         "ModelUri": version.model_uri,
         "Runtime": "openvino",
         "Precision": "f32",
+        "InstanceType": "ml.m5.xlarge",
+        "MeasuredInstanceType": "ml.m5.xlarge",
     }
-    model = world.sagemaker.models["mapgate-dev-v1"]
+    model = world.sagemaker.models[world.named(1)]
     assert model["PrimaryContainer"]["Environment"] == {"MAPGATE_RUNTIME": "openvino", "MAPGATE_PRECISION": "f32"}
     assert model["EnableNetworkIsolation"] is True
     assert {tag["Key"]: tag["Value"] for tag in model["Tags"]} == {
@@ -47,8 +49,8 @@ def test_next_version_replaces_the_one_before_and_leaves_nothing_behind(world: A
     for _ in range(2):
         world.approve(world.register())
         world.settle()
-    assert (world.serving(), world.champion()) == ("mapgate-dev-v2", 2)
-    assert set(world.sagemaker.configs) == set(world.sagemaker.models) == {"mapgate-dev-v2"}
+    assert (world.serving(), world.champion()) == (world.named(2), 2)
+    assert set(world.sagemaker.configs) == set(world.sagemaker.models) == {world.named(2)}
     assert world.sagemaker.updates[0]["RetainAllVariantProperties"] is True
 
 
@@ -59,9 +61,9 @@ def test_version_approved_while_another_rolls_out_waits_its_turn(world: Any) -> 
     world.deliver()
     world.approve(world.register())
     world.deliver()
-    assert world.sagemaker.endpoints["mapgate-dev"].pending == "mapgate-dev-v2"
+    assert world.sagemaker.endpoints["mapgate-dev"].pending == world.named(2)
     world.settle()
-    assert (world.serving(), world.champion()) == ("mapgate-dev-v3", 3)
+    assert (world.serving(), world.champion()) == (world.named(3), 3)
 
 
 def test_rolled_back_version_is_recorded_as_failed_and_told(world: Any) -> None:
@@ -70,11 +72,11 @@ def test_rolled_back_version_is_recorded_as_failed_and_told(world: Any) -> None:
     world.sagemaker.doomed.add(2)
     world.approve(world.register())
     world.settle()
-    assert (world.serving(), world.champion()) == ("mapgate-dev-v1", 1)
+    assert (world.serving(), world.champion()) == (world.named(1), 1)
     assert world.record("version#000002")["Outcome"] == "failed"
     (message,) = world.topic.sent
     assert "v2 was rolled back by SageMaker, production serves v1" in message["Message"]
-    assert set(world.sagemaker.configs) == {"mapgate-dev-v1"}
+    assert set(world.sagemaker.configs) == {world.named(1)}
 
 
 def test_failed_version_is_tried_again_when_it_is_approved_again(world: Any) -> None:
@@ -99,7 +101,7 @@ def test_endpoint_that_does_not_come_up_is_deleted_and_the_next_best_version_ser
     world.sagemaker.doomed.add(2)
     world.approve(world.register())
     world.settle()
-    assert (world.serving(), world.champion()) == ("mapgate-dev-v1", 1)
+    assert (world.serving(), world.champion()) == (world.named(1), 1)
     assert "ping health check" in world.topic.sent[0]["Message"]
 
 
@@ -124,7 +126,7 @@ def test_rejecting_what_serves_rolls_back_to_the_newest_standing_approval(world:
     world.reject(versions[1])
     world.reject(versions[2])
     world.settle()
-    assert (world.serving(), world.champion()) == ("mapgate-dev-v1", 1)
+    assert (world.serving(), world.champion()) == (world.named(1), 1)
 
 
 def test_rejecting_the_last_approval_leaves_it_serving_and_tells_people_once(world: Any) -> None:
@@ -216,7 +218,7 @@ def test_crash_between_update_and_record_leaves_the_roll_out_alone(world: Any) -
     world.sagemaker.before_call = print
     world.approve(world.register())
     world.deliver()
-    assert "mapgate-dev-v2" in world.sagemaker.configs
+    assert world.named(2) in world.sagemaker.configs
     world.settle()
     assert (world.champion(), world.sagemaker.violations) == (3, [])
 
@@ -314,42 +316,22 @@ def test_other_groups_and_endpoints_are_passed_over(world: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "routing", "alarms"),
-    [
-        ({}, {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}, False),
-        ({"alarm_names": ("errors",)}, {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}, True),
-        ({"instance_count": 4}, {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}, False),
-        (
-            {"alarm_names": ("errors",), "instance_count": 4, "canary_percent": 10},
-            {
-                "Type": "CANARY",
-                "WaitIntervalInSeconds": 300,
-                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 25},
-            },
-            True,
-        ),
-        (
-            {"alarm_names": ("errors",), "instance_count": 2, "canary_percent": 80},
-            {
-                "Type": "CANARY",
-                "WaitIntervalInSeconds": 300,
-                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50},
-            },
-            True,
-        ),
-    ],
+    ("count", "percent", "size"), [(1, 10, None), (2, 80, 50), (4, 10, 25), (4, 30, 30), (20, 10, 10)]
 )
 def test_update_goes_by_canary_where_one_is_possible(
-    make_world: Callable[..., Any], settings: dict[str, Any], routing: dict[str, Any], alarms: bool
+    make_world: Callable[..., Any], count: int, percent: int, size: int | None
 ) -> None:
-    world = make_world(**settings)
+    world = make_world(instance_count=count, canary_percent=percent)
     for _ in range(2):
         world.approve(world.register())
         world.settle()
-    config = world.sagemaker.updates[0]["DeploymentConfig"]
-    assert config["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"] == routing
-    assert config["BlueGreenUpdatePolicy"]["TerminationWaitInSeconds"] == (300 if alarms else 0)
-    assert ("AutoRollbackConfiguration" in config) is alarms
+    (update,) = world.sagemaker.updates
+    policy = update["DeploymentConfig"]["BlueGreenUpdatePolicy"]
+    canary = {"WaitIntervalInSeconds": 300, "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": size}}
+    assert policy["TrafficRoutingConfiguration"] == (
+        {"Type": "CANARY", **canary} if size else {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+    )
+    assert policy["TerminationWaitInSeconds"] == 300
 
 
 @pytest.mark.parametrize("key", ["arn:aws:kms:us-east-1:123456789012:key/1", None])
@@ -359,15 +341,15 @@ def test_volumes_are_encrypted_with_the_key_that_the_stack_gives(
     world = make_world(kms_key_arn=key)
     world.approve(world.register())
     world.settle()
-    assert world.sagemaker.configs["mapgate-dev-v1"].get("KmsKeyId") == key
+    assert world.sagemaker.configs[world.named(1)].get("KmsKeyId") == key
 
 
 def test_capture_and_network_follow_the_settings(make_world: Callable[..., Any]) -> None:
     world = make_world(data_capture_percent=20, subnet_ids=("subnet-1",), security_group_ids=("sg-1",))
     world.approve(world.register())
     world.settle()
-    assert world.sagemaker.configs["mapgate-dev-v1"]["DataCaptureConfig"]["InitialSamplingPercentage"] == 20
-    network = world.sagemaker.models["mapgate-dev-v1"]["VpcConfig"]
+    assert world.sagemaker.configs[world.named(1)]["DataCaptureConfig"]["InitialSamplingPercentage"] == 20
+    network = world.sagemaker.models[world.named(1)]["VpcConfig"]
     assert network == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
 
 
@@ -377,4 +359,4 @@ def test_endpoint_that_somebody_deleted_comes_back_with_the_next_look(world: Any
     del world.sagemaker.endpoints["mapgate-dev"]
     world.look()
     world.settle()
-    assert world.serving() == "mapgate-dev-v1"
+    assert world.serving() == world.named(1)

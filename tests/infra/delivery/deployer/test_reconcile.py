@@ -20,7 +20,9 @@ from infra.delivery.deployer.deployments.reconcile import (
     Described,
     Desired,
     Fail,
+    Keep,
     Succeed,
+    Try,
     choose,
     is_stale,
     observe,
@@ -40,8 +42,19 @@ STATUSES = [
     "UpdateRollbackFailed",
 ]
 versions = st.none() | st.integers(1, 3)
-desires = st.builds(Desired, version=versions, attempt=versions, champion=versions)
-descriptions = st.builds(Described, status=st.sampled_from(STATUSES), version=versions, reason=st.just(""))
+hashes = st.sampled_from([None, "a1b2c3", "d4e5f6"])
+desires = st.builds(
+    Desired,
+    version=versions,
+    attempt=versions,
+    champion=versions,
+    hosting=hashes,
+    attempt_hosting=hashes,
+    trial=st.sampled_from([None, "under way", "passed", "failed"]),
+)
+descriptions = st.builds(
+    Described, status=st.sampled_from(STATUSES), version=versions, hosting=hashes, reason=st.just("")
+)
 
 
 def approval(version: int, at: int, **changes: object) -> Approval:
@@ -64,8 +77,21 @@ def test_only_a_failed_endpoint_is_deleted(desired: Desired, described: Describe
 def test_nothing_but_the_desired_version_is_deployed(desired: Desired, described: Described) -> None:
     for action in reconcile(desired, described):
         if isinstance(action, Deploy):
-            assert action.version == desired.version != described.version or described.status is None
+            assert action.version == desired.version
+            assert action.version != described.version or described.status is None or desired.trial == "passed"
             assert action.update == (described.status is not None)
+
+
+@given(desires, descriptions)
+def test_only_what_serves_is_tried_with_other_settings_and_none_of_it_fails(
+    desired: Desired, described: Described
+) -> None:
+    for action in reconcile(desired, described):
+        if isinstance(action, Try):
+            assert (action.version, described.status) == (described.version, "InService")
+            assert desired.hosting != described.hosting
+        if isinstance(action, Keep):
+            assert action.version == desired.attempt == described.version
 
 
 @given(desires, descriptions)
@@ -90,6 +116,12 @@ rolled_back = Fail(
 )
 
 
+kept = Keep(2, "SageMaker rolled it back to the old settings: slow")
+stuck = Keep(2, "the new settings could be neither rolled out nor rolled back: no reason given")
+OTHER = Desired(version=2, champion=2, hosting="new")
+TRYING = replace(OTHER, attempt=2, attempt_hosting="new")
+
+
 @pytest.mark.parametrize(
     ("desired", "described", "actions"),
     [
@@ -111,6 +143,16 @@ rolled_back = Fail(
         (Desired(version=2, champion=2), Described(status="UpdateRollbackFailed", version=2), []),
         (Desired(version=None, champion=2), Described(status="UpdateRollbackFailed", version=2), []),
         (Desired(version=2, attempt=2), Described(status="InService", version=None), [rolled_back]),
+        (OTHER, Described(status="InService", version=2, hosting="old"), [Try(2)]),
+        (replace(OTHER, trial="under way"), Described(status="InService", version=2, hosting="old"), []),
+        (replace(OTHER, trial="failed"), Described(status="InService", version=2, hosting="old"), []),
+        (replace(OTHER, trial="passed"), Described(status="InService", version=2, hosting="old"), [Deploy(2, True)]),
+        (replace(OTHER, trial="passed"), Described(status="InService", version=2, hosting="new"), []),
+        (replace(OTHER, trial="passed"), Described(status="UpdateRollbackFailed", version=2, hosting="old"), []),
+        (OTHER, Described(status="InService", version=1, hosting="old"), [Succeed(1)]),
+        (TRYING, Described(status="InService", version=2, hosting="new"), [Succeed(2)]),
+        (TRYING, Described(status="InService", version=2, hosting="old", reason="slow"), [kept]),
+        (TRYING, Described(status="UpdateRollbackFailed", version=2, hosting="old"), [stuck]),
     ],
 )
 def test_next_step(desired: Desired, described: Described, actions: list[Action]) -> None:

@@ -32,8 +32,8 @@ def test_delete_removes_what_is_owned_and_nothing_else(world: Any, responses: An
     world.sagemaker.progress("mapgate-dev-candidate-2")
     sagemaker = world.sagemaker
     for name in ("mapgate-dev-other", "mapgate-dev2-v1"):
-        sagemaker.models[name] = sagemaker.models["mapgate-dev-v1"]
-        sagemaker.configs[name] = sagemaker.configs["mapgate-dev-v1"]
+        sagemaker.models[name] = sagemaker.models[world.named(1)]
+        sagemaker.configs[name] = sagemaker.configs[world.named(1)]
     world.sagemaker.events.clear()
     world.handle(request("Delete", responses.url))
     for name in list(sagemaker.endpoints):

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The people's stack: a managed policy for who trains detectors, and one for who approves them.
+
+Which actions know which resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+"""
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.foundation.infrastructure import FoundationStack
+from infra.permissions import EVERY_OBJECT, EVERY_VERSION, NO_RESOURCE, OWN_JOBS, allow, deny, sagemaker_arns
+from infra.registry.infrastructure import RegistryStack
+from infra.settings import Settings
+from infra.ssm_parameters import publish
+from infra.training.infrastructure import TrainingStack
+
+UPLOADS = ("datasets", "inputs")
+"""Where `mapgate run` puts a person's images, and configurations, label maps, checkpoints and policies."""
+REPORTS = ("executions",)
+READ = (*UPLOADS, *REPORTS, "defaults", "models", "tensorboard")
+MADE = ("checkpoints", "defaults", "executions", "models", "tensorboard")
+"""What the pipeline and the deployment write, and nobody else."""
+APPROVALS = ["Approved", "PendingManualApproval", "Rejected"]
+
+
+class PeopleStack(cdk.Stack):
+    """The policies that whoever administers people attaches to their roles or permission sets.
+
+    Attributes:
+        data_scientist: Starts, stops and watches executions, uploads data and reads what came of it.
+        approver: Reads a version's dossier and decides on it.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        foundation: FoundationStack,
+        registry: RegistryStack,
+        training: TrainingStack,
+        **options: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, description="mapgate: policies for people", **options)
+        self._settings = settings
+        self._foundation = foundation
+        self._versions = sagemaker_arns(self, f"model-package/{registry.group_name}/*")
+        self._group = sagemaker_arns(self, f"model-package-group/{registry.group_name}")
+        self.data_scientist = self._data_scientist(training)
+        self.approver = self._approver()
+        publish(
+            self,
+            settings,
+            {
+                "data-scientist-policy-arn": self.data_scientist.managed_policy_arn,
+                "approver-policy-arn": self.approver.managed_policy_arn,
+            },
+        )
+
+    def _data_scientist(self, training: TrainingStack) -> iam.ManagedPolicy:
+        policy = self._policy("DataScientist", "Starts and watches executions on own data; cannot approve a version")
+        self._allow_executions(policy, training)
+        self._allow_logs(policy)
+        foundation = self._foundation
+        repositories = [repository.repository_arn for repository in foundation.repositories.values()]
+        allow(policy, "ecr:BatchGetImage", on=repositories)
+        allow(policy, "s3:GetObject", on=foundation.data_arns(*READ), because=EVERY_OBJECT)
+        allow(
+            policy,
+            "s3:AbortMultipartUpload",
+            "s3:ListMultipartUploadParts",
+            "s3:PutObject",
+            on=foundation.data_arns(*UPLOADS),
+            because=EVERY_OBJECT,
+        )
+        allow(policy, "s3:GetBucketLocation", "s3:ListBucket", on=foundation.data_arns())
+        self._allow_key(policy, "kms:Decrypt", "kms:GenerateDataKey")
+        self._keep_apart(policy)
+        return policy
+
+    def _approver(self) -> iam.ManagedPolicy:
+        policy = self._policy("Approver", "Reads a version's dossier and approves or rejects it")
+        # Without a status in the request the condition does not hold: nothing else of a version can be changed alone.
+        allow(
+            policy,
+            "sagemaker:UpdateModelPackage",
+            on=self._versions,
+            when={"StringEquals": {"sagemaker:ModelApprovalStatus": APPROVALS}},
+            because=EVERY_VERSION,
+        )
+        allow(policy, "s3:GetObject", on=self._foundation.data_arns(*REPORTS), because=EVERY_OBJECT)
+        allow(
+            policy,
+            "s3:ListBucket",
+            on=self._foundation.data_arns(),
+            when={"StringLike": {"s3:prefix": [f"{prefix}/*" for prefix in REPORTS]}},
+        )
+        self._allow_key(policy, "kms:Decrypt")
+        return policy
+
+    def _policy(self, kind: str, description: str) -> iam.ManagedPolicy:
+        """A policy with what both kinds of people read: the deployment's names, and the registry."""
+        name = "-".join(word.lower() for word in _words(kind))
+        policy = iam.ManagedPolicy(
+            self, kind, managed_policy_name=f"{self._settings.prefix}-{name}", description=description
+        )
+        folder = self.format_arn(service="ssm", resource="parameter", resource_name=self._settings.prefix)
+        allow(
+            policy,
+            "ssm:GetParameter",
+            "ssm:GetParameters",
+            "ssm:GetParametersByPath",
+            on=[folder, f"{folder}/*"],
+            because="What the deployment publishes for its users.",
+        )
+        allow(
+            policy,
+            "sagemaker:DescribeModelPackage",
+            "sagemaker:DescribeModelPackageGroup",
+            "sagemaker:ListTags",
+            on=[*self._versions, *self._group],
+            because=EVERY_VERSION,
+        )
+        # Studio's pages, and `mapgate models`; they name what there is in the account and tell no more of it.
+        allow(
+            policy,
+            "sagemaker:ListModelPackageGroups",
+            "sagemaker:ListModelPackages",
+            "sagemaker:ListPipelines",
+            "sagemaker:Search",
+            on=["*"],
+            because=NO_RESOURCE,
+        )
+        return policy
+
+    def _allow_executions(self, policy: iam.ManagedPolicy, training: TrainingStack) -> None:
+        allow(
+            policy,
+            "sagemaker:DescribePipeline",
+            "sagemaker:ListPipelineExecutions",
+            "sagemaker:StartPipelineExecution",
+            on=[training.pipeline_arn],
+        )
+        allow(
+            policy,
+            "sagemaker:DescribePipelineDefinitionForExecution",
+            "sagemaker:DescribePipelineExecution",
+            "sagemaker:ListPipelineExecutionSteps",
+            "sagemaker:ListPipelineParametersForExecution",
+            "sagemaker:RetryPipelineExecution",
+            "sagemaker:StopPipelineExecution",
+            on=[f"{training.pipeline_arn}/execution/*"],
+            because="Executions of the environment's own pipeline.",
+        )
+        jobs = sagemaker_arns(self, "processing-job/pipelines-*", "training-job/pipelines-*")
+        allow(policy, "sagemaker:DescribeProcessingJob", "sagemaker:DescribeTrainingJob", on=jobs, because=OWN_JOBS)
+
+    def _allow_logs(self, policy: iam.ManagedPolicy) -> None:
+        groups = [
+            self.format_arn(
+                service="logs",
+                resource="log-group",
+                resource_name=f"/aws/sagemaker/{kind}Jobs",
+                arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+            )
+            for kind in ("Processing", "Training")
+        ]
+        allow(
+            policy,
+            "logs:DescribeLogStreams",
+            on=[*groups, *(f"{group}:*" for group in groups)],
+            because="CloudWatch Logs writes a group's ARN with and without its end.",
+        )
+        allow(
+            policy,
+            "logs:GetLogEvents",
+            on=[f"{group}:log-stream:pipelines-*" for group in groups],
+            because=OWN_JOBS,
+        )
+
+    def _allow_key(self, policy: iam.ManagedPolicy, *actions: str) -> None:
+        """Let the key be used for objects, and for nothing else that it encrypts."""
+        through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{self.region}.amazonaws.com"}}
+        allow(policy, *actions, on=[self._foundation.key.key_arn], when=through_s3)
+
+    def _keep_apart(self, policy: iam.ManagedPolicy) -> None:
+        """Keep who trains from deciding, and from what the pipeline wrote, whatever else they are allowed.
+
+        AWS's own policies for Studio allow every action of SageMaker on every resource.
+        """
+        versions = [*self._versions, *self._group]
+        deny(
+            policy,
+            "sagemaker:CreateModelPackage",
+            "sagemaker:DeleteModelPackage",
+            "sagemaker:UpdateModelPackage",
+            on=versions,
+        )
+        deny(policy, "s3:PutObject", on=self._foundation.data_arns(*MADE))
+        deny(policy, "s3:DeleteObject", "s3:DeleteObjectVersion", on=self._foundation.data_arns(*UPLOADS, *MADE))
+
+
+def _words(name: str) -> list[str]:
+    """`DataScientist` by its words."""
+    starts = [index for index, letter in enumerate(name) if letter.isupper()]
+    return [name[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `mapgate run` will do, told, and on a terminal asked for, before anything is uploaded or started."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import typer
+from rich.markup import escape
+
+from pipelines.client.connection import Connection, refusals_told
+from pipelines.client.deployment import Deployment
+from pipelines.commands.terminal import complaints, console
+from pipelines.errors import BadInputError
+from pipelines.estimates.deployed import Deployed, read_definition
+from pipelines.estimates.instance_types import InstanceType, instance_type
+from pipelines.estimates.training_estimate import Estimate
+
+# Learns from scratch within minutes on two cores; an environment's default is chosen for its instances.
+LAPTOPS_ARCHITECTURE = "ssd_mobilenet_v2_fpnlite_160x160"
+THIS_MACHINE = InstanceType("this machine")
+_PICTURES = (".jpg", ".jpeg", ".png")
+
+
+def with_defaults(connection: Connection, uris: Mapping[str, str | None], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with what this command takes where nothing is said, and the deployment would take something else.
+
+    A pipeline.config of one's own says its steps itself, and so does the small detector that a laptop trains.
+    """
+    chosen = dict(values)
+    own = uris["PipelineConfigUri"] is not None
+    small = connection.is_emulated and not own and chosen["Architecture"] in (None, LAPTOPS_ARCHITECTURE)
+    if small:
+        chosen["Architecture"] = LAPTOPS_ARCHITECTURE
+    if chosen["TrainingSteps"] is None and (own or small):
+        chosen["TrainingSteps"] = 0
+    return chosen
+
+
+def announce(
+    connection: Connection,
+    deployment: Deployment,
+    data: str,
+    uris: Mapping[str, str | None],
+    values: Mapping[str, Any],
+    *,
+    ask: bool,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Tell what an execution will do, take and cost; returns the same for scripts.
+
+    Args:
+        data: A folder or an S3 URI.
+        uris: Parameter name to a file, a folder or an S3 URI.
+        values: Parameter name to a value; None is the deployment's default.
+        ask: Whether somebody who sits at a terminal is asked whether to start.
+        quiet: Whether standard output is for scripts.
+
+    Raises:
+        BadInputError: The training cannot fit the memory or the time, with the way out.
+        typer.Exit: Who was asked said no.
+    """
+    deployed = _deployed(connection, deployment)
+    chosen = {name: deployed.defaults.get(name) if value is None else value for name, value in values.items()}
+    instance = instance_type(str(chosen["TrainingInstanceType"])) if not connection.is_emulated else THIS_MACHINE
+    plan = _plan(connection, data, uris, chosen, instance)
+    if connection.is_emulated and plan:
+        instance = replace(instance, speed=plan["cores"] / plan["reference_cores"])
+    estimate = Estimate(plan, instance, deployed, connection.is_emulated)
+    if not quiet:
+        for subject, sentence in [("data", _of_data(connection, data, plan)), *estimate.lines()]:
+            console.print(f"{subject:<10}{escape(sentence)}", soft_wrap=True)
+    if refusal := estimate.refusal():
+        raise BadInputError(refusal)
+    if ask and not quiet and sys.stdin.isatty() and sys.stdout.isatty() and not typer.confirm("start?", default=True):
+        complaints.print("mapgate: nothing was uploaded or started")
+        raise typer.Exit(1)
+    return estimate.as_json()
+
+
+def _deployed(connection: Connection, deployment: Deployment) -> Deployed:
+    with refusals_told(f"pipeline {deployment.pipeline_name}"):
+        told = connection.client("sagemaker").describe_pipeline(PipelineName=deployment.pipeline_name)
+    return read_definition(json.loads(told["PipelineDefinition"]))
+
+
+def _plan(
+    connection: Connection,
+    data: str,
+    uris: Mapping[str, str | None],
+    chosen: Mapping[str, Any],
+    instance: InstanceType,
+) -> dict[str, Any] | None:
+    """As the training source tells it; None where the config lies elsewhere."""
+    config, labels = uris["PipelineConfigUri"], uris["LabelMapUri"]
+    if config is not None and config.startswith("s3://"):
+        return None
+    options: dict[str, Any] = {
+        "config": config,
+        "architecture": None if config else chosen["Architecture"],
+        "label-map": labels if labels and not labels.startswith("s3://") else None,
+        "training-settings": chosen["TrainingSettings"],
+        "training-steps": chosen["TrainingSteps"],
+    }
+    if not connection.is_emulated:
+        options |= {"memory-gib": instance.training_memory_gib or 0, "replicas": max(instance.gpus, 1)}
+    words = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    words += ["--gpu"] if instance.gpus else []
+    words += [] if data.startswith("s3://") else ["--", data]
+    command = [sys.executable, "-m", "training_src", "estimate", *words]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    if asked.returncode:
+        raise BadInputError(asked.stderr.strip())
+    told: dict[str, Any] = json.loads(asked.stdout)
+    return told
+
+
+def _of_data(connection: Connection, data: str, plan: Mapping[str, Any] | None) -> str:
+    if plan and plan["images"] is not None:
+        classes = plan["classes"] or []
+        return f"{plan['images']:,} images in {data}; {len(classes)} classes: {', '.join(classes)}"
+    if not data.startswith("s3://"):
+        return data
+    count = _pictures_under(connection, data)
+    return f"about {count:,} images at {data}; PrepareDataset reads their classes"
+
+
+def _pictures_under(connection: Connection, uri: str) -> int:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    pages = connection.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    with refusals_told(uri):
+        return sum(item["Key"].lower().endswith(_PICTURES) for page in pages for item in page.get("Contents", []))

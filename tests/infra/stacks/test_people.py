@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A data scientist's and an approver's sessions can do exactly their own, by the evaluation that IAM documents."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from localcloud.authorisation.policies import parse
+from localcloud.authorisation.verdicts import Policies, Principal, Request, evaluate
+
+ACCOUNT = "123456789012"
+SAGEMAKER = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}"
+BUCKET = f"arn:aws:s3:::mapgate-dev-data-{ACCOUNT}-us-east-1"
+KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/k"
+PIPELINE = f"{SAGEMAKER}:pipeline/mapgate-dev"
+EXECUTION = f"{PIPELINE}/execution/abc"
+VERSION = f"{SAGEMAKER}:model-package/mapgate-dev/1"
+GROUP = f"{SAGEMAKER}:model-package-group/mapgate-dev"
+LOGS = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/sagemaker"
+PARAMETERS = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/mapgate-dev"
+THROUGH_S3: dict[str, tuple[str, ...]] = {"kms:viaservice": ("s3.us-east-1.amazonaws.com",)}
+EVERYTHING = parse({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}, "identity")
+
+Asked = tuple[str, str] | tuple[str, str, dict[str, tuple[str, ...]]]
+
+READ_BY_BOTH: list[Asked] = [
+    ("ssm:GetParametersByPath", PARAMETERS),
+    ("ssm:GetParameter", f"{PARAMETERS}/pipeline-name"),
+    ("sagemaker:ListModelPackages", "*"),
+    ("sagemaker:DescribeModelPackage", VERSION),
+    ("s3:GetObject", f"{BUCKET}/executions/abc/EvaluateDetector/output/evaluation/report.html"),
+    ("kms:Decrypt", KEY, THROUGH_S3),
+    ("sagemaker:Search", "*"),
+]
+TRAINS: list[Asked] = [
+    # `mapgate run`
+    ("ecr:BatchGetImage", f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mapgate-dev-training"),
+    ("ecr:BatchGetImage", f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mapgate-dev-inference"),
+    ("s3:ListBucket", BUCKET, {"s3:prefix": ("datasets/0123/",)}),
+    ("s3:PutObject", f"{BUCKET}/datasets/0123/a.jpg"),
+    ("s3:PutObject", f"{BUCKET}/inputs/0123/pipeline.config"),
+    ("s3:AbortMultipartUpload", f"{BUCKET}/datasets/0123/a.tfrecord"),
+    ("kms:GenerateDataKey", KEY, THROUGH_S3),
+    ("sagemaker:StartPipelineExecution", PIPELINE),
+    # `mapgate executions`
+    ("sagemaker:ListPipelineExecutions", PIPELINE),
+    ("sagemaker:DescribePipelineExecution", EXECUTION),
+    ("sagemaker:ListPipelineExecutionSteps", EXECUTION),
+    ("sagemaker:StopPipelineExecution", EXECUTION),
+    ("sagemaker:DescribeProcessingJob", f"{SAGEMAKER}:processing-job/pipelines-abc-EvaluateDetector-xyz"),
+    ("logs:DescribeLogStreams", f"{LOGS}/TrainingJobs"),
+    ("logs:GetLogEvents", f"{LOGS}/TrainingJobs:log-stream:pipelines-abc-TrainDetector-xyz/algo-1-1"),
+    # Studio's page of a pipeline
+    ("sagemaker:DescribePipeline", PIPELINE),
+    ("sagemaker:RetryPipelineExecution", EXECUTION),
+    ("sagemaker:DescribeTrainingJob", f"{SAGEMAKER}:training-job/pipelines-abc-TrainDetector-xyz"),
+    # What came of it
+    ("s3:GetObject", f"{BUCKET}/models/pipelines-abc/output/model.tar.gz"),
+    ("s3:GetObject", f"{BUCKET}/tensorboard/pipelines-abc/events"),
+]
+APPROVED: dict[str, tuple[str, ...]] = {"sagemaker:modelapprovalstatus": ("Approved",)}
+APPROVES: list[Asked] = [
+    # `mapgate models approve`, `reject`, and taking an approval back
+    ("sagemaker:UpdateModelPackage", VERSION, APPROVED),
+    ("sagemaker:UpdateModelPackage", VERSION, {"sagemaker:modelapprovalstatus": ("Rejected",)}),
+    ("sagemaker:UpdateModelPackage", VERSION, {"sagemaker:modelapprovalstatus": ("PendingManualApproval",)}),
+    ("s3:ListBucket", BUCKET, {"s3:prefix": ("executions/abc/",)}),
+]
+OF_NOBODY: list[Asked] = [
+    ("s3:PutObject", f"{BUCKET}/models/pipelines-abc/output/model.tar.gz"),
+    ("s3:PutObject", f"{BUCKET}/executions/abc/EvaluateDetector/output/evaluation/evaluation.json"),
+    ("s3:PutObject", f"{BUCKET}/checkpoints/ssd/ckpt"),
+    ("s3:PutObject", f"{BUCKET}/tensorboard/pipelines-abc/events"),
+    ("s3:PutObject", f"{BUCKET}/defaults/gate-policy/gate_policy.yaml"),
+    ("s3:DeleteObject", f"{BUCKET}/datasets/0123/a.jpg"),
+    ("s3:DeleteObjectVersion", f"{BUCKET}/models/pipelines-abc/output/model.tar.gz"),
+    ("s3:PutBucketPolicy", BUCKET),
+    ("s3:GetObject", "arn:aws:s3:::another/executions/abc/report.html"),
+    ("kms:Decrypt", KEY),
+    ("kms:Decrypt", KEY, {"kms:viaservice": ("dynamodb.us-east-1.amazonaws.com",)}),
+    ("kms:ScheduleKeyDeletion", KEY),
+    ("sagemaker:CreateModelPackage", VERSION, APPROVED),
+    ("sagemaker:DeleteModelPackage", VERSION),
+    ("sagemaker:UpdateModelPackage", f"{SAGEMAKER}:model-package/mapgate-prod/1", APPROVED),
+    ("sagemaker:UpdateModelPackage", VERSION),
+    ("sagemaker:UpdatePipeline", PIPELINE),
+    ("sagemaker:StartPipelineExecution", f"{SAGEMAKER}:pipeline/mapgate-prod"),
+    ("sagemaker:CreateTrainingJob", f"{SAGEMAKER}:training-job/own"),
+    ("sagemaker:UpdateEndpoint", f"{SAGEMAKER}:endpoint/mapgate-dev"),
+    ("ssm:PutParameter", f"{PARAMETERS}/endpoint-name"),
+    ("ssm:GetParametersByPath", f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/mapgate-prod"),
+    ("ssm:GetParametersByPath", f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/mapgate-development"),
+    ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/mapgate-dev-training"),
+    ("dynamodb:PutItem", f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/mapgate-dev-deployments"),
+    ("logs:GetLogEvents", f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/lambda/other:log-stream:s"),
+]
+UNDONE_BY_NO_OTHER: list[Asked] = [
+    ("sagemaker:CreateModelPackage", GROUP, APPROVED),
+    ("sagemaker:UpdateModelPackage", VERSION, APPROVED),
+    ("sagemaker:DeleteModelPackage", VERSION),
+    ("s3:PutObject", f"{BUCKET}/models/pipelines-abc/output/model.tar.gz"),
+    ("s3:PutObject", f"{BUCKET}/defaults/gate-policy/gate_policy.yaml"),
+    ("s3:DeleteObjectVersion", f"{BUCKET}/executions/abc/report.html"),
+]
+"""What a data scientist may not, although AWS's policies for Studio would let them."""
+
+
+def resolved(value: Any) -> Any:
+    """A template's value with the ARNs that stand in other stacks; their exports are named after what they are of."""
+    if isinstance(value, list):
+        return [resolved(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "Fn::ImportValue" in value:
+        of = value["Fn::ImportValue"]
+        repositories = [name for name in ("Training", "Inference") if f"{name}Images" in of]
+        if repositories:
+            return f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mapgate-dev-{repositories[0].lower()}"
+        assert "GetAttKey" in of
+        return KEY
+    return {name: resolved(each) for name, each in value.items()}
+
+
+def policies(dev: Any) -> dict[str, dict[str, Any]]:
+    found = dev.resources("AWS::IAM::ManagedPolicy", "people").values()
+    return {each["Properties"]["ManagedPolicyName"]: resolved(each["Properties"]["PolicyDocument"]) for each in found}
+
+
+def may(dev: Any, who: str, asked: Asked, *others: Any) -> bool:
+    action, resource, *context = asked
+    session = Principal(f"arn:aws:sts::{ACCOUNT}:assumed-role/{who}/p", ACCOUNT, f"arn:aws:iam::{ACCOUNT}:role/{who}")
+    identity = [parse(policies(dev)[f"mapgate-dev-{who}"], "identity", who), *others]
+    return evaluate(Request(session, action, resource, context[0] if context else {}), Policies(identity)).allowed
+
+
+@pytest.mark.parametrize("asked", READ_BY_BOTH + TRAINS, ids=lambda asked: " ".join(asked[:2]))
+def test_a_data_scientist_starts_watches_and_stops_and_reads_what_came_of_it(dev: Any, asked: Asked) -> None:
+    assert may(dev, "data-scientist", asked)
+
+
+@pytest.mark.parametrize("asked", READ_BY_BOTH + APPROVES, ids=lambda asked: " ".join(asked[:2]))
+def test_an_approver_reads_the_dossier_and_decides(dev: Any, asked: Asked) -> None:
+    assert may(dev, "approver", asked)
+
+
+@pytest.mark.parametrize("asked", OF_NOBODY + APPROVES[:-1], ids=lambda asked: " ".join(asked[:2]))
+def test_a_data_scientist_neither_decides_nor_writes_what_the_pipeline_wrote(dev: Any, asked: Asked) -> None:
+    assert not may(dev, "data-scientist", asked)
+
+
+@pytest.mark.parametrize("asked", OF_NOBODY + TRAINS[3:], ids=lambda asked: " ".join(asked[:2]))
+def test_an_approver_starts_and_writes_nothing(dev: Any, asked: Asked) -> None:
+    assert not may(dev, "approver", asked)
+
+
+@pytest.mark.parametrize("asked", UNDONE_BY_NO_OTHER, ids=lambda asked: " ".join(asked[:2]))
+def test_no_other_policy_lets_a_data_scientist_decide(dev: Any, asked: Asked) -> None:
+    assert not may(dev, "data-scientist", asked, EVERYTHING)
+
+
+def test_policies_are_as_short_as_iam_wants_them(dev: Any) -> None:
+    """6,144 characters, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html."""
+    for document in policies(dev).values():
+        assert len(json.dumps(document, separators=(",", ":"))) <= 6_144
+
+
+def test_everybody_finds_the_policies_by_their_parameters(dev: Any) -> None:
+    published = {
+        parameter["Properties"]["Name"]: parameter["Properties"]["Value"]
+        for parameter in dev.resources("AWS::SSM::Parameter", "people").values()
+    }
+    assert set(published) == {"/mapgate-dev/data-scientist-policy-arn", "/mapgate-dev/approver-policy-arn"}
+    made = dev.resources("AWS::IAM::ManagedPolicy", "people")
+    assert {value["Ref"] for value in published.values()} == set(made)

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The calls of `mapgate run`, `executions` and `models`, made by sessions of people with the deployed policies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from localcloud import cloud as local_cloud
+from pipelines.client import executions, images, registry
+from pipelines.client.connection import Connection
+from pipelines.client.deployment import Deployment
+from pipelines.client.execution_parameters import uri_of
+from pipelines.errors import BadInputError
+from tests.infra.stacks.test_people import ACCOUNT, BUCKET, KEY, policies
+
+REFUSED = "is not authorized to perform"
+DATA = BUCKET.removeprefix("arn:aws:s3:::")
+REPORT = "executions/abc/report.html"
+TRUST = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+DEFINITION = {
+    "Version": "2020-12-01",
+    "Parameters": [{"Name": "DatasetUri", "Type": "String", "DefaultValue": "s3://b/k"}],
+    "Steps": [{"Name": "Ends", "Type": "Fail", "Arguments": {"ErrorMessage": "at once"}}],
+}
+PUBLISHED = {
+    "data-bucket": DATA,
+    "pipeline-name": "mapgate-dev",
+    "model-package-group": "mapgate-dev",
+    "endpoint-name": "mapgate-dev",
+    "training-image": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/mapgate-dev-training:0123456789abcdef",
+    "inference-image": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/mapgate-dev-inference:0123456789abcdef",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cloud in which the names of a deployment lie."""
+
+    endpoint_url: str
+
+    def connection(self, role: str | None = None) -> Connection:
+        return Connection(endpoint_url=self.endpoint_url, role=role)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, dev: Any) -> Iterator[Place]:
+    home = tmp_path_factory.mktemp("people") / ".mapgate"
+    made = Place(local_cloud.up(home).endpoint_url)
+    _furnish(made.connection(), policies(dev))
+    yield made
+    local_cloud.down(home)
+
+
+def _furnish(administrator: Connection, documents: dict[str, Any]) -> None:
+    key = administrator.client("kms").create_key()["KeyMetadata"]["Arn"]
+    s3, iam, sagemaker = (administrator.client(name) for name in ("s3", "iam", "sagemaker"))
+    s3.create_bucket(Bucket=DATA)
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    rules = [{"ApplyServerSideEncryptionByDefault": default}]
+    s3.put_bucket_encryption(Bucket=DATA, ServerSideEncryptionConfiguration={"Rules": rules})
+    s3.put_object(Bucket=DATA, Key=REPORT, Body=b"<html>")
+    for name, value in PUBLISHED.items():
+        administrator.client("ssm").put_parameter(Name=f"/mapgate-dev/{name}", Value=value, Type="String")
+    for name in ("training", "inference"):
+        administrator.client("ecr").create_repository(repositoryName=f"mapgate-dev-{name}")
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
+    for name, document in documents.items():
+        role = name.removeprefix("mapgate-dev-")
+        text = json.dumps(document).replace(KEY, key)
+        arn = iam.create_policy(PolicyName=name, PolicyDocument=text)["Policy"]["Arn"]
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)
+        iam.attach_role_policy(RoleName=role, PolicyArn=arn)
+    pipeline_role = f"arn:aws:iam::{ACCOUNT}:role/data-scientist"
+    sagemaker.create_pipeline(
+        PipelineName="mapgate-dev",
+        PipelineDefinition=json.dumps(DEFINITION),
+        ClientRequestToken="t" * 32,
+        RoleArn=pipeline_role,
+    )
+    sagemaker.create_model_package_group(ModelPackageGroupName="mapgate-dev")
+    sagemaker.create_model_package(
+        ModelPackageGroupName="mapgate-dev",
+        ModelApprovalStatus="PendingManualApproval",
+        CustomerMetadataProperties={"report_uri": f"s3://{DATA}/{REPORT}"},
+    )
+
+
+@pytest.fixture
+def data_scientist(place: Place) -> Connection:
+    return place.connection("data-scientist")
+
+
+@pytest.fixture
+def approver(place: Place) -> Connection:
+    return place.connection("approver")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    (tmp_path / "a.jpg").write_bytes(b"an image")
+    return tmp_path
+
+
+def newest(connection: Connection) -> registry.Version:
+    return registry.version(connection, Deployment.find(connection).model_package_group, None)
+
+
+def test_a_data_scientist_runs_watches_and_stops(data_scientist: Connection, image: Path) -> None:
+    deployment = Deployment.find(data_scientist)
+    assert not any(images.is_pushed(data_scientist, each) for each in images.images_of(deployment))
+    uri = uri_of(data_scientist, deployment.data_bucket, str(image), under="datasets")
+    arn = executions.start(data_scientist, deployment.pipeline_name, {"DatasetUri": uri})
+    *_, last = executions.watch(data_scientist, arn)
+    assert (last.status, last.step("Ends") is not None) == ("Failed", True)
+    assert executions.resolve(data_scientist, deployment.pipeline_name, None) == arn
+    with pytest.raises(BadInputError) as ended:
+        executions.stop(data_scientist, arn)
+    assert REFUSED not in str(ended.value)
+    assert executions.StepLog(data_scientist, "/aws/sagemaker/TrainingJobs", "pipelines-abc").new_lines() == []
+
+
+@pytest.mark.parametrize("who", ["data-scientist", "approver"])
+def test_both_read_a_version_and_its_report(place: Place, who: str, tmp_path: Path) -> None:
+    connection = place.connection(who)
+    registry.save_report(connection, newest(connection), tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_bytes() == b"<html>"
+
+
+def test_only_an_approver_decides(data_scientist: Connection, approver: Connection) -> None:
+    with pytest.raises(BadInputError, match=f"{REFUSED}: sagemaker:UpdateModelPackage.*explicit deny"):
+        registry.decide(data_scientist, newest(data_scientist).arn, "Approved")
+    registry.decide(approver, newest(approver).arn, "Approved", "as good as the last")
+    assert newest(approver).approval == "Approved"
+
+
+def test_an_approver_starts_and_uploads_nothing(approver: Connection, image: Path) -> None:
+    with pytest.raises(BadInputError, match=f"{REFUSED}: sagemaker:StartPipelineExecution"):
+        executions.start(approver, "mapgate-dev", {})
+    with pytest.raises(ClientError, match="AccessDenied"):
+        uri_of(approver, DATA, str(image), under="datasets")
+
+
+@pytest.mark.parametrize("key", ["models/m.tar.gz", "executions/abc/evaluation.json", "defaults/gate-policy/x.yaml"])
+def test_a_data_scientist_writes_nothing_that_the_pipeline_wrote(data_scientist: Connection, key: str) -> None:
+    with pytest.raises(ClientError, match="AccessDenied"):
+        data_scientist.client("s3").put_object(Bucket=DATA, Key=key, Body=b"own")
+
+
+def test_a_data_scientist_deletes_nothing(data_scientist: Connection) -> None:
+    with pytest.raises(ClientError, match="AccessDenied"):
+        data_scientist.client("s3").delete_object(Bucket=DATA, Key=REPORT)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What docs/removal.md says of deploying over what was retained."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = ROOT / "docs" / "removal.md"
+CDK = ROOT / "node_modules" / ".bin" / "cdk"
+
+
+def retained(assembly: Any) -> dict[str, dict[str, Any]]:
+    """Every resource that outlives its stack, by logical id."""
+    return {
+        name: resource
+        for template in assembly.templates.values()
+        for name, resource in template["Resources"].items()
+        if resource.get("DeletionPolicy") in ("Retain", "RetainExceptOnCreate")
+    }
+
+
+def test_page_names_each_retained_resource_that_has_no_name_to_be_imported_by(
+    synthesize: Callable[[str], Any],
+) -> None:
+    for environment in ("staging", "prod"):
+        kept = retained(synthesize(environment))
+        named = {"AWS::S3::Bucket", "AWS::ECR::Repository", "AWS::DynamoDB::Table"}
+        others = {name for name, resource in kept.items() if resource["Type"] not in named}
+        assert others == set(re.findall(r'{\\"(\w+)\\": {', PAGE.read_text()))
+        assert {resource["DeletionPolicy"] for resource in kept.values()} == {"RetainExceptOnCreate"}
+        for name in set(kept) - others:
+            properties = kept[name]["Properties"]
+            given = [properties.get(each) for each in ("BucketName", "RepositoryName", "TableName")]
+            assert any(isinstance(value, str) for value in given), f"{name} has no static name"
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(900)
+def test_what_was_retained_is_taken_into_new_stacks(
+    laptop: dict[str, str], synthesize: Callable[[str], Any], record: Callable[[str, str], None]
+) -> None:
+    app = ("--app", str(synthesize("staging").folder))
+
+    def cdk(*arguments: str, fails: bool = False) -> str:
+        ran = subprocess.run([str(CDK), *arguments, *app], env=laptop, capture_output=True, text=True, check=False)
+        assert (ran.returncode != 0) is fails, ran.stdout + ran.stderr
+        return ran.stdout + ran.stderr
+
+    def client(service: str) -> Any:
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        url = laptop["AWS_ENDPOINT_URL"]
+        return boto3.client(service, endpoint_url=url, region_name="us-east-1", **keys)  # type: ignore[call-overload]
+
+    bucket, everything = "mapgate-staging-data-123456789012-us-east-1", ("--all", "--require-approval", "never")
+    cdk("bootstrap", "aws://123456789012/us-east-1")
+    cdk("deploy", *everything)
+    client("s3").put_object(Bucket=bucket, Key="datasets/mine", Body=b"mine")
+    cdk("destroy", "--all", "--force")
+    assert f"{bucket.replace('-data-', '-access-logs-')} already exists" in cdk("deploy", *everything, fails=True)
+    rules = client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    key = rules[0]["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"].rpartition("/")[2]
+    group = "arn:aws:sagemaker:us-east-1:123456789012:model-package-group/mapgate-staging"
+    cdk("destroy", "mapgate-staging-foundation", "--force")
+    for stack, mapping in (
+        ("foundation", {"Key961B73FD": {"KeyId": key}}),
+        ("registry", {"Group": {"ModelPackageGroupArn": group}}),
+    ):
+        cdk("import", f"mapgate-staging-{stack}", "--resource-mapping-inline", json.dumps(mapping))
+    cdk("deploy", *everything, "--import-existing-resources")
+    assert client("s3").get_object(Bucket=bucket, Key="datasets/mine")["Body"].read() == b"mine"
+    aliases = {each["AliasName"]: each.get("TargetKeyId") for each in client("kms").list_aliases()["Aliases"]}
+    assert aliases["alias/mapgate-staging"] == key
+    record("deployment of staging over what it had retained", "1")

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What roles are granted, each by the use that it has; the story counts that every use is there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+PREFIX = "mapgate-dev-"
+
+
+def grants(assembly: Any) -> dict[str, dict[str, str]]:
+    """By role and action, the resources as the template writes them."""
+    names = {
+        logical: resource["Properties"]["RoleName"].removeprefix(PREFIX)
+        for logical, resource in assembly.resources("AWS::IAM::Role").items()
+        if isinstance(resource["Properties"].get("RoleName"), str)
+    }
+    found: dict[str, dict[str, str]] = {name: {} for name in names.values()}
+    for policy in assembly.resources("AWS::IAM::Policy").values():
+        (role,) = policy["Properties"]["Roles"]
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            for action in actions if statement["Effect"] == "Allow" else ():
+                of_role = found[names[role["Ref"]]]
+                of_role[action] = of_role.get(action, "") + json.dumps(statement["Resource"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def dev(synthesize: Any) -> dict[str, dict[str, str]]:
+    return grants(synthesize("dev"))
+
+
+@pytest.mark.parametrize(
+    ("action", "roles"),
+    [
+        (
+            "kms:GenerateDataKey",
+            "cleaner-function deployer-function notifier-function pipeline processing training",
+        ),
+        # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OutputDataConfig.html
+        ("kms:Encrypt", "processing training"),
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/api-permissions-reference.html: the caller's or the job's role
+        ("kms:CreateGrant", "deployer-function processing training"),
+        ("kms:DescribeKey", ""),
+        ("s3:GetBucketLocation", ""),
+        ("s3:DeleteObject", "cleaner-function training"),
+        ("dynamodb:PutItem", "deployer-function"),
+        ("dynamodb:UpdateItem", ""),
+        ("dynamodb:DeleteItem", ""),
+        ("sagemaker:DescribeModelPackageGroup", ""),
+        ("sagemaker:UpdateModelPackage", "publish-dossier-function"),
+        ("iam:PassRole", "deployer-function pipeline"),
+    ],
+)
+def test_only_those_who_use_an_action_may(dev: dict[str, dict[str, str]], action: str, roles: str) -> None:
+    assert {role for role, actions in dev.items() if action in actions} == set(roles.split())
+
+
+def test_a_job_reads_what_it_is_given_and_no_other_jobs_data(dev: dict[str, dict[str, str]]) -> None:
+    reads = {role: dev[role]["s3:GetObject"] for role in ("processing", "training")}
+
+    assert all(f"/{prefix}/*" in read for prefix in ("defaults", "executions", "inputs") for read in reads.values())
+    assert "/datasets/*" in reads["processing"] and "/datasets/*" not in reads["training"]
+    assert "/checkpoints/*" in reads["training"] and "/checkpoints/*" not in reads["processing"]
+
+
+def test_logs_are_named_as_policies_name_them(dev: dict[str, dict[str, str]]) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html: with `:*`."""
+    for role in ("processing", "training", "model"):
+        assert json.dumps(":*")[1:-1] in dev[role]["logs:PutLogEvents"]
+        assert dev[role]["logs:PutLogEvents"].count("log-group") == 1
+
+
+def test_the_notifier_asks_after_jobs_of_each_kind_by_the_action_of_that_kind(dev: dict[str, dict[str, str]]) -> None:
+    notifier = dev["notifier-function"]
+
+    assert "training-job" not in notifier["sagemaker:DescribeProcessingJob"]
+    assert "processing-job" not in notifier["sagemaker:DescribeTrainingJob"]

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CheckPlan's asset, run as Lambda runs it: without NumPy, pydantic or TensorFlow it judges as the gate will."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from infra.training.check_plan_asset import check_plan_asset
+
+POLICY = (Path(__file__).parents[3] / "infra/training/defaults/gate_policy.yaml").read_text()
+LARGE = {"name": "large.jpg", "width": 4000, "height": 3000, "bytes": 4_000_000}
+TEST = {
+    "images": 60,
+    "boxes_to_find_per_class": {"car": 90, "cyclist": 40},
+    "largest_image": LARGE,
+    "largest_file": LARGE,
+}
+
+
+@pytest.fixture(scope="module")
+def asset() -> Iterator[str]:
+    with check_plan_asset() as folder:
+        yield str(folder)
+
+
+@pytest.fixture
+def bucket(cloud: Any) -> str:
+    name = f"plan-{uuid4().hex[:12]}"
+    cloud.client("s3").create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def table(cloud: Any) -> Any:
+    keys = {"EndpointName": "HASH", "Record": "RANGE"}
+    return cloud.resource("dynamodb").create_table(
+        TableName=f"deployments-{uuid4().hex[:12]}",
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+@pytest.fixture
+def answer(cloud: Any, invoke: Any, asset: str, bucket: str, table: Any) -> Any:
+    """Check a plan; returns the run."""
+
+    def check(test: dict[str, Any] | None = None, policy: str = POLICY, **inputs: Any) -> Any:
+        s3 = cloud.client("s3")
+        if test is not None:
+            body = json.dumps({"splits": {"test": {**TEST, **test}}})
+            s3.put_object(Bucket=bucket, Key="executions/e/metadata/dataset.json", Body=body)
+        s3.put_object(Bucket=bucket, Key="defaults/gate-policy/gate_policy.yaml", Body=policy)
+        event = {
+            "metadata_uri": f"s3://{bucket}/executions/e/metadata",
+            "gate_policy_uri": f"s3://{bucket}/defaults/gate-policy/",
+            "training_settings": "seed=17",
+            "map_threshold": 0.0,
+            "endpoint_name": "mapgate-dev",
+        }
+        return invoke(asset, event | inputs, TABLE=table.name, WAIVER=f"/{bucket}/champion-waiver")
+
+    return check
+
+
+def test_lets_a_sound_plan_pass(answer: Any) -> None:
+    assert answer({}).answer == {"Sentence": "Nothing that needs no model stands in the way."}
+
+
+def test_tells_everything_at_once(answer: Any) -> None:
+    huge = {**LARGE, "name": "huge.png", "width": 8000, "height": 6000}
+    run = answer(
+        {"images": 5, "boxes_to_find_per_class": {"car": 9}, "largest_image": huge},
+        POLICY.replace("classes: {}", "classes: {tram: {AP50: 0.5}}"),
+        training_settings="sead=3",
+        map_threshold="1.5",
+    )
+    assert run.answer is None
+    told = run.error.splitlines()[-1]
+    assert told.startswith("index.PlanError: ")
+    for sentence in (
+        'TrainingSettings holds "sead=3"; give NAME=VALUE with one of ',
+        "MapThreshold is 1.5; give a number from 0 to 1.",
+        "The test set has 5 images; 50 are required.",
+        'The policy names a class "tram" that the label map does not have.',
+        'Class "car" has 9 boxes in the test set; 20 are required.',
+        "The test image huge.png has 8000 x 6000 pixels, 48 million; the server takes 34: scale the images down",
+    ):
+        assert sentence in told
+
+
+def test_an_image_is_too_large_as_a_file_too(answer: Any) -> None:
+    told = answer({"largest_file": {**LARGE, "name": "huge.png", "bytes": 30_000_000}}).error
+    assert "The test image huge.png has 30 MB; a request to an endpoint has at most 26: encode it as JPEG" in told
+
+
+@pytest.mark.parametrize(
+    ("policy", "sentence"),
+    [
+        (
+            POLICY.replace("mAP_50: 0.5", "mAP_5O: 0.5"),
+            "gate_policy.yaml: metrics.mAP_5O: is not known; the known are",
+        ),
+        ("classes: [", "gate_policy.yaml: not a YAML file"),
+    ],
+)
+def test_a_faulty_policy_is_told_beside_faulty_settings(answer: Any, policy: str, sentence: str) -> None:
+    told = answer({}, policy, training_settings="seed=many").error
+    assert sentence in told
+    assert 'The hyperparameter seed is "many"; give a whole number of 0 or more.' in told
+
+
+def test_a_prefix_without_a_policy_is_told(answer: Any, bucket: str) -> None:
+    told = answer({}, gate_policy_uri=f"s3://{bucket}/executions/").error
+    assert f"GatePolicyUri s3://{bucket}/executions/: one YAML file is needed, there is executions/e/metadata/" in told
+
+
+def test_a_champion_whose_artifact_is_gone_is_found_before_the_training(
+    cloud: Any, answer: Any, bucket: str, table: Any
+) -> None:
+    uri, version = f"s3://{bucket}/models/j/output/model.tar.gz", "arn:aws:sagemaker:us-east-1:1:model-package/m/3"
+    champion = {"ModelPackageArn": version, "ModelUri": uri, "Runtime": "openvino"}
+    table.put_item(Item={"EndpointName": "mapgate-dev", "Record": "endpoint", "Champion": champion})
+    told = answer({"images": 5}).error
+    assert "The test set has 5 images; 50 are required." in told
+    assert f"{version} serves production, but its artifact {uri} is gone" in told
+    assert f"--name /{bucket}/champion-waiver --value '{version} WHY'" in told
+    cloud.client("ssm").put_parameter(Name=f"/{bucket}/champion-waiver", Value=f"{version} so be it", Type="String")
+    assert answer({}).error == ""
+
+
+def test_data_that_nobody_can_read_any_more_are_told(answer: Any, bucket: str) -> None:
+    assert f"s3://{bucket}/executions/e/metadata/dataset.json is gone; change DatasetUri" in answer().error

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mapgate run` judges what it can before anything is uploaded, by the policy that is deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from moto import mock_aws
+
+from pipelines.client.connection import Connection
+from pipelines.client.deployment import Deployment
+from pipelines.commands.data import DEFAULT_GATE_POLICY
+from pipelines.commands.plan import judge
+from pipelines.demo.scenes import draw_scenes
+
+BUCKET = "mapgate-dev-data"
+DEPLOYMENT = Deployment(BUCKET, "mapgate-dev", "mapgate-dev", "mapgate-dev", "training:1", "inference:1")
+
+
+@pytest.fixture
+def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        made = Connection(region="us-east-1")
+        made.client("s3").create_bucket(Bucket=BUCKET)
+        yield made
+
+
+def test_a_folder_too_small_for_the_deployed_policy_ends_the_command(
+    connection: Connection, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    draw_scenes(tmp_path / "scenes", train=3, validation=1, test=1, size=(160, 120))
+    body = DEFAULT_GATE_POLICY.read_text().replace("images: 50", "images: 7")
+    connection.client("s3").put_object(Bucket=BUCKET, Key="defaults/gate-policy/gate_policy.yaml", Body=body)
+
+    with pytest.raises(typer.Exit) as ended:
+        judge(
+            connection,
+            DEPLOYMENT,
+            {"folder": str(tmp_path / "scenes"), "config": None, "gate_policy": None},
+            {"training_settings": "sead=3", "map_threshold": None},
+            quiet=True,
+        )
+
+    shown = capfd.readouterr()
+    assert ended.value.exit_code == 2
+    assert "The test set has 1 images; 7 are required." in shown.err
+    assert 'TrainingSettings holds "sead=3"' in shown.err
+    assert shown.out == ""
+
+
+def test_what_lies_elsewhere_is_left_to_the_pipeline(connection: Connection) -> None:
+    elsewhere = "s3://somebody-elses/prefix/"
+    files: dict[str, str | None] = {"folder": elsewhere, "config": elsewhere, "gate_policy": elsewhere}
+
+    judge(connection, DEPLOYMENT, files, {"architecture": "ssd_mobilenet_v2_fpnlite_160x160"})
