@@ -5,6 +5,9 @@ The cases were recorded from AWS by LocalStack's tests (https://github.com/local
 `tests/aws/services/**/*.snapshot.json`): calls, parameters, verdicts, error codes and messages are taken from there as
 facts. A case's id is the test's node id below that folder, and the key of the answer.
 
+Left out are recorded calls of another account or without a signature, those that need an operation or a parameter which
+nothing here uses (`localcloud/emulated.py`), and those that are refused for a moment or a size that is not told here.
+
 In a call's parameters, `§1§` is a name that each play makes afresh, `§0/QueueUrl§` what call 0 of the set-up answered
 there, `§endpoint§` the address of the cloud, `§account§` an account of the play's own.
 """
