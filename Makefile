@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick verify bench lint format types synth definition reference footprints lock clean
+.PHONY: help setup demo test quick verify bench conformance lint format types synth definition reference footprints lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ verify: setup .venv-definition/ready .venv-mutation/ready  ## What is too long f
 
 bench: setup  ## Speed, as ratios measured in one run
 	python -m tests.benchmarks
+
+conformance: setup  ## How many of AWS's recorded answers the laptop's cloud gives, and where it differs
+	python -m tests.localcloud.conformance
 
 lint: setup types  ## ruff, mypy, and which room may import which
 	ruff check .

@@ -7,10 +7,12 @@ delete.
 
 from __future__ import annotations
 
+import base64
 import copy
 import hashlib
 import io
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +26,8 @@ from moto import backends
 from localcloud.dispatch import replace_action, state_lock
 from localcloud.home import write_whole
 from localcloud.s3_descriptions import ROW
+
+log = logging.getLogger(__name__)
 
 MOTO_VERSION = "5.2.5"
 
@@ -50,6 +54,11 @@ def install() -> None:
     _know_images_by_their_manifest()
     _know_metrics_by_all_their_dimensions()
     _begin_alarms_without_data()
+    _put_events_as_eventbridge()
+    _let_topics_lose_what_queues_refuse()
+    _leave_subscriptions_unconfirmed()
+    _know_the_latest_version_by_its_name()
+    _use_keys_to_encrypt()
     replace_action("cloudtrail", "LookupEvents", lambda _: {"Events": []})  # the CDK CLI asks it why something failed
 
 
@@ -332,3 +341,93 @@ def _begin_alarms_without_data() -> None:
         alarm: Alarm = original(self, name, *given, **named)
         alarm.state_value = known.state_value if known else "INSUFFICIENT_DATA"
         return alarm
+
+
+def _put_events_as_eventbridge() -> None:
+    """moto takes details that are no objects, and fails where a bus is unknown; EventBridge drops what goes there.
+
+    Recorded in LocalStack's tests/aws/services/events/test_events.py.
+    """
+    from moto.events.models import EventsBackend
+
+    def is_object(detail: str) -> bool:
+        try:
+            return isinstance(json.loads(detail), dict)
+        except ValueError:
+            return False
+
+    @_instead_of(EventsBackend)
+    def put_events(original: Any, self: EventsBackend, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        told: list[dict[str, Any]] = []
+        for event in events:
+            bus = self._normalize_event_bus_arn(event.get("EventBusName"))
+            if event.get("Detail") and not is_object(event["Detail"]):
+                event = {**event, "Detail": "{"}
+            if bus not in self.event_buses:
+                event = {**event, "EventBusName": "default", "Source": event.get("Source") and _NOBODYS_SOURCE}
+            told += original(self, [event])
+        return told
+
+
+_NOBODYS_SOURCE = "localcloud.dropped"
+"""No rule asks for events of it, since no rule can know it."""
+
+
+def _let_topics_lose_what_queues_refuse() -> None:
+    """moto fails to publish where a queue is gone; SNS answers, and what cannot be delivered is lost.
+
+    Recorded in LocalStack's tests/aws/services/sns/test_sns.py, as is that a topic's own deduplication reaches queues.
+    """
+    from moto.sns.models import Subscription
+    from moto.sqs.exceptions import MissingParameter, QueueDoesNotExist
+    from moto.sqs.models import Message
+
+    @_instead_of(Subscription)
+    def publish(original: Any, self: Subscription, message: str, *more: Any, **named: Any) -> None:
+        if self.topic.content_based_deduplication and not named.get("deduplication_id"):
+            named["deduplication_id"] = hashlib.sha256(message.encode()).hexdigest()
+        try:
+            original(self, message, *more, **named)
+        except (MissingParameter, QueueDoesNotExist) as refused:
+            log.warning("%s to %s: %s", self.topic.arn, self.endpoint, refused)
+
+    def update_binary_length_and_value(md5: Any, value: bytes | str) -> None:
+        content = base64.b64decode(value) if isinstance(value, str) else value
+        md5.update(len(content).to_bytes(4, "big") + content)
+
+    Message.update_binary_length_and_value = staticmethod(update_binary_length_and_value)  # type: ignore[method-assign]
+
+
+def _leave_subscriptions_unconfirmed() -> None:
+    """moto gives an ARN for a subscription that nobody has confirmed yet, where SNS says that it is pending.
+
+    https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html
+    """
+    from moto.core.responses import ActionResult
+    from moto.sns.responses import SNSResponse
+
+    @_instead_of(SNSResponse)
+    def subscribe(original: Any, self: SNSResponse) -> Any:
+        answer = original(self)
+        asks = self._get_param("Protocol") in ("email", "email-json", "http", "https", "sms")
+        if asks and not self._get_bool_param("ReturnSubscriptionArn"):
+            return ActionResult({"SubscriptionArn": "pending confirmation"})
+        return answer
+
+
+def _know_the_latest_version_by_its_name() -> None:
+    """moto does not find `function:$LATEST`, for the dollar in the address."""
+    from moto.awslambda import urls
+
+    urls.url_paths = {path.replace(r"[\w_:%-]+", r"[\w_:%\x24-]+"): answer for path, answer in urls.url_paths.items()}
+
+
+def _use_keys_to_encrypt() -> None:
+    """moto leaves out what a key is for unless it is told; KMS makes one that encrypts."""
+    from moto.kms.models import KmsBackend
+
+    @_instead_of(KmsBackend)
+    def create_key(
+        original: Any, self: KmsBackend, policy: str | None, key_usage: str | None, *more: Any, **named: Any
+    ) -> Any:
+        return original(self, policy, key_usage or "ENCRYPT_DECRYPT", *more, **named)

@@ -17,7 +17,18 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from localcloud import access_logs, clients, clock, dispatch, faults, layers, moto_patches, persistence, refusals
+from localcloud import (
+    access_logs,
+    clients,
+    clock,
+    dispatch,
+    faults,
+    layers,
+    moto_patches,
+    persistence,
+    refusals,
+    verdicts,
+)
 from localcloud.alarms import actions as alarms
 from localcloud.authorisation import enforcement, policy_refusals
 from localcloud.cloudformation import actions as cloudformation
@@ -43,6 +54,7 @@ PARTS: tuple[ModuleType, ...] = (
     persistence,
     enforcement,
     policy_refusals,
+    verdicts,
     cloudformation,
     functions,
     event_bridge,

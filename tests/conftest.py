@@ -40,6 +40,7 @@ SLOW = tuple(
         "infra/foundation/test_cleaner.py",
         "infra/stacks",
         "localcloud/cloudformation",
+        "localcloud/conformance/test_recorded_answers.py",
         "localcloud/functions",
         "localcloud/runs",
         "localcloud/test_cdk.py",

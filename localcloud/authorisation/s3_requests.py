@@ -119,7 +119,8 @@ def _decryption(request: S3Request, bucket: str, key: str) -> list[Need]:
     """To read an object is to decrypt it, by the key that it was encrypted with."""
     found = bucket_named(bucket)
     stored = found.keys.get(key) if found else None
-    key_id = stored.kms_key_id if stored is not None and str(stored.encryption or "").startswith("aws:kms") else None
+    encryption = str(getattr(stored, "encryption", None) or "")  # a delete marker has none
+    key_id = stored.kms_key_id if stored is not None and encryption.startswith("aws:kms") else None
     return use_key(key_id, request.account, request.region, "s3", "Decrypt")
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.clients import client
 from localcloud.cloudformation.stacks import Plan, Stack, neighbours
-from localcloud.cloudformation.templates import Resolver, TemplateError, order
+from localcloud.cloudformation.templates import Resolver, TemplateError, order, references
 
 
 def resolver_of(stack: Stack, plan: Plan) -> Resolver:
@@ -75,7 +75,26 @@ def present(resolver: Resolver) -> list[str]:
         for logical_id, resource in resolver.template["Resources"].items()
         if "Condition" not in resource or resolver.condition(resource["Condition"])
     }
-    return order(resolver.template, included)
+    ordered = order(resolver.template, included)
+    for logical_id in ordered:
+        properties = resolver.template["Resources"][logical_id].get("Properties")
+        used = {name for name, _ in references(_taken(properties, resolver))}
+        if left_out := sorted(used & set(resolver.template["Resources"]) - included):
+            unresolved = f"Unresolved resource dependencies [{', '.join(left_out)}]"
+            raise TemplateError(f"Template format error: {unresolved} in the Resources block of the template")
+    return ordered
+
+
+def _taken(value: Any, resolver: Resolver) -> Any:
+    """`value` without the branches of Fn::If whose condition does not hold."""
+    if isinstance(value, list):
+        return [_taken(part, resolver) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"Fn::If"}:
+        condition, then, otherwise = value["Fn::If"]
+        return _taken(then if resolver.condition(condition) else otherwise, resolver)
+    return {key: _taken(part, resolver) for key, part in value.items()}
 
 
 def outputs_of(stack: Stack, resolver: Resolver) -> list[dict[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from localcloud.cloudformation.resource_types import known_types, type_of
 from localcloud.cloudformation.schemas import is_aws_type
+from localcloud.cloudformation.structure import refuse_odd_structure
 from localcloud.cloudformation.templates import TemplateError, references
 
 MAX_RESOURCES = 500
@@ -28,6 +29,7 @@ def validate(template: Mapping[str, Any]) -> None:
         TemplateError: Too many resources, a type that AWS or the emulated cloud has not, or an attribute that a
             resource has not.
     """
+    refuse_odd_structure(template)
     resources = template["Resources"]
     if len(resources) > MAX_RESOURCES:
         raise TemplateError(

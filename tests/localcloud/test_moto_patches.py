@@ -273,3 +273,40 @@ def test_alarms_are_not_evaluated() -> None:
     watch.put_metric_data(Namespace="N", MetricData=[{"MetricName": "m", "Value": 9}])
     told = watch.describe_alarms(AlarmNames=["a"])["MetricAlarms"][0]
     assert told["StateReason"] == "Unchecked: Initial alarm creation", caught_up("metrics_through, with alarms/")
+
+
+def test_details_may_be_lists_and_buses_must_exist() -> None:
+    events = client("events")
+    entry = {"Source": "s", "DetailType": "d", "Detail": "[]"}
+    assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0, caught_up("_put_events_as_eventbridge")
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        events.put_events(Entries=[{**entry, "Detail": "{}", "EventBusName": "nowhere"}])
+
+
+def test_publishing_fails_where_a_queue_is_gone() -> None:
+    sns = client("sns")
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:gone")
+    with pytest.raises(ClientError, match="NonExistentQueue"):
+        sns.publish(TopicArn=topic, Message="m")
+        pytest.fail(caught_up("_let_topics_lose_what_queues_refuse"))
+
+
+def test_subscriptions_by_mail_are_confirmed_at_once() -> None:
+    sns = client("sns")
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    answer = sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
+    assert answer["SubscriptionArn"] != "pending confirmation", caught_up("_leave_subscriptions_unconfirmed")
+
+
+def test_the_latest_version_is_not_found_by_name() -> None:
+    from moto.awslambda import urls
+
+    assert not any("$" in path.removesuffix("$") for path in urls.url_paths), caught_up(
+        "_know_the_latest_version_by_its_name"
+    )
+
+
+def test_keys_are_for_nothing() -> None:
+    key = client("kms").create_key()["KeyMetadata"]
+    assert not key.get("KeyUsage"), caught_up("_use_keys_to_encrypt")
