@@ -235,8 +235,10 @@ def _when_stuck_between(desired: Desired, described: Described) -> list[Action]:
             return [Keep(desired.attempt, f"the new settings could be neither rolled out nor rolled back: {reason}")]
         sentence = f"v{desired.attempt} could be neither rolled out nor rolled back: {reason}"
         return [_failure(desired.attempt, sentence, described)]
-    if desired.version in (None, described.version):
+    if desired.version is None:
         return []
+    if desired.version == described.version:
+        return _when_settings_differ(desired.version, desired, described)
     return [Deploy(desired.version, update=True)]
 
 
