@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from localcloud.dispatch import Call
@@ -11,16 +10,6 @@ from localcloud.verdicts.registry import refuses
 
 _TESTS = "iam/test_iam.py"
 _ARN = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+")
-
-
-@refuses("iam", "CreateRole UpdateAssumeRolePolicy", "MalformedPolicyDocument", _TESTS)
-def _no_json(call: Call) -> str:
-    document = call.parameters.get("AssumeRolePolicyDocument") or call.parameters.get("PolicyDocument")
-    try:
-        json.loads(document or "")
-    except ValueError:
-        return "This policy contains invalid Json"
-    return ""
 
 
 @refuses("iam", "AttachRolePolicy DetachRolePolicy", "ValidationError", _TESTS)
