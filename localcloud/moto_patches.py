@@ -51,6 +51,7 @@ def install() -> None:
     _wait_for_messages_unlocked()
     _leave_bucket_policies_to_their_evaluator()
     _let_buckets_log()
+    _encrypt_every_bucket()
     _know_images_by_their_manifest()
     _know_metrics_by_all_their_dimensions()
     _begin_alarms_without_data()
@@ -299,6 +300,19 @@ def _let_buckets_log() -> None:
     from moto.s3.models import FakeBucket
 
     FakeBucket._log_permissions_enabled_policy = staticmethod(lambda *_, **__: True)  # type: ignore[method-assign]
+
+
+def _encrypt_every_bucket() -> None:
+    """A bucket that nobody gave an encryption has S3's own.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketEncryption.html
+    """
+    from moto.s3.models import S3Backend
+
+    @_instead_of(S3Backend)
+    def get_bucket_encryption(original: Callable[..., Any], self: S3Backend, bucket_name: str) -> dict[str, Any]:
+        own = {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": "false"}}
+        return original(self, bucket_name) or own
 
 
 def _know_images_by_their_manifest() -> None:

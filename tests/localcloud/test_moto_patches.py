@@ -129,6 +129,14 @@ def test_receiving_waits_inside_the_backend() -> None:
     assert time.monotonic() - started >= 1, caught_up("_wait_for_messages_unlocked")
 
 
+def test_a_bucket_has_no_encryption_until_it_is_given_one() -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    with pytest.raises(ClientError, match="encryption configuration was not found"):
+        s3.get_bucket_encryption(Bucket=BUCKET)
+        pytest.fail(caught_up("_encrypt_every_bucket"))
+
+
 def test_conditions_of_bucket_policies_are_not_looked_at() -> None:
     s3 = client("s3")
     s3.create_bucket(Bucket=BUCKET)
