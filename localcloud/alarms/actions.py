@@ -14,6 +14,7 @@ from typing import Any
 
 from moto.cloudwatch.models import MetricAggregatedDatum, cloudwatch_backends
 
+from localcloud.alarms import notices
 from localcloud.alarms.evaluation import COMPARISONS, Rule, judge
 from localcloud.alarms.samples import Metric, Samples, of_pairs
 from localcloud.context import CloudContext
@@ -30,9 +31,10 @@ samples = Samples()
 
 
 def install(_: CloudContext) -> None:
-    """Refuse alarms that nobody here would evaluate, and see every sample that is put into CloudWatch."""
+    """Refuse alarms that nobody here would evaluate, see every sample that is put, and tell of what they find."""
     add_check("cloudwatch", _refuse)
     metrics_through(_take)
+    notices.install()
 
 
 def resume(_: CloudContext) -> None:
@@ -117,7 +119,15 @@ def _refuse(action: str, call: Call) -> None:
         raise _unknown("alarms on metric math")
     if asked.get("ComparisonOperator") not in COMPARISONS:
         raise _unknown("anomaly detection")
+    named = [each for member in _ACTIONS for each in asked.get(member) or ()]
+    others = [arn for arn in named if not arn.startswith("arn:aws:sns:")]
+    if others:
+        message = f"the emulated cloud does as actions of alarms only topics of SNS, not {others[0]}"
+        raise ServiceError("NotImplemented", message, 501)
 
 
 def _unknown(what: str) -> ServiceError:
     return ServiceError("NotImplemented", f"the emulated cloud does not evaluate {what}", 501)
+
+
+_ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")

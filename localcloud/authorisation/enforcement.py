@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,7 +17,16 @@ from localcloud.authorisation.needs import Need
 from localcloud.authorisation.policies import PolicyError, parse
 from localcloud.authorisation.verdicts import Policies, Principal, Request, Verdict, evaluate
 from localcloud.context import CloudContext
-from localcloud.dispatch import Call, S3Request, ServiceError, guard_by, guard_s3_by, replace_action, state_lock
+from localcloud.dispatch import (
+    Call,
+    S3Request,
+    ServiceError,
+    backend,
+    guard_by,
+    guard_s3_by,
+    replace_action,
+    state_lock,
+)
 from localcloud.home import Home
 from localcloud.s3_errors import Answer, s3_error
 
@@ -39,6 +49,7 @@ https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html
 """
 HOME_REGION = "us-east-1"
 """Of requests that name none."""
+_ARN = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+")
 ADMINISTRATOR = "administrator"
 """Whoever signs with credentials that this cloud did not give."""
 
@@ -101,6 +112,27 @@ def service_may(service: str, action: str, resource_arn: str, policy: Any, conte
     principal = Principal(service, context.get("aws:SourceAccount", ""))
     asked = Request(principal, action, resource_arn, _lowered(told))
     return evaluate(asked, Policies(resource=read)).allowed
+
+
+def service_may_use_key(service: str, key: str, account: str, region: str, context: Mapping[str, str]) -> bool:
+    """Whether the key of a queue or topic lets a service encrypt what it puts there; no key of AWS's own does.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
+
+    Args:
+        key: Its id, ARN or alias.
+        account: Of the queue or topic.
+        region: Of the queue or topic.
+        context: Values of condition keys.
+    """
+    arn = deployed.key_arn(key, account, region)
+    if arn is None:
+        return False
+    owner, place = arn.split(":")[4], arn.split(":")[3]
+    with state_lock:
+        policy = backend("kms", owner, place).keys[arn.split("/")[-1]].policy
+    actions = ("kms:GenerateDataKey", "kms:Decrypt")
+    return all(service_may(service, action, arn, policy, context) for action in actions)
 
 
 def account_of(headers: Mapping[str, str], query: Mapping[str, Any]) -> str | None:
@@ -274,9 +306,12 @@ def _unknown(principal: Principal, operation: str) -> str:
 def _require_trust(session: sessions.Session | None, call: Call) -> None:
     """A role is assumed by those whom its trust policy lets, and their own policies, too.
 
-    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html; that what is no ARN is told first was
+    recorded in LocalStack's tests, tests/aws/services/sts/test_sts.py.
     """
     role_arn = call.parameters["RoleArn"]
+    if not _ARN.fullmatch(role_arn):
+        raise ServiceError("ValidationError", f"{role_arn} is invalid")
     account = call.account
     administrator = sessions.Session(Principal(f"arn:aws:iam::{account}:user/{ADMINISTRATOR}", account), None)
     principal = (session or administrator).principal
