@@ -42,9 +42,9 @@ OTHERWISE: dict[str, Any] = {
     },
     "training": {
         "instance_types": ["ml.m5.4xlarge"],
-        "spot": False,
+        "spot": True,
         "maximum_hours": 5,
-        "maximum_wait_hours": 5,
+        "maximum_wait_hours": 6,
         "volume_gigabytes": 60,
         "default_architecture": "ssd_mobilenet_v2_fpnlite_640x640",
         "default_steps": 10,
