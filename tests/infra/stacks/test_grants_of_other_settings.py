@@ -7,19 +7,32 @@ once: what that grants beyond dev has its reason here, and what dev needs becaus
 
 from __future__ import annotations
 
+import io
 import json
+import sys
+import tarfile
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+import boto3
 import pytest
 
 from infra.app import build
 from infra.settings import Settings
+from localcloud.authorisation import records
+from localcloud.pushing import push
 from tests.conftest import MadeOnce
 from tests.end_to_end.permissions import Grant, Pattern, explains, idle_reasons
+from tests.infra.delivery.deployer.test_on_the_laptops_cloud import SERVER
 from tests.infra.stacks.conftest import ROOT, Assembly
+
+REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+DATA = "mapgate-dev-data-123456789012-us-east-1"
+ARTIFACT = "models/1/model.tar.gz"
 
 OTHERWISE: dict[str, Any] = {
     "further_instance_types": ["ml.m99.large"],
@@ -180,6 +193,108 @@ def test_no_role_may_hand_the_key_to_volumes_that_take_none(synthesize: Any) -> 
     granting = {grant.role for grant in _grants(synthesize("prod")) if grant.action == "kms:CreateGrant"}
 
     assert granting == {"deployer-function", "processing"}
+
+
+def test_a_model_uses_all_that_it_is_granted_then_and_lacks_nothing(
+    otherwise: Assembly, laptop: dict[str, str], tmp_path: Path
+) -> None:
+    """It serves in a VPC, and its requests are kept under the environment's key."""
+    account = Account(laptop["AWS_ENDPOINT_URL"])
+    key, repository = account.furnish(tmp_path)
+    account.give_role("mapgate-dev-model", _granted_to_model(otherwise, key, repository))
+
+    account.serve(key)
+    account.client("sagemaker-runtime").invoke_endpoint(EndpointName="mapgate-dev", Body=b"{}")
+
+    noted = tmp_path / ".mapgate" / "state" / "permissions.jsonl"
+    wanted = {action for role, action, _ in REASONS if role == "model"}
+    end = time.monotonic() + 20
+    while wanted - {line["action"] for line in records.read(noted) if not line["denied"]} and time.monotonic() < end:
+        time.sleep(0.1)
+    lines = [line for line in records.read(noted) if line["role"].endswith("role/mapgate-dev-model")]
+    assert wanted - {line["action"] for line in lines if not line["denied"]} == set()
+    assert [line for line in lines if line["denied"]] == []
+    (kept,) = account.client("s3").list_objects_v2(Bucket=DATA, Prefix="data-capture/mapgate-dev/")["Contents"]
+    assert account.client("s3").head_object(Bucket=DATA, Key=kept["Key"])["SSEKMSKeyId"] == key
+
+
+@dataclass(frozen=True)
+class Account:
+    """A cloud of the test's own, with what a model serves."""
+
+    url: str
+
+    def client(self, service: str) -> Any:
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        return boto3.client(service, endpoint_url=self.url, region_name="us-east-1", **keys)  # type: ignore[call-overload]
+
+    def furnish(self, folder: Path) -> tuple[str, str]:
+        """Make key, bucket, artifact and image; returns the ARNs of the key and of the repository."""
+        key = self.client("kms").create_key()["KeyMetadata"]["Arn"]
+        self.client("s3").create_bucket(Bucket=DATA)
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            archive.addfile(tarfile.TarInfo("weights"), io.BytesIO())
+        self.client("s3").put_object(
+            Bucket=DATA, Key=ARTIFACT, Body=packed.getvalue(), ServerSideEncryption="aws:kms", SSEKMSKeyId=key
+        )
+        (folder / "serve.py").write_text(SERVER)
+        ecr = self.client("ecr")
+        made = ecr.create_repository(repositoryName="mapgate-dev-inference")["repository"]
+        image: dict[str, Any] = {"directory": folder, "python": sys.executable, "entrypoint": ["python", "serve.py"]}
+        push(ecr, "mapgate-dev-inference", "1", **image)
+        return key, made["repositoryArn"]
+
+    def give_role(self, name: str, policy: dict[str, Any]) -> None:
+        trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        self.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document)
+        self.client("iam").put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
+
+    def serve(self, key: str) -> None:
+        """Bring an endpoint in service as the deployer makes one with these settings."""
+        sagemaker, place = self.client("sagemaker"), {"Subnets": ["subnet-0a"], "SecurityGroupIds": ["sg-0a"]}
+        container = {"Image": f"{REGISTRY}/mapgate-dev-inference:1", "ModelDataUrl": f"s3://{DATA}/{ARTIFACT}"}
+        role = "arn:aws:iam::123456789012:role/mapgate-dev-model"
+        sagemaker.create_model(ModelName="m", PrimaryContainer=container, ExecutionRoleArn=role, VpcConfig=place)
+        variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.c5.xlarge", "InitialInstanceCount": 1}
+        capture = {
+            "EnableCapture": True,
+            "InitialSamplingPercentage": 100,
+            "DestinationS3Uri": f"s3://{DATA}/data-capture",
+            "CaptureOptions": [{"CaptureMode": "Input"}],
+            "KmsKeyId": key,
+        }
+        sagemaker.create_endpoint_config(
+            EndpointConfigName="c", ProductionVariants=[variant], DataCaptureConfig=capture
+        )
+        sagemaker.create_endpoint(EndpointName="mapgate-dev", EndpointConfigName="c")
+        end = time.monotonic() + 30
+        while (told := sagemaker.describe_endpoint(EndpointName="mapgate-dev"))["EndpointStatus"] == "Creating":
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert told["EndpointStatus"] == "InService", told.get("FailureReason")
+
+
+def _granted_to_model(assembly: Assembly, key: str, repository: str) -> dict[str, Any]:
+    """The policy that the template gives the model's role, with these for what the foundation exports."""
+    (role,) = [
+        logical
+        for logical, resource in assembly.resources("AWS::IAM::Role").items()
+        if resource["Properties"]["RoleName"] == "mapgate-dev-model"
+    ]
+    (policy,) = [
+        resource["Properties"]["PolicyDocument"]
+        for resource in assembly.resources("AWS::IAM::Policy").values()
+        if resource["Properties"]["Roles"] == [{"Ref": role}]
+    ]
+
+    def resolved(on: Any) -> Any:
+        if not isinstance(on, dict):
+            return on
+        return key if "GetAttKey" in on["Fn::ImportValue"] else repository
+
+    return {**policy, "Statement": [{**each, "Resource": resolved(each["Resource"])} for each in policy["Statement"]]}
 
 
 def _settings() -> Settings:
