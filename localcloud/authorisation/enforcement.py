@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -48,6 +49,7 @@ https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html
 """
 HOME_REGION = "us-east-1"
 """Of requests that name none."""
+_ARN = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+")
 ADMINISTRATOR = "administrator"
 """Whoever signs with credentials that this cloud did not give."""
 
@@ -304,9 +306,12 @@ def _unknown(principal: Principal, operation: str) -> str:
 def _require_trust(session: sessions.Session | None, call: Call) -> None:
     """A role is assumed by those whom its trust policy lets, and their own policies, too.
 
-    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html; that what is no ARN is told first was
+    recorded in LocalStack's tests, tests/aws/services/sts/test_sts.py.
     """
     role_arn = call.parameters["RoleArn"]
+    if not _ARN.fullmatch(role_arn):
+        raise ServiceError("ValidationError", f"{role_arn} is invalid")
     account = call.account
     administrator = sessions.Session(Principal(f"arn:aws:iam::{account}:user/{ADMINISTRATOR}", account), None)
     principal = (session or administrator).principal

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from moto.core.utils import get_service_model
+
+from localcloud.authorisation.deployed import bucket_named
 from localcloud.dispatch import Call
 from localcloud.dispatch import backend as backend_of
 from localcloud.verdicts.registry import parameter, refuses
@@ -16,9 +18,13 @@ from localcloud.verdicts.registry import parameter, refuses
 _TESTS = "s3/test_s3.py"
 _API_TESTS = "s3/test_s3_api.py"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_VERSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""As moto makes them."""
 _TAG = re.compile(r"[\w\s.:/=+@-]*")
 _NOT_WELL_FORMED = "The XML you provided was not well-formed or did not validate against our published schema"
 _MAX_PART = 10_000
+_REGION_OF_EVERY_LOCATION = "us-east-1"
+_LOCATIONS = frozenset(get_service_model("s3").shape_for("BucketLocationConstraint").metadata["enum"])
 
 
 @refuses("s3", "CreateBucket", "InvalidBucketName", _TESTS)
@@ -26,10 +32,19 @@ def _odd_name(call: Call) -> str:
     return "" if _NAME.fullmatch(call.parameters["Bucket"]) else "The specified bucket is not valid."
 
 
+@refuses("s3", "CreateBucket", "InvalidLocationConstraint", _TESTS)
+def _no_location(call: Call) -> str:
+    """Where a request goes to another region, that region's name is the only one taken, and the code is another."""
+    location = (call.parameters.get("CreateBucketConfiguration") or {}).get("LocationConstraint")
+    if not location or call.region != _REGION_OF_EVERY_LOCATION or location in _LOCATIONS:
+        return ""
+    return "The specified location-constraint is not valid"
+
+
 @refuses("s3", "CreateBucket", "BucketAlreadyOwnedByYou", _API_TESTS)
 def _tags_of_a_bucket_that_is_there(call: Call) -> str:
     tags = (call.parameters.get("CreateBucketConfiguration") or {}).get("Tags")
-    if tags and call.parameters["Bucket"] in backend_of("s3", call.account, "aws").buckets:
+    if tags and call.parameters["Bucket"] in _buckets(call):
         return "Your previous request to create the named bucket succeeded and you already own it."
     return ""
 
@@ -55,7 +70,7 @@ def _tag_given_twice(call: Call) -> str:
 
 @refuses("s3", "PutBucketLogging", "CrossLocationLoggingProhibitted", "s3/test_s3.py")
 def _logs_in_another_region(call: Call) -> str:
-    buckets = backend_of("s3", call.account, "aws").buckets
+    buckets = _buckets(call)
     logging = (call.parameters.get("BucketLoggingStatus") or {}).get("LoggingEnabled") or {}
     source, target = buckets.get(call.parameters["Bucket"]), buckets.get(logging.get("TargetBucket"))
     if source is None or target is None or source.region_name == target.region_name:
@@ -74,17 +89,6 @@ def _odd_tags_of_an_object(call: Call) -> str:
     return f"The header 'x-amz-tagging' shall be encoded as UTF-8 then {form}"
 
 
-@refuses("s3", "PutBucketPolicy", "MalformedPolicy", _API_TESTS)
-def _odd_policy(call: Call) -> str:
-    try:
-        policy = json.loads(parameter(call, "Policy"))
-    except ValueError:
-        policy = None
-    if not isinstance(policy, dict):
-        return "Policies must be valid JSON and the first byte must be '{'"
-    return "" if "Statement" in policy else "Missing required field Statement"
-
-
 @refuses("s3", "PutBucketEncryption", "InvalidArgument", _API_TESTS)
 def _key_that_is_not_used(call: Call) -> str:
     for rule in (call.parameters.get("ServerSideEncryptionConfiguration") or {}).get("Rules") or ():
@@ -94,10 +98,15 @@ def _key_that_is_not_used(call: Call) -> str:
     return ""
 
 
+@refuses("s3", "PutBucketEncryption", "NoSuchBucket", _API_TESTS)
+def _no_bucket(call: Call) -> str:
+    return "" if bucket_named(call.parameters["Bucket"]) else "The specified bucket does not exist"
+
+
 @refuses("s3", "PutBucketEncryption PutBucketOwnershipControls", "MalformedXML", _API_TESTS)
-def _many_rules(call: Call) -> str:
+def _not_one_rule(call: Call) -> str:
     given = call.parameters.get("ServerSideEncryptionConfiguration") or call.parameters.get("OwnershipControls") or {}
-    return _NOT_WELL_FORMED if len(given.get("Rules") or ()) > 1 else ""
+    return _NOT_WELL_FORMED if len(given.get("Rules") or ()) != 1 else ""
 
 
 @refuses("s3", "PutBucketVersioning", "IllegalVersioningConfigurationException", _API_TESTS)
@@ -139,12 +148,6 @@ def _unknown_key(call: Call) -> str:
     return f"Invalid keyId '{key}'" if key and _key(call, key) is None else ""
 
 
-@refuses("s3", "PutObject CreateMultipartUpload GetObject", "KMS.DisabledException", _TESTS)
-def _disabled_key(call: Call) -> str:
-    key = _key_in_use(call)
-    return f"{key.arn} is disabled." if key is not None and key.key_state == "Disabled" else ""
-
-
 @refuses("s3", "PutObject CreateMultipartUpload GetObject", "KMS.KMSInvalidStateException", _TESTS)
 def _key_that_goes(call: Call) -> str:
     key = _key_in_use(call)
@@ -161,7 +164,7 @@ def _odd_part(call: Call) -> str:
 
 @refuses("s3", "UploadPart CompleteMultipartUpload", "NoSuchUpload", _TESTS)
 def _unknown_upload(call: Call) -> str:
-    bucket = backend_of("s3", call.account, "aws").buckets.get(call.parameters["Bucket"])
+    bucket = _buckets(call).get(call.parameters["Bucket"])
     if bucket is None or call.parameters["UploadId"] in bucket.multiparts:
         return ""
     what = "The specified upload does not exist."
@@ -181,14 +184,13 @@ def _parts_out_of_order(call: Call) -> str:
     return "The list of parts was not in ascending order. Parts must be ordered by part number."
 
 
-@refuses("s3", "DeleteObject", "InvalidArgument", _API_TESTS)
+@refuses("s3", "DeleteObject GetObject", "InvalidArgument", _API_TESTS)
 def _odd_version(call: Call) -> str:
+    """One that no version can have; one that none has, or none any more, is another matter."""
     version = parameter(call, "VersionId")
-    bucket = backend_of("s3", call.account, "aws").buckets.get(call.parameters["Bucket"])
-    if not version or version == "null" or bucket is None:
+    if not version or version == "null" or call.parameters["Bucket"] not in _buckets(call):
         return ""
-    known = [one.version_id for _, versions in bucket.keys.lists() for one in versions]
-    return "" if version in known else "Invalid version id specified"
+    return "" if _VERSION.fullmatch(version) else "Invalid version id specified"
 
 
 @refuses("s3", "ListObjectVersions", "InvalidArgument", "s3/test_s3_list_operations.py")
@@ -198,6 +200,10 @@ def _version_without_a_key(call: Call) -> str:
     return ""
 
 
+def _buckets(call: Call) -> Any:
+    return backend_of("s3", call.account, "aws").buckets
+
+
 def _rules(call: Call) -> Iterable[Mapping[str, Any]]:
     return (call.parameters.get("LifecycleConfiguration") or {}).get("Rules") or ()
 
@@ -205,7 +211,7 @@ def _rules(call: Call) -> Iterable[Mapping[str, Any]]:
 def _key_in_use(call: Call) -> Any:
     key = parameter(call, "SSEKMSKeyId")
     if not key and "Body" not in call.parameters:
-        bucket = backend_of("s3", call.account, "aws").buckets.get(call.parameters["Bucket"])
+        bucket = _buckets(call).get(call.parameters["Bucket"])
         found = bucket.keys.get(call.parameters["Key"]) if bucket is not None else None
         key = vars(found).get("kms_key_id") or "" if found is not None else ""
     return _key(call, key) if key else None

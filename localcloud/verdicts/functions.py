@@ -71,10 +71,10 @@ def _named(text: str) -> _Named:
     return _Named("", "", parts[0], "".join(parts[1:]))
 
 
-def _function(call: Call, name: str, qualifier: str | None = None) -> Any:
+def _function(call: Call, name: str) -> Any:
     """What is called so, or None."""
     try:
-        return call.backend("lambda").get_function(name, qualifier) if name else None
+        return call.backend("lambda").get_function(name)
     except (HTTPException, ServiceException):
         return None
 
@@ -87,7 +87,7 @@ def _function_of_another_region(call: Call) -> str:
     return f"Functions from '{region}' are not reachable in this region ('{call.region}')"
 
 
-@refuses("lambda", "AddPermission DeleteFunction GetFunction GetFunctionConfiguration Invoke", _INVALID, _TESTS)
+@refuses("lambda", "GetFunction GetFunctionConfiguration Invoke", _INVALID, _TESTS)
 def _other_qualifier(call: Call) -> str:
     given, derived = parameter(call, "Qualifier"), _named(parameter(call, "FunctionName")).qualifier
     if given and derived and given != derived:
@@ -97,7 +97,7 @@ def _other_qualifier(call: Call) -> str:
 
 @refuses("lambda", "DeleteFunction", _INVALID, _TESTS)
 def _latest_version(call: Call) -> str:
-    if "$LATEST" in (parameter(call, "Qualifier"), _named(parameter(call, "FunctionName")).qualifier):
+    if _named(parameter(call, "FunctionName")).qualifier == "$LATEST":
         return "$LATEST version cannot be deleted without deleting the function."
     return ""
 
@@ -142,7 +142,7 @@ def _no_archive(call: Call) -> str:
 
 @refuses("lambda", "AddPermission", _INVALID, _TESTS)
 def _odd_permission(call: Call) -> str:
-    if "$LATEST" in (parameter(call, "Qualifier"), _named(parameter(call, "FunctionName")).qualifier):
+    if _named(parameter(call, "FunctionName")).qualifier == "$LATEST":
         return "We currently do not support adding policies for $LATEST."
     if not _PRINCIPAL.fullmatch(parameter(call, "Principal")):
         return "The provided principal was invalid. Please check the principal and try again."
@@ -152,38 +152,17 @@ def _odd_permission(call: Call) -> str:
 @refuses("lambda", "AddPermission", "ResourceConflictException", _TESTS)
 def _statement_that_is_there(call: Call) -> str:
     function, statement = _function(call, parameter(call, "FunctionName")), parameter(call, "StatementId")
-    of_version = bool(call.parameters.get("Qualifier"))
     known = function.policy.statements if function else []
-    if not any(one["Sid"] == statement and (one["Resource"].count(":") > 6) == of_version for one in known):
+    if not any(one["Sid"] == statement for one in known):
         return ""
     way_out = "Please provide a new statement id, or remove the existing statement."
     return f"The statement id ({statement}) provided already exists. {way_out}"
 
 
-@refuses("lambda", "RemovePermission", "ResourceNotFoundException", _TESTS)
-def _unknown_version(call: Call) -> str:
-    name, qualifier = parameter(call, "FunctionName"), parameter(call, "Qualifier")
-    if not qualifier or _function(call, name, qualifier):
-        return ""
-    return f"Function not found: arn:aws:lambda:{call.region}:{call.account}:function:{_named(name).name}:{qualifier}"
-
-
-@refuses("lambda", "TagResource UntagResource", _INVALID, _TESTS)
-def _tags_of_a_version(call: Call) -> str:
-    resource = parameter(call, "Resource")
-    if ":function:" in resource and _named(resource).qualifier:
-        return "Tags on function aliases and versions are not supported. Please specify a function ARN."
-    return ""
-
-
-@refuses("lambda", "TagResource CreateFunction", _INVALID, _TESTS)
+@refuses("lambda", "CreateFunction", _INVALID, _TESTS)
 def _count_of_tags(call: Call) -> str:
     tags = call.parameters.get("Tags") or {}
-    if not tags and "Resource" in call.parameters:
-        return "An error occurred and the request cannot be processed."
-    function = _function(call, parameter(call, "Resource"))
-    has = function.tags if function else {}
-    return "Number of tags exceeds resource tag limit." if len({**has, **tags}) > _MAX_TAGS else ""
+    return "Number of tags exceeds resource tag limit." if len(tags) > _MAX_TAGS else ""
 
 
 @refuses("lambda", "CreateFunction UpdateFunctionConfiguration", _INVALID, _TESTS)

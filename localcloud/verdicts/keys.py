@@ -10,7 +10,7 @@ _TESTS = "kms/test_kms.py"
 _MAX_TAGS = 50
 
 
-@refuses("kms", "CreateKey TagResource", "TagException", _TESTS)
+@refuses("kms", "CreateKey", "TagException", _TESTS)
 def _odd_tags(call: Call) -> str:
     keys = [tag["TagKey"] for tag in call.parameters.get("Tags") or ()]
     if len(keys) > _MAX_TAGS:
@@ -22,7 +22,7 @@ def _odd_tags(call: Call) -> str:
 
 @refuses("kms", "CreateKey", "ValidationException", _TESTS)
 def _usage_that_does_not_fit(call: Call) -> str:
-    spec = parameter(call, "KeySpec") or parameter(call, "CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
+    spec = parameter(call, "KeySpec") or "SYMMETRIC_DEFAULT"
     usage = parameter(call, "KeyUsage")
     if spec == "SYMMETRIC_DEFAULT":
         return ""

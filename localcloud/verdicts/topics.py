@@ -42,14 +42,6 @@ def _topic_of_another_region(call: Call) -> str:
     return "Invalid parameter: TopicArn" if arn and arn.split(":")[3] != call.region else ""
 
 
-@refuses("sns", "Publish", "InvalidParameter", _TESTS)
-def _unknown_endpoint(call: Call) -> str:
-    target = parameter(call, "TargetArn")
-    if ":endpoint/" in target and target not in call.backend("sns").platform_endpoints:
-        return "Invalid parameter: TargetArn Reason: No endpoint found for the target arn specified"
-    return ""
-
-
 @refuses("sns", "CreateTopic", "InvalidParameter", _TESTS)
 def _other_topic_of_that_name(call: Call) -> str:
     arn = f"arn:aws:sns:{call.region}:{call.account}:{call.parameters['Name']}"
@@ -71,7 +63,7 @@ def _topic_of_another_kind(call: Call) -> str:
     return "Invalid parameter: AttributeName" if call.parameters["AttributeName"] == "FifoTopic" else ""
 
 
-@refuses("sns", "TagResource CreateTopic", "InvalidParameter", _TESTS)
+@refuses("sns", "CreateTopic", "InvalidParameter", _TESTS)
 def _key_given_twice(call: Call) -> str:
     keys = [tag["Key"] for tag in call.parameters.get("Tags") or ()]
     return "Invalid parameter: Duplicated keys are not allowed." if len(keys) != len(set(keys)) else ""
@@ -124,19 +116,7 @@ def _odd_message(call: Call) -> str:
         return "Invalid parameter: Subject"
     if parameter(call, "TopicArn").endswith(".fifo") and not call.parameters.get("MessageGroupId"):
         return "Invalid parameter: The MessageGroupId parameter is required for FIFO topics"
-    if _size(call.parameters) > _MAX_MESSAGE:
-        return "Invalid parameter: Message too long"
-    return _odd_structure(message) if call.parameters.get("MessageStructure") == "json" else ""
-
-
-def _odd_structure(message: str) -> str:
-    try:
-        by_protocol = json.loads(message)
-    except ValueError:
-        return "Invalid parameter: Message Structure - JSON message body failed to parse"
-    if isinstance(by_protocol, dict) and isinstance(by_protocol.get("default"), str):
-        return ""
-    return "Invalid parameter: Message Structure - No default entry in JSON message body"
+    return "Invalid parameter: Message too long" if _size(call.parameters) > _MAX_MESSAGE else ""
 
 
 @refuses("sns", "Publish", "ParameterValueInvalid", _TESTS)

@@ -201,3 +201,14 @@ def test_an_endpoint_takes_bodies_beyond_its_model(cloud: Any) -> None:
     """25 MB, as https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html says; the model has 6 MiB."""
     with pytest.raises(ClientError, match=r"Endpoint e of account \d+ not found"):
         client_of("sagemaker-runtime", cloud.endpoint_url).invoke_endpoint(EndpointName="e", Body=b" " * (7 << 20))
+
+
+def test_the_former_member_for_attributes_of_messages_takes_those_and_no_others(cloud: Any) -> None:
+    """As https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html lists them."""
+    url, _ = cloud.create_queue("former-names")
+    sqs = client_of("sqs", cloud.endpoint_url)
+    sqs.send_message(QueueUrl=url, MessageBody="m")
+    (message,) = sqs.receive_message(QueueUrl=url, AttributeNames=["ApproximateReceiveCount"])["Messages"]
+    assert message["Attributes"] == {"ApproximateReceiveCount": "1"}
+    with pytest.raises(ClientError, match="Unknown Attribute ReceiveCount"):
+        sqs.receive_message(QueueUrl=url, AttributeNames=["ReceiveCount"])
