@@ -15,7 +15,7 @@ from typing import Any
 from moto.cloudwatch.models import MetricAggregatedDatum, cloudwatch_backends
 
 from localcloud.alarms import notices
-from localcloud.alarms.evaluation import COMPARISONS, Rule, judge
+from localcloud.alarms.evaluation import COMPARISONS, Rule, judge, reason
 from localcloud.alarms.samples import Metric, Samples, of_pairs
 from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, add_check, state_lock
@@ -94,9 +94,11 @@ def _judge(account: str, region: str, alarm: Any) -> None:
     )
     named = frozenset((each.name, each.value) for each in alarm.dimensions)
     metric = Metric(account, region, alarm.namespace, alarm.metric_name, named)
-    state = judge(rule, samples.periods(metric, float(alarm.period) * time_scale(), periods))
+    seconds = float(alarm.period) * time_scale()
+    found, begins = samples.periods(metric, seconds, periods), samples.begins(seconds, periods)
+    state = judge(rule, found)
     if state not in (None, alarm.state_value):
-        alarm.update_state(f"The last {periods} periods of {alarm.metric_name} say so.", "{}", state)
+        alarm.update_state(reason(rule, found, state, begins), "{}", state)
 
 
 def _take(account: str, region: str, namespace: str, data: list[dict[str, Any]]) -> None:

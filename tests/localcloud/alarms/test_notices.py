@@ -155,6 +155,10 @@ def test_what_an_evaluation_finds_is_told_too(cloud: Any, name: str) -> None:
     watch(cloud, name, AlarmActions=[topic], TreatMissingData="breaching", EvaluationPeriods=1)
     told = json.loads(json.loads(cloud.messages(url)[0])["Message"])
     assert (told["OldStateValue"], told["NewStateValue"]) == ("INSUFFICIENT_DATA", "ALARM")
+    assert told["NewStateReason"] == (
+        "Threshold Crossed: no datapoints were received for 1 period and 1 missing datapoint was treated as "
+        "[Breaching]."
+    )
 
 
 def test_a_topic_that_does_not_let_cloudwatch_in_gets_nothing_and_the_history_says_so(cloud: Any, name: str) -> None:
