@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules with a schedule: EventBridge calls their targets at regular intervals of the cloud's clock, which tests move.
+"""Rules with a schedule: EventBridge calls their targets at times of the cloud's clock, which tests move.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
 """
@@ -12,13 +12,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from localcloud import clock
 from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, add_check, backends, state_lock
-from localcloud.events import event_bridge
+from localcloud.events import cron, event_bridge
 from localcloud.home import Home, read_json, write_json
 
 log = logging.getLogger(__name__)
@@ -42,26 +43,32 @@ def resume(_: CloudContext) -> None:
     threading.Thread(target=_run_for_ever, name="schedules", daemon=True).start()
 
 
-def period(expression: str) -> int:
-    """Seconds between two calls.
+def next_moment(expression: str, now: float) -> float | None:
+    """When a rule is due that was called, or made, just now; None for never again.
 
-    The verdicts of AWS on expressions of the form `rate(...)` are recorded in LocalStack's tests,
+    The verdicts of AWS on expressions are recorded in LocalStack's tests,
     tests/aws/services/events/test_events_schedule.py.
 
+    Args:
+        expression: `rate(...)` or `cron(...)`.
+        now: Seconds since 1970.
+
     Raises:
-        ServiceError: EventBridge does not take the expression, or the emulated cloud does not.
+        ServiceError: EventBridge does not take the expression.
     """
-    if expression.startswith("cron("):
-        raise ServiceError("NotImplemented", "the emulated cloud has schedules of the form rate(...) only", 501)
-    rate = _RATE.fullmatch(expression)
-    if rate is None or (rate[1] == "1") == bool(rate[3]):
-        raise ServiceError("ValidationException", "Parameter ScheduleExpression is not valid.")
-    return int(rate[1]) * _SECONDS[rate[2]]
+    if rate := _RATE.fullmatch(expression):
+        if (rate[1] == "1") != bool(rate[3]):
+            return now + int(rate[1]) * _SECONDS[rate[2]]
+    else:
+        with suppress(ValueError):
+            moment = cron.parse(expression).following(datetime.fromtimestamp(now, UTC))
+            return moment.timestamp() if moment else None
+    raise ServiceError("ValidationException", "Parameter ScheduleExpression is not valid.")
 
 
 def _check(action: str, call: Call) -> None:
     if action == "PutRule" and call.parameters.get("ScheduleExpression"):
-        period(call.parameters["ScheduleExpression"])
+        next_moment(call.parameters["ScheduleExpression"], clock.now())
 
 
 def _run_for_ever() -> None:
@@ -82,18 +89,19 @@ def following_moments(
 ) -> dict[str, list[Any]]:
     """Call what is due, and return when each rule is due next: by its ARN its expression and the moment.
 
-    A rule that is new, or has another schedule than before, is first due when one period is over.
+    A rule that is new, or has another schedule than before, is first due when one period is over, or at the first of
+    its times.
     """
     following: dict[str, list[Any]] = {}
     for rule in rules:
-        expression, seconds = rule.scheduled_expression, period(rule.scheduled_expression)
-        before, moment = due.get(rule.arn, ("", 0.0))
+        expression = rule.scheduled_expression
+        before, moment = due.get(rule.arn, ("", None))
         if before != expression:
-            moment = now + seconds
-        elif moment <= now:
+            moment = next_moment(expression, now)
+        elif moment is not None and moment <= now:
             if rule.state == "ENABLED":
                 call(rule)
-            moment = now + seconds
+            moment = next_moment(expression, now)
         following[rule.arn] = [expression, moment]
     return following
 
