@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Granting: who may do what on which resources, and why wherever an asterisk stands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
@@ -57,8 +57,10 @@ def allow_key(role: iam.Role, key: kms.IKey, *, writes: bool = False) -> None:
     allow(role, "kms:Decrypt", *(["kms:GenerateDataKey"] if writes else []), on=[key.key_arn])
 
 
-def allow_volumes(role: iam.Role, key: kms.IKey) -> None:
-    """Let a role hand the key to the volumes of jobs and endpoints, which AWS opens by a grant."""
+def allow_volumes(role: iam.Role, key: kms.IKey, settings: Settings, instance_types: Iterable[str]) -> None:
+    """Let a role hand the key to the volumes of jobs and endpoints on these types, which AWS opens by a grant."""
+    if not any(settings.gives_volume_key(instance_type) for instance_type in instance_types):
+        return
     allow(role, "kms:CreateGrant", on=[key.key_arn], when={"Bool": {"kms:GrantIsForAWSResource": "true"}})
 
 

@@ -152,7 +152,9 @@ class Training(Section):
         default="auto",
         description="Images a step, unless an execution says; auto: as many as fit the memory",
     )
-    data_buckets: tuple[BucketName, ...] = Field(default=(), description="Further buckets that hold labelled images")
+    data_buckets: tuple[BucketName, ...] = Field(
+        default=(), description="Further buckets that hold labelled images, configs, checkpoints or gate policies"
+    )
 
     @model_validator(mode="after")
     def _instance_types_agree(self) -> Self:
@@ -266,6 +268,13 @@ class Settings(Section):
                 computes_on_gpus="endpoint" not in uses,
             ):
                 yield f"{key}: {reason}"
+
+    def gives_volume_key(self, instance_type: str) -> bool:
+        """Whether the volumes of a type get the environment's key; SageMaker refuses one for storage of their own.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ResourceConfig.html
+        """
+        return self.security.customer_managed_volumes and not has_local_nvme(instance_type)
 
     @property
     def prefix(self) -> str:

@@ -46,7 +46,6 @@ DESCRIBED_ONLY = frozenset(
         "kmsKeyId",
         # Nothing grows old here, is scanned, paid for, traced or logged twice.
         "BillingMode",
-        "DataCaptureConfig",
         "LifecycleConfiguration",
         "MaximumExecutionTimeoutInSeconds",
         "PointInTimeRecoverySpecification",
@@ -248,7 +247,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     "sagemaker": {
         "AddTags": "ResourceArn Tags",
         "CreateEndpoint": f"{_DEPLOYMENT} EndpointConfigName EndpointName Tags",
-        "CreateEndpointConfig": "EndpointConfigName KmsKeyId ProductionVariants.InitialInstanceCount "
+        "CreateEndpointConfig": "DataCaptureConfig EndpointConfigName KmsKeyId ProductionVariants.InitialInstanceCount "
         "ProductionVariants.ContainerStartupHealthCheckTimeoutInSeconds ProductionVariants.InitialVariantWeight "
         "ProductionVariants.InstanceType ProductionVariants.ModelName ProductionVariants.ServerlessConfig "
         "ProductionVariants.VariantName Tags",

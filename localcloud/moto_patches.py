@@ -137,6 +137,18 @@ def metrics_through(take: Callable[[str, str, str, list[dict[str, Any]]], None])
         take(self.account_id, self.region_name, namespace, metric_data)
 
 
+def alarm_changes_through(tell: Callable[[Any, str, str], None]) -> None:
+    """Let `tell(alarm, old_state, old_reason)` hear of each alarm that has another state, under moto's lock."""
+    from moto.cloudwatch.models import Alarm
+
+    @_instead_of(Alarm)
+    def update_state(original: Any, self: Alarm, *given: Any, **named: Any) -> None:
+        state, reason = self.state_value, self.state_reason
+        original(self, *given, **named)
+        if self.state_value != state:
+            tell(self, state, reason)
+
+
 def keep_objects_in(directory: Path) -> None:
     """Keep the bytes of S3 objects in files named by their content, not in memory and not in snapshots.
 

@@ -13,7 +13,6 @@ from infra.delivery.notifications import Notifications
 from infra.delivery.permissions import allow_deployments
 from infra.delivery.step_failures_function import StepFailures
 from infra.foundation.infrastructure import FoundationStack
-from infra.instance_types import has_local_nvme
 from infra.lambda_function import Function
 from infra.permissions import allow
 from infra.queues import dead_letter_queue, work_queue
@@ -134,8 +133,7 @@ def hosting_variables(settings: Settings, key_arn: str) -> dict[str, str]:
         "LATENCY_ALARM_MILLISECONDS": str(delivery.latency_alarm_milliseconds),
         "DATA_CAPTURE_PERCENT": str(delivery.data_capture_percent),
     }
-    # SageMaker refuses a key for volumes of instances that encrypt their own local storage.
-    if settings.security.customer_managed_volumes and not has_local_nvme(delivery.instance_type):
+    if settings.gives_volume_key(delivery.instance_type):
         variables["KMS_KEY_ARN"] = key_arn
     if settings.network:
         variables["SUBNET_IDS"] = ",".join(settings.network.subnets)

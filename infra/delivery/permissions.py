@@ -83,7 +83,7 @@ def allow_deployments(
     allow(role, "s3:GetObject", on=foundation.data_arns("executions", "models"), because=EVERY_OBJECT)
     # Without it a missing object is "forbidden" instead of "not found".
     allow(role, "s3:ListBucket", on=foundation.data_arns())
-    allow_volumes(role, foundation.key)
+    allow_volumes(role, foundation.key, settings, [settings.delivery.instance_type])
 
 
 def allow_step_failures(role: iam.Role, settings: Settings) -> None:

@@ -184,35 +184,24 @@ class FoundationStack(cdk.Stack):
             timeout=cdk.Duration.minutes(15),
             writes=True,
         )
-        allow(cleaner.role, "lambda:InvokeFunction", on=[self._own_function_arn("cleaner")])
-        everything = "true" if self._removal == cdk.RemovalPolicy.DESTROY else "false"
+        if self._empties:
+            # What emptying takes longer than one invocation may goes on in another.
+            allow(cleaner.role, "lambda:InvokeFunction", on=[self._own_function_arn("cleaner")])
+        everything = "true" if self._empties else "false"
         contents: tuple[tuple[str, s3.Bucket, str, dict[str, str]], ...] = (
             ("DefaultObjects", self.bucket, "data", default_objects()),
             ("AccessLogsContents", self._access_logs, "access-logs", {}),
         )
         for name, bucket, kind, objects in contents:
-            allow(
-                cleaner.role,
-                "s3:GetBucketPolicy",
-                "s3:ListBucketMultipartUploads",
-                "s3:ListBucketVersions",
-                "s3:PutBucketPolicy",
-                on=[self._bucket_arn(kind)],
-            )
-            allow(
-                cleaner.role,
-                "s3:AbortMultipartUpload",
-                "s3:DeleteObject",
-                "s3:DeleteObjectVersion",
-                on=[self._bucket_arn(kind, "*")],
-                because="Emptying a bucket means every object in it.",
-            )
+            if self._empties:
+                self._allow_emptying(cleaner.role, kind)
             if objects:
                 allow(
                     cleaner.role,
+                    "s3:DeleteObject",
                     "s3:PutObject",
                     on=[self._bucket_arn(kind, "*")],
-                    because="Default objects may lie under any prefix.",
+                    because="Default objects may lie under any prefix, and be default objects no longer.",
                 )
             resource = cdk.CustomResource(
                 self,
@@ -223,9 +212,32 @@ class FoundationStack(cdk.Stack):
             )
             # Made after, deleted before everything that the function works with.
             resource.node.add_dependency(bucket, cleaner)
-            if self._removal == cdk.RemovalPolicy.DESTROY:
+            if self._empties:
                 # Its denial of writes has to outlast the emptying; it goes with its bucket.
                 cast("s3.BucketPolicy", bucket.policy).apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+
+    @property
+    def _empties(self) -> bool:
+        """Whether the buckets are emptied when the stack goes."""
+        return self._removal == cdk.RemovalPolicy.DESTROY
+
+    def _allow_emptying(self, role: iam.Role, kind: str) -> None:
+        allow(
+            role,
+            "s3:GetBucketPolicy",
+            "s3:ListBucketMultipartUploads",
+            "s3:ListBucketVersions",
+            "s3:PutBucketPolicy",
+            on=[self._bucket_arn(kind)],
+        )
+        allow(
+            role,
+            "s3:AbortMultipartUpload",
+            "s3:DeleteObject",
+            "s3:DeleteObjectVersion",
+            on=[self._bucket_arn(kind, "*")],
+            because="Emptying a bucket means every object in it.",
+        )
 
 
 def default_objects() -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from infra.instance_types import has_local_nvme, instance_types
+from infra.instance_types import instance_types
 from infra.settings import Settings
 from infra.training.several_instances import prepare_on_several_instances
 
@@ -142,7 +142,7 @@ def _bind_patience(policies: list[dict[str, Any]], settings: Settings) -> None:
 
 def _secure_processing(arguments: dict[str, Any], settings: Settings, resources: Resources) -> None:
     cluster = arguments["ProcessingResources"]["ClusterConfig"]
-    if settings.security.customer_managed_volumes and not has_local_nvme(cluster["InstanceType"]):
+    if settings.gives_volume_key(cluster["InstanceType"]):
         cluster["VolumeKmsKeyId"] = resources.key
     arguments["ProcessingOutputConfig"]["KmsKeyId"] = resources.key
     arguments["NetworkConfig"] = {
@@ -161,7 +161,7 @@ def _bind_training(arguments: dict[str, Any], settings: Settings) -> None:
 
 
 def _secure_training(arguments: dict[str, Any], settings: Settings, resources: Resources) -> None:
-    if settings.security.customer_managed_volumes and not has_local_nvme(settings.training.instance_types[0]):
+    if settings.gives_volume_key(settings.training.instance_types[0]):
         arguments["ResourceConfig"]["VolumeKmsKeyId"] = resources.key
     arguments["OutputDataConfig"]["KmsKeyId"] = resources.key
     arguments["EnableNetworkIsolation"] = settings.security.network_isolation

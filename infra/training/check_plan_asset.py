@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CheckPlan's asset: its folder, FindChampion's module of the champion, what judges of the training source, and PyYAML.
+"""CheckPlan's asset: its folder, FindChampion's modules of the champion, what judges of the training source, PyYAML.
 
 The modules keep their paths and so their imports; nothing of them is written twice. PyYAML is the synth's own, of which
 the part in Python is enough and runs on any architecture: no index, no docker and no second copy in the repository.
@@ -15,7 +15,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 HANDLER = Path(__file__).with_name("check_plan")
-CHAMPION = Path(__file__).with_name("find_champion") / "champion.py"
+CHAMPION = [Path(__file__).with_name("find_champion") / name for name in ("champion.py", "services.py")]
 CARRIED = (
     "containers/__init__.py",
     "containers/contract/__init__.py",
@@ -38,7 +38,7 @@ def check_plan_asset() -> Iterator[Path]:
     """A folder with all that the function needs, there as long as the context lasts; CDK copies it meanwhile."""
     with tempfile.TemporaryDirectory(prefix="check-plan-") as temporary:
         folder = Path(temporary)
-        for source in (*HANDLER.glob("*.py"), CHAMPION):
+        for source in (*HANDLER.glob("*.py"), *CHAMPION):
             shutil.copyfile(source, folder / source.name)
         for name in CARRIED:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may do what while an execution runs: the pipeline starts jobs, the jobs read and write their own prefixes."""
 
+from collections.abc import Iterable
+
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -40,16 +42,38 @@ class JobRoles(Construct):
         super().__init__(scope, construct_id)
         self._settings = settings
         self._foundation = foundation
+        processing = settings.processing
         self.processing = self._role(
-            "Processing", images=["training", "inference"], reads=["datasets"], writes=["executions"]
+            "Processing",
+            images=["training", "inference"],
+            reads=["datasets"],
+            writes=["executions"],
+            # MeasureServing runs on the endpoint's type.
+            instance_types=[
+                processing.prepare_instance_type,
+                processing.evaluate_instance_type,
+                settings.delivery.instance_type,
+            ],
         )
         self.training = self._role(
-            "Training", images=["training"], reads=["checkpoints"], writes=["models", "checkpoints", "tensorboard"]
+            "Training",
+            images=["training"],
+            reads=["checkpoints"],
+            writes=["models", "checkpoints", "tensorboard"],
+            instance_types=settings.training.instance_types,
         )
         # What a training deletes in /opt/ml/checkpoints SageMaker deletes there, too.
         allow(self.training, "s3:DeleteObject", on=foundation.data_arns("checkpoints"), because=EVERY_OBJECT)
 
-    def _role(self, kind: str, *, images: list[ImageName], reads: list[str], writes: list[str]) -> iam.Role:
+    def _role(
+        self,
+        kind: str,
+        *,
+        images: list[ImageName],
+        reads: list[str],
+        writes: list[str],
+        instance_types: Iterable[str],
+    ) -> iam.Role:
         settings, foundation = self._settings, self._foundation
         role = iam.Role(
             self,
@@ -71,7 +95,7 @@ class JobRoles(Construct):
         allow(role, "s3:PutObject", "s3:AbortMultipartUpload", on=foundation.data_arns(*writes), because=EVERY_OBJECT)
         allow(role, "s3:ListBucket", on=foundation.data_arns())
         allow_data_buckets(role, settings)
-        allow_volumes(role, foundation.key)
+        allow_volumes(role, foundation.key, settings, instance_types)
         return role
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from moto.cloudwatch.models import MetricAggregatedDatum, cloudwatch_backends
 
-from localcloud.alarms.evaluation import COMPARISONS, Rule, judge
+from localcloud.alarms import notices
+from localcloud.alarms.evaluation import COMPARISONS, Rule, judge, reason
 from localcloud.alarms.samples import Metric, Samples, of_pairs
 from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, add_check, state_lock
@@ -30,9 +31,10 @@ samples = Samples()
 
 
 def install(_: CloudContext) -> None:
-    """Refuse alarms that nobody here would evaluate, and see every sample that is put into CloudWatch."""
+    """Refuse alarms that nobody here would evaluate, see every sample that is put, and tell of what they find."""
     add_check("cloudwatch", _refuse)
     metrics_through(_take)
+    notices.install()
 
 
 def resume(_: CloudContext) -> None:
@@ -92,9 +94,11 @@ def _judge(account: str, region: str, alarm: Any) -> None:
     )
     named = frozenset((each.name, each.value) for each in alarm.dimensions)
     metric = Metric(account, region, alarm.namespace, alarm.metric_name, named)
-    state = judge(rule, samples.periods(metric, float(alarm.period) * time_scale(), periods))
+    seconds = float(alarm.period) * time_scale()
+    found, begins = samples.periods(metric, seconds, periods), samples.begins(seconds, periods)
+    state = judge(rule, found)
     if state not in (None, alarm.state_value):
-        alarm.update_state(f"The last {periods} periods of {alarm.metric_name} say so.", "{}", state)
+        alarm.update_state(reason(rule, found, state, begins), "{}", state)
 
 
 def _take(account: str, region: str, namespace: str, data: list[dict[str, Any]]) -> None:
@@ -117,7 +121,15 @@ def _refuse(action: str, call: Call) -> None:
         raise _unknown("alarms on metric math")
     if asked.get("ComparisonOperator") not in COMPARISONS:
         raise _unknown("anomaly detection")
+    named = [each for member in _ACTIONS for each in asked.get(member) or ()]
+    others = [arn for arn in named if not arn.startswith("arn:aws:sns:")]
+    if others:
+        message = f"the emulated cloud does as actions of alarms only topics of SNS, not {others[0]}"
+        raise ServiceError("NotImplemented", message, 501)
 
 
 def _unknown(what: str) -> ServiceError:
     return ServiceError("NotImplemented", f"the emulated cloud does not evaluate {what}", 501)
+
+
+_ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")

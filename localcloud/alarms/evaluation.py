@@ -11,12 +11,19 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "GreaterThanThreshold": operator.gt,
     "GreaterThanOrEqualToThreshold": operator.ge,
     "LessThanThreshold": operator.lt,
     "LessThanOrEqualToThreshold": operator.le,
+}
+_IN_WORDS = {
+    "GreaterThanThreshold": "greater than",
+    "GreaterThanOrEqualToThreshold": "greater than or equal to",
+    "LessThanThreshold": "less than",
+    "LessThanOrEqualToThreshold": "less than or equal to",
 }
 FEW = 10
 """A percentile needs this many samples beyond it to be significant.
@@ -67,6 +74,30 @@ def judge(rule: Rule, periods: Sequence[Sequence[float]]) -> str | None:
     return "ALARM" if sum(told) >= min(rule.breaches, len(told)) else "OK"
 
 
+def reason(rule: Rule, periods: Sequence[Sequence[float]], state: str, begins: Sequence[datetime]) -> str:
+    """Why an alarm has its state, in CloudWatch's words; it has more of them where DatapointsToAlarm is given.
+
+    Args:
+        rule: The alarm's.
+        periods: The samples of each of its last periods.
+        state: What `judge` said.
+        begins: Of each period.
+    """
+    found = [(statistic(rule.statistic, each), at) for each, at in zip(periods, begins, strict=True) if each]
+    absent = len(periods) - len(found)
+    if state == "INSUFFICIENT_DATA":
+        return f"Insufficient Data: {_counted(absent, 'datapoint')} unknown."
+    treated = {"breaching": "Breaching", "notBreaching": "NonBreaching"}.get(rule.missing)
+    missing = f" and {_counted(absent, 'missing datapoint')} treated as [{treated}]" if absent and treated else ""
+    if not found:
+        several = "period" if absent == 1 else "periods"
+        return f"Threshold Crossed: no datapoints were received for {absent} {several}{missing}."
+    values = ", ".join(f"{float(value)} ({at:%d/%m/%y %H:%M:%S})" for value, at in reversed(found))
+    subject, verb = _counted(len(found), "datapoint").rsplit(" ", 1)
+    compared = f"{'' if state == 'ALARM' else 'not '}{_IN_WORDS[rule.comparison]} the threshold ({rule.threshold})"
+    return f"Threshold Crossed: {subject} [{values}] {verb} {compared}{missing}."
+
+
 def statistic(name: str, samples: Sequence[float]) -> float:
     """One number for the samples of a period."""
     match name:
@@ -81,6 +112,10 @@ def statistic(name: str, samples: Sequence[float]) -> float:
         case "SampleCount":
             return len(samples)
     return sorted(samples)[max(math.ceil(_share(name) * len(samples)) - 1, 0)]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun} was" if number == 1 else f"{number} {noun}s were"
 
 
 def _is_few(name: str, samples: Sequence[float]) -> bool:

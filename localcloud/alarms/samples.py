@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 MOST_SAMPLES = 20_000
 """Of one metric, that are remembered; older ones no alarm of a test or a demo looks at."""
@@ -84,6 +85,11 @@ class Samples:
             if index < count:
                 found[index].append(value)
         return found
+
+    def begins(self, seconds: float, count: int) -> list[datetime]:
+        """When the last `count` whole periods of `seconds` began, the oldest first."""
+        end = int(self._clock() // seconds)
+        return [datetime.fromtimestamp((end - back) * seconds, UTC) for back in range(count, 0, -1)]
 
     def summaries(self) -> dict[Metric, Summary]:
         """What was measured since the last call."""

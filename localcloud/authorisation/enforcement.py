@@ -17,7 +17,16 @@ from localcloud.authorisation.needs import Need
 from localcloud.authorisation.policies import PolicyError, parse
 from localcloud.authorisation.verdicts import Policies, Principal, Request, Verdict, evaluate
 from localcloud.context import CloudContext
-from localcloud.dispatch import Call, S3Request, ServiceError, guard_by, guard_s3_by, replace_action, state_lock
+from localcloud.dispatch import (
+    Call,
+    S3Request,
+    ServiceError,
+    backend,
+    guard_by,
+    guard_s3_by,
+    replace_action,
+    state_lock,
+)
 from localcloud.home import Home
 from localcloud.s3_errors import Answer, s3_error
 
@@ -103,6 +112,27 @@ def service_may(service: str, action: str, resource_arn: str, policy: Any, conte
     principal = Principal(service, context.get("aws:SourceAccount", ""))
     asked = Request(principal, action, resource_arn, _lowered(told))
     return evaluate(asked, Policies(resource=read)).allowed
+
+
+def service_may_use_key(service: str, key: str, account: str, region: str, context: Mapping[str, str]) -> bool:
+    """Whether the key of a queue or topic lets a service encrypt what it puts there; no key of AWS's own does.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
+
+    Args:
+        key: Its id, ARN or alias.
+        account: Of the queue or topic.
+        region: Of the queue or topic.
+        context: Values of condition keys.
+    """
+    arn = deployed.key_arn(key, account, region)
+    if arn is None:
+        return False
+    owner, place = arn.split(":")[4], arn.split(":")[3]
+    with state_lock:
+        policy = backend("kms", owner, place).keys[arn.split("/")[-1]].policy
+    actions = ("kms:GenerateDataKey", "kms:Decrypt")
+    return all(service_may(service, action, arn, policy, context) for action in actions)
 
 
 def account_of(headers: Mapping[str, str], query: Mapping[str, Any]) -> str | None:

@@ -284,7 +284,7 @@ def _put_metric_data(_: str, call: Call) -> list[Need]:
     return [Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": call.parameters["Namespace"]})]
 
 
-@_operation("cloudwatch", "DeleteAlarms DescribeAlarms PutMetricAlarm SetAlarmState")
+@_operation("cloudwatch", "DeleteAlarms DescribeAlarmHistory DescribeAlarms PutMetricAlarm SetAlarmState")
 def _alarms(action: str, call: Call) -> list[Need]:
     names = call.parameters.get("AlarmNames") or [call.parameters.get("AlarmName", "*")]
     start = f"arn:aws:cloudwatch:{call.region}:{call.account}:alarm:"

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from localcloud.alarms.actions import samples
 from localcloud.alarms.samples import Metric, dimensions
 from localcloud.clients import SAGEMAKER, client_as
-from localcloud.endpoints import rollout
+from localcloud.endpoints import capture, rollout
 from localcloud.endpoints.fleets import Answer, Fleet, FleetError
 from localcloud.events.event_bridge import announce
 from localcloud.home import write_json
@@ -120,7 +120,21 @@ class Endpoint:
             self._measure(fleet, variant or fleet.plan["variants"][0]["name"], 500, time.monotonic() - begun)
             raise
         self._measure(fleet, answer.variant, answer.status, time.monotonic() - begun)
+        if answer.status < 400 and capture.samples(fleet.plan.get("data_capture")):
+            # Nobody waits for it: AWS delivers within minutes.
+            threading.Thread(target=self._capture, args=(fleet, headers, body, answer), daemon=True).start()
         return answer
+
+    def _capture(self, fleet: Fleet, headers: Mapping[str, str], body: bytes, answer: Answer) -> None:
+        (role,) = [each["role"] for each in fleet.plan["variants"] if each["name"] == answer.variant]
+        capture.keep(
+            client_as(role, SAGEMAKER, "s3", self.region),
+            fleet.plan["data_capture"],
+            endpoint=self.name,
+            variant=answer.variant,
+            request=capture.Message(headers.get("Content-Type", ""), body),
+            answer=capture.Message(answer.headers.get("content-type", ""), answer.body),
+        )
 
     def _measure(self, fleet: Fleet, variant: str, status: int, seconds: float) -> None:
         """What SageMaker tells CloudWatch of an invocation: of the endpoint, and of the fleet that answered.

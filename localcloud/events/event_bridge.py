@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localcloud.authorisation.enforcement import service_may
+from localcloud.authorisation.enforcement import service_may, service_may_use_key
 from localcloud.clients import client, client_as
 from localcloud.context import CloudContext
 from localcloud.definitions.expressions import ExpressionError, select
@@ -208,7 +208,9 @@ def _send(delivery: dict[str, Any]) -> None:
             sns = client("sns", account, region)
             attributes = sns.get_topic_attributes(TopicArn=arn)["Attributes"]
             _require_permission(attributes.get("Policy"), "sns:Publish", delivery)
-            _require_key(attributes.get("KmsMasterKeyId"), account, region, delivery)
+            # "not supported for EventBridge-to-encrypted topics" are conditions on the source, in the policy of a key:
+            # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
+            _require_key(attributes.get("KmsMasterKeyId"), account, region, {})
             sns.publish(TopicArn=arn, Message=body)
         elif service == "states":
             _as_target_role(target, "stepfunctions", region).start_execution(stateMachineArn=arn, input=body)
@@ -247,30 +249,28 @@ def _send_to_queue(account: str, region: str, name: str, target: Mapping[str, An
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]).get("Attributes", {})
     _require_permission(attributes.get("Policy"), "sqs:SendMessage", delivery)
-    _require_key(attributes.get("KmsMasterKeyId"), account, region, delivery)
+    _require_key(attributes.get("KmsMasterKeyId"), account, region, _source_of(delivery))
     group = target.get("SqsParameters", {}).get("MessageGroupId")
     sqs.send_message(QueueUrl=url, MessageBody=delivery["body"], **({"MessageGroupId": group} if group else {}))
 
 
 def _require_permission(policy: Any, action: str, delivery: dict[str, Any], resource: str = "") -> None:
     arn = resource or delivery["target"]["Arn"]
-    source = {"aws:SourceArn": delivery["rule"], "aws:SourceAccount": delivery["account"]}
-    if not service_may(SERVICE, action, arn, policy, source):
+    if not service_may(SERVICE, action, arn, policy, _source_of(delivery)):
         raise DeliveryError("NO_PERMISSIONS", f"the policy of {arn} does not let {SERVICE} do {action}")
 
 
-def _require_key(key: str | None, account: str, region: str, delivery: dict[str, Any]) -> None:
-    """A customer's key must let EventBridge encrypt with it.
+def _require_key(key: str | None, account: str, region: str, source: Mapping[str, str]) -> None:
+    """A queue's or topic's key must let EventBridge encrypt with it, which none of AWS's own does.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html#eb-sqs-encrypted
     """
-    if not key or key.startswith("alias/aws/"):
-        return
-    kms = client("kms", account, region)
-    key_id = kms.describe_key(KeyId=key)["KeyMetadata"]["KeyId"]
-    policy = kms.get_key_policy(KeyId=key_id, PolicyName="default")["Policy"]
-    for action in ("kms:GenerateDataKey", "kms:Decrypt"):
-        _require_permission(policy, action, delivery, f"arn:aws:kms:{region}:{account}:key/{key_id}")
+    if key and not service_may_use_key(SERVICE, key, account, region, source):
+        raise DeliveryError("NO_PERMISSIONS", f"the policy of the key {key} does not let {SERVICE} use it")
+
+
+def _source_of(delivery: dict[str, Any]) -> dict[str, str]:
+    return {"aws:SourceArn": delivery["rule"], "aws:SourceAccount": delivery["account"]}
 
 
 def _bury(delivery: dict[str, Any], error: DeliveryError) -> None:
@@ -291,7 +291,7 @@ def _bury(delivery: dict[str, Any], error: DeliveryError) -> None:
         ).get("Attributes", {})
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html#eb-dlq-perms
         _require_permission(queue.get("Policy"), "sqs:SendMessage", delivery, arn)
-        _require_key(queue.get("KmsMasterKeyId"), account, region, delivery)
+        _require_key(queue.get("KmsMasterKeyId"), account, region, _source_of(delivery))
     except (ClientError, DeliveryError) as refused:
         log.error("the dead-letter queue %s of %s takes nothing: %s", arn, delivery["rule"], refused)
         return

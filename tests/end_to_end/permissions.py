@@ -28,7 +28,9 @@ UNANSWERED = "Only a callback that nobody could handle is answered by this funct
 UNHANDLED = "Only what a function could not handle goes to its dead letters."
 VARIABLES = "The function's own environment variables are under the key."
 WAIVED = "Only a champion whose artifact is gone needs an administrator's waiver."
-REASONS: dict[tuple[str, str, str], str] = {
+Pattern = tuple[str, str, str]
+"""Of a role's name without its prefix, of an action and of a resource."""
+REASONS: dict[Pattern, str] = {
     ("*", "s3:AbortMultipartUpload", "*"): HALF_WAY,
     ("*", "s3:ListBucket", "*-data-*"): ABSENT,
     ("*", "sqs:SendMessage", "*-dead-letters"): UNHANDLED,
@@ -56,7 +58,6 @@ REASONS: dict[tuple[str, str, str], str] = {
     ("training", "kms:Encrypt", "*"): OUTPUTS,
     ("training", "s3:GetObject", "*"): GIVEN,
 }
-"""By patterns of a role's name without its prefix, of an action and of a resource."""
 
 
 class Grant(NamedTuple):
@@ -96,14 +97,14 @@ def in_vain(grants: Iterable[Grant], file: Path, prefix: str) -> list[Grant]:
         grant
         for grant in grants
         if (grant.role, grant.action.lower(), grant.resource) not in used
-        and not any(_explains(key, grant) for key in REASONS)
+        and not any(explains(key, grant) for key in REASONS)
     )
 
 
-def idle_reasons(grants: Iterable[Grant]) -> list[tuple[str, str, str]]:
+def idle_reasons(grants: Iterable[Grant], reasons: Iterable[Pattern] = REASONS) -> list[Pattern]:
     """Reasons for what nobody is granted any more."""
     present = list(grants)
-    return [key for key in REASONS if not any(_explains(key, grant) for grant in present)]
+    return [key for key in reasons if not any(explains(key, grant) for grant in present)]
 
 
 def missing(file: Path, prefix: str) -> list[str]:
@@ -115,7 +116,8 @@ def missing(file: Path, prefix: str) -> list[str]:
     )
 
 
-def _explains(key: tuple[str, str, str], grant: Grant) -> bool:
+def explains(key: Pattern, grant: Grant) -> bool:
+    """Whether a reason is one for a grant."""
     return all(fnmatchcase(value, pattern) for value, pattern in zip(grant, key, strict=True))
 
 

@@ -283,6 +283,18 @@ def test_alarms_are_not_evaluated() -> None:
     assert told["StateReason"] == "Unchecked: Initial alarm creation", caught_up("metrics_through, with alarms/")
 
 
+def test_alarms_tell_nobody() -> None:
+    watch, sns = client("cloudwatch"), client("sns")
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    watch.put_metric_alarm(
+        AlarmName="a", Namespace="N", MetricName="m", Statistic="Sum", Period=60, EvaluationPeriods=1, Threshold=1,
+        ComparisonOperator="GreaterThanThreshold", AlarmActions=[topic],
+    )  # fmt: skip
+    watch.set_alarm_state(AlarmName="a", StateValue="ALARM", StateReason="test")
+    told = backend("sns", "123456789012", "us-east-1").topics[topic].sent_notifications
+    assert told == [], caught_up("alarm_changes_through, with alarms/notices.py")
+
+
 def test_details_may_be_lists_and_buses_must_exist() -> None:
     events = client("events")
     entry = {"Source": "s", "DetailType": "d", "Detail": "[]"}

@@ -116,6 +116,7 @@ def answers(cloud: Any) -> dict[str, Any]:
         ("dynamodb", "describe_table", {"TableName": "table"}),
         ("events", "list_rules", {}),
         ("cloudwatch", "describe_alarms", {}),
+        ("cloudwatch", "describe_alarm_history", {}),
         ("iam", "list_attached_role_policies", {"RoleName": "service"}),
         ("lambda", "list_functions", {}),
         ("sagemaker", "list_model_packages", {"ModelPackageGroupName": "group"}),

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import json
 import os
-from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-import boto3
 from botocore.exceptions import ClientError
 from champion import LostChampionError, find_champion, waiver_of
+from services import client, is_absent, split, table
 
 from training_src.evaluation.errors import PolicyError
 from training_src.evaluation.policy import GatePolicy, policy_of
@@ -24,8 +22,6 @@ from training_src.plan import judge_dataset, judge_settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-ABSENT = frozenset({"404", "NoSuchBucket", "NoSuchKey", "NotFound"})
 
 
 class PlanError(Exception):
@@ -45,8 +41,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:  # noqa: 
     """
     faults = judge_settings(event["training_settings"], float(event["map_threshold"]))
     try:
-        policy = read_policy(_client("s3"), event["gate_policy_uri"])
-        faults += judge_dataset(policy, read_dataset(_client("s3"), event["metadata_uri"]))
+        policy = read_policy(client("s3"), event["gate_policy_uri"])
+        faults += judge_dataset(policy, read_dataset(client("s3"), event["metadata_uri"]))
     except PolicyError as error:
         faults.append(f"{error}.")
     faults += champion_faults(event["endpoint_name"])
@@ -57,10 +53,10 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:  # noqa: 
 
 def champion_faults(endpoint_name: str) -> list[str]:
     """Return why nothing could be compared with what production serves; FindChampion asks the same once more."""
-    champion = find_champion(_table(os.environ["TABLE"]), endpoint_name)
+    champion = find_champion(table(os.environ["TABLE"]), endpoint_name)
     try:
         if champion is not None:
-            waiver_of(champion, _client("s3"), _client("ssm"), os.environ["WAIVER"])
+            waiver_of(champion, client("s3"), client("ssm"), os.environ["WAIVER"])
     except LostChampionError as error:
         return [str(error)]
     return []
@@ -73,11 +69,11 @@ def read_dataset(s3: S3Client, metadata_uri: str) -> dict[str, Any]:
         PlanError: It is gone.
     """
     uri = f"{metadata_uri.rstrip('/')}/dataset.json"
-    bucket, key = _split(uri)
+    bucket, key = split(uri)
     try:
         content: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     except ClientError as error:
-        if error.response["Error"]["Code"] not in ABSENT:
+        if not is_absent(error):
             raise
         raise PlanError(f"{uri} is gone; change DatasetUri or its data, so that it is prepared again.") from error
     return content
@@ -89,7 +85,7 @@ def read_policy(s3: S3Client, uri: str) -> GatePolicy:
     Raises:
         PolicyError: There is not exactly one, or it is no policy.
     """
-    bucket, prefix = _split(uri)
+    bucket, prefix = split(uri)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
     found = [key for key in keys if key.endswith((".yaml", ".yml"))]
@@ -98,19 +94,3 @@ def read_policy(s3: S3Client, uri: str) -> GatePolicy:
         raise PolicyError(f"GatePolicyUri {uri}: one YAML file is needed, there is {names}")
     text = s3.get_object(Bucket=bucket, Key=found[0])["Body"].read()
     return policy_of(text, f"s3://{bucket}/{found[0]}")
-
-
-def _split(uri: str) -> tuple[str, str]:
-    parts = urlsplit(uri)
-    return parts.netloc, parts.path.lstrip("/")
-
-
-@cache
-def _table(name: str) -> Any:
-    return boto3.resource("dynamodb").Table(name)
-
-
-@cache
-def _client(service: str) -> Any:
-    make: Any = boto3.client
-    return make(service)

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
+from services import is_absent, split
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateProcessingJob.html
 WAIVER_CHARACTERS = 256
 REASON_CHARACTERS = 160
-_ABSENT = frozenset({"404", "NoSuchBucket", "NoSuchKey", "NotFound"})
 
 
 class LostChampionError(Exception):
@@ -78,7 +77,7 @@ def waiver_of(champion: Champion, s3: S3Client, ssm: SSMClient, parameter: str) 
     if version == champion.arn and reason.strip():
         by = str(written.get("LastModifiedUser", "")).rpartition("/")[2]
         return f"{reason.strip()[:REASON_CHARACTERS]} - {by} {written['LastModifiedDate']:%Y-%m-%d}"[:WAIVER_CHARACTERS]
-    bucket, key = _split(champion.uri)
+    bucket, key = split(champion.uri)
     raise LostChampionError(
         f"{champion.arn} serves production, but its artifact {champion.uri} is gone, so that no new model can be "
         "compared with it. Restore it: `aws s3api list-object-versions "
@@ -89,11 +88,11 @@ def waiver_of(champion: Champion, s3: S3Client, ssm: SSMClient, parameter: str) 
 
 
 def _is_there(s3: S3Client, uri: str) -> bool:
-    bucket, key = _split(uri)
+    bucket, key = split(uri)
     try:
         s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if error.response["Error"]["Code"] not in _ABSENT:
+        if not is_absent(error):
             raise
         return False
     return True
@@ -110,8 +109,3 @@ def _newest(ssm: SSMClient, parameter: str) -> dict[str, Any]:
     except ssm.exceptions.ParameterNotFound:
         return {}
     return newest
-
-
-def _split(uri: str) -> tuple[str, str]:
-    parts = urlsplit(uri)
-    return parts.netloc, parts.path.lstrip("/")

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from typing import Any
 
-import boto3
 from champion import find_champion, waiver_of
+from services import client, table
 
 NONE = "none"
 
@@ -25,11 +24,11 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:  # noqa: 
         waived the comparison with a champion whose artifact is gone.
     """
     no_model = f"s3://{os.environ['BUCKET']}/defaults/none/"
-    champion = find_champion(_table(os.environ["TABLE"]), event["endpoint_name"])
+    champion = find_champion(table(os.environ["TABLE"]), event["endpoint_name"])
     if champion is None:
         arn, uri, runtime, waiver = NONE, no_model, NONE, None
     else:
-        waiver = waiver_of(champion, _client("s3"), _client("ssm"), os.environ["WAIVER"])
+        waiver = waiver_of(champion, client("s3"), client("ssm"), os.environ["WAIVER"])
         arn, uri, runtime = champion.arn, no_model if waiver else champion.uri, champion.runtime
     return {
         "ChampionModelPackageArn": arn,
@@ -37,14 +36,3 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:  # noqa: 
         "ChampionRuntime": runtime,
         "ChampionWaiver": waiver or NONE,
     }
-
-
-@cache
-def _table(name: str) -> Any:
-    return boto3.resource("dynamodb").Table(name)
-
-
-@cache
-def _client(service: str) -> Any:
-    make: Any = boto3.client
-    return make(service)

@@ -6,7 +6,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from moto.events.models import EventPattern
+
+from localcloud.authorisation.enforcement import service_may
 
 
 def rule(assembly: Any, name: str) -> dict[str, Any]:
@@ -212,3 +215,23 @@ def test_failed_executions_and_alarms_reach_people(dev: Any) -> None:
     }
     assert {"mapgate-dev-deployer-errors", "mapgate-dev-delivery-dead-letters"} <= set(alarms)
     assert all(alarm["AlarmActions"] for alarm in alarms.values())
+
+
+@pytest.mark.parametrize(("account", "let_in"), [("123456789012", True), ("210987654321", False)])
+def test_alarms_of_this_account_alone_may_publish_to_the_encrypted_topic(dev: Any, account: str, let_in: bool) -> None:
+    """Judged as the laptop's cloud does it.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
+    """
+    ((logical, topic),) = dev.resources("AWS::SNS::Topic").items()
+    ((_, policy),) = dev.resources("AWS::SNS::TopicPolicy").items()
+    ((_, key),) = dev.resources("AWS::KMS::Key").items()
+    arn = f"arn:aws:sns:us-east-1:123456789012:{topic['Properties']['TopicName']}"
+    whole = json.dumps(policy["Properties"]["PolicyDocument"]).replace(json.dumps({"Ref": logical}), json.dumps(arn))
+    alarm = f"arn:aws:cloudwatch:us-east-1:{account}:alarm:mapgate-dev-endpoint-errors"
+    source = {"aws:SourceArn": alarm, "aws:SourceAccount": account, "aws:SourceOwner": account}
+    assert service_may("cloudwatch.amazonaws.com", "sns:Publish", arn, whole, source) is let_in
+    assert topic["Properties"]["KmsMasterKeyId"]
+    of_key = json.dumps(key["Properties"]["KeyPolicy"])
+    for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+        assert service_may("cloudwatch.amazonaws.com", action, "arn:of:the:key", of_key, source) is let_in

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -27,24 +26,6 @@ TEST = {
 def asset() -> Iterator[str]:
     with check_plan_asset() as folder:
         yield str(folder)
-
-
-@pytest.fixture
-def bucket(cloud: Any) -> str:
-    name = f"plan-{uuid4().hex[:12]}"
-    cloud.client("s3").create_bucket(Bucket=name)
-    return name
-
-
-@pytest.fixture
-def table(cloud: Any) -> Any:
-    keys = {"EndpointName": "HASH", "Record": "RANGE"}
-    return cloud.resource("dynamodb").create_table(
-        TableName=f"deployments-{uuid4().hex[:12]}",
-        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-        BillingMode="PAY_PER_REQUEST",
-    )
 
 
 @pytest.fixture

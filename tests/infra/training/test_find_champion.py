@@ -4,32 +4,12 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 INPUTS = {"model_package_group": "mapgate-dev", "endpoint_name": "mapgate-dev"}
 VERSION = "arn:aws:sagemaker:us-east-1:123456789012:model-package/mapgate-dev/3"
 KEY = "models/job/output/model.tar.gz"
-
-
-@pytest.fixture
-def table(cloud: Any) -> Any:
-    name = f"deployments-{uuid4().hex[:12]}"
-    keys = {"EndpointName": "HASH", "Record": "RANGE"}
-    return cloud.resource("dynamodb").create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-        BillingMode="PAY_PER_REQUEST",
-    )
-
-
-@pytest.fixture
-def bucket(cloud: Any) -> str:
-    name = f"data-{uuid4().hex[:12]}"
-    cloud.client("s3").create_bucket(Bucket=name)
-    return name
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from localcloud.alarms.evaluation import Rule, judge
+from localcloud.alarms.evaluation import Rule, judge, reason
 
 
 def rule(**more: Any) -> Rule:
@@ -76,3 +77,30 @@ def test_a_percentile_of_few_samples_leaves_the_alarm_alone_where_it_says_so() -
     assert judge(slow, [[1.0] * 99]) == "ALARM"
     assert judge(careful, [[1.0] * 99]) is None
     assert judge(careful, [[1.0] * 100]) == "ALARM"
+
+
+def test_a_state_is_explained_as_cloudwatch_does_it() -> None:
+    """As recorded in LocalStack's test_cloudwatch.py (test_put_metric_alarm, test_breaching_alarm_actions).
+
+    Datapoints stand from the newest to the oldest.
+    """
+    begins = [datetime(2026, 3, 22, 15, minute, tzinfo=UTC) for minute in (28, 29, 30)]
+    over = rule(statistic="Average")
+    assert reason(over, [NONE, NONE, [21.5]], "ALARM", begins) == (
+        f"Threshold Crossed: 1 datapoint [21.5 (22/03/26 15:30:00)] was greater than the threshold ({over.threshold})."
+    )
+    assert reason(over, [NONE, [0.0], [1.0]], "OK", begins) == (
+        "Threshold Crossed: 2 datapoints [1.0 (22/03/26 15:30:00), 0.0 (22/03/26 15:29:00)] were not greater than "
+        f"the threshold ({over.threshold})."
+    )
+    assert reason(rule(missing="breaching"), [NONE] * 3, "ALARM", begins) == (
+        "Threshold Crossed: no datapoints were received for 3 periods and 3 missing datapoints were treated as "
+        "[Breaching]."
+    )
+    assert reason(rule(missing="notBreaching"), [NONE], "OK", begins[2:]) == (
+        "Threshold Crossed: no datapoints were received for 1 period and 1 missing datapoint was treated as "
+        "[NonBreaching]."
+    )
+    assert (
+        reason(rule(), [NONE, NONE], "INSUFFICIENT_DATA", begins[1:]) == "Insufficient Data: 2 datapoints were unknown."
+    )

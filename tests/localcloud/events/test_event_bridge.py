@@ -109,6 +109,33 @@ def test_an_encrypted_queue_takes_events_once_its_key_lets_eventbridge_use_it(cl
     assert cloud.messages(url)
 
 
+def test_the_key_of_a_topic_lets_eventbridge_use_it_without_a_condition_on_the_source(cloud: Any) -> None:
+    """https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services."""
+    kms, sns = cloud.client("kms"), cloud.client("sns")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    topic = sns.create_topic(Name="sealed", Attributes={"KmsMasterKeyId": key})["TopicArn"]
+    principal = {"Principal": {"Service": "events.amazonaws.com"}, "Effect": "Allow"}
+    policy = {"Statement": [{**principal, "Action": "sns:Publish", "Resource": topic}]}
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(policy))
+    url, queue = cloud.create_queue("behind-sealed")
+    dead_url, dead_arn = cloud.create_queue("not-sealed")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
+    put_rule(cloud, "to-sealed", {"Arn": topic, "DeadLetterConfig": {"Arn": dead_arn}})
+
+    def open_key(**condition: Any) -> None:
+        statement = {**principal, "Action": ["kms:GenerateDataKey*", "kms:Decrypt"], "Resource": "*", **condition}
+        kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps({"Statement": [statement]}))
+        send(cloud, "to-sealed", go=True)
+
+    open_key(Condition={"StringEquals": {"aws:SourceAccount": "123456789012"}})
+    assert cloud.messages(dead_url)
+    open_key()
+    assert cloud.messages(url)
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="KmsMasterKeyId", AttributeValue="alias/aws/sns")
+    send(cloud, "to-sealed", go=True)
+    assert cloud.messages(dead_url)
+
+
 def test_a_dead_letter_queue_takes_what_its_policy_lets_this_rule_send(cloud: Any) -> None:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html#eb-dlq-perms shows the condition."""
     function = cloud.create_function("never-permitted", "def handler(event, context):\n    return 1\n")

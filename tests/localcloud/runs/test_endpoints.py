@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tarfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,17 +27,19 @@ def sagemaker(cloud: Any) -> Any:
 def configure(cloud: Any, sagemaker: Any) -> Callable[..., str]:
     """Makes a model and an endpoint configuration of one name."""
 
-    def make(name: str, instances: int = 1, **environment: str) -> str:
+    def make(name: str, instances: int = 1, *, role: str = "", capture: Any = None, **environment: str) -> str:
         upload_model(cloud, f"weights of {name}", f"{name}/model.tar.gz")
         container = {
             "Image": cloud.image,
             "ModelDataUrl": f"s3://bucket/served/{name}/model.tar.gz",
             "Environment": environment,
         }
-        sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=cloud.role)
+        sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=role or cloud.role)
         variant = {"VariantName": "AllTraffic", "ModelName": name, "InitialInstanceCount": instances}
         sagemaker.create_endpoint_config(
-            EndpointConfigName=name, ProductionVariants=[variant | {"InstanceType": "ml.m5.large"}]
+            EndpointConfigName=name,
+            ProductionVariants=[variant | {"InstanceType": "ml.m5.large"}],
+            **({"DataCaptureConfig": capture} if capture else {}),
         )
         return name
 
@@ -99,6 +102,63 @@ def test_an_invocation_reaches_the_container_and_its_answer_comes_back(cloud: An
     assert answer["ContentType"] == "application/json"
     assert answer["InvokedProductionVariant"] == "AllTraffic"
     assert answer["CustomAttributes"] == "trace"
+
+
+CAPTURE = {
+    "EnableCapture": True,
+    "InitialSamplingPercentage": 100,
+    "DestinationS3Uri": "s3://bucket/captured",
+    "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+    "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
+}
+
+
+def captured(cloud: Any, name: str) -> list[str]:
+    found = cloud.client("s3").list_objects_v2(Bucket="bucket", Prefix=f"captured/{name}/")
+    return [one["Key"] for one in found.get("Contents", [])]
+
+
+def test_requests_and_answers_are_kept_where_the_configuration_says(
+    cloud: Any, sagemaker: Any, configure: Callable[..., str], settle: Callable[[str], Any], until: Until
+) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html shows path and lines."""
+    name = configure("captures", capture=CAPTURE)
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    settle(name)
+
+    answer = invoke(cloud, name, b"\xff\xd8", ContentType="image/jpeg")["Body"].read().decode()
+    (key,) = until(lambda: captured(cloud, name))
+
+    assert re.fullmatch(r"captured/captures/AllTraffic/\d{4}/\d\d/\d\d/\d\d/[^/]+\.jsonl", key)
+    line = json.loads(cloud.client("s3").get_object(Bucket="bucket", Key=key)["Body"].read())
+    assert line["captureData"] == {
+        "endpointInput": {
+            "observedContentType": "image/jpeg", "mode": "INPUT", "data": "/9g=", "encoding": "BASE64",
+        },
+        "endpointOutput": {
+            "observedContentType": "application/json", "mode": "OUTPUT", "data": answer, "encoding": "JSON",
+        },
+    }  # fmt: skip
+    assert line["eventVersion"] == "0"
+    sagemaker.delete_endpoint(EndpointName=name)
+
+
+def test_what_the_models_role_may_not_write_is_not_kept_and_is_answered_all_the_same(
+    cloud: Any, sagemaker: Any, configure: Callable[..., str], settle: Callable[[str], Any], until: Until
+) -> None:
+    allowed = ["ecr:*", "logs:*", "cloudwatch:PutMetricData", "s3:GetObject"]
+    role = cloud.create_role("serves-only", {"Effect": "Allow", "Action": allowed, "Resource": "*"})
+    name = configure("captures-nothing", role=role, capture=CAPTURE)
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    assert settle(name)["EndpointStatus"] == "InService"
+
+    assert weights(cloud, name) == f"weights of {name}"
+
+    noted = cloud.home / "state" / "permissions.jsonl"
+    lines = until(lambda: [line for line in noted.read_text().splitlines() if "captured/captures-nothing/" in line])
+    assert (json.loads(lines[0])["action"], json.loads(lines[0])["role"]) == ("s3:PutObject", role)
+    assert captured(cloud, name) == []
+    sagemaker.delete_endpoint(EndpointName=name)
 
 
 def test_descriptions_come_late_where_a_test_orders_it(

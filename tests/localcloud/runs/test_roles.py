@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.localcloud.runs.test_endpoints import upload_model
 from tests.localcloud.runs.test_jobs import keys, processing, train, training
 
 Until = Callable[..., Any]
@@ -31,6 +32,21 @@ NEEDED: dict[str, str] = {
     "logs:DescribeLogStreams": "*",
     "logs:PutLogEvents": "*",
     "cloudwatch:PutMetricData": "*",
+}
+VPC = {"Subnets": ["subnet-0a"], "SecurityGroupIds": ["sg-0a"]}
+IN_A_VPC = {
+    f"ec2:{action}": "*"
+    for action in (
+        "CreateNetworkInterface",
+        "CreateNetworkInterfacePermission",
+        "DeleteNetworkInterface",
+        "DeleteNetworkInterfacePermission",
+        "DescribeDhcpOptions",
+        "DescribeNetworkInterfaces",
+        "DescribeSecurityGroups",
+        "DescribeSubnets",
+        "DescribeVpcs",
+    )
 }
 LOOK = {"Effect": "Allow", "Action": "sagemaker:ListModels"}
 LOST = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -59,6 +75,48 @@ def test_a_job_without_a_permission_fails_and_names_it(cloud: Any, until: Until,
     assert described["ProcessingJobStatus"] == "Failed"
     assert "is not authorized to perform: " in described["FailureReason"]
     assert action in described["FailureReason"]
+
+
+@pytest.mark.parametrize("missing", ["", *IN_A_VPC])
+def test_a_job_in_a_vpc_needs_all_that_is_documented_for_one(cloud: Any, until: Until, missing: str) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createprocessingjob-perms."""
+    request = processing(cloud, f"in-a-vpc-{secrets.token_hex(4)}")
+    request |= {"NetworkConfig": {"VpcConfig": VPC}, "RoleArn": role_without(cloud, missing, **IN_A_VPC)}
+
+    described = cloud.process(until, request)
+
+    assert described["ProcessingJobStatus"] == ("Failed" if missing else "Completed")
+    assert f"is not authorized to perform: {missing} " in described["FailureReason"] if missing else True
+
+
+def test_a_training_in_a_vpc_needs_the_same(cloud: Any, until: Until) -> None:
+    request = training(cloud, "trains-in-a-vpc") | {"VpcConfig": VPC, "RoleArn": role_without(cloud)}
+
+    described = train(cloud, until, request)
+
+    assert described["TrainingJobStatus"] == "Failed"
+    assert "is not authorized to perform: ec2:CreateNetworkInterface " in described["FailureReason"]
+
+
+def test_a_model_in_a_vpc_needs_the_same(cloud: Any, until: Until) -> None:
+    sagemaker, name = cloud.client("sagemaker"), "serves-in-a-vpc"
+    upload_model(cloud, "weights", f"{name}/model.tar.gz")
+    container = {"Image": cloud.image, "ModelDataUrl": f"s3://bucket/served/{name}/model.tar.gz"}
+    role = role_without(cloud, **{"s3:GetObject": "arn:aws:s3:::bucket/served/*"})
+    sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=role, VpcConfig=VPC)
+    variant = {"VariantName": "AllTraffic", "ModelName": name, "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=name, ProductionVariants=[variant | {"InstanceType": "ml.m5.large"}]
+    )
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+
+    described = until(
+        lambda: (told := sagemaker.describe_endpoint(EndpointName=name))["EndpointStatus"] != "Creating" and told
+    )
+
+    assert described["EndpointStatus"] == "Failed"
+    assert "is not authorized to perform: ec2:CreateNetworkInterface " in described["FailureReason"]
+    sagemaker.delete_endpoint(EndpointName=name)
 
 
 def test_a_checkpoint_that_the_role_may_not_write_fails_the_job(cloud: Any, until: Until) -> None:

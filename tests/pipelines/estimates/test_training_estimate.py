@@ -17,7 +17,8 @@ from pipelines.estimates.instance_types import InstanceType, instance_type
 from pipelines.estimates.training_estimate import Estimate
 from training_src.commands import estimate as command
 
-COMMITTED = json.loads((Path(__file__).parents[3] / "pipelines" / "definition.json").read_text())
+CHECKOUT = Path(__file__).parents[3]
+COMMITTED = json.loads((CHECKOUT / "pipelines" / "definition.json").read_text())
 RESOURCES = Resources(**dict.fromkeys(Resources.__dataclass_fields__, "named"))
 M5 = instance_type("ml.m5.xlarge")
 PLAN = {
@@ -72,6 +73,20 @@ def test_every_default_ends_within_its_environments_limits_however_wrong_the_est
         assert estimate.plan["memory"]["needed"] <= estimate.plan["memory"]["total"], name
         assert estimate.seconds.most <= deployed.training.limit_seconds, name
         assert estimate.refusal() is None
+
+
+@pytest.mark.parametrize(("environment", "usd"), [("dev", ".2f"), ("staging", ".0f"), ("prod", ".0f")])
+def test_the_readme_tells_what_an_environments_defaults_take(
+    environment: str, usd: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings.read(environment)
+    deployed, instance = of_environment(settings), instance_type(settings.training.instance_types[0])
+    estimate = Estimate(planned(capsys, deployed, instance), instance, deployed, on_this_machine=False)
+    endpoint = instance_type(settings.delivery.instance_type).usd_per_hour
+    assert estimate.seconds is not None and estimate.usd is not None and endpoint is not None
+    told = " ".join((CHECKOUT / "README.md").read_text().split())
+    assert f"about {estimate.seconds.likely / 3600:.0f} hours and {estimate.usd.likely:{usd}} USD" in told
+    assert f"cost {endpoint * settings.delivery.instance_count:g} USD an hour" in told.replace("costs", "cost")
 
 
 def test_the_zoos_own_length_does_not_end_on_a_small_instance(capsys: pytest.CaptureFixture[str]) -> None:
