@@ -27,7 +27,6 @@ from localcloud import (
     moto_patches,
     persistence,
     refusals,
-    verdicts,
 )
 from localcloud.alarms import actions as alarms
 from localcloud.authorisation import enforcement, policy_refusals
@@ -54,7 +53,7 @@ PARTS: tuple[ModuleType, ...] = (
     persistence,
     enforcement,
     policy_refusals,
-    verdicts,
+    refusals,
     cloudformation,
     functions,
     event_bridge,
@@ -65,7 +64,6 @@ PARTS: tuple[ModuleType, ...] = (
     layers,
     registry,
     models,
-    refusals,
     executions,
     endpoints,
     jobs,

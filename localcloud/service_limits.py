@@ -44,7 +44,7 @@ _UNENFORCED = frozenset(
         # "The maximum payload size is 25 MB": https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html
         ("sagemaker-runtime", "BodyBlob", "max"),
         # Recorded in LocalStack's tests/aws/services/s3: where a bucket may be, and whether there is one, is told in
-        # other words (localcloud/verdicts/buckets.py), and no tags are taken for an empty set of them.
+        # other words (localcloud/refusals/buckets.py), and no tags are taken for an empty set of them.
         ("s3", "BucketLocationConstraint", "enum"),
         ("s3", "ServerSideEncryptionConfiguration", "required"),
         ("s3", "Tagging", "required"),

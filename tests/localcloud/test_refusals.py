@@ -11,10 +11,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.pushing import CONFIGURATION, MANIFEST
-from localcloud.refusals import REFUSALS
+from localcloud.refusals.refusal import RECORDINGS, REFUSALS
 
 # AWS's documentation, and where people report what it answered them.
-SOURCES = ("https://docs.aws.amazon.com/", "https://github.com/aws/")
+SOURCES = ("https://docs.aws.amazon.com/", "https://github.com/aws/", RECORDINGS)
 KEY = "arn:aws:kms:us-east-1:123456789012:key/62e5dc4a-5603-4f97-9c7b-17fb87734ad8"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/i:1"
 

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from localcloud.dispatch import Call
-from localcloud.verdicts.registry import parameter, refuses
+from localcloud.refusals.refusal import parameter, recorded
 
 _TESTS = "kms/test_kms.py"
 _MAX_TAGS = 50
 
 
-@refuses("kms", "CreateKey", "TagException", _TESTS)
+@recorded("kms", "CreateKey", "TagException", _TESTS)
 def _odd_tags(call: Call) -> str:
     keys = [tag["TagKey"] for tag in call.parameters.get("Tags") or ()]
     if len(keys) > _MAX_TAGS:
@@ -20,7 +20,7 @@ def _odd_tags(call: Call) -> str:
     return "Duplicate tag keys" if len(keys) != len(set(keys)) else ""
 
 
-@refuses("kms", "CreateKey", "ValidationException", _TESTS)
+@recorded("kms", "CreateKey", "ValidationException", _TESTS)
 def _usage_that_does_not_fit(call: Call) -> str:
     spec = parameter(call, "KeySpec") or "SYMMETRIC_DEFAULT"
     usage = parameter(call, "KeyUsage")

@@ -13,7 +13,7 @@ from moto.core.utils import get_service_model
 from localcloud.authorisation.deployed import bucket_named
 from localcloud.dispatch import Call
 from localcloud.dispatch import backend as backend_of
-from localcloud.verdicts.registry import parameter, refuses
+from localcloud.refusals.refusal import parameter, recorded
 
 _TESTS = "s3/test_s3.py"
 _API_TESTS = "s3/test_s3_api.py"
@@ -27,12 +27,12 @@ _REGION_OF_EVERY_LOCATION = "us-east-1"
 _LOCATIONS = frozenset(get_service_model("s3").shape_for("BucketLocationConstraint").metadata["enum"])
 
 
-@refuses("s3", "CreateBucket", "InvalidBucketName", _TESTS)
+@recorded("s3", "CreateBucket", "InvalidBucketName", _TESTS)
 def _odd_name(call: Call) -> str:
     return "" if _NAME.fullmatch(call.parameters["Bucket"]) else "The specified bucket is not valid."
 
 
-@refuses("s3", "CreateBucket", "InvalidLocationConstraint", _TESTS)
+@recorded("s3", "CreateBucket", "InvalidLocationConstraint", _TESTS)
 def _no_location(call: Call) -> str:
     """Where a request goes to another region, that region's name is the only one taken, and the code is another."""
     location = (call.parameters.get("CreateBucketConfiguration") or {}).get("LocationConstraint")
@@ -41,7 +41,7 @@ def _no_location(call: Call) -> str:
     return "The specified location-constraint is not valid"
 
 
-@refuses("s3", "CreateBucket", "BucketAlreadyOwnedByYou", _API_TESTS)
+@recorded("s3", "CreateBucket", "BucketAlreadyOwnedByYou", _API_TESTS)
 def _tags_of_a_bucket_that_is_there(call: Call) -> str:
     tags = (call.parameters.get("CreateBucketConfiguration") or {}).get("Tags")
     if tags and call.parameters["Bucket"] in _buckets(call):
@@ -49,7 +49,7 @@ def _tags_of_a_bucket_that_is_there(call: Call) -> str:
     return ""
 
 
-@refuses("s3", "CreateBucket PutBucketTagging", "InvalidTag", _API_TESTS)
+@recorded("s3", "CreateBucket PutBucketTagging", "InvalidTag", _API_TESTS)
 def _odd_tags(call: Call) -> str:
     given = call.parameters.get("CreateBucketConfiguration") or {}
     tags = given.get("Tags") or (call.parameters.get("Tagging") or {}).get("TagSet") or ()
@@ -62,13 +62,13 @@ def _odd_tags(call: Call) -> str:
     return ""
 
 
-@refuses("s3", "CreateBucket", "InternalError", _API_TESTS)
+@recorded("s3", "CreateBucket", "InternalError", _API_TESTS)
 def _tag_given_twice(call: Call) -> str:
     keys = [tag["Key"] for tag in (call.parameters.get("CreateBucketConfiguration") or {}).get("Tags") or ()]
     return "We encountered an internal error. Please try again." if len(keys) != len(set(keys)) else ""
 
 
-@refuses("s3", "PutBucketLogging", "CrossLocationLoggingProhibitted", "s3/test_s3.py")
+@recorded("s3", "PutBucketLogging", "CrossLocationLoggingProhibitted", "s3/test_s3.py")
 def _logs_in_another_region(call: Call) -> str:
     buckets = _buckets(call)
     logging = (call.parameters.get("BucketLoggingStatus") or {}).get("LoggingEnabled") or {}
@@ -78,7 +78,7 @@ def _logs_in_another_region(call: Call) -> str:
     return "Cross S3 location logging not allowed. "
 
 
-@refuses("s3", "PutObject", "InvalidArgument", _API_TESTS)
+@recorded("s3", "PutObject", "InvalidArgument", _API_TESTS)
 def _odd_tags_of_an_object(call: Call) -> str:
     text = parameter(call, "Tagging")
     tags = parse_qsl(text, keep_blank_values=True)
@@ -89,7 +89,7 @@ def _odd_tags_of_an_object(call: Call) -> str:
     return f"The header 'x-amz-tagging' shall be encoded as UTF-8 then {form}"
 
 
-@refuses("s3", "PutBucketEncryption", "InvalidArgument", _API_TESTS)
+@recorded("s3", "PutBucketEncryption", "InvalidArgument", _API_TESTS)
 def _key_that_is_not_used(call: Call) -> str:
     for rule in (call.parameters.get("ServerSideEncryptionConfiguration") or {}).get("Rules") or ():
         default = rule.get("ApplyServerSideEncryptionByDefault") or {}
@@ -98,24 +98,24 @@ def _key_that_is_not_used(call: Call) -> str:
     return ""
 
 
-@refuses("s3", "PutBucketEncryption", "NoSuchBucket", _API_TESTS)
+@recorded("s3", "PutBucketEncryption", "NoSuchBucket", _API_TESTS)
 def _no_bucket(call: Call) -> str:
     return "" if bucket_named(call.parameters["Bucket"]) else "The specified bucket does not exist"
 
 
-@refuses("s3", "PutBucketEncryption PutBucketOwnershipControls", "MalformedXML", _API_TESTS)
+@recorded("s3", "PutBucketEncryption PutBucketOwnershipControls", "MalformedXML", _API_TESTS)
 def _not_one_rule(call: Call) -> str:
     given = call.parameters.get("ServerSideEncryptionConfiguration") or call.parameters.get("OwnershipControls") or {}
     return _NOT_WELL_FORMED if len(given.get("Rules") or ()) != 1 else ""
 
 
-@refuses("s3", "PutBucketVersioning", "IllegalVersioningConfigurationException", _API_TESTS)
+@recorded("s3", "PutBucketVersioning", "IllegalVersioningConfigurationException", _API_TESTS)
 def _no_versioning(call: Call) -> str:
     given = call.parameters.get("VersioningConfiguration") or {}
     return "" if given.get("Status") else "The Versioning element must be specified"
 
 
-@refuses("s3", "PutBucketLifecycleConfiguration", "MalformedXML", _TESTS)
+@recorded("s3", "PutBucketLifecycleConfiguration", "MalformedXML", _TESTS)
 def _odd_lifecycle(call: Call) -> str:
     for rule in _rules(call):
         filtered = rule.get("Filter") or {}
@@ -124,7 +124,7 @@ def _odd_lifecycle(call: Call) -> str:
     return ""
 
 
-@refuses("s3", "PutBucketLifecycleConfiguration", "InvalidArgument", _TESTS)
+@recorded("s3", "PutBucketLifecycleConfiguration", "InvalidArgument", _TESTS)
 def _moment_of_expiration(call: Call) -> str:
     for rule in _rules(call):
         date = (rule.get("Expiration") or {}).get("Date")
@@ -133,7 +133,7 @@ def _moment_of_expiration(call: Call) -> str:
     return ""
 
 
-@refuses("s3", "PutBucketLifecycleConfiguration", "InvalidRequest", _TESTS)
+@recorded("s3", "PutBucketLifecycleConfiguration", "InvalidRequest", _TESTS)
 def _key_given_twice(call: Call) -> str:
     for rule in _rules(call):
         keys = [tag["Key"] for tag in ((rule.get("Filter") or {}).get("And") or {}).get("Tags") or ()]
@@ -142,19 +142,19 @@ def _key_given_twice(call: Call) -> str:
     return ""
 
 
-@refuses("s3", "PutObject CreateMultipartUpload", "KMS.NotFoundException", _TESTS)
+@recorded("s3", "PutObject CreateMultipartUpload", "KMS.NotFoundException", _TESTS)
 def _unknown_key(call: Call) -> str:
     key = parameter(call, "SSEKMSKeyId")
     return f"Invalid keyId '{key}'" if key and _key(call, key) is None else ""
 
 
-@refuses("s3", "PutObject CreateMultipartUpload GetObject", "KMS.KMSInvalidStateException", _TESTS)
+@recorded("s3", "PutObject CreateMultipartUpload GetObject", "KMS.KMSInvalidStateException", _TESTS)
 def _key_that_goes(call: Call) -> str:
     key = _key_in_use(call)
     return f"{key.arn} is pending deletion." if key is not None and key.key_state == "PendingDeletion" else ""
 
 
-@refuses("s3", "UploadPart", "InvalidArgument", _TESTS)
+@recorded("s3", "UploadPart", "InvalidArgument", _TESTS)
 def _odd_part(call: Call) -> str:
     number = call.parameters.get("PartNumber")
     if number is None or 1 <= int(number) <= _MAX_PART:
@@ -162,7 +162,7 @@ def _odd_part(call: Call) -> str:
     return f"Part number must be an integer between 1 and {_MAX_PART}, inclusive"
 
 
-@refuses("s3", "UploadPart CompleteMultipartUpload", "NoSuchUpload", _TESTS)
+@recorded("s3", "UploadPart CompleteMultipartUpload", "NoSuchUpload", _TESTS)
 def _unknown_upload(call: Call) -> str:
     bucket = _buckets(call).get(call.parameters["Bucket"])
     if bucket is None or call.parameters["UploadId"] in bucket.multiparts:
@@ -171,12 +171,12 @@ def _unknown_upload(call: Call) -> str:
     return f"{what} The upload ID may be invalid, or the upload may have been aborted or completed."
 
 
-@refuses("s3", "CompleteMultipartUpload", "InvalidRequest", _TESTS)
+@recorded("s3", "CompleteMultipartUpload", "InvalidRequest", _TESTS)
 def _no_parts(call: Call) -> str:
     return "" if (call.parameters.get("MultipartUpload") or {}).get("Parts") else "You must specify at least one part"
 
 
-@refuses("s3", "CompleteMultipartUpload", "InvalidPartOrder", _TESTS)
+@recorded("s3", "CompleteMultipartUpload", "InvalidPartOrder", _TESTS)
 def _parts_out_of_order(call: Call) -> str:
     numbers = [int(part["PartNumber"]) for part in (call.parameters.get("MultipartUpload") or {}).get("Parts") or ()]
     if numbers == sorted(numbers):
@@ -184,7 +184,7 @@ def _parts_out_of_order(call: Call) -> str:
     return "The list of parts was not in ascending order. Parts must be ordered by part number."
 
 
-@refuses("s3", "DeleteObject GetObject", "InvalidArgument", _API_TESTS)
+@recorded("s3", "DeleteObject GetObject", "InvalidArgument", _API_TESTS)
 def _odd_version(call: Call) -> str:
     """One that no version can have; one that none has, or none any more, is another matter."""
     version = parameter(call, "VersionId")
@@ -193,7 +193,7 @@ def _odd_version(call: Call) -> str:
     return "" if _VERSION.fullmatch(version) else "Invalid version id specified"
 
 
-@refuses("s3", "ListObjectVersions", "InvalidArgument", "s3/test_s3_list_operations.py")
+@recorded("s3", "ListObjectVersions", "InvalidArgument", "s3/test_s3_list_operations.py")
 def _version_without_a_key(call: Call) -> str:
     if parameter(call, "VersionIdMarker") and not call.parameters.get("KeyMarker"):
         return "A version-id marker cannot be specified without a key marker."

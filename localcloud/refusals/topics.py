@@ -11,7 +11,7 @@ from typing import Any
 from moto.core.utils import camelcase_to_underscores
 
 from localcloud.dispatch import Call
-from localcloud.verdicts.registry import parameter, refuses
+from localcloud.refusals.refusal import parameter, recorded
 
 _TESTS = "sns/test_sns.py"
 _PROTOCOLS = frozenset({"application", "email", "email-json", "firehose", "http", "https", "lambda", "sms", "sqs"})
@@ -21,7 +21,7 @@ _TYPE = re.compile(r"(String|Number|Binary)(\..+)?")
 _OF_TOPICS = "DeleteTopic GetTopicAttributes ListSubscriptionsByTopic Publish SetTopicAttributes Subscribe"
 
 
-@refuses("sns", f"{_OF_TOPICS} Unsubscribe", "InvalidParameter", _TESTS)
+@recorded("sns", f"{_OF_TOPICS} Unsubscribe", "InvalidParameter", _TESTS)
 def _no_arn(call: Call) -> str:
     for name in ("TopicArn", "SubscriptionArn"):
         arn = parameter(call, name)
@@ -30,19 +30,19 @@ def _no_arn(call: Call) -> str:
     return ""
 
 
-@refuses("sns", "Unsubscribe", "InvalidParameter", _TESTS)
+@recorded("sns", "Unsubscribe", "InvalidParameter", _TESTS)
 def _topic_in_place_of_a_subscription(call: Call) -> str:
     parts = len(parameter(call, "SubscriptionArn").split(":"))
     return "Invalid parameter: SubscriptionId" if parts == _ARN_PARTS else ""
 
 
-@refuses("sns", _OF_TOPICS, "InvalidParameter", _TESTS)
+@recorded("sns", _OF_TOPICS, "InvalidParameter", _TESTS)
 def _topic_of_another_region(call: Call) -> str:
     arn = parameter(call, "TopicArn")
     return "Invalid parameter: TopicArn" if arn and arn.split(":")[3] != call.region else ""
 
 
-@refuses("sns", "CreateTopic", "InvalidParameter", _TESTS)
+@recorded("sns", "CreateTopic", "InvalidParameter", _TESTS)
 def _other_topic_of_that_name(call: Call) -> str:
     arn = f"arn:aws:sns:{call.region}:{call.account}:{call.parameters['Name']}"
     topic = call.backend("sns").topics.get(arn)
@@ -58,18 +58,18 @@ def _other_topic_of_that_name(call: Call) -> str:
     return ""
 
 
-@refuses("sns", "SetTopicAttributes", "InvalidParameter", _TESTS)
+@recorded("sns", "SetTopicAttributes", "InvalidParameter", _TESTS)
 def _topic_of_another_kind(call: Call) -> str:
     return "Invalid parameter: AttributeName" if call.parameters["AttributeName"] == "FifoTopic" else ""
 
 
-@refuses("sns", "CreateTopic", "InvalidParameter", _TESTS)
+@recorded("sns", "CreateTopic", "InvalidParameter", _TESTS)
 def _key_given_twice(call: Call) -> str:
     keys = [tag["Key"] for tag in call.parameters.get("Tags") or ()]
     return "Invalid parameter: Duplicated keys are not allowed." if len(keys) != len(set(keys)) else ""
 
 
-@refuses("sns", "Subscribe", "InvalidParameter", _TESTS)
+@recorded("sns", "Subscribe", "InvalidParameter", _TESTS)
 def _unknown_protocol(call: Call) -> str:
     protocol = call.parameters["Protocol"]
     if protocol in _PROTOCOLS:
@@ -77,7 +77,7 @@ def _unknown_protocol(call: Call) -> str:
     return f"Invalid parameter: Amazon SNS does not support this protocol string: {protocol}"
 
 
-@refuses("sns", "Subscribe", "InvalidParameter", _TESTS)
+@recorded("sns", "Subscribe", "InvalidParameter", _TESTS)
 def _odd_attributes(call: Call) -> str:
     given = call.parameters.get("Attributes") or {}
     raw = given.get("RawMessageDelivery", "true")
@@ -93,7 +93,7 @@ def _odd_attributes(call: Call) -> str:
     return ""
 
 
-@refuses("sns", "Subscribe", "InvalidParameter", _TESTS)
+@recorded("sns", "Subscribe", "InvalidParameter", _TESTS)
 def _other_subscription_of_that_endpoint(call: Call) -> str:
     where = [call.parameters["TopicArn"], parameter(call, "Endpoint"), call.parameters["Protocol"]]
     given = call.parameters.get("Attributes") or {}
@@ -107,7 +107,7 @@ def _other_subscription_of_that_endpoint(call: Call) -> str:
     return ""
 
 
-@refuses("sns", "Publish", "InvalidParameter", _TESTS)
+@recorded("sns", "Publish", "InvalidParameter", _TESTS)
 def _odd_message(call: Call) -> str:
     message = call.parameters["Message"]
     if message == "":
@@ -119,7 +119,7 @@ def _odd_message(call: Call) -> str:
     return "Invalid parameter: Message too long" if _size(call.parameters) > _MAX_MESSAGE else ""
 
 
-@refuses("sns", "Publish", "ParameterValueInvalid", _TESTS)
+@recorded("sns", "Publish", "ParameterValueInvalid", _TESTS)
 def _odd_message_attributes(call: Call) -> str:
     for name, attribute in (call.parameters.get("MessageAttributes") or {}).items():
         for sentence in (*_odd_name(name), *_odd_value(name, attribute)):

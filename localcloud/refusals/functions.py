@@ -12,7 +12,7 @@ from moto.core.exceptions import ServiceException
 from werkzeug.exceptions import HTTPException
 
 from localcloud.dispatch import Call
-from localcloud.verdicts.registry import parameter, refuses
+from localcloud.refusals.refusal import parameter, recorded
 
 _TESTS = "lambda_/test_lambda_api.py"
 _INVALID = "InvalidParameterValueException"
@@ -79,7 +79,7 @@ def _function(call: Call, name: str) -> Any:
         return None
 
 
-@refuses("lambda", _OF_ONE_FUNCTION, "ResourceNotFoundException", _TESTS)
+@recorded("lambda", _OF_ONE_FUNCTION, "ResourceNotFoundException", _TESTS)
 def _function_of_another_region(call: Call) -> str:
     region = _named(parameter(call, "FunctionName")).region
     if region in ("", call.region):
@@ -87,7 +87,7 @@ def _function_of_another_region(call: Call) -> str:
     return f"Functions from '{region}' are not reachable in this region ('{call.region}')"
 
 
-@refuses("lambda", "GetFunction GetFunctionConfiguration Invoke", _INVALID, _TESTS)
+@recorded("lambda", "GetFunction GetFunctionConfiguration Invoke", _INVALID, _TESTS)
 def _other_qualifier(call: Call) -> str:
     given, derived = parameter(call, "Qualifier"), _named(parameter(call, "FunctionName")).qualifier
     if given and derived and given != derived:
@@ -95,14 +95,14 @@ def _other_qualifier(call: Call) -> str:
     return ""
 
 
-@refuses("lambda", "DeleteFunction", _INVALID, _TESTS)
+@recorded("lambda", "DeleteFunction", _INVALID, _TESTS)
 def _latest_version(call: Call) -> str:
     if _named(parameter(call, "FunctionName")).qualifier == "$LATEST":
         return "$LATEST version cannot be deleted without deleting the function."
     return ""
 
 
-@refuses("lambda", "PutFunctionConcurrency", _INVALID, _TESTS)
+@recorded("lambda", "PutFunctionConcurrency", _INVALID, _TESTS)
 def _concurrency_of_a_version(call: Call) -> str:
     if _named(parameter(call, "FunctionName")).qualifier:
         return (
@@ -112,7 +112,7 @@ def _concurrency_of_a_version(call: Call) -> str:
     return ""
 
 
-@refuses("lambda", "CreateFunction", _INVALID, _TESTS)
+@recorded("lambda", "CreateFunction", _INVALID, _TESTS)
 def _long_name(call: Call) -> str:
     name = _named(parameter(call, "FunctionName")).name
     if len(name) <= _MAX_NAME:
@@ -121,7 +121,7 @@ def _long_name(call: Call) -> str:
     return f"1 validation error detected: Value '{name}' at 'functionName' failed to satisfy constraint: {limit}"
 
 
-@refuses("lambda", "CreateFunction UpdateFunctionConfiguration", _INVALID, _TESTS)
+@recorded("lambda", "CreateFunction UpdateFunctionConfiguration", _INVALID, _TESTS)
 def _runtime_that_is_gone(call: Call) -> str:
     runtime = parameter(call, "Runtime")
     if runtime not in _GONE:
@@ -132,7 +132,7 @@ def _runtime_that_is_gone(call: Call) -> str:
     )
 
 
-@refuses("lambda", "CreateFunction UpdateFunctionCode", _INVALID, _TESTS)
+@recorded("lambda", "CreateFunction UpdateFunctionCode", _INVALID, _TESTS)
 def _no_archive(call: Call) -> str:
     archive = (call.parameters.get("Code") or call.parameters).get("ZipFile")
     if isinstance(archive, bytes) and not zipfile.is_zipfile(io.BytesIO(archive)):
@@ -140,7 +140,7 @@ def _no_archive(call: Call) -> str:
     return ""
 
 
-@refuses("lambda", "AddPermission", _INVALID, _TESTS)
+@recorded("lambda", "AddPermission", _INVALID, _TESTS)
 def _odd_permission(call: Call) -> str:
     if _named(parameter(call, "FunctionName")).qualifier == "$LATEST":
         return "We currently do not support adding policies for $LATEST."
@@ -149,7 +149,7 @@ def _odd_permission(call: Call) -> str:
     return ""
 
 
-@refuses("lambda", "AddPermission", "ResourceConflictException", _TESTS)
+@recorded("lambda", "AddPermission", "ResourceConflictException", _TESTS)
 def _statement_that_is_there(call: Call) -> str:
     function, statement = _function(call, parameter(call, "FunctionName")), parameter(call, "StatementId")
     known = function.policy.statements if function else []
@@ -159,13 +159,13 @@ def _statement_that_is_there(call: Call) -> str:
     return f"The statement id ({statement}) provided already exists. {way_out}"
 
 
-@refuses("lambda", "CreateFunction", _INVALID, _TESTS)
+@recorded("lambda", "CreateFunction", _INVALID, _TESTS)
 def _count_of_tags(call: Call) -> str:
     tags = call.parameters.get("Tags") or {}
     return "Number of tags exceeds resource tag limit." if len(tags) > _MAX_TAGS else ""
 
 
-@refuses("lambda", "CreateFunction UpdateFunctionConfiguration", _INVALID, _TESTS)
+@recorded("lambda", "CreateFunction UpdateFunctionConfiguration", _INVALID, _TESTS)
 def _odd_layers(call: Call) -> str:
     arns = call.parameters.get("Layers") or []
     if len(arns) > _MAX_LAYERS:
@@ -185,7 +185,7 @@ def _odd_layers(call: Call) -> str:
     return ""
 
 
-@refuses("lambda", "CreateFunction UpdateFunctionConfiguration", _INVALID, _TESTS)
+@recorded("lambda", "CreateFunction UpdateFunctionConfiguration", _INVALID, _TESTS)
 def _unknown_security_group(call: Call) -> str:
     for group in (call.parameters.get("VpcConfig") or {}).get("SecurityGroupIds") or ():
         if call.backend("ec2").get_security_group_from_id(group) is None:

@@ -7,14 +7,14 @@ import re
 
 from localcloud.cloudformation.stacks import stacks_of
 from localcloud.dispatch import Call
-from localcloud.verdicts.registry import parameter, refuses
+from localcloud.refusals.refusal import parameter, recorded
 
 _CODE = "ValidationError"
 _STACKS, _CHANGES, _TEMPLATES = (f"cloudformation/api/test_{name}.py" for name in ("stacks", "changesets", "templates"))
 _NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]*|arn:[-a-zA-Z0-9:/._+]*")
 
 
-@refuses("cloudformation", "CreateStack CreateChangeSet", _CODE, _STACKS)
+@recorded("cloudformation", "CreateStack CreateChangeSet", _CODE, _STACKS)
 def _odd_name(call: Call) -> str:
     name = parameter(call, "StackName")
     if _NAME.fullmatch(name):
@@ -23,7 +23,7 @@ def _odd_name(call: Call) -> str:
     return f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: {limit}"
 
 
-@refuses("cloudformation", "CreateStack CreateChangeSet UpdateStack", _CODE, _TEMPLATES)
+@recorded("cloudformation", "CreateStack CreateChangeSet UpdateStack", _CODE, _TEMPLATES)
 def _template_of_another_place(call: Call) -> str:
     url = parameter(call, "TemplateURL")
     if not url or re.match(r"https?://([^/]*s3[^/]*|127\.0\.0\.1[^/]*|localhost[^/]*)/", url):
@@ -31,7 +31,7 @@ def _template_of_another_place(call: Call) -> str:
     return "TemplateURL must be a supported URL."
 
 
-@refuses("cloudformation", "GetTemplate", _CODE, _TEMPLATES)
+@recorded("cloudformation", "GetTemplate", _CODE, _TEMPLATES)
 def _template_of_no_stack(call: Call) -> str:
     change_set, stack = parameter(call, "ChangeSetName"), parameter(call, "StackName")
     if stack or change_set.startswith("arn:"):
@@ -43,14 +43,14 @@ def _template_of_no_stack(call: Call) -> str:
     )
 
 
-@refuses("cloudformation", "GetTemplateSummary", _CODE, _TEMPLATES)
+@recorded("cloudformation", "GetTemplateSummary", _CODE, _TEMPLATES)
 def _summary_of_what_is_not_made(call: Call) -> str:
     if _status(call, parameter(call, "StackName")) == "REVIEW_IN_PROGRESS":
         return "GetTemplateSummary cannot be called on REVIEW_IN_PROGRESS stacks."
     return ""
 
 
-@refuses("cloudformation", "DescribeChangeSet DeleteChangeSet", _CODE, _CHANGES)
+@recorded("cloudformation", "DescribeChangeSet DeleteChangeSet", _CODE, _CHANGES)
 def _change_set_of_no_stack(call: Call) -> str:
     change_set, stack = parameter(call, "ChangeSetName"), parameter(call, "StackName")
     if change_set.startswith("arn:"):

@@ -8,7 +8,7 @@ import string
 from typing import Any
 
 from localcloud.dispatch import Call
-from localcloud.verdicts.registry import refuses
+from localcloud.refusals.refusal import recorded
 
 _TESTS = "sqs/test_sqs.py"
 _FIFO_ONLY = ("FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit")
@@ -17,12 +17,12 @@ _BATCH_ID = re.compile(r"[\w-]{1,80}", re.ASCII)
 _MAX_BATCH = 10
 
 
-@refuses("sqs", "SendMessage", "MissingParameter", _TESTS)
+@recorded("sqs", "SendMessage", "MissingParameter", _TESTS)
 def _empty_body(call: Call) -> str:
     return "" if call.parameters.get("MessageBody") else "The request must contain the parameter MessageBody."
 
 
-@refuses("sqs", "SendMessage", "InvalidParameterValue", _TESTS)
+@recorded("sqs", "SendMessage", "InvalidParameterValue", _TESTS)
 def _long_message(call: Call) -> str:
     queue = _queue(call)
     if queue is None or _size(call.parameters) <= int(queue.maximum_message_size):
@@ -31,7 +31,7 @@ def _long_message(call: Call) -> str:
     return f"One or more parameters are invalid. Reason: {limit}"
 
 
-@refuses("sqs", "SendMessage", "InvalidParameterValue", _TESTS)
+@recorded("sqs", "SendMessage", "InvalidParameterValue", _TESTS)
 def _odd_ids(call: Call) -> str:
     for name in ("MessageGroupId", "MessageDeduplicationId"):
         given = call.parameters.get(name)
@@ -41,7 +41,7 @@ def _odd_ids(call: Call) -> str:
     return ""
 
 
-@refuses("sqs", "SendMessage", "InvalidParameterValue", _TESTS)
+@recorded("sqs", "SendMessage", "InvalidParameterValue", _TESTS)
 def _empty_attribute(call: Call) -> str:
     for name, attribute in (call.parameters.get("MessageAttributes") or {}).items():
         if attribute.get("StringValue") == "":
@@ -50,7 +50,7 @@ def _empty_attribute(call: Call) -> str:
     return ""
 
 
-@refuses("sqs", "CreateQueue SetQueueAttributes", "InvalidAttributeName", _TESTS)
+@recorded("sqs", "CreateQueue SetQueueAttributes", "InvalidAttributeName", _TESTS)
 def _fifo_attribute_of_a_standard_queue(call: Call) -> str:
     given = call.parameters.get("Attributes") or {}
     name = call.parameters.get("QueueName") or call.parameters["QueueUrl"]
@@ -63,20 +63,20 @@ def _fifo_attribute_of_a_standard_queue(call: Call) -> str:
     return ""
 
 
-@refuses("sqs", "SetQueueAttributes", "InvalidAttributeValue", _TESTS)
+@recorded("sqs", "SetQueueAttributes", "InvalidAttributeValue", _TESTS)
 def _queue_of_another_kind(call: Call) -> str:
     if call.parameters["QueueUrl"].endswith(".fifo") and call.parameters["Attributes"].get("FifoQueue") == "false":
         return "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported."
     return ""
 
 
-@refuses("sqs", "DeleteMessageBatch", "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", _TESTS)
+@recorded("sqs", "DeleteMessageBatch", "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", _TESTS)
 def _large_batch(call: Call) -> str:
     count = len(call.parameters["Entries"])
     return f"Maximum number of entries per request are 10. You have sent {count}." if count > _MAX_BATCH else ""
 
 
-@refuses("sqs", "DeleteMessageBatch", "AWS.SimpleQueueService.InvalidBatchEntryId", _TESTS)
+@recorded("sqs", "DeleteMessageBatch", "AWS.SimpleQueueService.InvalidBatchEntryId", _TESTS)
 def _odd_batch_ids(call: Call) -> str:
     if all(_BATCH_ID.fullmatch(entry["Id"]) for entry in call.parameters["Entries"]):
         return ""

@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 
 from localcloud.dispatch import Call
-from localcloud.verdicts.registry import refuses
+from localcloud.refusals.refusal import recorded
 
 _MAX_ENTRIES_SIZE = 262_144
 _OWN_PLACEHOLDERS = ("aws.events.", "aws.")
 
 
-@refuses("events", "PutEvents", "ValidationException", "events/test_events.py")
+@recorded("events", "PutEvents", "ValidationException", "events/test_events.py")
 def _large_entries(call: Call) -> str:
     texts = (
         entry.get(name) or "" for entry in call.parameters["Entries"] for name in ("Detail", "DetailType", "Source")
@@ -22,7 +22,7 @@ def _large_entries(call: Call) -> str:
     return "Total size of the entries in the request is over the limit." if size > _MAX_ENTRIES_SIZE else ""
 
 
-@refuses("events", "PutTargets", "ValidationException", "events/test_events_inputs.py")
+@recorded("events", "PutTargets", "ValidationException", "events/test_events_inputs.py")
 def _odd_input(call: Call) -> str:
     for target in call.parameters["Targets"]:
         if sum(bool(target.get(name)) for name in ("Input", "InputPath", "InputTransformer")) > 1:

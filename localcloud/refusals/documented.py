@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What AWS refuses and an emulation would naively accept, each with the address where AWS says so.
+"""What AWS's documentation, or a report of what AWS answered, says that it refuses.
 
 Refusals that need no more than the request and what exists are here; the few that are part of an action's own logic
 stand with that action (a group that still holds versions in `registry/actions.py`).
@@ -8,25 +8,18 @@ stand with that action (a group that still holds versions in `registry/actions.p
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from moto.core.utils import get_service_model
 
 from localcloud.authorisation.enforcement import service_may_assume
-from localcloud.context import CloudContext
 from localcloud.definitions.instance_types import clusters, has_local_nvme
-from localcloud.dispatch import EVERY_SERVICE, Call, ServiceError, add_check
-from localcloud.emulated import what_is_not_emulated
+from localcloud.dispatch import Call
 from localcloud.endpoints import actions as endpoints
 from localcloud.functions import actions as functions
 from localcloud.images import media_type
 from localcloud.layers import missing_layers
 from localcloud.pushing import MANIFEST
+from localcloud.refusals.refusal import documented
 from localcloud.registry import actions as registry
-from localcloud.service_limits import limit_error
 
-VALIDATION = "ValidationException"
 MAX_FUNCTION_ENVIRONMENT = 4_096
 MAX_RULE_TARGETS = 5
 RESERVED_VARIABLES = frozenset(
@@ -52,68 +45,7 @@ RESERVED_VARIABLES = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """One thing that is refused.
-
-    Attributes:
-        service: boto3's name of the service.
-        actions: Those that it concerns.
-        address: Where AWS says so.
-        sentence: Why a call is refused; empty where it is not.
-        code: Of the error.
-    """
-
-    service: str
-    actions: frozenset[str]
-    address: str
-    sentence: Callable[[Call], str]
-    code: str
-
-    def check(self, action: str, call: Call) -> None:
-        """Refuse the call by `ServiceError`, if it is to be refused."""
-        if action in self.actions and (sentence := self.sentence(call)):
-            raise ServiceError(self.code, sentence)
-
-
-Sentence = Callable[[Call], str]
-
-REFUSALS: list[Refusal] = []
-
-
-def install(_: CloudContext) -> None:
-    """Put every refusal in front of the actions that it concerns, whoever answers them."""
-    add_check(EVERY_SERVICE, _check_limits)
-    add_check(EVERY_SERVICE, _check_emulated)
-    for refusal in REFUSALS:
-        add_check(refusal.service, refusal.check)
-
-
-def _check_limits(action: str, call: Call) -> None:
-    """Required members, enums, patterns, lengths and sizes of the service models, which boto3 mostly leaves to AWS."""
-    if refused := limit_error(call.service, get_service_model(call.service).operation_model(action), call.parameters):
-        raise ServiceError(refused.code, refused.message)
-
-
-def _check_emulated(action: str, call: Call) -> None:
-    """What AWS would do and nothing here does: its name is told, where moto would answer that all is well."""
-    shape = get_service_model(call.service).operation_model(action).input_shape
-    if sentence := what_is_not_emulated(call.service, action, call.parameters, shape):
-        raise ServiceError("NotImplemented", sentence, 501)
-
-
-def _refuses(service: str, actions: str, page: str, code: str = VALIDATION) -> Callable[[Sentence], Sentence]:
-    """Make a refusal of the function below; `page` is that of AWS's documentation which says so, or an address."""
-
-    def register(sentence: Sentence) -> Sentence:
-        address = page if page.startswith("https://") else f"https://docs.aws.amazon.com/{page}.html"
-        REFUSALS.append(Refusal(service, frozenset(actions.split()), address, sentence, code))
-        return sentence
-
-    return register
-
-
-@_refuses(
+@documented(
     "sagemaker",
     "CreateTrainingJob CreateProcessingJob CreateTransformJob",
     "sagemaker/latest/APIReference/API_ResourceConfig",
@@ -128,7 +60,7 @@ def _volume_key(call: Call) -> str:
     return ""
 
 
-@_refuses("sagemaker", "CreateProcessingJob", "sagemaker/latest/APIReference/API_ProcessingClusterConfig")
+@documented("sagemaker", "CreateProcessingJob", "sagemaker/latest/APIReference/API_ProcessingClusterConfig")
 def _volume_beyond_storage(call: Call) -> str:
     """AWS's own refusal has an empty message: https://github.com/aws/sagemaker-python-sdk/issues/4939."""
     for _, cluster in clusters(call.parameters):
@@ -147,7 +79,7 @@ def _local_gigabytes(instance_type: str) -> int:
     return int(described.get("InstanceStorageInfo", {}).get("TotalSizeInGB", 0))
 
 
-@_refuses("sagemaker", "CreateEndpointConfig", "sagemaker/latest/APIReference/API_CreateEndpointConfig")
+@documented("sagemaker", "CreateEndpointConfig", "sagemaker/latest/APIReference/API_CreateEndpointConfig")
 def _endpoint_key(call: Call) -> str:
     for variant in call.parameters.get("ProductionVariants", []) if call.parameters.get("KmsKeyId") else []:
         if has_local_nvme(variant.get("InstanceType") or ""):
@@ -158,7 +90,7 @@ def _endpoint_key(call: Call) -> str:
     return ""
 
 
-@_refuses("sagemaker", "CreateModel", "sagemaker/latest/dg/model-registry-approve")
+@documented("sagemaker", "CreateModel", "sagemaker/latest/dg/model-registry-approve")
 def _unapproved_package(call: Call) -> str:
     containers = [call.parameters.get("PrimaryContainer"), *(call.parameters.get("Containers") or [])]
     for container in containers:
@@ -168,21 +100,21 @@ def _unapproved_package(call: Call) -> str:
     return ""
 
 
-@_refuses("sagemaker", "CreateModelPackage", "sagemaker/latest/APIReference/API_CreateModelPackage")
+@documented("sagemaker", "CreateModelPackage", "sagemaker/latest/APIReference/API_CreateModelPackage")
 def _tags_on_versions(call: Call) -> str:
     if call.parameters.get("ModelPackageGroupName") and call.parameters.get("Tags"):
         return "Tags cannot be given to a versioned model package: it has those of its model package group."
     return ""
 
 
-@_refuses("sagemaker", "DeleteEndpointConfig", "sagemaker/latest/APIReference/API_DeleteEndpointConfig")
+@documented("sagemaker", "DeleteEndpointConfig", "sagemaker/latest/APIReference/API_DeleteEndpointConfig")
 def _config_in_use(call: Call) -> str:
     name = call.parameters["EndpointConfigName"]
     users = endpoints.users_of(call.account, call.region, name)
     return f"Cannot delete endpoint configuration {name}: endpoint {users[0]} uses it." if users else ""
 
 
-@_refuses("sagemaker", "CreateTrainingJob", "sagemaker/latest/dg/model-managed-spot-training")
+@documented("sagemaker", "CreateTrainingJob", "sagemaker/latest/dg/model-managed-spot-training")
 def _impatient_spot(call: Call) -> str:
     condition = call.parameters.get("StoppingCondition") or {}
     running, waiting = condition.get("MaxRuntimeInSeconds", 86_400), condition.get("MaxWaitTimeInSeconds")
@@ -196,7 +128,7 @@ def _impatient_spot(call: Call) -> str:
     return ""
 
 
-@_refuses(
+@documented(
     "lambda",
     "CreateFunction UpdateFunctionConfiguration",
     "lambda/latest/dg/configuration-envvars",
@@ -219,7 +151,7 @@ def _environment(call: Call) -> str:
     return ""
 
 
-@_refuses(
+@documented(
     "lambda", "CreateEventSourceMapping", "lambda/latest/dg/services-sqs-configure", "InvalidParameterValueException"
 )
 def _short_visibility(call: Call) -> str:
@@ -236,7 +168,7 @@ def _short_visibility(call: Call) -> str:
     return f"{visible} is less than Function timeout: {seconds} seconds"
 
 
-@_refuses("ecr", "PutImage", "AmazonECR/latest/userguide/image-tag-mutability", "ImageTagAlreadyExistsException")
+@documented("ecr", "PutImage", "AmazonECR/latest/userguide/image-tag-mutability", "ImageTagAlreadyExistsException")
 def _moving_tag(call: Call) -> str:
     repository = call.backend("ecr").repositories.get(call.parameters["repositoryName"])
     tag = call.parameters.get("imageTag")
@@ -251,7 +183,7 @@ def _moving_tag(call: Call) -> str:
     return ""
 
 
-@_refuses("ecr", "PutImage", "AmazonECR/latest/APIReference/API_PutImage", "LayersNotFoundException")
+@documented("ecr", "PutImage", "AmazonECR/latest/APIReference/API_PutImage", "LayersNotFoundException")
 def _missing_layers(call: Call) -> str:
     missing = missing_layers(call)
     repository = call.parameters["repositoryName"]
@@ -259,7 +191,7 @@ def _missing_layers(call: Call) -> str:
     return f"The layers {', '.join(missing)} could not be found in {where}" if missing else ""
 
 
-@_refuses("sagemaker", "CreateModel", "https://github.com/aws/amazon-sagemaker-feedback/issues/180")
+@documented("sagemaker", "CreateModel", "https://github.com/aws/amazon-sagemaker-feedback/issues/180")
 def _manifest_of_another_kind(call: Call) -> str:
     asked = call.parameters
     for container in [asked.get("PrimaryContainer") or {}, *asked.get("Containers", ())]:
@@ -272,7 +204,7 @@ def _manifest_of_another_kind(call: Call) -> str:
     return ""
 
 
-@_refuses("events", "PutTargets", "eventbridge/latest/userguide/eb-quota", "LimitExceededException")
+@documented("events", "PutTargets", "eventbridge/latest/userguide/eb-quota", "LimitExceededException")
 def _many_targets(call: Call) -> str:
     bus = call.backend("events").event_buses.get(call.parameters.get("EventBusName", "default"))
     rule = bus.rules.get(call.parameters["Rule"]) if bus else None
@@ -282,7 +214,7 @@ def _many_targets(call: Call) -> str:
     return f"The requested resource exceeds the maximum number allowed: {MAX_RULE_TARGETS} targets of a rule."
 
 
-@_refuses("sagemaker", "CreateTrainingJob CreateProcessingJob", "sagemaker/latest/dg/sagemaker-roles")
+@documented("sagemaker", "CreateTrainingJob CreateProcessingJob", "sagemaker/latest/dg/sagemaker-roles")
 def _role_that_does_not_trust(call: Call) -> str:
     role = call.parameters["RoleArn"]
     if service_may_assume("sagemaker.amazonaws.com", role):

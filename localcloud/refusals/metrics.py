@@ -6,12 +6,12 @@ from __future__ import annotations
 import re
 
 from localcloud.dispatch import Call
-from localcloud.verdicts.registry import parameter, refuses
+from localcloud.refusals.refusal import parameter, recorded
 
 _TESTS = "cloudwatch/test_cloudwatch.py"
 
 
-@refuses("cloudwatch", "PutMetricData", "InvalidParameterCombination", _TESTS)
+@recorded("cloudwatch", "PutMetricData", "InvalidParameterCombination", _TESTS)
 def _value_given_twice(call: Call) -> str:
     for number, datum in enumerate(call.parameters.get("MetricData") or (), 1):
         for other in ("Values", "StatisticValues"):
@@ -22,7 +22,7 @@ def _value_given_twice(call: Call) -> str:
     return ""
 
 
-@refuses("cloudwatch", "PutDashboard", "InvalidParameterValue", _TESTS)
+@recorded("cloudwatch", "PutDashboard", "InvalidParameterValue", _TESTS)
 def _odd_dashboard_name(call: Call) -> str:
     if re.fullmatch(r"[A-Za-z0-9_-]+", parameter(call, "DashboardName")):
         return ""

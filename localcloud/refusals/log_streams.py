@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from localcloud.dispatch import Call
-from localcloud.verdicts.registry import refuses
+from localcloud.refusals.refusal import recorded
 
 
-@refuses("logs", "DescribeLogStreams", "ValidationException", "logs/test_logs_streams.py")
+@recorded("logs", "DescribeLogStreams", "ValidationException", "logs/test_logs_streams.py")
 def _group_named_twice(call: Call) -> str:
     if call.parameters.get("logGroupName") and call.parameters.get("logGroupIdentifier"):
         return "LogGroup name and LogGroup ARN are mutually exclusive parameters."
