@@ -45,6 +45,8 @@ RULES = [
     for kinds, detail in (([DECISION], decisions(GROUP)), (list(ENDPOINT_CHANGES), endpoint_changes(PREFIX)))
 ]
 """Those that wake the deployer: other events of SageMaker's reach nobody."""
+LATEST_SECONDS = 240
+"""How long a description may go on telling what was before an order."""
 ANSWER = {"normalized_boxes": [[0.1, 0.1, 0.5, 0.6]], "classes": [1], "scores": [0.9], "labels": ["a", "b"]}
 
 
@@ -126,7 +128,8 @@ class FakeSageMaker:
         before_call: Called before each call; it may fail, or do something else in between.
         violations: What SageMaker would let pass although its documentation forbids it.
         lacking: What SageMaker says that the account lacks, when a fleet does not come up.
-        lag: How many descriptions after an order still are those of before it: none is promised to be consistent.
+        lag: How many descriptions after an order still are those of before it, within minutes of it: none is promised to
+            be consistent.
     """
 
     def __init__(self) -> None:
@@ -145,7 +148,7 @@ class FakeSageMaker:
         self.violations: list[str] = []
         self.lacking = ""
         self.lag = 0
-        self._before: dict[str, tuple[Endpoint | None, int]] = {}
+        self._before: dict[str, tuple[Endpoint | None, int, float]] = {}
         self._request: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -328,9 +331,10 @@ class FakeSageMaker:
         return {"EndpointArn": arn("endpoint", endpoint_name)}
 
     def _describe_endpoint(self, endpoint_name: str) -> dict[str, Any]:
-        before, left = self._before.get(endpoint_name, (None, 0))
+        before, left, ordered_at = self._before.get(endpoint_name, (None, 0, 0.0))
+        left = left if self.now - ordered_at < LATEST_SECONDS else 0
         if left:
-            self._before[endpoint_name] = (before, left - 1)
+            self._before[endpoint_name] = (before, left - 1, ordered_at)
         endpoint = before if left else self.endpoints.get(endpoint_name)
         if endpoint is None:
             raise refusal("DescribeEndpoint", f'Could not find endpoint "{arn("endpoint", endpoint_name)}".')
@@ -391,7 +395,7 @@ class FakeSageMaker:
     def _order(self, name: str) -> None:
         """Remember how an endpoint was before an order, which some descriptions go on telling."""
         present = self.endpoints.get(name)
-        self._before[name] = (replace(present) if present else None, self.lag)
+        self._before[name] = (replace(present) if present else None, self.lag, self.now)
 
     def _announce(self, name: str) -> None:
         endpoint = self.endpoints[name]
