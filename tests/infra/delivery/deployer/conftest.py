@@ -128,8 +128,7 @@ class FakeSageMaker:
         before_call: Called before each call; it may fail, or do something else in between.
         violations: What SageMaker would let pass although its documentation forbids it.
         lacking: What SageMaker says that the account lacks, when a fleet does not come up.
-        lag: How many descriptions after an order still are those of before it, within minutes of it: none is promised to
-            be consistent.
+        lag: How many descriptions within minutes of an order are those of before it: consistency is not promised.
     """
 
     def __init__(self) -> None:

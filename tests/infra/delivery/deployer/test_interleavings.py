@@ -194,8 +194,10 @@ class Machine(RuleBasedStateMachine):
 
     def _settle(self) -> None:
         self.world.settle()
-        # A reminder may be all that is left of a deletion, and any later event has to find everything in order.
+        # A reminder may be all that is left of a deletion, a look all that finds what a function that died has left,
+        # and any later event has to find everything in order.
         for _ in range(2):
+            self.world.look()
             self.sagemaker._announce("mapgate-dev") if "mapgate-dev" in self.sagemaker.endpoints else None
             self.world.settle()
         assert self.sagemaker.violations == []
