@@ -150,7 +150,7 @@ def test_an_invocation_counts_for_the_endpoint_and_for_its_fleet(
         return {name: round(points[0][name], 3) for name in ("Sum", "Average")} if points else {}
 
     for dimensions in (whole, fleet):
-        assert until(lambda named=dimensions: measured("Invocations", named)) == {"Sum": 3, "Average": 1}
+        assert until(lambda named=dimensions: measured("Invocations", named) == {"Sum": 3, "Average": 1})
         assert measured("Invocation4XXErrors", dimensions) == {"Sum": 1, "Average": 0.333}
         assert measured("Invocation5XXErrors", dimensions) == {"Sum": 1, "Average": 0.333}
         assert measured("InvocationsPerInstance", dimensions)["Average"] == 0.5
