@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import MadeOnce
-from tests.training_src.models.checkpoints.litert_file import folded_values, write_litert
+from tests.training_src.models.checkpoints.litert_file import folded_values, random_litert
 from training_src.__main__ import main
 from training_src.data.label_map import LabelMap, read_label_map
 from training_src.models.architectures import build_detector
@@ -27,9 +27,7 @@ def model(made_once: MadeOnce) -> Path:
     """A LiteRT file with random weights for two classes."""
 
     def make(folder: Path) -> None:
-        variables = build_detector(load_bundled(ARCHITECTURE, 2).config.model).variables()
-        content = write_litert(folded_values({key: tuple(each.shape) for key, each in variables.items()}))
-        (folder / "model.tflite").write_bytes(content)
+        random_litert(folder / "model.tflite", ARCHITECTURE, 2)
 
     return made_once("litert", make) / "model.tflite"
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -10,8 +11,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from training_src.models.architectures import build_detector
 from training_src.models.checkpoints.checkpoint import SUFFIX
 from training_src.models.checkpoints.slim import slim_names
+from training_src.models.config.pipeline import load_bundled
 
 Tensors = dict[str, NDArray[np.float32]]
 DEQUANTIZE, CONV_2D, DEPTHWISE_CONV_2D = (
@@ -100,6 +103,14 @@ class LiteRtFile:
         operator = schema.OperatorT()
         operator.opcodeIndex, operator.inputs, operator.outputs = code, inputs, [output]
         self.model.subgraphs[0].operators.append(operator)
+
+
+def random_litert(file: Path, architecture: str, num_classes: int) -> Tensors:
+    """Write a LiteRT file of a bundled SSD MobileNet V2; its values, drawn by `folded_values`."""
+    variables = build_detector(load_bundled(architecture, num_classes).config.model).variables()
+    values = folded_values({key: tuple(each.shape) for key, each in variables.items()})
+    file.write_bytes(write_litert(values))
+    return values
 
 
 def write_litert(values: Tensors, file: LiteRtFile | None = None, without: str = "nothing") -> bytes:
