@@ -26,7 +26,7 @@ from training_src.training.checkpoints import CheckpointStore, TrainingProgress,
 from training_src.training.config_overrides import at_size, overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
-from training_src.training.hyperparameters import Settings, read_settings, unpacked
+from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, Settings, read_settings, unpacked
 from training_src.training.initial_checkpoint import initial_checkpoint, restore
 from training_src.training.loop import Plan, train
 from training_src.training.precision import FLOAT32, set_precision
@@ -38,7 +38,7 @@ from training_src.training.validation import Validation
 from training_src.training.written_settings import plain
 
 # On which the trained weights do not depend.
-NOT_DECIDING = frozenset({"validation_interval", "checkpoint_interval", "model_dir", "quantize"})
+NOT_DECIDING = frozenset({"validation_interval", "checkpoint_interval", "quantize", *WITHOUT_EFFECT})
 # A rate that is that of a bundled config, within this share, was taken from it.
 SAME_RATE = 0.01
 
@@ -73,8 +73,8 @@ def train_detector(job: TrainingJob) -> None:
         initial = initial_checkpoint(request, description, Path(work) / "checkpoint")
         configs = description.config.train_config.batch_size
         asked = asked_batch(settings.batch_size, configs, bundled=request.config is None)
-        deciding = _deciding(job.hyperparameters) | {"batch_size": str(asked)}
-        mark = fingerprint(description.digest(), deciding, request.dataset_sha256, initial.digest if initial else "")
+        decided = deciding(job.hyperparameters) | {"batch_size": str(asked)}
+        mark = fingerprint(description.digest(), decided, request.dataset_sha256, initial.digest if initial else "")
         checkpoints = job.checkpoint_dir / mark
         keras.utils.set_random_seed(settings.seed)
         set_precision(settings.mixed_precision)
@@ -86,7 +86,8 @@ def train_detector(job: TrainingJob) -> None:
         if settings.progressive_resizing is None:
             part = 0.0 if request.config or initial else measured_part(description.source, detector, records)
             settings = settings.model_copy(update={"progressive_resizing": part})
-        plan = Plan(description.config.train_config, settings, cluster, strategy)
+        epoch = -(-len(records) // batch) if request.epochs and not request.num_steps else 0
+        plan = Plan(description.config.train_config, settings, cluster, strategy, epoch)
         validation = Validation(detector, held_out, request.label_map.names, request.every)
         if cluster.is_chief:
             _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
@@ -150,9 +151,13 @@ def _describe(request: Request) -> PipelineDescription:
     return load_bundled(request.architecture, request.label_map.greatest_id)
 
 
-def _deciding(hyperparameters: Mapping[str, str]) -> dict[str, str]:
+def deciding(hyperparameters: Mapping[str, str]) -> dict[str, str]:
     """Those on which the trained weights depend, defaults filled in."""
-    given = {name: plain(value) for name, value in hyperparameters.items() if name not in NOT_DECIDING}
+    given = {
+        name: plain(value)
+        for name, value in hyperparameters.items()
+        if name not in NOT_DECIDING and not name.startswith(OF_THE_SDK)
+    }
     given.pop("architecture", None)  # the config says it
     return {"seed": str(Settings().seed), **given}
 
