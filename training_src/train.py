@@ -16,6 +16,8 @@ from containers.contract.job import TrainingJob, run
 from training_src.errors import ConfigurationError
 from training_src.export.artifact import Provenance, write_artifact
 from training_src.models.architectures import build_detector
+from training_src.models.batch_norm_statistics import folded_batch_norms, measure_statistics
+from training_src.models.checkpoints.checkpoint import Restored
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
@@ -39,6 +41,8 @@ from training_src.training.written_settings import plain
 
 # On which the trained weights do not depend.
 NOT_DECIDING = frozenset({"validation_interval", "checkpoint_interval", "quantize", *WITHOUT_EFFECT})
+# Whose statistics stand for the data set's: batch norms average over places too.
+MEASURED_IMAGES = 32
 # A rate that is that of a bundled config, within this share, was taken from it.
 SAME_RATE = 0.01
 
@@ -94,8 +98,10 @@ def train_detector(job: TrainingJob) -> None:
             _print_remarks(description, plan, [*request.notes, *lines, *of_size])
         if initial:
             restored = restore(detector, initial)
+            measured = _measure_statistics(detector, restored, records)
             if cluster.is_chief:
                 print(restored.table(), flush=True)
+                print(measured, end="", flush=True)
         store = CheckpointStore(checkpoints, plan.config.num_steps)
         tensorboard = job.root / "output" / "tensorboard" if cluster.is_chief else None
         report = ProgressReport(tensorboard, plan.config.num_steps)
@@ -110,6 +116,18 @@ def train_detector(job: TrainingJob) -> None:
             write_artifact(job.model_dir, exported, request.label_map, provenance, calibration)
             store.keep_last()
             print(f"exported      the weights of step {progress.best_step}, the best on the validation split")
+
+
+def _measure_statistics(detector: Detector, restored: Restored, records: Records) -> str:
+    """Unfold batch norms that the checkpoint brings folded, after the first images; the line that says so, or ""."""
+    network = detector.networks[0]
+    norms = folded_batch_norms(network, frozenset(restored.restored))
+    if not norms:
+        return ""
+    images = (records.decoded(index)[1] for index in range(min(len(records), MEASURED_IMAGES)))
+    batches = (detector.preprocess(tf.constant(image)[None]).images for image in images)
+    count = measure_statistics(network, norms, batches)
+    return f"measured      {len(norms):4d} batch norms that were folded into kernels, on {count} images\n"
 
 
 def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:
