@@ -31,7 +31,7 @@ PREFIX = "inputs/zoo"
 
 def _completed(incomplete: str) -> list[str]:
     name = pretrained.pinned().name
-    return [*completed(incomplete), *([name] if name.startswith(incomplete) else [])]
+    return sorted([*completed(incomplete), *([name] if name.startswith(incomplete) else [])])
 
 
 @app.command("list", epilog="Examples: `mapgate zoo list` · `mapgate zoo list --json`")
