@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate zoo`: checkpoints of the TensorFlow 2 detection zoo, for jobs that reach no network."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from pipelines.commands.local import home
 from pipelines.commands.terminal import Json, complaints, console, print_json
 from pipelines.display.transfers import transfer
 from pipelines.errors import BadInputError
-from pipelines.zoo import archives
+from pipelines.zoo import archives, open_images
 from pipelines.zoo.architectures import completed, find
 
 app = typer.Typer(name="zoo", no_args_is_help=True, help="Checkpoints of the TensorFlow 2 detection zoo.")
@@ -71,7 +72,21 @@ def fetch(
     if uri:
         console.print(f"uploaded  {uri}", soft_wrap=True)
         console.print("start from it with", soft_wrap=True)
-        console.print(f"  mapgate run DATA --architecture {found.name} --checkpoint {uri}", soft_wrap=True)
+        console.print(f"  mapgate run DATA --architecture {found.name} --initial-checkpoint {uri}", soft_wrap=True)
+
+
+def brought(connection: Connection, bucket: str, name: str, *, quiet: bool) -> str:
+    """The URI of a name's checkpoint in a bucket: fetched and uploaded as `fetch` does it, unless it is there."""
+    folder = home() / "zoo"
+    if name == open_images.NAME:
+        path = open_images.fetched(folder)
+    else:
+        place, record = find(name).archive, os.environ.get("MAPGATE_ZOO_RECORD")
+        assert place is not None  # nobody asks for what the zoo has not
+        mirror = os.environ.get("MAPGATE_ZOO_MIRROR") or archives.SERVER
+        path = _fetch(place, folder, Path(record or folder / "zoo.sha256"), None, mirror, quiet=quiet).path
+    with transfer(console, f"uploading {path.name}", quiet=quiet) as progress:
+        return uploads.upload(connection, path, bucket, under=PREFIX, progress=progress)
 
 
 def _fetch(

@@ -238,7 +238,9 @@ def test_the_command_puts_the_archive_where_jobs_read_it(
     told = json.loads(again.stdout)
     uri = told["uri"]
     assert (told["name"], told["sha256"]) == ("ssd_mobilenet_v2_fpnlite_320x320", SHA256)
-    assert f"mapgate run DATA --architecture ssd_mobilenet_v2_fpnlite_320x320 --checkpoint {uri}\n" in done.stdout
+    assert (
+        f"mapgate run DATA --architecture ssd_mobilenet_v2_fpnlite_320x320 --initial-checkpoint {uri}\n" in done.stdout
+    )
     assert f"sha256 {SHA256}" in done.stdout
     prefix = uri.removeprefix(f"s3://{deployed.bucket}/")
     assert prefix.startswith("inputs/zoo/") and prefix.endswith("/")
