@@ -15,7 +15,7 @@ from pipelines.client import registry
 from pipelines.client.connection import Connection, refusals_told
 from pipelines.client.deployment import Deployment
 from pipelines.errors import BadInputError
-from pipelines.zoo import architectures, open_images
+from pipelines.zoo import architectures, pretrained
 
 CHAMPION = "champion"
 SCRATCH = "scratch"
@@ -63,7 +63,7 @@ def find(connection: Connection, deployment: Deployment, given: str) -> InitialC
 
 def completed(incomplete: str) -> list[str]:
     """Words and names that begin so, for the shell; it completes paths itself where there are none."""
-    known = [CHAMPION, SCRATCH, open_images.NAME, *architectures.names()]
+    known = [CHAMPION, SCRATCH, pretrained.pinned().name, *architectures.names()]
     return [word for word in known if word.startswith(incomplete)]
 
 
@@ -152,7 +152,7 @@ def _data_of(prefix: Path) -> bool:
 
 
 def _of_zoo(given: str) -> InitialCheckpoint:
-    if given == open_images.NAME:
+    if given == pretrained.pinned().name:
         return InitialCheckpoint(f"{given} of the zoo", zoo=given)
     try:
         found = architectures.find(given or "nothing")
@@ -160,7 +160,7 @@ def _of_zoo(given: str) -> InitialCheckpoint:
         raise BadInputError(
             f"{_OPTION} {given}: neither a file or folder here nor a name of the zoo; give a version's number "
             f"(`mapgate models list`) or ARN, {CHAMPION}, {SCRATCH}, a folder or file of a checkpoint, a model.tar.gz, "
-            f"an S3 URI, or one of the names that `mapgate architectures` lists, or {open_images.NAME}"
+            f"an S3 URI, or one of the names that `mapgate architectures` lists, or {pretrained.pinned().name}"
         ) from error
     if found.archive is None:
         raise BadInputError(

@@ -83,16 +83,21 @@ def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "typed",
-    ["run ./images --architecture ssd_mob", "model info --architecture ssd_mob", "zoo fetch ssd_mob"],
+    ("typed", "further"),
+    [
+        ("run ./images --architecture ssd_mob", []),
+        ("model info --architecture ssd_mob", []),
+        ("zoo fetch ssd_mob", ["ssd_mobilenet_v2_300x300_open_images"]),
+    ],
 )
-def test_tab_completes_architectures(mapgate: Mapgate, typed: str) -> None:
+def test_tab_completes_architectures(mapgate: Mapgate, typed: str, further: list[str]) -> None:
     # As the function that --install-completion leaves in a shell asks.
     done = mapgate(_MAPGATE_COMPLETE="complete_bash", COMP_WORDS=f"mapgate {typed}", COMP_CWORD=str(len(typed.split())))
 
     assert done.stdout.split() == [
         "ssd_mobilenet_v2_320x320",
         *(f"ssd_mobilenet_v2_fpnlite_{size}x{size}" for size in (160, 320, 640)),
+        *further,
     ]
 
 
