@@ -93,7 +93,7 @@ def train_detector(job: TrainingJob) -> None:
             _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
             _print_remarks(description, plan, [*request.notes, *lines, *of_size])
         if initial:
-            restored = restore(detector, initial)
+            restored = restore(detector, initial, request.label_map)
             if cluster.is_chief:
                 print(restored.table(), flush=True)
         store = CheckpointStore(checkpoints, plan.config.num_steps)
