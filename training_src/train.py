@@ -97,7 +97,7 @@ def train_detector(job: TrainingJob) -> None:
             _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
             _print_remarks(description, plan, [*request.notes, *lines, *of_size])
         if initial:
-            restored = restore(detector, initial)
+            restored = restore(detector, initial, request.label_map)
             measured = _measure_statistics(detector, restored, records)
             if cluster.is_chief:
                 print(restored.table(), flush=True)
