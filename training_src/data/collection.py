@@ -16,7 +16,6 @@ from training_src.data.report.anchors import read_anchors
 from training_src.data.report.content import (
     MOST_FAULT_PICTURES,
     MOST_FAULTS,
-    BoxArrays,
     Collected,
     FaultPicture,
     ReportContent,
@@ -24,6 +23,7 @@ from training_src.data.report.content import (
 )
 from training_src.data.splits import SPLITS
 from training_src.errors import ConfigurationError
+from training_src.models.anchor_overlaps import BoxArrays
 
 # Of each split, spread evenly over it.
 _SAMPLES = {"train": 12, "validation": 4, "test": 8}
