@@ -19,6 +19,7 @@ from training_src.models.anchor_overlaps import Anchors, BoxArrays, anchors_of, 
 from training_src.models.box_shapes import BoxShapes, side
 from training_src.models.config.decoding import decode, message_of
 from training_src.models.config.pipeline import PipelineConfig, PipelineDescription
+from training_src.models.zoo import zoo_model
 from training_src.text_format import Message, parse
 
 # Sides of an input, in pixels. Pyramids halve it five times.
@@ -91,6 +92,21 @@ class _Choice:
     size: int
     fields: Fields
     reach: Reach
+
+
+def decided_by_data(description: PipelineDescription, shapes: BoxShapes | None) -> FittedInput:
+    """A bundled description as the data decide it: unchanged where its architecture does not follow the data.
+
+    Args:
+        description: A bundled one.
+        shapes: Of the boxes to train on; None where they are not known.
+    """
+    if not zoo_model(description.source).follows_data:
+        return FittedInput(description, ())
+    if shapes is None:
+        unknown = "input and anchors stay the config's own: dataset.json has no box_shapes; prepare the data set again"
+        return FittedInput(description, (unknown,))
+    return fit_input(description, shapes)
 
 
 def fit_input(description: PipelineDescription, shapes: BoxShapes) -> FittedInput:
