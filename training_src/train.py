@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TrainDetector: from labelled images and a pipeline.config to the contents of model.tar.gz."""
 
-import hashlib
 import signal
 import sys
 import tempfile
@@ -17,7 +16,8 @@ from containers.contract.job import TrainingJob, run
 from training_src.errors import ConfigurationError
 from training_src.export.artifact import Provenance, write_artifact
 from training_src.models.architectures import build_detector
-from training_src.models.checkpoints import checkpoint
+from training_src.models.batch_norm_statistics import folded_batch_norms, measure_statistics
+from training_src.models.checkpoints.checkpoint import Restored
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
@@ -28,7 +28,8 @@ from training_src.training.checkpoints import CheckpointStore, TrainingProgress,
 from training_src.training.config_overrides import at_size, overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
-from training_src.training.hyperparameters import Settings, read_settings, unpacked
+from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, Settings, read_settings, unpacked
+from training_src.training.initial_checkpoint import initial_checkpoint, restore
 from training_src.training.loop import Plan, train
 from training_src.training.precision import FLOAT32, set_precision
 from training_src.training.progress_report import ProgressReport
@@ -38,10 +39,10 @@ from training_src.training.request import Request, read_request
 from training_src.training.validation import Validation
 from training_src.training.written_settings import plain
 
-# The zoo's files name a checkpoint to be replaced.
-PLACEHOLDER = "PATH_TO_BE_CONFIGURED"
 # On which the trained weights do not depend.
-NOT_DECIDING = frozenset({"validation_interval", "checkpoint_interval", "model_dir", "quantize"})
+NOT_DECIDING = frozenset({"validation_interval", "checkpoint_interval", "quantize", *WITHOUT_EFFECT})
+# Whose statistics stand for the data set's: batch norms average over places too.
+MEASURED_IMAGES = 32
 # A rate that is that of a bundled config, within this share, was taken from it.
 SAME_RATE = 0.01
 
@@ -73,11 +74,11 @@ def train_detector(job: TrainingJob) -> None:
         request = read_request(job, Path(work))
         records, held_out = Records(request.train), Records(request.validation)
         description, lines = overridden(_describe(request), request)
-        initial = _initial_checkpoint(request, description, Path(work) / "checkpoint")
+        initial = initial_checkpoint(request, description, Path(work) / "checkpoint")
         configs = description.config.train_config.batch_size
         asked = asked_batch(settings.batch_size, configs, bundled=request.config is None)
-        deciding = _deciding(job.hyperparameters) | {"batch_size": str(asked)}
-        mark = fingerprint(description.digest(), deciding, request.dataset_sha256, _digest(initial))
+        decided = deciding(job.hyperparameters) | {"batch_size": str(asked)}
+        mark = fingerprint(description.digest(), decided, request.dataset_sha256, initial.digest if initial else "")
         checkpoints = job.checkpoint_dir / mark
         keras.utils.set_random_seed(settings.seed)
         set_precision(settings.mixed_precision)
@@ -89,13 +90,18 @@ def train_detector(job: TrainingJob) -> None:
         if settings.progressive_resizing is None:
             part = 0.0 if request.config or initial else measured_part(description.source, detector, records)
             settings = settings.model_copy(update={"progressive_resizing": part})
-        plan = Plan(description.config.train_config, settings, cluster, strategy)
+        epoch = -(-len(records) // batch) if request.epochs and not request.num_steps else 0
+        plan = Plan(description.config.train_config, settings, cluster, strategy, epoch)
         validation = Validation(detector, held_out, request.label_map.names, request.every)
         if cluster.is_chief:
             _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
             _print_remarks(description, plan, [*request.notes, *lines, *of_size])
         if initial:
-            _restore(detector, initial, plan)
+            restored = restore(detector, initial)
+            measured = _measure_statistics(detector, restored, records)
+            if cluster.is_chief:
+                print(restored.table(), flush=True)
+                print(measured, end="", flush=True)
         store = CheckpointStore(checkpoints, plan.config.num_steps)
         tensorboard = job.root / "output" / "tensorboard" if cluster.is_chief else None
         report = ProgressReport(tensorboard, plan.config.num_steps)
@@ -112,10 +118,16 @@ def train_detector(job: TrainingJob) -> None:
             print(f"exported      the weights of step {progress.best_step}, the best on the validation split")
 
 
-def _restore(detector: Detector, initial: str, plan: Plan) -> None:
-    restored = checkpoint.restore(detector.variables(), initial, plan.config.fine_tune_checkpoint_type)
-    if plan.cluster.is_chief:
-        print(restored.table(), flush=True)
+def _measure_statistics(detector: Detector, restored: Restored, records: Records) -> str:
+    """Unfold batch norms that the checkpoint brings folded, after the first images; the line that says so, or ""."""
+    network = detector.networks[0]
+    norms = folded_batch_norms(network, frozenset(restored.restored))
+    if not norms:
+        return ""
+    images = (records.decoded(index)[1] for index in range(min(len(records), MEASURED_IMAGES)))
+    batches = (detector.preprocess(tf.constant(image)[None]).images for image in images)
+    count = measure_statistics(network, norms, batches)
+    return f"measured      {len(norms):4d} batch norms that were folded into kernels, on {count} images\n"
 
 
 def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:
@@ -157,31 +169,15 @@ def _describe(request: Request) -> PipelineDescription:
     return load_bundled(request.architecture, request.label_map.greatest_id)
 
 
-def _deciding(hyperparameters: Mapping[str, str]) -> dict[str, str]:
+def deciding(hyperparameters: Mapping[str, str]) -> dict[str, str]:
     """Those on which the trained weights depend, defaults filled in."""
-    given = {name: plain(value) for name, value in hyperparameters.items() if name not in NOT_DECIDING}
+    given = {
+        name: plain(value)
+        for name, value in hyperparameters.items()
+        if name not in NOT_DECIDING and not name.startswith(OF_THE_SDK)
+    }
     given.pop("architecture", None)  # the config says it
     return {"seed": str(Settings().seed), **given}
-
-
-def _initial_checkpoint(request: Request, description: PipelineDescription, scratch: Path) -> str:
-    """The prefix of the checkpoint to start from; empty where training starts from scratch."""
-    if request.checkpoint is not None:
-        return checkpoint.locate(request.checkpoint, scratch)
-    configured = description.config.train_config.fine_tune_checkpoint
-    if not configured or PLACEHOLDER in configured:
-        return ""
-    if not Path(f"{configured}.index").exists() and not Path(configured).exists():
-        raise ConfigurationError(
-            f"{description.source}: fine_tune_checkpoint {configured!r} is not there; "
-            "give its folder as InitialCheckpointUri (the channel checkpoint), or remove the field."
-        )
-    return checkpoint.locate(configured, scratch)
-
-
-def _digest(prefix: str) -> str:
-    # The index holds a checksum of every tensor.
-    return hashlib.sha256(Path(f"{prefix}.index").read_bytes()).hexdigest() if prefix else ""
 
 
 def _batch_of_equal_rate(description: PipelineDescription) -> int:

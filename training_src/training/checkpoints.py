@@ -37,7 +37,10 @@ class TrainingProgress:
         best_step: The step of the best validation; 0 before the first.
         best_map: That validation's mAP; -1 where it is not known.
         best_value: What that validation was chosen for, the greater the better: mAP, or the loss with its sign turned.
+        mark: What the last improvement was judged by; a later value improves if it is greater by the least difference.
+        improved_step: The step of the last improvement.
         stale: Validations since then.
+        num_steps: Of the training that was asked for when this was saved; 0 where that is not known.
     """
 
     step: int = 0
@@ -45,7 +48,10 @@ class TrainingProgress:
     best_step: int = 0
     best_map: float = -1.0
     best_value: float = -math.inf
+    mark: float = -math.inf
+    improved_step: int = 0
     stale: int = 0
+    num_steps: int = 0
 
     def note(self, value: float, mean_ap: float, least: float) -> bool:
         """Take a validation after the present step into account.
@@ -53,18 +59,38 @@ class TrainingProgress:
         Args:
             value: What it is judged by, the greater the better.
             mean_ap: Its mAP.
-            least: By how much a value must be greater than the best one to be an improvement.
+            least: By how much a value must be greater than the last improvement to be one.
 
         Returns:
             Whether its weights are the best so far; of equal ones the later are.
         """
-        # At the start every mAP is 0, which is no failure to improve: nothing was learnt yet.
-        nothing_learnt = value == 0 and self.best_value <= 0
-        self.stale = 0 if value > self.best_value + least or nothing_learnt else self.stale + 1
+        self._judge(self.step, value, least)
         best = value >= self.best_value
         if best:
             self.best_step, self.best_map, self.best_value = self.step, mean_ap, value
         return best
+
+    def judge_anew(self, metric: str, least: float) -> None:
+        """Find out again, for another least difference, which of all validations were improvements.
+
+        Args:
+            metric: What they are judged by: `mAP` or `loss`.
+            least: As in `note`.
+        """
+        self.mark, self.improved_step, self.stale = -math.inf, 0, 0
+        for entry in self.history:
+            if "validation_loss" in entry:
+                value = entry["mAP"] if metric == "mAP" else -entry["validation_loss"]
+                self._judge(int(entry["step"]), value, least)
+
+    def _judge(self, step: int, value: float, least: float) -> None:
+        """As `keras.callbacks.EarlyStopping`: what creeps up by less than `least` improves once that adds up."""
+        # At the start every mAP is 0, which is no failure to improve: nothing was learnt yet.
+        nothing_learnt = value == 0 and self.mark <= 0
+        if value > self.mark + least or nothing_learnt:
+            self.mark, self.improved_step, self.stale = value, step, 0
+        else:
+            self.stale += 1
 
 
 # Of a training's hyperparameters those on which it does not depend what a checkpoint is worth: how long it goes on.
@@ -84,7 +110,8 @@ def fingerprint(config: str, hyperparameters: Mapping[str, str], dataset: str, i
     """What makes a checkpoint one of this training and no other.
 
     Args:
-        config: Digest of the pipeline.config, before its schedule is scaled to the steps that are asked for.
+        config: Digest of the pipeline.config, which leaves its length out, before its schedule is scaled to the steps
+            that are asked for.
         hyperparameters: The job's; how long it trains is left out, since more steps go on from fewer.
         dataset: Content hash of the prepared data set.
         initial: Digest of the checkpoint to start from, if there is one.

@@ -27,6 +27,8 @@ BatchSize = Annotated[
     "auto or a whole number of 1 or more",
 ]
 Lower = BeforeValidator(str.lower)
+# How names begin that SageMaker's SDK adds for its own containers; some say which job it is.
+OF_THE_SDK = ("sagemaker_", "_")
 # Told and left out: the platform decides where files go, and SageMaker's SDK speaks of its own containers.
 WITHOUT_EFFECT = {
     "model_dir": "checkpoints go to the job's checkpoints folder, the model to its model folder",
@@ -72,18 +74,25 @@ class Settings(Hyperparameters):
         "goes. Without it auto for a bundled architecture, and the config's for a pipeline.config of your own.",
     )
     validation_interval: Count = Field(
-        default=0, description="Steps between two validations; 0: a tenth of the training."
+        default=0,
+        description="Steps between two validations; 0: an epoch where `epochs` is given, else a tenth of the training.",
     )
     checkpoint_interval: Count = Field(
         default=0, description="Steps between two checkpoints; 0: a tenth of the training, at most 500."
     )
     early_stopping_patience: Count = Field(
-        default=0, description="Validations without improvement after which training ends; 0: never."
+        default=0,
+        description="Validations without improvement after which training ends, epochs where `epochs` is given; "
+        "0: never.",
     )
     early_stopping_metric: Literal["mAP", "loss"] = Field(
         default="mAP", description="Both on the validation split; it also decides which weights are the best."
     )
-    early_stopping_min_delta: Number = Field(default=0.0, description="What counts as an improvement.")
+    early_stopping_min_delta: Number = Field(
+        default=0.0,
+        description="By how much a validation must be better than the last improvement to be one; what is best is kept "
+        "in any case.",
+    )
     deterministic: bool = Field(
         default=False, description="Whether equal runs give equal bits; slower where kernels have to be exchanged."
     )
@@ -143,7 +152,8 @@ class BuiltIn(Hyperparameters):
         default="auto", description="Whether a checkpoint's heads are left out; auto: as the config says."
     )
     early_stopping: bool | None = Field(
-        default=None, description="Whether training ends after some validations without improvement, by the loss."
+        default=None,
+        description="Whether training ends without improvement of the loss for some epochs, 5 unless told otherwise.",
     )
 
     @property

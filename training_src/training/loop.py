@@ -41,12 +41,14 @@ class Plan:
         settings: The job's.
         cluster: The instances.
         strategy: TensorFlow's for them, in whose scope the detector was built.
+        epoch_steps: Steps of an epoch where the training's length was told in epochs; else 0.
     """
 
     config: TrainConfig
     settings: Settings = field(default_factory=Settings)
     cluster: Cluster = field(default_factory=Cluster)
     strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
+    epoch_steps: int = 0
 
     @property
     def log_interval(self) -> int:
@@ -56,7 +58,7 @@ class Plan:
     @property
     def validation_interval(self) -> int:
         """Steps between two validations; there is one after the last step."""
-        return self.settings.validation_interval or max(1, self.config.num_steps // 10)
+        return self.settings.validation_interval or self.epoch_steps or max(1, self.config.num_steps // 10)
 
     @property
     def checkpoint_interval(self) -> int:
@@ -93,7 +95,8 @@ def train(
     num_steps, rates = plan.config.num_steps, plan.config.optimizer.learning_rate
     pace = _Pace(plan.config.batch_size)
     batches = training.batches(records, progress.step)
-    while progress.step < num_steps:
+    over = progress.step > 0 and training.is_over(progress)
+    while progress.step < num_steps and not over:
         rate = learning_rate(rates, progress.step)
         step, batch = next(batches)
         losses = step.losses(step(batch, rate, progress.step, stopping()))
@@ -158,6 +161,7 @@ class _Training:
 
     def save(self, progress: TrainingProgress) -> None:
         if self._chief:
+            progress.num_steps = self._config.num_steps
             state = {key: variable.numpy() for key, variable in self._step.state().items()}
             self._store.save(state, progress)
 
@@ -169,10 +173,20 @@ class _Training:
             tensors, progress = latest
             for key, variable in self._step.state().items():
                 variable.assign(tensors[key])
-            print(f"resumed       after step {progress.step}", flush=True)
+            print(f"resumed       after step {progress.step}{self._other_schedule(progress)}", flush=True)
+            settings = self._plan.settings
+            progress.judge_anew(settings.early_stopping_metric, settings.early_stopping_min_delta)
         if len(self._plan.cluster.hosts) > 1:
             progress.step = self._follow_the_chief(progress.step)
         return progress
+
+    def _other_schedule(self, progress: TrainingProgress) -> str:
+        """What is said where the training had another length."""
+        before, steps = progress.num_steps, self._config.num_steps
+        if before in (0, steps):
+            return ""
+        rate = learning_rate(self._config.optimizer.learning_rate, progress.step)
+        return f" of {before}: from here on with the schedule of {steps} steps, learning rate {rate:.4g}"
 
     def validate(self, validation: Validation, report: ProgressReport, progress: TrainingProgress) -> bool:
         """Evaluate, keep what is best; whether there was no improvement for so long that the training should end."""
@@ -180,14 +194,22 @@ class _Training:
             with self._averages():
                 result = validation.evaluate()
             self._note(result, report, progress)
-        patience = self._plan.settings.early_stopping_patience
-        over = bool(patience and progress.stale >= patience)
+        return self.is_over(progress)
+
+    def is_over(self, progress: TrainingProgress) -> bool:
+        """Whether there was no improvement for so long that the training should end, as the chief sees it."""
+        settings, epoch = self._plan.settings, self._plan.epoch_steps
+        patience = settings.early_stopping_patience
+        waited = (progress.step - progress.improved_step) // epoch if epoch else progress.stale
+        over = bool(patience and progress.stale and waited >= patience and self._chief)
         if len(self._plan.cluster.hosts) > 1:
             over = self._agree(float(over)) > 0
         if over and self._chief:
+            least = settings.early_stopping_min_delta
             print(
-                f"stopped       at step {progress.step}: {patience} validations without a better "
-                f"{self._plan.settings.early_stopping_metric} than at step {progress.best_step}",
+                f"stopped       at step {progress.step}: {patience} {'epochs' if epoch else 'validations'} without a "
+                f"better {settings.early_stopping_metric} than at step {progress.improved_step}"
+                f"{f' by {least:g}' if least else ''}",
                 flush=True,
             )
         return over

@@ -23,7 +23,7 @@ from containers.contract.job import PLATFORM_ROOT, TrainingJob
 from training_src.data.label_map import LabelMap, read_label_map
 from training_src.errors import ConfigurationError, DataError
 from training_src.models.box_shapes import BoxShapes
-from training_src.training.hyperparameters import WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
+from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
 from training_src.training.written_settings import plain
 
 TRAIN_CHANNELS = ("train", "training")
@@ -105,9 +105,7 @@ def _own(job: TrainingJob) -> Request:
 
 
 def _foreign(job: TrainingJob, work: Path) -> Request:
-    given = {
-        name: plain(value) for name, value in job.hyperparameters.items() if not name.startswith(("sagemaker_", "_"))
-    }
+    given = {name: plain(value) for name, value in job.hyperparameters.items() if not name.startswith(OF_THE_SDK)}
     _refuse_unknown(given, ForeignNames.names() | BuiltIn.names() | Settings.names() | set(WITHOUT_EFFECT))
     asked = ForeignNames.of(given)
     notes = [f"{name} is without effect: {why}" for name, why in WITHOUT_EFFECT.items() if given.get(name)]

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training's state on disk."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from training_src.errors import TrainingError
+from training_src.models.config.decoding import decode
+from training_src.models.config.pipeline import CONFIGS, PipelineConfig, PipelineDescription
+from training_src.text_format import parse
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 
 SAME = {"config": "c", "hyperparameters": {"seed": "17", "num_train_steps": "0"}, "dataset": "d", "initial": ""}
@@ -32,6 +36,25 @@ def test_whatever_changes_the_training_changes_its_fingerprint(change: dict[str,
 def test_how_long_a_training_goes_on_changes_nothing_about_its_checkpoints(name: str) -> None:
     longer = {**SAME, "hyperparameters": {"seed": "17", name: "1000"}}
     assert fingerprint(**longer) == fingerprint(**SAME)  # type: ignore[arg-type]
+
+
+def config_of(**fields: str) -> PipelineDescription:
+    """A pipeline.config of 12 steps whose fields have other values."""
+    text = (CONFIGS / "ssd_mobilenet_v2_fpnlite_160x160.config").read_text()
+    for name, value in {"num_steps": "12", "total_steps": "12", "warmup_steps": "2", **fields}.items():
+        text = re.sub(rf"\b{name}: [\w.+-]+", f"{name}: {value}", text)
+    message = parse(text + fields.get("beside", ""))
+    return PipelineDescription(decode(PipelineConfig, message), message, "own.config")
+
+
+def test_a_config_of_more_steps_is_the_same_training() -> None:
+    digest = config_of().digest()
+    assert config_of(num_steps="24", total_steps="24").digest() == digest
+    assert config_of(beside="\ngraph_rewriter { quantization { } }").digest() == digest
+    # A decay that does not end with the training is another schedule, and so are another warm-up and another rate.
+    for other in ({"num_steps": "24"}, {"warmup_steps": "3"}, {"learning_rate_base": "0.05"}):
+        assert config_of(**other).digest() != digest
+    assert config_of(num_steps="24", total_steps="99").digest() == config_of(total_steps="99").digest()
 
 
 def state(value: float) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:

@@ -2,7 +2,9 @@
 """When a training ends, and which weights it leaves, told by validations whose results are given."""
 
 import math
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -51,10 +53,52 @@ def test_the_best_of_equals_is_the_later_and_no_improvement(
     assert progress.best_map == values[best_step - 1]
 
 
-def test_a_little_more_is_kept_but_is_no_improvement() -> None:
-    progress = noted(0.30, 0.34, 0.36, least=0.05)
-    assert (progress.best_step, progress.stale) == (3, 2)
-    assert noted(0.30, 0.36, least=0.05).stale == 0
+@pytest.mark.parametrize(
+    ("values", "stale"),
+    [
+        ((0.30, 0.34, 0.35), 2),
+        ((0.30, 0.34, 0.36), 0),  # by more than 0.05 above the last improvement, step by step
+        ((0.30, 0.34, 0.36, 0.40), 1),
+        ((0.30, 0.36), 0),
+    ],
+)
+def test_a_little_more_is_kept_and_improves_once_it_adds_up(values: tuple[float, ...], stale: int) -> None:
+    progress = noted(*values, least=0.05)
+    assert (progress.best_step, progress.stale) == (len(values), stale)
+
+
+@pytest.mark.parametrize("values", [[0.1 + 0.006 * step for step in range(8)], [-0.006 * step for step in range(8)]])
+@pytest.mark.parametrize(("least", "patience"), [(0.01, 2), (0.01, 1), (0.0, 2), (0.02, 3)])
+def test_ends_where_keras_does(values: list[float], least: float, patience: int) -> None:
+    progress, ends = TrainingProgress(), None
+    for step, value in enumerate(values):
+        progress.step = step
+        progress.note(value, value, least)
+        if progress.stale >= patience:
+            ends = step
+            break
+    keras_stops = keras.callbacks.EarlyStopping("value", least, patience, mode="max")
+    keras_stops.set_model(SimpleNamespace(stop_training=False))
+    keras_stops.on_train_begin()
+    for step, value in enumerate(values):
+        keras_stops.on_epoch_end(step, {"value": value})
+        if keras_stops.model.stop_training:
+            break
+    assert ends == (keras_stops.stopped_epoch or None)
+
+
+def test_validations_are_judged_anew() -> None:
+    progress = TrainingProgress()
+    for step, value in enumerate((0.30, 0.34, 0.35, 0.36, 0.37), start=1):
+        progress.step = step
+        progress.history.append({"step": step, "mAP": value, "validation_loss": 1 - value})
+        progress.note(value, value, 0.05)
+    assert (progress.stale, progress.improved_step) == (1, 4)
+    for metric in ("mAP", "loss"):
+        for least, stale, improved in ((0.0, 0, 5), (0.1, 4, 1), (0.05, 1, 4)):
+            progress.judge_anew(metric, least)
+            assert (progress.stale, progress.improved_step) == (stale, improved)
+    assert (progress.best_step, progress.best_value) == (5, 0.37)
 
 
 class Scripted(Validation):
@@ -88,6 +132,66 @@ def test_ends_when_patience_is_over_with_the_weights_of_the_best_validation(
     records, store = Records(prepared / "train"), CheckpointStore(tmp_path, plan.config.num_steps)
     progress = train(detector, plan, records, validation, store, ProgressReport(None, plan.config.num_steps))
     assert (progress.step, progress.best_step, progress.best_map) == (5, 3, 0.3)
-    assert "stopped       at step 5: 3 validations without a better mAP than at step 3" in capsys.readouterr().out
+    assert "stopped       at step 5: 3 validations without a better mAP than at step 2" in capsys.readouterr().out
     np.testing.assert_array_equal(weights_of(detector), validation.weights[2])
     assert (validation.weights[2] != validation.weights[4]).any()
+
+
+@dataclass
+class Told:
+    """A training, told again with other settings from where it ended."""
+
+    config: PipelineConfig
+    records: Records
+    folder: Path
+
+    def train(self, values: list[float], num_steps: int = 0, epoch_steps: int = 0, **settings: object) -> int:
+        """The step at which it ends, where validations after each step or epoch have these results."""
+        keras.utils.set_random_seed(1)
+        config = self.config.train_config
+        config = replace(config, num_steps=num_steps or config.num_steps)
+        plan = Plan(config, Settings(**settings), epoch_steps=epoch_steps)  # type: ignore[arg-type]
+        detector = build_detector(self.config.model)
+        store = CheckpointStore(self.folder, config.num_steps)
+        validation = Scripted(detector, values)
+        return train(detector, plan, self.records, validation, store, ProgressReport(None, config.num_steps)).step
+
+
+@pytest.fixture
+def told(small_config: str, prepared: Path, tmp_path: Path) -> Told:
+    return Told(decode(PipelineConfig, parse(small_config)), Records(prepared / "train"), tmp_path)
+
+
+@pytest.mark.usefixtures("short_mobilenet", "unsimplified")
+def test_what_was_stopped_early_goes_on_with_more_patience(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told.train([0.3, 0.2, 0.2], validation_interval=1, early_stopping_patience=2) == 3
+    capsys.readouterr()
+    # With the same patience it is over before another step.
+    assert told.train([], validation_interval=1, early_stopping_patience=2) == 3
+    output = capsys.readouterr().out
+    assert "stopped       at step 3: 2 validations without a better mAP than at step 1" in output
+    assert told.train([0.2, 0.2, 0.9], validation_interval=1, early_stopping_patience=4) == 5
+    assert told.train([0.2, 0.9], num_steps=7, validation_interval=1, early_stopping_patience=0) == 7
+
+
+@pytest.mark.usefixtures("short_mobilenet", "unsimplified")
+def test_a_longer_training_takes_its_schedule_at_the_stored_step(
+    told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told.train([0.1], num_steps=2, validation_interval=4) == 2
+    assert told.train([0.1], num_steps=4, validation_interval=4) == 4
+    output = capsys.readouterr().out
+    (said,) = [line for line in output.splitlines() if line.startswith("resumed ")]
+    assert said.startswith(
+        "resumed       after step 2 of 2: from here on with the schedule of 4 steps, learning rate 0.0"
+    )
+
+
+@pytest.mark.usefixtures("short_mobilenet", "unsimplified")
+def test_patience_counts_epochs_where_a_training_is_told_in_epochs(
+    told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told.train([0.3, 0.2, 0.2], num_steps=20, epoch_steps=2, early_stopping_patience=2) == 6
+    assert "stopped       at step 6: 2 epochs without a better mAP than at step 2" in capsys.readouterr().out
+    # However often is validated.
+    assert told.train([0.2] * 9, 20, epoch_steps=2, early_stopping_patience=4, validation_interval=1) == 10

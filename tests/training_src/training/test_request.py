@@ -160,3 +160,10 @@ def test_what_cannot_be_honoured_is_a_sentence(
     root = foreign({"training": "train"}, texts, {"num_train_steps": "1", **hyperparameters})
     with pytest.raises(ConfigurationError, match=sentence):
         read(root, monkeypatch)
+
+
+def test_a_job_sent_again_is_the_same_training() -> None:
+    first = {"epochs": "3", "sagemaker_job_name": '"job-1"', "_tuning_objective_metric": "mAP", "model_dir": '"/opt/1"'}
+    again = {"epochs": "3", "sagemaker_job_name": '"job-2"', "model_dir": '"/opt/2"', "quantize": "True"}
+    assert train.deciding(first) == train.deciding(again)
+    assert train.deciding(first) != train.deciding({**again, "learning_rate": "0.1"})

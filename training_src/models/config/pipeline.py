@@ -16,7 +16,7 @@ from training_src.models.config.input_reader import InputReader
 from training_src.models.config.legacy import Mapped, modernise
 from training_src.models.config.limits import check_limits
 from training_src.models.config.ssd import Ssd
-from training_src.models.config.training import TrainConfig, scale_rates, scale_schedule
+from training_src.models.config.training import TrainConfig, drop_length, scale_rates, scale_schedule
 from training_src.models.errors import ConfigError
 from training_src.text_format import Message, dump, parse
 
@@ -77,8 +77,11 @@ class PipelineDescription:
         return dump(self.message)
 
     def digest(self) -> str:
-        """sha256 of the description; layout and comments do not count."""
-        return hashlib.sha256(self.text().encode()).hexdigest()
+        """sha256 of what trained weights depend on: not layout and comments, the length, and what is exported."""
+        message = parse(self.text())
+        message.pop("graph_rewriter", None)
+        drop_length(message_of(message, "train_config"))
+        return hashlib.sha256(dump(message).encode()).hexdigest()
 
 
 def bundled_architectures() -> list[str]:

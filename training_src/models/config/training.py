@@ -203,6 +203,14 @@ def scale_schedule(train_config: Message, ratio: float, num_steps: int) -> None:
         _scale_manual_steps(message, ratio, num_steps)
 
 
+def drop_length(train_config: Message) -> None:
+    """Take the number of steps out of a `train_config` message, and the end of a decay that is the training's."""
+    steps = train_config.pop("num_steps", [0])[-1]
+    schedule, message = _schedule_in(train_config)
+    if schedule == "cosine_decay_learning_rate" and message.get("total_steps", [None])[-1] == steps:
+        del message["total_steps"]
+
+
 def scale_rates(train_config: Message, ratio: float) -> None:
     """Multiply every rate of the schedule in a `train_config` message, fields that are not set by their defaults."""
     schedule, message = _schedule_in(train_config)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a training starts from: a checkpoint that was given, the weights that the image carries, or none.
+
+The channel `checkpoint` (or `model`, as the built-in algorithm calls it) decides first, then the config's
+`fine_tune_checkpoint`, then, for a bundled config, whether the image carries weights of its backbone.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from training_src.errors import ConfigurationError
+from training_src.models.checkpoints import checkpoint
+from training_src.models.checkpoints.checkpoint import Restored
+from training_src.models.config.faster_rcnn import FasterRcnn
+from training_src.models.config.pipeline import PipelineDescription, load
+from training_src.models.config.ssd import Ssd
+from training_src.models.detector import Detector
+from training_src.training.request import Request
+
+# Beside the source in the training image, and in the laptop's copy of it.
+PRETRAINED = Path(__file__).parents[2] / "pretrained"
+# The only object of a channel that asks for drawn weights, as `none` is that of a channel that asks for nothing.
+SCRATCH = "scratch"
+# The zoo's files name a checkpoint to be replaced.
+PLACEHOLDER = "PATH_TO_BE_CONFIGURED"
+
+Origin = Literal["given", "configured", "pretrained"]
+
+
+@dataclass(frozen=True)
+class InitialCheckpoint:
+    """A checkpoint to start from.
+
+    Attributes:
+        prefix: Its path without `.index`; it can be read as long as the job's working folder is there.
+        origin: Who chose it: a channel, the config's `fine_tune_checkpoint`, or nobody, so that it is the image's.
+        source: What was given: a folder, an archive or a prefix.
+        kind: The `fine_tune_checkpoint_type` that the user wrote; "" where none is written.
+    """
+
+    prefix: str
+    origin: Origin
+    source: Path
+    kind: str = ""
+
+    @property
+    def digest(self) -> str:
+        """sha256 of its index, which holds a checksum of every tensor."""
+        return hashlib.sha256(Path(f"{self.prefix}.index").read_bytes()).hexdigest()
+
+    @property
+    def folded(self) -> bool:
+        """Whether its batch norms' statistics went into the kernels before them."""
+        return self.origin == "pretrained"
+
+
+def initial_checkpoint(
+    request: Request, description: PipelineDescription, work: Path, pretrained: Path = PRETRAINED
+) -> InitialCheckpoint | None:
+    """The checkpoint to start from; None where all weights are drawn.
+
+    Args:
+        request: With the folder of the channel, if one was given.
+        description: What is trained, what the job says put over it.
+        work: A folder for what is unpacked.
+        pretrained: The folder of the weights that the image carries.
+
+    Raises:
+        ArchiveError: If an archive is damaged or not to be trusted.
+        CheckpointError: If there is none where one was given.
+        ConfigurationError: If the config names one that is not there.
+    """
+    if request.checkpoint is not None:
+        if [entry.name for entry in request.checkpoint.iterdir()] == [SCRATCH]:
+            return None
+        return _opened("given", request.checkpoint, request, description, work)
+    configured = description.config.train_config.fine_tune_checkpoint
+    if configured and PLACEHOLDER not in configured:
+        if not Path(f"{configured}.index").exists() and not Path(configured).exists():
+            raise ConfigurationError(
+                f"{description.source}: fine_tune_checkpoint {configured!r} is not there; "
+                "give its folder as InitialCheckpointUri (the channel checkpoint), or remove the field."
+            )
+        return _opened("configured", Path(configured), request, description, work)
+    carried = None if request.config else next(_of_its_backbone(description, pretrained), None)
+    return _opened("pretrained", carried, request, description, work) if carried else None
+
+
+def restore(detector: Detector, initial: InitialCheckpoint) -> Restored:
+    """Read the checkpoint into a detector whose weights are drawn.
+
+    Raises:
+        CheckpointError: If it cannot be read, or does not fit.
+    """
+    return checkpoint.restore(detector.variables(), initial.prefix, initial.kind)
+
+
+def _opened(
+    origin: Origin, source: Path, request: Request, description: PipelineDescription, work: Path
+) -> InitialCheckpoint:
+    return InitialCheckpoint(checkpoint.locate(source, work), origin, source, _written_type(request, description))
+
+
+def _written_type(request: Request, description: PipelineDescription) -> str:
+    """That of a config of the user's, or what the built-in algorithm's hyperparameter asks for."""
+    if request.config is None and request.built_in.reinitialize_top_layer == "auto":
+        return ""
+    return description.config.train_config.fine_tune_checkpoint_type
+
+
+def _of_its_backbone(description: PipelineDescription, pretrained: Path) -> Iterator[Path]:
+    """The folders of carried weights whose backbone is of the same kind and depth."""
+    wanted = _backbone(description)
+    for config in sorted(pretrained.glob("*/pipeline.config")):
+        if wanted is not None and _backbone(load(config, 1)) == wanted:
+            yield config.parent
+
+
+def _backbone(description: PipelineDescription) -> tuple[str, float] | None:
+    """Kind and depth; None for two stages, which divide theirs."""
+    family: Ssd | FasterRcnn = description.config.model.family
+    if isinstance(family, FasterRcnn):
+        return None
+    extractor = family.feature_extractor
+    return extractor.type.removesuffix("_keras").removesuffix("_fpn"), extractor.depth_multiplier
