@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from training_src.models.anchor_overlaps import Anchors, BoxArrays, anchors_of, best_overlaps
 from training_src.models.box_shapes import BoxShapes, side
 from training_src.models.config.decoding import decode, message_of
-from training_src.models.config.pipeline import PipelineConfig, PipelineDescription
+from training_src.models.config.pipeline import PipelineConfig, PipelineDescription, load_bundled
+from training_src.models.training_memory import Footprint, bundled_footprint
 from training_src.models.zoo import zoo_model
 from training_src.text_format import Message, parse
 
@@ -72,8 +74,7 @@ class Reach:
         return _merit(self.shares)
 
 
-@dataclass(frozen=True)
-class FittedInput:
+class FittedInput(NamedTuple):
     """What the data decide.
 
     Attributes:
@@ -82,7 +83,7 @@ class FittedInput:
     """
 
     description: PipelineDescription
-    sentences: tuple[str, ...]
+    sentences: Sequence[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +147,15 @@ def with_input_of(description: PipelineDescription, other: PipelineDescription) 
     for name in ("image_resizer", "anchor_generator"):
         into[name] = source[name]
     return replace(description, config=decode(PipelineConfig, message), message=message)
+
+
+def recorded_footprint(description: PipelineDescription) -> Footprint:
+    """What a bundled architecture's training takes, with the input's size that the description has."""
+    recorded = bundled_footprint(description.source)
+    if not zoo_model(description.source).follows_data:
+        return recorded
+    own = input_side(load_bundled(description.source, num_classes=1))
+    return recorded.of_pixels((input_side(description) / own) ** 2)
 
 
 def input_side(description: PipelineDescription) -> int:

@@ -245,9 +245,7 @@ def _facts(metadata: Path) -> tuple[str, BoxShapes | None]:
         content = json.loads((metadata / "dataset.json").read_text(encoding="utf-8"))
         return str(content["sha256"]), BoxShapes.read(content.get("splits", {}).get("train", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{metadata / 'dataset.json'} does not tell the data set's facts ({error!r})."
-        ) from None
+        raise DataError(f"{metadata / 'dataset.json'} does not tell the data set's facts ({error!r}).") from None
 
 
 def _refuse_unknown(hyperparameters: Mapping[str, str], known: frozenset[str] | set[str]) -> None:
