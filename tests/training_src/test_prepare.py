@@ -168,6 +168,8 @@ def test_the_report_shows_the_anchors_that_will_be_trained(
     shown = [(level["smallest"], level["largest"]) for level in described["anchor_fit"]["by_level"]]
     assert shown == [(round(float(each.min()), 1), round(float(each.max()), 1)) for each in sides]
     assert described["anchor_fit"]["input"] == [anchors.width, anchors.height]
+    page = (root / "processing/output/metadata/report.html").read_text()
+    assert f"The data decide: input {anchors.width}x{anchors.height}" in page
 
 
 def test_description_tells_what_is_judged_before_a_training(

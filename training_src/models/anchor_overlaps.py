@@ -82,6 +82,7 @@ class Anchors:
         threshold: IoU from which an anchor learns a box.
         forced: Whether a box that no anchor reaches is given its best one all the same.
         levels: Finest first.
+        decided: What of it the data decided, for people.
     """
 
     detector: str
@@ -91,6 +92,7 @@ class Anchors:
     threshold: float
     forced: bool
     levels: tuple[AnchorLevel, ...]
+    decided: tuple[str, ...] = ()
 
 
 def anchors_of(description: PipelineDescription) -> Anchors | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from training_src.models.anchor_overlaps import Anchors, anchors_of
@@ -33,4 +34,6 @@ def read_anchors(
         return anchors_of(load(config, greatest_id))
     if architecture not in bundled_architectures():
         return None
-    return anchors_of(decided_by_data(load_bundled(architecture, greatest_id), shapes).description)
+    description, sentences = decided_by_data(load_bundled(architecture, greatest_id), shapes)
+    anchors = anchors_of(description)
+    return anchors and replace(anchors, decided=tuple(sentences))

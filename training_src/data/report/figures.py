@@ -52,6 +52,7 @@ def anchor_fit(collected: Collected, anchors: Anchors) -> dict[str, Any]:
         "input": [anchors.width, anchors.height],
         "threshold": round(anchors.threshold, 4),
         "forced": anchors.forced,
+        "decided": list(anchors.decided),
         "boxes": len(boxes),
         "never": int(never.sum()),
         "not_here": int(absent.sum()),
