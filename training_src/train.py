@@ -23,11 +23,13 @@ from training_src.models.config.pipeline import CONFIGS, PipelineDescription, lo
 from training_src.models.detector import Detector
 from training_src.models.training_memory import asked_batch
 from training_src.training.accelerator import check_accelerator
+from training_src.training.anchor_reach import reach_lines
 from training_src.training.batch_size import chosen_batch, device_memory, footprint_of
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 from training_src.training.config_overrides import at_size, overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
+from training_src.training.following_data import following_data
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, Settings, read_settings, unpacked
 from training_src.training.initial_checkpoint import initial_checkpoint, restore
 from training_src.training.loop import Plan, train
@@ -75,6 +77,7 @@ def train_detector(job: TrainingJob) -> None:
         records, held_out = Records(request.train), Records(request.validation)
         description, lines = overridden(_describe(request), request)
         initial = initial_checkpoint(request, description, Path(work) / "checkpoint")
+        description, decided_by_data = following_data(description, request, initial)
         configs = description.config.train_config.batch_size
         asked = asked_batch(settings.batch_size, configs, bundled=request.config is None)
         decided = deciding(job.hyperparameters) | {"batch_size": str(asked)}
@@ -96,6 +99,7 @@ def train_detector(job: TrainingJob) -> None:
         if cluster.is_chief:
             _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
             _print_remarks(description, plan, [*request.notes, *lines, *of_size])
+            _print_anchors(decided_by_data, description, records, request)
         if initial:
             restored = restore(detector, initial, request.label_map)
             measured = _measure_statistics(detector, restored, records)
@@ -240,6 +244,16 @@ def _print_remarks(description: PipelineDescription, plan: Plan, overridings: Se
     replicas = plan.strategy.num_replicas_in_sync
     for line in config_warnings(plan.config, _batch_of_equal_rate(description), replicas):
         print(f"attention     {line}")
+    sys.stdout.flush()
+
+
+def _print_anchors(
+    decided: Sequence[str], description: PipelineDescription, records: Records, request: Request
+) -> None:
+    """What the data decide, and which boxes the anchors do not reach."""
+    decisions = [("data decides", sentence) for sentence in decided]
+    for subject, sentence in [*decisions, *reach_lines(description, records, request.label_map.names)]:
+        print(f"{subject:<13} {sentence}")
     sys.stdout.flush()
 
 
