@@ -25,6 +25,7 @@ from training_src.models.training_memory import asked_batch
 from training_src.training.accelerator import check_accelerator
 from training_src.training.anchor_reach import reach_lines
 from training_src.training.batch_size import chosen_batch, device_memory, footprint_of
+from training_src.training.checkpoint_classes import is_of_the_zoo
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 from training_src.training.config_overrides import at_size, overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
@@ -77,6 +78,9 @@ def train_detector(job: TrainingJob) -> None:
         records, held_out = Records(request.train), Records(request.validation)
         description, lines = overridden(_describe(request), request)
         initial = initial_checkpoint(request, description, Path(work) / "checkpoint")
+        if initial and request.config is None and is_of_the_zoo(initial.prefix):
+            description, lines = overridden(_describe(request, zoos_schedule=True), request)
+            lines.append("steps, batch and rates are the zoo's, as its checkpoint is where training starts")
         description, decided_by_data = following_data(description, request, initial)
         configs = description.config.train_config.batch_size
         asked = asked_batch(settings.batch_size, configs, bundled=request.config is None)
@@ -164,13 +168,13 @@ def _provenance(
     )
 
 
-def _describe(request: Request) -> PipelineDescription:
+def _describe(request: Request, *, zoos_schedule: bool = False) -> PipelineDescription:
     """The user's pipeline.config if there is one, else the architecture's."""
     if request.config is not None:
         return load(request.config, request.label_map.greatest_id)
     if not request.architecture:
         raise ConfigurationError("Neither the hyperparameter architecture nor the channel config says what to train.")
-    return load_bundled(request.architecture, request.label_map.greatest_id)
+    return load_bundled(request.architecture, request.label_map.greatest_id, zoos_schedule=zoos_schedule)
 
 
 def deciding(hyperparameters: Mapping[str, str]) -> dict[str, str]:
