@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a command that must not outlive the cloud: `python -I -S supervisor.py USAGE COMMAND...`.
 
-The cloud holds the other end of standard input. A `t` on it sends SIGTERM to the command, as `docker stop` does; its end, which also
-comes when the cloud is killed, kills the command and all that it started. Works wherever there are pipes and process
-groups, and depends on nothing but the standard library. Should this very process be killed, Linux kills the command.
-When the command has ended, the file USAGE says how many CPU seconds it took, children that it waited for included.
+The cloud holds the other end of standard input. A `t` on it sends SIGTERM to the command, as `docker stop` does; its
+end, which also comes when the cloud is killed, kills the command and all that it started. Works wherever there are
+pipes and process groups, and depends on nothing but the standard library. Should this very process be killed, Linux
+kills the command. When the command has ended, the file USAGE says how many CPU seconds it took, children that it
+waited for included.
 """
 
 from __future__ import annotations

@@ -23,11 +23,14 @@ from training_src.models.config.pipeline import CONFIGS, PipelineDescription, lo
 from training_src.models.detector import Detector
 from training_src.models.training_memory import asked_batch
 from training_src.training.accelerator import check_accelerator
+from training_src.training.anchor_reach import reach_lines
 from training_src.training.batch_size import chosen_batch, device_memory, footprint_of
+from training_src.training.checkpoint_classes import is_of_the_zoo
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 from training_src.training.config_overrides import at_size, overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
+from training_src.training.following_data import following_data
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, Settings, read_settings, unpacked
 from training_src.training.initial_checkpoint import initial_checkpoint, restore
 from training_src.training.loop import Plan, train
@@ -75,6 +78,10 @@ def train_detector(job: TrainingJob) -> None:
         records, held_out = Records(request.train), Records(request.validation)
         description, lines = overridden(_describe(request), request)
         initial = initial_checkpoint(request, description, Path(work) / "checkpoint")
+        if initial and request.config is None and is_of_the_zoo(initial.prefix):
+            description, lines = overridden(_describe(request, zoos_schedule=True), request)
+            lines.append("steps, batch and rates are the zoo's, as its checkpoint is where training starts")
+        description, decided_by_data = following_data(description, request, initial)
         configs = description.config.train_config.batch_size
         asked = asked_batch(settings.batch_size, configs, bundled=request.config is None)
         decided = deciding(job.hyperparameters) | {"batch_size": str(asked)}
@@ -96,8 +103,9 @@ def train_detector(job: TrainingJob) -> None:
         if cluster.is_chief:
             _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
             _print_remarks(description, plan, [*request.notes, *lines, *of_size])
+            _print_anchors(decided_by_data, description, records, request)
         if initial:
-            restored = restore(detector, initial)
+            restored = restore(detector, initial, request.label_map)
             measured = _measure_statistics(detector, restored, records)
             if cluster.is_chief:
                 print(restored.table(), flush=True)
@@ -160,13 +168,13 @@ def _provenance(
     )
 
 
-def _describe(request: Request) -> PipelineDescription:
+def _describe(request: Request, *, zoos_schedule: bool = False) -> PipelineDescription:
     """The user's pipeline.config if there is one, else the architecture's."""
     if request.config is not None:
         return load(request.config, request.label_map.greatest_id)
     if not request.architecture:
         raise ConfigurationError("Neither the hyperparameter architecture nor the channel config says what to train.")
-    return load_bundled(request.architecture, request.label_map.greatest_id)
+    return load_bundled(request.architecture, request.label_map.greatest_id, zoos_schedule=zoos_schedule)
 
 
 def deciding(hyperparameters: Mapping[str, str]) -> dict[str, str]:
@@ -240,6 +248,16 @@ def _print_remarks(description: PipelineDescription, plan: Plan, overridings: Se
     replicas = plan.strategy.num_replicas_in_sync
     for line in config_warnings(plan.config, _batch_of_equal_rate(description), replicas):
         print(f"attention     {line}")
+    sys.stdout.flush()
+
+
+def _print_anchors(
+    decided: Sequence[str], description: PipelineDescription, records: Records, request: Request
+) -> None:
+    """What the data decide, and which boxes the anchors do not reach."""
+    decisions = [("data decides", sentence) for sentence in decided]
+    for subject, sentence in [*decisions, *reach_lines(description, records, request.label_map.names)]:
+        print(f"{subject:<13} {sentence}")
     sys.stdout.flush()
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from containers.contract.job import PLATFORM_ROOT, TrainingJob
 from training_src.data.label_map import LabelMap, read_label_map
 from training_src.errors import ConfigurationError, DataError
+from training_src.models.box_shapes import BoxShapes
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
 from training_src.training.written_settings import plain
 
@@ -41,6 +42,7 @@ class Request:
         train, validation: Folders of `*.tfrecord` shards.
         label_map: Of the data set.
         dataset_sha256: Content hash of the prepared data set.
+        shapes: Of the boxes to train on; None where a data set of an older version does not tell them.
         config: The user's pipeline.config; None: the architecture's.
         architecture: A bundled one's name; "" where there is a config.
         checkpoint: Folder or file of the checkpoint to start from; None: as the config says.
@@ -56,6 +58,7 @@ class Request:
     validation: Path
     label_map: LabelMap
     dataset_sha256: str
+    shapes: BoxShapes | None = None
     config: Path | None = None
     architecture: str = ""
     checkpoint: Path | None = None
@@ -87,11 +90,13 @@ def _own(job: TrainingJob) -> Request:
     _refuse_unknown(job.hyperparameters, OwnNames.names() | Settings.names())
     asked = OwnNames.of(job.hyperparameters)
     metadata, config = _channel(job, "metadata"), job.channel("config")
+    sha256, shapes = _facts(metadata)
     return Request(
         train=_channel(job, "train"),
         validation=_channel(job, "validation"),
         label_map=read_label_map(metadata / "label_map.pbtxt"),
-        dataset_sha256=_dataset_sha256(metadata),
+        dataset_sha256=sha256,
+        shapes=shapes,
         config=_only_config(config, config.glob("*.config")) if config else None,
         architecture=asked.architecture,
         checkpoint=job.channel("checkpoint"),
@@ -108,12 +113,13 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
     if config is None and not architecture:
         architecture = DEFAULT_ARCHITECTURE
         notes.append(f"neither a pipeline.config nor the hyperparameter architecture is given: {architecture} is taken")
-    label_map, sha256 = _prepare(job, _label_map(job), config, work)
+    label_map, sha256, shapes = _prepare(job, _label_map(job), config, work)
     return Request(
         train=work / "train",
         validation=work / "validation",
         label_map=label_map,
         dataset_sha256=sha256,
+        shapes=shapes,
         config=config,
         architecture=architecture,
         checkpoint=next((folder for name in CHECKPOINT_CHANNELS if (folder := job.channel(name))), None),
@@ -126,8 +132,10 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
     )
 
 
-def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work: Path) -> tuple[LabelMap, str]:
-    """Check what the channels hold and write it as shards; returns its classes and its content hash."""
+def _prepare(
+    job: TrainingJob, label_map: Path | None, config: Path | None, work: Path
+) -> tuple[LabelMap, str, BoxShapes | None]:
+    """Check what the channels hold and write it as shards; returns its classes, content hash and boxes' shapes."""
     # Our own pipeline's jobs need none of this, and the modules take a while to import.
     from training_src.data.checks.policy import CHECKS, read_policy_of
     from training_src.data.examination import examine
@@ -154,7 +162,8 @@ def _prepare(job: TrainingJob, label_map: Path | None, config: Path | None, work
         for output in outputs.values():
             output.mkdir()
         write_shards(examined.index, outputs)
-        found = examined.label_map, str(examined.description["sha256"])
+        shapes = BoxShapes.read(examined.description["splits"]["train"])
+        found = examined.label_map, str(examined.description["sha256"]), shapes
     # What the user gave to validate on does so, and all that was given to train on trains; where nothing was given to
     # validate on, nothing needs to be kept for a test either.
     source, target = outputs["test"], outputs["validation"]
@@ -230,12 +239,13 @@ def _channel(job: TrainingJob, name: str) -> Path:
     return folder
 
 
-def _dataset_sha256(metadata: Path) -> str:
+def _facts(metadata: Path) -> tuple[str, BoxShapes | None]:
+    """The content hash, and the shapes of the boxes to train on, which data sets of older versions do not tell."""
     try:
         content = json.loads((metadata / "dataset.json").read_text(encoding="utf-8"))
-        return str(content["sha256"])
+        return str(content["sha256"]), BoxShapes.read(content.get("splits", {}).get("train", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{metadata / 'dataset.json'} does not give the data set's sha256 ({error!r}).") from None
+        raise DataError(f"{metadata / 'dataset.json'} does not tell the data set's facts ({error!r}).") from None
 
 
 def _refuse_unknown(hyperparameters: Mapping[str, str], known: frozenset[str] | set[str]) -> None:
