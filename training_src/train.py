@@ -101,7 +101,7 @@ def train_detector(job: TrainingJob) -> None:
             _print_remarks(description, plan, [*request.notes, *lines, *of_size])
             _print_anchors(decided_by_data, description, records, request)
         if initial:
-            restored = restore(detector, initial)
+            restored = restore(detector, initial, request.label_map)
             measured = _measure_statistics(detector, restored, records)
             if cluster.is_chief:
                 print(restored.table(), flush=True)

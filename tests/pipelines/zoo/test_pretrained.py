@@ -277,6 +277,15 @@ def test_without_npm_a_sentence_names_the_way_out(
     assert shown(zoo) == []
 
 
+def test_without_what_converts_nothing_is_downloaded(
+    registry: Registry, zoo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrained, "CONVERTER", ("tensorflow", "no_such_package"))
+    with pytest.raises(BadInputError, match="needs no_such_package, not installed here: run `make setup`"):
+        fetch(registry.source, zoo, print)
+    assert registry.server.ranges == []
+
+
 def test_a_machines_own_npm_will_do(zoo: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "npm").touch(mode=0o755)
     monkeypatch.setattr(sys, "prefix", str(zoo))

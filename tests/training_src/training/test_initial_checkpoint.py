@@ -1,18 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a training starts from, whoever says so and whoever says nothing."""
 
+import tarfile
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
 
-from training_src.data.label_map import LabelMap
+from training_src.data.label_map import LabelMap, write_label_map
 from training_src.errors import ConfigurationError
+from training_src.export.saved_model import save_model
+from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
-from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
+from training_src.models.config.decoding import decode
+from training_src.models.config.pipeline import CONFIGS, PipelineConfig, PipelineDescription, load, load_bundled
+from training_src.models.detector import Detector
+from training_src.models.errors import CheckpointError
+from training_src.text_format import parse
 from training_src.training.hyperparameters import BuiltIn
-from training_src.training.initial_checkpoint import InitialCheckpoint, initial_checkpoint
+from training_src.training.initial_checkpoint import InitialCheckpoint, initial_checkpoint, restore
 from training_src.training.request import Request
 
 LABELS = LabelMap({1: "vehicle", 2: "pedestrian", 4: "cyclist"})
@@ -122,3 +133,136 @@ def test_a_configured_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> N
     request, description = with_checkpoint(tmp_path, 'fine_tune_checkpoint: "zoo/checkpoint/ckpt-0"')
     with pytest.raises(ConfigurationError, match="'zoo/checkpoint/ckpt-0' is not there; give its folder as Initial"):
         chosen(tmp_path, request, description)
+
+
+@pytest.fixture(scope="module")
+def made(small_config: str, short_mobilenet: None) -> Callable[[int, int], Detector]:  # noqa: ARG001
+    """A small detector with drawn weights: `made(classes, seed)`."""
+
+    def make(classes: int, seed: int) -> Detector:
+        keras.utils.set_random_seed(seed)
+        config = parse(small_config.replace("num_classes: 4", f"num_classes: {classes}"))
+        detector = build_detector(decode(PipelineConfig, config).model)
+        random = np.random.default_rng(seed)
+        for variable in detector.variables().values():
+            if variable.name in ("beta", "moving_mean", "bias"):
+                variable.assign(random.normal(0, 0.3, variable.shape))
+        return detector
+
+    return make
+
+
+def packed(folder: Path, archive: Path, inside: str = "") -> Path:
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, arcname=inside)
+    return archive
+
+
+@pytest.fixture(scope="module")
+def trained(made: Callable[[int, int], Detector], small_config: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a training's model.tar.gz holds, as far as another one can start from it."""
+    folder = tmp_path_factory.mktemp("trained")
+    save_model(made(4, 1), list(LABELS.names), folder / "1")
+    write_label_map(LABELS, folder / "label_map.pbtxt")
+    (folder / "pipeline.config").write_text(small_config)
+    return folder
+
+
+def given(source: Path, tmp_path: Path, small_config: str) -> InitialCheckpoint:
+    config = tmp_path / "own.config"
+    config.write_text(small_config)
+    found = chosen(tmp_path, asked(config=config, checkpoint=source), load(config, 4))
+    assert found is not None
+    return found
+
+
+def raw(outputs: Mapping[str, tf.Tensor]) -> dict[str, NDArray[np.float32]]:
+    return {name: outputs[f"raw_detection_{name}"].numpy() for name in ("boxes", "scores")}
+
+
+def test_an_archive_of_ours_gives_the_very_model_back(
+    made: Callable[[int, int], Detector], trained: Path, small_config: str, tmp_path: Path
+) -> None:
+    packed(trained, tmp_path / "model" / "model.tar.gz")
+    detector = made(4, 2)
+    for source in (tmp_path / "model", trained):
+        initial = given(source, tmp_path, small_config)
+        restored = restore(detector, initial, LABELS)
+        assert (restored.left, restored.unused, restored.drawn) == ({}, [], [])
+        assert list(restored.kept) == ["vehicle", "pedestrian", "cyclist"]
+        image = np.random.default_rng(3).integers(0, 256, (1, 48, 72, 3), dtype=np.uint8)
+        expected = raw(tf.saved_model.load(str(trained / "1"))(tf.constant(image)))
+        inputs = detector.preprocess(tf.constant(image))
+        found = detector.postprocess(detector.predict(inputs, training=False), inputs.true_shapes, list(LABELS.names))
+        np.testing.assert_allclose(found.raw_boxes, expected["boxes"], atol=1e-6)
+        np.testing.assert_allclose(found.raw_scores, expected["scores"], atol=1e-6)
+        for variable in detector.variables().values():
+            variable.assign(variable * 0)
+
+
+def test_every_variable_of_a_saved_model_has_its_key_and_none_another(
+    made: Callable[[int, int], Detector], trained: Path
+) -> None:
+    variables = made(4, 1).variables()
+    stored = checkpoint.read(str(trained / "1" / "variables" / "variables"))
+    assert set(stored) - set(variables) == {"_CHECKPOINTABLE_OBJECT_GRAPH"}
+    for key, variable in variables.items():
+        np.testing.assert_array_equal(stored[key], variable.numpy(), err_msg=key)
+
+
+def test_a_class_more_leaves_the_others_as_they_were(
+    made: Callable[[int, int], Detector], trained: Path, small_config: str, tmp_path: Path
+) -> None:
+    labels = LabelMap({1: "Cyclist", 2: "van", 3: "vehicle", 5: "pedestrian"})
+    detector = made(5, 2)
+    drawn = {key: variable.numpy() for key, variable in detector.variables().items()}
+    restored = restore(detector, given(trained, tmp_path, small_config), labels)
+    assert restored.kept == {"Cyclist": "cyclist", "vehicle": "vehicle", "pedestrian": "pedestrian"}
+    stored = checkpoint.read(str(trained / "1" / "variables" / "variables"))
+    (bias,) = (key for key in drawn if "_class_predictor_layers" in key and "/bias/" in key)
+    now, before = (each.reshape(-1, 6) for each in (detector.variables()[bias].numpy(), drawn[bias]))
+    old = stored[bias].reshape(-1, 5)
+    np.testing.assert_array_equal(now[:, [0, 1, 3, 5]], old[:, [0, 4, 1, 2]])
+    np.testing.assert_array_equal(now[:, [2, 4]], before[:, [2, 4]])
+    (box,) = (key for key in drawn if "_box_encoder_layers" in key and "/bias/" in key)
+    np.testing.assert_array_equal(detector.variables()[box].numpy(), stored[box])
+
+
+@pytest.mark.parametrize("with_config", [True, False])
+def test_cocos_classes_are_known_by_name_in_a_checkpoint_of_the_zoo(
+    made: Callable[[int, int], Detector], small_config: str, tmp_path: Path, with_config: bool
+) -> None:
+    zoo, coco = tmp_path / "ssd_x_coco17_tpu-8", made(90, 1)
+    (zoo / "checkpoint").mkdir(parents=True)
+    values = {key: variable.numpy() for key, variable in coco.variables().items()}
+    checkpoint.write(str(zoo / "checkpoint" / "ckpt-0"), values)
+    if with_config:
+        (zoo / "pipeline.config").write_text(small_config.replace("num_classes: 4", "num_classes: 90"))
+    packed(zoo, tmp_path / "channel" / "ssd_x.tar.gz", inside=zoo.name)
+    detector, labels = made(3, 2), LabelMap({1: "Toothbrush", 2: "stop sign", 3: "platelet"})
+    restored = restore(detector, given(tmp_path / "channel", tmp_path, small_config), labels)
+    assert (restored.kept, restored.drawn) == (
+        {"Toothbrush": "toothbrush", "stop sign": "stop sign"},
+        ["platelet"],
+    )
+    (bias,) = (key for key in values if "_class_predictor_layers" in key and "/bias/" in key)
+    now, old = detector.variables()[bias].numpy().reshape(-1, 4), values[bias].reshape(-1, 91)
+    np.testing.assert_array_equal(now[:, :3], old[:, [0, 90, 13]])
+
+
+def test_a_written_type_is_obeyed_and_fails_where_it_cannot_be(
+    made: Callable[[int, int], Detector], trained: Path, small_config: str, tmp_path: Path
+) -> None:
+    initial = given(trained, tmp_path, small_config)
+    assert restore(made(4, 2), replace(initial, kind="detection"), LABELS).kept == {}
+    with pytest.raises(CheckpointError, match=r"has shape .*, the model needs .*class count"):
+        restore(made(5, 2), replace(initial, kind="full"), LABELS)
+
+
+def test_an_archive_without_any_checkpoint_is_named(tmp_path: Path, small_config: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "label_map.pbtxt").write_text("item { id: 1 name: 'x' }")
+    packed(tmp_path / "empty", tmp_path / "channel" / "model.tar.gz")
+    with pytest.raises(CheckpointError, match=r"channel/model.tar.gz: neither a checkpoint .* nor a SavedModel is in"):
+        given(tmp_path / "channel", tmp_path, small_config)

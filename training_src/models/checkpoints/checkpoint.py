@@ -8,14 +8,14 @@ training takes from a checkpoint follows the API's `restore_from_objects`; Tenso
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
 
 from training_src.models.checkpoints import slim
-from training_src.models.checkpoints.files import SUFFIX, Reader, find, locate, read, write
+from training_src.models.checkpoints.files import SUFFIX, Reader, find, locate, no_names, read, write
 from training_src.models.checkpoints.object_graph import KEY as OBJECT_GRAPH
 from training_src.models.errors import CheckpointError
 
@@ -46,11 +46,15 @@ class Restored:
         restored: Keys of the model's variables that were read.
         left: Why others were not, by key.
         unused: Names of the checkpoint's tensors that found no variable.
+        kept: Where classes go by name, those whose columns of the heads were read, with the checkpoint's own spelling.
+        drawn: The others.
     """
 
     restored: list[str]
     left: dict[str, str]
     unused: list[str]
+    kept: Mapping[str, str] = field(default_factory=dict)
+    drawn: Sequence[str] = ()
 
     def table(self) -> str:
         """A few lines for the log."""
@@ -59,7 +63,10 @@ class Restored:
             keys = [key for key, why in self.left.items() if why == reason]
             rows.append(("as drawn", count, f"variables of {_parts(keys)}: {reason}"))
         rows.append(("not used", len(self.unused), "tensors of the checkpoint"))
-        return "\n".join(f"{what:<13} {count:4d} {rest}" for what, count, rest in rows)
+        kept = [name if name == own else f"{name} (from {own})" for name, own in self.kept.items()]
+        if kept or self.drawn:
+            rows += [("classes kept", len(kept), _some(kept)), ("classes drawn", len(self.drawn), _some(self.drawn))]
+        return "\n".join(f"{what:<13} {count:4d} {rest}".rstrip() for what, count, rest in rows)
 
 
 def variables_by_key(network: keras.Model) -> dict[str, keras.Variable]:
@@ -90,15 +97,9 @@ def restore(variables: Mapping[str, keras.Variable], source: str | Path, kind: s
         raise CheckpointError(f"fine_tune_checkpoint_type {kind!r} is not supported, only {', '.join(KINDS)}")
     with tempfile.TemporaryDirectory(prefix="checkpoint-") as scratch:
         reader = Reader(locate(source, Path(scratch)))
-        classifier = any(name.startswith((CLASSIFIER, slim.CLASSIFIER)) for name in reader.shapes)
-        kind = kind or ("classification" if classifier else "detection")
+        kind = kind or ("classification" if is_of_a_classifier(reader) else "detection")
         asked = [key for key in variables if _asked_for(key, kind)]
-        if slim.is_slim(reader.shapes):
-            wanted = _stored_by_slim(asked, variables, reader)
-        elif classifier and kind == "classification":
-            wanted = {key: reader.stored(name) for key, name in _classifier_keys(asked).items()}
-        else:
-            wanted = {key: reader.stored(key) for key in asked}
+        wanted = stored_names(asked, variables, reader, kind)
         left = {key: f"{kind} does not ask for them" for key in variables if key not in wanted}
         values = {}
         for key, name in wanted.items():
@@ -111,9 +112,39 @@ def restore(variables: Mapping[str, keras.Variable], source: str | Path, kind: s
         _check(values, left, reader, kind)
         for key, name in values.items():
             variables[key].assign(reader.tensor(name))
-    used = {name for name in wanted.values() if name}
+    return Restored(list(values), left, unused_names(reader, wanted.values()))
+
+
+def is_of_a_classifier(reader: Reader) -> bool:
+    """Whether a checkpoint holds a backbone alone, as it was trained on whole images."""
+    return any(name.startswith((CLASSIFIER, slim.CLASSIFIER)) for name in reader.shapes)
+
+
+def stored_names(
+    asked: Sequence[str], variables: Mapping[str, keras.Variable], reader: Reader, kind: str
+) -> dict[str, str | None]:
+    """The name of each variable's tensor in a checkpoint of whichever layout; None where it has none.
+
+    Args:
+        asked: Keys of the variables that are wanted.
+        variables: All of the detector's.
+        reader: Of the checkpoint.
+        kind: `classification` or "" reads a classifier's checkpoint, of which a detector has the backbone alone.
+
+    Raises:
+        CheckpointError: If it is one of TensorFlow 1 of another architecture.
+    """
+    if slim.is_slim(reader.shapes):
+        return _stored_by_slim(asked, variables, reader)
+    if is_of_a_classifier(reader) and kind in ("", "classification"):
+        return {key: reader.stored(name) for key, name in _classifier_keys(asked).items()}
+    return {key: reader.stored(key) for key in asked}
+
+
+def unused_names(reader: Reader, used: Iterable[str | None]) -> list[str]:
+    """The checkpoint's tensors that nothing was read from."""
     ignored = (OBJECT_GRAPH, f"save_counter{SUFFIX}", "global_step")
-    return Restored(list(values), left, sorted(set(reader.shapes) - used - set(ignored)))
+    return sorted(set(reader.shapes) - {name for name in used if name} - set(ignored))
 
 
 def _asked_for(key: str, kind: str) -> bool:
@@ -169,11 +200,16 @@ def _fits(variable: keras.Variable, reader: Reader, name: str, kind: str, key: s
 def _check(values: Mapping[str, str], left: Mapping[str, str], reader: Reader, kind: str) -> None:
     if not values:
         raise CheckpointError(
-            f"{reader.prefix}: none of its {len(reader.shapes)} tensors is a {kind} variable of this model; "
-            "check fine_tune_checkpoint and fine_tune_checkpoint_type"
+            f"{reader.prefix}: none of its {len(reader.shapes)} tensors is a {kind} variable of this model"
+            f"{no_names(reader.prefix)}; check fine_tune_checkpoint and fine_tune_checkpoint_type"
         )
     if kind == "full" and left:
         raise CheckpointError(f"{reader.prefix}: {len(left)} variables are missing, the first is {next(iter(left))}")
+
+
+def _some(names: Sequence[str], most: int = 20) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def _parts(keys: list[str]) -> str:

@@ -14,6 +14,17 @@ from training_src.models.checkpoints import object_graph
 from training_src.models.errors import CheckpointError
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+# A SavedModel's folder for its weights, and what they are called in it.
+VARIABLES = "variables"
+# What may lie beside a checkpoint and says what it is.
+BESIDE = (
+    "label_map.pbtxt",
+    "model.json",
+    "pipeline.config",
+    "source.json",
+    "groups-train.txt",
+    "groups-validation.txt",
+)
 
 
 class Reader:
@@ -52,7 +63,9 @@ class Reader:
             CheckpointError: If its bytes are not all there.
         """
         try:
-            return np.asarray(self._reader.get_tensor(name))
+            value = self._reader.get_tensor(name)
+            # NumPy's own strings lose zeros at their end.
+            return np.asarray(value, object if isinstance(value, bytes) else None)
         except (tf.errors.OpError, RuntimeError, ValueError, IndexError) as error:
             raise CheckpointError(
                 f"{self.prefix}: {name} cannot be read, the file is damaged ({_first_line(error)})"
@@ -78,7 +91,7 @@ def read(prefix: str) -> dict[str, NDArray[np.generic]]:
 
 
 def locate(source: str | Path, scratch: Path) -> str:
-    """The prefix of the checkpoint that a prefix, a folder or an archive of the zoo stands for.
+    """The prefix of the checkpoint that a prefix, a folder, an archive of the zoo or a model.tar.gz stands for.
 
     Args:
         source: As in `fine_tune_checkpoint`; a folder may hold an archive instead of the checkpoint itself.
@@ -98,12 +111,15 @@ def locate(source: str | Path, scratch: Path) -> str:
         path = archives[0]
     if path.suffix == ".index":
         return str(path.with_suffix(""))
-    extract(path, scratch / "unpacked", _is_of_a_checkpoint)
-    return find(scratch)
+    for place, wanted in (("unpacked", _is_of_a_checkpoint), ("model", _is_of_a_saved_model)):
+        extract(path, scratch / place, wanted)
+        if _indices(scratch / place):
+            return find(scratch / place)
+    raise CheckpointError(f"{path}: neither a checkpoint (*.index and *.data-00000-of-00001) nor a SavedModel is in it")
 
 
 def find(folder: Path) -> str:
-    """The prefix of the checkpoint in a folder, the newest if there are several.
+    """The prefix of the checkpoint in a folder, the newest if there are several; else that of a SavedModel's variables.
 
     Raises:
         CheckpointError: If there is none.
@@ -113,8 +129,32 @@ def find(folder: Path) -> str:
         raise CheckpointError(
             f"{folder}: no checkpoint (a pair of *.index and *.data-00000-of-00001) is in it, nor one archive *.tar.gz"
         )
-    newest = max(indices, key=lambda path: (_number(path.stem), path.stat().st_mtime))
+    # A SavedModel of the zoo's has variables of another layout, and the checkpoint beside it.
+    checkpoints = [path for path in indices if path.parent.name != VARIABLES] or indices
+    newest = max(checkpoints, key=lambda path: (_number(path.stem), path.stat().st_mtime))
     return str(newest.with_suffix(""))
+
+
+def no_names(prefix: str) -> str:
+    """What to say of a SavedModel whose variables are none of a detector's; "" for other checkpoints."""
+    return "; it is a SavedModel whose variables have no names of layers" if Path(prefix).name == VARIABLES else ""
+
+
+def beside(prefix: str, name: str) -> Path | None:
+    """A file that describes a checkpoint: in its folder, or in that around a zoo's `checkpoint/` or a model's `1/`.
+
+    Args:
+        prefix: The checkpoint's path without `.index`.
+        name: One of `BESIDE`.
+    """
+    folder = Path(prefix).parent
+    if folder.name == "checkpoint":
+        folders = [folder, folder.parent]
+    elif folder.name == VARIABLES:
+        folders = [folder.parent, folder.parent.parent]
+    else:
+        folders = [folder]
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
 def _indices(folder: Path) -> list[Path]:
@@ -122,8 +162,15 @@ def _indices(folder: Path) -> list[Path]:
 
 
 def _is_of_a_checkpoint(path: PurePosixPath) -> bool:
-    # A SavedModel has variables/variables.index of another layout beside it.
-    return path.parent.name != "variables" and (path.suffix == ".index" or path.suffix.startswith(".data-"))
+    return path.name in BESIDE or (path.parent.name != VARIABLES and _is_a_part(path))
+
+
+def _is_of_a_saved_model(path: PurePosixPath) -> bool:
+    return path.name in BESIDE or (path.parent.name == VARIABLES and _is_a_part(path))
+
+
+def _is_a_part(path: PurePosixPath) -> bool:
+    return path.suffix == ".index" or path.suffix.startswith(".data-")
 
 
 def _first_line(error: Exception) -> str:
