@@ -255,8 +255,9 @@ def _print_anchors(
     decided: Sequence[str], description: PipelineDescription, records: Records, request: Request
 ) -> None:
     """What the data decide, and which boxes the anchors do not reach."""
+    names = request.label_map.names
     decisions = [("data decides", sentence) for sentence in decided]
-    for subject, sentence in [*decisions, *reach_lines(description, records, request.label_map.names)]:
+    for subject, sentence in [*decisions, *reach_lines(description, records, names, bundled=request.config is None)]:
         print(f"{subject:<13} {sentence}")
     sys.stdout.flush()
 
