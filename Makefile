@@ -58,7 +58,7 @@ footprints: setup  ## Count anew what training each bundled architecture takes; 
 	python -m tests.documentation.footprints
 
 lock: .venv/bin/uv  ## Resolve every lock file anew
-	$(COMPILE) requirements.lock localcloud/pyproject.toml --extra cli --extra training --extra inference --extra cpu --extra infra --extra development
+	$(COMPILE) requirements.lock localcloud/pyproject.toml --extra cli --extra training --extra inference --extra cpu --extra conversion --extra infra --extra development
 	$(COMPILE) requirements-definition.lock --extra definition
 	$(COMPILE) requirements-mutation.lock --extra mutation
 	$(COMPILE) containers/training/requirements.cpu.txt --extra training --extra cpu

@@ -62,6 +62,7 @@ def build(app: cdk.App) -> cdk.App:
         settings=settings,
         foundation=foundation,
         registry=registry,
+        delivery=delivery,
         training=training,
         env=where,
     )

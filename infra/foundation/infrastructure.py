@@ -243,4 +243,8 @@ class FoundationStack(cdk.Stack):
 def default_objects() -> dict[str, str]:
     """Return the text of each object that a fresh bucket holds, by key."""
     policy = (DEFAULTS / "gate_policy.yaml").read_text()
-    return {"defaults/none/none": "none\n", "defaults/gate-policy/gate_policy.yaml": policy}
+    return {
+        "defaults/none/none": "none\n",
+        "defaults/scratch/scratch": "scratch\n",
+        "defaults/gate-policy/gate_policy.yaml": policy,
+    }

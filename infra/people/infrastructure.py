@@ -10,6 +10,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.delivery.infrastructure import DeliveryStack
 from infra.foundation.infrastructure import FoundationStack
 from infra.permissions import EVERY_OBJECT, EVERY_VERSION, NO_RESOURCE, OWN_JOBS, allow, deny, sagemaker_arns
 from infra.registry.infrastructure import RegistryStack
@@ -42,12 +43,14 @@ class PeopleStack(cdk.Stack):
         settings: Settings,
         foundation: FoundationStack,
         registry: RegistryStack,
+        delivery: DeliveryStack,
         training: TrainingStack,
         **options: Any,
     ) -> None:
         super().__init__(scope, construct_id, description="mapgate: policies for people", **options)
         self._settings = settings
         self._foundation = foundation
+        self._endpoint_name = delivery.endpoint_name
         self._versions = sagemaker_arns(self, f"model-package/{registry.group_name}/*")
         self._group = sagemaker_arns(self, f"model-package-group/{registry.group_name}")
         self.data_scientist = self._data_scientist(training)
@@ -156,6 +159,8 @@ class PeopleStack(cdk.Stack):
             on=[f"{training.pipeline_arn}/execution/*"],
             because="Executions of the environment's own pipeline.",
         )
+        # Whose version production serves, as what a training starts from.
+        allow(policy, "sagemaker:DescribeEndpoint", on=sagemaker_arns(self, f"endpoint/{self._endpoint_name}"))
         # What an execution needs is held against the account's quotas before it starts.
         allow(
             policy,

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from pipelines.errors import BadInputError, WorkFailedError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
+PRETRAINED = "pretrained"
+"""The training image's folder for weights, beside `training_src`."""
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 """The media type of a manifest that SageMaker takes."""
 
@@ -54,18 +56,31 @@ def is_pushed(connection: Connection, image: Image) -> bool:
 
 
 def push_missing(
-    connection: Connection, deployment: Deployment, *, accelerator: str, home: Path
+    connection: Connection,
+    deployment: Deployment,
+    *,
+    accelerator: str,
+    home: Path,
+    pretrained: Callable[[], Path | None] = lambda: None,
 ) -> Iterator[tuple[Image, bool]]:
-    """Push the images whose tags are missing; each, and whether it was pushed now."""
+    """Push the images whose tags are missing; each, and whether it was pushed now.
+
+    Args:
+        pretrained: Asked for the pre-trained detector's folder where the training image is missing.
+    """
     for image in images_of(deployment):
         missing = not is_pushed(connection, image)
         if missing:
-            push(connection, image, accelerator=accelerator, home=home)
+            held = pretrained() if image.name == "training" else None
+            push(connection, image, accelerator=accelerator, home=home, pretrained=held)
         yield image, missing
 
 
-def push(connection: Connection, image: Image, *, accelerator: str, home: Path) -> None:
+def push(connection: Connection, image: Image, *, accelerator: str, home: Path, pretrained: Path | None = None) -> None:
     """Make the image from this checkout and push it, in the place of one whose manifest SageMaker does not take.
+
+    Args:
+        pretrained: The folder of the detector that the training image is to hold; None where it is to hold none.
 
     Raises:
         BadInputError: This checkout is not the one that was deployed.
@@ -78,11 +93,12 @@ def push(connection: Connection, image: Image, *, accelerator: str, home: Path) 
             "run `cdk deploy --all` from this checkout first"
         )
     if connection.is_emulated:
-        directory = _snapshot(image, home / "images" / image.repository / image.tag)
+        directory = _snapshot(image, home / "images" / image.repository / image.tag, pretrained)
         _delete_refused(connection, image)
         _push_stand_in(connection, image, directory)
     else:
-        _build(image, accelerator)
+        with tempfile.TemporaryDirectory(prefix="image-") as folder:
+            _build(image, accelerator, _snapshot(image, Path(folder, "context"), pretrained))
         _delete_refused(connection, image)
         _push_built(connection, image)
         pushed = _media_type(connection, image)
@@ -138,20 +154,28 @@ def _instruction(dockerfile: str, name: str) -> str:
     return str(last)
 
 
-def _snapshot(image: Image, directory: Path) -> Path:
-    """Copy what the image's tag names, so that a later edit does not change what an immutable tag means."""
+def _snapshot(image: Image, directory: Path, pretrained: Path | None) -> Path:
+    """Copy what the image's tag names, so that a later edit does not change what an immutable tag means.
+
+    The training image's weights are pinned there, and come from elsewhere: they lie in `pretrained`, beside their pin.
+    """
     directory.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=".", dir=directory.parent))
     for path in sources(CHECKOUT, image.name):
         copy = beside / path.relative_to(CHECKOUT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
+    if image.name == "training":
+        (beside / PRETRAINED).mkdir()
+        shutil.copy(_dockerfile(image).with_name("pretrained.json"), beside / PRETRAINED)
+    if pretrained is not None:
+        shutil.copytree(pretrained, beside / PRETRAINED / pretrained.name)
     if directory.exists():
         shutil.rmtree(directory)
     return beside.rename(directory).resolve()
 
 
-def _build(image: Image, accelerator: str) -> None:
+def _build(image: Image, accelerator: str, context: Path) -> None:
     """Build into the engine's store, for SageMaker's processors and with a manifest that SageMaker takes.
 
     Without attestations, which would make an index of the manifest, and with docker's media types; an engine that has
@@ -168,7 +192,8 @@ def _build(image: Image, accelerator: str) -> None:
         name = ["--output", f"type=image,name={image.uri},oci-mediatypes=false"]
     arguments = ["--build-arg", f"ACCELERATOR={accelerator}"] if image.name == "training" else []
     platform = ["--platform", "linux/amd64"]
-    _docker([*command, *platform, "--file", str(_dockerfile(image)), *name, *arguments, str(CHECKOUT)])
+    dockerfile = context / _dockerfile(image).relative_to(CHECKOUT)
+    _docker([*command, *platform, "--file", str(dockerfile), *name, *arguments, str(context)])
 
 
 def _push_built(connection: Connection, image: Image) -> None:

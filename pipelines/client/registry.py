@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The versions in the model registry: what an approver looks at and decides."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
+
+from botocore.exceptions import ClientError
 
 from pipelines.client.connection import Connection, refusals_told
 from pipelines.errors import BadInputError
@@ -14,7 +17,11 @@ Decision = Literal["Approved", "Rejected"]
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the model package group, with what its dossier says."""
+    """A version of the model package group, with what its dossier says.
+
+    Attributes:
+        model_uri: S3 URI of its model.tar.gz.
+    """
 
     number: int
     arn: str
@@ -22,6 +29,7 @@ class Version:
     created: datetime
     description: str
     dossier: dict[str, str]
+    model_uri: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The version as plain JSON values."""
@@ -40,7 +48,7 @@ def versions(connection: Connection, group: str) -> list[Version]:
     pages = connection.client("sagemaker").get_paginator("list_model_packages")
     listed = pages.paginate(ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending")
     arns = [item["ModelPackageArn"] for page in listed for item in page["ModelPackageSummaryList"]]
-    return sorted((_describe(connection, arn) for arn in arns), key=lambda version: version.number, reverse=True)
+    return sorted((describe(connection, arn) for arn in arns), key=lambda version: version.number, reverse=True)
 
 
 def version(connection: Connection, group: str, number: int | None) -> Version:
@@ -59,6 +67,28 @@ def version(connection: Connection, group: str, number: int | None) -> Version:
             return candidate
     numbers = ", ".join(str(candidate.number) for candidate in reversed(known))
     raise BadInputError(f"model package group {group} holds no version {number}, only {numbers}")
+
+
+def champion(connection: Connection, endpoint: str) -> int | None:
+    """The number of the version that production serves, as the deployer names what it deploys; None where nothing does.
+
+    An endpoint's configuration changes when a rollout has ended well, so this is not a version that is on its way.
+
+    Raises:
+        BadInputError: The endpoint serves what no deployer deployed, or SageMaker refused, in its own words.
+    """
+    with refusals_told(f"endpoint {endpoint}"):
+        try:
+            serves = connection.client("sagemaker").describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
+        except ClientError as error:
+            if "Could not find" in error.response["Error"]["Message"]:
+                return None
+            raise
+    # <project>-<environment>-v<version>-<hash of the hosting settings>
+    named = re.fullmatch(rf"{re.escape(connection.deployment_name)}-v(\d+)(-[0-9a-f]{{6}})?", serves)
+    if named is None:
+        raise BadInputError(f"endpoint {endpoint} serves {serves}, which is no version's; name a version by its number")
+    return int(named[1])
 
 
 def decide(connection: Connection, arn: str, decision: Decision, reason: str | None = None) -> None:
@@ -89,8 +119,10 @@ def save_report(connection: Connection, found: Version, destination: Path) -> No
     connection.client("s3").download_file(bucket, key, str(destination))
 
 
-def _describe(connection: Connection, arn: str) -> Version:
+def describe(connection: Connection, arn: str) -> Version:
+    """One version by its ARN, of whatever group."""
     answer = connection.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    (container, *_) = answer.get("InferenceSpecification", {}).get("Containers", [{}])
     return Version(
         number=answer["ModelPackageVersion"],
         arn=arn,
@@ -98,4 +130,5 @@ def _describe(connection: Connection, arn: str) -> Version:
         created=answer["CreationTime"],
         description=answer.get("ModelPackageDescription", ""),
         dossier=answer.get("CustomerMetadataProperties", {}),
+        model_uri=container.get("ModelDataUrl", ""),
     )

@@ -21,7 +21,7 @@ def upload(connection: Connection, source: Path, bucket: str, *, under: str, pro
     """Upload a file or a folder and return its URI; what is there already is not sent again.
 
     Args:
-        source: A file, or a folder, of which hidden files are left out.
+        source: A file, a folder, of which hidden files are left out, or a checkpoint's path without `.index`.
         under: The first part of the key, such as `datasets`.
 
     Returns:
@@ -57,13 +57,16 @@ def content_sha256(source: Path) -> str:
 
 
 def files_of(source: Path) -> Iterator[Path]:
-    """Every file of a folder by name, hidden ones left out; or the file itself.
+    """Every file of a folder by name, hidden ones left out; or the file itself; or those of a checkpoint by its prefix.
 
     Raises:
         BadInputError: There is no such path, or no file in it.
     """
     if source.is_file():
         yield source
+        return
+    if not source.exists() and source.with_name(f"{source.name}.index").is_file():
+        yield from sorted([*source.parent.glob(f"{source.name}.data-*"), source.with_name(f"{source.name}.index")])
         return
     if not source.is_dir():
         raise BadInputError(f"{source}: no such file or folder")

@@ -47,6 +47,7 @@ def announce(
     uris: Mapping[str, str | None],
     values: Mapping[str, Any],
     *,
+    start: str | None = None,
     ask: bool,
     quiet: bool,
 ) -> dict[str, Any]:
@@ -56,6 +57,7 @@ def announce(
         data: A folder or an S3 URI.
         uris: Parameter name to a file, a folder or an S3 URI.
         values: Parameter name to a value; None is the deployment's default.
+        start: What the training starts from, in words; None is the deployment's default.
         ask: Whether somebody who sits at a terminal is asked whether to start.
         quiet: Whether standard output is for scripts.
 
@@ -71,14 +73,22 @@ def announce(
         instance = replace(instance, speed=plan["cores"] / plan["reference_cores"])
     estimate = Estimate(plan, instance, deployed, connection.is_emulated)
     if not quiet:
-        for subject, sentence in [("data", _of_data(connection, data, plan)), *estimate.lines()]:
+        begins = start or _default_start(uris["PipelineConfigUri"])
+        for subject, sentence in [("data", _of_data(connection, data, plan)), ("start", begins), *estimate.lines()]:
             console.print(f"{subject:<10}{escape(sentence)}", soft_wrap=True)
     if refusal := estimate.refusal():
         raise BadInputError(refusal)
     if ask and not quiet and sys.stdin.isatty() and sys.stdout.isatty() and not typer.confirm("start?", default=True):
         complaints.print("mapgate: nothing was uploaded or started")
         raise typer.Exit(1)
-    return estimate.as_json()
+    return {**estimate.as_json(), "initial_checkpoint": start}
+
+
+def _default_start(pipeline_config: str | None) -> str:
+    """What a training starts from where nobody says it."""
+    if pipeline_config is not None:
+        return "as the config's fine_tune_checkpoint says, from scratch where it names none"
+    return "from the training image's own weights where they fit the architecture, else from scratch"
 
 
 def _deployed(connection: Connection, deployment: Deployment) -> Deployed:

@@ -26,6 +26,10 @@ LabelMap = Annotated[Path | None, typer.Option(help="Your own label_map.pbtxt.")
 def check(
     folder: Source,
     *,
+    architecture: Annotated[
+        str | None,
+        typer.Option(help="Bundled, with whose anchors --report compares the boxes."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Your own pipeline.config.")] = None,
     label_map: LabelMap = None,
     format_: Format = None,

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate images`: the training and the inference image, from this checkout to the deployment."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from pipelines.client import images
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.commands.local import home
-from pipelines.commands.terminal import Json, console, print_json
+from pipelines.commands.terminal import Json, complaints, console, print_json
 from pipelines.errors import BadInputError
+from pipelines.zoo import pretrained as detector
+from pipelines.zoo.npm import NpmError
 
 app = typer.Typer(name="images", no_args_is_help=True, help="The training and the inference image.")
 
@@ -19,6 +23,9 @@ app = typer.Typer(name="images", no_args_is_help=True, help="The training and th
 def push_images(
     context: typer.Context,
     accelerator: Annotated[str, typer.Option(help="What the training image is built for: cpu or gpu.")] = "gpu",
+    pretrained: Annotated[
+        bool, typer.Option(help="Put the pre-trained detector into the training image; npm brings it the first time.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Build the deployed tags from this checkout and push those that are missing."""
@@ -27,10 +34,28 @@ def push_images(
     connection: Connection = context.obj
     pushed = []
     for image, new in images.push_missing(
-        connection, Deployment.find(connection), accelerator=accelerator, home=home()
+        connection,
+        Deployment.find(connection),
+        accelerator=accelerator,
+        home=home(),
+        pretrained=_detector if pretrained else lambda: None,
     ):
         pushed.append({"name": image.name, "uri": image.uri, "pushed": new})
         if not as_json:
             console.print(f"{'pushed' if new else 'was there'}  {image.uri}", soft_wrap=True)
     if as_json:
         print_json(pushed)
+
+
+def _detector() -> Path | None:
+    """The pre-trained detector's folder; None, with a sentence, on a machine that cannot fetch it."""
+    try:
+        with complaints.status("") as status:
+            return detector.fetch(detector.pinned(), home() / "zoo", lambda text: status.update(text)).path
+    except (BadInputError, NpmError) as error:
+        complaints.print(
+            f"mapgate: {escape(str(error))}; the training image goes without the pre-trained detector, so what would "
+            "start from it starts from scratch",
+            soft_wrap=True,
+        )
+        return None

@@ -67,15 +67,19 @@ def outputs(
 
 
 @app.command(
-    epilog="Example: `mapgate model export --pipeline-config ./pipeline.config --checkpoint ./checkpoint/ckpt-0 "
-    "--label-map ./label_map.pbtxt --output ./exported`",
+    epilog="Examples: `mapgate model export --pipeline-config ./pipeline.config --checkpoint ./checkpoint/ckpt-0 "
+    "--label-map ./label_map.pbtxt --output ./exported` · `mapgate model export --checkpoint "
+    ".mapgate/zoo/ssd_mobilenet_v2_300x300_open_images --output ./served --artifact`",
 )
 @handed_on
 def export(
     *,
-    pipeline_config: PipelineConfig,
     checkpoint: Checkpoint,
     output: Annotated[Path, typer.Option(help="A new or empty folder.")],
+    pipeline_config: Annotated[
+        Path | None,
+        typer.Option(help="A pipeline.config, of TensorFlow 1 or 2; the one beside the checkpoint where left out."),
+    ] = None,
     label_map: Annotated[
         Path | None, typer.Option(help="A label_map.pbtxt: only its ids are detected; every class where left out.")
     ] = None,
@@ -83,5 +87,13 @@ def export(
     calibration: Annotated[
         Path | None, typer.Option(help="A prepared validation split (*.tfrecord): write OpenVINO's int8 too.")
     ] = None,
+    artifact: Annotated[
+        bool,
+        typer.Option(
+            "--artifact",
+            help="Write what a training's model.tar.gz holds instead, which `mapgate invoke --model` serves; "
+            "the label map beside the checkpoint is taken where none is given.",
+        ),
+    ] = False,
 ) -> None:
     """Write the SavedModel with the eight outputs of the OD API's exporter, and checkpoint and config beside it."""

@@ -5,14 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.client import executions, images, quotas
+from pipelines.client import executions, images, initial_checkpoint, quotas
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import parameters_for
+from pipelines.client.initial_checkpoint import completed as completed_checkpoints
 from pipelines.commands.announcement import announce, with_defaults
 from pipelines.commands.executions import follow_to_the_end
 from pipelines.commands.plan import judge
 from pipelines.commands.terminal import Json, console, print_json
+from pipelines.commands.zoo import brought
 from pipelines.display.transfers import transfer
 from pipelines.errors import BadInputError
 from pipelines.zoo.architectures import completed
@@ -22,7 +24,8 @@ app = typer.Typer()
 
 @app.command(
     epilog="Examples: `mapgate run ./street_images` · `mapgate run s3://bucket/prefix --architecture "
-    "ssd_mobilenet_v2_fpnlite_640x640 --training-steps 20000 --no-wait`"
+    "ssd_mobilenet_v2_fpnlite_640x640 --training-steps 20000 --no-wait` · "
+    "`mapgate run ./more_images --initial-checkpoint champion`"
 )
 def run(
     context: typer.Context,
@@ -32,7 +35,16 @@ def run(
     ] = None,
     pipeline_config: Annotated[str | None, typer.Option(help="Your own pipeline.config: a file or its URI.")] = None,
     label_map: Annotated[str | None, typer.Option(help="Your own label_map.pbtxt: a file or its URI.")] = None,
-    checkpoint: Annotated[str | None, typer.Option(help="Initial checkpoint: a folder or its URI.")] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--initial-checkpoint",
+            metavar="VERSION|champion|PATH|URI|NAME|scratch",
+            help="What the training starts from: a version's number or ARN, what production serves, a checkpoint's "
+            "folder or prefix, a model.tar.gz, an S3 URI, a zoo name, or nothing.",
+            autocompletion=completed_checkpoints,
+        ),
+    ] = None,
     gate_policy: Annotated[str | None, typer.Option(help="Gate policy (YAML): a file or its URI.")] = None,
     training_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the config's num_steps.")] = None,
     training_settings: Annotated[
@@ -50,12 +62,8 @@ def run(
     connection: Connection = context.obj
     deployment = Deployment.find(connection)
     _require_images(connection, deployment)
-    uris = {
-        "PipelineConfigUri": pipeline_config,
-        "LabelMapUri": label_map,
-        "InitialCheckpointUri": checkpoint,
-        "GatePolicyUri": gate_policy,
-    }
+    start = initial_checkpoint.find(connection, deployment, checkpoint) if checkpoint is not None else None
+    uris = {"PipelineConfigUri": pipeline_config, "LabelMapUri": label_map, "GatePolicyUri": gate_policy}
     values: dict[str, Any] = {
         "Architecture": architecture,
         "TrainingSteps": training_steps,
@@ -73,7 +81,11 @@ def run(
     judge(connection, deployment, files, asked, quiet=as_json)
     values = with_defaults(connection, uris, values)
     quotas.refuse_shortages(connection, deployment.pipeline_name, values)
-    plan = announce(connection, deployment, data, uris, values, ask=not yes, quiet=as_json)
+    told = start.said if start else None
+    plan = announce(connection, deployment, data, uris, values, start=told, ask=not yes, quiet=as_json)
+    if start:
+        bucket = deployment.data_bucket
+        uris["InitialCheckpointUri"] = start.source or brought(connection, bucket, start.zoo, quiet=as_json)
     with transfer(console, "uploading", quiet=as_json) as progress:
         parameters = parameters_for(connection, deployment.data_bucket, data, uris, values, progress=progress)
     arn = executions.start(connection, deployment.pipeline_name, parameters)

@@ -15,6 +15,8 @@ from typing import Any
 from rich.console import Console
 
 from localcloud import cloud
+from localcloud.home import Home
+from localcloud.processes import cpu_seconds
 from pipelines.client import executions, images
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
@@ -58,6 +60,7 @@ def tell(home: Path, *, data: Path | None, training: Mapping[str, object], port:
         parameters = _upload(connection, deployment, source, training, telling)
     with telling.stage("pipeline", "The pipeline"):
         execution = _execute(connection, deployment, parameters, telling)
+    telling.summary.training_cpu_seconds = _training_cpu_seconds(home, execution)
     evaluation = _tell_evaluation(connection, deployment, execution, telling)
     if execution.status != "Succeeded":
         _end_without_model(execution, evaluation, own_data=data is not None, telling=telling)
@@ -123,6 +126,15 @@ def _execute(connection: Connection, deployment: Deployment, parameters: dict[st
         arn = executions.start(connection, deployment.pipeline_name, parameters, name=name)
         telling.say(f"started {arn}")
     return follow(connection, arn, telling.console)
+
+
+def _training_cpu_seconds(home: Path, execution: Execution) -> float | None:
+    """What TrainDetector's processes took; None where an earlier execution's model was taken."""
+    step = execution.step("TrainDetector")
+    if step is None or step.cached or step.job is None:
+        return None
+    _, job = step.job
+    return round(cpu_seconds(Home(home).jobs / job), 1)
 
 
 def _tell_evaluation(

@@ -26,6 +26,7 @@ class Summary:
     model_package_arn: str | None = None
     endpoint_name: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    training_cpu_seconds: float | None = None
     animation: str | None = None
     contact_sheet: str | None = None
     report: str | None = None

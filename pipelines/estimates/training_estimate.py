@@ -112,7 +112,10 @@ class Estimate:
         rate = f"learning rate {plan['learning_rate']:.3g}"
         if plan["learning_rate"] != plan["configs_learning_rate"]:
             rate += f", in proportion to the batch, of the config's {plan['configs_learning_rate']:.3g}"
-        return [("model", plan["model"]), ("training", f"{plan['steps']:,} steps of {batch}{of}, {rate}")]
+        return [
+            ("model", f"{plan['model']}{_of_the_input(plan)}"),
+            ("training", f"{plan['steps']:,} steps of {batch}{of}, {rate}"),
+        ]
 
     def _of_the_instance(self) -> str:
         where = "this machine" if self.on_this_machine else self.instance.name
@@ -158,6 +161,17 @@ class Estimate:
             "usd_at_most": self.usd_at_most,
             "prices_of": prices_of(),
         }
+
+
+def _of_the_input(plan: Mapping[str, Any]) -> str:
+    """The input's size, where the data decide it."""
+    told = plan["input"]
+    if not told["follows_data"]:
+        return ""
+    size = "x".join(map(str, told["size"]))
+    if told["decided"]:
+        return f", input {size}, as the data's boxes decide"
+    return f", input {size} or larger: the data's boxes decide, and time, memory and cost grow with its pixels"
 
 
 def _duration(seconds: float) -> str:

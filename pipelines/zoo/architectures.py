@@ -41,9 +41,18 @@ def find(name: str) -> Architecture:
     Raises:
         BadInputError: There is none.
     """
-    command = [sys.executable, "-m", "training_src", "architectures", name, "--json"]
+    (found,) = _asked(name)
+    return found
+
+
+def all_architectures() -> list[Architecture]:
+    """Every architecture, in the order of the zoo's page."""
+    return _asked()
+
+
+def _asked(*names: str) -> list[Architecture]:
+    command = [sys.executable, "-m", "training_src", "architectures", *names, "--json"]
     asked = subprocess.run(command, capture_output=True, text=True, check=False)
     if asked.returncode:
         raise BadInputError(asked.stderr.strip())
-    (told,) = json.loads(asked.stdout)
-    return Architecture(told["name"], told["archive"])
+    return [Architecture(told["name"], told["archive"]) for told in json.loads(asked.stdout)]

@@ -101,6 +101,31 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
         process.wait()
 
 
+def test_the_training_image_holds_the_pretrained_detector(
+    engine: Engine, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(Path(engine.docker).parent), prepend=":")
+    image = Image("training", f"127.0.0.1:{registry.port}", "mapgate-dev-training", image_tag(CHECKOUT, "training"))
+    detector = tmp_path / "ssd_mobilenet_v2_street"
+    (detector / "checkpoint").mkdir(parents=True)
+    (detector / "checkpoint" / "ckpt-0.index").write_text("index")
+    connection: Any = registry
+
+    push(connection, image, accelerator="cpu", home=tmp_path, pretrained=detector)
+
+    script = "from training_src.training.initial_checkpoint import PRETRAINED; print(*sorted(PRETRAINED.rglob('*')))"
+    held = engine.ask("run", "--rm", "--entrypoint", "python", image.uri, "-c", script)
+    folder = "/opt/program/pretrained"
+    checkpoint = f"{folder}/ssd_mobilenet_v2_street/checkpoint"
+    assert held.split() == [
+        f"{folder}/pretrained.json",
+        f"{folder}/ssd_mobilenet_v2_street",
+        checkpoint,
+        f"{checkpoint}/ckpt-0.index",
+    ]
+    engine.ask("image", "rm", image.uri)
+
+
 def test_what_arrives_is_what_sagemaker_takes_in_the_place_of_what_it_refuses(
     engine: Engine,
     registry: Registry,

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from localcloud.processes import KILLED, Process
+from localcloud.processes import KILLED, Process, cpu_seconds
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 POLITE = """
@@ -52,6 +52,14 @@ def test_the_exit_code_is_the_commands(tmp_path: Path) -> None:
     process, _ = start(tmp_path, "import sys; sys.exit(7)")
     assert process.wait(20) == 7
     assert not process.running
+
+
+def test_the_cpu_seconds_are_the_commands_and_its_childrens(tmp_path: Path) -> None:
+    burn = "import time\nwhile time.process_time() < 0.5: pass"
+    process, _ = start(tmp_path, f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}]); {burn}")
+    assert cpu_seconds(tmp_path) == 0
+    assert process.wait(60) == 0
+    assert 1.0 <= cpu_seconds(tmp_path) < 3.0
 
 
 def test_sigterm_comes_first_and_lets_the_command_end(tmp_path: Path) -> None:

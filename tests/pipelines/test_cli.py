@@ -83,14 +83,34 @@ def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "typed",
-    ["run ./images --architecture ssd_mob", "model info --architecture ssd_mob", "zoo fetch ssd_mob"],
+    ("typed", "further"),
+    [
+        ("run ./images --architecture ssd_mob", []),
+        ("model info --architecture ssd_mob", []),
+        ("zoo fetch ssd_mob", ["ssd_mobilenet_v2_300x300_open_images"]),
+    ],
 )
-def test_tab_completes_architectures(mapgate: Mapgate, typed: str) -> None:
+def test_tab_completes_architectures(mapgate: Mapgate, typed: str, further: list[str]) -> None:
     # As the function that --install-completion leaves in a shell asks.
     done = mapgate(_MAPGATE_COMPLETE="complete_bash", COMP_WORDS=f"mapgate {typed}", COMP_CWORD=str(len(typed.split())))
 
     assert done.stdout.split() == [
+        *(["ssd_mobilenet_v2_300x300_open_images"] if typed.startswith("zoo") else []),
         "ssd_mobilenet_v2_320x320",
         *(f"ssd_mobilenet_v2_fpnlite_{size}x{size}" for size in (160, 320, 640)),
+        *further,
     ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("run ./images --initial-checkpoint s", ["scratch", "ssd_mobilenet_v2_300x300_open_images"]),
+        ("run ./images --initial-checkpoint champ", ["champion"]),
+        ("run ./images --initial-checkpoint ./own", []),  # the shell completes paths by itself
+    ],
+)
+def test_tab_completes_what_a_training_may_start_from(mapgate: Mapgate, typed: str, words: list[str]) -> None:
+    done = mapgate(_MAPGATE_COMPLETE="complete_bash", COMP_WORDS=f"mapgate {typed}", COMP_CWORD=str(len(typed.split())))
+
+    assert done.stdout.split()[: len(words) or None] == words

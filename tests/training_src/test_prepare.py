@@ -19,6 +19,10 @@ from pipelines.demo.scenes import draw_scenes
 from training_src.__main__ import main
 from training_src.data.label_map import read_label_map
 from training_src.data.records.example import read_examples
+from training_src.models.anchor_overlaps import anchors_of
+from training_src.models.box_shapes import BoxShapes
+from training_src.models.config.pipeline import load_bundled
+from training_src.models.fitted_input import decided_by_data
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BCCD = REPOSITORY.parent / "shared" / "data" / "bccd"
@@ -139,9 +143,33 @@ def test_description_counts_what_was_written(drawn: Path, prepare: Callable[...,
     heights = np.concatenate([example.boxes[:, 2] - example.boxes[:, 0] for example in examples])
     statistics = described["splits"]["train"]["box_statistics"]
     assert statistics["height"]["median"] == pytest.approx(float(np.median(heights)), abs=1e-4)
+    shapes = BoxShapes.read(described["splits"]["train"])
+    assert shapes is not None
+    assert {name: sum(cells.values()) for name, cells in shapes.counts.items()} == (
+        described["splits"]["train"]["boxes_per_class"]
+    )
+    assert shapes.longer_side == 160
     groups = [set(described["groups"][split]) for split in ("train", "validation", "test")]
     assert [len(group) for group in groups] == [14, 4, 6]
     assert not set.intersection(*groups)
+
+
+def test_the_report_shows_the_anchors_that_will_be_trained(
+    drawn: Path, prepare: Callable[..., tuple[Result, Path]]
+) -> None:
+    architecture = "ssd_mobilenet_v2_fpnlite_160x160"
+    _, root = prepare(drawn, architecture=architecture)
+    described = json.loads((root / "processing/output/metadata/dataset.json").read_text())
+    trained = decided_by_data(load_bundled(architecture, 4), BoxShapes.read(described["splits"]["train"])).description
+    anchors = anchors_of(trained)
+    assert anchors is not None
+    assert trained.text() != load_bundled(architecture, 4).text()
+    sides = [np.sqrt(level.shapes.prod(axis=1)) for level in anchors.levels]
+    shown = [(level["smallest"], level["largest"]) for level in described["anchor_fit"]["by_level"]]
+    assert shown == [(round(float(each.min()), 1), round(float(each.max()), 1)) for each in sides]
+    assert described["anchor_fit"]["input"] == [anchors.width, anchors.height]
+    page = (root / "processing/output/metadata/report.html").read_text()
+    assert f"The data decide: input {anchors.width}x{anchors.height}" in page
 
 
 def test_description_tells_what_is_judged_before_a_training(

@@ -19,13 +19,14 @@ from training_src.data.writers.shards import write_shards
 from training_src.errors import BadInputError, DataError
 from training_src.evaluation.policy import GatePolicy, read_policy
 from training_src.plan import judge_dataset
-from training_src.prepare import SHOWN, print_findings, summary, written_progress
+from training_src.prepare import SHOWN, print_findings, refuse_unknown_architecture, summary, written_progress
 from training_src.progress import Progress
 
 
 def run(
     folder: Path,
     *,
+    architecture: str | None = None,
     config: Path | None = None,
     label_map: Path | None = None,
     format_: Annotated[str | None, FORMAT_NAMES] = None,
@@ -39,6 +40,7 @@ def run(
 ) -> int:
     """Check a data set, a sentence for each fault: 0 sound, 2 faulty."""
     try:
+        refuse_unknown_architecture(architecture or "", config)
         _refuse_wrong_paths([config, label_map, policy, gate_policy], output)
         gate = read_policy(gate_policy) if gate_policy else None
         judged_by = read_policy_of(folder, policy)
@@ -54,9 +56,9 @@ def run(
             progress=None if json_ else Progress("checked"),
         ) as examined:
             if report:
-                write_report_of(report, examined, config=config)
+                write_report_of(report, examined, architecture=architecture or "", config=config)
             if output and not examined.findings.number("error"):
-                _write(output, examined, config)
+                _write(output, examined, architecture or "", config)
             return _tell(examined, gate, as_json=json_)
     except BadInputError as error:
         if not json_:
@@ -74,9 +76,9 @@ def _refuse_wrong_paths(files: Sequence[Path | None], output: Path | None) -> No
         raise BadInputError(f"{output} is not empty; name a new folder.")
 
 
-def _write(output: Path, examined: Examined, config: Path | None) -> None:
+def _write(output: Path, examined: Examined, architecture: str, config: Path | None) -> None:
     write_shards(examined.index, {split: output / split for split in SPLITS}, written=written_progress(examined))
-    write_metadata(output / "metadata", examined, config=config)
+    write_metadata(output / "metadata", examined, architecture=architecture, config=config)
 
 
 def _tell(examined: Examined, gate: GatePolicy | None, *, as_json: bool) -> int:

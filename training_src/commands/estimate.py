@@ -5,9 +5,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from training_src.data.dataset import LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.label_map import LabelMap, read_label_map
 from training_src.data.processes import cores
+from training_src.data.splits import SPLITS
+from training_src.data.statistics import EvenSample
+from training_src.models.anchor_overlaps import BoxArrays
+from training_src.models.box_shapes import BoxShapes
 from training_src.models.config.pipeline import (
     PipelineDescription,
     load,
@@ -15,18 +22,21 @@ from training_src.models.config.pipeline import (
     with_batch_size,
     with_num_steps,
 )
+from training_src.models.fitted_input import decided_by_data, recorded_footprint
 from training_src.models.training_memory import (
     GIB,
     Footprint,
     Memory,
     asked_batch,
     batch_for,
-    bundled_footprint,
 )
 from training_src.models.training_time import REFERENCE, REFERENCE_CORES, seconds_an_image
+from training_src.models.zoo import zoo_model
 from training_src.training.config_warnings import greatest_rate
 from training_src.training.hyperparameters import Settings, unpacked
 from training_src.training.memory import machines_memory
+
+TRAIN = SPLITS[0]
 
 
 def run(
@@ -46,9 +56,12 @@ def run(
     Without a folder nothing is said of images; without memory_gib this machine's memory is taken, with 0 it is unknown.
     """
     labels = read_label_map(label_map) if label_map else None
-    images, labels = _counted(folder, labels) if folder else (None, labels)
+    images, labels, shapes = _read(folder, labels) if folder else (None, labels, None)
     greatest = labels.greatest_id if labels else 1
     description = load(config, greatest) if config else load_bundled(architecture or "", greatest)
+    follows = config is None and zoo_model(description.source).follows_data
+    if follows and shapes is not None:
+        description = decided_by_data(description, shapes).description
     settings = Settings.of(unpacked({"settings": training_settings}))
     footprint = _footprint(description, bundled=config is None)
     half = settings.mixed_precision == "on" or (gpu and settings.mixed_precision == "auto")
@@ -56,6 +69,7 @@ def run(
     told = {
         "images": images,
         "classes": list(labels.names.values()) if labels else None,
+        "input": _input(description, follows=follows, known=shapes is not None),
         "cores": cores(),
         "seconds_an_image": seconds_an_image(footprint, description.config.model.family.feature_extractor.type),
         "reference": REFERENCE,
@@ -73,15 +87,37 @@ def run(
     return 0
 
 
-def _counted(folder: Path, labels: LabelMap | None) -> tuple[int, LabelMap]:
-    """How many images the annotations name, and their classes."""
+def _read(folder: Path, labels: LabelMap | None) -> tuple[int, LabelMap, BoxShapes | None]:
+    """How many images the annotations name, their classes, and the shapes of the boxes to train on.
+
+    Boxes of images whose size the annotations do not tell, and of those that are for validation or test, do not count.
+    """
     dataset = read_dataset(folder, labels)
-    return sum(1 for _ in dataset.entries()), dataset.label_map
+    images, sample = 0, EvenSample(5)
+    for entry in dataset.entries():
+        images += 1
+        if isinstance(entry, LabelledImage) and entry.width and entry.height and entry.given_split in (None, TRAIN):
+            size = entry.width, entry.height
+            rows = [(box.xmax - box.xmin, box.ymax - box.ymin, *size, box.label) for box in entry.boxes]
+            sample.add(np.array(rows, np.float32).reshape(-1, 5))
+    width, height, across, down, label = sample.values().T
+    if not len(label):
+        return images, dataset.label_map, None
+    centre, split = np.full_like(width, 0.5), np.zeros(len(label), np.int64)
+    boxes = BoxArrays(width, height, across, down, centre, centre, label.astype(np.int64), split)
+    return images, dataset.label_map, BoxShapes.counted(boxes, dataset.label_map.names)
+
+
+def _input(description: PipelineDescription, *, follows: bool, known: bool) -> dict[str, Any]:
+    """The input's height and width, and whether the data decide them; None where they differ from image to image."""
+    fixed = description.config.model.family.image_resizer.fixed_shape_resizer
+    size = [fixed.height, fixed.width] if fixed else None
+    return {"size": size, "follows_data": follows, "decided": known or not follows}
 
 
 def _footprint(description: PipelineDescription, *, bundled: bool) -> Footprint:
     if bundled:
-        return bundled_footprint(description.source)
+        return recorded_footprint(description)
     # A config of the user's own has to be built, with TensorFlow, which takes seconds.
     from training_src.models.architectures import build_detector
     from training_src.models.footprint import footprint

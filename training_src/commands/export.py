@@ -1,23 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`export`: a config and a checkpoint to what the OD API's exporter writes."""
+"""`export`: a config and a checkpoint to what the OD API's exporter writes, or to what a server of ours takes."""
 
 from pathlib import Path
 from typing import Annotated
 
+from training_src.errors import BadInputError
+from training_src.export.checkpoint_artifact import beside, export_artifact
 from training_src.export.exporter import SAVED_MODEL, export
 from training_src.export.saved_model import IMAGE_TENSOR, INPUT_TYPES
 
 
 def run(
     *,
-    pipeline_config: Path,
     checkpoint: str,
     output: Path,
+    pipeline_config: Path | None = None,
     label_map: Path | None = None,
     input_type: Annotated[str, tuple(INPUT_TYPES)] = IMAGE_TENSOR,
     calibration: Path | None = None,
+    artifact: bool = False,
 ) -> int:
-    """Write a SavedModel, and checkpoint and config beside it."""
-    export(pipeline_config, checkpoint, output, label_map, input_type, calibration)
+    """Write a SavedModel, and checkpoint and config beside it; or with --artifact what model.tar.gz holds."""
+    if artifact:
+        if input_type != IMAGE_TENSOR:
+            raise BadInputError(f"--input-type {input_type}: with --artifact a model takes {IMAGE_TENSOR}, as served")
+        export_artifact(checkpoint, output, pipeline_config, label_map, calibration)
+        print(f"exported      {output}")
+        return 0
+    config = pipeline_config or beside(checkpoint, "pipeline.config", "--pipeline-config")
+    export(config, checkpoint, output, label_map, input_type, calibration)
     print(f"exported      {output / SAVED_MODEL}")
     return 0

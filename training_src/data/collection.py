@@ -16,14 +16,15 @@ from training_src.data.report.anchors import read_anchors
 from training_src.data.report.content import (
     MOST_FAULT_PICTURES,
     MOST_FAULTS,
-    BoxArrays,
     Collected,
     FaultPicture,
     ReportContent,
     Sample,
 )
 from training_src.data.splits import SPLITS
+from training_src.data.statistics import box_shapes
 from training_src.errors import ConfigurationError
+from training_src.models.anchor_overlaps import BoxArrays
 
 # Of each split, spread evenly over it.
 _SAMPLES = {"train": 12, "validation": 4, "test": 8}
@@ -35,7 +36,8 @@ def collect(examined: Examined, *, architecture: str = "", config: Path | None =
     bright = images[np.isfinite(images[:, 2])]
     boxes = BoxArrays(*sample.T[:6], *sample.T[6:8].astype(np.int64))
     try:
-        anchors = read_anchors(architecture, config, examined.label_map.greatest_id)
+        shapes = box_shapes(examined.tally, SPLITS.index("train"), examined.label_map)
+        anchors = read_anchors(architecture, config, examined.label_map.greatest_id, shapes)
     except ConfigurationError:
         anchors = None  # the configuration's own checks say what is wrong with it
     return Collected(

@@ -59,8 +59,8 @@ def of_model(description: Path) -> SeenGroups:
     seen, training = content.get("seen"), content.get("training")
     groups = _groups(seen, description.parent) if isinstance(seen, Mapping) else None
     if groups is None:
-        mark = training.get("fingerprint", "") if isinstance(training, Mapping) else ""
-        return SeenGroups(unknown=(f"model {mark}".strip(),))
+        mark = training.get("fingerprint") if isinstance(training, Mapping) else None
+        return SeenGroups(unknown=(f"model {mark or content.get('architecture', '')}".strip(),))
     assert isinstance(seen, Mapping)
     unknown = seen.get("unknown")
     return groups.joined(SeenGroups(unknown=tuple(map(str, unknown)) if isinstance(unknown, list) else ()))

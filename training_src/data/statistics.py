@@ -17,6 +17,8 @@ from training_src.data.checks.findings import Findings
 from training_src.data.index import CROWD, DIFFICULT, OBJECT, Index, Row
 from training_src.data.label_map import LabelMap
 from training_src.data.splits import SPLITS
+from training_src.models.anchor_overlaps import BoxArrays
+from training_src.models.box_shapes import BoxShapes
 
 # COCO's limits between small, medium and large: areas in square pixels.
 COCO_AREAS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("inf"))}
@@ -164,7 +166,7 @@ def describe(
         "class_balance": {
             name: round(count / max(boxes, 1), 4) for name, count in zip(names, per_class.tolist(), strict=True)
         },
-        "splits": {split: _split(index, counted, number, names) for number, split in enumerate(SPLITS)},
+        "splits": {split: _split(index, counted, number, label_map) for number, split in enumerate(SPLITS)},
         "balance": {split: _distance(counted, number) for number, split in enumerate(SPLITS)},
         "repaired": {"clipped_boxes": counted.clipped, "dropped_boxes": counted.dropped},
         "decode_check": decode_check,
@@ -203,7 +205,8 @@ def _short_hash(group: str) -> str:
     return hashlib.sha256(group.encode()).hexdigest()[:12]
 
 
-def _split(index: Index, counted: Tally, split: int, names: Sequence[str]) -> dict[str, Any]:
+def _split(index: Index, counted: Tally, split: int, label_map: LabelMap) -> dict[str, Any]:
+    names = list(label_map.names.values())
     return {
         "images": int(counted.images[split]),
         "background_images": int(counted.backgrounds[split]),
@@ -216,6 +219,7 @@ def _split(index: Index, counted: Tally, split: int, names: Sequence[str]) -> di
         "largest_image": _largest(index, split, "width * height"),
         "largest_file": _largest(index, split, "length"),
         "box_statistics": _box_statistics(counted, split),
+        "box_shapes": shapes.as_json() if (shapes := box_shapes(counted, split, label_map)) else None,
     }
 
 
@@ -255,6 +259,14 @@ def _box_statistics(counted: Tally, split: int) -> dict[str, Any] | None:
         "boxes_per_image": _quantiles(per_image.astype(np.float64)),
         "coco_sizes": dict(zip(COCO_AREAS, counted.sizes[split].tolist(), strict=True)),
     }
+
+
+def box_shapes(counted: Tally, split: int, label_map: LabelMap) -> BoxShapes | None:
+    """How wide and high a split's boxes are, class by class; None without a box."""
+    sample = counted.sample[counted.sample[:, 7] == split]
+    if not len(sample):
+        return None
+    return BoxShapes.counted(BoxArrays(*sample.T[:6], *sample.T[6:8].astype(np.int64)), label_map.names)
 
 
 def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:

@@ -74,6 +74,31 @@ def write_artifact(
     write_whole(folder / "model.json", json.dumps(description, indent=1))
 
 
+def write_untrained(
+    folder: Path,
+    detector: Detector,
+    label_map: LabelMap,
+    architecture: str,
+    pipeline_config: str,
+    calibration: Records | None = None,
+) -> None:
+    """Write the same of a detector whose weights no training here made, so that nothing is known of one.
+
+    Args:
+        folder: To write.
+        detector: With the weights to export.
+        label_map: Its ids are the classes that can be detected.
+        architecture: By what name people know it.
+        pipeline_config: Its description, in text protobuf.
+        calibration: As in `write_artifact`.
+    """
+    runtimes = _write_runtimes(folder, detector, list(label_map.names), calibration)
+    write_label_map(label_map, folder / "label_map.pbtxt")
+    write_whole(folder / "pipeline.config", pipeline_config)
+    description = _described(detector, label_map.names, architecture, runtimes)
+    write_whole(folder / "model.json", json.dumps(description, indent=1))
+
+
 def _write_runtimes(
     folder: Path, detector: Detector, class_ids: Sequence[int], calibration: Records | None
 ) -> dict[str, Any]:
@@ -101,13 +126,8 @@ def _write_runtimes(
 def _model_json(
     detector: Detector, names: Mapping[int, str], provenance: Provenance, runtimes: Mapping[str, Any]
 ) -> dict[str, Any]:
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "architecture": provenance.architecture,
-        "input": _input(detector),
-        "classes": [{"id": number, "name": name} for number, name in names.items()],
+    return _described(detector, names, provenance.architecture, runtimes) | {
         "dataset": {"sha256": provenance.dataset_sha256},
-        "pipeline_config": "pipeline.config",
         "training": {
             "steps": provenance.steps,
             "seed": provenance.seed,
@@ -115,6 +135,22 @@ def _model_json(
             "best_step": provenance.best_step,
         },
         "initial_checkpoint": provenance.initial_checkpoint,
+    }
+
+
+def _described(
+    detector: Detector, names: Mapping[int, str], architecture: str, runtimes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What `model.json` says of any model; of a training it knows nothing yet."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "architecture": architecture,
+        "input": _input(detector),
+        "classes": [{"id": number, "name": name} for number, name in names.items()],
+        "dataset": None,
+        "pipeline_config": "pipeline.config",
+        "training": None,
+        "initial_checkpoint": None,
         "runtimes": runtimes,
         "image_digest": None,
     }

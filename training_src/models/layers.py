@@ -35,6 +35,11 @@ class BatchNormalization(keras.layers.Layer):  # type: ignore[misc]
         self.held = False
         self._synchronised = synchronised
 
+    @property
+    def epsilon(self) -> float:
+        """What is added to a variance."""
+        return self._config.epsilon
+
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         # The kernel wants float32 beside inputs of 16 bits, and a step by step average needs it.
         def weight(name: str, initializer: str, trainable: bool = True) -> keras.Variable:

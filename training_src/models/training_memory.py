@@ -42,6 +42,14 @@ class Footprint:
         """The same with activations of 16 bits."""
         return replace(self, bytes_an_image=self.bytes_an_image // 2)
 
+    def of_pixels(self, ratio: float) -> "Footprint":
+        """The same for images of so many times as many pixels, with which a convolutional network's maps grow."""
+        return replace(
+            self,
+            bytes_an_image=round(self.bytes_an_image * ratio),
+            forward_flops=round(self.forward_flops * ratio),
+        )
+
     def bytes_of(self, batch: int, *, on_gpu: bool) -> int:
         """What a training with this batch takes of one device's memory, at most."""
         return self._beside(on_gpu=on_gpu) + batch * self.bytes_an_image

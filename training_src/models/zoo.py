@@ -26,6 +26,7 @@ class ZooModel:
         speed_ms: As the zoo gives it.
         archive: Where it lies on the zoo's server: date and name; None where it has none.
         progressive_resizing: The part of a training from scratch that learns as well from smaller images, as measured.
+        follows_data: Whether the data's boxes decide the input's size and the anchors, where the user gives no config.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ZooModel:
     speed_ms: int | None = None
     archive: str | None = None
     progressive_resizing: float = 0.0
+    follows_data: bool = False
 
     @property
     def input_size(self) -> str:
@@ -46,16 +48,24 @@ class ZooModel:
         return f"{kept.min_dimension}x{kept.max_dimension}"
 
 
-def _zoo(name: str, parameters: int, coco_map: float, speed_ms: int, suffix: str = "coco17_tpu-8") -> ZooModel:
+def _zoo(
+    name: str,
+    parameters: int,
+    coco_map: float,
+    speed_ms: int,
+    suffix: str = "coco17_tpu-8",
+    *,
+    follows_data: bool = False,
+) -> ZooModel:
     # The archives of EfficientDet do not tell their size.
     stem = name.rsplit("_", 1)[0] if name.startswith("efficientdet") else name
-    return ZooModel(name, parameters, coco_map, speed_ms, f"{DATE}/{stem}_{suffix}.tar.gz")
+    return ZooModel(name, parameters, coco_map, speed_ms, f"{DATE}/{stem}_{suffix}.tar.gz", follows_data=follows_data)
 
 
 ZOO = (
-    ZooModel("ssd_mobilenet_v2_fpnlite_160x160", 689_850, progressive_resizing=0.3),
-    _zoo("ssd_mobilenet_v2_320x320", 6_066_431, 20.2, 19),
-    _zoo("ssd_mobilenet_v2_fpnlite_320x320", 2_626_746, 22.2, 22),
+    ZooModel("ssd_mobilenet_v2_fpnlite_160x160", 689_850, progressive_resizing=0.3, follows_data=True),
+    _zoo("ssd_mobilenet_v2_320x320", 6_066_431, 20.2, 19, follows_data=True),
+    _zoo("ssd_mobilenet_v2_fpnlite_320x320", 2_626_746, 22.2, 22, follows_data=True),
     _zoo("ssd_mobilenet_v2_fpnlite_640x640", 2_626_746, 28.2, 39),
     _zoo("ssd_resnet50_v1_fpn_640x640", 32_840_570, 34.3, 46),
     _zoo("ssd_resnet50_v1_fpn_1024x1024", 32_840_570, 38.3, 87),

@@ -12,8 +12,9 @@ from containers.contract.files import write_whole
 from training_src.errors import ConfigurationError
 from training_src.models.config.pipeline import PipelineDescription
 from training_src.models.detector import Detector
+from training_src.models.fitted_input import recorded_footprint
 from training_src.models.footprint import footprint
-from training_src.models.training_memory import Asked, Footprint, Memory, batch_for, bundled_footprint
+from training_src.models.training_memory import Asked, Footprint, Memory, batch_for
 from training_src.training.distribution import Cluster, the_chiefs
 from training_src.training.memory import machines_memory
 from training_src.training.precision import FLOAT32
@@ -34,7 +35,7 @@ def footprint_of(detector: Detector, description: PipelineDescription, *, bundle
     """As it is recorded for a bundled architecture, so that the batch is the one that was announced; else counted."""
     if not bundled:
         return footprint(detector, description.config.model)
-    recorded = bundled_footprint(description.source)
+    recorded = recorded_footprint(description)
     return recorded if keras.mixed_precision.global_policy().name == FLOAT32 else recorded.in_half_precision()
 
 

@@ -44,6 +44,12 @@ def checkpoint_classes(prefix: str, model: Classes) -> Classes | None:
     return Classes(label_map.names, count, background)
 
 
+def is_of_the_zoo(prefix: str) -> bool:
+    """Whether a checkpoint is one of the detection zoo's: of COCO's 90 classes, and without a label map beside it."""
+    configured = _configured(prefix)
+    return configured is not None and configured[0] == COCO_COUNT and beside(prefix, "label_map.pbtxt") is None
+
+
 def _has_background(detector: SsdDetector | FasterRcnnDetector) -> bool:
     return detector.config.add_background_class if isinstance(detector.config, Ssd) else True
 

@@ -23,6 +23,7 @@ from containers.contract.job import PLATFORM_ROOT, TrainingJob
 from training_src.data.label_map import LabelMap, read_label_map
 from training_src.data.seen_groups import SeenGroups, of_dataset
 from training_src.errors import ConfigurationError, DataError
+from training_src.models.box_shapes import BoxShapes
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
 from training_src.training.written_settings import plain
 
@@ -42,6 +43,7 @@ class Request:
         train, validation: Folders of `*.tfrecord` shards.
         label_map: Of the data set.
         dataset_sha256: Content hash of the prepared data set.
+        shapes: Of the boxes to train on; None where a data set of an older version does not tell them.
         config: The user's pipeline.config; None: the architecture's.
         architecture: A bundled one's name; "" where there is a config.
         checkpoint: Folder or file of the checkpoint to start from; None: as the config says.
@@ -58,6 +60,7 @@ class Request:
     validation: Path
     label_map: LabelMap
     dataset_sha256: str
+    shapes: BoxShapes | None = None
     config: Path | None = None
     architecture: str = ""
     checkpoint: Path | None = None
@@ -90,11 +93,13 @@ def _own(job: TrainingJob) -> Request:
     _refuse_unknown(job.hyperparameters, OwnNames.names() | Settings.names())
     asked = OwnNames.of(job.hyperparameters)
     metadata, config = _channel(job, "metadata"), job.channel("config")
+    sha256, shapes = _facts(metadata)
     return Request(
         train=_channel(job, "train"),
         validation=_channel(job, "validation"),
         label_map=read_label_map(metadata / "label_map.pbtxt"),
-        dataset_sha256=_dataset_sha256(metadata),
+        dataset_sha256=sha256,
+        shapes=shapes,
         config=_only_config(config, config.glob("*.config")) if config else None,
         architecture=asked.architecture,
         checkpoint=job.channel("checkpoint"),
@@ -112,12 +117,13 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
     if config is None and not architecture:
         architecture = DEFAULT_ARCHITECTURE
         notes.append(f"neither a pipeline.config nor the hyperparameter architecture is given: {architecture} is taken")
-    label_map, sha256, seen = _prepare(job, _label_map(job), config, work)
+    label_map, sha256, shapes, seen = _prepare(job, _label_map(job), config, work)
     return Request(
         train=work / "train",
         validation=work / "validation",
         label_map=label_map,
         dataset_sha256=sha256,
+        shapes=shapes,
         config=config,
         architecture=architecture,
         checkpoint=next((folder for name in CHECKPOINT_CHANNELS if (folder := job.channel(name))), None),
@@ -133,8 +139,8 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
 
 def _prepare(
     job: TrainingJob, label_map: Path | None, config: Path | None, work: Path
-) -> tuple[LabelMap, str, SeenGroups]:
-    """Check what the channels hold and write it as shards; returns its classes, content hash and groups."""
+) -> tuple[LabelMap, str, BoxShapes | None, SeenGroups]:
+    """Check what the channels hold, write it as shards; returns classes, content hash, boxes' shapes and groups."""
     # Our own pipeline's jobs need none of this, and the modules take a while to import.
     from training_src.data.checks.policy import CHECKS, read_policy_of
     from training_src.data.examination import examine
@@ -163,6 +169,7 @@ def _prepare(
             output.mkdir()
         write_shards(examined.index, outputs)
         of = {name: frozenset(groups(examined.index, number)) for number, name in enumerate(SPLITS)}
+        shapes = BoxShapes.read(examined.description["splits"]["train"])
         label_map_of_all, sha256 = examined.label_map, str(examined.description["sha256"])
     # What the user gave to validate on does so, and all that was given to train on trains; where nothing was given to
     # validate on, nothing needs to be kept for a test either.
@@ -176,7 +183,7 @@ def _prepare(
     source.rmdir()
     if held_out:
         outputs["test"].rename(outputs["validation"])
-    return label_map_of_all, sha256, seen
+    return label_map_of_all, sha256, shapes, seen
 
 
 def _config(job: TrainingJob, wanted: str) -> Path | None:
@@ -241,12 +248,13 @@ def _channel(job: TrainingJob, name: str) -> Path:
     return folder
 
 
-def _dataset_sha256(metadata: Path) -> str:
+def _facts(metadata: Path) -> tuple[str, BoxShapes | None]:
+    """The content hash, and the shapes of the boxes to train on, which data sets of older versions do not tell."""
     try:
         content = json.loads((metadata / "dataset.json").read_text(encoding="utf-8"))
-        return str(content["sha256"])
+        return str(content["sha256"]), BoxShapes.read(content.get("splits", {}).get("train", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{metadata / 'dataset.json'} does not give the data set's sha256 ({error!r}).") from None
+        raise DataError(f"{metadata / 'dataset.json'} does not tell the data set's facts ({error!r}).") from None
 
 
 def _refuse_unknown(hyperparameters: Mapping[str, str], known: frozenset[str] | set[str]) -> None:

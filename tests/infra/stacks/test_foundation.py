@@ -80,7 +80,11 @@ def test_default_objects_are_the_ones_that_parameters_default_to(dev: Any) -> No
     assert all(each["EmptyOnDelete"] == "true" for each in contents)
     (objects,) = [each["Objects"] for each in contents if each["Objects"]]
     policy = (ROOT / "infra" / "training" / "defaults" / "gate_policy.yaml").read_text()
-    assert objects == {"defaults/none/none": "none\n", "defaults/gate-policy/gate_policy.yaml": policy}
+    assert objects == {
+        "defaults/none/none": "none\n",
+        "defaults/scratch/scratch": "scratch\n",
+        "defaults/gate-policy/gate_policy.yaml": policy,
+    }
 
 
 def test_assets_hold_no_by_products(dev: Any) -> None:

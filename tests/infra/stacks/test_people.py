@@ -59,6 +59,8 @@ TRAINS: list[Asked] = [
     ("servicequotas:ListServiceQuotas", "*"),
     ("sagemaker:RetryPipelineExecution", EXECUTION),
     ("sagemaker:DescribeTrainingJob", f"{SAGEMAKER}:training-job/pipelines-abc-TrainDetector-xyz"),
+    # The champion as what a training starts from
+    ("sagemaker:DescribeEndpoint", f"{SAGEMAKER}:endpoint/mapgate-dev"),
     # What came of it
     ("s3:GetObject", f"{BUCKET}/models/pipelines-abc/output/model.tar.gz"),
     ("s3:GetObject", f"{BUCKET}/tensorboard/pipelines-abc/events"),
@@ -92,6 +94,7 @@ OF_NOBODY: list[Asked] = [
     ("sagemaker:StartPipelineExecution", f"{SAGEMAKER}:pipeline/mapgate-prod"),
     ("sagemaker:CreateTrainingJob", f"{SAGEMAKER}:training-job/own"),
     ("sagemaker:UpdateEndpoint", f"{SAGEMAKER}:endpoint/mapgate-dev"),
+    ("sagemaker:DescribeEndpoint", f"{SAGEMAKER}:endpoint/mapgate-prod"),
     ("ssm:PutParameter", f"{PARAMETERS}/endpoint-name"),
     ("ssm:GetParametersByPath", f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/mapgate-prod"),
     ("ssm:GetParametersByPath", f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/mapgate-development"),

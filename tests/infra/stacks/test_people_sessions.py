@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud import cloud as local_cloud
-from pipelines.client import executions, images, quotas, registry
+from pipelines.client import executions, images, initial_checkpoint, quotas, registry
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import uri_of
@@ -23,6 +23,7 @@ from tests.infra.stacks.test_people import ACCOUNT, BUCKET, KEY, policies
 REFUSED = "is not authorized to perform"
 DATA = BUCKET.removeprefix("arn:aws:s3:::")
 REPORT = "executions/abc/report.html"
+MODEL = f"s3://{DATA}/models/pipelines-abc/output/model.tar.gz"
 TRUST = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
 DEFINITION = {
     "Version": "2020-12-01",
@@ -66,6 +67,8 @@ def _furnish(administrator: Connection, documents: dict[str, Any]) -> None:
     rules = [{"ApplyServerSideEncryptionByDefault": default}]
     s3.put_bucket_encryption(Bucket=DATA, ServerSideEncryptionConfiguration={"Rules": rules})
     s3.put_object(Bucket=DATA, Key=REPORT, Body=b"<html>")
+    s3.put_object(Bucket=DATA, Key=MODEL.removeprefix(f"s3://{DATA}/"), Body=b"an archive")
+    s3.put_object(Bucket=DATA, Key="defaults/scratch/scratch", Body=b"scratch\n")
     for name, value in PUBLISHED.items():
         administrator.client("ssm").put_parameter(Name=f"/mapgate-dev/{name}", Value=value, Type="String")
     for name in ("training", "inference"):
@@ -89,6 +92,11 @@ def _furnish(administrator: Connection, documents: dict[str, Any]) -> None:
         ModelPackageGroupName="mapgate-dev",
         ModelApprovalStatus="PendingManualApproval",
         CustomerMetadataProperties={"report_uri": f"s3://{DATA}/{REPORT}"},
+        InferenceSpecification={
+            "Containers": [{"Image": PUBLISHED["inference-image"], "ModelDataUrl": MODEL}],
+            "SupportedContentTypes": ["image/jpeg"],
+            "SupportedResponseMIMETypes": ["application/json"],
+        },
     )
 
 
@@ -124,6 +132,15 @@ def test_a_data_scientist_runs_watches_and_stops(data_scientist: Connection, ima
         executions.stop(data_scientist, arn)
     assert REFUSED not in str(ended.value)
     assert executions.StepLog(data_scientist, "/aws/sagemaker/TrainingJobs", "pipelines-abc").new_lines() == []
+
+
+def test_a_data_scientist_starts_from_a_version_the_champion_or_scratch(data_scientist: Connection) -> None:
+    deployment = Deployment.find(data_scientist)
+    assert initial_checkpoint.find(data_scientist, deployment, "1").source == MODEL
+    assert initial_checkpoint.find(data_scientist, deployment, newest(data_scientist).arn).source == MODEL
+    assert initial_checkpoint.find(data_scientist, deployment, "scratch").said == "from scratch"
+    with pytest.raises(BadInputError, match="serves nothing yet"):
+        initial_checkpoint.find(data_scientist, deployment, "champion")
 
 
 def test_only_who_starts_asks_for_quotas(data_scientist: Connection, approver: Connection) -> None:

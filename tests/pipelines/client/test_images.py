@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from containers.tags import IMAGE_NAMES, ImageName, image_tag
+from containers.tags import IMAGE_NAMES, ImageName, image_tag, sources
 from localcloud import cloud as local_cloud
 from localcloud.pushing import MANIFEST
 from pipelines.client.connection import Connection
-from pipelines.client.images import CHECKOUT, Image, is_pushed, push
+from pipelines.client.deployment import Deployment
+from pipelines.client.images import CHECKOUT, Image, is_pushed, push, push_missing
 from pipelines.errors import BadInputError, WorkFailedError
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -29,6 +30,9 @@ from pathlib import Path
 folder = Path("{folder}")
 with (folder / "calls.jsonl").open("a") as calls:
     calls.write(json.dumps(sys.argv[1:]) + "\\n")
+if "--file" in sys.argv:
+    seen = (path for path in Path(sys.argv[-1]).rglob("*") if path.is_file())
+    (folder / "seen.json").write_text(json.dumps(sorted(str(path.relative_to(sys.argv[-1])) for path in seen)))
 if sys.argv[1:] == ["buildx", "version"]:
     sys.exit(0 if (folder / "buildx").exists() else 1)
 """
@@ -71,6 +75,62 @@ def test_an_image_runs_the_copy_and_not_the_checkout(connection: Connection, nam
     script = f"import containers.contract, {name}_src; print(containers.contract.__file__, {name}_src.__file__)"
     ran = subprocess.run([sys.executable, "-c", script], cwd=directory, capture_output=True, text=True, check=True)
     assert all(file.startswith(str(directory)) for file in ran.stdout.split())
+
+
+@pytest.fixture
+def detector(tmp_path: Path) -> Path:
+    """A pre-trained detector as `mapgate zoo fetch` keeps it."""
+    folder = tmp_path / "zoo" / "ssd_mobilenet_v2_street"
+    (folder / "checkpoint").mkdir(parents=True)
+    (folder / "checkpoint" / "ckpt-0.index").write_text("index")
+    return folder
+
+
+def test_the_training_images_copy_holds_the_pretrained_detector(
+    connection: Connection, image: Image, detector: Path, tmp_path: Path
+) -> None:
+    push(connection, image, accelerator="cpu", home=tmp_path, pretrained=detector)
+
+    directory = tmp_path / "images" / image.repository / image.tag
+    held = [str(path.relative_to(directory)) for path in sorted((directory / "pretrained").rglob("*"))]
+    assert held == [
+        "pretrained/pretrained.json",
+        "pretrained/ssd_mobilenet_v2_street",
+        "pretrained/ssd_mobilenet_v2_street/checkpoint",
+        "pretrained/ssd_mobilenet_v2_street/checkpoint/ckpt-0.index",
+    ]
+    assert image_tag(directory, "training") == image.tag
+    # What is fetched later is none of the image's.
+    (detector / "checkpoint" / "ckpt-0.index").write_text("another")
+    assert (directory / "pretrained" / detector.name / "checkpoint" / "ckpt-0.index").read_text() == "index"
+
+
+def test_a_copy_without_the_detector_says_what_it_would_be(
+    connection: Connection, image: Image, tmp_path: Path
+) -> None:
+    push(connection, image, accelerator="cpu", home=tmp_path)
+    pretrained = tmp_path / "images" / image.repository / image.tag / "pretrained"
+    assert [path.name for path in pretrained.iterdir()] == ["pretrained.json"]
+
+
+def test_the_detector_is_asked_for_only_where_the_training_image_is_missing(
+    connection: Connection, image: Image, detector: Path, tmp_path: Path
+) -> None:
+    inference = Image("inference", "registry", image.repository, image_tag(CHECKOUT, "inference"))
+    named = {"training_image": image.uri, "inference_image": inference.uri}
+    deployment = Deployment(**{name: named.get(name, "named") for name in Deployment.__dataclass_fields__})
+    asked: list[str] = []
+
+    def pretrained() -> Path:
+        asked.append("npm")
+        return detector
+
+    for expected in (True, False):
+        pushed = push_missing(connection, deployment, accelerator="cpu", home=tmp_path, pretrained=pretrained)
+        assert [new for _, new in pushed] == [expected, expected]
+    assert asked == ["npm"]
+    assert (tmp_path / "images" / image.repository / image.tag / "pretrained" / detector.name).is_dir()
+    assert not (tmp_path / "images" / image.repository / inference.tag / "pretrained").exists()
 
 
 def test_another_checkout_than_the_deployed_one_is_refused(
@@ -150,6 +210,20 @@ def test_an_engine_without_buildx_builds_by_itself(connection: Connection, image
     assert build[0] == "build"
     assert {"linux/amd64", "ACCELERATOR=cpu", image.uri} <= {*build}
     assert not [argument for argument in build if "provenance" in argument or "oci" in argument]
+
+
+def test_the_build_sees_what_the_tag_names_and_the_pretrained_detector(
+    connection: Connection, image: Image, docker: Path, detector: Path
+) -> None:
+    aws: Any = AWS(connection, image, MANIFEST)
+    named = {str(path.relative_to(CHECKOUT)) for path in sources(CHECKOUT, "training")} | {"pretrained/pretrained.json"}
+    for pretrained, held in ((detector, {f"pretrained/{detector.name}/checkpoint/ckpt-0.index"}), (None, set[str]())):
+        push(aws, image, accelerator="cpu", home=docker, pretrained=pretrained)
+
+        assert {*json.loads((docker / "seen.json").read_text())} == named | held
+        *_, build, _, _ = calls_of(docker)
+        assert build[build.index("--file") + 1] == f"{build[-1]}/containers/training/Dockerfile"
+        assert not Path(build[-1]).exists()
 
 
 def test_what_was_pushed_is_read_back(connection: Connection, image: Image, docker: Path) -> None:

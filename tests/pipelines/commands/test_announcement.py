@@ -46,9 +46,9 @@ def connected(environment: str, endpoint_url: str | None = None) -> Connection:
     return Connection(endpoint_url=endpoint_url, _clients={"sagemaker": sagemaker})
 
 
-def announced(connection: Connection, data: Path | str, **values: Any) -> dict[str, Any]:
+def announced(connection: Connection, data: Path | str, start: str | None = None, **values: Any) -> dict[str, Any]:
     chosen = with_defaults(connection, NO_URIS, NO_VALUES | values)
-    return announce(connection, DEPLOYMENT, str(data), NO_URIS, chosen, ask=True, quiet=False)
+    return announce(connection, DEPLOYMENT, str(data), NO_URIS, chosen, start=start, ask=True, quiet=False)
 
 
 def test_tells_images_classes_batch_steps_instance_time_and_cost(
@@ -63,6 +63,21 @@ def test_tells_images_classes_batch_steps_instance_time_and_cost(
     assert "stopped after 24.0 h" in said
     assert " USD (" in said and "time limits times prices of 20" in said
     assert (plan["training"]["images"], plan["training"]["batch_size"]) == (10, 32)
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (None, "start     from the training image's own weights where they fit the architecture, else from scratch\n"),
+        ("version 3 of mapgate-dev, s3://b/models/m/model.tar.gz", "version 3 of mapgate-dev, s3://b/models"),
+    ],
+)
+def test_tells_what_the_training_starts_from(
+    scenes: Path, capsys: pytest.CaptureFixture[str], start: str | None, told: str
+) -> None:
+    plan = announced(connected("dev"), scenes, start)
+    assert told in capsys.readouterr().out
+    assert plan["initial_checkpoint"] == start
 
 
 def test_on_the_laptops_cloud_the_small_detector_is_trained_for_its_own_steps(

@@ -23,6 +23,7 @@ RESOURCES = Resources(**dict.fromkeys(Resources.__dataclass_fields__, "named"))
 M5 = instance_type("ml.m5.xlarge")
 PLAN = {
     "model": "ssd_mobilenet_v2_fpnlite_320x320",
+    "input": {"size": [320, 320], "follows_data": True, "decided": True},
     "steps": 4000,
     "batch_size": 40,
     "configs_batch_size": 128,
@@ -109,6 +110,16 @@ def test_tells_time_and_cost_with_their_bounds() -> None:
     assert "time: training about 2.5 h (74 min to 5.0 h, reckoned from steps measured on two cores" in said
     assert "cost: training about 0.57 USD (0.28 to 1.14, less on spare capacity); at most 5.98 USD for all jobs" in said
     assert "prices of 20" in said
+
+
+def test_tells_the_input_where_the_data_decide_it() -> None:
+    def said(**changed: object) -> str:
+        plan = PLAN | {"input": {"size": [416, 416], "follows_data": True, "decided": True} | changed}
+        return told(Estimate(plan, M5, DEPLOYED, on_this_machine=False))
+
+    assert "model: ssd_mobilenet_v2_fpnlite_320x320, input 416x416, as the data's boxes decide\n" in said()
+    assert "input 416x416 or larger: the data's boxes decide, and time, memory and cost grow" in said(decided=False)
+    assert "model: ssd_mobilenet_v2_fpnlite_320x320\n" in said(follows_data=False)
 
 
 def test_a_type_that_is_not_known_is_said_to_be() -> None:

@@ -12,17 +12,13 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
-from localcloud import cloud as local_cloud
-from pipelines.client.deployment import Deployment
 from pipelines.errors import BadInputError
 from pipelines.zoo import architectures, archives
 from pipelines.zoo.archives import ArchiveError, fetch
@@ -201,34 +197,8 @@ def test_names_are_those_of_the_training_source() -> None:
         architectures.find("efficientdet_d8")
 
 
-@dataclass(frozen=True)
-class Deployed:
-    """A deployment's names and bucket in a cloud of its own."""
-
-    url: str
-    bucket: str
-    client: Callable[[str], Any]
-
-
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Deployed]:
-    home = tmp_path_factory.mktemp("cloud") / ".mapgate"
-    url = local_cloud.up(home, free_port()).endpoint_url
-
-    def client(service: str) -> Any:
-        session = boto3.Session("test", "test", region_name="us-east-1")
-        return session.client(service, endpoint_url=url)  # type: ignore[call-overload]
-
-    client("s3").create_bucket(Bucket="mapgate-dev-data")
-    for name in Deployment.__dataclass_fields__:
-        value = "mapgate-dev-data" if name == "data_bucket" else "named"
-        client("ssm").put_parameter(Name=f"/mapgate-dev/{name.replace('_', '-')}", Value=value, Type="String")
-    yield Deployed(url, "mapgate-dev-data", client)
-    local_cloud.down(home)
-
-
 def test_the_command_puts_the_archive_where_jobs_read_it(
-    deployed: Deployed, server: Any, mapgate: Mapgate, typed: Mapgate
+    deployed: Any, server: Any, mapgate: Mapgate, typed: Mapgate
 ) -> None:
     arguments = ("--endpoint-url", deployed.url, "zoo", "fetch", STEM, "--mirror", server.url)
     done = mapgate(*arguments)
@@ -238,7 +208,9 @@ def test_the_command_puts_the_archive_where_jobs_read_it(
     told = json.loads(again.stdout)
     uri = told["uri"]
     assert (told["name"], told["sha256"]) == ("ssd_mobilenet_v2_fpnlite_320x320", SHA256)
-    assert f"mapgate run DATA --architecture ssd_mobilenet_v2_fpnlite_320x320 --checkpoint {uri}\n" in done.stdout
+    assert (
+        f"mapgate run DATA --architecture ssd_mobilenet_v2_fpnlite_320x320 --initial-checkpoint {uri}\n" in done.stdout
+    )
     assert f"sha256 {SHA256}" in done.stdout
     prefix = uri.removeprefix(f"s3://{deployed.bucket}/")
     assert prefix.startswith("inputs/zoo/") and prefix.endswith("/")
@@ -291,7 +263,7 @@ def test_an_interrupted_command_says_that_it_can_go_on(server: Any, nowhere: dic
     assert (started.returncode, told) == (130, "mapgate: interrupted; the same command goes on where this one ended\n")
 
 
-def test_a_bucket_that_is_not_there_is_a_sentence(deployed: Deployed, server: Any, typed: Mapgate) -> None:
+def test_a_bucket_that_is_not_there_is_a_sentence(deployed: Any, server: Any, typed: Mapgate) -> None:
     url = ("--endpoint-url", deployed.url)
     done = typed(*url, "zoo", "fetch", STEM, "--mirror", server.url, "--bucket", "nobodys-bucket")
     assert done.returncode == 1

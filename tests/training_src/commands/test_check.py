@@ -31,6 +31,15 @@ def test_scripts_get_one_object_even_where_nothing_could_be_read(
     assert (fault["file"], fault["check"]) == ("nowhere", "layout")
 
 
+def test_the_report_compares_the_boxes_with_an_architecture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw_scenes(tmp_path / "scenes", train=3, validation=1, test=1, size=(160, 120))
+    check = ["check", str(tmp_path / "scenes"), f"--report={tmp_path / 'report.html'}"]
+    assert main([*check, "--architecture=ssd_mobilenet_v2_fpnlite_320x320"]) == 0
+    assert "The data decide: input 320x320" in (tmp_path / "report.html").read_text()
+    assert main([*check, "--architecture=ssd_mobilenet"]) == 2
+    assert 'Architecture "ssd_mobilenet" is not known' in capsys.readouterr().err
+
+
 def test_what_is_sound_is_written_and_what_is_faulty_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     draw_scenes(tmp_path / "scenes", train=3, validation=1, test=1, size=(160, 120))
     check = ["check", str(tmp_path / "scenes"), "--json", "--output"]

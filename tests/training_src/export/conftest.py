@@ -3,6 +3,7 @@
 
 import contextlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -37,17 +38,22 @@ def picture(seed: int) -> NDArray[np.uint8]:
 def validation_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A split of a few images."""
     folder: Path = tmp_path_factory.mktemp("validation")
+    write_split(folder, [cv2.imencode(".jpg", picture(index))[1].tobytes() for index in range(COUNT)], 200, 150)
+    return folder
+
+
+def write_split(folder: Path, pictures: Sequence[bytes], width: int, height: int) -> None:
+    """Write pictures without boxes, all of one size in pixels, as the preparation writes a validation split."""
     none = np.zeros(0, np.int64)
     with (folder / "validation-00000-of-00001.tfrecord").open("wb") as stream:
-        for index in range(COUNT):
-            encoded = cv2.imencode(".jpg", picture(index))[1].tobytes()
+        for index, encoded in enumerate(pictures):
             example = DetectionExample(
                 source_id=str(index),
                 filename=f"{index}.jpg",
                 encoded=encoded,
                 format="jpeg",
-                width=200,
-                height=150,
+                width=width,
+                height=height,
                 boxes=np.zeros((0, 4), np.float32),
                 labels=none,
                 names=(),
@@ -56,7 +62,6 @@ def validation_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 crowd=none,
             )
             write_record(stream, encode(example))
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 
 import contextlib
 import io
+import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.errors import BadInputError
+from training_src.export.checkpoint_artifact import export_artifact
 from training_src.export.exporter import export
 from training_src.export.openvino_core import core
 from training_src.models.architectures import build_detector
@@ -180,3 +183,49 @@ def test_a_failed_export_leaves_nothing_that_looks_finished(small: Path, tmp_pat
     with pytest.raises(BadInputError, match="there is no labelled image in it"):
         export(small / "pipeline.config", str(small), tmp_path / "out", calibration=tmp_path / "empty")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def served(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same checkpoint, laid out as the zoo's with its label map, as what a server takes."""
+    zoo = tmp_path_factory.mktemp("zoo") / "small_detector"
+    (zoo / "checkpoint").mkdir(parents=True)
+    for file in small.glob("ckpt-7.*"):
+        shutil.copyfile(file, zoo / "checkpoint" / file.name)
+    shutil.copyfile(small / "pipeline.config", zoo / "pipeline.config")
+    write_label_map(LabelMap({2: "dog"}), zoo / "label_map.pbtxt")
+    export_artifact(str(zoo), zoo.parent / "served")
+    return zoo.parent / "served"
+
+
+def test_a_checkpoint_with_its_config_and_labels_becomes_what_a_server_takes(served: Path) -> None:
+    told = json.loads((served / "model.json").read_text())
+
+    assert told["architecture"] == "small_detector"
+    assert told["classes"] == [{"id": 2, "name": "dog"}]
+    assert (told["dataset"], told["training"]) == (None, None)
+    assert all((served / form["path"]).exists() for form in told["runtimes"].values())
+    assert set(told["runtimes"]) == {"tensorflow", "openvino"}
+    assert (served / "label_map.pbtxt").is_file() and (served / "pipeline.config").is_file()
+    assert not list(served.parent.glob("*.partial"))
+
+
+def test_its_fast_form_finds_what_the_apis_form_does(served: Path, answer: dict[str, NDArray[np.float32]]) -> None:
+    fast = core().compile_model(
+        served / "runtimes" / "openvino" / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    found = fast(IMAGE[None])
+    assert found["num_detections"] == answer["num_detections"] > 0
+    # Untrained heads give many boxes nearly equal scores, so that these tell more than the order of the boxes.
+    for key in ("detection_scores", "detection_classes"):
+        np.testing.assert_allclose(found[key], answer[key], atol=2e-4, err_msg=key)
+
+
+@pytest.mark.parametrize(
+    ("missing", "option"), [("pipeline.config", "pipeline-config"), ("label_map.pbtxt", "label-map")]
+)
+def test_what_lies_not_beside_a_checkpoint_is_asked_for(tmp_path: Path, missing: str, option: str) -> None:
+    for name in {"pipeline.config", "label_map.pbtxt"} - {missing}:
+        (tmp_path / name).write_text("")
+    with pytest.raises(BadInputError, match=f"there is no {missing.replace('.', '[.]')} beside it; give --{option}"):
+        export_artifact(str(tmp_path), tmp_path / "out")

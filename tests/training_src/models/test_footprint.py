@@ -5,8 +5,12 @@ import json
 
 import pytest
 
-from tests.documentation.footprints import counted
+from tests.documentation.footprints import CLASSES, counted
+from training_src.models.architectures import build_detector
+from training_src.models.box_shapes import BoxShapes
 from training_src.models.config.pipeline import bundled_architectures, load_bundled
+from training_src.models.fitted_input import decided_by_data, recorded_footprint
+from training_src.models.footprint import footprint
 from training_src.models.training_memory import FOOTPRINTS, bundled_footprint
 from training_src.models.training_time import seconds_an_image
 
@@ -67,3 +71,14 @@ def test_a_larger_image_takes_longer(architecture: str) -> None:
     extractor = load_bundled(architecture, 3).config.model.family.feature_extractor.type
     footprint = bundled_footprint(architecture)
     assert 0.006 < seconds_an_image(footprint, extractor) < 600
+
+
+def test_what_is_reckoned_for_another_size_is_what_is_counted() -> None:
+    architecture = "ssd_mobilenet_v2_fpnlite_160x160"
+    shapes = BoxShapes({"tiny": {(-20, -20): 100}}, 300)
+    larger = decided_by_data(load_bundled(architecture, CLASSES), shapes).description
+    found, reckoned = footprint(build_detector(larger.config.model), larger.config.model), recorded_footprint(larger)
+    assert found.forward_flops > 1.9 * bundled_footprint(architecture).forward_flops
+    assert reckoned.bytes_an_image == pytest.approx(found.bytes_an_image, rel=0.02)
+    assert reckoned.forward_flops == pytest.approx(found.forward_flops, rel=0.02)
+    assert reckoned.parameters == found.parameters

@@ -73,7 +73,7 @@ def chosen(
         ("ssd_mobilenet_v2_320x320", True),
         ("ssd_mobilenet_v2_fpnlite_320x320", True),
         ("ssd_mobilenet_v2_fpnlite_640x640", True),
-        ("ssd_mobilenet_v2_fpnlite_160x160", False),  # of half its depth
+        ("ssd_mobilenet_v2_fpnlite_160x160", True),
         ("ssd_resnet50_v1_fpn_640x640", False),
         ("efficientdet_d0_512x512", False),
         ("faster_rcnn_resnet50_v1_640x640", False),
@@ -92,6 +92,12 @@ def test_the_images_weights_start_a_bundled_config_of_their_backbone(
         )
         assert checkpoint.read(found.prefix)
     assert chosen(tmp_path, asked(architecture=architecture), load_bundled(architecture, 4)) is None
+
+
+def test_the_images_weights_start_no_backbone_of_another_depth(tmp_path: Path, carried: Path) -> None:
+    message = parse((CONFIGS / "ssd_mobilenet_v2_320x320.config").read_text().replace("plier: 1.0", "plier: 0.5"))
+    half = PipelineDescription(decode(PipelineConfig, message), message, "ssd_mobilenet_v2_320x320")
+    assert chosen(tmp_path, asked(architecture="ssd_mobilenet_v2_320x320"), half, carried) is None
 
 
 @pytest.mark.parametrize("field", ["", 'fine_tune_checkpoint: "PATH_TO_BE_CONFIGURED"'])

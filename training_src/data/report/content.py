@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training_src.data.dataset import Fault
+from training_src.models.anchor_overlaps import Anchors, BoxArrays
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -57,72 +58,6 @@ class FaultPicture:
     fault: Fault
     sample: Sample | None = None
     box: int | None = None
-
-
-@dataclass(frozen=True)
-class BoxArrays:
-    """Boxes as columns of equal length N: all of a data set, or an even sample.
-
-    Attributes:
-        width, height: float32 [N], pixels.
-        image_width, image_height: float32 [N], pixels.
-        centre_x, centre_y: float32 [N], as shares of the image's width and height.
-        label: int64 [N], label-map ids.
-        split: int64 [N], index into `splits.SPLITS`.
-    """
-
-    width: Floats
-    height: Floats
-    image_width: Floats
-    image_height: Floats
-    centre_x: Floats
-    centre_y: Floats
-    label: Integers
-    split: Integers
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-
-@dataclass(frozen=True)
-class AnchorLevel:
-    """Anchors of one feature map, which stand at every cell of a grid.
-
-    Attributes:
-        name: Such as `stride 8`.
-        shapes: float32 [S, 2]: width, height, in pixels of the network's input.
-        stride: Float (x, y), the grid's step in those pixels.
-        offset: Float (x, y), the first cell's centre.
-        cells: (columns, rows).
-    """
-
-    name: str
-    shapes: Floats
-    stride: tuple[float, float]
-    offset: tuple[float, float]
-    cells: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Anchors:
-    """A detector's anchors and what it takes a box and an anchor for a match.
-
-    Attributes:
-        detector: Architecture or configuration file, for people.
-        width, height: Of the network's input, in pixels (the greatest, where the aspect ratio is kept).
-        shorter_side: To which an image's shorter side is scaled where its aspect ratio is kept; 0 where it is not.
-        threshold: IoU from which an anchor learns a box.
-        forced: Whether a box that no anchor reaches is given its best one all the same.
-        levels: Finest first.
-    """
-
-    detector: str
-    width: int
-    height: int
-    shorter_side: int
-    threshold: float
-    forced: bool
-    levels: tuple[AnchorLevel, ...]
 
 
 @dataclass(frozen=True)

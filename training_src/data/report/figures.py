@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training_src.data.report.anchors import best_overlaps
-from training_src.data.report.content import Anchors, BoxArrays, Collected
+from training_src.data.report.content import Collected
 from training_src.data.splits import SPLITS
+from training_src.models.anchor_overlaps import Anchors, BoxArrays, best_overlaps
 
 CELLS = 24
 # Edges of the histograms. Sizes are square roots of areas, in pixels; aspect ratios are width / height.
@@ -52,6 +52,7 @@ def anchor_fit(collected: Collected, anchors: Anchors) -> dict[str, Any]:
         "input": [anchors.width, anchors.height],
         "threshold": round(anchors.threshold, 4),
         "forced": anchors.forced,
+        "decided": list(anchors.decided),
         "boxes": len(boxes),
         "never": int(never.sum()),
         "not_here": int(absent.sum()),

@@ -16,16 +16,14 @@ import numpy as np
 from training_src import drawing
 from training_src.data.dataset import Fault
 from training_src.data.processes import cores
-from training_src.data.report.anchors import best_overlaps, scaled_boxes
 from training_src.data.report.content import (
-    Anchors,
-    BoxArrays,
     Collected,
     FaultPicture,
     ReportContent,
     Sample,
 )
 from training_src.data.splits import SPLITS
+from training_src.models.anchor_overlaps import Anchors, BoxArrays, best_overlaps, scaled_boxes
 from training_src.report.charts import SERIES, heat_map, histogram, shapes
 from training_src.report.page import data_uri, facts, render_page
 

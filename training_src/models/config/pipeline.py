@@ -18,6 +18,7 @@ from training_src.models.config.limits import check_limits
 from training_src.models.config.ssd import Ssd
 from training_src.models.config.training import TrainConfig, drop_length, scale_rates, scale_schedule
 from training_src.models.errors import ConfigError
+from training_src.models.schedules import ZOO, with_schedule
 from training_src.text_format import Message, dump, parse
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -113,14 +114,22 @@ def canonical_name(architecture: str) -> str:
     )
 
 
-def load_bundled(architecture: str, num_classes: int) -> PipelineDescription:
+def load_bundled(architecture: str, num_classes: int, *, zoos_schedule: bool = False) -> PipelineDescription:
     """The bundled config of an architecture, for a label map whose greatest id is `num_classes`.
+
+    Args:
+        architecture: Any of its names.
+        num_classes: Without the background.
+        zoos_schedule: Whether the steps, the batch and the rates are those of the zoo's own training.
 
     Raises:
         ConfigError: If there is no such architecture.
     """
     name = canonical_name(architecture)
-    message = parse((CONFIGS / f"{name}.config").read_text(), f"{name}.config")
+    text = (CONFIGS / f"{name}.config").read_text()
+    if zoos_schedule and name in ZOO:
+        text = with_schedule(text, ZOO[name])
+    message = parse(text, f"{name}.config")
     model = message_of(message, "model")
     (family,) = model
     message_of(model, family)["num_classes"] = [num_classes]

@@ -13,9 +13,10 @@ from training_src.data.dataset import Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.images import read_header
 from training_src.data.report.anchors import read_anchors
-from training_src.data.report.content import BoxArrays, Collected, FaultPicture, ReportContent, Sample
+from training_src.data.report.content import Collected, FaultPicture, ReportContent, Sample
 from training_src.data.report.figures import figures
 from training_src.data.splits import SPLITS
+from training_src.models.anchor_overlaps import BoxArrays
 
 SHARED = Path(__file__).resolve().parents[4].parent / "shared" / "data"
 MakeContent = Callable[..., ReportContent]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training_src.data.report.anchors import best_overlaps, read_anchors
-from training_src.data.report.content import Anchors, BoxArrays
+from training_src.data.report.anchors import read_anchors
+from training_src.models.anchor_overlaps import Anchors, BoxArrays, best_overlaps
 from training_src.models.anchors import generate_anchors
 from training_src.models.config.pipeline import load_bundled
 

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the data decide what is trained, and a training that was decided so."""
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from training_src.data.label_map import LabelMap
+from training_src.models.box_shapes import BoxShapes
+from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
+from training_src.models.fitted_input import fit_input, input_side
+from training_src.training.following_data import following_data
+from training_src.training.initial_checkpoint import InitialCheckpoint
+from training_src.training.request import Request
+
+MakeJob = Callable[..., Path]
+SMALL, PYRAMID = "ssd_mobilenet_v2_fpnlite_160x160", "ssd_mobilenet_v2_fpnlite_320x320"
+TINY = BoxShapes({"square": {(-20, -20): 100}}, 640)
+
+
+def asked(architecture: str = PYRAMID, shapes: BoxShapes | None = TINY, config: Path | None = None) -> Request:
+    folder = Path("nowhere")
+    return Request(
+        folder, folder, LabelMap({1: "square"}), "0" * 64, shapes=shapes, config=config, architecture=architecture
+    )
+
+
+def given(folder: Path, config: PipelineDescription | None) -> InitialCheckpoint:
+    """A zoo-layout checkpoint that a user gave, with its config."""
+    (folder / "checkpoint").mkdir(parents=True)
+    if config:
+        (folder / "pipeline.config").write_text(config.text())
+    return InitialCheckpoint(str(folder / "checkpoint" / "ckpt-0"), "given", folder)
+
+
+def test_the_data_decide_for_a_small_bundled_detector_and_say_so() -> None:
+    found, sentences = following_data(load_bundled(PYRAMID, 1), asked(), None)
+    assert found.text() == fit_input(load_bundled(PYRAMID, 1), TINY).description.text()
+    assert sentences[0] == f"input {input_side(found)}x{input_side(found)} instead of 320x320"
+
+
+def test_a_users_own_config_and_other_architectures_stay_as_they_are(tmp_path: Path) -> None:
+    own = tmp_path / "own.config"
+    own.write_text(load_bundled(PYRAMID, 1).text())
+    for description, request in (
+        (load(own, 1), asked("", config=own)),
+        (load_bundled("ssd_mobilenet_v2_fpnlite_640x640", 1), asked("ssd_mobilenet_v2_fpnlite_640x640")),
+        (load_bundled("faster_rcnn_resnet50_v1_640x640", 1), asked("faster_rcnn_resnet50_v1_640x640")),
+    ):
+        assert following_data(description, request, None) == (description, ())
+
+
+def test_an_older_data_set_leaves_the_configs_own_with_a_line() -> None:
+    description = load_bundled(PYRAMID, 1)
+    found, (sentence,) = following_data(description, asked(shapes=None), None)
+    assert found.text() == description.text()
+    assert "dataset.json has no box_shapes; prepare the data set again" in sentence
+
+
+def test_a_given_checkpoint_of_the_same_detector_brings_its_own_size_and_anchors(tmp_path: Path) -> None:
+    earlier = fit_input(load_bundled(PYRAMID, 9), BoxShapes({"cell": {(-21, -22): 100}}, 640)).description
+    found, (sentence,) = following_data(load_bundled(PYRAMID, 1), asked(), given(tmp_path, earlier))
+    assert found.config.model.ssd is not None and earlier.config.model.ssd is not None
+    assert found.config.model.ssd.anchor_generator == earlier.config.model.ssd.anchor_generator
+    assert input_side(found) == input_side(earlier) > 320
+    assert found.config.model.family.num_classes == 1
+    assert sentence.endswith("are those of the checkpoint's pipeline.config")
+
+
+def test_a_checkpoint_without_a_config_leaves_the_architectures_own(tmp_path: Path) -> None:
+    found, (sentence,) = following_data(load_bundled(PYRAMID, 1), asked(), given(tmp_path, None))
+    assert found.text() == load_bundled(PYRAMID, 1).text()
+    assert "stay the architecture's" in sentence
+
+
+@pytest.mark.parametrize("origin", ["pretrained", "other"])
+def test_weights_whose_box_heads_nobody_asked_to_keep_let_the_data_decide(tmp_path: Path, origin: str) -> None:
+    other = load_bundled("ssd_mobilenet_v2_320x320", 9)
+    initial = given(tmp_path, other)
+    if origin == "pretrained":
+        initial = replace(initial, origin="pretrained")
+    found, _ = following_data(load_bundled(PYRAMID, 1), asked(), initial)
+    assert found.text() == fit_input(load_bundled(PYRAMID, 1), TINY).description.text()
+
+
+def test_a_training_records_what_the_data_decided_in_its_artifact(
+    make_job: MakeJob, training_command: Sequence[str]
+) -> None:
+    root = make_job(config=None, architecture=SMALL, num_train_steps="1", settings="batch_size=1 xla=off")
+    dataset = root / "input" / "data" / "metadata" / "dataset.json"
+    shapes = BoxShapes({"square": {(-20, -20): 40}, "disc": {(-21, -19): 40}}, 300)
+    facts = {"sha256": "0" * 64, "splits": {"train": {"box_shapes": shapes.as_json()}}}
+    dataset.write_text(json.dumps(facts))
+    environment = {"PATH": "/usr/bin:/bin", "MAPGATE_ML_ROOT": str(root)}
+    done = subprocess.run(
+        training_command, cwd=Path(__file__).parents[3], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "data decides  input 224x224 instead of 160x160\n" in done.stdout
+    said = done.stdout.index("data decides"), done.stdout.index("\nanchors "), done.stdout.index("step=1/1")
+    assert said == tuple(sorted(said))
+    expected = fit_input(load_bundled(SMALL, 4), shapes).description.config.model
+    trained = load(root / "model" / "pipeline.config", 4).config.model
+    assert trained == expected
+    assert json.loads((root / "model" / "model.json").read_text())["input"] == {"height": 224, "width": 224}

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the data decide the input's size and the anchors of what is trained, and where something of the user's does."""
+
+from pathlib import Path
+
+from training_src.models.config.pipeline import PipelineDescription, load
+from training_src.models.fitted_input import FittedInput, decided_by_data, input_side, with_input_of
+from training_src.models.zoo import zoo_model
+from training_src.training.initial_checkpoint import InitialCheckpoint
+from training_src.training.request import Request
+
+
+def following_data(
+    description: PipelineDescription, request: Request, initial: InitialCheckpoint | None
+) -> FittedInput:
+    """The description with the input and the anchors that are trained, and a sentence for each thing decided.
+
+    A box head's numbers mean nothing without the anchors that they were trained with. So a checkpoint of the same
+    detector that the user gave brings its own size and anchors, by the `pipeline.config` beside it; one without any
+    leaves the architecture's.
+
+    Args:
+        description: The user's or the architecture's.
+        request: What the job says, with the shapes of its boxes.
+        initial: What the training starts from.
+    """
+    if request.config is not None or not zoo_model(description.source).follows_data:
+        return FittedInput(description, ())
+    if initial is None or initial.origin == "pretrained":
+        return decided_by_data(description, request.shapes)
+    config = _config_beside(initial.prefix)
+    if config is None:
+        return FittedInput(description, ("input and anchors stay the architecture's, as a checkpoint was given",))
+    taken = with_input_of(description, load(config, 1))
+    if taken is None:  # another detector, whose box heads are not taken
+        return decided_by_data(description, request.shapes)
+    side = input_side(taken)
+    return FittedInput(taken, (f"input {side}x{side} and anchors are those of the checkpoint's pipeline.config",))
+
+
+def _config_beside(prefix: str) -> Path | None:
+    """That of a checkpoint: in its folder, or in that around a zoo's `checkpoint/` or a model's `1/variables/`."""
+    folders = list(Path(prefix).parents)[:3]
+    return next((file for folder in folders if (file := folder / "pipeline.config").is_file()), None)
