@@ -41,6 +41,7 @@ SLOW = tuple(
     for place in (
         "containers/test_images.py",
         "end_to_end",
+        "inference_src/test_answer.py",
         "inference_src/test_measure.py",
         "inference_src/test_server.py",
         "infra/delivery/deployer/test_interleavings.py",

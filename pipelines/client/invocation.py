@@ -32,9 +32,6 @@ class Detection:
 def detect(connection: Connection, endpoint: str, image: bytes, *, least_score: float = 0.0) -> list[Detection]:
     """Send an encoded JPEG or PNG and return its detections, best first.
 
-    The answer is that of AWS's built-in *Object Detection - TensorFlow*: boxes as xmin, ymin, xmax, ymax, classes as
-    indices into `labels`.
-
     Raises:
         BadInputError: The endpoint does not exist, or the model refused the image, in its own words.
         WorkFailedError: The endpoint could not answer.
@@ -45,7 +42,18 @@ def detect(connection: Connection, endpoint: str, image: bytes, *, least_score: 
         )
     except ClientError as error:
         raise _translated(error, endpoint) from error
-    told = json.loads(answer["Body"].read())
+    return read_answer(answer["Body"].read(), least_score=least_score)
+
+
+def read_answer(body: bytes, *, least_score: float = 0.0) -> list[Detection]:
+    """The detections of a server's answer, best first.
+
+    Args:
+        body: That of AWS's built-in *Object Detection - TensorFlow*: boxes as xmin, ymin, xmax, ymax, classes as
+            indices into `labels`.
+        least_score: What scores less is left out.
+    """
+    told = json.loads(body)
     return [
         Detection(label=told["labels"][int(index)], score=float(score), box=(box[0], box[1], box[2], box[3]))
         for box, index, score in zip(told["normalized_boxes"], told["classes"], told["scores"], strict=True)

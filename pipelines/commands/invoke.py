@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`mapgate invoke`: one image to the endpoint, its detections as a table or drawn."""
+"""`mapgate invoke`: one image to the endpoint, or to a model that lies here; its detections as a table or drawn."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -10,25 +12,48 @@ from rich.table import Table
 from pipelines.client import invocation
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
-from pipelines.commands.terminal import Json, console, print_json
+from pipelines.client.invocation import Detection
+from pipelines.commands.inference_commands import answers_of
+from pipelines.commands.local import home
+from pipelines.commands.terminal import Json, complaints, console, print_json
+from pipelines.commands.zoo import fetched_pretrained
+from pipelines.errors import BadInputError
+from pipelines.zoo import pretrained
+from pipelines.zoo.served import served
 
 app = typer.Typer()
 
+OPEN_IMAGES = "open-images"
 
-@app.command(epilog="Example: `mapgate invoke street.jpg --output street_detections.png`")
+
+@app.command(
+    epilog="Examples: `mapgate invoke street.jpg --model open-images --output street_detections.png` · "
+    "`mapgate invoke cells.jpg --model ./model.tar.gz --json` · `mapgate invoke street.jpg --least-score 0.5`"
+)
 def invoke(
     context: typer.Context,
-    image: Annotated[Path, typer.Argument(help="A JPEG or PNG file.", exists=True, dir_okay=False)],
+    image: Annotated[Path, typer.Argument(help="A JPEG or PNG file.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar=f"{OPEN_IMAGES}|ARCHIVE",
+            help="Serve a model on this machine for this one image, without any cloud: a pre-trained detector of 23 "
+            "classes such as Person, Car and Bicycle, or a model.tar.gz or its folder.",
+            autocompletion=lambda incomplete: [OPEN_IMAGES] if OPEN_IMAGES.startswith(incomplete) else [],
+        ),
+    ] = None,
     endpoint: Annotated[str | None, typer.Option(help="Instead of the deployment's production endpoint.")] = None,
     least_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out what scores less.")] = 0.3,
     output: Annotated[Path | None, typer.Option(help="Draw the detections into this picture.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Send an image to the endpoint and print its detections."""
-    connection: Connection = context.obj
-    endpoint = endpoint or Deployment.find(connection).endpoint_name
-    body = image.read_bytes()
-    found = invocation.detect(connection, endpoint, body, least_score=least_score)
+    """Send an image to the endpoint, or to a model of this machine, and print its detections."""
+    body = _bytes_of(image)
+    if model is None:
+        found = _from_endpoint(context.obj, endpoint, body, least_score)
+    else:
+        _refuse_options_of_clouds(context, endpoint)
+        found = _from_model(model, image, body, least_score)
     if output:
         from pipelines.display import pictures  # OpenCV is slow to import, and most commands draw nothing
 
@@ -41,3 +66,63 @@ def invoke(
     for detection in found:
         table.add_row(detection.label, f"{detection.score:.3f}", *(f"{side:.3f}" for side in detection.box))
     console.print(table)
+
+
+def _bytes_of(image: Path) -> bytes:
+    try:
+        return image.read_bytes()
+    except OSError as error:
+        raise BadInputError(f"{image}: cannot be read ({error.strerror}); name a JPEG or PNG file") from error
+
+
+def _from_endpoint(connection: Connection, endpoint: str | None, body: bytes, least_score: float) -> list[Detection]:
+    endpoint = endpoint or Deployment.find(connection).endpoint_name
+    return invocation.detect(connection, endpoint, body, least_score=least_score)
+
+
+def _from_model(model: str, image: Path, body: bytes, least_score: float) -> list[Detection]:
+    from pipelines.display import pictures
+
+    # Before anything is fetched for it.
+    pictures.decode(body, str(image))
+    if model != OPEN_IMAGES and not Path(model).exists():
+        raise BadInputError(f"--model {model}: neither {OPEN_IMAGES} nor a model.tar.gz or its folder")
+    (found,) = found_by(_open_images() if model == OPEN_IMAGES else Path(model), [image], least_score)
+    return found
+
+
+def found_by_pretrained(images: Sequence[Path], least_score: float) -> list[list[Detection]]:
+    """What the pre-trained detector finds in images; it is fetched and exported the first time."""
+    return found_by(_open_images(), images, least_score)
+
+
+def found_by(model: Path, images: Sequence[Path], least_score: float) -> list[list[Detection]]:
+    """What a model of this machine finds in images, from a score on."""
+    with complaints.status("asking the model's server"):
+        answers = answers_of(model, images)
+    return [invocation.read_answer(answer, least_score=least_score) for answer in answers]
+
+
+def _open_images() -> Path:
+    """The folder of the pre-trained detector as a server takes it, brought here the first time."""
+    source = pretrained.pinned()
+    with ExitStack() as shown:
+        return served(
+            source.name,
+            home() / "models",
+            lambda: fetched_pretrained(source).path,
+            lambda text: shown.enter_context(complaints.status(text)),
+        )
+
+
+def _refuse_options_of_clouds(context: typer.Context, endpoint: str | None) -> None:
+    """A model of this machine needs no cloud, so whoever names one means something else."""
+    assert context.parent is not None
+    sources = {
+        each.opts[0]: context.parent.get_parameter_source(each.name or "") for each in context.parent.command.params
+    }
+    typed = [option for option, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if endpoint is not None:
+        typed.append("--endpoint")
+    if typed:
+        raise BadInputError(f"--model serves on this machine and asks no cloud: leave {', '.join(typed)} out")

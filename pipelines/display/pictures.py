@@ -79,10 +79,16 @@ def write(path: Path, picture: Picture) -> None:
     """Write a PNG or JPEG file.
 
     Raises:
-        BadInputError: Its name ends otherwise.
+        BadInputError: Its name ends otherwise, or there is no such folder.
     """
+    if not path.parent.is_dir():
+        raise BadInputError(f"{path}: there is no folder {path.parent}; make it, or name another")
     with written_whole(path) as beside:
-        if not cv2.imwrite(str(beside), picture):
+        try:
+            written = cv2.imwrite(str(beside), picture)
+        except cv2.error:  # it has no writer for such a name
+            written = False
+        if not written:
             raise BadInputError(f"{path}: OpenCV cannot write this kind of file; name it .png or .jpg")
 
 

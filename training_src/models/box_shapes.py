@@ -29,7 +29,7 @@ class BoxShapes:
     Attributes:
         counts: Class name to how many boxes each cell holds. The boxes of a cell `(i, j)` are about 2^(i/4) as wide as
             their images and 2^(j/4) as high.
-        longer_side: Of the median image, in pixels.
+        longer_side: Of the image that the median box lies in, in pixels.
     """
 
     counts: Mapping[str, Mapping[Cell, int]]

@@ -55,3 +55,10 @@ def test_an_animation_holds_a_frame_for_each_picture(tmp_path: Path) -> None:
 def test_bytes_that_are_no_image_are_named() -> None:
     with pytest.raises(BadInputError, match=r"no\.jpg"):
         pictures.decode(b"nothing", "no.jpg")
+
+
+@pytest.mark.parametrize(("name", "told"), [("a.txt", "name it .png or .jpg"), ("nowhere/a.png", "there is no folder")])
+def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path, name: str, told: str) -> None:
+    with pytest.raises(BadInputError, match=rf"{name}: .*{told}"):
+        pictures.write(tmp_path / name, GREY)
+    assert list(tmp_path.iterdir()) == []
