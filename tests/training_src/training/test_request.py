@@ -117,7 +117,7 @@ def test_channels_override_the_paths_in_the_config(foreign: Foreign, monkeypatch
     assert request.checkpoint == root / "input" / "data" / "checkpoint"
     assert description.config.train_config.num_steps == 70
     assert description.config.quantize
-    assert "schedule of 1000 steps, scaled to the 70 that were asked for" in lines
+    assert "schedule of 200 steps, scaled to the 70 that were asked for" in lines
     assert sum("annotations/" in line for line in lines) == 4
     rate = description.config.train_config.optimizer.learning_rate.cosine_decay_learning_rate
     assert rate is not None
@@ -141,7 +141,7 @@ def test_hyperparameters_of_the_built_in_algorithm_change_the_config(
     assert config.optimizer.learning_rate.constant_learning_rate is not None
     assert config.optimizer.learning_rate.constant_learning_rate.learning_rate == 0.002
     # The rate is the job's own, and stays.
-    assert "batch of 128 -> 4; learning rate 0.002 as given" in lines
+    assert "batch of 8 -> 4; learning rate 0.002 as given" in lines
 
 
 @pytest.mark.parametrize(
