@@ -23,7 +23,7 @@ def main() -> int:
     commands.add_parser("measure")
     answering = commands.add_parser("answer")
     answering.add_argument("model", type=Path, help="a model.tar.gz, or its folder")
-    answering.add_argument("picture", type=Path)
+    answering.add_argument("pictures", type=Path, nargs="+", metavar="picture")
     given = parser.parse_args()
     if given.command == "serve":
         from inference_src.server import serve
@@ -35,7 +35,7 @@ def main() -> int:
     if given.command == "answer":
         from inference_src.answer import answer
 
-        return answer(given.model, given.picture)
+        return answer(given.model, given.pictures)
     from inference_src.measure import measure
 
     return measure()

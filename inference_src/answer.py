@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`answer`: one picture to the real server of a model that lies here, and what it answers.
+"""`answer`: pictures to the real server of a model that lies here, and what it answers.
 
 The server is started as an endpoint would start it, on a loopback port, and is gone when this ends.
 """
@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from containers.contract.archive import extract
@@ -21,12 +22,12 @@ RUNTIMES = ("openvino", "tensorflow")
 INTERRUPTED = 130
 
 
-def answer(model: Path, picture: Path) -> int:
-    """Print a model's answer to a picture, as JSON.
+def answer(model: Path, pictures: Sequence[Path]) -> int:
+    """Print a model's answer to each picture: one line of JSON.
 
     Args:
         model: A model.tar.gz, or the folder that it was extracted into.
-        picture: An encoded image.
+        pictures: Encoded images.
 
     Returns:
         The exit code: 0 done, 1 no server came up, 2 bad input, each but 0 with a sentence on standard error.
@@ -34,7 +35,8 @@ def answer(model: Path, picture: Path) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no server outlives this process
     try:
         with tempfile.TemporaryDirectory(prefix="mapgate-answer-") as root:
-            print(_answered(model, picture, Path(root)))
+            for line in _answers(model, pictures, Path(root)):
+                print(line)
     except MapgateError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -43,7 +45,7 @@ def answer(model: Path, picture: Path) -> int:
     return 0
 
 
-def _answered(model: Path, picture: Path, root: Path) -> str:
+def _answers(model: Path, pictures: Sequence[Path], root: Path) -> Iterator[str]:
     if model.is_dir():
         (root / "model").symlink_to(model.resolve())
     else:
@@ -52,11 +54,12 @@ def _answered(model: Path, picture: Path, root: Path) -> str:
     runtime = next((name for name in RUNTIMES if name in description.runtimes), next(iter(description.runtimes)))
     chosen = {"MAPGATE_RUNTIME": runtime, "MAPGATE_PRECISION": description.runtimes[runtime].precisions[0]}
     with running_server(root, chosen) as server:
-        status, body = server.ask(picture.read_bytes())
-    if status == 200:
-        return body.decode()
-    sentence = f"{picture}: {_sentence(body)}"
-    raise BadInputError(sentence) if 400 <= status < 500 else MeasurementError(sentence)
+        for picture in pictures:
+            status, body = server.ask(picture.read_bytes())
+            if status != 200:
+                sentence = f"{picture}: {_sentence(body)}"
+                raise BadInputError(sentence) if 400 <= status < 500 else MeasurementError(sentence)
+            yield json.dumps(json.loads(body))
 
 
 def _description(given: Path, folder: Path) -> ModelDescription:

@@ -55,6 +55,11 @@ def is_pushed(connection: Connection, image: Image) -> bool:
     return _media_type(connection, image) == MANIFEST
 
 
+def holds_pretrained(image: Image, home: Path) -> bool:
+    """Whether the training image of the laptop's cloud holds the pre-trained detector."""
+    return (_snapshot_place(image, home) / "pretrained").is_dir()
+
+
 def push_missing(
     connection: Connection,
     deployment: Deployment,
@@ -93,7 +98,7 @@ def push(connection: Connection, image: Image, *, accelerator: str, home: Path, 
             "run `cdk deploy --all` from this checkout first"
         )
     if connection.is_emulated:
-        directory = _snapshot(image, home / "images" / image.repository / image.tag, pretrained)
+        directory = _snapshot(image, _snapshot_place(image, home), pretrained)
         _delete_refused(connection, image)
         _push_stand_in(connection, image, directory)
     else:
@@ -152,6 +157,10 @@ def _instruction(dockerfile: str, name: str) -> str:
     """What the last such instruction says; "" where there is none."""
     *_, last = ["", *re.findall(rf"^{name} +(.*)$", dockerfile, re.MULTILINE)]
     return str(last)
+
+
+def _snapshot_place(image: Image, home: Path) -> Path:
+    return home / "images" / image.repository / image.tag
 
 
 def _snapshot(image: Image, directory: Path, pretrained: Path | None) -> Path:

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from pipelines.commands.data import DEFAULT_GATE_POLICY
+from pipelines.commands.images import pretrained_or_none
+from pipelines.commands.invoke import found_by_pretrained
 from pipelines.commands.local import home
 from pipelines.commands.terminal import console
 from pipelines.commands.training_commands import run_training_command
@@ -27,10 +29,11 @@ def demo(
     port: Annotated[int | None, typer.Option(help="A loopback port for the laptop's cloud.")] = None,
 ) -> None:
     """Tell the whole story on the laptop's cloud, from images to an approved model that answers."""
+    from pipelines.demo.pretrained import PretrainedDetector
     from pipelines.demo.run import tell
 
     if data is not None and (code := run_training_command("check", data, "--gate-policy", DEFAULT_GATE_POLICY)):
         raise typer.Exit(code)
-    # Without a number of its own the small detector's config has one; the environment's is for its default detector.
-    training = {"TrainingSteps": training_steps or 0, "TrainingSettings": training_settings}
-    tell(home(), data=data, training=training, port=port, console=console)
+    training = {"TrainingSteps": training_steps, "TrainingSettings": training_settings}
+    pretrained = PretrainedDetector(pretrained_or_none, found_by_pretrained)
+    tell(home(), data=data, training=training, pretrained=pretrained, port=port, console=console)

@@ -38,7 +38,7 @@ def push_images(
         Deployment.find(connection),
         accelerator=accelerator,
         home=home(),
-        pretrained=_detector if pretrained else lambda: None,
+        pretrained=pretrained_or_none if pretrained else lambda: None,
     ):
         pushed.append({"name": image.name, "uri": image.uri, "pushed": new})
         if not as_json:
@@ -47,7 +47,7 @@ def push_images(
         print_json(pushed)
 
 
-def _detector() -> Path | None:
+def pretrained_or_none() -> Path | None:
     """The pre-trained detector's folder; None, with a sentence, on a machine that cannot fetch it."""
     try:
         with complaints.status("") as status:

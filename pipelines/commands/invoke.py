@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate invoke`: one image to the endpoint, or to a model that lies here; its detections as a table or drawn."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from pipelines.client import invocation
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.invocation import Detection
-from pipelines.commands.inference_commands import answer_of
+from pipelines.commands.inference_commands import answers_of
 from pipelines.commands.local import home
 from pipelines.commands.terminal import Json, complaints, console, print_json
 from pipelines.commands.zoo import fetched_pretrained
@@ -86,9 +87,20 @@ def _from_model(model: str, image: Path, body: bytes, least_score: float) -> lis
     pictures.decode(body, str(image))
     if model != OPEN_IMAGES and not Path(model).exists():
         raise BadInputError(f"--model {model}: neither {OPEN_IMAGES} nor a model.tar.gz or its folder")
-    place = _open_images() if model == OPEN_IMAGES else Path(model)
+    (found,) = found_by(_open_images() if model == OPEN_IMAGES else Path(model), [image], least_score)
+    return found
+
+
+def found_by_pretrained(images: Sequence[Path], least_score: float) -> list[list[Detection]]:
+    """What the pre-trained detector finds in images; it is fetched and exported the first time."""
+    return found_by(_open_images(), images, least_score)
+
+
+def found_by(model: Path, images: Sequence[Path], least_score: float) -> list[list[Detection]]:
+    """What a model of this machine finds in images, from a score on."""
     with complaints.status("asking the model's server"):
-        return invocation.read_answer(answer_of(place, image), least_score=least_score)
+        answers = answers_of(model, images)
+    return [invocation.read_answer(answer, least_score=least_score) for answer in answers]
 
 
 def _open_images() -> Path:

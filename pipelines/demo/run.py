@@ -23,6 +23,7 @@ from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import parameters_for
 from pipelines.client.executions import Execution
 from pipelines.demo import cdk
+from pipelines.demo.pretrained import PretrainedDetector
 from pipelines.demo.production import approve, detect
 from pipelines.demo.scenes import draw_scenes
 from pipelines.demo.telling import Telling
@@ -31,15 +32,27 @@ from pipelines.display.transfers import transfer
 from pipelines.errors import WorkFailedError
 
 ARCHITECTURE = "ssd_mobilenet_v2_fpnlite_160x160"
+# The small detector's config says for how long it is fine-tuned, which is what 0 takes; drawn weights need longer.
+FINE_TUNING_STEPS = 0
+STEPS_FROM_SCRATCH = 1000
 
 
-def tell(home: Path, *, data: Path | None, training: Mapping[str, object], port: int | None, console: Console) -> None:
+def tell(
+    home: Path,
+    *,
+    data: Path | None,
+    training: Mapping[str, object],
+    pretrained: PretrainedDetector,
+    port: int | None,
+    console: Console,
+) -> None:
     """Tell the story.
 
     Args:
         home: Where the laptop's cloud keeps its state; the demo's own files lie in `demo` below it.
         data: A folder of labelled images; None draws the demo's own scenes.
         training: The pipeline's parameters of the training; None leaves one at its default.
+        pretrained: What training starts from, where this machine can fetch it.
 
     Raises:
         WorkFailedError: A stage failed. A gate that does not pass is a failure too, but with data of one's own it is a
@@ -53,8 +66,7 @@ def tell(home: Path, *, data: Path | None, training: Mapping[str, object], port:
     with telling.stage("deploy", "cdk bootstrap, cdk deploy --all"):
         deployment = _deploy(connection, telling)
     with telling.stage("images", "mapgate images push"):
-        for image, new in images.push_missing(connection, deployment, accelerator="cpu", home=home):
-            telling.say(f"{'pushed' if new else 'was there'}  {image.uri}")
+        training = _push(connection, deployment, home, training, pretrained, telling)
     with telling.stage("data", "The data set"):
         source = data or _scenes(folder / "scenes", console)
         parameters = _upload(connection, deployment, source, training, telling)
@@ -68,7 +80,7 @@ def tell(home: Path, *, data: Path | None, training: Mapping[str, object], port:
     with telling.stage("approval", "The approval"):
         approve(connection, deployment, telling)
     with telling.stage("detections", "The endpoint's detections on images that the model has not seen"):
-        detect(connection, deployment, execution, telling)
+        detect(connection, deployment, execution, pretrained, telling)
     telling.end()
 
 
@@ -86,6 +98,26 @@ def _deploy(connection: Connection, telling: Telling) -> Deployment:
     for stack in sorted(stacks, key=lambda one: one["CreationTime"]):
         telling.say(f"{stack['StackName']}  {stack['StackStatus']}")
     return Deployment.find(connection)
+
+
+def _push(
+    connection: Connection,
+    deployment: Deployment,
+    home: Path,
+    training: Mapping[str, object],
+    pretrained: PretrainedDetector,
+    telling: Telling,
+) -> dict[str, object]:
+    """Push the images; the parameters of a training that starts from what its image holds."""
+    for image, new in images.push_missing(
+        connection, deployment, accelerator="cpu", home=home, pretrained=pretrained.checkpoint
+    ):
+        telling.say(f"{'pushed' if new else 'was there'}  {image.uri}")
+    training_image, _ = images.images_of(deployment)
+    steps = FINE_TUNING_STEPS if images.holds_pretrained(training_image, home) else STEPS_FROM_SCRATCH
+    if steps == STEPS_FROM_SCRATCH:
+        telling.say("without the pre-trained detector: trained from scratch, for longer")
+    return {**training, "TrainingSteps": training["TrainingSteps"] or steps}
 
 
 def _scenes(folder: Path, console: Console) -> Path:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from pipelines.whole_files import written_whole
 
-_FILES = ("animation", "contact_sheet", "report")
+_FILES = ("animation", "contact_sheet", "before_and_after", "report")
 
 
 @dataclass
@@ -29,6 +29,7 @@ class Summary:
     training_cpu_seconds: float | None = None
     animation: str | None = None
     contact_sheet: str | None = None
+    before_and_after: str | None = None
     report: str | None = None
     execution_arn: str | None = None
 

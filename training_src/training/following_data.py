@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the data decide the input's size and the anchors of what is trained, and where something of the user's does."""
 
-from pathlib import Path
-
+from training_src.models.checkpoints.files import beside
 from training_src.models.config.pipeline import PipelineDescription, load
 from training_src.models.fitted_input import FittedInput, decided_by_data, input_side, with_input_of
 from training_src.models.zoo import zoo_model
 from training_src.training.initial_checkpoint import InitialCheckpoint
 from training_src.training.request import Request
+
+# Types of fine_tune_checkpoint_type with which box heads come from the checkpoint; none written means class by class.
+KEEPING_HEADS = ("", "full", "detection_with_heads")
 
 
 def following_data(
@@ -26,9 +28,9 @@ def following_data(
     """
     if request.config is not None or not zoo_model(description.source).follows_data:
         return FittedInput(description, ())
-    if initial is None or initial.origin == "pretrained":
+    if initial is None or initial.origin == "pretrained" or initial.kind not in KEEPING_HEADS:
         return decided_by_data(description, request.shapes)
-    config = _config_beside(initial.prefix)
+    config = beside(initial.prefix, "pipeline.config")
     if config is None:
         return FittedInput(description, ("input and anchors stay the architecture's, as a checkpoint was given",))
     taken = with_input_of(description, load(config, 1))
@@ -36,9 +38,3 @@ def following_data(
         return decided_by_data(description, request.shapes)
     side = input_side(taken)
     return FittedInput(taken, (f"input {side}x{side} and anchors are those of the checkpoint's pipeline.config",))
-
-
-def _config_beside(prefix: str) -> Path | None:
-    """That of a checkpoint: in its folder, or in that around a zoo's `checkpoint/` or a model's `1/variables/`."""
-    folders = list(Path(prefix).parents)[:3]
-    return next((file for folder in folders if (file := folder / "pipeline.config").is_file()), None)

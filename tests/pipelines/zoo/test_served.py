@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.commands.inference_commands import answer_of
+from pipelines.commands.inference_commands import answers_of
 from pipelines.zoo.served import CHECKOUT, ExportError, served
 
 NAME = "small_detector"
@@ -63,7 +63,7 @@ def test_a_checkpoint_is_exported_once_and_served(checkpoint: Path, tmp_path: Pa
     assert folder == again
     assert told == [f"exporting {NAME}, this once"]
     assert [path.name for path in (models / NAME).iterdir()] == [folder.name]
-    answer = json.loads(answer_of(folder, tmp_path / "street.jpg"))
+    answer = json.loads(answers_of(folder, [tmp_path / "street.jpg"])[0])
     assert answer["labels"] == ["car", "person"]
     assert len(answer["scores"]) > 0
 

@@ -77,12 +77,14 @@ def test_a_checkpoint_without_a_config_leaves_the_architectures_own(tmp_path: Pa
     assert "stay the architecture's" in sentence
 
 
-@pytest.mark.parametrize("origin", ["pretrained", "other"])
+@pytest.mark.parametrize("origin", ["pretrained", "other", "detection"])
 def test_weights_whose_box_heads_nobody_asked_to_keep_let_the_data_decide(tmp_path: Path, origin: str) -> None:
-    other = load_bundled("ssd_mobilenet_v2_320x320", 9)
-    initial = given(tmp_path, other)
+    detector = "ssd_mobilenet_v2_320x320" if origin == "other" else PYRAMID
+    initial = given(tmp_path, load_bundled(detector, 9))
     if origin == "pretrained":
         initial = replace(initial, origin="pretrained")
+    if origin == "detection":
+        initial = replace(initial, kind="detection")
     found, _ = following_data(load_bundled(PYRAMID, 1), asked(), initial)
     assert found.text() == fit_input(load_bundled(PYRAMID, 1), TINY).description.text()
 
