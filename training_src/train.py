@@ -32,7 +32,7 @@ from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.following_data import following_data
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, Settings, read_settings, unpacked
-from training_src.training.initial_checkpoint import initial_checkpoint, restore
+from training_src.training.initial_checkpoint import InitialCheckpoint, initial_checkpoint, restore
 from training_src.training.loop import Plan, train
 from training_src.training.precision import FLOAT32, set_precision
 from training_src.training.progress_report import ProgressReport
@@ -119,7 +119,7 @@ def train_detector(job: TrainingJob) -> None:
             if exported is not detector:
                 validation = Validation(exported, held_out, request.label_map.names, request.every)
             _print_evaluation(validation)
-            provenance = _provenance(request, description, progress, settings.seed, mark)
+            provenance = _provenance(request, description, progress, settings.seed, mark, initial)
             calibration = held_out if description.config.quantize else None
             write_artifact(job.model_dir, exported, request.label_map, provenance, calibration)
             store.keep_last()
@@ -154,7 +154,12 @@ def _in_float32(detector: Detector, description: PipelineDescription) -> Detecto
 
 
 def _provenance(
-    request: Request, description: PipelineDescription, progress: TrainingProgress, seed: int, mark: str
+    request: Request,
+    description: PipelineDescription,
+    progress: TrainingProgress,
+    seed: int,
+    mark: str,
+    initial: InitialCheckpoint | None,
 ) -> Provenance:
     return Provenance(
         architecture=request.architecture or description.source,
@@ -165,6 +170,8 @@ def _provenance(
         fingerprint=mark,
         best_step=progress.best_step,
         history=progress.history,
+        initial_checkpoint=initial.description() if initial else None,
+        seen=request.seen.joined(initial.seen) if initial else request.seen,
     )
 
 

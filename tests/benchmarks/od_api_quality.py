@@ -70,7 +70,9 @@ def run() -> list[Row]:
         root = Path(folder)
         scenes = Scenes.draw(root / "ml", train=800, validation=60, test=120)
         own = scenes.config(with_num_steps(load_bundled(OURS, CLASSES), STEPS), root / "own.config", size=SIZE)
-        zoo = scenes.config(with_num_steps(load_bundled(ZOO, CLASSES), ZOO_STEPS), root / "zoo.config", size=SIZE)
+        zoo = scenes.config(
+            with_num_steps(load_bundled(ZOO, CLASSES, zoos_schedule=True), ZOO_STEPS), root / "zoo.config", size=SIZE
+        )
         fast = root / "fast.config"
         text = zoo.read_text()
         assert SLOW in text

@@ -3,12 +3,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from containers.contract.files import write_whole
 from training_src.data.label_map import LabelMap, write_label_map
+from training_src.data.seen_groups import SeenGroups, write_seen
 from training_src.export.calibration import calibration_images
 from training_src.export.saved_model import save_model
 from training_src.models.detector import Detector
@@ -36,6 +37,8 @@ class Provenance:
         fingerprint: Of config, hyperparameters and data.
         best_step: The step whose weights are exported.
         history: Losses and validations.
+        initial_checkpoint: What it started from; None: drawn weights.
+        seen: The groups of images that it and its ancestors have seen.
     """
 
     architecture: str
@@ -46,6 +49,8 @@ class Provenance:
     fingerprint: str
     best_step: int
     history: list[dict[str, float]]
+    initial_checkpoint: Mapping[str, Any] | None = None
+    seen: SeenGroups = field(default_factory=SeenGroups)
 
 
 def write_artifact(
@@ -65,6 +70,7 @@ def write_artifact(
     write_whole(folder / "pipeline.config", provenance.pipeline_config)
     write_whole(folder / "history.json", json.dumps(provenance.history, indent=1))
     description = _model_json(detector, label_map.names, provenance, runtimes)
+    description["seen"] = write_seen(provenance.seen, folder)
     write_whole(folder / "model.json", json.dumps(description, indent=1))
 
 
@@ -128,6 +134,7 @@ def _model_json(
             "fingerprint": provenance.fingerprint,
             "best_step": provenance.best_step,
         },
+        "initial_checkpoint": provenance.initial_checkpoint,
     }
 
 
@@ -143,6 +150,7 @@ def _described(
         "dataset": None,
         "pipeline_config": "pipeline.config",
         "training": None,
+        "initial_checkpoint": None,
         "runtimes": runtimes,
         "image_digest": None,
     }

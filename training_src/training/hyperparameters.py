@@ -149,7 +149,9 @@ class BuiltIn(Hyperparameters):
     )
     train_only_on_top_layer: bool = Field(default=False, description="Whether the feature extractor is held fast.")
     reinitialize_top_layer: Annotated[Literal["auto", "true", "false"], Lower] = Field(
-        default="auto", description="Whether a checkpoint's heads are left out; auto: as the config says."
+        default="auto",
+        description="Whether a checkpoint's heads are left out; auto: as the config says, else classes that have the "
+        "same name in it keep theirs.",
     )
     early_stopping: bool | None = Field(
         default=None,

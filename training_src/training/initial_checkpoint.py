@@ -6,16 +6,19 @@ The channel `checkpoint` (or `model`, as the built-in algorithm calls it) decide
 """
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from training_src.data.label_map import LabelMap
+from training_src.data.seen_groups import SeenGroups, of_model
 from training_src.errors import ConfigurationError
 from training_src.models.checkpoints import checkpoint
 from training_src.models.checkpoints.by_class import restore_by_class
 from training_src.models.checkpoints.checkpoint import Restored
+from training_src.models.checkpoints.files import archive_of, beside
 from training_src.models.config.faster_rcnn import FasterRcnn
 from training_src.models.config.pipeline import PipelineDescription, load
 from training_src.models.config.ssd import Ssd
@@ -53,6 +56,37 @@ class InitialCheckpoint:
     def digest(self) -> str:
         """sha256 of its index, which holds a checksum of every tensor."""
         return hashlib.sha256(Path(f"{self.prefix}.index").read_bytes()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """What a person would call it: a folder's or an archive's name, a prefix's where neither is there."""
+        return (archive_of(self.source) or self.source).name
+
+    @property
+    def seen(self) -> SeenGroups:
+        """The images that its weights have seen, as far as it is a model of ours."""
+        model = beside(self.prefix, "model.json")
+        return of_model(model) if model else SeenGroups(unknown=(f"{self.name} {self.digest[:12]}",))
+
+    def description(self) -> dict[str, Any]:
+        """What `model.json` says of it under `initial_checkpoint`."""
+        model, source, archive = beside(self.prefix, "model.json"), self._source(), archive_of(self.source)
+        return {
+            "kind": "model" if model else "pretrained" if self.origin == "pretrained" else "checkpoint",
+            "name": self.name,
+            "source": source,
+            "index_sha256": self.digest,
+            "archive_sha256": sha256_of(archive) if archive else None,
+            "model": _ancestor(model) if model else None,
+        }
+
+    def _source(self) -> str | None:
+        """Where it comes from, if that is told: the config's path, or the package of the image's weights."""
+        if self.origin == "configured":
+            return str(self.source)
+        told = beside(self.prefix, "source.json")
+        content = _json(told) if told else {}
+        return f"{content['package']} {content.get('version', '')}".strip() if "package" in content else None
 
     @property
     def folded(self) -> bool:
@@ -108,6 +142,35 @@ def restore(detector: Detector, initial: InitialCheckpoint, label_map: LabelMap)
         return checkpoint.restore(variables, initial.prefix, initial.kind)
     classes = model_classes(detector, label_map)
     return restore_by_class(variables, initial.prefix, classes, checkpoint_classes(initial.prefix, classes))
+
+
+def _ancestor(description: Path) -> dict[str, Any]:
+    """What names the model that a training goes on from."""
+    content = _json(description)
+    return {
+        "architecture": content.get("architecture"),
+        "fingerprint": _of(content, "training").get("fingerprint"),
+        "best_step": _of(content, "training").get("best_step"),
+        "dataset": {"sha256": _of(content, "dataset").get("sha256")},
+    }
+
+
+def _of(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = content.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _json(file: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, Mapping) else {}
+
+
+def sha256_of(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _opened(

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from containers.contract.job import PLATFORM_ROOT, TrainingJob
 from training_src.data.label_map import LabelMap, read_label_map
+from training_src.data.seen_groups import SeenGroups, of_dataset
 from training_src.errors import ConfigurationError, DataError
 from training_src.models.box_shapes import BoxShapes
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
@@ -52,6 +53,7 @@ class Request:
         quantize: Whether an int8 form is asked for.
         built_in: The built-in algorithm's hyperparameters that change the config.
         notes: One line for each thing that was overridden or left out.
+        seen: The groups of images in both splits.
     """
 
     train: Path
@@ -68,6 +70,7 @@ class Request:
     quantize: bool = False
     built_in: BuiltIn = field(default_factory=BuiltIn)
     notes: Sequence[str] = ()
+    seen: SeenGroups = field(default_factory=SeenGroups)
 
 
 def read_request(job: TrainingJob, work: Path) -> Request:
@@ -101,6 +104,7 @@ def _own(job: TrainingJob) -> Request:
         architecture=asked.architecture,
         checkpoint=job.channel("checkpoint"),
         num_steps=asked.num_train_steps,
+        seen=of_dataset(metadata / "dataset.json"),
     )
 
 
@@ -113,7 +117,7 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
     if config is None and not architecture:
         architecture = DEFAULT_ARCHITECTURE
         notes.append(f"neither a pipeline.config nor the hyperparameter architecture is given: {architecture} is taken")
-    label_map, sha256, shapes = _prepare(job, _label_map(job), config, work)
+    label_map, sha256, shapes, seen = _prepare(job, _label_map(job), config, work)
     return Request(
         train=work / "train",
         validation=work / "validation",
@@ -129,18 +133,20 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
         quantize=asked.quantize,
         built_in=BuiltIn.of(given),
         notes=tuple(notes),
+        seen=seen,
     )
 
 
 def _prepare(
     job: TrainingJob, label_map: Path | None, config: Path | None, work: Path
-) -> tuple[LabelMap, str, BoxShapes | None]:
-    """Check what the channels hold and write it as shards; returns its classes, content hash and boxes' shapes."""
+) -> tuple[LabelMap, str, BoxShapes | None, SeenGroups]:
+    """Check what the channels hold, write it as shards; returns classes, content hash, boxes' shapes and groups."""
     # Our own pipeline's jobs need none of this, and the modules take a while to import.
     from training_src.data.checks.policy import CHECKS, read_policy_of
     from training_src.data.examination import examine
     from training_src.data.machines import link_together
     from training_src.data.splits import SPLITS
+    from training_src.data.statistics import groups
     from training_src.data.writers.shards import write_shards
 
     folder, held_out = _train_channel(job), _validation_channel(job)
@@ -162,19 +168,22 @@ def _prepare(
         for output in outputs.values():
             output.mkdir()
         write_shards(examined.index, outputs)
+        of = {name: frozenset(groups(examined.index, number)) for number, name in enumerate(SPLITS)}
         shapes = BoxShapes.read(examined.description["splits"]["train"])
-        found = examined.label_map, str(examined.description["sha256"]), shapes
+        label_map_of_all, sha256 = examined.label_map, str(examined.description["sha256"])
     # What the user gave to validate on does so, and all that was given to train on trains; where nothing was given to
     # validate on, nothing needs to be kept for a test either.
     source, target = outputs["test"], outputs["validation"]
+    seen = SeenGroups(of["train"], of["validation"] | of["test"])
     if held_out:
         source, target = outputs["validation"], outputs["train"]
+        seen = SeenGroups(of["train"] | of["validation"], of["test"])
     for shard in source.glob("*.tfrecord"):
         shard.rename(target / shard.name)
     source.rmdir()
     if held_out:
         outputs["test"].rename(outputs["validation"])
-    return found
+    return label_map_of_all, sha256, shapes, seen
 
 
 def _config(job: TrainingJob, wanted: str) -> Path | None:

@@ -20,7 +20,7 @@ from training_src.models.config.pipeline import CONFIGS
 
 CLASSES = {1: "square", 2: "disc", 4: "bar"}
 SMALL = {
-    "depth_multiplier: 0.5": "depth_multiplier: 0.1",
+    "depth_multiplier: 1.0": "depth_multiplier: 0.1",
     "height: 160 width: 160": "height: 64 width: 64",
     "batch_size: 8": "batch_size: 2",
     "min_level: 3": "min_level: 4",

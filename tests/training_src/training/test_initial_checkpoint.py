@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a training starts from, whoever says so and whoever says nothing."""
 
+import hashlib
+import json
 import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,6 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training_src.data.label_map import LabelMap, write_label_map
+from training_src.data.seen_groups import SeenGroups
 from training_src.errors import ConfigurationError
 from training_src.export.saved_model import save_model
 from training_src.models.architectures import build_detector
@@ -70,7 +73,7 @@ def chosen(
         ("ssd_mobilenet_v2_320x320", True),
         ("ssd_mobilenet_v2_fpnlite_320x320", True),
         ("ssd_mobilenet_v2_fpnlite_640x640", True),
-        ("ssd_mobilenet_v2_fpnlite_160x160", False),  # of half its depth
+        ("ssd_mobilenet_v2_fpnlite_160x160", True),
         ("ssd_resnet50_v1_fpn_640x640", False),
         ("efficientdet_d0_512x512", False),
         ("faster_rcnn_resnet50_v1_640x640", False),
@@ -89,6 +92,12 @@ def test_the_images_weights_start_a_bundled_config_of_their_backbone(
         )
         assert checkpoint.read(found.prefix)
     assert chosen(tmp_path, asked(architecture=architecture), load_bundled(architecture, 4)) is None
+
+
+def test_the_images_weights_start_no_backbone_of_another_depth(tmp_path: Path, carried: Path) -> None:
+    message = parse((CONFIGS / "ssd_mobilenet_v2_320x320.config").read_text().replace("plier: 1.0", "plier: 0.5"))
+    half = PipelineDescription(decode(PipelineConfig, message), message, "ssd_mobilenet_v2_320x320")
+    assert chosen(tmp_path, asked(architecture="ssd_mobilenet_v2_320x320"), half, carried) is None
 
 
 @pytest.mark.parametrize("field", ["", 'fine_tune_checkpoint: "PATH_TO_BE_CONFIGURED"'])
@@ -199,6 +208,56 @@ def test_an_archive_of_ours_gives_the_very_model_back(
         np.testing.assert_allclose(found.raw_scores, expected["scores"], atol=1e-6)
         for variable in detector.variables().values():
             variable.assign(variable * 0)
+
+
+def test_it_is_told_what_a_training_started_from(
+    trained: Path, small_config: str, carried: Path, tmp_path: Path
+) -> None:
+    outside = given(trained, tmp_path, small_config)
+    assert outside.description()["kind"] == "checkpoint"
+    assert outside.seen.unknown == (f"{trained.name} {outside.digest[:12]}",)
+
+    (tmp_path / "model").mkdir()
+    for part in ("1", "label_map.pbtxt", "pipeline.config"):
+        (tmp_path / "model" / part).symlink_to(trained / part)
+    parent = {
+        "architecture": "small",
+        "dataset": {"sha256": "d" * 64},
+        "training": {"fingerprint": "f" * 16, "best_step": 7},
+        "seen": {"groups": {"train": ["a"], "validation": ["b"]}, "unknown": ["zoo"]},
+    }
+    (tmp_path / "model" / "model.json").write_text(json.dumps(parent))
+    with tarfile.open(_made(tmp_path / "channel") / "model.tar.gz", "w:gz", dereference=True) as tar:
+        tar.add(tmp_path / "model", arcname="")
+    model = given(tmp_path / "channel", tmp_path, small_config)
+    assert model.seen == SeenGroups(frozenset("a"), frozenset("b"), ("zoo",))
+    assert model.description() == {
+        "kind": "model",
+        "name": "model.tar.gz",
+        "source": None,
+        "index_sha256": outside.digest,
+        "archive_sha256": hashlib.sha256((tmp_path / "channel" / "model.tar.gz").read_bytes()).hexdigest(),
+        "model": {
+            "architecture": "small",
+            "fingerprint": "f" * 16,
+            "best_step": 7,
+            "dataset": {"sha256": "d" * 64},
+        },
+    }
+
+    package = {"package": "@mediapipe/objectron", "version": "0.4.1"}
+    (carried / "ssd_mobilenet_v2_300x300_open_images" / "source.json").write_text(json.dumps(package))
+    name = "ssd_mobilenet_v2_320x320"
+    images = chosen(tmp_path, asked(architecture=name), load_bundled(name, 4), carried)
+    assert images is not None
+    assert images.description()["kind"] == "pretrained"
+    assert images.description()["source"] == "@mediapipe/objectron 0.4.1"
+    assert images.seen.unknown == (f"ssd_mobilenet_v2_300x300_open_images {images.digest[:12]}",)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def test_every_variable_of_a_saved_model_has_its_key_and_none_another(

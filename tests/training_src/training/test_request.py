@@ -162,6 +162,19 @@ def test_what_cannot_be_honoured_is_a_sentence(
         read(root, monkeypatch)
 
 
+@pytest.mark.parametrize("held_out", [True, False])
+def test_every_image_that_is_trained_or_validated_on_counts_as_seen(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, held_out: bool
+) -> None:
+    channels = {"training": "train", **({"validation": "validation"} if held_out else {})}
+    root = foreign(channels, {"training/label_map.pbtxt": "label_map.pbtxt"}, {"num_train_steps": "1"})
+    request, _, _ = read(root, monkeypatch)
+    seen = request.seen
+    assert (len(seen.train), len(seen.validation)) == (len(Records(request.train)), len(Records(request.validation)))
+    assert len(seen.train | seen.validation) == (12 if held_out else 9)
+    assert seen.unknown == ()
+
+
 def test_a_job_sent_again_is_the_same_training() -> None:
     first = {"epochs": "3", "sagemaker_job_name": '"job-1"', "_tuning_objective_metric": "mAP", "model_dir": '"/opt/1"'}
     again = {"epochs": "3", "sagemaker_job_name": '"job-2"', "model_dir": '"/opt/2"', "quantize": "True"}

@@ -112,6 +112,7 @@ def test_trains_and_writes_everything_that_later_steps_read(
     assert description["input"] == {"height": 128, "width": 128}
     assert [item["id"] for item in description["classes"]] == [1, 2, 4]
     assert description["dataset"] == {"sha256": "0" * 64}
+    assert description["initial_checkpoint"] is None
     assert description["training"]["steps"] == 12
     assert description["training"]["seed"] == 3
     for runtime in description["runtimes"].values():
@@ -215,7 +216,14 @@ def test_starts_from_a_checkpoint_ends_when_nothing_improves_and_exports_the_bes
     assert "M parameters, mixed_bfloat16\n" in output
     losses = {entry["step"]: entry["validation_loss"] for entry in history(root) if "validation_loss" in entry}
     assert list(losses) == [1, 2, 3]
-    best = json.loads((root / "model" / "model.json").read_text())["training"]["best_step"]
+    description = json.loads((root / "model" / "model.json").read_text())
+    best, initial = description["training"]["best_step"], description["initial_checkpoint"]
+    assert (initial["kind"], initial["name"]) == ("checkpoint", "checkpoint")
+    # The fixture's data set, as an earlier version wrote it, tells no groups; nor does a checkpoint.
+    assert description["seen"] == {
+        "groups": {"train": [], "validation": []},
+        "unknown": ["data set 000000000000", f"checkpoint {initial['index_sha256'][:12]}"],
+    }
     assert losses[best] == min(losses.values())
     assert [path.name for path in root.glob("checkpoints/*/best-*")] == [f"best-{best:08d}"]
     evaluated = re.search(r"^Val_classification=([0-9.]+)$", output, re.MULTILINE)

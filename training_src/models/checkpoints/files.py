@@ -104,18 +104,25 @@ def locate(source: str | Path, scratch: Path) -> str:
     path = Path(source)
     if Path(f"{path}.index").is_file() or not path.exists():
         return str(path.with_suffix("") if path.suffix == ".index" else path)
-    if path.is_dir():
-        archives = sorted(path.rglob("*.tar.gz"))
-        if len(archives) != 1 or _indices(path):
-            return find(path)
-        path = archives[0]
     if path.suffix == ".index":
         return str(path.with_suffix(""))
+    archive = archive_of(path)
+    if archive is None:
+        return find(path)
+    path = archive
     for place, wanted in (("unpacked", _is_of_a_checkpoint), ("model", _is_of_a_saved_model)):
         extract(path, scratch / place, wanted)
         if _indices(scratch / place):
             return find(scratch / place)
     raise CheckpointError(f"{path}: neither a checkpoint (*.index and *.data-00000-of-00001) nor a SavedModel is in it")
+
+
+def archive_of(source: Path) -> Path | None:
+    """The archive that a file is, or that is all that a folder holds; None where there is a checkpoint, or nothing."""
+    if source.is_file():
+        return None if source.suffix == ".index" else source
+    archives = sorted(source.rglob("*.tar.gz")) if source.is_dir() else []
+    return archives[0] if len(archives) == 1 and not _indices(source) else None
 
 
 def find(folder: Path) -> str:

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which images a model has seen: the hashes of their groups in `dataset.json`, its own and those of all its ancestors.
+
+`model.json` holds them under `seen`, as `dataset.json` holds `groups`: what a later test must leave out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from containers.contract.files import write_whole
+from training_src.data.statistics import MOST_GROUPS
+
+SPLITS = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class SeenGroups:
+    """What a model has seen.
+
+    Attributes:
+        train: Hashes of the groups that weights were fitted to.
+        validation: Of those by which weights were chosen.
+        unknown: What else it has learnt from, of which nobody knows the images: weights from outside, by their names.
+    """
+
+    train: frozenset[str] = frozenset()
+    validation: frozenset[str] = frozenset()
+    unknown: tuple[str, ...] = ()
+
+    def joined(self, ancestor: SeenGroups) -> SeenGroups:
+        """With what the model to start from has seen."""
+        unknown = dict.fromkeys((*self.unknown, *ancestor.unknown))
+        return SeenGroups(self.train | ancestor.train, self.validation | ancestor.validation, tuple(unknown))
+
+
+def of_dataset(description: Path) -> SeenGroups:
+    """What is seen by whom a prepared data set trains.
+
+    Args:
+        description: Its `dataset.json`; one without groups, as earlier versions wrote it, is an unknown data set.
+    """
+    content = _read(description)
+    name = f"data set {str(content.get('sha256', ''))[:12]}"
+    return _groups(content, description.parent) or SeenGroups(unknown=(name.strip(),))
+
+
+def of_model(description: Path) -> SeenGroups:
+    """What a model and its ancestors have seen.
+
+    Args:
+        description: Its `model.json`; one without `seen` is of an unknown past.
+    """
+    content = _read(description)
+    seen, training = content.get("seen"), content.get("training")
+    groups = _groups(seen, description.parent) if isinstance(seen, Mapping) else None
+    if groups is None:
+        mark = training.get("fingerprint") if isinstance(training, Mapping) else None
+        return SeenGroups(unknown=(f"model {mark or content.get('architecture', '')}".strip(),))
+    assert isinstance(seen, Mapping)
+    unknown = seen.get("unknown")
+    return groups.joined(SeenGroups(unknown=tuple(map(str, unknown)) if isinstance(unknown, list) else ()))
+
+
+def write_seen(seen: SeenGroups, folder: Path, most: int = MOST_GROUPS) -> dict[str, Any]:
+    """What `model.json` says under `seen`; the groups of a split that has more than `most` go into a file beside it."""
+    groups: dict[str, list[str]] = {}
+    files: dict[str, str] = {}
+    for split in SPLITS:
+        found = sorted(getattr(seen, split))
+        if len(found) > most:
+            files[split] = f"groups-{split}.txt"
+            write_whole(folder / files[split], "".join(f"{group}\n" for group in found))
+        groups[split] = [] if split in files else found
+    return {"groups": groups, **({"groups_files": files} if files else {}), "unknown": list(seen.unknown)}
+
+
+def _groups(content: Mapping[str, Any], folder: Path) -> SeenGroups | None:
+    """The groups of both splits, out of files where they are named; None where some are not told."""
+    listed, files = content.get("groups"), content.get("groups_files", {})
+    if not isinstance(listed, Mapping) or not isinstance(files, Mapping):
+        return None
+    found: dict[str, Iterable[str]] = {}
+    for split in SPLITS:
+        if split in files:
+            try:
+                # A name, never a path: archives come from anywhere.
+                found[split] = (folder / Path(str(files[split])).name).read_text(encoding="utf-8").split()
+            except (OSError, ValueError):
+                return None
+        elif isinstance(listed.get(split), list):
+            found[split] = map(str, listed[split])
+        else:
+            return None
+    return SeenGroups(frozenset(found["train"]), frozenset(found["validation"]))
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
