@@ -86,13 +86,15 @@ def test_the_readme_tells_what_an_environments_defaults_take(
     endpoint = instance_type(settings.delivery.instance_type).usd_per_hour
     assert estimate.seconds is not None and estimate.usd is not None and endpoint is not None
     told = " ".join((CHECKOUT / "README.md").read_text().split())
-    assert f"about {estimate.seconds.likely / 3600:.0f} hours and {estimate.usd.likely:{usd}} USD" in told
+    assert f"about {estimate.seconds.likely / 60:.0f} minutes and {estimate.usd.likely:{usd}} USD" in told
     assert f"cost {endpoint * settings.delivery.instance_count:g} USD an hour" in told.replace("costs", "cost")
 
 
 def test_the_zoos_own_length_does_not_end_on_a_small_instance(capsys: pytest.CaptureFixture[str]) -> None:
     """What was every environment's default: 50,000 steps of the 640x640 detector."""
-    before = Training(instance_types=("ml.m5.xlarge",), default_architecture="ssd_mobilenet_v2_fpnlite_640x640")
+    before = Training(
+        instance_types=("ml.m5.xlarge",), default_architecture="ssd_mobilenet_v2_fpnlite_640x640", default_steps=50_000
+    )
     deployed = of_environment(Settings(environment="dev", training=before))
     plan = planned(capsys, deployed, M5)
     assert (plan["batch_size"], plan["steps"]) == (8, 50_000)

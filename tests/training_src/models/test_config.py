@@ -364,7 +364,7 @@ def test_too_few_classes_for_the_label_map_is_an_error(case: Path) -> None:
 
 
 def test_other_number_of_steps_scales_the_schedule() -> None:
-    zoo = load_bundled("ssd_mobilenet_v2_fpnlite_320x320", num_classes=3)
+    zoo = load_bundled("ssd_mobilenet_v2_fpnlite_320x320", num_classes=3, zoos_schedule=True)
     scaled = with_num_steps(zoo, 500)
     cosine = scaled.config.train_config.optimizer.learning_rate.cosine_decay_learning_rate
     assert cosine is not None
