@@ -18,6 +18,7 @@ from inference_src.errors import MeasurementError
 
 START_SECONDS = 600
 STOP_SECONDS = 40
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass
@@ -76,7 +77,7 @@ def running_server(root: Path, environment: Mapping[str, str]) -> Iterator[Serve
     started = time.monotonic()
     server, process = ServerProcess(port, 0.0), None
     try:
-        with log.open("wb") as stream, _sigterm_waits():
+        with log.open("wb") as stream, _signals_wait():
             process = subprocess.Popen(
                 [sys.executable, "-m", "inference_src", "serve"],
                 cwd=Path(__file__).parents[1],
@@ -92,19 +93,20 @@ def running_server(root: Path, environment: Mapping[str, str]) -> Iterator[Serve
 
 
 @contextmanager
-def _sigterm_waits() -> Iterator[None]:
-    """Have SIGTERM wait for the block's end: a process that is being started can be stopped by nobody yet."""
+def _signals_wait() -> Iterator[None]:
+    """Have both wait for the end of the block: a process that is being started can be stopped by nobody yet."""
     if threading.current_thread() is not threading.main_thread():
         yield  # handlers run in the main thread only
         return
-    asked = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    asked: list[int] = []
+    before = {each: signal.signal(each, lambda number, _: asked.append(number)) for each in _ENDING}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
-        if asked.is_set():
-            signal.raise_signal(signal.SIGTERM)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for number in asked[:1]:
+            signal.raise_signal(number)
 
 
 def _free_port() -> int:

@@ -6,6 +6,7 @@ the object under its own name, as in its own incremental training:
 https://docs.aws.amazon.com/sagemaker/latest/dg/incremental-training.html
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +33,13 @@ class InitialCheckpoint:
         said: What people are told of it.
         source: An S3 URI, or a path of this machine that is to be uploaded; empty for a name of the zoo.
         zoo: A name of the zoo whose archive is to be fetched; empty for anything else.
+        is_zoos: Whether its name is that of a checkpoint of the zoo's, with which its schedule goes.
     """
 
     said: str
     source: str = ""
     zoo: str = ""
+    is_zoos: bool = False
 
 
 def find(connection: Connection, deployment: Deployment, given: str) -> InitialCheckpoint:
@@ -54,10 +57,10 @@ def find(connection: Connection, deployment: Deployment, given: str) -> InitialC
     if given.startswith("arn:"):
         return _of_arn(connection, given)
     if given.startswith("s3://"):
-        _require_objects(connection, given)
-        return InitialCheckpoint(given, given)
+        found = _require_objects(connection, given)
+        return InitialCheckpoint(given, given, is_zoos=_is_zoos(found))
     if given and (place := _place_of(given)):
-        return InitialCheckpoint(f"{given}, which is uploaded", str(place))
+        return InitialCheckpoint(f"{given}, which is uploaded", str(place), is_zoos=_is_zoos(str(place.resolve())))
     return _of_zoo(given)
 
 
@@ -108,18 +111,24 @@ def _archive_of(connection: Connection, version: registry.Version, said: str) ->
     return InitialCheckpoint(f"{said}, {version.model_uri}", version.model_uri)
 
 
-def _require_objects(connection: Connection, uri: str, way_out: str = "name what is there") -> None:
-    """See that a job will find something; what may not be listed from here, the job may still read."""
+def _require_objects(connection: Connection, uri: str, way_out: str = "name what is there") -> str:
+    """See that a job will find something, and give its key; what cannot be listed here, a job may still read."""
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     with refusals_told(f"{_OPTION} {uri}"):
         try:
             listed = connection.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
         except ClientError as error:
             if error.response["Error"]["Code"] == "AccessDenied":
-                return
+                return prefix
             raise
     if not listed.get("Contents"):
         raise BadInputError(f"{_OPTION}: no object lies at {uri}; {way_out}")
+    return str(listed["Contents"][0]["Key"])
+
+
+def _is_zoos(path: str) -> bool:
+    """Whether something on a path is called as the zoo calls its archives, and what they hold."""
+    return re.search(r"_coco17_[tg]pu-\d+(\.tar\.gz)?(/|$)", path) is not None
 
 
 def _place_of(given: str) -> Path | None:
@@ -166,4 +175,4 @@ def _of_zoo(given: str) -> InitialCheckpoint:
         raise BadInputError(
             f"{_OPTION} {given}: the zoo has no checkpoint of {found.name}; take {SCRATCH}, or a version of your own"
         )
-    return InitialCheckpoint(f"{found.name} of the zoo", zoo=found.name)
+    return InitialCheckpoint(f"{found.name} of the zoo", zoo=found.name, is_zoos=True)

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from pipelines.client.connection import Connection, refusals_told
 from pipelines.client.deployment import Deployment
+from pipelines.client.initial_checkpoint import InitialCheckpoint
 from pipelines.commands.terminal import complaints, console
 from pipelines.errors import BadInputError
 from pipelines.estimates.deployed import Deployed, read_definition
@@ -47,7 +48,7 @@ def announce(
     uris: Mapping[str, str | None],
     values: Mapping[str, Any],
     *,
-    start: str | None = None,
+    start: InitialCheckpoint | None = None,
     ask: bool,
     quiet: bool,
 ) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def announce(
         data: A folder or an S3 URI.
         uris: Parameter name to a file, a folder or an S3 URI.
         values: Parameter name to a value; None is the deployment's default.
-        start: What the training starts from, in words; None is the deployment's default.
+        start: What the training starts from; None is the deployment's default.
         ask: Whether somebody who sits at a terminal is asked whether to start.
         quiet: Whether standard output is for scripts.
 
@@ -68,12 +69,12 @@ def announce(
     deployed = _deployed(connection, deployment)
     chosen = {name: deployed.defaults.get(name) if value is None else value for name, value in values.items()}
     instance = instance_type(str(chosen["TrainingInstanceType"])) if not connection.is_emulated else THIS_MACHINE
-    plan = _plan(connection, data, uris, chosen, instance)
+    plan = _plan(connection, data, uris, chosen, instance, zoos_checkpoint=start is not None and start.is_zoos)
     if connection.is_emulated and plan:
         instance = replace(instance, speed=plan["cores"] / plan["reference_cores"])
     estimate = Estimate(plan, instance, deployed, connection.is_emulated)
     if not quiet:
-        begins = start or _default_start(uris["PipelineConfigUri"])
+        begins = start.said if start else _default_start(uris["PipelineConfigUri"])
         for subject, sentence in [("data", _of_data(connection, data, plan)), ("start", begins), *estimate.lines()]:
             console.print(f"{subject:<10}{escape(sentence)}", soft_wrap=True)
     if refusal := estimate.refusal():
@@ -81,7 +82,7 @@ def announce(
     if ask and not quiet and sys.stdin.isatty() and sys.stdout.isatty() and not typer.confirm("start?", default=True):
         complaints.print("mapgate: nothing was uploaded or started")
         raise typer.Exit(1)
-    return {**estimate.as_json(), "initial_checkpoint": start}
+    return {**estimate.as_json(), "initial_checkpoint": start.said if start else None}
 
 
 def _default_start(pipeline_config: str | None) -> str:
@@ -103,6 +104,8 @@ def _plan(
     uris: Mapping[str, str | None],
     chosen: Mapping[str, Any],
     instance: InstanceType,
+    *,
+    zoos_checkpoint: bool,
 ) -> dict[str, Any] | None:
     """As the training source tells it; None where the config lies elsewhere."""
     config, labels = uris["PipelineConfigUri"], uris["LabelMapUri"]
@@ -119,6 +122,7 @@ def _plan(
         options |= {"memory-gib": instance.training_memory_gib or 0, "replicas": max(instance.gpus, 1)}
     words = [f"--{name}={value}" for name, value in options.items() if value is not None]
     words += ["--gpu"] if instance.gpus else []
+    words += ["--zoos-checkpoint"] if zoos_checkpoint else []
     words += [] if data.startswith("s3://") else ["--", data]
     command = [sys.executable, "-m", "training_src", "estimate", *words]
     asked = subprocess.run(command, capture_output=True, text=True, check=False)

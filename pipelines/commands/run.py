@@ -81,8 +81,7 @@ def run(
     judge(connection, deployment, files, asked, quiet=as_json)
     values = with_defaults(connection, uris, values)
     quotas.refuse_shortages(connection, deployment.pipeline_name, values)
-    told = start.said if start else None
-    plan = announce(connection, deployment, data, uris, values, start=told, ask=not yes, quiet=as_json)
+    plan = announce(connection, deployment, data, uris, values, start=start, ask=not yes, quiet=as_json)
     if start:
         bucket = deployment.data_bucket
         uris["InitialCheckpointUri"] = start.source or brought(connection, bucket, start.zoo, quiet=as_json)

@@ -29,21 +29,24 @@ def test_a_server_that_does_not_start_is_told_in_its_own_words(tmp_path: Path) -
         pytest.fail("nothing can be served")
 
 
-def test_nor_one_that_is_just_being_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_nor_one_that_is_just_being_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
     class StoppedAtOnce(subprocess.Popen[bytes]):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             started.append(self)
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
 
     monkeypatch.setattr(subprocess, "Popen", StoppedAtOnce)
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    before = signal.signal(number, lambda *_: sys.exit(1))
     try:
         with pytest.raises(SystemExit), running_server(tmp_path, {}):
             pytest.fail("the signal came too late")
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)
     (server,) = started
     assert server.returncode is not None

@@ -50,16 +50,20 @@ def run(
     memory_gib: float | None = None,
     replicas: int = 1,
     gpu: bool = False,
+    zoos_checkpoint: bool = False,
 ) -> int:
     """Print the plan of a training as JSON; refuse what does not fit.
 
     Without a folder nothing is said of images; without memory_gib this machine's memory is taken, with 0 it is unknown.
+    A training that starts from a checkpoint of the zoo has its schedule, and its input.
     """
     labels = read_label_map(label_map) if label_map else None
     images, labels, shapes = _read(folder, labels) if folder else (None, labels, None)
     greatest = labels.greatest_id if labels else 1
-    description = load(config, greatest) if config else load_bundled(architecture or "", greatest)
-    follows = config is None and zoo_model(description.source).follows_data
+    description = (
+        load(config, greatest) if config else load_bundled(architecture or "", greatest, zoos_schedule=zoos_checkpoint)
+    )
+    follows = config is None and not zoos_checkpoint and zoo_model(description.source).follows_data
     if follows and shapes is not None:
         description = decided_by_data(description, shapes).description
     settings = Settings.of(unpacked({"settings": training_settings}))

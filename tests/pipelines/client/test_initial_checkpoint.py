@@ -165,7 +165,7 @@ def test_of_a_prefix_its_files_alone_are_sent(connection: Connection, checkpoint
 @pytest.mark.parametrize("name", ["efficientdet_d1_640x640", "efficientdet_d1_coco17_tpu-32"])
 def test_a_name_of_the_zoo_is_to_be_fetched(connection: Connection, name: str) -> None:
     assert found(connection, name) == InitialCheckpoint(
-        "efficientdet_d1_640x640 of the zoo", zoo="efficientdet_d1_640x640"
+        "efficientdet_d1_640x640 of the zoo", zoo="efficientdet_d1_640x640", is_zoos=True
     )
 
 
@@ -228,3 +228,13 @@ def test_a_deployment_that_knows_no_scratch_is_deployed_again(connection: Connec
     connection.client("s3").delete_object(Bucket=BUCKET, Key="defaults/scratch/scratch")
     with pytest.raises(BadInputError, match="run `cdk deploy --all`"):
         found(connection, "scratch")
+
+
+def test_the_zoos_checkpoints_are_known_by_their_names(connection: Connection, tmp_path: Path) -> None:
+    name = "efficientdet_d1_coco17_tpu-32.tar.gz"
+    (tmp_path / name).write_bytes(b"archive")
+    connection.client("s3").put_object(Bucket=BUCKET, Key=f"inputs/zoo/0123/{name}", Body=b"archive")
+
+    assert found(connection, str(tmp_path / name)).is_zoos
+    assert found(connection, f"s3://{BUCKET}/inputs/zoo/0123/").is_zoos
+    assert not found(connection, f"s3://{BUCKET}/models/v1/model.tar.gz").is_zoos

@@ -15,6 +15,7 @@ from infra.settings import Settings
 from infra.training.binding import Resources, bind
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
+from pipelines.client.initial_checkpoint import InitialCheckpoint
 from pipelines.commands.announcement import LAPTOPS_ARCHITECTURE, announce, with_defaults
 from pipelines.demo.scenes import draw_scenes
 from pipelines.errors import BadInputError
@@ -46,7 +47,9 @@ def connected(environment: str, endpoint_url: str | None = None) -> Connection:
     return Connection(endpoint_url=endpoint_url, _clients={"sagemaker": sagemaker})
 
 
-def announced(connection: Connection, data: Path | str, start: str | None = None, **values: Any) -> dict[str, Any]:
+def announced(
+    connection: Connection, data: Path | str, start: InitialCheckpoint | None = None, **values: Any
+) -> dict[str, Any]:
     chosen = with_defaults(connection, NO_URIS, NO_VALUES | values)
     return announce(connection, DEPLOYMENT, str(data), NO_URIS, chosen, start=start, ask=True, quiet=False)
 
@@ -58,26 +61,33 @@ def test_tells_images_classes_batch_steps_instance_time_and_cost(
     said = capsys.readouterr().out
     assert "10 images in " in said and "3 classes: " in said
     assert "ssd_mobilenet_v2_fpnlite_320x320" in said
-    assert "5,000 steps of batch 32 (the config's is 128), learning rate 0.02, in proportion" in said
+    assert "1,000 steps of batch 8, learning rate 0.1\n" in said
     assert "ml.m5.xlarge;" in said
     assert "stopped after 24.0 h" in said
     assert " USD (" in said and "time limits times prices of 20" in said
-    assert (plan["training"]["images"], plan["training"]["batch_size"]) == (10, 32)
+    assert (plan["training"]["images"], plan["training"]["batch_size"]) == (10, 8)
 
 
 @pytest.mark.parametrize(
     ("start", "told"),
     [
         (None, "start     from the training image's own weights where they fit the architecture, else from scratch\n"),
-        ("version 3 of mapgate-dev, s3://b/models/m/model.tar.gz", "version 3 of mapgate-dev, s3://b/models"),
+        (InitialCheckpoint("version 3 of mapgate-dev, s3://b/models/m"), "version 3 of mapgate-dev, s3://b/models/m"),
     ],
 )
 def test_tells_what_the_training_starts_from(
-    scenes: Path, capsys: pytest.CaptureFixture[str], start: str | None, told: str
+    scenes: Path, capsys: pytest.CaptureFixture[str], start: InitialCheckpoint | None, told: str
 ) -> None:
     plan = announced(connected("dev"), scenes, start)
     assert told in capsys.readouterr().out
-    assert plan["initial_checkpoint"] == start
+    assert plan["initial_checkpoint"] == (start.said if start else None)
+
+
+def test_a_checkpoint_of_the_zoo_brings_its_schedule(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start = InitialCheckpoint("ssd_mobilenet_v2_fpnlite_320x320 of the zoo", zoo="a", is_zoos=True)
+    announced(connected("dev"), scenes, start)
+    said = capsys.readouterr().out
+    assert "steps of batch 32 (the config's is 128), learning rate 0.02, in proportion" in said
 
 
 def test_on_the_laptops_cloud_the_small_detector_is_trained_for_its_own_steps(
@@ -86,7 +96,7 @@ def test_on_the_laptops_cloud_the_small_detector_is_trained_for_its_own_steps(
     announced(connected("dev", LAPTOP), scenes)
     said = capsys.readouterr().out
     assert LAPTOPS_ARCHITECTURE in said
-    assert "1,000 steps of batch 8, learning rate 0.1\n" in said
+    assert "200 steps of batch 8, learning rate 0.1\n" in said
     assert "this machine; at most " in said
     assert "nothing: all jobs run here" in said
 
@@ -100,7 +110,8 @@ def test_what_does_not_fit_the_memory_or_the_time_is_refused(scenes: Path) -> No
 
 def test_an_instance_that_is_not_known_is_no_reason_to_refuse(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     announced(connected("dev"), scenes, TrainingInstanceType="ml.z9.huge")
-    assert "a batch that fits, at most 128" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "a batch that fits, at most 8" in said
 
 
 def test_only_who_sits_at_a_terminal_is_asked(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:

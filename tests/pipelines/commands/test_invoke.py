@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from tests.conftest import MadeOnce
+from tests.conftest import CHECKOUT, MadeOnce, Record
 
 Mapgate = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -118,3 +119,27 @@ def test_whoever_names_a_cloud_means_no_model_of_this_machine(typed: Mapgate, ph
     assert done.stderr == (
         "mapgate: --model serves on this machine and asks no cloud: leave --environment, --region out\n"
     )
+
+
+@pytest.mark.verify
+def test_a_street_gets_its_boxes_on_a_machine_that_has_nothing_but_npm(mapgate: Mapgate, record: Record) -> None:
+    """With an empty home: the package from npm, its conversion, the export, the server."""
+    frame = CHECKOUT / "tests" / "data" / "urban_frames" / "frame_031.jpg"
+    seconds = [_seconds_of_children()]
+    for _ in range(2):
+        done = mapgate("invoke", frame, "--model", "open-images", "--json")
+        if "npm cannot bring" in done.stderr:
+            pytest.skip(done.stderr)
+        assert done.returncode == 0, done.stderr
+        seconds.append(_seconds_of_children())
+
+    assert {"Car", "Person"} & {each["label"] for each in json.loads(done.stdout)}
+    first, second = seconds[1] - seconds[0], seconds[2] - seconds[1]
+    record("boxes on a photograph by `mapgate invoke --model open-images`, the first time", f"{first:.0f} s of CPU")
+    record("the same once it is exported", f"{second:.1f} s of CPU")
+    assert second < first / 2
+
+
+def _seconds_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -53,7 +53,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_a_checkpoint_is_exported_once_and_served(checkpoint: Path, tmp_path: Path) -> None:
-    models, told = tmp_path / "models", []
+    models, told = tmp_path / "models", list[str]()
     (models / NAME / "of-older-sources").mkdir(parents=True)
     cv2.imwrite(str(tmp_path / "street.jpg"), np.full((60, 80, 3), 90, np.uint8))
 
