@@ -25,14 +25,18 @@ from training_src.models.training_memory import asked_batch
 from training_src.training.accelerator import check_accelerator
 from training_src.training.anchor_reach import reach_lines
 from training_src.training.batch_size import chosen_batch, device_memory, footprint_of
-from training_src.training.checkpoint_classes import is_of_the_zoo
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 from training_src.training.config_overrides import at_size, overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.following_data import following_data
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, Settings, read_settings, unpacked
-from training_src.training.initial_checkpoint import InitialCheckpoint, initial_checkpoint, restore
+from training_src.training.initial_checkpoint import (
+    InitialCheckpoint,
+    initial_checkpoint,
+    restore,
+    takes_zoos_schedule,
+)
 from training_src.training.loop import Plan, train
 from training_src.training.precision import FLOAT32, set_precision
 from training_src.training.progress_report import ProgressReport
@@ -78,7 +82,7 @@ def train_detector(job: TrainingJob) -> None:
         records, held_out = Records(request.train), Records(request.validation)
         description, lines = overridden(_describe(request), request)
         initial = initial_checkpoint(request, description, Path(work) / "checkpoint")
-        if initial and request.config is None and is_of_the_zoo(initial.prefix):
+        if request.config is None and takes_zoos_schedule(description, initial):
             description, lines = overridden(_describe(request, zoos_schedule=True), request)
             lines.append("steps, batch and rates are the zoo's, as its checkpoint is where training starts")
         description, decided_by_data = following_data(description, request, initial)

@@ -23,7 +23,8 @@ from training_src.models.config.faster_rcnn import FasterRcnn
 from training_src.models.config.pipeline import PipelineDescription, load
 from training_src.models.config.ssd import Ssd
 from training_src.models.detector import Detector
-from training_src.training.checkpoint_classes import checkpoint_classes, model_classes
+from training_src.models.schedules import ZOO
+from training_src.training.checkpoint_classes import checkpoint_classes, is_of_the_zoo, model_classes
 from training_src.training.request import Request
 
 # Beside the source in the training image, and in the laptop's copy of it.
@@ -142,6 +143,16 @@ def restore(detector: Detector, initial: InitialCheckpoint, label_map: LabelMap)
         return checkpoint.restore(variables, initial.prefix, initial.kind)
     classes = model_classes(detector, label_map)
     return restore_by_class(variables, initial.prefix, classes, checkpoint_classes(initial.prefix, classes))
+
+
+def takes_zoos_schedule(description: PipelineDescription, initial: InitialCheckpoint | None) -> bool:
+    """Whether the detection zoo's own steps, batch and rates are taken: from its checkpoint on, where it has some.
+
+    Args:
+        description: What is trained; a user's config says all of it itself.
+        initial: What the training starts from.
+    """
+    return initial is not None and description.source in ZOO and is_of_the_zoo(initial.prefix)
 
 
 def _ancestor(description: Path) -> dict[str, Any]:

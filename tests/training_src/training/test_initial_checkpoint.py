@@ -26,7 +26,12 @@ from training_src.models.detector import Detector
 from training_src.models.errors import CheckpointError
 from training_src.text_format import parse
 from training_src.training.hyperparameters import BuiltIn
-from training_src.training.initial_checkpoint import InitialCheckpoint, initial_checkpoint, restore
+from training_src.training.initial_checkpoint import (
+    InitialCheckpoint,
+    initial_checkpoint,
+    restore,
+    takes_zoos_schedule,
+)
 from training_src.training.request import Request
 
 LABELS = LabelMap({1: "vehicle", 2: "pedestrian", 4: "cyclist"})
@@ -308,6 +313,27 @@ def test_cocos_classes_are_known_by_name_in_a_checkpoint_of_the_zoo(
     (bias,) = (key for key in values if "_class_predictor_layers" in key and "/bias/" in key)
     now, old = detector.variables()[bias].numpy().reshape(-1, 4), values[bias].reshape(-1, 91)
     np.testing.assert_array_equal(now[:, :3], old[:, [0, 90, 13]])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "classes", "taken"),
+    [
+        ("ssd_mobilenet_v2_320x320", 90, True),
+        ("ssd_mobilenet_v2_fpnlite_160x160", 90, False),  # the zoo has no detector of that name
+        ("ssd_mobilenet_v2_320x320", 23, False),
+    ],
+)
+def test_the_zoos_schedule_goes_with_its_checkpoint_where_it_has_one_of_the_architecture(
+    tmp_path: Path, architecture: str, classes: int, taken: bool
+) -> None:
+    prefix = written(tmp_path / "zoo" / "checkpoint", 1.0)
+    text = (CONFIGS / "ssd_mobilenet_v2_320x320.config").read_text()
+    (tmp_path / "zoo" / "pipeline.config").write_text(text.replace("num_classes: 90", f"num_classes: {classes}"))
+    initial = InitialCheckpoint(prefix, "given", tmp_path / "zoo")
+    bundled = load_bundled(architecture, 2)
+    assert takes_zoos_schedule(bundled, initial) is taken
+    assert not takes_zoos_schedule(bundled, None)
+    assert not takes_zoos_schedule(replace(bundled, source="own.config"), initial)
 
 
 def test_a_written_type_is_obeyed_and_fails_where_it_cannot_be(
