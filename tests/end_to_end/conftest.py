@@ -100,3 +100,11 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     write_json(Home(someone.home).information, {"port": PORT})
     yield someone
     cloud.down(someone.home)
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    """Another user, whose cloud is a module's own."""
+    someone = User(tmp_path_factory.mktemp("newcomer") / ".mapgate")
+    yield someone
+    cloud.down(someone.home)
