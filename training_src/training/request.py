@@ -19,11 +19,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from containers.contract.archive import extract
 from containers.contract.job import PLATFORM_ROOT, TrainingJob
 from training_src.data.label_map import LabelMap, read_label_map
 from training_src.data.seen_groups import SeenGroups, of_dataset
 from training_src.errors import ConfigurationError, DataError
 from training_src.models.box_shapes import BoxShapes
+from training_src.models.checkpoints.files import archive_of
+from training_src.models.config.pipeline import bundled_architectures
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
 from training_src.training.written_settings import plain
 
@@ -114,8 +117,9 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
     asked = ForeignNames.of(given)
     notes = [f"{name} is without effect: {why}" for name, why in WITHOUT_EFFECT.items() if given.get(name)]
     config, architecture = _config(job, asked.pipeline_config_path), asked.architecture
+    checkpoint = next((folder for name in CHECKPOINT_CHANNELS if (folder := job.channel(name))), None)
     if config is None and not architecture:
-        architecture = DEFAULT_ARCHITECTURE
+        architecture = _architecture_of(checkpoint, work / "told") or DEFAULT_ARCHITECTURE
         notes.append(f"neither a pipeline.config nor the hyperparameter architecture is given: {architecture} is taken")
     label_map, sha256, shapes, seen = _prepare(job, _label_map(job), config, work)
     return Request(
@@ -126,7 +130,7 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
         shapes=shapes,
         config=config,
         architecture=architecture,
-        checkpoint=next((folder for name in CHECKPOINT_CHANNELS if (folder := job.channel(name))), None),
+        checkpoint=checkpoint,
         num_steps=asked.num_train_steps or asked.num_steps,
         epochs=asked.epochs,
         every=max(1, asked.sample_1_of_n_eval_examples),
@@ -135,6 +139,19 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
         notes=tuple(notes),
         seen=seen,
     )
+
+
+def _architecture_of(checkpoint: Path | None, unpacked: Path) -> str:
+    """The bundled architecture of a model.tar.gz of ours, which incremental training keeps; "" for anything else."""
+    archive = archive_of(checkpoint) if checkpoint else None
+    if archive is None:
+        return ""
+    extract(archive, unpacked, lambda member: str(member) == "model.json")
+    try:
+        told = json.loads((unpacked / "model.json").read_text(encoding="utf-8"))["architecture"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return told if told in bundled_architectures() else ""
 
 
 def _prepare(

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs as people send them to the training images that they have had so far."""
 
+import io
 import json
 import shutil
 import signal
+import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -117,7 +119,7 @@ def test_channels_override_the_paths_in_the_config(foreign: Foreign, monkeypatch
     assert request.checkpoint == root / "input" / "data" / "checkpoint"
     assert description.config.train_config.num_steps == 70
     assert description.config.quantize
-    assert "schedule of 1000 steps, scaled to the 70 that were asked for" in lines
+    assert "schedule of 200 steps, scaled to the 70 that were asked for" in lines
     assert sum("annotations/" in line for line in lines) == 4
     rate = description.config.train_config.optimizer.learning_rate.cosine_decay_learning_rate
     assert rate is not None
@@ -141,7 +143,7 @@ def test_hyperparameters_of_the_built_in_algorithm_change_the_config(
     assert config.optimizer.learning_rate.constant_learning_rate is not None
     assert config.optimizer.learning_rate.constant_learning_rate.learning_rate == 0.002
     # The rate is the job's own, and stays.
-    assert "batch of 128 -> 4; learning rate 0.002 as given" in lines
+    assert "batch of 8 -> 4; learning rate 0.002 as given" in lines
 
 
 @pytest.mark.parametrize(
@@ -160,6 +162,28 @@ def test_what_cannot_be_honoured_is_a_sentence(
     root = foreign({"training": "train"}, texts, {"num_train_steps": "1", **hyperparameters})
     with pytest.raises(ConfigurationError, match=sentence):
         read(root, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("told", "architecture"),
+    [
+        ("ssd_mobilenet_v2_fpnlite_640x640", "ssd_mobilenet_v2_fpnlite_640x640"),
+        ("pipeline.config", "ssd_mobilenet_v2_fpnlite_320x320"),
+    ],
+)
+def test_incremental_training_keeps_the_architecture_of_its_model(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, told: str, architecture: str
+) -> None:
+    channels = {"training": "train", "validation": "validation", "model": ""}
+    root = foreign(channels, {"training/label_map.pbtxt": "label_map.pbtxt"}, BUILT_IN)
+    description = json.dumps({"architecture": told}).encode()
+    with tarfile.open(root / "input" / "data" / "model" / "model.tar.gz", "w:gz") as tar:
+        member = tarfile.TarInfo("model.json")
+        member.size = len(description)
+        tar.addfile(member, io.BytesIO(description))
+    request, _, _ = read(root, monkeypatch)
+    assert request.architecture == architecture
+    assert any(f"is given: {architecture} is taken" in note for note in request.notes)
 
 
 @pytest.mark.parametrize("held_out", [True, False])

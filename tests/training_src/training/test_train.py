@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,7 @@ def test_sigterm_writes_a_checkpoint_from_which_a_training_of_another_length_goe
     given = {**json.loads(parameters.read_text()), "num_train_steps": "6", "early_stopping_patience": "9"}
     parameters.write_text(json.dumps(given))
     config = root / "input" / "data" / "config" / "pipeline.config"
-    config.write_text(re.sub(r"(num_steps|total_steps): 1000", r"\1: 2000", config.read_text()))
+    config.write_text(re.sub(r"(num_steps|total_steps): \d+", r"\1: 2000", config.read_text()))
     monkeypatch.setattr(train, "write_artifact", lambda *_: None)
     assert run_here(root, monkeypatch) == 0
     assert "resumed       after step 4 of 50: from here on with the schedule of 6 steps" in capsys.readouterr().out
@@ -195,7 +196,7 @@ def test_sigterm_writes_a_checkpoint_from_which_a_training_of_another_length_goe
 
 
 @pytest.mark.usefixtures("short_mobilenet")
-def test_starts_from_a_checkpoint_ends_when_nothing_improves_and_exports_the_best_in_32_bits(
+def test_starts_from_another_trainings_archive_ends_when_nothing_improves_and_exports_the_best_in_32_bits(
     make_job: MakeJob,
     uninterrupted: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
@@ -207,7 +208,13 @@ def test_starts_from_a_checkpoint_ends_when_nothing_improves_and_exports_the_bes
     root = make_job(num_train_steps="40", validation_interval="1", mixed_precision="on", seed="4", **stopping)
     config = root / "input" / "config" / "inputdataconfig.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "checkpoint": {}}))
-    checkpoint.write(_made(root / "input" / "data" / "checkpoint") + "/ckpt-12", last_state(uninterrupted["root"]))
+    # The parent's data set is as an earlier version wrote it, and tells no groups.
+    described = root / "input" / "data" / "metadata" / "dataset.json"
+    groups = {"train": ["a", "b"], "validation": ["c"], "test": ["d"]}
+    described.write_text(json.dumps({**json.loads(described.read_text()), "groups": groups}))
+    parent = uninterrupted["root"] / "model"
+    with tarfile.open(_made(root / "input" / "data" / "checkpoint") + "/model.tar.gz", "w:gz") as tar:
+        tar.add(parent, arcname="")
     assert run_here(root, monkeypatch) == 0
     output = capsys.readouterr().out
     assert re.search(r"^restored +[1-9]\d* variables of ", output, re.MULTILINE)
@@ -218,12 +225,11 @@ def test_starts_from_a_checkpoint_ends_when_nothing_improves_and_exports_the_bes
     assert list(losses) == [1, 2, 3]
     description = json.loads((root / "model" / "model.json").read_text())
     best, initial = description["training"]["best_step"], description["initial_checkpoint"]
-    assert (initial["kind"], initial["name"]) == ("checkpoint", "checkpoint")
-    # The fixture's data set, as an earlier version wrote it, tells no groups; nor does a checkpoint.
-    assert description["seen"] == {
-        "groups": {"train": [], "validation": []},
-        "unknown": ["data set 000000000000", f"checkpoint {initial['index_sha256'][:12]}"],
-    }
+    assert (initial["kind"], initial["name"]) == ("model", "model.tar.gz")
+    assert initial["model"]["fingerprint"] == json.loads((parent / "model.json").read_text())["training"]["fingerprint"]
+    assert "classes kept     3 square, disc, bar" in output
+    seen = {"groups": {"train": ["a", "b"], "validation": ["c"]}, "unknown": ["data set 000000000000"]}
+    assert description["seen"] == seen
     assert losses[best] == min(losses.values())
     assert [path.name for path in root.glob("checkpoints/*/best-*")] == [f"best-{best:08d}"]
     evaluated = re.search(r"^Val_classification=([0-9.]+)$", output, re.MULTILINE)
