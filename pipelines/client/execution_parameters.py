@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +21,8 @@ DECIDING = (
 )
 # Settings that only say how long a training goes on.
 LENGTH = ("early_stopping_patience", "early_stopping_min_delta")
+# The same in a pipeline.config.
+LENGTH_IN_CONFIG = re.compile(rb"\b(num_steps|total_steps)\s*:\s*\d+")
 
 
 def parameters_for(
@@ -46,7 +49,8 @@ def parameters_for(
         if source is not None:
             parameters[name] = uri_of(connection, bucket, source, under="inputs", progress=progress)
     parameters.update({name: str(value) for name, value in values.items() if value is not None})
-    return {**parameters, "CheckpointFingerprint": checkpoint_fingerprint(parameters)}
+    deciding = {**parameters, **_config_without_length(uris.get("PipelineConfigUri"))}
+    return {**parameters, "CheckpointFingerprint": checkpoint_fingerprint(deciding)}
 
 
 def checkpoint_fingerprint(parameters: Mapping[str, str]) -> str:
@@ -66,6 +70,17 @@ def checkpoint_fingerprint(parameters: Mapping[str, str]) -> str:
     )
     decided = [[parameters.get(name) for name in DECIDING], settings]
     return hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:16]
+
+
+def _config_without_length(source: str | None) -> dict[str, str]:
+    """What stands for a pipeline.config of this machine, whatever number of steps is written in it."""
+    if source is None or source.startswith("s3://"):
+        return {}
+    files = [Path(source)] if Path(source).is_file() else sorted(Path(source).glob("*.config"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(LENGTH_IN_CONFIG.sub(b"", file.read_bytes()))
+    return {"PipelineConfigUri": digest.hexdigest()}
 
 
 def uri_of(connection: Connection, bucket: str, source: str, *, under: str, progress: Progress | None = None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError
 
 from pipelines.client import uploads
 from pipelines.client.connection import Connection
@@ -92,7 +93,7 @@ def fetch(
         raise BadInputError(f"the zoo has no checkpoint of {found.name}: it is trained from scratch")
     connection: Connection = context.obj
     # Whether there is a place for it is known before a long download.
-    bucket = (bucket or Deployment.find(connection).data_bucket) if upload else None
+    bucket = (bucket or _data_bucket(connection)) if upload else None
     folder = home() / "zoo"
     archive = _fetch(found.archive, folder, record or folder / "zoo.sha256", checksum, mirror, quiet=as_json)
     uri = _uploaded(connection, archive.path, bucket, quiet=as_json) if bucket else None
@@ -102,6 +103,18 @@ def fetch(
     console.print(f"{'fetched' if archive.downloaded else 'was here'}  {archive.path}", soft_wrap=True)
     console.print(f"{'recorded' if archive.recorded else 'as before'} sha256 {archive.sha256}", soft_wrap=True)
     _tell_upload(found.name, uri)
+
+
+def _data_bucket(connection: Connection) -> str:
+    """The deployment's.
+
+    Raises:
+        BadInputError: There is none to be found, or no account to look in; whoever has none may keep it here.
+    """
+    try:
+        return Deployment.find(connection).data_bucket
+    except (BadInputError, EndpointConnectionError, NoCredentialsError, NoRegionError) as error:
+        raise BadInputError(f"{str(error).rstrip('.')}: or take --no-upload, which keeps it on this machine") from error
 
 
 def brought(connection: Connection, bucket: str, name: str, *, quiet: bool) -> str:
@@ -124,7 +137,7 @@ def fetched_pretrained(source: Pretrained) -> Fetched:
 def _fetch_pretrained(
     connection: Connection, source: Pretrained, bucket: str | None, upload: bool, as_json: bool
 ) -> None:
-    bucket = (bucket or Deployment.find(connection).data_bucket) if upload else None
+    bucket = (bucket or _data_bucket(connection)) if upload else None
     fetched = fetched_pretrained(source)
     uri = _uploaded(connection, fetched.path, bucket, quiet=as_json) if bucket else None
     if as_json:

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -78,6 +78,50 @@ TASKS = {
 
 
 @dataclass(frozen=True)
+class Job:
+    """A training job.
+
+    Attributes:
+        image: What stands for the training image, or another checkout.
+        data: The prepared set.
+        variables: Of its environment, besides the platform's.
+        python: The interpreter.
+    """
+
+    image: Path
+    data: Path
+    architecture: str
+    steps: int
+    seed: int
+    variables: Mapping[str, str] = field(default_factory=dict)
+    python: str = sys.executable
+
+    def run(self, root: Path) -> float:
+        """CPU seconds of the job, started as the platform starts it; what it wrote stays below `root`."""
+        shutil.rmtree(root, ignore_errors=True)
+        inputs, config = root / "input" / "data", root / "input" / "config"
+        inputs.mkdir(parents=True)
+        config.mkdir()
+        channels: Mapping[str, object] = {name: {} for name in ("train", "validation", "metadata")}
+        for name in channels:
+            (inputs / name).symlink_to(self.data / name)
+        asked = {"architecture": self.architecture, "num_train_steps": str(self.steps), "settings": f"seed={self.seed}"}
+        written = {
+            "inputdataconfig": channels,
+            "hyperparameters": asked,
+            "resourceconfig": {"current_host": "algo-1", "hosts": ["algo-1"]},
+        }
+        for name, content in written.items():
+            (config / f"{name}.json").write_text(json.dumps(content))
+        environment = {"PATH": os.environ["PATH"], "MAPGATE_ML_ROOT": str(root), "PYTHONPATH": str(self.image)}
+        command = [self.python, "-m", "training_src", "train"]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, cwd=self.image, env={**environment, **self.variables}, check=True, stdout=sys.stderr)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@dataclass(frozen=True)
 class Training:
     """One training and its exported model.
 
@@ -113,18 +157,16 @@ def main() -> None:
         trainings, baseline = [], []
         task = TASKS[options.task]
         for of, seed, data in _data_sets(options.task, options.seeds, work):
-            trainings.append(_train(image, sys.executable, data, task.architecture, task.steps, seed, of, work))
+            job = Job(image, data, task.architecture, task.steps, seed)
+            trainings.append(_train(job, of, work / "job"))
             if options.other_rounding:
-                other = f"{of}, AVX2"
-                trainings.append(
-                    _train(
-                        image, sys.executable, data, task.architecture, task.steps, seed, other, work, OTHER_ROUNDING
-                    )
-                )
+                trainings.append(_train(replace(job, variables=OTHER_ROUNDING), f"{of}, AVX2", work / "job"))
             if options.baseline:
                 python = str(options.baseline / ".venv" / "bin" / "python")
-                architecture, steps = task.baseline_architecture, task.baseline_steps
-                baseline.append(_cpu_of(options.baseline, python, data, architecture, steps, seed, work / "baseline"))
+                other = Job(
+                    options.baseline, data, task.baseline_architecture, task.baseline_steps, seed, python=python
+                )
+                baseline.append(other.run(work / "baseline"))
     if options.json:
         print(
             json.dumps({"cpu": _processor(), "trainings": [asdict(each) for each in trainings], "baseline": baseline})
@@ -200,63 +242,18 @@ def _group(record: bytes) -> str:
     return hashlib.sha256(decode(record).encoded).hexdigest()
 
 
-def _train(
-    image: Path,
-    python: str,
-    data: Path,
-    architecture: str,
-    steps: int,
-    seed: int,
-    of: str,
-    work: Path,
-    variables: Mapping[str, str] | None = None,
-) -> Training:
-    root = work / "job"
-    spent = _cpu_of(image, python, data, architecture, steps, seed, root, variables)
+def _train(job: Job, of: str, root: Path) -> Training:
+    spent = job.run(root)
     model = root / "model"
-    label_map = read_label_map(data / "metadata" / "label_map.pbtxt")
+    label_map = read_label_map(job.data / "metadata" / "label_map.pbtxt")
     detector = build_detector(load(model / "pipeline.config", label_map.greatest_id).config.model)
     checkpoint.restore(detector.variables(), model, "full")
-    metrics = Validation(detector, Records(data / "test"), label_map.names).evaluate().metrics
+    metrics = Validation(detector, Records(job.data / "test"), label_map.names).evaluate().metrics
     per_class = {each.name: float(each.values["AP50"] or 0) for each in metrics.per_class}
     history = json.loads((model / "history.json").read_text())
     curve = [(int(line["step"]), round(line["mAP_50"], 3)) for line in history if "mAP_50" in line]
     mean_ap, ap50 = (float(metrics.values[name] or 0) for name in ("mAP", "mAP_50"))
     return Training(of, mean_ap, ap50, per_class, spent, curve)
-
-
-def _cpu_of(
-    image: Path,
-    python: str,
-    data: Path,
-    architecture: str,
-    steps: int,
-    seed: int,
-    root: Path,
-    variables: Mapping[str, str] | None = None,
-) -> float:
-    """CPU seconds of a training job, as the platform starts it; what it wrote stays below `root`."""
-    shutil.rmtree(root, ignore_errors=True)
-    inputs, config = root / "input" / "data", root / "input" / "config"
-    inputs.mkdir(parents=True)
-    config.mkdir()
-    channels: Mapping[str, object] = {name: {} for name in ("train", "validation", "metadata")}
-    for name in channels:
-        (inputs / name).symlink_to(data / name)
-    written = {
-        "inputdataconfig": channels,
-        "hyperparameters": {"architecture": architecture, "num_train_steps": str(steps), "settings": f"seed={seed}"},
-        "resourceconfig": {"current_host": "algo-1", "hosts": ["algo-1"]},
-    }
-    for name, content in written.items():
-        (config / f"{name}.json").write_text(json.dumps(content))
-    environment = {"PATH": os.environ["PATH"], "MAPGATE_ML_ROOT": str(root), "PYTHONPATH": str(image)} | dict(
-        variables or {}
-    )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([python, "-m", "training_src", "train"], cwd=image, env=environment, check=True, stdout=sys.stderr)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _print(task: str, trainings: Sequence[Training], baseline: Sequence[float]) -> None:

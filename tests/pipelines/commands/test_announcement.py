@@ -61,7 +61,7 @@ def test_tells_images_classes_batch_steps_instance_time_and_cost(
     said = capsys.readouterr().out
     assert "10 images in " in said and "3 classes: " in said
     assert "ssd_mobilenet_v2_fpnlite_320x320" in said
-    assert "1,000 steps of batch 8, learning rate 0.1\n" in said
+    assert f"{Settings.read('dev').training.default_steps:,} steps of batch 8, learning rate 0.1\n" in said
     assert "ml.m5.xlarge;" in said
     assert "stopped after 24.0 h" in said
     assert " USD (" in said and "time limits times prices of 20" in said

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,10 +17,13 @@ from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.executions import Execution
 from pipelines.demo import production
+from pipelines.demo.pretrained import PretrainedDetector
 from pipelines.demo.telling import Telling
 from pipelines.errors import WorkFailedError
 
 DEPLOYMENT = Deployment("data", "pipeline", "group", "endpoint", "training", "inference")
+# Of a machine that cannot fetch it.
+NO_PRETRAINED = PretrainedDetector(lambda: None, lambda _images, _score: [])
 EXECUTION = Execution("arn:x/abc", "Succeeded", datetime(2026, 1, 1, tzinfo=UTC), None, [])
 
 
@@ -56,7 +59,12 @@ def test_what_the_endpoint_answers_is_drawn(
         return [invocation.Detection("car", least_score, (0.1, 0.1, 0.9, 0.9))]
 
     monkeypatch.setattr(invocation, "detect", detect)
-    production.detect(connection, DEPLOYMENT, EXECUTION, telling)
+
+    def found_before(images: Sequence[Path], least_score: float) -> list[list[invocation.Detection]]:
+        return [[invocation.Detection("Bicycle", least_score, (0.2, 0.2, 0.5, 0.5))] for _ in images]
+
+    pretrained = PretrainedDetector(lambda: Path("checkpoint"), found_before)
+    production.detect(connection, DEPLOYMENT, EXECUTION, pretrained, telling)
 
     assert asked == ["endpoint", "endpoint"]
     assert telling.summary.animation and telling.summary.contact_sheet
@@ -64,11 +72,27 @@ def test_what_the_endpoint_answers_is_drawn(
     sheet = cv2.imread(telling.summary.contact_sheet)
     assert sheet is not None and len(np.unique(sheet.reshape(-1, 3), axis=0)) > 3
     assert "2 images, 2 detections" in said.getvalue()
+    assert telling.summary.before_and_after
+    both = cv2.imread(telling.summary.before_and_after)
+    assert both is not None and both.shape[1] > sheet.shape[1]
+    assert "found 2 things in the first 2, as Bicycle" in said.getvalue()
+
+
+def test_without_the_pretrained_detector_nothing_is_compared(
+    connection: Connection, telling: Telling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = cv2.imencode(".png", np.full((60, 80, 3), 100, np.uint8))[1].tobytes()
+    connection.client("s3").put_object(Bucket="data", Key="executions/abc/evaluation/samples/0.png", Body=encoded)
+    monkeypatch.setattr(invocation, "detect", lambda *_, **__: [])
+
+    production.detect(connection, DEPLOYMENT, EXECUTION, NO_PRETRAINED, telling)
+
+    assert telling.summary.contact_sheet and telling.summary.before_and_after is None
 
 
 def test_an_execution_without_samples_is_named(connection: Connection, telling: Telling) -> None:
     with pytest.raises(WorkFailedError, match="s3://data/executions/abc/evaluation/samples/ holds no test image"):
-        production.detect(connection, DEPLOYMENT, EXECUTION, telling)
+        production.detect(connection, DEPLOYMENT, EXECUTION, NO_PRETRAINED, telling)
 
 
 def test_an_endpoint_that_does_not_come_up_is_said_with_the_place_of_the_reason(

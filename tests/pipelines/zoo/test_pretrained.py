@@ -7,6 +7,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from pipelines.cli import app
 from pipelines.errors import BadInputError, MapgateError
 from pipelines.zoo import npm as npm_of
 from pipelines.zoo import pretrained
@@ -349,3 +352,14 @@ def test_a_command_without_network_ends_with_one_sentence(
     assert (done.returncode, done.stdout) == (1, "")
     assert "this needs the network" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_an_account_the_way_to_keep_it_here_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("MAPGATE_HOME", str(tmp_path))
+    told = CliRunner().invoke(app, ["zoo", "fetch", pinned().name])
+    assert isinstance(told.exception, BadInputError)
+    assert "You must specify a region: or take --no-upload, which keeps it on this machine" in str(told.exception)

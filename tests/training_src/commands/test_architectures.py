@@ -32,6 +32,7 @@ def test_the_table_needs_no_tensorflow() -> None:
         "speed_ms": 46,
         "archive": "20200711/ssd_resnet50_v1_fpn_640x640_coco17_tpu-8.tar.gz",
         "progressive_resizing": 0.0,
+        "follows_data": False,
     }
 
 

@@ -37,7 +37,7 @@ def test_reading_names_what_was_mapped(capsys: pytest.CaptureFixture[str], tmp_p
     path.write_text((CONFIGS / f"{SMALL}.config").read_text().replace("_fpn_keras", "_fpn"))
     assert main(["info", "--pipeline-config", str(path)]) == 0
     told = capsys.readouterr().out
-    assert told.startswith("pipeline.config: input 160x160, 90 classes, 0.69 M parameters\n")
+    assert told.startswith("pipeline.config: input 160x160, 90 classes, 2.37 M parameters\n")
     assert "ssd_mobilenet_v2_fpn_keras, its twin in TensorFlow 2" in told
     assert "    0   20x20        64               6     2400" in told
 

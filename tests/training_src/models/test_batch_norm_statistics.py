@@ -23,6 +23,7 @@ def network() -> keras.Model:
     (network,) = build_detector(config).networks
     generator = np.random.default_rng(3)
     for norm in _norms(network):
+        assert norm.beta is not None
         norm.beta.assign(generator.normal(0.3, 0.5, norm.beta.shape))
         norm.moving_variance.assign(np.full(norm.beta.shape, 1 - norm.epsilon))
     return network
@@ -57,8 +58,8 @@ def test_inference_stays_and_training_begins_with_nearly_the_same_function(netwo
     before, of_others = (backbone(each, training=False).numpy() for each in (images, others))
     trained_before = backbone(images, training=True).numpy()
     for norm in _norms(network):  # the pass moved their averages
-        norm.moving_mean.assign(np.zeros(norm.beta.shape))
-        norm.moving_variance.assign(np.full(norm.beta.shape, 1 - norm.epsilon))
+        norm.moving_mean.assign(np.zeros(norm.moving_mean.shape))
+        norm.moving_variance.assign(np.full(norm.moving_mean.shape, 1 - norm.epsilon))
     assert measure_statistics(network, _norms(network), [images[:1], images[1:]]) == 2
     assert np.abs(backbone(images, training=False).numpy() - before).max() < 1e-3 * np.abs(before).max()
     assert np.abs(backbone(others, training=False).numpy() - of_others).max() < 1e-3 * np.abs(of_others).max()

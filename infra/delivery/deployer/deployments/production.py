@@ -248,6 +248,9 @@ def _deploy(context: EventContext, read: Production, endpoint: Endpoint, version
     try:
         verdict = verify(context.clients.s3, package)
         hosting.prepare(config, package, verdict, instance_count=settings.instance_count, capture=True)
+        # Recorded first, so that whoever comes in between, or after a death, knows a description of before the order.
+        read.ordered_at, read.ordered_over = context.clients.now(), endpoint.modified_at
+        context.records.save_endpoint(settings.endpoint_name, read)
         if update:
             hosting.update(settings.endpoint_name, endpoint, config)
         else:
@@ -259,7 +262,6 @@ def _deploy(context: EventContext, read: Production, endpoint: Endpoint, version
         return _explain(context, read, package, error)
     context.log.tell(f"v{version} is being {'rolled out' if update else 'brought up'} ({verdict.runtime})")
     read.attempt, read.attempt_hosting = version, hosting.fingerprint
-    read.ordered_at, read.ordered_over = context.clients.now(), endpoint.modified_at
     context.records.save_endpoint(settings.endpoint_name, read)
     return False
 
@@ -270,6 +272,8 @@ def _explain(context: EventContext, read: Production, package: Package, error: C
         raise error
     if errors.is_busy(error) or errors.is_existing(error):
         raise ConflictError("another event got there first") from error
+    read.ordered_at = 0  # the order was not taken
+    context.records.save_endpoint(context.settings.endpoint_name, read)
     if errors.is_missing(error) and "endpoint" in errors.message(error):
         raise ConflictError("another event removed what this one needed") from error
     config = names.production(context.settings.prefix, package.version, context.hosting.fingerprint)

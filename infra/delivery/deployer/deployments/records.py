@@ -51,8 +51,8 @@ class Production:
     Attributes:
         attempt: The version whose deployment was started and has not been seen to end.
         attempt_hosting: Hash of the hosting settings that it was started with.
-        ordered_at: When it was started, milliseconds since 1970.
-        ordered_over: LastModifiedTime of the endpoint that it was to replace; 0 where there was none.
+        ordered_at: When it was about to be ordered to change, milliseconds since 1970; 0 when no order is open.
+        ordered_over: LastModifiedTime of the endpoint before that order; 0 where there was none.
         retired: Whether the stack is being deleted, so that nothing may be deployed any more.
         revisions: Revision by sort key, as read; 0 for an item that is not there.
     """

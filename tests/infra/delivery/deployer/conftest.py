@@ -191,7 +191,7 @@ class FakeSageMaker:
         self._touch(version, ["CustomerMetadataProperties"])
 
     def progress(self, name: str) -> None:
-        """Let SageMaker finish what it is doing with an endpoint."""
+        """Let SageMaker finish what it is doing with an endpoint; one at rest is reported once more, unchanged."""
         endpoint = self.endpoints[name]
         version = _version(endpoint.pending or endpoint.config)
         match endpoint.status:
@@ -212,6 +212,9 @@ class FakeSageMaker:
                 endpoint.pending = None
             case "Deleting":
                 del self.endpoints[name]
+                return
+            case _:
+                self._report(name)  # Nothing modifies an endpoint at rest, but an event may come twice.
                 return
         self._announce(name)
 
@@ -397,9 +400,12 @@ class FakeSageMaker:
         self._before[name] = (replace(present) if present else None, self.lag, self.now)
 
     def _announce(self, name: str) -> None:
-        endpoint = self.endpoints[name]
         self.now += 1
-        endpoint.modified = self.now
+        self.endpoints[name].modified = self.now
+        self._report(name)
+
+    def _report(self, name: str) -> None:
+        endpoint = self.endpoints[name]
         detail = {
             "EndpointName": name,
             "EndpointConfigName": endpoint.config,

@@ -118,6 +118,99 @@ def test_roll_back_is_still_seen_when_descriptions_are_late(world: Any) -> None:
     assert (world.champion(), world.record("version#000002")["Outcome"]) == (1, "failed")
 
 
+def at(world: Any, operation: str, disturb: Callable[[], None]) -> None:
+    """Let something happen once, in front of the next call of an operation."""
+
+    def before(called: str) -> None:
+        if called == operation:
+            world.sagemaker.before_call = nothing
+            disturb()
+
+    world.sagemaker.before_call = before
+
+
+def nothing(operation: str) -> None:
+    """Let a call pass."""
+
+
+@pytest.mark.parametrize("lag", [1, 2, 3])
+@pytest.mark.parametrize(
+    "operation", ["DescribeEndpoint", "CreateModel", "CreateEndpointConfig", "PutMetricAlarm", "UpdateEndpoint"]
+)
+def test_event_that_read_the_records_before_another_ones_order_does_not_fail_its_version(
+    world: Any, operation: str, lag: int
+) -> None:
+    """Its own order is refused, and the description of the endpoint from before would make that a failure."""
+    world.approve(world.register())
+    world.settle()
+    world.sagemaker.lag = lag
+    world.approve(world.register())
+    event = world.sagemaker.events[-1]
+
+    def overtake() -> None:
+        world.handle(event)
+        world.sagemaker.progress("mapgate-dev")
+
+    at(world, operation, overtake)
+    world.handle(event)
+    world.settle()
+    assert (world.serving(), world.champion()) == (world.named(2), 2)
+    assert [update["EndpointConfigName"] for update in world.sagemaker.updates] == [world.named(2)]
+    assert (world.topic.sent, world.sagemaker.violations) == ([], [])
+
+
+@pytest.mark.parametrize("lag", [1, 2, 3])
+def test_order_that_its_function_died_after_is_known_to_the_next_event(world: Any, lag: int) -> None:
+    world.approve(world.register())
+    world.settle()
+    world.sagemaker.lag = lag
+    world.approve(world.register())
+
+    def die(operation: str) -> None:
+        if operation == "put_item" and world.sagemaker.updates:
+            raise RuntimeError("the function timed out")
+
+    world.sagemaker.before_call = die
+    with pytest.raises(RuntimeError):
+        world.handle(world.sagemaker.events[-1])
+    world.sagemaker.before_call = nothing
+    world.sagemaker.progress("mapgate-dev")
+    world.settle()
+    assert (world.serving(), world.champion()) == (world.named(2), 2)
+    assert (world.topic.sent, world.sagemaker.violations) == ([], [])
+
+
+@pytest.mark.parametrize("serving", [False, True])
+def test_order_that_perhaps_was_not_taken_is_given_again(world: Any, serving: bool) -> None:
+    """Only a description that had time to settle tells that it was not; that is no roll-back."""
+    if serving:
+        world.approve(world.register())
+        world.settle()
+    version = world.register()
+    world.approve(version)
+    order = "UpdateEndpoint" if serving else "CreateEndpoint"
+    world.sagemaker.before_call = failing(order, 1, refusal(order, "InternalFailure", status=500))
+    with pytest.raises(ClientError):
+        world.handle(world.sagemaker.events[-1])
+    ordered_at = world.sagemaker.now
+    world.settle()
+    assert (world.serving(), world.champion()) == (world.named(version.version), version.version)
+    assert 300 <= world.sagemaker.now - ordered_at < 420
+    assert (world.topic.sent, world.sagemaker.violations) == ([], [])
+
+
+def test_order_that_was_refused_holds_nobody_up(world: Any) -> None:
+    world.approve(world.register())
+    world.settle()
+    world.approve(world.register())
+    world.sagemaker.before_call = failing("UpdateEndpoint", 1, refusal("UpdateEndpoint", "ValidationException"))
+    world.deliver()
+    assert (world.record("version#000002")["Outcome"], world.queue.sent) == ("failed", [])
+    world.approve(world.register())
+    world.deliver()
+    assert [update["EndpointConfigName"] for update in world.sagemaker.updates] == [world.named(3)]
+
+
 def test_notice_that_could_not_be_sent_is_sent_by_the_next_event(world: Any) -> None:
     world.approve(world.register(passed=False))
     world.topic.failures = 1

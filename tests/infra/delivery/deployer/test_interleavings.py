@@ -251,6 +251,51 @@ def run(make_world: Callable[..., Any], examples: int) -> None:
     run_state_machine_as_test(Bound, settings=settings(SETTINGS, max_examples=examples))
 
 
+@pytest.fixture
+def story(make_world: Callable[..., Any]) -> Machine:
+    """A machine whose steps a test calls itself; steps that once ended wrong are kept so."""
+
+    class Bound(Machine):
+        pass
+
+    Bound.make_world = staticmethod(make_world)
+    return Bound()
+
+
+def test_roll_out_ended_by_another_event_while_one_prepares_the_same(story: Machine) -> None:
+    story.begin(serving=True, kinds=["fit", "doomed"])
+    story.change_settings(capture=20, count=2)
+    story.approve(pick=34)
+    story.describe_late(lag=2)
+    story.interleave(after=5, other=485, pick=625, what="time")
+    story.nobody_is_told_that_a_fit_version_failed()
+    story.teardown()
+
+
+def test_trial_of_changed_settings_that_is_described_late(story: Machine) -> None:
+    story.begin(serving=False, kinds=["fit", "fit", "stuck"])
+    story.annotate(pick=300)
+    story.register(kind="artifact")
+    story.die(pick=706, after=15)
+    story.rest()
+    story.approve(pick=250)
+    story.look()
+    story.interleave(after=6, other=0, pick=0, what="event")
+    story.look()
+    story.change_settings(capture=20, count=1)
+    story.look()
+    story.look()
+    story.reject(pick=74)
+    story.remind()
+    story.time_passes()
+    story.describe_late(lag=2)
+    story.deliver(pick=220, again=False)
+    story.interleave(after=0, other=250, pick=0, what="event")
+    story.look()
+    story.nobody_is_told_that_a_fit_version_failed()
+    story.teardown()
+
+
 def test_any_interleaving_ends_in_the_right_state(make_world: Callable[..., Any]) -> None:
     run(make_world, 12)
 
