@@ -236,7 +236,9 @@ def test_classes_of_a_checkpoint_in_the_zoos_layout_are_found_by_name(
     assert of_coco.model["initial_checkpoint"]["kind"] == "checkpoint"
     assert len(of_coco.seen("train")) == TRAIN
     assert len(of_coco.model["seen"]["unknown"]) == 1
-    record("going on: mAP_50 of the first validation from COCO's classes on, 2 steps on", f"{of_coco.validations[2]:.3f}")
+    record(
+        "going on: mAP_50 of the first validation from COCO's classes on, 2 steps on", f"{of_coco.validations[2]:.3f}"
+    )
 
 
 def test_who_says_scratch_starts_from_nothing(story: Story, scenes: Path, tmp_path: Path, record: Record) -> None:
