@@ -88,11 +88,6 @@ class InitialCheckpoint:
         content = _json(told) if told else {}
         return f"{content['package']} {content.get('version', '')}".strip() if "package" in content else None
 
-    @property
-    def folded(self) -> bool:
-        """Whether its batch norms' statistics went into the kernels before them."""
-        return self.origin == "pretrained"
-
 
 def initial_checkpoint(
     request: Request, description: PipelineDescription, work: Path, pretrained: Path = PRETRAINED
