@@ -3,7 +3,7 @@
 
 from training_src.models.checkpoints.files import beside
 from training_src.models.config.pipeline import PipelineDescription, load
-from training_src.models.fitted_input import FittedInput, decided_by_data, input_side, with_input_of
+from training_src.models.fitted_input import FittedInput, decided_by_data, input_size, with_input_of
 from training_src.models.zoo import zoo_model
 from training_src.training.initial_checkpoint import InitialCheckpoint
 from training_src.training.request import Request
@@ -36,5 +36,5 @@ def following_data(
     taken = with_input_of(description, load(config, 1))
     if taken is None:  # another detector, whose box heads are not taken
         return decided_by_data(description, request.shapes)
-    side = input_side(taken)
-    return FittedInput(taken, (f"input {side}x{side} and anchors are those of the checkpoint's pipeline.config",))
+    size = "x".join(map(str, input_size(taken)))
+    return FittedInput(taken, (f"input {size} and anchors are those of the checkpoint's pipeline.config",))
