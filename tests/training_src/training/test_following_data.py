@@ -98,6 +98,15 @@ def test_a_checkpoint_without_a_config_leaves_the_architectures_own(tmp_path: Pa
     assert "stay the architecture's" in sentence
 
 
+@pytest.mark.parametrize("text", ["model { ssd { num_classes: 1 shape: ROUND } }", "model { ssd {"])
+def test_a_checkpoints_config_that_cannot_be_read_is_no_reason_to_refuse(tmp_path: Path, text: str) -> None:
+    initial = given(tmp_path, load_bundled(PYRAMID, 1))
+    (tmp_path / "pipeline.config").write_text(text)
+    found, (sentence,) = following_data(load_bundled(PYRAMID, 1), asked(), initial)
+    assert found.text() == load_bundled(PYRAMID, 1).text()
+    assert sentence.startswith("input and anchors stay the architecture's, as the checkpoint's pipeline.config cannot")
+
+
 @pytest.mark.parametrize("origin", ["pretrained", "other", "detection"])
 def test_weights_whose_box_heads_nobody_asked_to_keep_let_the_data_decide(tmp_path: Path, origin: str) -> None:
     detector = "ssd_mobilenet_v2_320x320" if origin == "other" else PYRAMID
