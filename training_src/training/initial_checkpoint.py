@@ -6,12 +6,12 @@ The channel `checkpoint` (or `model`, as the built-in algorithm calls it) decide
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from containers.contract.files import json_object
 from training_src.data.label_map import LabelMap
 from training_src.data.seen_groups import SeenGroups, of_model
 from training_src.errors import ConfigurationError
@@ -76,7 +76,7 @@ class InitialCheckpoint:
             "name": self.name,
             "source": source,
             "index_sha256": self.digest,
-            "archive_sha256": sha256_of(archive) if archive else None,
+            "archive_sha256": _sha256_of(archive) if archive else None,
             "model": _ancestor(model) if model else None,
         }
 
@@ -85,7 +85,7 @@ class InitialCheckpoint:
         if self.origin == "configured":
             return str(self.source)
         told = beside(self.prefix, "source.json")
-        content = _json(told) if told else {}
+        content = json_object(told) if told else {}
         return f"{content['package']} {content.get('version', '')}".strip() if "package" in content else None
 
 
@@ -141,7 +141,7 @@ def restore(detector: Detector, initial: InitialCheckpoint, label_map: LabelMap)
 
 def _ancestor(description: Path) -> dict[str, Any]:
     """What names the model that a training goes on from."""
-    content = _json(description)
+    content = json_object(description)
     return {
         "architecture": content.get("architecture"),
         "fingerprint": _of(content, "training").get("fingerprint"),
@@ -155,15 +155,7 @@ def _of(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _json(file: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, Mapping) else {}
-
-
-def sha256_of(file: Path) -> str:
+def _sha256_of(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
