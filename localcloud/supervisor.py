@@ -35,10 +35,16 @@ def main(usage: str, command: list[str]) -> int:
     threading.Thread(target=_watch, args=(child,), daemon=True).start()
     code = child.wait()
     _kill(child.pid)  # what the command left behind
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with open(usage, "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib would be a tenth of a second
-        json.dump({"cpu_seconds": round(spent.ru_utime + spent.ru_stime, 3)}, file)
+    with contextlib.suppress(OSError):  # a full disk, or a folder that is gone, is no failure of the command
+        _write_usage(usage)
     return code if code >= 0 else 128 - code
+
+
+def _write_usage(usage: str) -> None:
+    spent, beside = resource.getrusage(resource.RUSAGE_CHILDREN), f"{usage}.partial"
+    with open(beside, "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib would be a tenth of a second
+        json.dump({"cpu_seconds": round(spent.ru_utime + spent.ru_stime, 3)}, file)
+    os.replace(beside, usage)  # noqa: PTH105
 
 
 def _die_with_me() -> None:

@@ -33,7 +33,10 @@ def parse(text: str, source: str = "text") -> Message:
     Raises:
         TextFormatError: If the text breaks the grammar; the message names file, line and what was found.
     """
-    return _Parser(_tokens(text, source), source).message(end=None)
+    try:
+        return _Parser(_tokens(text, source), source).message(end=None)
+    except RecursionError:
+        raise TextFormatError(f"{source}: hundreds of messages lie in each other; no config has so many") from None
 
 
 def dump(message: Message, indent: int = 0) -> str:

@@ -6,13 +6,14 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from containers.contract.job import TrainingJob, run
+from training_src.data.label_map import LabelMap
 from training_src.errors import ConfigurationError
 from training_src.export.artifact import Provenance, write_artifact
 from training_src.models.architectures import build_detector
@@ -21,7 +22,7 @@ from training_src.models.checkpoints.checkpoint import Restored
 from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
-from training_src.models.training_memory import asked_batch
+from training_src.models.training_memory import Asked, asked_batch
 from training_src.training.accelerator import check_accelerator
 from training_src.training.anchor_reach import reach_lines
 from training_src.training.batch_size import chosen_batch, device_memory, footprint_of
@@ -59,6 +60,34 @@ def main() -> int:
     return run(train_detector, TrainingJob)
 
 
+@dataclass(frozen=True)
+class _Training:
+    """What is trained, as the job, its data and the checkpoint to start from decide it.
+
+    Attributes:
+        request: What the job asks for.
+        description: Of the detector.
+        initial: What to start from; None: drawn weights.
+        asked_batch: Images a step.
+        fingerprint: Under which its checkpoints lie.
+        overridden: A line for each thing that is not as the config says.
+        decided_by_data: A sentence for each thing of the config that the data decide.
+    """
+
+    request: Request
+    description: PipelineDescription
+    initial: InitialCheckpoint | None
+    asked_batch: Asked
+    fingerprint: str
+    overridden: Sequence[str]
+    decided_by_data: Sequence[str]
+
+    @property
+    def bundled(self) -> bool:
+        """Whether the config is not the user's own."""
+        return self.request.config is None
+
+
 def train_detector(job: TrainingJob) -> None:
     """Train, evaluate, then export the best weights.
 
@@ -80,54 +109,94 @@ def train_detector(job: TrainingJob) -> None:
     with tempfile.TemporaryDirectory(prefix="mapgate-") as work:
         request = read_request(job, Path(work))
         records, held_out = Records(request.train), Records(request.validation)
-        description, lines = overridden(_describe(request), request)
-        initial = initial_checkpoint(request, description, Path(work) / "checkpoint")
-        if request.config is None and takes_zoos_schedule(description, initial):
-            description, lines = overridden(_describe(request, zoos_schedule=True), request)
-            lines.append("steps, batch and rates are the zoo's, as its checkpoint is where training starts")
-        description, decided_by_data = following_data(description, request, initial)
-        configs = description.config.train_config.batch_size
-        asked = asked_batch(settings.batch_size, configs, bundled=request.config is None)
-        decided = deciding(job.hyperparameters) | {"batch_size": str(asked)}
-        mark = fingerprint(description.digest(), decided, request.dataset_sha256, initial.digest if initial else "")
-        checkpoints = job.checkpoint_dir / mark
-        keras.utils.set_random_seed(settings.seed)
-        set_precision(settings.mixed_precision)
-        with strategy.scope():
-            detector = build_detector(description.config.model)
-        footprint = footprint_of(detector, description, bundled=request.config is None)
-        batch = chosen_batch(asked, description, footprint, device_memory(), checkpoints, cluster, strategy)
-        description, of_size = at_size(description, request, batch, len(records))
-        if settings.progressive_resizing is None:
-            part = 0.0 if request.config or initial else measured_part(description.source, detector, records)
-            settings = settings.model_copy(update={"progressive_resizing": part})
-        epoch = -(-len(records) // batch) if request.epochs and not request.num_steps else 0
-        plan = Plan(description.config.train_config, settings, cluster, strategy, epoch)
+        training = _decided(job, request, settings, Path(work) / "checkpoint")
+        checkpoints = job.checkpoint_dir / training.fingerprint
+        detector = _drawn(training.description, settings, strategy)
+        training = _at_size(training, detector, len(records), checkpoints, cluster, strategy)
+        plan = _planned(training, settings, detector, records, cluster, strategy)
         validation = Validation(detector, held_out, request.label_map.names, request.every)
         if cluster.is_chief:
-            _print_header(description, detector, request, plan, (len(records), len(validation)), mark)
-            _print_remarks(description, plan, [*request.notes, *lines, *of_size])
-            _print_anchors(decided_by_data, description, records, request)
-        if initial:
-            restored = restore(detector, initial, request.label_map)
-            measured = _measure_statistics(detector, restored, records)
-            if cluster.is_chief:
-                print(restored.table(), flush=True)
-                print(measured, end="", flush=True)
+            _print_header(training, detector, plan, (len(records), len(validation)))
+            _print_remarks(training, plan)
+            _print_anchors(training, records)
+        if training.initial:
+            _start_from(training.initial, detector, records, request.label_map, told=cluster.is_chief)
         store = CheckpointStore(checkpoints, plan.config.num_steps)
         tensorboard = job.root / "output" / "tensorboard" if cluster.is_chief else None
         report = ProgressReport(tensorboard, plan.config.num_steps)
         progress = train(detector, plan, records, validation, store, report, asked_to_stop.is_set)
         if cluster.is_chief:
-            exported = _in_float32(detector, description)
-            if exported is not detector:
-                validation = Validation(exported, held_out, request.label_map.names, request.every)
-            _print_evaluation(validation)
-            provenance = _provenance(request, description, progress, settings.seed, mark, initial)
-            calibration = held_out if description.config.quantize else None
-            write_artifact(job.model_dir, exported, request.label_map, provenance, calibration)
+            _export(job.model_dir, training, detector, validation, held_out, progress, settings.seed)
             store.keep_last()
             print(f"exported      the weights of step {progress.best_step}, the best on the validation split")
+
+
+def _decided(job: TrainingJob, request: Request, settings: Settings, work: Path) -> _Training:
+    """The training but for what depends on the machine: its batch, and so its rate."""
+    description, lines = overridden(_describe(request), request)
+    initial = initial_checkpoint(request, description, work)
+    if request.config is None and takes_zoos_schedule(description, initial):
+        description, lines = overridden(_describe(request, zoos_schedule=True), request)
+        lines.append("steps, batch and rates are the zoo's, as its checkpoint is where training starts")
+    description, sentences = following_data(description, request, initial)
+    configs = description.config.train_config.batch_size
+    asked = asked_batch(settings.batch_size, configs, bundled=request.config is None)
+    hyperparameters = deciding(job.hyperparameters) | {"batch_size": str(asked)}
+    start = initial.digest if initial else ""
+    mark = fingerprint(description.digest(), hyperparameters, request.dataset_sha256, start)
+    return _Training(request, description, initial, asked, mark, lines, sentences)
+
+
+def _drawn(description: PipelineDescription, settings: Settings, strategy: tf.distribute.Strategy) -> Detector:
+    """The detector with the weights that its seed draws."""
+    keras.utils.set_random_seed(settings.seed)
+    set_precision(settings.mixed_precision)
+    with strategy.scope():
+        return build_detector(description.config.model)
+
+
+def _at_size(
+    training: _Training,
+    detector: Detector,
+    images: int,
+    checkpoints: Path,
+    cluster: Cluster,
+    strategy: tf.distribute.Strategy,
+) -> _Training:
+    """The training with the batch that fits the machine, a rate in proportion, and the length that is asked for."""
+    description = training.description
+    footprint = footprint_of(detector, description, bundled=training.bundled)
+    batch = chosen_batch(training.asked_batch, description, footprint, device_memory(), checkpoints, cluster, strategy)
+    description, lines = at_size(description, training.request, batch, images)
+    return replace(training, description=description, overridden=[*training.overridden, *lines])
+
+
+def _planned(
+    training: _Training,
+    settings: Settings,
+    detector: Detector,
+    records: Records,
+    cluster: Cluster,
+    strategy: tf.distribute.Strategy,
+) -> Plan:
+    config, request = training.description.config.train_config, training.request
+    if settings.progressive_resizing is None:
+        drawn = training.bundled and training.initial is None
+        part = measured_part(training.description.source, detector, records) if drawn else 0.0
+        settings = settings.model_copy(update={"progressive_resizing": part})
+    epoch = -(-len(records) // config.batch_size) if request.epochs and not request.num_steps else 0
+    return Plan(config, settings, cluster, strategy, epoch)
+
+
+def _start_from(
+    initial: InitialCheckpoint, detector: Detector, records: Records, label_map: LabelMap, *, told: bool
+) -> None:
+    """Read what fits of a checkpoint, and measure the statistics that it does not have."""
+    restored = restore(detector, initial, label_map)
+    measured = _measure_statistics(detector, restored, records)
+    if told:
+        print(restored.table(), flush=True)
+        print(measured, end="", flush=True)
 
 
 def _measure_statistics(detector: Detector, restored: Restored, records: Records) -> str:
@@ -140,6 +209,25 @@ def _measure_statistics(detector: Detector, restored: Restored, records: Records
     batches = (detector.preprocess(tf.constant(image)[None]).images for image in images)
     count = measure_statistics(network, norms, batches)
     return f"measured      {len(norms):4d} batch norms that were folded into kernels, on {count} images\n"
+
+
+def _export(
+    folder: Path,
+    training: _Training,
+    detector: Detector,
+    validation: Validation,
+    held_out: Records,
+    progress: TrainingProgress,
+    seed: int,
+) -> None:
+    """Evaluate the best weights and write them, in 32 bits, in each runtime's form."""
+    request, description = training.request, training.description
+    exported = _in_float32(detector, description)
+    if exported is not detector:
+        validation = Validation(exported, held_out, request.label_map.names, request.every)
+    _print_evaluation(validation)
+    calibration = held_out if description.config.quantize else None
+    write_artifact(folder, exported, request.label_map, _provenance(training, progress, seed), calibration)
 
 
 def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:
@@ -157,21 +245,15 @@ def _in_float32(detector: Detector, description: PipelineDescription) -> Detecto
     return exported
 
 
-def _provenance(
-    request: Request,
-    description: PipelineDescription,
-    progress: TrainingProgress,
-    seed: int,
-    mark: str,
-    initial: InitialCheckpoint | None,
-) -> Provenance:
+def _provenance(training: _Training, progress: TrainingProgress, seed: int) -> Provenance:
+    request, description, initial = training.request, training.description, training.initial
     return Provenance(
         architecture=request.architecture or description.source,
         pipeline_config=description.text(),
         dataset_sha256=request.dataset_sha256,
         steps=progress.step,
         seed=seed,
-        fingerprint=mark,
+        fingerprint=training.fingerprint,
         best_step=progress.best_step,
         history=progress.history,
         initial_checkpoint=initial.description() if initial else None,
@@ -217,15 +299,8 @@ def _listen_to_sigterm(asked: threading.Event) -> None:
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
 
 
-def _print_header(
-    description: PipelineDescription,
-    detector: Detector,
-    request: Request,
-    plan: Plan,
-    images: tuple[int, int],
-    mark: str,
-) -> None:
-    classes = ", ".join(f"{number} {name}" for number, name in request.label_map.names.items())
+def _print_header(training: _Training, detector: Detector, plan: Plan, images: tuple[int, int]) -> None:
+    classes = ", ".join(f"{number} {name}" for number, name in training.request.label_map.names.items())
     augmentation = [
         next(name for name, value in vars(option).items() if value is not None)
         for option in plan.config.data_augmentation_options
@@ -236,13 +311,14 @@ def _print_header(
     first = small_steps(plan.config, plan.settings.progressive_resizing or 0.0)
     beginning = f", the first {first} with images of {_size(smaller(detector))}" if first else ""
     print(
-        f"model         {description.source}, input {_size(detector)}, {parameters / 1e6:.2f} M parameters, {policy}\n"
+        f"model         {training.description.source}, input {_size(detector)}, {parameters / 1e6:.2f} M parameters, "
+        f"{policy}\n"
         f"classes       {classes}\n"
         f"data          {images[0]} images to train on, {images[1]} to validate on\n"
         f"training      {plan.config.num_steps} steps of batch {plan.config.batch_size}"
         f"{f' on {replicas} replicas' if replicas > 1 else ''}"
         f"{beginning}, seed {plan.settings.seed}, {', '.join(augmentation) or 'no augmentation'}\n"
-        f"fingerprint   {mark}",
+        f"fingerprint   {training.fingerprint}",
         flush=True,
     )
 
@@ -251,9 +327,10 @@ def _size(detector: Detector) -> str:
     return "x".join(map(str, detector.input_size)) if detector.input_size else "as the image's"
 
 
-def _print_remarks(description: PipelineDescription, plan: Plan, overridings: Sequence[str]) -> None:
+def _print_remarks(training: _Training, plan: Plan) -> None:
     """What is not as the config says, what was mapped to fields of today, and what looks like a mistake."""
-    for line in overridings:
+    description = training.description
+    for line in [*training.request.notes, *training.overridden]:
         print(f"overridden    {line}")
     print(mapping_table(description.mapped), end="\n" if description.mapped else "")
     replicas = plan.strategy.num_replicas_in_sync
@@ -262,13 +339,12 @@ def _print_remarks(description: PipelineDescription, plan: Plan, overridings: Se
     sys.stdout.flush()
 
 
-def _print_anchors(
-    decided: Sequence[str], description: PipelineDescription, records: Records, request: Request
-) -> None:
+def _print_anchors(training: _Training, records: Records) -> None:
     """What the data decide, and which boxes the anchors do not reach."""
-    names = request.label_map.names
-    decisions = [("data decides", sentence) for sentence in decided]
-    for subject, sentence in [*decisions, *reach_lines(description, records, names, bundled=request.config is None)]:
+    names = training.request.label_map.names
+    decisions = [("data decides", sentence) for sentence in training.decided_by_data]
+    reached = reach_lines(training.description, records, names, bundled=training.bundled)
+    for subject, sentence in [*decisions, *reached]:
         print(f"{subject:<13} {sentence}")
     sys.stdout.flush()
 

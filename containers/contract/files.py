@@ -2,9 +2,11 @@
 """Files that are whole or absent: what uploads, resumes and readers may rely on when a job dies while it writes."""
 
 import hashlib
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -25,6 +27,15 @@ def write_whole(path: Path, content: bytes | str) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def json_object(path: Path) -> Mapping[str, Any]:
+    """The JSON object in a file that may come from anywhere; an empty one where there is none that can be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def digest_of(files: Iterable[Path]) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate demo`: the whole story on the laptop's cloud."""
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -35,5 +36,6 @@ def demo(
     if data is not None and (code := run_training_command("check", data, "--gate-policy", DEFAULT_GATE_POLICY)):
         raise typer.Exit(code)
     training = {"TrainingSteps": training_steps, "TrainingSettings": training_settings}
-    pretrained = PretrainedDetector(pretrained_or_none, found_by_pretrained)
+    # The story asks for it twice; a machine that cannot fetch it is told so once.
+    pretrained = PretrainedDetector(cache(pretrained_or_none), found_by_pretrained)
     tell(home(), data=data, training=training, pretrained=pretrained, port=port, console=console)

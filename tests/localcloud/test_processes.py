@@ -62,6 +62,13 @@ def test_the_cpu_seconds_are_the_commands_and_its_childrens(tmp_path: Path) -> N
     assert 1.0 <= cpu_seconds(tmp_path) < 3.0
 
 
+def test_the_exit_code_is_the_commands_where_its_folder_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "job").mkdir()
+    process, log = start(tmp_path / "job", "import os, shutil, sys; shutil.rmtree(os.getcwd()); sys.exit(7)")
+    assert process.wait(20) == 7
+    assert not log.parent.exists()
+
+
 def test_sigterm_comes_first_and_lets_the_command_end(tmp_path: Path) -> None:
     process, log = start(tmp_path, POLITE)
     wait_for(log, "up")

@@ -53,6 +53,11 @@ def test_broken_text_is_one_sentence_with_file_and_line(text: str, complaint: st
     assert "\n" not in str(error.value)
 
 
+def test_messages_without_end_are_one_sentence() -> None:
+    with pytest.raises(TextFormatError, match="hundreds of messages lie in each other"):
+        parse("a {" * 20_000, "deep.config")
+
+
 names = st.from_regex(r"[a-z][a-z_0-9]{0,8}", fullmatch=True)
 scalars = st.one_of(
     st.integers(-(2**40), 2**40),

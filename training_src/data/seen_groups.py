@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from containers.contract.files import write_whole
+from containers.contract.files import json_object, write_whole
 from training_src.data.statistics import MOST_GROUPS
 
 SPLITS = ("train", "validation")
@@ -44,7 +43,7 @@ def of_dataset(description: Path) -> SeenGroups:
     Args:
         description: Its `dataset.json`; one without groups, as earlier versions wrote it, is an unknown data set.
     """
-    content = _read(description)
+    content = json_object(description)
     name = f"data set {str(content.get('sha256', ''))[:12]}"
     return _groups(content, description.parent) or SeenGroups(unknown=(name.strip(),))
 
@@ -55,7 +54,7 @@ def of_model(description: Path) -> SeenGroups:
     Args:
         description: Its `model.json`; one without `seen` is of an unknown past.
     """
-    content = _read(description)
+    content = json_object(description)
     seen, training = content.get("seen"), content.get("training")
     groups = _groups(seen, description.parent) if isinstance(seen, Mapping) else None
     if groups is None:
@@ -97,11 +96,3 @@ def _groups(content: Mapping[str, Any], folder: Path) -> SeenGroups | None:
         else:
             return None
     return SeenGroups(frozenset(found["train"]), frozenset(found["validation"]))
-
-
-def _read(file: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

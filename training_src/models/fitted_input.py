@@ -8,6 +8,7 @@ of a box head still fit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -138,9 +139,11 @@ def with_input_of(description: PipelineDescription, other: PipelineDescription) 
     """A description with the input's size and the anchors of another; None where it is no config of the same detector.
 
     It is of the same detector if all else that decides the shapes of weights and what a box head's numbers mean is
-    equal: feature extractor, box predictor, box coder, and what kind of anchors there are.
+    equal: feature extractor, box coder, and what kind of anchors there are. An input that follows the image's size has
+    no anchors that could be compared.
     """
-    if (alike := _decided_alike(description)) is None or alike != _decided_alike(other):
+    alike = _decided_alike(description)
+    if alike is None or alike != _decided_alike(other) or anchors_of(other) is None:
         return None
     message = parse(description.text())
     into, source = (message_of(message_of(one, "model"), "ssd") for one in (message, other.message))
@@ -154,8 +157,15 @@ def recorded_footprint(description: PipelineDescription) -> Footprint:
     recorded = bundled_footprint(description.source)
     if not zoo_model(description.source).follows_data:
         return recorded
-    own = input_side(load_bundled(description.source, num_classes=1))
-    return recorded.of_pixels((input_side(description) / own) ** 2)
+    own = load_bundled(description.source, num_classes=1)
+    return recorded.of_pixels(math.prod(input_size(description)) / math.prod(input_size(own)))
+
+
+def input_size(description: PipelineDescription) -> tuple[int, int]:
+    """Height and width of the network's input in pixels, the greatest where images keep their aspect ratio."""
+    anchors = anchors_of(description)
+    assert anchors is not None  # an input that the data or a checkpoint decided does not follow the image's size
+    return anchors.height, anchors.width
 
 
 def input_side(description: PipelineDescription) -> int:

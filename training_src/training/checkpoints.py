@@ -39,7 +39,8 @@ class TrainingProgress:
         best_value: What that validation was chosen for, the greater the better: mAP, or the loss with its sign turned.
         mark: What the last improvement was judged by; a later value improves if it is greater by the least difference.
         improved_step: The step of the last improvement.
-        stale: Validations since then.
+        judged_step: That of the last validation.
+        stale: Validations since the last improvement.
         num_steps: Of the training that was asked for when this was saved; 0 where that is not known.
     """
 
@@ -50,6 +51,7 @@ class TrainingProgress:
     best_value: float = -math.inf
     mark: float = -math.inf
     improved_step: int = 0
+    judged_step: int = 0
     stale: int = 0
     num_steps: int = 0
 
@@ -77,7 +79,7 @@ class TrainingProgress:
             metric: What they are judged by: `mAP` or `loss`.
             least: As in `note`.
         """
-        self.mark, self.improved_step, self.stale = -math.inf, 0, 0
+        self.mark, self.improved_step, self.judged_step, self.stale = -math.inf, 0, 0, 0
         for entry in self.history:
             if "validation_loss" in entry:
                 value = entry["mAP"] if metric == "mAP" else -entry["validation_loss"]
@@ -87,6 +89,7 @@ class TrainingProgress:
         """As `keras.callbacks.EarlyStopping`: what creeps up by less than `least` improves once that adds up."""
         # At the start every mAP is 0, which is no failure to improve: nothing was learnt yet.
         nothing_learnt = value == 0 and self.mark <= 0
+        self.judged_step = step
         if value > self.mark + least or nothing_learnt:
             self.mark, self.improved_step, self.stale = value, step, 0
         else:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the data decide the input's size and the anchors of what is trained, and where something of the user's does."""
 
+from training_src.errors import TextFormatError
 from training_src.models.checkpoints.files import beside
 from training_src.models.config.pipeline import PipelineDescription, load
-from training_src.models.fitted_input import FittedInput, decided_by_data, input_side, with_input_of
+from training_src.models.errors import ConfigError
+from training_src.models.fitted_input import FittedInput, decided_by_data, input_size, with_input_of
 from training_src.models.zoo import zoo_model
 from training_src.training.initial_checkpoint import InitialCheckpoint
 from training_src.training.request import Request
@@ -18,8 +20,8 @@ def following_data(
     """The description with the input and the anchors that are trained, and a sentence for each thing decided.
 
     A box head's numbers mean nothing without the anchors that they were trained with. So a checkpoint of the same
-    detector that the user gave brings its own size and anchors, by the `pipeline.config` beside it; one without any
-    leaves the architecture's.
+    detector that the user gave brings its own size and anchors, by the `pipeline.config` beside it; one without any, or
+    with one that this version cannot read, leaves the architecture's.
 
     Args:
         description: The user's or the architecture's.
@@ -33,8 +35,12 @@ def following_data(
     config = beside(initial.prefix, "pipeline.config")
     if config is None:
         return FittedInput(description, ("input and anchors stay the architecture's, as a checkpoint was given",))
-    taken = with_input_of(description, load(config, 1))
+    try:
+        taken = with_input_of(description, load(config, 1))
+    except (ConfigError, TextFormatError) as error:
+        why = f"as the checkpoint's pipeline.config cannot be read: {error}"
+        return FittedInput(description, (f"input and anchors stay the architecture's, {why}",))
     if taken is None:  # another detector, whose box heads are not taken
         return decided_by_data(description, request.shapes)
-    side = input_side(taken)
-    return FittedInput(taken, (f"input {side}x{side} and anchors are those of the checkpoint's pipeline.config",))
+    size = "x".join(map(str, input_size(taken)))
+    return FittedInput(taken, (f"input {size} and anchors are those of the checkpoint's pipeline.config",))

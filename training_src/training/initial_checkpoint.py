@@ -6,12 +6,12 @@ The channel `checkpoint` (or `model`, as the built-in algorithm calls it) decide
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from containers.contract.files import json_object
 from training_src.data.label_map import LabelMap
 from training_src.data.seen_groups import SeenGroups, of_model
 from training_src.errors import ConfigurationError
@@ -77,7 +77,7 @@ class InitialCheckpoint:
             "name": self.name,
             "source": source,
             "index_sha256": self.digest,
-            "archive_sha256": sha256_of(archive) if archive else None,
+            "archive_sha256": _sha256_of(archive) if archive else None,
             "model": _ancestor(model) if model else None,
         }
 
@@ -86,13 +86,8 @@ class InitialCheckpoint:
         if self.origin == "configured":
             return str(self.source)
         told = beside(self.prefix, "source.json")
-        content = _json(told) if told else {}
+        content = json_object(told) if told else {}
         return f"{content['package']} {content.get('version', '')}".strip() if "package" in content else None
-
-    @property
-    def folded(self) -> bool:
-        """Whether its batch norms' statistics went into the kernels before them."""
-        return self.origin == "pretrained"
 
 
 def initial_checkpoint(
@@ -157,7 +152,7 @@ def takes_zoos_schedule(description: PipelineDescription, initial: InitialCheckp
 
 def _ancestor(description: Path) -> dict[str, Any]:
     """What names the model that a training goes on from."""
-    content = _json(description)
+    content = json_object(description)
     return {
         "architecture": content.get("architecture"),
         "fingerprint": _of(content, "training").get("fingerprint"),
@@ -171,15 +166,7 @@ def _of(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _json(file: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, Mapping) else {}
-
-
-def sha256_of(file: Path) -> str:
+def _sha256_of(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

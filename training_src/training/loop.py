@@ -95,7 +95,7 @@ def train(
     num_steps, rates = plan.config.num_steps, plan.config.optimizer.learning_rate
     pace = _Pace(plan.config.batch_size)
     batches = training.batches(records, progress.step)
-    over = progress.step > 0 and training.is_over(progress)
+    over = 0 < progress.step < num_steps and training.is_over(progress)
     while progress.step < num_steps and not over:
         rate = learning_rate(rates, progress.step)
         step, batch = next(batches)
@@ -200,7 +200,7 @@ class _Training:
         """Whether there was no improvement for so long that the training should end, as the chief sees it."""
         settings, epoch = self._plan.settings, self._plan.epoch_steps
         patience = settings.early_stopping_patience
-        waited = (progress.step - progress.improved_step) // epoch if epoch else progress.stale
+        waited = (progress.judged_step - progress.improved_step) // epoch if epoch else progress.stale
         over = bool(patience and progress.stale and waited >= patience and self._chief)
         if len(self._plan.cluster.hosts) > 1:
             over = self._agree(float(over)) > 0

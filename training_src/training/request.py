@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from containers.contract.archive import extract
+from containers.contract.files import json_object
 from containers.contract.job import PLATFORM_ROOT, TrainingJob
 from training_src.data.label_map import LabelMap, read_label_map
 from training_src.data.seen_groups import SeenGroups, of_dataset
@@ -147,11 +148,8 @@ def _architecture_of(checkpoint: Path | None, unpacked: Path) -> str:
     if archive is None:
         return ""
     extract(archive, unpacked, lambda member: str(member) == "model.json")
-    try:
-        told = json.loads((unpacked / "model.json").read_text(encoding="utf-8"))["architecture"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return told if told in bundled_architectures() else ""
+    told = json_object(unpacked / "model.json").get("architecture")
+    return told if isinstance(told, str) and told in bundled_architectures() else ""
 
 
 def _prepare(

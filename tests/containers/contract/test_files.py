@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from containers.contract.files import write_whole
+from containers.contract.files import json_object, write_whole
 
 
 def test_bytes_and_text_are_written_into_folders_that_are_made(tmp_path: Path) -> None:
@@ -51,3 +51,11 @@ def test_what_is_written_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> N
 
 def _files(path: Path) -> list[Path]:
     return list(path.parent.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff{}", b"[" * 200_000])
+def test_what_is_no_json_object_is_an_empty_one(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.json").write_bytes(content)
+    assert json_object(tmp_path / "model.json") == json_object(tmp_path) == json_object(tmp_path / "none.json") == {}
+    (tmp_path / "model.json").write_text('{"a": 1}')
+    assert json_object(tmp_path / "model.json") == {"a": 1}

@@ -11,8 +11,10 @@ import pytest
 
 from training_src.data.label_map import LabelMap
 from training_src.models.box_shapes import BoxShapes
+from training_src.models.config.decoding import message_of
 from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
-from training_src.models.fitted_input import fit_input, input_side
+from training_src.models.fitted_input import fit_input, input_side, recorded_footprint
+from training_src.text_format import dump, parse
 from training_src.training.following_data import following_data
 from training_src.training.initial_checkpoint import InitialCheckpoint
 from training_src.training.request import Request
@@ -71,10 +73,38 @@ def test_a_given_checkpoint_of_the_same_detector_brings_its_own_size_and_anchors
     assert sentence.endswith("are those of the checkpoint's pipeline.config")
 
 
+@pytest.mark.parametrize(
+    ("resizer", "size"),
+    [
+        ("fixed_shape_resizer { height: 320 width: 480 }", "320x480"),
+        ("keep_aspect_ratio_resizer { min_dimension: 320 max_dimension: 480 }", "480x480"),
+    ],
+)
+def test_an_input_that_is_no_square_is_taken_over_too(tmp_path: Path, resizer: str, size: str) -> None:
+    own = tmp_path / "own.config"
+    own.write_text(load_bundled(PYRAMID, 9).text())
+    message = parse(own.read_text())
+    message_of(message_of(message, "model"), "ssd")["image_resizer"] = [parse(resizer)]
+    own.write_text(dump(message))
+    found, (sentence,) = following_data(load_bundled(PYRAMID, 1), asked(), given(tmp_path, load(own, 9)))
+    assert found.config.model.family.image_resizer == load(own, 9).config.model.family.image_resizer
+    assert sentence.startswith(f"input {size} and anchors")
+    assert recorded_footprint(found).bytes_an_image > recorded_footprint(load_bundled(PYRAMID, 1)).bytes_an_image
+
+
 def test_a_checkpoint_without_a_config_leaves_the_architectures_own(tmp_path: Path) -> None:
     found, (sentence,) = following_data(load_bundled(PYRAMID, 1), asked(), given(tmp_path, None))
     assert found.text() == load_bundled(PYRAMID, 1).text()
     assert "stay the architecture's" in sentence
+
+
+@pytest.mark.parametrize("text", ["model { ssd { num_classes: 1 shape: ROUND } }", "model { ssd {"])
+def test_a_checkpoints_config_that_cannot_be_read_is_no_reason_to_refuse(tmp_path: Path, text: str) -> None:
+    initial = given(tmp_path, load_bundled(PYRAMID, 1))
+    (tmp_path / "pipeline.config").write_text(text)
+    found, (sentence,) = following_data(load_bundled(PYRAMID, 1), asked(), initial)
+    assert found.text() == load_bundled(PYRAMID, 1).text()
+    assert sentence.startswith("input and anchors stay the architecture's, as the checkpoint's pipeline.config cannot")
 
 
 @pytest.mark.parametrize("origin", ["pretrained", "other", "detection"])

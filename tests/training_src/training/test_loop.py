@@ -3,6 +3,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ from training_src.models.detector import Detector
 from training_src.text_format import parse
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress
 from training_src.training.hyperparameters import Settings
-from training_src.training.loop import Plan, train
+from training_src.training.loop import InterruptedTrainingError, Plan, train
 from training_src.training.progress_report import ProgressReport
 from training_src.training.records import Records
 from training_src.training.validation import Validation, ValidationResult
@@ -145,16 +146,19 @@ class Told:
     records: Records
     folder: Path
 
-    def train(self, values: list[float], num_steps: int = 0, epoch_steps: int = 0, **settings: object) -> int:
-        """The step at which it ends, where validations after each step or epoch have these results."""
+    def train(
+        self, values: list[float], num_steps: int = 0, epoch_steps: int = 0, stopped_at: int = 0, **settings: object
+    ) -> int:
+        """The step at which it ends, where validations have these results; it is asked to stop in `stopped_at`."""
         keras.utils.set_random_seed(1)
         config = self.config.train_config
         config = replace(config, num_steps=num_steps or config.num_steps)
         plan = Plan(config, Settings(**settings), epoch_steps=epoch_steps)  # type: ignore[arg-type]
         detector = build_detector(self.config.model)
         store = CheckpointStore(self.folder, config.num_steps)
-        validation = Scripted(detector, values)
-        return train(detector, plan, self.records, validation, store, ProgressReport(None, config.num_steps)).step
+        validation, report = Scripted(detector, values), ProgressReport(None, config.num_steps)
+        steps = count(1)
+        return train(detector, plan, self.records, validation, store, report, lambda: next(steps) == stopped_at).step
 
 
 @pytest.fixture
@@ -195,3 +199,11 @@ def test_patience_counts_epochs_where_a_training_is_told_in_epochs(
     assert "stopped       at step 6: 2 epochs without a better mAP than at step 2" in capsys.readouterr().out
     # However often is validated.
     assert told.train([0.2] * 9, 20, epoch_steps=2, early_stopping_patience=4, validation_interval=1) == 10
+
+
+@pytest.mark.usefixtures("short_mobilenet", "unsimplified")
+def test_an_interruption_between_two_validations_uses_no_patience_up(told: Told) -> None:
+    settings = {"early_stopping_patience": 2, "validation_interval": 3}
+    with pytest.raises(InterruptedTrainingError):
+        told.train([0.3, 0.2], 20, epoch_steps=2, stopped_at=7, **settings)
+    assert told.train([0.4, 0.4, 0.4], 20, epoch_steps=2, **settings) == 15

@@ -84,11 +84,12 @@ def of_equal_name(model: Mapping[int, str], checkpoint: Mapping[int, str]) -> di
     """The checkpoint's id for each of the model's whose class it knows: by its very name first, then without case."""
     found: dict[int, int] = {}
     for spelled in (str, str.casefold):
+        taken = set(found.values())
+        # Of two that are spelled alike, the one of the lower id.
+        free = {spelled(checkpoint[other]): other for other in sorted(checkpoint, reverse=True) if other not in taken}
         for number, name in model.items():
-            free = (other for other in checkpoint if other not in found.values())
-            same = next((other for other in free if spelled(checkpoint[other]) == spelled(name)), None)
-            if same is not None:
-                found.setdefault(number, same)
+            if number not in found and (same := free.pop(spelled(name), None)) is not None:
+                found[number] = same
     return found
 
 

@@ -204,10 +204,10 @@ def test_order_that_was_refused_holds_nobody_up(world: Any) -> None:
     world.settle()
     world.approve(world.register())
     world.sagemaker.before_call = failing("UpdateEndpoint", 1, refusal("UpdateEndpoint", "ValidationException"))
-    world.deliver()
+    world.handle(world.sagemaker.events[-1])
     assert (world.record("version#000002")["Outcome"], world.queue.sent) == ("failed", [])
     world.approve(world.register())
-    world.deliver()
+    world.handle(world.sagemaker.events[-1])
     assert [update["EndpointConfigName"] for update in world.sagemaker.updates] == [world.named(3)]
 
 
