@@ -20,7 +20,7 @@ from pipelines.estimates.deployed import Deployed, read_definition
 from pipelines.estimates.instance_types import InstanceType, instance_type
 from pipelines.estimates.training_estimate import Estimate
 
-# Learns from scratch within minutes on two cores; an environment's default is chosen for its instances.
+# Is fine-tuned within a minute on two cores; an environment's default is chosen for its instances.
 LAPTOPS_ARCHITECTURE = "ssd_mobilenet_v2_fpnlite_160x160"
 THIS_MACHINE = InstanceType("this machine")
 _PICTURES = (".jpg", ".jpeg", ".png")

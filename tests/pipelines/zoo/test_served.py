@@ -31,7 +31,7 @@ folder = pathlib.Path(sys.argv[1])
 text = (CONFIGS / "ssd_mobilenet_v2_fpnlite_160x160.config").read_text()
 for given, small in (
     ("num_classes: 90", "num_classes: 2"),
-    ("depth_multiplier: 0.5", "depth_multiplier: 0.1"),
+    ("depth_multiplier: 1.0", "depth_multiplier: 0.1"),
     ("min_level: 3", "min_level: 5"),
     ("bias_init: -3.0", "bias_init: 0.0"),
 ):

@@ -52,7 +52,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small detector's config and checkpoint."""
     folder = tmp_path_factory.mktemp("small")
     text = (CONFIGS / "ssd_mobilenet_v2_fpnlite_160x160.config").read_text()
-    text = text.replace("num_classes: 90", "num_classes: 2").replace("depth_multiplier: 0.5", "depth_multiplier: 0.1")
+    text = text.replace("num_classes: 90", "num_classes: 2").replace("depth_multiplier: 1.0", "depth_multiplier: 0.1")
     text = text.replace("min_level: 3", "min_level: 5")
     (folder / "pipeline.config").write_text(text + "\ngraph_rewriter { quantization { } }\n")
     keras.utils.set_random_seed(1)

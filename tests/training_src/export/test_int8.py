@@ -45,7 +45,7 @@ def config(*changes: tuple[str, str]) -> str:
     return text
 
 
-NARROW = ("depth_multiplier: 0.5", "depth_multiplier: 0.1")
+NARROW = ("depth_multiplier: 1.0", "depth_multiplier: 0.1")
 ONE_LEVEL = ("min_level: 3", "min_level: 5")
 AGNOSTIC = ("batch_non_max_suppression {", "batch_non_max_suppression { use_class_agnostic_nms: true")
 
