@@ -2,6 +2,7 @@
 """Smaller images first: the same weights, the same order of images, one trace for each size."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -30,8 +31,8 @@ SEED = 5
 
 @pytest.fixture(scope="module")
 def config(small_config: str) -> PipelineConfig:
-    text = small_config.replace(SIDES, "height: 128 width: 128").replace("num_steps: 1000", "num_steps: 10")
-    return decode(PipelineConfig, parse(text))
+    config = decode(PipelineConfig, parse(small_config.replace(SIDES, "height: 128 width: 128")))
+    return replace(config, train_config=replace(config.train_config, num_steps=10))
 
 
 @pytest.fixture(scope="module")
