@@ -114,7 +114,14 @@ def test_the_server_says_what_is_wrong_with_a_picture(model_dir: Path, tmp_path:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_who_is_stopped_leaves_no_server(model_dir: Path, photograph: Path, number: signal.Signals) -> None:
-    process = subprocess.Popen(command(model_dir, photograph), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(model_dir, photograph),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell has its background commands ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while not (servers := servers_of(process.pid)):
         assert time.monotonic() < deadline and process.poll() is None

@@ -163,6 +163,8 @@ def test_the_artifact_says_what_it_is(artifact: Path) -> None:
         "dataset": {"sha256": "0" * 64},
         "pipeline_config": "pipeline.config",
         "training": {"steps": 600, "seed": 17, "fingerprint": "f" * 16, "best_step": 540},
+        "initial_checkpoint": None,
+        "seen": {"groups": {"train": [], "validation": []}, "unknown": []},
         "runtimes": {
             "tensorflow": {"path": "1", "precisions": ["f32"]},
             "openvino": {"path": "runtimes/openvino/model.xml", "precisions": ["f32"]},
