@@ -57,7 +57,7 @@ def is_pushed(connection: Connection, image: Image) -> bool:
 
 def holds_pretrained(image: Image, home: Path) -> bool:
     """Whether the training image of the laptop's cloud holds the pre-trained detector."""
-    return any(_snapshot_place(image, home).glob("pretrained/*/checkpoint"))
+    return any(_snapshot_place(image, home).glob(f"{PRETRAINED}/*/checkpoint"))
 
 
 def push_missing(

@@ -571,6 +571,18 @@ class World:
         self.put(f"{package.evaluation_uri}/sample.jpg", b"\xff\xd8jpeg")
         return package
 
+    def die_between_order_and_record(self) -> None:
+        """Handle the last event with a function that times out between UpdateEndpoint and what it records of it."""
+
+        def die(operation: str) -> None:
+            if operation == "put_item" and self.sagemaker.updates:
+                raise RuntimeError("the function timed out")
+
+        self.sagemaker.before_call = die
+        with pytest.raises(RuntimeError):
+            self.handle(self.sagemaker.events[-1])
+        self.sagemaker.before_call = nothing
+
     def put(self, uri: str, body: bytes) -> None:
         self.s3.put_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"), Body=body)
 

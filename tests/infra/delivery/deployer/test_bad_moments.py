@@ -165,15 +165,7 @@ def test_order_that_its_function_died_after_is_known_to_the_next_event(world: An
     world.settle()
     world.sagemaker.lag = lag
     world.approve(world.register())
-
-    def die(operation: str) -> None:
-        if operation == "put_item" and world.sagemaker.updates:
-            raise RuntimeError("the function timed out")
-
-    world.sagemaker.before_call = die
-    with pytest.raises(RuntimeError):
-        world.handle(world.sagemaker.events[-1])
-    world.sagemaker.before_call = nothing
+    world.die_between_order_and_record()
     world.sagemaker.progress("mapgate-dev")
     world.settle()
     assert (world.serving(), world.champion()) == (world.named(2), 2)

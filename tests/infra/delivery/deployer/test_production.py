@@ -207,15 +207,7 @@ def test_crash_between_update_and_record_leaves_the_roll_out_alone(world: Any) -
     world.approve(world.register())
     world.settle()
     world.approve(world.register())
-
-    def die(operation: str) -> None:
-        if operation == "put_item" and world.sagemaker.updates:
-            raise RuntimeError("the function timed out")
-
-    world.sagemaker.before_call = die
-    with pytest.raises(RuntimeError):
-        world.handle(world.sagemaker.events[-1])
-    world.sagemaker.before_call = print
+    world.die_between_order_and_record()
     world.approve(world.register())
     world.deliver()
     assert world.named(2) in world.sagemaker.configs
