@@ -88,6 +88,7 @@ class Measurement:
         images: How many images it answered.
         test_set: Digest of these images, as `TestSet` has one.
         timings: Its speed.
+        untimed: Why nothing is known of its speed; None where it was measured.
     """
 
     runtime: str
@@ -95,6 +96,7 @@ class Measurement:
     images: int
     test_set: str
     timings: Timings
+    untimed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Measurements:
     """The challenger's runtimes, and the champion's if there is a champion.
 
     Attributes:
-        challenger: Its runtimes by name.
+        challenger: Its runtimes by name; none where it has no form that the measured image runs.
         model: Digest of the archive that was measured; None where it is not known.
         champion: None when nothing serves yet.
     """
@@ -138,8 +140,6 @@ def read_measurements(folder: Path) -> Measurements:
         EvaluationError: The index or something of the challenger is missing or not what it should be.
     """
     index = _read_document(folder / "measurements.json", _Index)
-    if not index.challenger.runtimes:
-        raise EvaluationError(f"{folder}/measurements.json: no runtime of the challenger was measured")
     challenger = {
         name: _read_measurement(folder / "challenger" / name, index.test.sha256) for name in index.challenger.runtimes
     }
