@@ -179,7 +179,8 @@ class Delivery(Section):
     """The production endpoint and who hears of it."""
 
     instance_type: InstanceType = Field(
-        default="ml.c5.xlarge", description="Of production, of candidates and of MeasureServing"
+        default="ml.c5.xlarge",
+        description="Of production, of candidates and of MeasureServing; one with a GPU gets the image with TensorFlow",
     )
     instance_count: int = Field(default=1, ge=1, le=20, description="Of production; a canary takes two")
     canary_percent: int = Field(
@@ -260,13 +261,7 @@ class Settings(Section):
         volume = training.volume_gigabytes
         wanted += [("training.instance_types", name, ["training"], volume) for name in training.instance_types]
         for key, name, uses, gigabytes in wanted:
-            for reason in refusals(
-                name,
-                uses,
-                further=self.further_instance_types,
-                volume_gigabytes=gigabytes,
-                computes_on_gpus="endpoint" not in uses,
-            ):
+            for reason in refusals(name, uses, further=self.further_instance_types, volume_gigabytes=gigabytes):
                 yield f"{key}: {reason}"
 
     def gives_volume_key(self, instance_type: str) -> bool:
