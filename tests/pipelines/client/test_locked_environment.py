@@ -23,7 +23,7 @@ colorama-of-another-system==0.4.6 ; sys_platform == 'win32' \\
 
 def imported(python: Path, *names: str) -> list[bool]:
     """Whether an interpreter can import each of these, with nothing but itself to tell it where."""
-    commands = [[python, "-I", "-c", f"import {name}"] for name in names]
+    commands = [[str(python), "-I", "-c", f"import {name}"] for name in names]
     return [not subprocess.run(command, env={}, capture_output=True).returncode for command in commands]
 
 
