@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from containers.contract.tfrecord import write_record
 from tests.conftest import MadeOnce
-from tests.inference_src.picture_files import PNGS, cmyk_jpegs
+from tests.picture_files import PNGS, cmyk_jpegs
 
 ROOT = Path(__file__).parents[2]
 CLASSES = [{"id": 4, "name": "cyclist"}, {"id": 1, "name": "vehicle"}, {"id": 2, "name": "pedestrian"}]

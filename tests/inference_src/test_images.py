@@ -20,7 +20,7 @@ from containers.contract.picture_header import read_header
 from inference_src.errors import RequestError
 from inference_src.images import decode_image, decoded_image, peak_bytes
 from inference_src.picture_memory import PictureMemory
-from tests.inference_src.picture_files import cmyk_jpegs, with_orientation
+from tests.picture_files import cmyk_jpegs, with_orientation
 
 Pixels = NDArray[np.uint8]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from containers.contract.picture_header import png_chunks
 from inference_src.png import BrokenPngError, decode_png
-from tests.inference_src.picture_files import CHANNELS, PNGS, PngFile, chunk
+from tests.picture_files import CHANNELS, PNGS, PngFile, chunk
 
 
 @pytest.mark.parametrize("file", PNGS, ids=lambda file: file.name)
