@@ -31,6 +31,7 @@ from containers.contract.tfrecord import shards
 from inference_src.errors import MeasurementError, ModelError
 from inference_src.model import ModelDescription, read_description
 from inference_src.records import EncodedImage, read_images
+from inference_src.runtimes import available
 from inference_src.server_process import ServerProcess, running_server
 
 CLIENTS = 2
@@ -88,7 +89,7 @@ def _measure_model(
     try:
         extract(archive, work / "model")
         description = read_description(work / "model")
-        runtimes = sorted(description.runtimes, key=lambda name: (name != "tensorflow", name))
+        runtimes = sorted(set(available()) & set(description.runtimes), key=lambda name: (name != "tensorflow", name))
         if only is not None and only not in runtimes:
             raise ModelError(f"the {role} has no runtime {only!r}: it has {', '.join(runtimes)}")
         runtimes = runtimes if only is None else [only]
