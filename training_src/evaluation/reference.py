@@ -2,25 +2,25 @@
 """The SavedModel's own detections of the test set, with which those of every runtime that serves are compared.
 
 The image that serves on CPUs has no TensorFlow, so no server can give them. Pictures are decoded as the server decodes
-them (`inference_src/images.py`), one after the other, so memory holds one picture and what was found so far.
+them, one after the other, so memory holds one picture and what was found so far.
 """
 
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
 from containers.contract.archive import extract
 from containers.contract.errors import MapgateError
+from training_src.data.images import BrokenImageError, decode_upright
 from training_src.data.records.example import read_examples
-from training_src.errors import DataError
 from training_src.evaluation.artifact import Artifact, read_artifact
 from training_src.evaluation.boxes import Detections
 from training_src.evaluation.errors import EvaluationError
@@ -31,37 +31,60 @@ from training_src.progress import Progress
 RUNTIME = "tensorflow"
 """The runtime that runs the SavedModel itself, as `model.json` names it."""
 UNTIMED = "EvaluateDetector ran its SavedModel, not the server on the endpoint's instance type"
+WARM_UP_SECONDS = 5.0
+"""After which a rate is known."""
+RESERVE = 0.1
+"""Share of the job's time that is left for what runs before and after."""
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
 
+Found = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]
 Detect = Callable[[NDArray[np.uint8]], tuple[NDArray[Any], ...]]
+_NOTHING: Found = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
 
 
-def answer(archive: Path, artifact: Artifact, test_set: TestSet, work: Path, verb: str) -> Measurement:
+@dataclass(frozen=True)
+class Asked:
+    """What a SavedModel is asked.
+
+    Attributes:
+        test_set: Its images.
+        work: Folder for the unpacked SavedModel, which is gone afterwards.
+        refused: Source ids of images that the server refused: they have no detections here either, nor have those that
+            cannot be decoded.
+        seconds: After which the platform stops the job; None where it does not say.
+    """
+
+    test_set: TestSet
+    work: Path
+    refused: Container[str] = ()
+    seconds: float | None = None
+
+
+def answer(archive: Path, artifact: Artifact, asked: Asked, verb: str) -> Measurement:
     """Let the SavedModel of an archive answer the test set.
 
     Args:
         archive: The model.tar.gz.
         artifact: What it says of itself.
-        test_set: Its images; one that cannot be decoded has no detections, as from the server, which refuses it.
-        work: Folder for the unpacked SavedModel, which is gone when this returns.
+        asked: The images.
         verb: What progress calls an answered image.
 
     Raises:
         ArchiveError: The archive is damaged, or was made to do harm.
-        EvaluationError: It has no SavedModel that TensorFlow can load and run.
+        EvaluationError: It has no SavedModel that TensorFlow can load and run, or the job's time will not do for it.
     """
     place = _place(archive, artifact)
-    folder = Path(tempfile.mkdtemp(prefix="saved-model-", dir=work))
+    folder = Path(tempfile.mkdtemp(prefix="saved-model-", dir=asked.work))
     try:
         extract(archive, folder / "model", lambda name: name.is_relative_to(place))
         detect = _load(folder / "model" / place, archive)
-        return _measurement(detect, artifact.class_names, test_set, verb)
+        return _measurement(detect, list(artifact.class_names), asked, verb)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def answer_champion(
-    measured: ChampionMeasurements | None, recorded: str | None, folder: Path | None, test_set: TestSet, work: Path
+    measured: ChampionMeasurements | None, recorded: str | None, folder: Path | None, asked: Asked
 ) -> ChampionMeasurements | None:
     """The champion's measurements, with the SavedModel's answers where its version serves by them and no server gave.
 
@@ -69,15 +92,14 @@ def answer_champion(
         measured: What MeasureServing measured of it.
         recorded: The runtime that its version records, where that is known.
         folder: Holds its model.tar.gz; None where there is none.
-        test_set: The present test images.
-        work: Folder for what is unpacked.
+        asked: The images.
     """
     if recorded != RUNTIME or folder is None or (measured is not None and RUNTIME in measured.runtimes):
         return measured
     archive = folder / "model.tar.gz"
     try:
         artifact = read_artifact(archive)
-        found = answer(archive, artifact, test_set, work, "champion_answered")
+        found = answer(archive, artifact, asked, "champion_answered")
     except MapgateError as error:
         return ChampionMeasurements(runtime=recorded, reason=str(error).rstrip("."))
     return ChampionMeasurements({RUNTIME: found}, RUNTIME, artifact.class_names)
@@ -119,26 +141,41 @@ def _load(folder: Path, archive: Path) -> Detect:
     return detect
 
 
-def _measurement(detect: Detect, class_names: Mapping[int, str], test_set: TestSet, verb: str) -> Measurement:
-    progress, ids = Progress(verb), list(class_names)
+def _measurement(detect: Detect, ids: list[int], asked: Asked, verb: str) -> Measurement:
+    progress, begun, images = Progress(verb), time.monotonic(), asked.test_set.truth.images
     found = []
-    for number, example in enumerate(read_examples(test_set.folder), start=1):
-        found.append(_detections(detect, example.encoded, ids, example.source_id))
-        progress(number, test_set.truth.images)
+    for number, example in enumerate(read_examples(asked.test_set.folder), start=1):
+        skipped = example.source_id in asked.refused
+        found.append(_NOTHING if skipped else _detections(detect, example.encoded, ids, example.source_id))
+        progress(number, images)
+        _check_time(number, images, time.monotonic() - begun, asked.seconds)
     boxes, scores, classes = zip(*found, strict=True)
     detections = Detections.from_images(boxes, scores, classes)
-    return Measurement(RUNTIME, detections, len(found), test_set.digest, Timings(), UNTIMED)
+    return Measurement(RUNTIME, detections, images, asked.test_set.digest, Timings(), UNTIMED)
 
 
-def _detections(
-    detect: Detect, encoded: bytes, ids: list[int], name: str
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+def _check_time(done: int, images: int, taken: float, seconds: float | None) -> None:
+    """Stop where the platform would, some images after the first, hours before.
+
+    Raises:
+        EvaluationError: The time will not do.
+    """
+    if seconds is None or taken < WARM_UP_SECONDS or taken / done * images <= seconds * (1 - RESERVE):
+        return
+    raise EvaluationError(
+        f"the SavedModel answers {done / taken:.3g} images a second, too few for {images} test images in the "
+        f"{seconds / 3600:.3g} hours after which the job is stopped: raise processing.evaluate_maximum_hours in the "
+        "environment's settings, choose a faster processing.evaluate_instance_type, or prepare fewer test images"
+    )
+
+
+def _detections(detect: Detect, encoded: bytes, ids: list[int], name: str) -> Found:
     """Boxes [M, 4], scores [M] and classes [M] of an image, best first; an unknown class is left out, as served."""
     try:
-        image = decode(encoded, name)
-    except DataError as error:
-        print(error, flush=True)
-        return np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32)
+        image = decode_upright(encoded)
+    except BrokenImageError as error:
+        print(f'test image "{name}" {error}; it counts as one without detections', flush=True)
+        return _NOTHING
     try:
         boxes, scores, classes, count = detect(image)
     except Exception as error:
@@ -149,23 +186,3 @@ def _detections(
     best_first = np.argsort(-scores[: int(count)], kind="stable")
     kept = best_first[np.isin(classes[best_first].astype(np.int32), ids)]
     return boxes[kept], scores[kept], classes[kept].astype(np.int32)
-
-
-def decode(encoded: bytes, name: str) -> NDArray[np.uint8]:
-    """An encoded JPEG or PNG as the server decodes it: uint8 [height, width, 3], RGB.
-
-    Raises:
-        DataError: It is damaged, or neither of the two.
-    """
-    try:
-        if encoded.startswith(b"\xff\xd8\xff"):
-            colours = simplejpeg.decode_jpeg_header(encoded)[2]
-            if colours not in ("CMYK", "YCCK"):
-                return np.asarray(simplejpeg.decode_jpeg(encoded, "RGB", fastdct=False, fastupsample=False))
-        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
-    except (ValueError, cv2.error) as error:
-        raise DataError(f'test image "{name}": cannot be decoded ({error})') from error
-    if image is None:
-        raise DataError(f'test image "{name}": cannot be decoded as JPEG or PNG')
-    return np.asarray(image, np.uint8)
