@@ -23,6 +23,7 @@ from inference_src.clients import LATENCY_SAMPLES
 from inference_src.errors import TooLittleTimeError
 from inference_src.measure import _measure_job
 from inference_src.time_limit import TimeLimit
+from pipelines.client.locked_environment import make_environment
 
 ROOT = Path(__file__).parents[2]
 INPUTS = ("model", "champion", "test", "metadata")
@@ -30,9 +31,10 @@ INPUTS = ("model", "champion", "test", "metadata")
 
 @dataclass
 class Job:
-    """A processing job's directory."""
+    """A processing job's directory, and the interpreter of the image that runs it."""
 
     root: Path
+    python: str = sys.executable
 
     def input(self, name: str) -> Path:
         return self.root / "processing/input" / name
@@ -40,7 +42,7 @@ class Job:
     def run(self, **environment: str) -> tuple[int, str]:
         """Run the step; give exit code and ExitMessage."""
         variables = {"PATH": os.environ["PATH"], "MAPGATE_ML_ROOT": str(self.root)} | environment
-        command = [sys.executable, "-m", "inference_src", "measure"]
+        command = [self.python, "-m", "inference_src", "measure"]
         done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
         message = self.root / "output/message"
         print(done.stdout, done.stderr)
@@ -172,6 +174,29 @@ def quick_job(job: Job, copied_model: Path, describe_model: Callable[..., None])
     describe_model(copied_model, runtimes={"openvino": {"path": "runtimes/openvino/model.xml", "precisions": ["f32"]}})
     pack(copied_model, job.input("model"))
     return job
+
+
+def test_an_image_without_tensorflow_measures_what_it_has(
+    job: Job, model_dir: Path, copied_model: Path, describe_model: Callable[..., None], tmp_path: Path
+) -> None:
+    job.python = str(make_environment(tmp_path / "environment", ROOT / "containers/inference/requirements.cpu.txt"))
+    (job.input("champion") / "none").unlink()
+    describe_model(copied_model, runtimes={"tensorflow": {"path": "1", "precisions": ["f32"]}})
+    pack(model_dir, job.input("champion"))
+
+    def report(**environment: str) -> dict[str, Any]:
+        assert job.run(**environment) == (0, "")
+        content: dict[str, Any] = json.loads(
+            (job.root / "processing/output/measurements/measurements.json").read_text()
+        )
+        return content
+
+    told = report(MAPGATE_CHAMPION_RUNTIME="tensorflow")
+    assert told["challenger"]["runtimes"] == ["openvino"]
+    assert "has no runtime 'tensorflow' here" in told["champion"]["error"]
+    # A form that it could run was never written: the gate says what that means.
+    pack(copied_model, job.input("model"))
+    assert report()["challenger"]["runtimes"] == []
 
 
 def test_a_test_image_that_the_server_refuses_is_one_without_detections(
