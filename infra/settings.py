@@ -116,7 +116,9 @@ class Processing(Section):
         description="How many share a data set's images; above 1 the pipeline gets the step JoinDataset and the "
         "parameter AnnotationsUri",
     )
-    evaluate_instance_type: InstanceType = Field(default="ml.m5.xlarge", description="Of EvaluateDetector")
+    evaluate_instance_type: InstanceType = Field(
+        default="ml.m5.xlarge", description="Of EvaluateDetector, which runs the SavedModel over the test images"
+    )
     volume_gigabytes: int = Field(default=50, ge=1, le=16384, description="Of each Processing job, in GiB")
     prepare_maximum_hours: int = Field(
         default=2, ge=1, le=120, description="After which PrepareDataset is stopped; docs/data.md says what that bounds"
