@@ -109,7 +109,7 @@ class _Worker:
         outcome = self.checks.examine(labelled)
         checked.images += 1
         if outcome.faults:
-            checked.faults.append((outcome.faults, labelled))
+            checked.faults.append((outcome.faults, outcome.shown or labelled))
         if image := outcome.image:
             annotation = encode_annotation(example_of(image.labelled, image.format)) if self.records else None
             checked.rows.append(row(image, len(outcome.encoded), annotation))
