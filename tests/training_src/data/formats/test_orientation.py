@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,15 @@ import pytest
 
 from containers.contract.orientation import turn_boxes, upright_size
 from tests.picture_files import with_orientation
-from training_src.data.checks.policy import DataPolicy
+from training_src.data.checks.policy import CHECKS, DataPolicy
+from training_src.data.collection import collect, report_content
 from training_src.data.convert import convert
 from training_src.data.dataset import Encoded, LabelledImage
 from training_src.data.examination import Examined, examine
 from training_src.data.formats import read_dataset
 from training_src.data.images import decode_upright, read_header
+from training_src.data.report.figures import figures
+from training_src.data.report.page import render
 from training_src.data.writers.image import Image
 from training_src.errors import DataError
 
@@ -92,6 +96,36 @@ def test_conversion_writes_upright_images_with_their_boxes(write: Write, layout:
     for entry in entries:
         _assert_around(entry.encoded, [(box.xmin, box.ymin, box.xmax, box.ymax) for box in entry.boxes])
         assert (entry.width, entry.height) == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("layout", "drawn", "handling"),
+    [
+        ("yolo", "upright", "fix"),
+        ("coco", "stored", "fix"),
+        ("coco", "stored", "warning"),
+        ("tfrecord", "stored", "off"),
+    ],
+)
+def test_report_shows_pictures_upright_with_boxes_on_them(write: Write, layout: str, drawn: str, handling: Any) -> None:
+    """Undecided ones as if drawn on the upright picture, so that people see whether they were."""
+    checks = {**CHECKS, "orientation": replace(CHECKS["orientation"], handling=handling)}
+    with _examined(write(layout, 6, drawn), DataPolicy(checks)) as found:
+        content = report_content(found, collect(found), found.description)
+        samples = [*content.samples, *(one.sample for one in content.fault_pictures if one.sample)]
+        assert len(samples) >= 8
+        for sample in samples:
+            pixels = decode_upright(sample.encoded)
+            assert pixels.shape[:2] == (WIDTH, HEIGHT)
+            rows, columns = np.nonzero(pixels[:, :, 0] > 128)
+            around = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            # YOLO's reader multiplied shares by the stored size; what is shown is by the upright one.
+            np.testing.assert_allclose(sample.boxes, [around], atol=1e-2)
+        description = found.description | figures(content.collected)
+        page = render(replace(content, description=description))
+        sizes = re.findall(r'class="picture" viewBox="0 0 (\d+) (\d+)"', page)
+        assert len(sizes) >= 8
+        assert set(sizes) == {(str(HEIGHT), str(WIDTH))}
 
 
 def _examined(folder: Path, policy: DataPolicy | None = None) -> Examined:
