@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,10 +23,8 @@ from starlette.routing import Route
 
 from containers.contract.pictures import MAX_BODY_BYTES
 from inference_src.errors import RequestError
-from inference_src.images import decode_image
 from inference_src.model import ObjectClass
-from inference_src.protocols import builtin, tensorflow_serving
-from inference_src.protocols.accept import Wanted, read_accept
+from inference_src.protocols import BEGINNING, Answer, Asked, Model, read_headers
 from inference_src.runtimes import Detector
 
 MAX_BODY_SECONDS = 60
@@ -38,7 +36,6 @@ MAX_WAIT_SECONDS = 1.0
 SageMaker, which rolls an update back for it: what would wait longer is sent away at once."""
 PATIENT_ROUNDS = 1
 """How many requests a core may have waiting however long they take: a slow model still serves several clients."""
-IMAGE_TYPES = ("application/x-image", "image/jpeg", "image/png")
 
 _NEWS = 0.2
 """Weight of the newest request in what a request takes."""
@@ -74,8 +71,7 @@ class Service:
     """A loaded model, its threads, and the requests that wait for them."""
 
     def __init__(self, detector: Detector, classes: list[ObjectClass], parallel: int) -> None:
-        self._detector = detector
-        self._classes = classes
+        self._model = Model(detector, classes)
         self._parallel = parallel
         self._threads = ThreadPoolExecutor(parallel, thread_name_prefix="detect")
         self._present = 0
@@ -96,13 +92,14 @@ class Service:
         self._refuse_when_busy()
         self._present += 1
         try:
-            answer = self._protocol(request)
-            body = await _read_in_time(request)
-            result, seconds = await asyncio.get_running_loop().run_in_executor(self._threads, _timed, answer, body)
+            asked = read_headers(request.headers)
+            body = await _read_in_time(request, asked)
+            working = asyncio.get_running_loop().run_in_executor(self._threads, _timed, asked, body, self._model)
+            answer, seconds = await working
         finally:
             self._present -= 1
         self._seconds += (seconds - self._seconds) * (_NEWS if self._seconds else 1.0)
-        return Response(result, media_type="application/json")
+        return Response(answer.body, headers=dict(answer.headers), media_type=answer.media_type)
 
     def _refuse_when_busy(self) -> None:
         waiting = self._present - self._parallel
@@ -110,36 +107,18 @@ class Service:
         if waiting >= MAX_WAITING or (waiting >= PATIENT_ROUNDS * self._parallel and too_long):
             raise RequestError(429, f"{self._present} requests are waiting already: try again in a moment")
 
-    def _protocol(self, request: Request) -> Callable[[bytes], bytes]:
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        wanted = read_accept(request.headers.get("accept"))
-        if content_type in IMAGE_TYPES:
-            return lambda body: self._answer_image(body, wanted)
-        if content_type == "application/json":
-            return self._answer_instances
-        known = ", ".join((*IMAGE_TYPES, "application/json"))
-        raise RequestError(415, f"Content-Type {content_type[:100] or 'is missing'}: send one of {known}")
 
-    def _answer_image(self, body: bytes, wanted: Wanted) -> bytes:
-        detections = self._detector.detect(decode_image(body))
-        return _encode(builtin.answer(detections, self._classes, wanted))
-
-    def _answer_instances(self, body: bytes) -> bytes:
-        images = tensorflow_serving.read_instances(body)
-        return _encode(
-            {"predictions": [tensorflow_serving.prediction(self._detector.detect(image)) for image in images]}
-        )
-
-
-def _timed(answer: Callable[[bytes], bytes], body: bytes) -> tuple[bytes, float]:
+def _timed(asked: Asked, body: bytes, model: Model) -> tuple[Answer, float]:
     begun = time.monotonic()
-    return answer(body), time.monotonic() - begun
+    return asked.answer(body, model), time.monotonic() - begun
 
 
-async def _read_in_time(request: Request) -> bytes:
+async def _read_in_time(request: Request, asked: Asked) -> bytes:
     try:
         async with asyncio.timeout(MAX_BODY_SECONDS):
-            return await _read(request)
+            body = await _read(request)
+            asked.check_beginning(body[:BEGINNING])
+            return body
     except TimeoutError as error:
         raise RequestError(408, f"the body did not come within {MAX_BODY_SECONDS} s: send it at once") from error
 
