@@ -10,10 +10,15 @@ SageMaker's own `/ping`, always finds an open door.
 import asyncio
 import json
 import logging
+import math
 import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import httptools
+import uvicorn
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -29,11 +34,14 @@ LINGER_SECONDS = 30.0
 the connection broke, and not why it was refused."""
 LINGER_BYTES = 256 * 2**20
 """How much of it."""
+BACKLOG = 4096
+"""Connections that the kernel holds until they are accepted, as far as `net.core.somaxconn` allows."""
 RESERVED_DESCRIPTORS = 64
 """Descriptors that the process needs for itself."""
 SWEEP_SECONDS = 0.25
 """How exact a deadline is."""
 _WARNING_SECONDS = 60.0
+_BODY_HEADERS = (b"content-length", b"transfer-encoding")
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +112,43 @@ class Connections:
                 connection.drop()
 
 
+def http_server(app: Any, connections: Connections, drain_seconds: int) -> uvicorn.Server:
+    """uvicorn with connections of ours; `should_exit` ends it, and no signal.
+
+    Args:
+        app: An ASGI application.
+        connections: All connections that there will be.
+        drain_seconds: How long requests at work may take once it is to end.
+    """
+
+    def connect(config: Config, server_state: ServerState, app_state: dict[str, Any], **_: Any) -> Connection:
+        return Connection(connections, config, server_state, app_state)
+
+    return _Server(
+        Config(
+            app,
+            http=connect,  # type: ignore[arg-type]
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=math.ceil(connections.settings.idle_seconds),
+            timeout_graceful_shutdown=drain_seconds,
+        )
+    )
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the handlers as they are: which signals end the server is for its owner to say."""
+        yield
+
+
 class Connection(HttpToolsProtocol):
     """A connection of ours: uvicorn's, with limits."""
 
@@ -114,6 +159,8 @@ class Connection(HttpToolsProtocol):
         self._limits = connections
         self._settings = connections.settings
         self._whole = True  # the last request has come to its end
+        self._headed = False  # all headers of the present one are there
+        self._declining = False  # its body is read as if it had not offered another protocol
         self._around = self._inside = self._dropped = 0  # bytes of the request
         self._bodies = 0  # bytes of all bodies so far
 
@@ -137,25 +184,55 @@ class Connection(HttpToolsProtocol):
         """Parse what has come, if it is not too much around too little."""
         if self.transport.is_closing():
             return
+        self._unset_keepalive_if_required()
         if self._whole and (self.cycle is None or self.cycle.response_complete):  # a new request begins
             self._limits.waits(self, self._settings.header_seconds)
         before = self._bodies
-        super().data_received(data)
+        try:
+            self._parse(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):  # or a second offer behind the first
+            self._refuse(400, "this is no HTTP/1.1 request")
+            return
         self._around += len(data) - (self._bodies - before)
         if self._around > MAX_HEADER_BYTES + CHUNK_OVERHEAD * self._inside:
             self._refuse(431, f"the headers have more than {MAX_HEADER_BYTES} bytes: send fewer")
 
+    def _parse(self, data: bytes) -> None:
+        """Parse; an offer of another protocol, as Java's client makes, is declined and the request answered.
+
+        The parser takes all behind such a head for the other protocol, so that a new one is told of the body.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self.parser, self._declining = httptools.HttpRequestParser(self), True
+            length = [name + b": " + value for name, value in self.headers if name in _BODY_HEADERS]
+            self.parser.feed_data(b"\r\n".join([b"POST / HTTP/1.1", *length, b"", data[offer.args[0] :]]))
+
     def on_message_begin(self) -> None:
         """A request begins."""
+        if self._declining:
+            return
         super().on_message_begin()
         self._whole = False
         self._around = self._inside = self._dropped = 0
 
+    def on_url(self, url: bytes) -> None:
+        """A part of the request's address."""
+        if not self._declining:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a line behind the last chunk, which nobody reads."""
+        if not self._declining and not self._headed:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The application has the request, and its own limit for the body."""
+        if self._declining:
+            return
         super().on_headers_complete()
-        if self.parser.should_upgrade():  # which is declined; what follows would be no HTTP of ours
-            self.cycle.keep_alive = False
+        self._headed = True
         self._limits.waits(self, self._settings.body_seconds + LINGER_SECONDS)
 
     def on_body(self, body: bytes) -> None:
@@ -171,8 +248,10 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All of a request is there."""
+        if self.parser.should_upgrade():  # its body comes as the new parser reads it
+            return
         super().on_message_complete()
-        self._whole = True
+        self._whole, self._headed, self._declining = True, False, False
         if self.cycle.response_complete:  # it was refused before
             self._limits.waits(self, self._settings.idle_seconds)
         else:
@@ -184,10 +263,6 @@ class Connection(HttpToolsProtocol):
         if not self.cycle.response_complete:  # the next request is here already
             return
         self._limits.waits(self, self._settings.idle_seconds if self._whole else LINGER_SECONDS)
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's sentence says less
-        """Refuse what is no HTTP."""
-        self._refuse(400, "this is no HTTP/1.1 request")
 
     def _refuse(self, status: int, sentence: str) -> None:
         """Answer outside of the application, which has not seen the request or does not see the rest of it."""

@@ -7,10 +7,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import uvicorn
@@ -19,7 +17,7 @@ from containers.contract.cores import cores
 from containers.contract.errors import MapgateError
 from containers.contract.job import ml_root
 from inference_src.app import Service, create_app
-from inference_src.connections import Connection, Connections, raise_descriptor_limit
+from inference_src.connections import Connections, http_server, raise_descriptor_limit
 from inference_src.errors import ModelError
 from inference_src.journal import write_json_lines
 from inference_src.model import ModelDescription, choose_runtime, read_description
@@ -28,8 +26,6 @@ from inference_src.settings import Settings
 
 DRAIN_SECONDS = 25
 """SageMaker kills a container 30 s after SIGTERM; what is not answered by then never will be."""
-BACKLOG = 4096
-"""Connections that the kernel holds until they are accepted; it takes what `net.core.somaxconn` allows."""
 
 log = logging.getLogger(__name__)
 
@@ -92,25 +88,7 @@ def _warm_up(detector: Detector, description: ModelDescription) -> None:
 
 async def _listen(service: Service, settings: Settings) -> None:
     connections = Connections(settings, raise_descriptor_limit())
-
-    def connect(config: uvicorn.Config, server_state: Any, app_state: dict[str, Any], **_: Any) -> Connection:
-        return Connection(connections, config, server_state, app_state)
-
-    config = uvicorn.Config(
-        service,
-        http=connect,  # type: ignore[arg-type]
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=int(settings.idle_seconds) + 1,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
-    server = _Server(config)
+    server = http_server(service, connections, DRAIN_SECONDS)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, server)
@@ -120,15 +98,6 @@ async def _listen(service: Service, settings: Settings) -> None:
     for task in beside:
         task.cancel()
     service.close()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server; which signals end it is ours to say."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the handlers as they are."""
-        yield
 
 
 def _stop(server: uvicorn.Server) -> None:

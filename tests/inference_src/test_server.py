@@ -4,22 +4,32 @@
 import base64
 import http.client
 import json
+import os
+import shutil
 import signal
 import socket
+import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import requests
 import simplejpeg
+import urllib3
+from botocore.awsrequest import AWSRequest
+from botocore.httpsession import URLLib3Session
 from numpy.typing import NDArray
 
 from containers.contract.cores import cores
 
 if TYPE_CHECKING:
     from tests.inference_src.conftest import Served, Servers
+
+    Client = Callable[[int, bytes, dict[str, str]], int]
 
 LABELS = ["vehicle", "pedestrian", "cyclist"]
 
@@ -254,6 +264,65 @@ def test_who_sends_slowly_takes_no_place_from_others(server: "Served", jpeg: byt
     assert [server.request(jpeg, "image/jpeg")[0] for _ in range(20)] == [200] * 20
     for connection in held:
         connection.close()
+
+
+def _urllib3(port: int, body: bytes, headers: dict[str, str]) -> int:
+    """What boto3 and requests send with."""
+    return (
+        urllib3.PoolManager().request("POST", f"http://127.0.0.1:{port}/invocations", body=body, headers=headers).status
+    )
+
+
+def _http_client(port: int, body: bytes, headers: dict[str, str]) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", "/invocations", body, headers)
+    return connection.getresponse().status
+
+
+def _requests(port: int, body: bytes, headers: dict[str, str]) -> int:
+    chunks = (body[start : start + 2**16] for start in range(0, len(body), 2**16))
+    return requests.post(f"http://127.0.0.1:{port}/invocations", data=chunks, headers=headers, timeout=60).status_code
+
+
+def _botocore(port: int, body: bytes, headers: dict[str, str]) -> int:
+    url = f"http://127.0.0.1:{port}/invocations"
+    request = AWSRequest("POST", url, headers | {"Expect": "100-continue"}, body).prepare()
+    return int(URLLib3Session().send(request).status_code)
+
+
+def _curl(port: int, body: bytes, headers: dict[str, str]) -> int:
+    command = [
+        "curl",
+        "-s",
+        "-o",
+        os.devnull,
+        "-w",
+        "%{http_code}",
+        "-H",
+        "Expect: 100-continue",
+        "--data-binary",
+        "@-",
+    ]
+    named = [f"-H{name}: {value}" for name, value in headers.items()]
+    asked = [*command, *named, f"http://127.0.0.1:{port}/invocations"]
+    return int(subprocess.run(asked, input=body, capture_output=True, check=True).stdout)
+
+
+@pytest.mark.parametrize("client", [_http_client, _urllib3, _requests, _botocore, _curl])
+@pytest.mark.parametrize(
+    ("status", "megabytes", "headers"),
+    [
+        (415, 8, {"Content-Type": "text/plain"}),
+        (406, 8, {"Content-Type": "image/jpeg", "Accept": "text/html"}),
+        (413, 40, {"Content-Type": "image/jpeg"}),
+    ],
+)
+def test_an_early_refusal_reaches_who_is_still_sending(
+    server: "Served", client: "Client", status: int, megabytes: int, headers: dict[str, str]
+) -> None:
+    if client is _curl and shutil.which("curl") is None:
+        pytest.skip("curl is absent")
+    assert [client(server.port, bytes(megabytes * 2**20), headers) for _ in range(3)] == [status] * 3
 
 
 @pytest.mark.parametrize("path", ["/ping/", "/ping//"])
