@@ -13,11 +13,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from containers.contract.cores import cores
 from containers.contract.orientation import turn_pixels
 from training_src import drawing
 from training_src.data.dataset import Fault
 from training_src.data.images import read_orientation
-from training_src.data.processes import cores
 from training_src.data.report.content import (
     Collected,
     FaultPicture,
