@@ -101,7 +101,7 @@ class Asked:
         """
         work = _Work(model.detector)
         if self.content_type == JSON:
-            found = [work.detect(image) for image in work.read(tensorflow_serving.read_instances(body))]
+            found = [work.detect(image) for image in work.read(tensorflow_serving.read_request(body).images())]
             told = {"predictions": [tensorflow_serving.prediction(detections) for detections in found]}
         else:
             found = [work.detect(image) for image in work.read(decode_image(body) for _ in range(1))]
