@@ -10,14 +10,15 @@ alone, `[image, ...]`, or one image, or lines of them. An image is nested lists 
 around all of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from containers.contract.pictures import MAX_PIXELS
-from inference_src.detections import Detections
+from inference_src.detections import ANCHOR_INDICES, MULTICLASS_SCORES, Detections
 from inference_src.errors import RequestError
 from inference_src.images import Image, decode_image
 from inference_src.protocols.base64_text import decode_base64
@@ -31,6 +32,13 @@ SIGNATURE = "serving_default"
 
 Instance = Image | Span
 """An image's pixels, or where in the body its base64 is."""
+
+Decoded = Callable[[bytes, int], AbstractContextManager[Image]]
+
+
+def _decoded(encoded: bytes, max_pixels: int) -> AbstractContextManager[Image]:
+    return nullcontext(decode_image(encoded, max_pixels))
+
 
 _FORM = 'the body must be {"instances": [image, ...]}, an image as nested lists or {"b64": ...}'
 _IMAGE = 'an image is nested lists [height][width][3], or {"b64": "..."}'
@@ -51,33 +59,35 @@ class Request:
     instances: Sequence[Instance]
     form: str
 
-    def images(self, max_pixels: int = MAX_PIXELS) -> Iterator[Image]:
+    def images(self, max_pixels: int = MAX_PIXELS, decoded: Decoded = _decoded) -> Iterator[Image]:
         """Give the images one by one, so that of encoded ones only one is in memory at a time.
 
         Args:
             max_pixels: Greatest sum of the images' pixels.
+            decoded: Decodes an image, and holds its memory until its block ends.
 
         Raises:
             RequestError: 413 too many pixels; 400 base64 is damaged; what `decode_image` raises.
         """
         pixels = 0
         for number, instance in enumerate(self.instances):
-            try:
-                image = self._image(instance, max_pixels - pixels)
-            except RequestError as error:
-                raise _at("inputs" if self.form == "columns" else "instances", number, error) from error
-            pixels += image.shape[0] * image.shape[1]
-            yield image
+            with ExitStack() as held:
+                try:
+                    image = held.enter_context(self._image(instance, max_pixels - pixels, decoded))
+                except RequestError as error:
+                    raise _at("inputs" if self.form == "columns" else "instances", number, error) from error
+                pixels += image.shape[0] * image.shape[1]
+                yield image
 
-    def _image(self, instance: Instance, max_pixels: int) -> Image:
+    def _image(self, instance: Instance, max_pixels: int, decoded: Decoded) -> AbstractContextManager[Image]:
         if isinstance(instance, Span):
-            return decode_image(decode_base64(self.body, instance), max_pixels)
+            return decoded(decode_base64(self.body, instance), max_pixels)
         height, width = instance.shape[:2]
         if height * width > max_pixels:
             raise RequestError(
                 413, f"the image has {width} x {height} pixels, which makes more than allowed: scale it down"
             )
-        return instance
+        return nullcontext(instance)
 
 
 def read_request(body: bytes, lines: bool = False) -> Request:
@@ -105,14 +115,34 @@ def read_request(body: bytes, lines: bool = False) -> Request:
     return Request(body, instances, first.form)
 
 
-def prediction(detections: Detections) -> dict[str, Any]:
-    """Render one image's detections as the exporter's graph gives them, padding included, numbers as floats."""
-    return {
+def prediction(detections: Detections, outputs: Sequence[str] = ()) -> dict[str, Any]:
+    """Render one image's detections as the exporter's graph gives them, padding included, numbers as floats.
+
+    Args:
+        detections: What to tell of.
+        outputs: Which of `FURTHER_OUTPUTS` to give, too.
+
+    Raises:
+        RequestError: 400 the model does not give one of them.
+    """
+    further = {ANCHOR_INDICES: detections.anchor_indices, MULTICLASS_SCORES: detections.multiclass_scores}
+    told: dict[str, Any] = {
         "detection_boxes": detections.boxes.tolist(),
         "detection_scores": detections.scores.tolist(),
         "detection_classes": detections.classes.astype(np.float32).tolist(),
         "num_detections": float(detections.count),
     }
+    for name in outputs:
+        values = further[name]
+        if values is None:
+            raise RequestError(400, f"this endpoint's form of the model does not give {name}: leave it out")
+        told[name] = values.astype(np.float32).tolist()
+    return told
+
+
+def in_columns(predictions: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Turn one dictionary an image into one list an output."""
+    return {name: [each[name] for each in predictions] for name in predictions[0]}
 
 
 def _document(text: JsonText) -> Request:
