@@ -13,7 +13,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from containers.contract import picture_header
-from containers.contract.orientation import turn_pixels
+from containers.contract.orientation import UPRIGHT, turn_pixels
 from containers.contract.picture_header import BrokenHeaderError, png_chunks
 from training_src.errors import DataError
 
@@ -56,6 +56,14 @@ def read_header(encoded: bytes) -> ImageFacts:
     if found.format == "jpeg" and found.channels == 4:
         raise BrokenImageError("has the colour space CMYK, not RGB or grey")
     return ImageFacts(found.format, found.width, found.height, found.orientation)
+
+
+def read_orientation(encoded: bytes) -> int:
+    """EXIF's orientation, 1..8; 1 where there is none, or no header."""
+    try:
+        return read_header(encoded).orientation
+    except BrokenImageError:
+        return UPRIGHT
 
 
 def decode_upright(encoded: bytes, buffer: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
