@@ -30,6 +30,7 @@ _GPU = re.compile(r"ml\.(g|gr|p)[0-9][a-z0-9-]*\..+")
 # TensorFlow 2.21's wheels bring cuDNN 9, which since 9.11 needs compute capability 7.5; these have 3.7 and 7.0:
 # https://docs.nvidia.com/deeplearning/cudnn/backend/latest/reference/support-matrix.html
 TOO_OLD = frozenset({"K80", "V100"})
+_OLD_DRIVER = frozenset({"g4dn", "g5", "p4d", "p4de"})
 _OTHER_THAN_GPUS = ("Gaudi", "Inferentia", "Trainium")
 
 
@@ -84,6 +85,16 @@ def has_gpu(instance_type: str) -> bool:
     if known is None:
         return bool(_GPU.fullmatch(instance_type))
     return bool(known.accelerator) and not known.accelerator.startswith(_OTHER_THAN_GPUS)
+
+
+def inference_ami(instance_type: str) -> str | None:
+    """Return the host software that an endpoint's instances have to be asked for; None where SageMaker's own will do.
+
+    CUDA 12, which TensorFlow's wheels bring, needs driver 525 or newer, and these families have 470 unless a
+    configuration says otherwise: https://docs.aws.amazon.com/sagemaker/latest/dg/inference-gpu-drivers.html
+    https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html
+    """
+    return "al2-ami-sagemaker-inference-gpu-3-1" if instance_type.split(".")[1] in _OLD_DRIVER else None
 
 
 def refusals(name: str, uses: Collection[Use], *, further: Collection[str], volume_gigabytes: int) -> Iterator[str]:
