@@ -31,7 +31,7 @@ from training_src.progress import Progress
 RUNTIME = "tensorflow"
 """The runtime that runs the SavedModel itself, as `model.json` names it."""
 UNTIMED = "EvaluateDetector ran its SavedModel, not the server on the endpoint's instance type"
-WARM_UP_SECONDS = 5.0
+TRIED_IMAGES, TRIED_SECONDS = 10, 30.0
 """After which a rate is known."""
 RESERVE = 0.1
 """Share of the job's time that is left for what runs before and after."""
@@ -142,25 +142,34 @@ def _load(folder: Path, archive: Path) -> Detect:
 
 
 def _measurement(detect: Detect, ids: list[int], asked: Asked, verb: str) -> Measurement:
-    progress, begun, images = Progress(verb), time.monotonic(), asked.test_set.truth.images
-    found = []
+    progress, images = Progress(verb), asked.test_set.truth.images
+    found, begun = [], 0.0
     for number, example in enumerate(read_examples(asked.test_set.folder), start=1):
         skipped = example.source_id in asked.refused
         found.append(_NOTHING if skipped else _detections(detect, example.encoded, ids, example.source_id))
         progress(number, images)
-        _check_time(number, images, time.monotonic() - begun, asked.seconds)
+        begun = begun or time.monotonic()  # after the first, for which TensorFlow makes its plans
+        _check_time(number - 1, images, time.monotonic() - begun, asked.seconds)
     boxes, scores, classes = zip(*found, strict=True)
     detections = Detections.from_images(boxes, scores, classes)
     return Measurement(RUNTIME, detections, images, asked.test_set.digest, Timings(), UNTIMED)
 
 
 def _check_time(done: int, images: int, taken: float, seconds: float | None) -> None:
-    """Stop where the platform would, some images after the first, hours before.
+    """Stop where the platform would, hours before it does.
+
+    Args:
+        done: Images after the first.
+        images: Of the test set.
+        taken: Seconds for those that are done.
+        seconds: The job's; None where they are not known.
 
     Raises:
         EvaluationError: The time will not do.
     """
-    if seconds is None or taken < WARM_UP_SECONDS or taken / done * images <= seconds * (1 - RESERVE):
+    if seconds is None or done < TRIED_IMAGES or taken < TRIED_SECONDS:
+        return
+    if taken / done * images <= seconds * (1 - RESERVE):
         return
     raise EvaluationError(
         f"the SavedModel answers {done / taken:.3g} images a second, too few for {images} test images in the "

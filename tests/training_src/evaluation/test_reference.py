@@ -150,7 +150,7 @@ def test_an_archive_without_what_it_needs_is_named(
 def test_a_test_set_that_is_too_large_for_the_job_s_time_is_told_soon(
     tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reference, "WARM_UP_SECONDS", 0.0)
+    monkeypatch.setattr(reference, "TRIED_SECONDS", 0.0)
     images = {f"{number}.jpg": pictures()["0-444.jpg"] for number in range(20)}
     asked = Asked(shards(tmp_path / "test", images), tmp_path, seconds=1e-6)
     with pytest.raises(EvaluationError, match=r"too few for 20 test images .* raise processing\.evaluate_max"):
