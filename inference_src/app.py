@@ -21,6 +21,7 @@ from inference_src.admission import Bodies, Body, BusyError, Cores, LeftError, P
 from inference_src.errors import RequestError
 from inference_src.journal import Entry, Journal
 from inference_src.model import ObjectClass
+from inference_src.picture_memory import PictureMemory, share_of_memory
 from inference_src.protocols import BEGINNING, Answer, Asked, Model, read_headers
 from inference_src.runtimes import Detector
 from inference_src.settings import MAX_BATCH_MEGABYTES, MAX_HELD_BYTES, Settings
@@ -54,7 +55,8 @@ def create_app(
         journal: Where requests are written down.
     """
     settings = settings or Settings()
-    return Service(Model(detector, classes), parallel, settings, journal or Journal(settings.metrics_namespace))
+    model = Model(detector, classes, PictureMemory(settings.picture_bytes or share_of_memory()))
+    return Service(model, parallel, settings, journal or Journal(settings.metrics_namespace))
 
 
 class Service:
