@@ -6,7 +6,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
-from openvino import CompiledModel, Core, InferRequest, Type
+from openvino import CompiledModel, Core, InferRequest, Shape, Tensor, Type
 from openvino.frontend import FrontEndManager
 
 from inference_src.detections import ANCHOR_INDICES, FURTHER_OUTPUTS, MULTICLASS_SCORES, OUTPUTS, Detections
@@ -23,6 +23,7 @@ class OpenVinoDetector:
     def __init__(self, compiled: CompiledModel, parallel: int) -> None:
         names = {name for output in compiled.outputs for name in output.names}
         self._further = names.issuperset(FURTHER_OUTPUTS)
+        self._nothing = Tensor(Type.u8, Shape([1, 1, 1, 3]))
         self._idle: SimpleQueue[InferRequest] = SimpleQueue()
         for _ in range(parallel):
             self._idle.put(compiled.create_infer_request())
@@ -32,7 +33,9 @@ class OpenVinoDetector:
         further = further and self._further
         request = self._idle.get()
         try:
-            request.infer({0: image[np.newaxis]}, share_inputs=True)
+            # Neither is copied. A request remembers an array that it is given, but not a tensor.
+            picture = Tensor(np.ascontiguousarray(image)[np.newaxis], shared_memory=True)
+            request.infer(picture, share_inputs=True, share_outputs=True)
             return Detections(
                 boxes=np.array(request.get_tensor("detection_boxes").data[0]),
                 scores=np.array(request.get_tensor("detection_scores").data[0]),
@@ -42,6 +45,7 @@ class OpenVinoDetector:
                 multiclass_scores=np.array(request.get_tensor(MULTICLASS_SCORES).data[0]) if further else None,
             )
         finally:
+            request.set_input_tensor(self._nothing)  # or the picture stays in memory until the next one comes
             self._idle.put(request)
 
 

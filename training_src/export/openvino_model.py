@@ -16,6 +16,7 @@ from openvino import opset13 as ops
 from openvino.frontend import NodeContext
 from openvino.frontend.tensorflow import ConversionExtension
 
+from training_src.export.openvino_resizing import EXTENSIONS
 from training_src.models.config.post_processing import BatchNonMaxSuppression
 from training_src.models.detection_stage import NO_PROPOSAL, DetectionOutputs
 from training_src.models.detector import Detector, Inputs, Predictions
@@ -58,9 +59,8 @@ def convert(function: tf.types.experimental.ConcreteFunction) -> ov.Model:
     before = os.environ.get("CI")
     os.environ["CI"] = "true"
     try:
-        model = ov.convert_model(
-            function, extension=[ConversionExtension("CombinedNonMaxSuppression", _combined_suppression)]
-        )
+        suppression = ConversionExtension("CombinedNonMaxSuppression", _combined_suppression)
+        model = ov.convert_model(function, extension=[suppression, *EXTENSIONS])
     finally:
         del os.environ["CI"]
         if before is not None:
@@ -90,7 +90,7 @@ def _scored(detector: Detector, class_ids: Sequence[int]) -> ov.Model:
     """From a uint8 image to boxes, scores and the true window, as the two functions below give them."""
 
     def score(input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
-        inputs = detector.preprocess(input_tensor)
+        inputs = _of_known_size(detector, detector.preprocess(input_tensor))
         predictions = detector.predict(inputs, training=False)
         if isinstance(detector, SsdDetector):
             return _of_anchors(detector, predictions, inputs, class_ids)
@@ -101,6 +101,13 @@ def _scored(detector: Detector, class_ids: Sequence[int]) -> ov.Model:
         tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")
     )
     return convert(signature)
+
+
+def _of_known_size(detector: Detector, inputs: Inputs) -> Inputs:
+    """The same, in the size that the network takes: else OpenVINO plans it anew for each size of pictures."""
+    if detector.input_size is None:
+        return inputs
+    return inputs._replace(images=tf.reshape(inputs.images, [1, *detector.input_size, 3]))
 
 
 def _of_anchors(
