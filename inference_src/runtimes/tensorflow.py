@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from inference_src.detections import FURTHER_OUTPUTS, OUTPUTS, Detections
 from inference_src.errors import ModelError
 from inference_src.images import Image
+from inference_src.suppression import Suppression
 
 ALIGNMENT = 64
 """Bytes of whose multiple the address of a tensor's numbers has to be one (`EIGEN_MAX_ALIGN_BYTES`)."""
@@ -50,12 +51,14 @@ def _aligned(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return copy
 
 
-def load(path: Path, precision: str, parallel: int) -> TensorFlowDetector:
-    """Load a SavedModel.
+def load(path: Path, precision: str, parallel: int, suppression: Suppression | None = None) -> TensorFlowDetector:
+    """Load a SavedModel, which ends at detections.
 
     Raises:
-        ModelError: The model lacks the signature, or the precision is none of this runtime's.
+        ModelError: The model lacks the signature, the precision is none of this runtime's, or suppression is asked for.
     """
+    if suppression is not None:
+        raise ModelError("model.json: runtimes.tensorflow.suppression is for files that end before it; remove it")
     if precision != "f32":
         raise ModelError(f"MAPGATE_PRECISION={precision}: tensorflow runs f32 only")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -24,6 +24,12 @@ def resized_shape(resizer: ImageResizer) -> tuple[int, int] | None:
     return (keep.max_dimension, keep.max_dimension) if keep and keep.pad_to_max_dimension else None
 
 
+def resize_method(resizer: ImageResizer) -> ResizeMethod | None:
+    """How a config resizes; None where it only pads."""
+    parts = (resizer.fixed_shape_resizer, resizer.keep_aspect_ratio_resizer, resizer.conditional_shape_resizer)
+    return next((part.resize_method for part in parts if part is not None), None)
+
+
 def resize_to(resizer: ImageResizer, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Images in the size that a config asks for.
 
