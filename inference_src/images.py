@@ -14,11 +14,18 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from containers.contract.orientation import TRANSPOSED, turn_pixels
-from containers.contract.picture_header import JPEG, PNG, BrokenHeaderError, PictureHeader, read_header
+from containers.contract.picture_header import (
+    JPEG,
+    PNG,
+    BrokenHeaderError,
+    PictureHeader,
+    UnreadCodingError,
+    read_header,
+)
 from containers.contract.pictures import MAX_PIXELS
 from inference_src.errors import RequestError
 from inference_src.picture_memory import PictureMemory
-from inference_src.png import BrokenPngError, decode_png
+from inference_src.png import decode_png
 
 Image = NDArray[np.uint8]
 """Pixels [height, width, 3], red, green, blue."""
@@ -71,8 +78,10 @@ def _header(encoded: bytes, max_pixels: int) -> PictureHeader:
         raise RequestError(415, "the image is neither JPEG nor PNG by its first bytes: convert it to one of them")
     try:
         header = read_header(encoded)
-    except BrokenHeaderError as error:
+    except UnreadCodingError as error:
         raise RequestError(400, f"the image {error}: encode it anew") from error
+    except BrokenHeaderError as error:
+        raise RequestError(400, f"the {_kind(encoded)} is damaged: it {error}; encode it anew") from error
     if header.height * header.width > max_pixels:
         raise RequestError(
             413, f"the image has {header.width} x {header.height} pixels, more than {max_pixels} in all: scale it down"
@@ -83,11 +92,13 @@ def _header(encoded: bytes, max_pixels: int) -> PictureHeader:
 def _pixels(encoded: bytes, header: PictureHeader) -> Image:
     try:
         stored = decode_png(encoded) if header.format == "png" else _decode_jpeg(encoded, header)
-    except BrokenPngError as error:
-        raise RequestError(400, f"the PNG {error}: encode it anew") from error
     except ValueError as error:
-        raise RequestError(400, f"the JPEG is damaged ({error}): encode it anew") from error
+        raise RequestError(400, f"the {_kind(encoded)} is damaged ({error}): encode it anew") from error
     return turn_pixels(stored, header.orientation)
+
+
+def _kind(encoded: bytes) -> str:
+    return "JPEG" if encoded.startswith(JPEG) else "PNG"
 
 
 def _decode_jpeg(encoded: bytes, header: PictureHeader) -> Image:

@@ -30,7 +30,7 @@ _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), 
 
 
 class BrokenPngError(ValueError):
-    """What is wrong, to follow a name."""
+    """What is wrong, as `it ...`."""
 
 
 def decode_png(encoded: bytes) -> Bytes:
@@ -71,26 +71,26 @@ class _Kind:
 def _read(encoded: bytes) -> tuple[_Kind, Bytes, list[memoryview]]:
     """The header, the palette [256, 3] (the grey scale where there is none) and the compressed pixels."""
     if len(encoded) < 33 or encoded[12:16] != b"IHDR":
-        raise BrokenPngError("has no header")
+        raise BrokenPngError("it has no header")
     width, height, depth, colour, compression, filtering, interlaced = struct.unpack_from(">IIBBBBB", encoded, 16)
     if depth not in _DEPTHS.get(colour, ()) or compression or filtering or interlaced > 1:
-        raise BrokenPngError(f"has a header that the standard does not know (colour type {colour}, {depth} bits)")
+        raise BrokenPngError(f"it has a header that the standard does not know (colour type {colour}, {depth} bits)")
     view, last, parts, colours = memoryview(encoded), b"", [], b""
     try:
         for last, start, end in png_chunks(encoded):
             critical = not last[0] & 0x20
             if critical and zlib.crc32(view[start - 4 : end]) != int.from_bytes(view[end : end + 4]):
-                raise BrokenPngError("has a chunk whose checksum does not fit")
+                raise BrokenPngError("it has a chunk whose checksum does not fit")
             if last == b"PLTE":
                 colours = bytes(view[start:end])
             elif last == b"IDAT":
                 parts.append(view[start:end])
     except BrokenHeaderError as error:
-        raise BrokenPngError(str(error)) from error
+        raise BrokenPngError(f"it {error}") from error
     if last != b"IEND":
-        raise BrokenPngError("is cut off")
+        raise BrokenPngError("it is cut off")
     if colour == _PALETTE and not colours:
-        raise BrokenPngError("has no palette")
+        raise BrokenPngError("it has no palette")
     return _Kind(width, height, depth, colour, interlaced), _palette(colours, depth, colour), parts
 
 
@@ -127,10 +127,10 @@ class _Inflated:
                 grown = self._inflate.decompress(piece, count - len(found))
                 self._rest = self._inflate.unconsumed_tail
                 if not grown and (not piece or self._inflate.eof):
-                    raise BrokenPngError("has fewer pixels than its header says")
+                    raise BrokenPngError("it has fewer pixels than its header says")
                 found += grown
         except zlib.error as error:
-            raise BrokenPngError(f"cannot be decompressed ({error})") from error
+            raise BrokenPngError(f"it cannot be decompressed ({error})") from error
         return bytes(found)
 
 
@@ -183,7 +183,7 @@ def _unfiltered(filters: Bytes, rows: Bytes, above: Bytes, pixel: int) -> Bytes:
     try:
         picture = Pillow.frombytes(mode, (length // pixel, count + 1), zlib.compress(stream.data, 0), "zip", mode, 0)
     except (ValueError, OSError) as error:
-        raise BrokenPngError(f"has a row that cannot be decoded ({error})") from error
+        raise BrokenPngError(f"it has a row that cannot be decoded ({error})") from error
     return np.asarray(picture).reshape(count + 1, length)[1:]
 
 

@@ -19,7 +19,7 @@ from containers.contract.job import ml_root
 from inference_src.app import Service, create_app
 from inference_src.connections import Connections, http_server, raise_descriptor_limit
 from inference_src.errors import ModelError
-from inference_src.journal import write_json_lines
+from inference_src.journal import Journal, write_json_lines
 from inference_src.model import ModelDescription, choose_runtime, read_description
 from inference_src.runtimes import Detector, load_detector
 from inference_src.settings import Settings
@@ -38,11 +38,11 @@ def serve(environment: Mapping[str, str]) -> int:
     Returns:
         The exit code: 0 after SIGTERM, 1 with one sentence on standard error when there is nothing to serve.
     """
-    write_json_lines()
+    write = write_json_lines()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # while loading; process 1 has no handler of its own
     try:
         settings = Settings.read(environment)
-        service = _load(ml_root() / "model", environment, settings)
+        service = _load(ml_root() / "model", environment, settings, Journal(settings.metrics_namespace, write))
         asyncio.run(_listen(service, settings))
     except MapgateError as error:
         log.error("%s", error)
@@ -50,13 +50,14 @@ def serve(environment: Mapping[str, str]) -> int:
     return 0
 
 
-def _load(model_dir: Path, environment: Mapping[str, str], settings: Settings) -> Service:
+def _load(model_dir: Path, environment: Mapping[str, str], settings: Settings, journal: Journal) -> Service:
     started = time.monotonic()
     log.info("loading the model in %s", model_dir)
     description = read_description(model_dir)
     runtime, precision = choose_runtime(model_dir, description, environment)
     parallel = cores()
-    detector = load_detector(runtime, model_dir / description.runtimes[runtime].path, precision, parallel)
+    form = description.runtimes[runtime]
+    detector = load_detector(runtime, model_dir / form.path, precision, parallel, form.suppression)
     _warm_up(detector, description)
     log.info(
         "%s on %s %s is ready after %.1f s, %d images side by side, for %s",
@@ -67,7 +68,7 @@ def _load(model_dir: Path, environment: Mapping[str, str], settings: Settings) -
         parallel,
         "a batch transform" if settings.batch else "an endpoint",
     )
-    return create_app(detector, description.classes, parallel, settings)
+    return create_app(detector, description.classes, parallel, settings, journal)
 
 
 def _warm_up(detector: Detector, description: ModelDescription) -> None:
@@ -107,7 +108,8 @@ def _stop(server: uvicorn.Server) -> None:
 
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family)
+    # Only where the protocol is named does asyncio switch Nagle's algorithm off, which would hold an answer for 40 ms.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))

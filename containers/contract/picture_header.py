@@ -35,6 +35,10 @@ class BrokenHeaderError(ValueError):
     """The bytes have no header of a JPEG or PNG; the message says why, to follow the file's name."""
 
 
+class UnreadCodingError(BrokenHeaderError):
+    """A JPEG that is whole, but coded as neither training nor the server reads it."""
+
+
 @dataclass(frozen=True, slots=True)
 class PictureHeader:
     """A header.
@@ -61,8 +65,8 @@ def read_header(encoded: bytes) -> PictureHeader:
     """Read a picture's header.
 
     Raises:
-        BrokenHeaderError: There is none of a JPEG or PNG, it states no size, or a JPEG that neither training nor the
-            server decodes: lossless, hierarchical, or of more than 8 bits a sample.
+        BrokenHeaderError: There is none of a JPEG or PNG, or it states no size.
+        UnreadCodingError: The JPEG is lossless, hierarchical, or of more than 8 bits a sample.
     """
     if not encoded:
         raise BrokenHeaderError("is empty")
@@ -112,9 +116,9 @@ def _jpeg(encoded: bytes) -> PictureHeader:
     coding, start = frame
     depth, height, width, components = struct.unpack_from(">BHHB", encoded, start)
     if coding not in _READ:
-        raise BrokenHeaderError(f"is a lossless or hierarchical JPEG (SOF {coding:#x}), not sequential or progressive")
+        raise UnreadCodingError(f"is a lossless or hierarchical JPEG (SOF {coding:#x}), not sequential or progressive")
     if depth != 8:
-        raise BrokenHeaderError(f"is a JPEG of {depth} bits a sample, not 8")
+        raise UnreadCodingError(f"is a JPEG of {depth} bits a sample, not 8")
     if not width or not height:
         raise BrokenHeaderError("cannot be decoded (its header states no size)")
     return PictureHeader("jpeg", width, height, orientation or UPRIGHT, depth, components, adobe)

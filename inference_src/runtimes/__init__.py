@@ -9,6 +9,7 @@ from typing import Protocol
 from inference_src.detections import Detections
 from inference_src.errors import ModelError
 from inference_src.images import Image
+from inference_src.suppression import Suppression
 
 
 class Detector(Protocol):
@@ -26,8 +27,8 @@ class Detector(Protocol):
 _LIBRARIES = {"openvino": "openvino", "openvino-int8": "openvino", "tensorflow": "tensorflow"}
 """Every runtime and the package that it needs, those first whose process is the smallest and starts the soonest."""
 
-Load = Callable[[Path, str, int], Detector]
-"""How a runtime loads: the model's path, the precision, and how many images are to be detected side by side."""
+Load = Callable[[Path, str, int, Suppression | None], Detector]
+"""How a runtime loads: path, precision, how many images are to be detected side by side, the suppression it lacks."""
 
 
 def available() -> tuple[str, ...]:
@@ -35,14 +36,23 @@ def available() -> tuple[str, ...]:
     return tuple(runtime for runtime, library in _LIBRARIES.items() if find_spec(library) is not None)
 
 
-def load_detector(runtime: str, path: Path, precision: str, parallel: int) -> Detector:
+def load_detector(
+    runtime: str, path: Path, precision: str, parallel: int, suppression: Suppression | None = None
+) -> Detector:
     """Load a model with a runtime, so that `parallel` calls of `detect` share the cores, one core each.
+
+    Args:
+        runtime: Its name in `model.json`.
+        path: Of the model's form for it.
+        precision: One of those that `model.json` names for it.
+        parallel: How many images are to be detected side by side.
+        suppression: Given where `model.json` says that this form ends before suppression.
 
     Raises:
         ModelError: The runtime is unknown, or cannot load what lies there.
     """
     try:
-        return _loader(runtime)(path, precision, parallel)
+        return _loader(runtime)(path, precision, parallel, suppression)
     except ModelError:
         raise
     except Exception as error:

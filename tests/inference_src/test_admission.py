@@ -3,8 +3,9 @@
 
 import asyncio
 import statistics
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from inference_src.admission import PATIENCE, Bodies, Body, BusyError, Cores, LeftError, Place, ServiceTimes
+from inference_src.admission import PATIENCE, BusyError, Cores, FailedError, LeftError, ServiceTimes
 from inference_src.app import Service, create_app
 from inference_src.detections import Detections
 from inference_src.errors import RequestError
@@ -43,47 +44,50 @@ def staying() -> "asyncio.Future[None]":
     return asyncio.get_running_loop().create_future()
 
 
+@dataclass
+class Work:
+    """Work that a test holds and lets go, and that leaves its number behind."""
+
+    cores: Cores
+    done: list[int] = field(default_factory=list)
+    go: threading.Event = field(default_factory=threading.Event)
+
+    def start(self, number: int, left: "asyncio.Future[None] | None" = None, size: int = 1) -> "asyncio.Future[int]":
+        return asyncio.ensure_future(self.cores.run(lambda: self._work(number), size, left or staying(), {}))
+
+    def _work(self, number: int) -> int:
+        assert self.go.wait(10)
+        self.done.append(number)
+        return number
+
+
 class TestCores:
     def test_they_are_given_in_the_order_of_asking(self) -> None:
         async def order() -> list[int]:
-            cores, given = Cores(1, 10), []
-
-            async def work(number: int) -> None:
-                place = await cores.take(1, staying())
-                given.append(number)
-                cores.give_back(place)
-
-            first = await cores.take(1, staying())
-            tasks = [asyncio.ensure_future(work(number)) for number in range(5)]
+            work = Work(Cores(1, 10))
+            asked = [work.start(number) for number in range(5)]
             await asyncio.sleep(0)
-            cores.give_back(first)
-            await asyncio.gather(*tasks)
-            return given
+            work.go.set()
+            assert await asyncio.gather(*asked) == work.done
+            return work.done
 
         assert asyncio.run(order()) == [0, 1, 2, 3, 4]
 
     def test_who_would_wait_too_long_is_sent_away_at_once_and_told_when_to_come_again(self) -> None:
-        async def refused() -> tuple[int, float]:
-            cores = Cores(2, 1)
+        async def refused() -> int:
+            work = Work(Cores(2, 1))
             for _ in range(50):
-                cores.times.add(1, 0.9)
-            held = [await cores.take(1, staying()) for _ in range(2)]
-            longest = int(cores.longest_wait / 0.45) - 1
-            waiting = [asyncio.ensure_future(cores.take(1, staying())) for _ in range(longest)]
+                work.cores.times.add(1, 0.9)
+            asked = [work.start(number) for number in range(7)]
             await asyncio.sleep(0)
-            begun = time.monotonic()
             with pytest.raises(BusyError, match="try again in a moment") as busy:
-                await cores.take(1, staying())
-            spent = time.monotonic() - begun
-            for each in waiting:
-                each.cancel()
-            assert len(held) == 2
+                await work.start(7)
             assert busy.value.status == 429
-            return busy.value.retry_after, spent
+            work.go.set()
+            assert await asyncio.gather(*asked) == list(range(7))
+            return busy.value.retry_after
 
-        retry_after, spent = asyncio.run(refused())
-        assert retry_after == 4  # seven requests of 0.9 s on two cores
-        assert spent < 1
+        assert asyncio.run(refused()) == 4  # seven requests of 0.9 s on two cores
 
     def test_one_may_wait_for_a_slow_model(self) -> None:
         cores = Cores(1, 1)
@@ -91,133 +95,88 @@ class TestCores:
         assert cores.longest_wait == PATIENCE * 40
 
     def test_a_wait_that_becomes_too_long_ends(self) -> None:
-        async def waits() -> None:
-            cores = Cores(1, 0.05)
-            await cores.take(1, staying())
-            await cores.take(1, staying())
+        async def waits() -> list[int]:
+            work = Work(Cores(1, 0.05))
+            first = work.start(1)
+            await asyncio.sleep(0.01)
+            with pytest.raises(BusyError):
+                await work.start(2)
+            work.go.set()
+            await first
+            return work.done
 
-        with pytest.raises(BusyError):
-            asyncio.run(waits())
+        assert asyncio.run(waits()) == [1]
 
     def test_a_turn_that_comes_too_late_goes_to_the_next(self) -> None:
         """The event loop stood still: the timer of the first could not end its wait."""
 
         async def late() -> tuple[Any, Any]:
-            cores = Cores(1, 0.2)
-            place = await cores.take(1, staying())
-            first = asyncio.ensure_future(cores.take(1, staying()))
+            work = Work(Cores(1, 0.2))
+            work.start(1)
+            await asyncio.sleep(0.01)
+            first = work.start(2)
             await asyncio.sleep(0.15)
-            second = asyncio.ensure_future(cores.take(1, staying()))
+            second = work.start(3)
             await asyncio.sleep(0)
             time.sleep(0.1)
-            cores.give_back(place)
+            work.go.set()
             outcomes = await asyncio.gather(first, second, return_exceptions=True)
             return outcomes[0], outcomes[1]
 
         first, second = asyncio.run(late())
         assert isinstance(first, BusyError)
-        assert isinstance(second, Place)
+        assert second == 3
 
-    @pytest.mark.parametrize("way", ["left", "cancelled", "late"])
-    @pytest.mark.parametrize("moment", ["waiting", "at its turn"])
-    def test_who_goes_takes_no_place_along(self, way: str, moment: str) -> None:
-        async def goes() -> Place:
-            cores, left = Cores(1, 0.1 if way == "late" else 10), staying()
-            place = await cores.take(1, staying())
-            gone = asyncio.ensure_future(cores.take(1, left))
+    @pytest.mark.parametrize("way", ["left", "cancelled"])
+    @pytest.mark.parametrize("moment", ["waiting", "working"])
+    def test_who_goes_takes_no_core_along(self, way: str, moment: str) -> None:
+        """And is not computed, unless a core has it already; that core is taken until it is done."""
+
+        async def goes() -> list[int]:
+            work, left = Work(Cores(1, 10)), staying()
+            gone = work.start(1, left) if moment == "working" else None
+            first = work.start(0) if gone is None else None
+            await asyncio.sleep(0.05)
+            gone = gone or work.start(1, left)
             await asyncio.sleep(0)
-            if moment == "at its turn":
-                cores.give_back(place)  # its turn is decided, but it has not run yet
             if way == "left":
                 left.set_result(None)
-            elif way == "cancelled":
-                gone.cancel()
-            elif moment == "waiting":
-                await asyncio.sleep(0.2)
-            (outcome,) = await asyncio.gather(gone, return_exceptions=True)
-            if way == "late" and moment == "at its turn":
-                assert isinstance(outcome, Place)
-                cores.give_back(outcome)
             else:
-                expected = {"left": LeftError, "cancelled": asyncio.CancelledError, "late": BusyError}
-                assert isinstance(outcome, expected[way])
-            if moment == "waiting":
-                cores.give_back(place)
-            return await asyncio.wait_for(cores.take(1, staying()), 1)
-
-        assert isinstance(asyncio.run(goes()), Place)
-
-
-async def parts_of(*parts: bytes, pause: float = 0) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part
-    await asyncio.sleep(pause)
-
-
-class TestBodies:
-    def test_a_body_is_held_until_it_is_let_go(self) -> None:
-        async def read() -> tuple[list[bytes], int, int]:
-            bodies = Bodies(100)
-            body = await bodies.read(parts_of(b"ab", b"c"), 1, 3)
-            parts, held = list(body.parts), bodies.held
-            bodies.let_go(body)
-            return parts, held, bodies.held
-
-        assert asyncio.run(read()) == ([b"ab", b"c"], 3, 0)
-
-    def test_what_is_announced_and_has_no_room_is_sent_away_before_it_is_read(self) -> None:
-        async def read() -> None:
-            bodies = Bodies(100)
-            await bodies.read(parts_of(bytes(60)), 1, 60)
-            await bodies.read(parts_of(b""), 1, 41)
-
-        with pytest.raises(BusyError, match="100 bytes together"):
-            asyncio.run(read())
-
-    def test_what_is_announced_and_does_not_come_takes_nothing(self) -> None:
-        async def read() -> Body:
-            bodies = Bodies(100)
-            slow = [asyncio.ensure_future(bodies.read(parts_of(b"abc", pause=9), 9, 90)) for _ in range(20)]
-            await asyncio.sleep(0)
-            body = await bodies.read(parts_of(bytes(40)), 1, 40)
-            for each in slow:
-                each.cancel()
-            await asyncio.gather(*slow, return_exceptions=True)
-            assert bodies.held == 40
-            return body
-
-        assert asyncio.run(read()).size == 40
-
-    def test_where_there_is_no_room_the_slow_body_gives_way(self) -> None:
-        async def read() -> tuple[BaseException, int, int]:
-            bodies = Bodies(100)
-            slow = asyncio.ensure_future(bodies.read(parts_of(bytes(70), pause=9), 9, 0))
+                gone.cancel()
+            last = work.start(2)
             await asyncio.sleep(0.01)
-            body = await bodies.read(parts_of(bytes(50)), 1, 0)
-            (error,) = await asyncio.gather(slow, return_exceptions=True)
-            assert isinstance(error, BaseException)
-            return error, body.size, bodies.held
+            assert not work.done
+            work.go.set()
+            (outcome,) = await asyncio.gather(gone, return_exceptions=True)
+            assert isinstance(outcome, LeftError if way == "left" else asyncio.CancelledError)
+            await asyncio.gather(*([first] if first else []), last)
+            return work.done
 
-        error, size, held = asyncio.run(read())
-        assert isinstance(error, BusyError)
-        assert (size, held) == (50, 50)
+        assert asyncio.run(goes()) == ([1, 2] if moment == "working" else [0, 2])
 
-    def test_bodies_that_wait_for_a_core_do_not_give_way(self) -> None:
-        async def read() -> None:
-            bodies = Bodies(100)
-            await bodies.read(parts_of(bytes(70)), 1, 0)
-            await bodies.read(parts_of(bytes(20), bytes(20)), 1, 0)
+    def test_a_request_s_own_error_comes_through(self) -> None:
+        def refuse() -> int:
+            raise RequestError(400, "no")
 
-        with pytest.raises(BusyError):
-            asyncio.run(read())
+        with pytest.raises(RequestError, match="no"):
+            asyncio.run(run_alone(refuse))
 
-    def test_a_body_that_does_not_come_in_time_is_told_so(self) -> None:
-        async def read() -> None:
-            await Bodies(100).read(parts_of(b"a", pause=9), 0.05, 0)
+    @pytest.mark.parametrize("error", [ValueError("x"), StopIteration(), SystemExit(1), asyncio.CancelledError()])
+    def test_any_other_end_is_a_failure_that_holds_its_cause(self, error: BaseException) -> None:
+        def fail() -> int:
+            raise error
 
-        with pytest.raises(RequestError, match=r"within 0\.05 s") as late:
-            asyncio.run(read())
-        assert late.value.status == 408
+        with pytest.raises(FailedError, match=type(error).__name__) as failed:
+            asyncio.run(run_alone(fail))
+        assert failed.value.__cause__ is error
+
+
+async def run_alone(work: Callable[[], int]) -> int:
+    cores = Cores(1, 1)
+    try:
+        return await cores.run(work, 1, staying(), {})
+    finally:
+        cores.close()
 
 
 @dataclass

@@ -7,11 +7,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
+import numpy as np
+import openvino as ov
 import pytest
+import simplejpeg
+from openvino import opset13 as ops
 
-from containers.contract.errors import BadInputError
 from inference_src.errors import RequestError
-from inference_src.picture_memory import PictureMemory, most_picture_bytes
+from inference_src.picture_memory import PictureMemory, share_of_memory
+from tests.conftest import MadeOnce
+from tests.inference_src.conftest import Served, Servers, describe
+from tests.picture_files import with_orientation
 
 PATIENT = 30.0
 
@@ -106,14 +113,74 @@ def test_a_quarter_of_the_container_s_memory_is_for_pictures(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert most_picture_bytes({}, tmp_path / "cgroup", tmp_path / "meminfo") == expected
-    assert most_picture_bytes({"MAPGATE_PICTURE_MEGABYTES": "300"}, tmp_path / "cgroup") == 300_000_000
+    assert share_of_memory(tmp_path / "cgroup", tmp_path / "meminfo") == expected
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "9" * 20])
-def test_a_bound_that_is_no_number_is_refused(text: str) -> None:
-    with pytest.raises(BadInputError, match="MAPGATE_PICTURE_MEGABYTES"):
-        most_picture_bytes({"MAPGATE_PICTURE_MEGABYTES": text})
+@pytest.fixture(scope="module")
+def corner_model(made_once: MadeOnce) -> Path:
+    """A model that reads bytes only, as exported ones do: the colours of the left upper pixel are its three scores."""
+
+    def make(folder: Path) -> None:
+        picture = ops.parameter([1, -1, -1, 3], np.uint8, "input_tensor")
+        row = ops.gather(picture, np.array([0]), np.array(1))
+        colours = ops.convert(ops.gather(row, np.array([0]), np.array(2)), "f32")
+        scores = ops.divide(ops.reshape(colours, [1, 3], False), np.float32(255))
+        nothing = ops.multiply(scores, np.float32(0))  # an output that is constant loses its name
+        boxes = ops.add(ops.unsqueeze(nothing, np.array(2)), np.array([[[0, 0, 0.5, 0.5]]], np.float32))
+        values = {
+            "detection_boxes": boxes,
+            "detection_scores": scores,
+            "detection_classes": ops.add(nothing, np.array([[1, 2, 4]], np.float32)),
+            "num_detections": ops.add(ops.reduce_min(nothing, [1], False), np.float32(3)),
+        }
+        for name, value in values.items():
+            value.output(0).set_names({name})
+        model = ov.Model([ops.result(value) for value in values.values()], [picture])
+        (folder / "runtimes/openvino").mkdir(parents=True)
+        ov.save_model(model, folder / "runtimes/openvino/model.xml", compress_to_fp16=False)
+        describe(folder)
+
+    return made_once("inference-corner-model", make)
+
+
+@pytest.fixture(scope="module")
+def corner_server(session_servers: Servers, corner_model: Path) -> Served:
+    return session_servers.start(corner_model, MAPGATE_RUNTIME="openvino")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_model_sees_the_upright_picture(corner_server: Served, orientation: int) -> None:
+    corners = np.zeros((16, 24, 3), np.uint8)
+    corners[0, 0], corners[0, -1], corners[-1, 0], corners[-1, -1] = (60, 0, 0), (120, 0, 0), (180, 0, 0), (240, 0, 0)
+    encoded = with_orientation(cv2.imencode(".png", corners[:, :, ::-1])[1].tobytes(), orientation)
+    status, answer = corner_server.request(encoded, "application/x-image")
+    # Which stored corner is the upper left of the upright picture: https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf
+    corner = {1: 60, 2: 120, 3: 240, 4: 180, 5: 60, 6: 180, 7: 240, 8: 120}[orientation]
+    assert (status, max(answer["scores"])) == (200, pytest.approx(corner / 255))
+
+
+def test_more_pictures_than_there_is_room_for_wait_for_one_another_and_leave_nothing_behind(
+    servers: Servers, corner_model: Path
+) -> None:
+    """Four phones' pictures of 12 megapixels, which are turned and so take 72 MB each, in room for one."""
+    noise = cv2.resize(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8), (4000, 3000))
+    body = with_orientation(bytes(simplejpeg.encode_jpeg(noise, quality=80)), 6)
+    room = {"MAPGATE_PICTURE_MEGABYTES": "80", "MAPGATE_MAX_WAIT_SECONDS": "30"}
+    served = servers.start(corner_model, MAPGATE_RUNTIME="openvino", **room)
+    assert served.request(body[:300], "image/jpeg")[0] == 400
+    before = _kilobytes(served, "VmRSS")
+
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(lambda _: served.request(body, "image/jpeg"), range(4)))
+
+    assert [status for status, _ in answers] == [200] * 4
+    assert _kilobytes(served, "VmRSS") - before < 50_000
+    assert 65_000 < _kilobytes(served, "VmHWM") - before < 130_000
+
+
+def _kilobytes(served: Served, what: str) -> int:
+    lines = Path(f"/proc/{served.process.pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(what)).split()[1])
 
 
 def _until(holds: Callable[[], bool]) -> None:
