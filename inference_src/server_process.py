@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inference_src.errors import MeasurementError
+from inference_src.journal import message
 
 START_SECONDS = 600
 BUSY_SECONDS = 300
@@ -158,7 +159,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return message(lines[-1]) if lines else "it said nothing"
 
 
 def _stop(process: subprocess.Popen[bytes]) -> float | None:
