@@ -21,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from containers.contract.archive import extract
+from containers.contract.cores import cores
 from containers.contract.errors import BadInputError, ConfigurationError, DataError, MapgateError
 from containers.contract.files import digest_of, write_whole
 from containers.contract.job import ProcessingJob, run
 from containers.contract.tfrecord import shards
-from inference_src.clients import ask_side_by_side, sequential_latencies, side_by_side
+from inference_src.clients import ask_side_by_side, sequential_latencies
 from inference_src.errors import ModelError, TooLittleTimeError
 from inference_src.model import ModelDescription, read_description
 from inference_src.records import count_images, read_images
@@ -151,7 +152,7 @@ def _measure_runtime(
     print(f"{log_name}: starting the server", flush=True)
     with running_server(work, {"MAPGATE_RUNTIME": runtime, "MAPGATE_PRECISION": precision}) as server:
         print(f"{log_name}: ready after {server.load_seconds:.1f} s", flush=True)
-        clients = side_by_side()
+        clients = cores()  # as many images as the server detects at once
         latencies = sequential_latencies(server, test.folder)
         pace = Pace(log_name, test.limit, runs_after, time.monotonic() - begun)
         if latencies:
