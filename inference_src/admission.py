@@ -1,22 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may wait for a core, for how long, and how many bytes of bodies are held meanwhile.
+"""Who may wait for a core, for how long, and the threads that work: one a core, one request each.
 
 Waiting is latency, on which an update rolls back, so it is bounded by time: whoever would wait longer is told so at
 once, and is computed only by whoever is still there. Requests are taken in the order in which their bodies were
 complete. Under overload the queue stays as long as the bound and a core never waits for work, so as many requests are
-answered as without overload; taking the newest first would answer no more and let others wait in vain.
+answered as without overload; taking the newest first would answer no more and let others wait in vain. A thread takes
+its next request itself: under overload the event loop is busy reading bodies and would let the core stand still.
 """
 
 import asyncio
 import math
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Generic, TypeVar, cast
 
 from inference_src.errors import RequestError
 
 PATIENCE = 3.0
 """How many times the time that a request takes a core it may wait for one, if the model is slow."""
+Made = TypeVar("Made")
+
 _NEWS = 0.1
 """Weight of the newest request in what requests take."""
 
@@ -35,6 +43,10 @@ class BusyError(RequestError):
 
 class LeftError(Exception):
     """Whoever asked has closed the connection."""
+
+
+class FailedError(Exception):
+    """Work ended in something that is no error of a request; `__cause__` is what it was."""
 
 
 class ServiceTimes:
@@ -56,28 +68,50 @@ class ServiceTimes:
 
 
 @dataclass(eq=False)
-class Place:
-    """A core that one request has, until it is given back."""
+class _Request(Generic[Made]):
+    """Work that waits for a core or has one.
 
-    size: int
-    since: float
+    Attributes:
+        work: What to do.
+        size: The body's bytes.
+        until: When it has waited too long.
+        outcome: What comes of it, in the event loop of whoever asked.
+        since: When its work began.
+        waited: Seconds until then.
+    """
 
-
-@dataclass(eq=False)
-class _Waiting:
-    """A request that waits for a core; its turn comes as a place, or as the error that ends the wait."""
-
+    work: Callable[[], Made]
     size: int
     until: float
-    turn: asyncio.Future[Place]
+    outcome: asyncio.Future[Made]
+    begun: float = field(default_factory=time.monotonic)
+    since: float = 0.0
 
-    def end(self, error: Exception) -> None:
-        if not self.turn.done():
-            self.turn.set_exception(error)
+    def end(self, made: Made | None, error: BaseException | None) -> None:
+        """Tell whoever asked; called in the event loop."""
+        if self.outcome.done():  # who asked was cancelled
+            return
+        if error is None:
+            self.outcome.set_result(cast(Made, made))
+        elif isinstance(error, RequestError | LeftError):
+            self.outcome.set_exception(error)
+        else:
+            failed = FailedError(f"{type(error).__name__} in a thread that detects")
+            failed.__cause__ = error
+            self.outcome.set_exception(failed)
+
+    def end_from_thread(self, made: Made | None, error: BaseException | None) -> None:
+        """The same, called in a thread."""
+        with suppress(RuntimeError):  # the event loop has ended
+            self.outcome.get_loop().call_soon_threadsafe(self.end, made, error)
 
 
 class Cores:
     """The cores, the requests that have one, and those that wait.
+
+    `concurrent.futures` forgets a thread that died, and hands `StopIteration` and `SystemExit` of the work on to the
+    event loop, where the first leaves its caller waiting for ever and the second ends the server. Here every end of the
+    work is a `FailedError`, and a thread that died is replaced when the next request comes.
 
     Args:
         places: How many images are detected side by side.
@@ -86,10 +120,12 @@ class Cores:
 
     def __init__(self, places: int, max_wait_seconds: float) -> None:
         self.times = ServiceTimes()
-        self._places = places
         self._max_wait_seconds = max_wait_seconds
-        self._working: set[Place] = set()
-        self._waiting: dict[_Waiting, None] = {}  # in their order
+        self._lock = threading.Lock()
+        self._working: set[_Request[object]] = set()
+        self._waiting: OrderedDict[_Request[object], None] = OrderedDict()
+        self._calls: SimpleQueue[bool] = SimpleQueue()  # one for each request that ever waited; False ends a thread
+        self._threads = [self._start() for _ in range(places)]
 
     @property
     def longest_wait(self) -> float:
@@ -99,167 +135,119 @@ class Cores:
     @property
     def expected_wait(self) -> float:
         """Seconds that a request would wait which came now."""
-        if len(self._working) < self._places:
-            return 0.0
-        now = time.monotonic()
-        begun = sum(max(0.0, self.times.expected(each.size) - (now - each.since)) for each in self._working)
-        return (begun + sum(self.times.expected(each.size) for each in self._waiting)) / self._places
+        with self._lock:
+            if len(self._working) + len(self._waiting) < len(self._threads):
+                return 0.0
+            now = time.monotonic()
+            begun = sum(max(0.0, self.times.expected(each.size) - (now - each.since)) for each in self._working)
+            return (begun + sum(self.times.expected(each.size) for each in self._waiting)) / len(self._threads)
 
-    async def take(self, size: int, left: "asyncio.Future[None]") -> Place:
-        """Wait for a core.
+    def refuse_if_busy(self) -> None:
+        """Send a request away that would wait too long.
+
+        Raises:
+            BusyError: It would.
+        """
+        expected, longest = self.expected_wait, self.longest_wait
+        if expected > longest:
+            raise self._too_long(longest, expected)
+
+    async def run(
+        self, work: Callable[[], Made], size: int, left: "asyncio.Future[None]", milliseconds: dict[str, float]
+    ) -> Made:
+        """Do work in a thread, once there is a core for it.
 
         Args:
-            size: The body's bytes.
+            work: What to do.
+            size: The bytes that it is about.
             left: Is done when the client has closed its connection.
+            milliseconds: `wait` is set here.
 
         Raises:
             BusyError: The wait would be, or became, longer than it may.
-            LeftError: The client has gone.
+            LeftError: The client has gone, before or during the work.
+            RequestError: The work raised it.
+            FailedError: The work ended in anything else.
         """
         if left.done():
             raise LeftError
-        if len(self._working) < self._places:
-            return self._give(size)
-        expected, longest = self.expected_wait, self.longest_wait
-        if expected > longest:
-            raise BusyError(_too_long(len(self._waiting), longest), expected)
-        return await self._wait(size, longest, left)
-
-    async def _wait(self, size: int, longest: float, left: "asyncio.Future[None]") -> Place:
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(size, time.monotonic() + longest, loop.create_future())
-        self._waiting[waiting] = None
-        timer = loop.call_later(longest, self._end_too_late, waiting, longest)
-
-        def gone(_: object) -> None:
-            waiting.end(LeftError())
-
-        left.add_done_callback(gone)
-        place = None
+        self.refuse_if_busy()
+        loop, longest = asyncio.get_running_loop(), self.longest_wait
+        request = _Request(work, size, time.monotonic() + longest, loop.create_future())
+        waiting = cast("_Request[object]", request)
+        timer = loop.call_later(longest, self._too_late, waiting, longest)
+        left.add_done_callback(lambda _: self._withdraw(waiting, LeftError()))
+        self._put(waiting)
         try:
-            place = await waiting.turn
-            if left.done():  # in the very moment of its turn
-                raise LeftError
-            return place
-        except BaseException:
-            self._waiting.pop(waiting, None)
-            if place is None and not waiting.turn.cancelled() and waiting.turn.exception() is None:
-                place = waiting.turn.result()  # the request was cancelled when its turn had just come
-            if place is not None:
-                self.give_back(place)
-            raise
+            made: Made = await request.outcome
         finally:
             timer.cancel()
-            left.remove_done_callback(gone)
+            self._withdraw(waiting, LeftError())
+            milliseconds["wait"] = ((request.since or time.monotonic()) - request.begun) * 1000
+        if left.done():
+            raise LeftError
+        return made
 
-    def give_back(self, place: Place) -> None:
-        """Hand the core on to whoever has waited longest and is still there."""
-        self._working.remove(place)
-        while self._waiting:
-            waiting = next(iter(self._waiting))
-            del self._waiting[waiting]
-            if waiting.turn.done():
-                continue
-            if time.monotonic() > waiting.until:  # the event loop itself was late
-                self._end_too_late(waiting, self.longest_wait)
-                continue
-            waiting.turn.set_result(self._give(waiting.size))
-            return
+    def close(self) -> None:
+        """Let the threads end once they have done what they were given."""
+        for _ in self._threads:
+            self._calls.put(False)
 
-    def learn(self, place: Place) -> None:
-        """Take how long a place was used as what such a request takes."""
-        self.times.add(place.size, time.monotonic() - place.since)
+    def _put(self, request: _Request[object]) -> None:
+        self._threads = [thread if thread.is_alive() else self._start() for thread in self._threads]
+        with self._lock:
+            self._waiting[request] = None
+        self._calls.put(True)
 
-    def _give(self, size: int) -> Place:
-        place = Place(size, time.monotonic())
-        self._working.add(place)
-        return place
+    def _withdraw(self, request: _Request[object], reason: Exception) -> None:
+        """End the wait of a request that no thread has taken yet."""
+        with self._lock:
+            if request not in self._waiting:
+                return
+            del self._waiting[request]
+        request.end(None, reason)
 
-    def _end_too_late(self, waiting: _Waiting, longest: float) -> None:
-        waiting.end(BusyError(_too_long(len(self._waiting), longest), self.expected_wait))
+    def _too_late(self, request: _Request[object], longest: float) -> None:
+        self._withdraw(request, self._too_long(longest, self.expected_wait))
 
+    def _too_long(self, longest: float, expected: float) -> BusyError:
+        sentence = f"{len(self._waiting)} requests are waiting and no core would be free within {longest:.1f} s"
+        return BusyError(f"{sentence}: try again in a moment", expected)
 
-def _too_long(waiting: int, longest: float) -> str:
-    return f"{waiting} requests are waiting and a core would not be free within {longest:.1f} s: try again in a moment"
+    def _start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._work_on, name="detect", daemon=True)
+        thread.start()
+        return thread
 
+    def _work_on(self) -> None:
+        while self._calls.get():
+            request = self._take()
+            if request is not None:
+                self._do(request)
 
-@dataclass(eq=False)
-class Body:
-    """A request's body, as far as it has come."""
+    def _take(self) -> _Request[object] | None:
+        """Whoever has waited longest, if not too long."""
+        with self._lock:
+            if not self._waiting:  # whose call this was has gone
+                return None
+            request, _ = self._waiting.popitem(last=False)
+            request.since = time.monotonic()
+            late = request.since > request.until
+            if not late:
+                self._working.add(request)
+        if late:  # the event loop itself was late
+            request.end_from_thread(None, self._too_long(self.longest_wait, self.expected_wait))
+            return None
+        return request
 
-    parts: list[bytes] = field(default_factory=list)
-    size: int = 0
-    since: float = field(default_factory=time.monotonic)
-    limit: asyncio.Timeout | None = None
-    shed: bool = False
-
-
-class Bodies:
-    """The bodies that are held, together at most `max_bytes`.
-
-    Only bytes that are there count: who announces much and sends little takes nothing from the others. When there is no
-    room for more, the body gives way that has held most for longest, which a client that sends slowly cannot avoid.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self.held = 0
-        self._max_bytes = max_bytes
-        self._reading: set[Body] = set()
-
-    async def read(self, parts: AsyncIterator[bytes], seconds: float, announced: int) -> Body:
-        """Hold a body until `let_go`.
-
-        Args:
-            parts: Its bytes, as they come.
-            seconds: How long it may take.
-            announced: How many bytes the client says that it sends; 0 if it does not.
-
-        Raises:
-            BusyError: There is no room.
-            RequestError: 408 it did not come in time, and what `parts` raises.
-        """
-        if self.held + announced > self._max_bytes:
-            raise self._full()
-        body = Body()
-        self._reading.add(body)
+    def _do(self, request: _Request[object]) -> None:
+        made, error = None, None
         try:
-            async with asyncio.timeout(seconds) as body.limit:
-                async for part in parts:
-                    self._add(body, part)
-        except TimeoutError as error:
-            self.let_go(body)
-            sentence = f"the body did not come within {seconds:g} s: send it at once"
-            raise self._full() if body.shed else RequestError(408, sentence) from error
-        except BaseException:
-            self.let_go(body)
-            raise
+            made = request.work()
+        except BaseException as raised:
+            error = raised
         finally:
-            self._reading.discard(body)
-        return body
-
-    def let_go(self, body: Body) -> None:
-        """Forget a body's bytes."""
-        self.held -= body.size
-        body.parts.clear()
-        body.size = 0
-
-    def _add(self, body: Body, part: bytes) -> None:
-        if not body.shed and self.held + len(part) > self._max_bytes:
-            now = time.monotonic()
-            slowest = max(self._reading, key=lambda each: each.size * (now - each.since))
-            self._shed(slowest if slowest.size >= len(part) else body)
-        if body.shed:
-            raise self._full()
-        body.parts.append(part)
-        body.size += len(part)
-        self.held += len(part)
-
-    def _shed(self, body: Body) -> None:
-        body.shed = True
-        self._reading.discard(body)
-        self.let_go(body)
-        if body.limit is not None:
-            body.limit.reschedule(asyncio.get_running_loop().time())  # wakes whoever waits for its next part
-
-    def _full(self) -> BusyError:
-        return BusyError(f"bodies of {self._max_bytes} bytes together are being read already: try again in a moment", 1)
+            with self._lock:
+                self._working.discard(request)
+                self.times.add(request.size, time.monotonic() - request.since)
+            request.end_from_thread(made, error)

@@ -17,14 +17,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from inference_src.admission import Bodies, Body, BusyError, Cores, LeftError, Place
+from inference_src.admission import BusyError, Cores, FailedError, LeftError
+from inference_src.bodies import Bodies
 from inference_src.errors import RequestError
 from inference_src.journal import Entry, Journal
 from inference_src.model import ObjectClass
 from inference_src.protocols import BEGINNING, Answer, Asked, Model, read_headers
 from inference_src.runtimes import Detector
 from inference_src.settings import MAX_BATCH_MEGABYTES, MAX_HELD_BYTES, Settings
-from inference_src.workers import FailedError, Workers
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -67,7 +67,6 @@ class Service:
         self._parallel = parallel
         self._cores = Cores(parallel, settings.max_wait_seconds)
         self._bodies = Bodies(MAX_HELD_BYTES)
-        self._workers = Workers(parallel)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -86,7 +85,7 @@ class Service:
 
     def close(self) -> None:
         """Let the threads finish what they have begun, and write down what is not written yet."""
-        self._workers.close()
+        self._cores.close()
         self.journal.flush()
 
     def _execution_parameters(self) -> dict[str, Any]:
@@ -129,33 +128,21 @@ class Service:
         announced = _announced(headers)
         if announced > self.settings.max_body_bytes:
             raise self._too_long()
+        self._cores.refuse_if_busy()
         parts = self._parts(receive, asked, entry)
         body = await self._bodies.read(parts, self.settings.body_seconds, announced)
         entry.milliseconds["read"] = _since(entry.begun)
         left = asyncio.ensure_future(_leaving(receive))
         try:
-            waiting = time.monotonic()
-            place = await self._cores.take(body.size, left)
-            entry.milliseconds["wait"] = _since(waiting)
-            answer = await self._work(asked, body, place)
-            if left.done():
-                raise LeftError
+            answer = await self._cores.run(
+                lambda: asked.answer(body.take(), self._model), body.size, left, entry.milliseconds
+            )
         finally:
             left.cancel()
             self._bodies.let_go(body)
         entry.milliseconds.update(answer.milliseconds)
         entry.images, entry.pixels, entry.detections = answer.images, answer.pixels, answer.detections
         return answer
-
-    async def _work(self, asked: Asked, body: Body, place: Place) -> Answer:
-        whole = body.parts[0] if len(body.parts) == 1 else b"".join(body.parts)
-        body.parts.clear()  # its bytes count until the answer is there, but need not be there twice
-
-        def done() -> None:
-            self._cores.learn(place)
-            self._cores.give_back(place)
-
-        return await self._workers.run(lambda: asked.answer(whole, self._model), expected=RequestError, after=done)
 
     async def _parts(self, receive: Receive, asked: Asked, entry: Entry) -> AsyncIterator[bytes]:
         """A body's parts, until one shows that it will be refused.
