@@ -15,9 +15,9 @@ from inference_src.records import EncodedImage, read_images
 from inference_src.server_process import ServerProcess
 
 WARM_UP_IMAGES = 3
-LATENCY_SAMPLES = 500
-"""So that five of them stand above the p99."""
-LATENCY_SECONDS = 120
+LATENCY_SAMPLES = 300
+"""So that three of them stand above the p99."""
+LATENCY_SECONDS = 60
 """After which a slow detector's samples are as many as there are."""
 LATENCY_IMAGES, LATENCY_BYTES = 100, 64 * 2**20
 """The images that are sent for the samples, again and again where they are fewer."""

@@ -86,7 +86,9 @@ def _measure_job(job: ProcessingJob) -> None:
     report: dict[str, Any] = {
         "schema_version": 1,
         "test": {"sha256": digest_of(shards(folder))},
-        "challenger": _measure_model("challenger", job.required_input("model"), test, target, job.root, bool(champion)),
+        "challenger": _measure_model(
+            "challenger", job.required_input("model"), test, target, job.root, another=bool(champion)
+        ),
         "champion": _measure_champion(champion, test, target, job.root, only) if champion else None,
     }
     report["refused"] = [{"source_id": name, "sentence": sentence} for name, sentence in test.refused.items()]
@@ -97,7 +99,7 @@ def _measure_champion(folder: Path, test: TestSet, target: Path, root: Path, onl
     """Measure the champion; one that this image cannot serve is a fact for the gate, not the challenger's failure."""
     runtime = None if only in ("", "none") else only
     try:
-        return {"runtime": runtime} | _measure_model("champion", folder, test, target, root, False, runtime)
+        return {"runtime": runtime} | _measure_model("champion", folder, test, target, root, only=runtime)
     except TooLittleTimeError:
         raise
     except MapgateError as error:
@@ -106,7 +108,7 @@ def _measure_champion(folder: Path, test: TestSet, target: Path, root: Path, onl
 
 
 def _measure_model(
-    role: str, folder: Path, test: TestSet, target: Path, root: Path, another: bool, only: str | None = None
+    role: str, folder: Path, test: TestSet, target: Path, root: Path, *, another: bool = False, only: str | None = None
 ) -> dict[str, Any]:
     """Measure each runtime of the one archive in a folder; `another` model comes after it, or none."""
     archive = folder / "model.tar.gz"
@@ -119,6 +121,8 @@ def _measure_model(
         for number, runtime in enumerate(reversed(runtimes), start=1):
             after = len(runtimes) - number + another
             _measure_runtime(role, runtime, description, test, work, target / role / runtime, after)
+    except TooLittleTimeError:
+        raise  # it names the server itself
     except MapgateError as error:
         raise type(error)(f"{role}: {error}") from error
     finally:

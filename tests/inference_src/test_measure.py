@@ -204,7 +204,7 @@ def test_a_test_set_that_is_too_large_for_the_time_is_told_before_the_platform_s
     config.write_text(json.dumps(json.loads(config.read_text()) | {"StoppingCondition": {"MaxRuntimeInSeconds": 1}}))
     code, message = quick_job.run()
     assert code == 2
-    assert message.startswith("challenger: challenger on openvino f32: at ")
+    assert message.startswith("challenger on openvino f32: at ")
     assert "raise processing.evaluate_maximum_hours" in message
     assert not (quick_job.root / "processing/output/measurements/measurements.json").exists()
 
@@ -221,7 +221,7 @@ def test_a_champion_that_the_time_does_not_suffice_for_stops_the_job(
     monkeypatch.setattr(TimeLimit, "check", too_slow)
     monkeypatch.setenv("MAPGATE_ML_ROOT", str(quick_job.root))
     assert run(_measure_job, ProcessingJob) == 2
-    assert (quick_job.root / "output/message").read_text() == "champion: champion on openvino f32"
+    assert (quick_job.root / "output/message").read_text() == "champion on openvino f32"
 
 
 def _no_images(job: Job) -> None:
