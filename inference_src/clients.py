@@ -3,7 +3,6 @@
 
 import http
 import json
-import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -16,17 +15,12 @@ from inference_src.records import EncodedImage, read_images
 from inference_src.server_process import ServerProcess
 
 WARM_UP_IMAGES = 3
-LATENCY_SAMPLES = 500
-"""So that five of them stand above the p99."""
-LATENCY_SECONDS = 120
+LATENCY_SAMPLES = 300
+"""So that three of them stand above the p99."""
+LATENCY_SECONDS = 60
 """After which a slow detector's samples are as many as there are."""
 LATENCY_IMAGES, LATENCY_BYTES = 100, 64 * 2**20
 """The images that are sent for the samples, again and again where they are fewer."""
-
-
-def side_by_side() -> int:
-    """How many images the server detects at once: one a core."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def sequential_latencies(server: ServerProcess, folder: Path) -> list[float]:

@@ -21,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from containers.contract.archive import extract
+from containers.contract.cores import cores
 from containers.contract.errors import BadInputError, ConfigurationError, DataError, MapgateError
 from containers.contract.files import digest_of, write_whole
 from containers.contract.job import ProcessingJob, run
 from containers.contract.tfrecord import shards
-from inference_src.clients import ask_side_by_side, sequential_latencies, side_by_side
+from inference_src.clients import ask_side_by_side, sequential_latencies
 from inference_src.errors import ModelError, TooLittleTimeError
 from inference_src.model import ModelDescription, read_description
 from inference_src.records import count_images, read_images
@@ -85,7 +86,9 @@ def _measure_job(job: ProcessingJob) -> None:
     report: dict[str, Any] = {
         "schema_version": 1,
         "test": {"sha256": digest_of(shards(folder))},
-        "challenger": _measure_model("challenger", job.required_input("model"), test, target, job.root, bool(champion)),
+        "challenger": _measure_model(
+            "challenger", job.required_input("model"), test, target, job.root, another=bool(champion)
+        ),
         "champion": _measure_champion(champion, test, target, job.root, only) if champion else None,
     }
     report["refused"] = [{"source_id": name, "sentence": sentence} for name, sentence in test.refused.items()]
@@ -96,7 +99,7 @@ def _measure_champion(folder: Path, test: TestSet, target: Path, root: Path, onl
     """Measure the champion; one that this image cannot serve is a fact for the gate, not the challenger's failure."""
     runtime = None if only in ("", "none") else only
     try:
-        return {"runtime": runtime} | _measure_model("champion", folder, test, target, root, False, runtime)
+        return {"runtime": runtime} | _measure_model("champion", folder, test, target, root, only=runtime)
     except TooLittleTimeError:
         raise
     except MapgateError as error:
@@ -105,7 +108,7 @@ def _measure_champion(folder: Path, test: TestSet, target: Path, root: Path, onl
 
 
 def _measure_model(
-    role: str, folder: Path, test: TestSet, target: Path, root: Path, another: bool, only: str | None = None
+    role: str, folder: Path, test: TestSet, target: Path, root: Path, *, another: bool = False, only: str | None = None
 ) -> dict[str, Any]:
     """Measure each runtime of the one archive in a folder; `another` model comes after it, or none."""
     archive = folder / "model.tar.gz"
@@ -118,6 +121,8 @@ def _measure_model(
         for number, runtime in enumerate(reversed(runtimes), start=1):
             after = len(runtimes) - number + another
             _measure_runtime(role, runtime, description, test, work, target / role / runtime, after)
+    except TooLittleTimeError:
+        raise  # it names the server itself
     except MapgateError as error:
         raise type(error)(f"{role}: {error}") from error
     finally:
@@ -151,7 +156,7 @@ def _measure_runtime(
     print(f"{log_name}: starting the server", flush=True)
     with running_server(work, {"MAPGATE_RUNTIME": runtime, "MAPGATE_PRECISION": precision}) as server:
         print(f"{log_name}: ready after {server.load_seconds:.1f} s", flush=True)
-        clients = side_by_side()
+        clients = cores()  # as many images as the server detects at once
         latencies = sequential_latencies(server, test.folder)
         pace = Pace(log_name, test.limit, runs_after, time.monotonic() - begun)
         if latencies:

@@ -18,6 +18,7 @@ import pytest
 import simplejpeg
 from numpy.typing import NDArray
 
+from containers.contract.cores import cores
 from containers.contract.job import ProcessingJob, run
 from inference_src.clients import LATENCY_SAMPLES
 from inference_src.errors import TooLittleTimeError
@@ -127,7 +128,7 @@ def test_each_runtime_s_answers_and_speed_are_written_down(job: Job, levels: lis
         assert timings["images_per_second"] > 0
         assert 0 < timings["latency_milliseconds"]["p50"] <= timings["latency_milliseconds"]["p99"]
         assert timings["latency_samples"] == LATENCY_SAMPLES
-        assert timings["side_by_side"] == len(os.sched_getaffinity(0))
+        assert timings["side_by_side"] == cores()
         assert timings["told_to_wait"] == 0
         assert timings["load_seconds"] > 0
         assert timings["resident_megabytes"] > 20
@@ -228,7 +229,7 @@ def test_a_test_set_that_is_too_large_for_the_time_is_told_before_the_platform_s
     config.write_text(json.dumps(json.loads(config.read_text()) | {"StoppingCondition": {"MaxRuntimeInSeconds": 1}}))
     code, message = quick_job.run()
     assert code == 2
-    assert message.startswith("challenger: challenger on openvino f32: at ")
+    assert message.startswith("challenger on openvino f32: at ")
     assert "raise processing.evaluate_maximum_hours" in message
     assert not (quick_job.root / "processing/output/measurements/measurements.json").exists()
 
@@ -245,7 +246,7 @@ def test_a_champion_that_the_time_does_not_suffice_for_stops_the_job(
     monkeypatch.setattr(TimeLimit, "check", too_slow)
     monkeypatch.setenv("MAPGATE_ML_ROOT", str(quick_job.root))
     assert run(_measure_job, ProcessingJob) == 2
-    assert (quick_job.root / "output/message").read_text() == "champion: champion on openvino f32"
+    assert (quick_job.root / "output/message").read_text() == "champion on openvino f32"
 
 
 def _no_images(job: Job) -> None:
