@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import resource
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,8 +37,10 @@ LINGER_BYTES = 256 * 2**20
 """How much of it."""
 BACKLOG = 4096
 """Connections that the kernel holds until they are accepted, as far as `net.core.somaxconn` allows."""
-RESERVED_DESCRIPTORS = 64
-"""Descriptors that the process needs for itself."""
+ACCEPTED_AT_ONCE = 8
+"""Connections that are accepted before those that must go for them are closed; four times as many are under way."""
+RESERVED_DESCRIPTORS = 96
+"""Descriptors that the process needs for itself, and for connections under way."""
 SWEEP_SECONDS = 0.25
 """How exact a deadline is."""
 _WARNING_SECONDS = 60.0
@@ -135,7 +138,7 @@ def http_server(app: Any, connections: Connections, drain_seconds: int) -> uvico
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            backlog=BACKLOG,
+            backlog=ACCEPTED_AT_ONCE,
             timeout_keep_alive=math.ceil(connections.settings.idle_seconds),
             timeout_graceful_shutdown=drain_seconds,
         )
@@ -143,6 +146,16 @@ def http_server(app: Any, connections: Connections, drain_seconds: int) -> uvico
 
 
 class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen.
+
+        asyncio accepts as many connections in one go as may queue, and knows of none before all have a descriptor: so
+        it is told a small number, and the kernel, which keeps the queue, the real one.
+        """
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(BACKLOG)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the handlers as they are: which signals end the server is for its owner to say."""

@@ -3,12 +3,14 @@
 
 import asyncio
 import http.client
+import json
 import logging
 import resource
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +20,7 @@ from inference_src.connections import Connections, http_server, raise_descriptor
 from inference_src.settings import Settings
 
 if TYPE_CHECKING:
-    from tests.inference_src.conftest import Served
+    from tests.inference_src.conftest import Served, Servers
 
 PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
@@ -99,6 +101,22 @@ def test_pings_are_answered_in_time_beside_thousands_that_are_idle_or_slow(serve
         for each in held:
             each.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_descriptors_never_run_out(servers: "Servers", model_dir: Path) -> None:
+    """Five times as many connections as there may be: those that are idle longest go, and the log says so, once."""
+    servers.descriptors = 300
+    server = servers.start(model_dir, MAPGATE_RUNTIME="openvino")
+    held = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(1500)]
+    for _ in range(10):
+        begun = time.monotonic()
+        assert server.request(None, path="/ping")[0] == 200
+        assert time.monotonic() - begun < 2
+    for each in held:
+        each.close()
+    time.sleep(0.3)  # for the log
+    (line,) = [line for line in map(json.loads, server.log.read_text().splitlines()) if line["level"] != "INFO"]
+    assert line["message"].startswith("204 connections are open, as many as may be")
 
 
 @pytest.mark.parametrize("first", [b"", b"POST /invoca", POST, PING])
