@@ -171,6 +171,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state)
         self._limits = connections
         self._settings = connections.settings
+        self._idle = False  # all is answered, and nothing new has come
         self._whole = True  # the last request has come to its end
         self._headed = False  # all headers of the present one are there
         self._declining = False  # its body is read as if it had not offered another protocol
@@ -180,7 +181,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The client has as long for its first headers as for all others."""
         super().connection_made(transport)
-        self._limits.waits(self, self._settings.header_seconds)
+        self._waits(self._settings.header_seconds)
         self._limits.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -198,8 +199,9 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
-        if self._whole and (self.cycle is None or self.cycle.response_complete):  # a new request begins
-            self._limits.waits(self, self._settings.header_seconds)
+        if self._idle:  # a new request begins
+            self._idle = False
+            self._waits(self._settings.header_seconds)
         before = self._bodies
         try:
             self._parse(data)
@@ -246,7 +248,7 @@ class Connection(HttpToolsProtocol):
             return
         super().on_headers_complete()
         self._headed = True
-        self._limits.waits(self, self._settings.body_seconds + LINGER_SECONDS)
+        self._waits(self._settings.body_seconds + LINGER_SECONDS)
 
     def on_body(self, body: bytes) -> None:
         """Hand bytes on, or drop those of a request that is answered already."""
@@ -266,16 +268,42 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         self._whole, self._headed, self._declining = True, False, False
         if self.cycle.response_complete:  # it was refused before
-            self._limits.waits(self, self._settings.idle_seconds)
+            self._rest()
         else:
-            self._limits.works(self)
+            self._works()
 
     def on_response_complete(self) -> None:
         """An answer is on its way; the client may send the next request, or has to finish this one's body."""
         super().on_response_complete()
         if not self.cycle.response_complete:  # the next request is here already
             return
-        self._limits.waits(self, self._settings.idle_seconds if self._whole else LINGER_SECONDS)
+        if self._whole:
+            self._rest()
+        else:
+            self._waits(LINGER_SECONDS if self._headed else self._settings.header_seconds)
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers."""
+        super().pause_writing()
+        self._limits.waits(self, self._settings.idle_seconds)
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        super().resume_writing()
+        if self._whole and not self.cycle.response_complete:
+            self._works()
+
+    def _waits(self, seconds: float) -> None:
+        if not self.flow.write_paused:  # else the client has to read first, and has a deadline for that
+            self._limits.waits(self, seconds)
+
+    def _works(self) -> None:
+        if not self.flow.write_paused:
+            self._limits.works(self)
+
+    def _rest(self) -> None:
+        self._idle = True
+        self._waits(self._settings.idle_seconds)
 
     def _refuse(self, status: int, sentence: str) -> None:
         """Answer outside of the application, which has not seen the request or does not see the rest of it."""

@@ -131,6 +131,40 @@ def test_who_sends_no_headers_in_time_is_closed(first: bytes) -> None:
     assert asyncio.run(closed()).count(b"HTTP/1.1 200 OK") == (first == PING)
 
 
+@pytest.mark.parametrize("before", [b"", PING])
+@pytest.mark.parametrize(("first", "drip"), [(b"", b"\r\n"), (b"GET /ping HTTP/1.1\r\nX: ", b"a")])
+def test_a_byte_now_and_then_buys_no_time(before: bytes, first: bytes, drip: bytes) -> None:
+    """Neither one of a header, nor the empty lines that may stand before a request."""
+
+    async def dripped() -> int:
+        async with listening() as ask:
+            reader, writer = await ask(before + first)
+            ended = asyncio.ensure_future(reader.read())
+            for number in range(100):
+                if ended.done():
+                    return number
+                writer.write(drip)
+                await asyncio.sleep(0.1)
+            return 100
+
+    assert asyncio.run(dripped()) < 50
+
+
+def test_who_does_not_read_answers_is_closed() -> None:
+    async def closed() -> None:
+        async with listening() as ask:
+            reader, writer = await ask(b"")
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            for _ in range(3000):
+                writer.write(PING * 100)
+                if writer.transport.is_closing():
+                    return
+                await asyncio.sleep(0.005)
+            pytest.fail(f"still open: {reader}")
+
+    asyncio.run(closed())
+
+
 def test_who_is_slow_but_within_time_is_answered() -> None:
     async def answered() -> tuple[int, bytes]:
         async with listening(Settings(header_seconds=5, idle_seconds=5)) as ask:
