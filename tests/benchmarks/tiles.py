@@ -96,7 +96,9 @@ def _mosaics(scenes: list[Picture]) -> Iterator[Picture]:
     for start in range(0, len(scenes) - SIDE * SIDE + 1, SIDE * SIDE):
         rows = [scenes[start + row * SIDE :][:SIDE] for row in range(SIDE)]
         image = np.concatenate([np.concatenate([each.image for each in row], axis=1) for row in rows])
-        boxes = [(each.boxes + [y, x, y, x]) / SIDE for y, row in enumerate(rows) for x, each in enumerate(row)]
+        boxes = [
+            (each.boxes + np.array([y, x, y, x])) / SIDE for y, row in enumerate(rows) for x, each in enumerate(row)
+        ]
         classes = [each.classes for row in rows for each in row]
         yield Picture(np.ascontiguousarray(image), np.concatenate(boxes).astype(np.float32), np.concatenate(classes))
 
