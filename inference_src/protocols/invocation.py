@@ -21,7 +21,7 @@ from inference_src.model import ObjectClass
 from inference_src.picture_memory import PictureMemory
 from inference_src.protocols import builtin, npy, tensorflow_serving
 from inference_src.protocols.accept import JSON, LINES, NPY, Wanted, read_accept
-from inference_src.protocols.custom_attributes import HEADER, Attributes, check_classes, read_attributes
+from inference_src.protocols.custom_attributes import HEADER, OUTPUTS, Attributes, check_classes, read_attributes
 from inference_src.runtimes import Detector
 from inference_src.selection import Selection
 from inference_src.tiles import detect_in_tiles
@@ -89,7 +89,10 @@ def read_headers(headers: Mapping[str, str]) -> "Asked":
         RequestError: 406 the client takes no form that an answer has; 400 a parameter of ours is wrong.
     """
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return Asked(content_type, read_accept(headers.get("accept")), read_attributes(headers.get(HEADER)))
+    wanted, attributes = read_accept(headers.get("accept")), read_attributes(headers.get(HEADER))
+    if attributes.outputs and wanted.media_type == NPY:
+        raise RequestError(400, f"{HEADER}: {OUTPUTS}: there is no place for them in {NPY}; accept {JSON}")
+    return Asked(content_type, wanted, attributes)
 
 
 @dataclass(frozen=True)

@@ -188,6 +188,8 @@ def test_further_outputs_are_given_on_request(jpeg: bytes) -> None:
         ask(jpeg, Fixed(further=False), attributes=asked)
     assert refused.value.status == 400
     assert "detection_anchor_indices" not in told(json.dumps([BLACK]).encode())["predictions"][0]
+    with pytest.raises(RequestError, match="no place for them in application/x-npy"):
+        ask(jpeg, attributes=asked, accept="application/x-npy")
 
 
 def test_tiles_look_at_windows_beside_the_whole(jpeg: bytes) -> None:
