@@ -159,6 +159,10 @@ class Asked:
             return "json"
         if self.content_type in IMAGE_TYPES:
             raise RequestError(415, "the image is neither JPEG nor PNG by its first bytes: convert it to one of them")
+        if self.content_type.startswith("multipart/"):
+            raise RequestError(
+                415, f"Content-Type {self.content_type[:100]}: send the picture's bytes alone, as the body"
+            )
         known = ", ".join((*IMAGE_TYPES, JSON, LINES, NPY))
         raise RequestError(415, f"Content-Type {self.content_type[:100] or 'is missing'}: send one of {known}")
 
@@ -249,10 +253,11 @@ class _Work:
 
 
 def _selection(attributes: Attributes, classes: Sequence[ObjectClass]) -> Selection:
-    ids = {entry.name: entry.id for entry in classes}
+    least = attributes.class_thresholds
+    wanted = frozenset(entry.id for entry in classes if entry.name in attributes.classes)
     return Selection(
         threshold=attributes.threshold,
-        thresholds={ids[name]: least for name, least in attributes.class_thresholds.items()},
-        classes=frozenset(ids[name] for name in attributes.classes) if attributes.classes else None,
+        thresholds={entry.id: least[entry.name] for entry in classes if entry.name in least},
+        classes=wanted if attributes.classes else None,
         most=attributes.max_detections,
     )
