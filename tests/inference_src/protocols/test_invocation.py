@@ -80,7 +80,7 @@ def test_a_picture_is_known_by_its_first_bytes(jpeg: bytes, png: bytes, content_
         ("application/octet-stream", b"x", 415, "Content-Type application/octet-stream"),
         ("image/png", b"GIF89a", 415, "neither JPEG nor PNG by its first bytes"),
         ("text/csv", b"[", 415, "Content-Type text/csv"),
-        ("multipart/form-data; boundary=x", b"--x\r\n", 415, "send the picture's bytes alone"),
+        ("multipart/form-data; boundary=x", b"--x\r\n", 415, "send the picture's bytes as the whole body"),
     ],
 )
 def test_what_is_not_understood_is_415_at_its_first_bytes(
