@@ -37,10 +37,9 @@ def test_each_setting_has_its_variable() -> None:
             "MAPGATE_BODY_SECONDS": "20",
             "MAPGATE_IDLE_SECONDS": "300",
             "MAPGATE_METRICS_NAMESPACE": "birds-dev",
-            "MAPGATE_PICTURE_MEGABYTES": "300",
         }
     )
-    assert settings == Settings("::1", 9000, False, 0.5, 3, 20, 300, "birds-dev", 300_000_000)
+    assert settings == Settings("::1", 9000, False, 0.5, 3, 20, 300, "birds-dev")
 
 
 @pytest.mark.parametrize("name", ["MAX_WAIT", "HEADER", "BODY", "IDLE"])
@@ -54,12 +53,6 @@ def test_what_is_no_time_is_refused(name: str, text: str) -> None:
 def test_what_is_no_namespace_is_refused(text: str) -> None:
     with pytest.raises(BadInputError, match=r"^MAPGATE_METRICS_NAMESPACE="):
         Settings.read({"MAPGATE_METRICS_NAMESPACE": text})
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "9" * 20])
-def test_what_is_no_amount_of_memory_is_refused(text: str) -> None:
-    with pytest.raises(BadInputError, match=r"^MAPGATE_PICTURE_MEGABYTES="):
-        Settings.read({"MAPGATE_PICTURE_MEGABYTES": text})
 
 
 def test_each_variable_is_documented() -> None:
