@@ -41,9 +41,10 @@ class Model:
 
 
 FPNLITE = Model("FPNLite 640", "ssd_mobilenet_v2_fpnlite_640x640", 90)
+FEW = Model("FPNLite 640, 3 classes", "ssd_mobilenet_v2_fpnlite_640x640", 3)
 DEMO = Model("the demo's detector", "ssd_mobilenet_v2_fpnlite_160x160", 3)
 OPEN_IMAGES = Model("Open Images 300", "", 23)
-MODELS = (FPNLITE, DEMO, OPEN_IMAGES)
+MODELS = (FPNLITE, FEW, DEMO, OPEN_IMAGES)
 
 
 def main() -> None:
