@@ -50,7 +50,7 @@ def extract(
                     )
                 if wanted(_plain_path(member, archive)):
                     _write(tar, member, target / member.name)
-    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, RecursionError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError, RecursionError) as error:
         raise ArchiveError(f"{archive}: cannot be read as a .tar.gz ({error}); fetch it again") from error
 
 
