@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,11 @@ def evaluate(job: ProcessingJob) -> None:
     evidence = assembly.evidence(challenger, served, champion, measured.model, source)
     verdict = judge(evidence, policy, threshold)
 
-    evaluation = assembly.evaluation(challenger, found, champion, verdict, source)
-    print(_headline(evaluation), challenger.metrics, verdict, sep="\n\n", flush=True)
-    pictures = galleries(test_set, challenger.measurement.detections, labels, challenger.metrics.score)
+    evaluation = assembly.evaluation(challenger, found, champion, verdict, source, measured.refused)
+    print(_headline(evaluation), *measured.refused.values(), challenger.metrics, verdict, sep="\n\n", flush=True)
+    pictures = galleries(
+        test_set, challenger.measurement.detections, labels, challenger.metrics.score, measured.refused
+    )
     _write(job.output("evaluation"), Dossier(evaluation, challenger.metrics, source, pictures), challenger)
     job.leave_message(verdict.sentence)
 
@@ -89,27 +92,29 @@ def _headline(evaluation: Evaluation) -> str:
 def _write(folder: Path, made: Dossier, challenger: Scored) -> None:
     """Leave the files, each complete or not at all; evaluation.json last, as it vouches for the others."""
     test_set = made.source.test_set
-    for name, image in _samples(test_set).items():
+    refused = made.evaluation.dataset.refused
+    answered = [index for index, name in enumerate(test_set.truth.source_ids) if name not in refused]
+    for name, image in _samples(test_set, answered).items():
         write_whole(folder / "samples" / name, image)
     write_whole(folder / "report.html", render(made))
-    write_whole(folder / "sample.jpg", _sample(test_set, challenger))
+    write_whole(folder / "sample.jpg", _sample(test_set, challenger, answered))
     write_whole(folder / "detections.json", json.dumps(_coco_results(test_set, challenger)))
     content = made.evaluation.model_dump(mode="json", by_alias=True)
     write_whole(folder / "evaluation.json", json.dumps(content, indent=1, allow_nan=False))
 
 
-def _sample(test_set: TestSet, challenger: Scored) -> bytes:
+def _sample(test_set: TestSet, challenger: Scored, answered: Sequence[int]) -> bytes:
     """A test image as JPEG for smoke tests, one in which the detector finds something where there is such an image."""
     best = examples(outcomes(test_set.truth, challenger.measurement.detections, challenger.metrics.score)).best
-    index = best[0].image if best else 0
+    index = best[0].image if best else answered[0]
     encoded = test_set.encoded([index])[index]
     return encoded if encoded.startswith(JPEG) else encode_jpeg(decode(encoded, test_set.truth.source_ids[index]))
 
 
-def _samples(test_set: TestSet) -> dict[str, bytes]:
+def _samples(test_set: TestSet, answered: Sequence[int]) -> dict[str, bytes]:
     """Test images from all over the test set by file name, as they are, for whoever wants to try the endpoint."""
-    images = len(test_set.truth.source_ids)
-    chosen = sorted({round(index) for index in np.linspace(0, images - 1, min(SAMPLES, images))})
+    images = len(answered)
+    chosen = sorted({answered[round(at)] for at in np.linspace(0, images - 1, min(SAMPLES, images))})
     return {
         f"{index:05d}{'.jpg' if encoded.startswith(JPEG) else '.png'}": encoded
         for index, encoded in test_set.encoded(chosen).items()

@@ -3,19 +3,19 @@
 
 import asyncio
 import json
+import threading
 import time
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
-from starlette.applications import Starlette
 
-from inference_src import app as application
-from inference_src.app import create_app
+from inference_src.app import Service, create_app
 from inference_src.detections import Detections
 from inference_src.images import Image
 from inference_src.model import ObjectClass
+from inference_src.settings import Settings
 
 CLASSES = [ObjectClass(id=1, name="vehicle")]
 
@@ -52,28 +52,45 @@ def test_a_fault_of_ours_is_500_with_a_sentence(detector: Broken | NotFinite, jp
     assert answer == {"error": "the server failed at this request; its log says why"}
 
 
-def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(application, "MAX_BODY_SECONDS", 0.05)
-    status, answer = _invoke(Broken(), [{"type": "http.request", "body": b"\xff", "more_body": True}])
+def test_a_body_that_does_not_come_is_408() -> None:
+    messages = [{"type": "http.request", "body": b"\xff", "more_body": True}]
+    status, answer = asyncio.run(_ask(create_app(Broken(), CLASSES, 1, Settings(body_seconds=0.05)), messages))
     assert status == 408
     assert "did not come" in answer["error"]
 
 
-@pytest.mark.parametrize(("longest", "sent_away"), [(60.0, 0), (0.1, 4)])
-def test_who_would_wait_too_long_for_a_core_is_sent_away(
-    monkeypatch: pytest.MonkeyPatch, jpeg: bytes, longest: float, sent_away: int
-) -> None:
-    """Waiting is latency, on which an update rolls back; one a core may always wait, however slow the model."""
-    monkeypatch.setattr(application, "MAX_WAIT_SECONDS", longest)
+class Ends:
+    """A runtime that ends its thread, in every way in which Python can."""
 
-    async def send_many() -> list[int]:
-        app = create_app(Slow(0.2), CLASSES, 1)
-        first = await _ask(app, [{"type": "http.request", "body": jpeg}])
-        rest = await asyncio.gather(*(_ask(app, [{"type": "http.request", "body": jpeg}]) for _ in range(6)))
-        return [first[0], *(status for status, _ in rest)]
+    def __init__(self, errors: list[BaseException]) -> None:
+        self._errors = errors
 
-    statuses = asyncio.run(send_many())
-    assert (statuses.count(200), statuses.count(429)) == (7 - sent_away, sent_away)
+    def detect(self, _: Image) -> Detections:
+        if self._errors:
+            raise self._errors.pop(0)
+        return Slow(0).detect(_)
+
+
+def test_no_end_of_a_thread_costs_a_place(jpeg: bytes) -> None:
+    """Some exceptions would end the event loop, or leave the request waiting for ever."""
+    ends = [SystemExit(1), StopIteration(), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()]
+    app = create_app(Ends(list(ends)), CLASSES, 1)
+
+    async def send_all() -> list[int]:
+        sent = [await _ask(app, [{"type": "http.request", "body": jpeg}]) for _ in range(len(ends) + 1)]
+        return [status for status, _ in sent]
+
+    assert asyncio.run(send_all()) == [500] * len(ends) + [200]
+
+
+def test_a_thread_that_died_is_replaced(jpeg: bytes) -> None:
+    before = set(threading.enumerate())
+    app = create_app(Slow(0), CLASSES, 1)
+    (thread,) = set(threading.enumerate()) - before
+    app.close()
+    thread.join(10)
+    status, _ = asyncio.run(_ask(app, [{"type": "http.request", "body": jpeg}]))
+    assert status == 200
 
 
 def _invoke(detector: Broken | NotFinite, messages: list[dict[str, Any]]) -> tuple[int, Any]:
@@ -81,7 +98,7 @@ def _invoke(detector: Broken | NotFinite, messages: list[dict[str, Any]]) -> tup
     return asyncio.run(_ask(create_app(detector, CLASSES, 1), messages))
 
 
-async def _ask(app: Starlette, messages: list[dict[str, Any]]) -> tuple[int, Any]:
+async def _ask(app: Service, messages: list[dict[str, Any]]) -> tuple[int, Any]:
     """Send an image's request straight into an application; after its messages the client says nothing more."""
     sent: list[dict[str, Any]] = []
 

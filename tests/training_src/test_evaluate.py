@@ -79,7 +79,10 @@ class JobDirectory:
         (folder / "timings.json").write_text(json.dumps(timings))
 
     def index(
-        self, champion: dict[str, Any] | None = None, runtimes: Iterable[str] = ("tensorflow", "openvino")
+        self,
+        champion: dict[str, Any] | None = None,
+        runtimes: Iterable[str] = ("tensorflow", "openvino"),
+        **more: object,
     ) -> None:
         """What MeasureServing says that it measured: the archive and the shards as they are now."""
         model = _digest([self.input("model") / "model.tar.gz"])
@@ -88,6 +91,7 @@ class JobDirectory:
             "test": {"sha256": _digest(sorted(self.input("test").glob("*.tfrecord")))},
             "challenger": {"runtimes": list(runtimes), "model_sha256": model},
             "champion": champion,
+            **more,
         }
         (self.input("measurements") / "measurements.json").write_text(json.dumps(content))
 
@@ -244,6 +248,26 @@ def test_a_detector_that_finds_nothing_fails_with_finite_numbers(job: JobDirecto
     gate = job.evaluation()["gate"]
     assert (gate["passed"], gate["mAP"]) == (False, 0.0)
     assert json.loads(job.output("detections.json").read_text()) == []
+
+
+def test_an_image_that_the_server_refused_is_named_and_shown_to_nobody(
+    job: JobDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _spoil(job, "street_000.jpg")
+    sentence = "test image 'street_000.jpg' was answered with 400: this is <no> picture"
+    job.index(refused=[{"source_id": "street_000.jpg", "sentence": sentence}])
+    for runtime in ("tensorflow", "openvino"):
+        _without_detections(job, runtime, image=0)
+    assert job.run() == 0
+    dataset = job.evaluation()["dataset"]
+    assert dataset["refused"] == {"street_000.jpg": sentence}
+    assert dataset["images"] == IMAGES
+    page = job.output("report.html").read_text()
+    assert "1 of 60 test images was refused" in page
+    assert "this is &lt;no&gt; picture" in page
+    assert sentence in capsys.readouterr().out
+    for file in [job.output("sample.jpg"), *job.output("samples").iterdir()]:
+        assert cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR) is not None
 
 
 def test_the_threshold_tightens_the_policy(job: JobDirectory) -> None:
@@ -446,6 +470,26 @@ def _write_config(made: JobDirectory) -> None:
     }  # fmt: skip
     (made.root / "config").mkdir()
     (made.root / "config/processingjobconfig.json").write_text(json.dumps(config))
+
+
+def _spoil(job: JobDirectory, source_id: str) -> None:
+    """Have an image of the test set be none that anybody can decode."""
+    folder = job.input("test")
+    examples = list(read_examples(folder))
+    for shard in folder.iterdir():
+        shard.unlink()
+    with (folder / "test-00000-of-00001.tfrecord").open("wb") as stream:
+        for one in examples:
+            spoilt = replace(one, encoded=b"\xff\xd8 no picture") if one.source_id == source_id else one
+            write_record(stream, encode(spoilt))
+
+
+def _without_detections(job: JobDirectory, runtime: str, image: int) -> None:
+    path = job.input("measurements") / "challenger" / runtime / "detections.npz"
+    with np.load(path) as arrays:
+        kept = arrays["image_index"] != image
+        columns = {name: arrays[name][kept] for name in ("image_index", "boxes", "scores", "classes")}
+    _rewrite(job, runtime, **columns)
 
 
 def _rewrite(job: JobDirectory, runtime: str, **arrays: Any) -> None:

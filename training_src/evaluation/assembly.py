@@ -163,6 +163,7 @@ def evaluation(
     champion: ScoredChampion | None,
     verdict: Verdict,
     source: Source,
+    refused: Mapping[str, str],
 ) -> schema.Evaluation:
     """What evaluation.json says."""
     metrics = challenger.metrics
@@ -173,7 +174,11 @@ def evaluation(
     }
     return schema.Evaluation(
         dataset=schema.ScoredDataset(
-            sha256=source.sha256, images=metrics.images, boxes=metrics.boxes, test_set=source.test_set.digest
+            sha256=source.sha256,
+            images=metrics.images,
+            boxes=metrics.boxes,
+            test_set=source.test_set.digest,
+            refused=dict(refused),
         ),
         model=_model(source),
         metrics=_estimates(metrics, deviations),

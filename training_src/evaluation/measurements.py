@@ -69,6 +69,11 @@ class _Shards(BaseModel):
     sha256: str = "unknown"
 
 
+class _Refused(BaseModel):
+    source_id: str
+    sentence: str
+
+
 class _Index(BaseModel):
     """`measurements.json`; the champion's entry is read by itself, as it may be damaged."""
 
@@ -76,6 +81,7 @@ class _Index(BaseModel):
     test: _Shards = Field(default_factory=_Shards)
     challenger: _Entry
     champion: object = None
+    refused: list[_Refused] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -122,11 +128,13 @@ class Measurements:
         challenger: Its runtimes by name.
         model: Digest of the archive that was measured; None where it is not known.
         champion: None when nothing serves yet.
+        refused: Why a server refused a test image, by its source id; such an image has no detections.
     """
 
     challenger: Mapping[str, Measurement]
     model: str | None
     champion: ChampionMeasurements | None
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_measurements(folder: Path) -> Measurements:
@@ -144,7 +152,8 @@ def read_measurements(folder: Path) -> Measurements:
         name: _read_measurement(folder / "challenger" / name, index.test.sha256) for name in index.challenger.runtimes
     }
     champion = _read_champion(folder / "champion", index.champion, index.test.sha256)
-    return Measurements(challenger, index.challenger.model_sha256, champion)
+    refused = {one.source_id: one.sentence for one in index.refused}
+    return Measurements(challenger, index.challenger.model_sha256, champion, refused)
 
 
 def _read_champion(folder: Path, entry: object, shards: str) -> ChampionMeasurements | None:

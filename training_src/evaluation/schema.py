@@ -35,12 +35,14 @@ class ScoredDataset(_Part):
         images: Test images.
         boxes: Boxes to be found in them, ignored ones left out.
         test_set: Digest of the test images' source ids, in order.
+        refused: Why the server refused an image, by its source id; it counts as one without detections.
     """
 
     sha256: str
     images: int
     boxes: int
     test_set: str
+    refused: dict[str, str] = Field(default_factory=dict)
 
 
 class Model(_Part):

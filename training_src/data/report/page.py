@@ -13,9 +13,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from containers.contract.cores import cores
 from training_src import drawing
 from training_src.data.dataset import Fault
-from training_src.data.processes import cores
 from training_src.data.report.content import (
     Collected,
     FaultPicture,
