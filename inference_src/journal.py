@@ -16,12 +16,14 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 MAX_LINES = 10_000
 """Lines that wait to be written when nobody reads standard error; the server does not wait for it."""
+GATHER_SECONDS = 0.1
+"""How long lines are gathered before they are written: waking a thread for each would cost more than writing it."""
 MAX_VALUES = 100
 """Values of a metric in one line, by the format's specification."""
 METRICS_SECONDS = 60.0
@@ -33,7 +35,11 @@ OUTCOMES = ("answered", "refused", "busy", "left", "failed")
 """`refused`: the client has to mend something; `busy`: 429; `left`: the client had gone; `failed`: 500."""
 _LONGEST = 200
 
-log = logging.getLogger("inference_src.requests")
+
+Write = Callable[[Mapping[str, Any]], None]
+"""Takes what becomes one line."""
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 @dataclass
@@ -77,18 +83,18 @@ class Journal:
 
     Args:
         namespace: Of the metrics.
-        write: Takes one JSON object.
+        write: Where its lines go; nowhere if not given.
         clock: Seconds since 1970.
     """
 
     def __init__(
         self,
         namespace: str,
-        write: Callable[[Mapping[str, Any]], None] | None = None,
+        write: Write | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._namespace = namespace
-        self._write = write or (lambda content: log.info("", extra={"content": content}))
+        self._write = write or (lambda _: None)
         self._clock = clock
         self._counts = dict.fromkeys(OUTCOMES, 0)
         self._values: dict[str, list[float]] = {}
@@ -168,21 +174,15 @@ class JsonFormatter(logging.Formatter):
     """A record as one line of JSON, whatever is in it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record's own `content`, or level, message and trace."""
-        content = getattr(record, "content", None)
-        if content is None:
-            content = {
-                "time": _written(record.created),
-                "level": record.levelname,
-                "message": record.getMessage(),
-            }
-            if record.exc_info:
-                content["trace"] = "".join(traceback.format_exception(*record.exc_info))
-        return json.dumps(content, separators=(",", ":"), default=str)
+        """Level, message and trace."""
+        content = {"time": _written(record.created), "level": record.levelname, "message": record.getMessage()}
+        if record.exc_info:
+            content["trace"] = "".join(traceback.format_exception(*record.exc_info))
+        return _encode(content)
 
 
 class BackgroundHandler(logging.Handler):
-    """Writes lines from a thread of its own: a reader that stands still stops no request.
+    """Writes lines from a thread of its own, many at once: a reader that stands still stops no request.
 
     When `MAX_LINES` wait, further ones are dropped and their number is written once there is room.
     """
@@ -192,56 +192,64 @@ class BackgroundHandler(logging.Handler):
         self._stream = stream
         self._lines: deque[str] = deque()
         self._dropped = 0
-        self._news = threading.Condition()
-        self._closed = False
+        self._news = threading.Event()
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="journal", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue a line."""
-        line = self.format(record)
-        with self._news:
-            if len(self._lines) >= MAX_LINES:
-                self._dropped += 1
-                return
-            self._lines.append(line)
-            self._news.notify()
+        """Queue a record's line."""
+        self._queue(self.format(record))
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        """Queue a line that is no record: logging's own ways would cost more than all of the line."""
+        self._queue(_encode(content))
+
+    def _queue(self, line: str) -> None:
+        if len(self._lines) >= MAX_LINES:
+            self._dropped += 1
+            return
+        self._lines.append(line)
+        if not self._news.is_set():
+            self._news.set()
 
     def close(self) -> None:
         """Write what waits, for at most two seconds."""
-        with self._news:
-            self._closed = True
-            self._news.notify()
+        self._closed.set()
+        self._news.set()
         self._thread.join(2)
         super().close()
 
     def _write_on(self) -> None:
         while True:
-            with self._news:
-                self._news.wait_for(lambda: self._lines or self._closed)
-                lines, dropped = list(self._lines), self._dropped
-                self._lines.clear()
-                self._dropped = 0
-                closed = self._closed
-            if dropped:
-                content = {"time": _written(time.time()), "level": "WARNING", "message": f"{dropped} lines were lost"}
-                lines.append(json.dumps(content, separators=(",", ":")))
+            self._news.wait()
+            closed = self._closed.wait(GATHER_SECONDS)
+            self._news.clear()
             try:
-                self._stream.write("".join(f"{line}\n" for line in lines))
+                self._stream.write("".join(f"{line}\n" for line in self._taken()))
                 self._stream.flush()
             except (OSError, ValueError):  # nobody reads it any more
                 return
             if closed:
                 return
 
+    def _taken(self) -> Iterator[str]:
+        for _ in range(len(self._lines)):
+            yield self._lines.popleft()
+        if dropped := self._dropped:
+            self._dropped -= dropped
+            content = {"time": _written(time.time()), "level": "WARNING", "message": f"{dropped} lines were lost"}
+            yield _encode(content)
 
-def write_json_lines(stream: TextIO | None = None) -> None:
-    """Have everything that is logged in this process written as JSON to standard error."""
+
+def write_json_lines(stream: TextIO | None = None) -> Write:
+    """Have everything that is logged in this process written as JSON to standard error; returns what writes more."""
     handler = BackgroundHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it tells of every request that is none
+    return handler.write
 
 
 def message(line: str) -> str:

@@ -19,7 +19,7 @@ from containers.contract.job import ml_root
 from inference_src.app import Service, create_app
 from inference_src.connections import Connections, http_server, raise_descriptor_limit
 from inference_src.errors import ModelError
-from inference_src.journal import write_json_lines
+from inference_src.journal import Journal, write_json_lines
 from inference_src.model import ModelDescription, choose_runtime, read_description
 from inference_src.runtimes import Detector, load_detector
 from inference_src.settings import Settings
@@ -38,11 +38,11 @@ def serve(environment: Mapping[str, str]) -> int:
     Returns:
         The exit code: 0 after SIGTERM, 1 with one sentence on standard error when there is nothing to serve.
     """
-    write_json_lines()
+    write = write_json_lines()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # while loading; process 1 has no handler of its own
     try:
         settings = Settings.read(environment)
-        service = _load(ml_root() / "model", environment, settings)
+        service = _load(ml_root() / "model", environment, settings, Journal(settings.metrics_namespace, write))
         asyncio.run(_listen(service, settings))
     except MapgateError as error:
         log.error("%s", error)
@@ -50,7 +50,7 @@ def serve(environment: Mapping[str, str]) -> int:
     return 0
 
 
-def _load(model_dir: Path, environment: Mapping[str, str], settings: Settings) -> Service:
+def _load(model_dir: Path, environment: Mapping[str, str], settings: Settings, journal: Journal) -> Service:
     started = time.monotonic()
     log.info("loading the model in %s", model_dir)
     description = read_description(model_dir)
@@ -67,7 +67,7 @@ def _load(model_dir: Path, environment: Mapping[str, str], settings: Settings) -
         parallel,
         "a batch transform" if settings.batch else "an endpoint",
     )
-    return create_app(detector, description.classes, parallel, settings)
+    return create_app(detector, description.classes, parallel, settings, journal)
 
 
 def _warm_up(detector: Detector, description: ModelDescription) -> None:

@@ -17,8 +17,9 @@ import numpy as np
 
 from containers.contract.files import write_whole
 from containers.contract.job import ProcessingJob, run
+from training_src.data.images import decode_picture
 from training_src.data.label_map import read_label_map
-from training_src.drawing import decode, encode_jpeg
+from training_src.drawing import encode_jpeg
 from training_src.evaluation import assembly
 from training_src.evaluation.artifact import read_artifact
 from training_src.evaluation.assembly import Dossier, Scored, Source
@@ -108,7 +109,9 @@ def _sample(test_set: TestSet, challenger: Scored, answered: Sequence[int]) -> b
     best = examples(outcomes(test_set.truth, challenger.measurement.detections, challenger.metrics.score)).best
     index = best[0].image if best else answered[0]
     encoded = test_set.encoded([index])[index]
-    return encoded if encoded.startswith(JPEG) else encode_jpeg(decode(encoded, test_set.truth.source_ids[index]))
+    return (
+        encoded if encoded.startswith(JPEG) else encode_jpeg(decode_picture(encoded, test_set.truth.source_ids[index]))
+    )
 
 
 def _samples(test_set: TestSet, answered: Sequence[int]) -> dict[str, bytes]:

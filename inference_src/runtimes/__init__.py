@@ -14,8 +14,13 @@ from inference_src.images import Image
 class Detector(Protocol):
     """A loaded model."""
 
-    def detect(self, image: Image) -> Detections:
-        """Find objects in one image, uint8 [height, width, 3] RGB. Safe to call from several threads at once."""
+    def detect(self, image: Image, further: bool = False) -> Detections:
+        """Find objects in one image. Safe to call from several threads at once.
+
+        Args:
+            image: uint8 [height, width, 3] RGB.
+            further: Whether anchor indices and the scores of all classes are wanted, too.
+        """
 
 
 _LIBRARIES = {"openvino": "openvino", "openvino-int8": "openvino", "tensorflow": "tensorflow"}

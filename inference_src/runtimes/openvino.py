@@ -9,7 +9,7 @@ import numpy as np
 from openvino import CompiledModel, Core, InferRequest, Type
 from openvino.frontend import FrontEndManager
 
-from inference_src.detections import OUTPUTS, Detections
+from inference_src.detections import ANCHOR_INDICES, FURTHER_OUTPUTS, MULTICLASS_SCORES, OUTPUTS, Detections
 from inference_src.errors import ModelError
 from inference_src.images import Image
 
@@ -21,12 +21,15 @@ class OpenVinoDetector:
     """A compiled model, and as many requests as images may be in it at once."""
 
     def __init__(self, compiled: CompiledModel, parallel: int) -> None:
+        names = {name for output in compiled.outputs for name in output.names}
+        self._further = names.issuperset(FURTHER_OUTPUTS)
         self._idle: SimpleQueue[InferRequest] = SimpleQueue()
         for _ in range(parallel):
             self._idle.put(compiled.create_infer_request())
 
-    def detect(self, image: Image) -> Detections:
-        """Find objects in one image, uint8 [height, width, 3] RGB."""
+    def detect(self, image: Image, further: bool = False) -> Detections:
+        """As `Detector.detect` says."""
+        further = further and self._further
         request = self._idle.get()
         try:
             request.infer({0: image[np.newaxis]}, share_inputs=True)
@@ -35,6 +38,8 @@ class OpenVinoDetector:
                 scores=np.array(request.get_tensor("detection_scores").data[0]),
                 classes=request.get_tensor("detection_classes").data[0].astype(np.int32),
                 count=int(request.get_tensor("num_detections").data[0]),
+                anchor_indices=request.get_tensor(ANCHOR_INDICES).data[0].astype(np.int32) if further else None,
+                multiclass_scores=np.array(request.get_tensor(MULTICLASS_SCORES).data[0]) if further else None,
             )
         finally:
             self._idle.put(request)

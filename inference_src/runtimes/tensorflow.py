@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from inference_src.detections import OUTPUTS, Detections
+from inference_src.detections import FURTHER_OUTPUTS, OUTPUTS, Detections
 from inference_src.errors import ModelError
 from inference_src.images import Image
 
@@ -20,11 +20,19 @@ class TensorFlowDetector:
         self._model = model  # a signature does not keep its model alive
         self._signature = model.signatures["serving_default"]
 
-    def detect(self, image: Image) -> Detections:
-        """Find objects in one image, uint8 [height, width, 3] RGB."""
+    def detect(self, image: Image, further: bool = False) -> Detections:
+        """As `Detector.detect` says."""
         outputs = self._signature(input_tensor=self._constant(image[np.newaxis]))
         boxes, scores, classes, count = (outputs[name].numpy()[0] for name in OUTPUTS)
-        return Detections(boxes, scores, classes.astype(np.int32), int(count))
+        indices, of_classes = (outputs.get(name) if further else None for name in FURTHER_OUTPUTS)
+        return Detections(
+            boxes,
+            scores,
+            classes.astype(np.int32),
+            int(count),
+            anchor_indices=None if indices is None else indices.numpy()[0].astype(np.int32),
+            multiclass_scores=None if of_classes is None else of_classes.numpy()[0],
+        )
 
 
 def load(path: Path, precision: str, parallel: int) -> TensorFlowDetector:

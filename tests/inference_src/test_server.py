@@ -117,7 +117,7 @@ def test_both_request_forms_and_both_runtimes_agree(any_server: "Served", server
         (b'{"instances": [{"b64": "!"}]}', "application/json", "", 400, "instances[0]: b64 is not base64"),
         (b'{"instances": [[[1, 2, 3]]]}', "application/json", "", 400, "row 0"),
         (b"[" * 100_000, "application/json", "", 400, "no JSON"),
-        (b"x", "image/jpeg", "text/html", 406, "application/json only"),
+        (b"x", "image/jpeg", "text/html", 406, "the answer is application/json"),
         (b"x", "image/jpeg", "application/json;n_predictions=none", 400, "n_predictions=none"),
     ],
 )

@@ -4,7 +4,8 @@
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
-from training_src.drawing import FALSE_ALARM, MISSED, Mark, colours, decode, draw, encode_jpeg
+from training_src.data.images import decode_picture
+from training_src.drawing import FALSE_ALARM, MISSED, Mark, colours, draw, encode_jpeg
 from training_src.evaluation.boxes import Detections
 from training_src.evaluation.outcomes import Outcome, examples, outcomes
 from training_src.evaluation.test_set import TestSet
@@ -66,7 +67,7 @@ class _Painter:
 
     def paint(self, outcome: Outcome) -> Picture:
         name = self.test_set.truth.source_ids[outcome.image]
-        image = draw(decode(self.encoded[outcome.image], name), self.marks(outcome))
+        image = draw(decode_picture(self.encoded[outcome.image], name), self.marks(outcome))
         boxes = len(outcome.found) + len(outcome.missed)
         caption = f"{len(outcome.hits)} of {boxes} found, {len(outcome.false_alarms)} false"
         return Picture(encode_jpeg(image), name, caption)

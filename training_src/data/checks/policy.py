@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 
+from containers.contract.pictures import MAX_PIXELS
 from training_src.data.dataset import Fault, Severity
 from training_src.data.formats import yaml_document
 from training_src.data.formats.fields import AnnotationError
@@ -59,7 +60,9 @@ class Check:
 CHECKS: Mapping[str, Check] = {
     # Images.
     "image": Check("an image that is missing, truncated or otherwise cannot be decoded", "error", fix="leave it out"),
-    "bomb": Check("an image of more megapixels than it may have, by its header", "error", {"megapixels": 100}),
+    "bomb": Check(
+        "an image of more megapixels than it may have, by its header", "error", {"megapixels": MAX_PIXELS / 1e6}
+    ),
     "format": Check("bytes that are not what the file's name says (PNG in a .jpg)", "warning"),
     "size": Check(
         "a stated size that is not the image's own",
