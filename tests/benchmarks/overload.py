@@ -64,10 +64,12 @@ def _overloaded(loaded: Loaded, seconds: float) -> list[Row]:
     exchanges = on_clients_cores(loaded.server, load())
     elapsed = time.monotonic() - began
     cpu, busy = cpu_seconds(loaded.server.process) - cpu, time.thread_time() - busy
+    # Before and after, so that a machine whose speed drifts does so for both.
+    capacity = (loaded.capacity + loaded.capacity_again(seconds / 4)) / 2
     start = min(exchange.due for exchange in exchanges)
     good = [each for each in exchanges if each.status == 200 and each.latency <= loaded.wait + 2 * loaded.service]
     counted = [each for each in good if loaded.wait <= each.answered - start < arrivals[-1]]
-    goodput = len(counted) / (arrivals[-1] - loaded.wait) / loaded.capacity
+    goodput = len(counted) / (arrivals[-1] - loaded.wait) / capacity
     answered = sum(each.status == 200 for each in exchanges)
     dearer = cpu / max(answered, 1) / loaded.cpu
     statuses = {status: sum(each.status == status for each in exchanges) for status in {e.status for e in exchanges}}
@@ -79,7 +81,7 @@ def _overloaded(loaded: Loaded, seconds: float) -> list[Row]:
             f"{what}: answers in time",
             "its capacity",
             goodput,
-            f"of its rate; {at_least(goodput, GOODPUT)}; {goodput * loaded.capacity:.1f} and {loaded.capacity:.1f} a "
+            f"of its rate; {at_least(goodput, GOODPUT)}; {goodput * capacity:.1f} and {capacity:.1f} a "
             f"second; {told}; {waits}; the clients' core {100 * busy / elapsed:.0f} % busy",
         ),
         _refusals(what, exchanges),
