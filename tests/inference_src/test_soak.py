@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from tests.benchmarks.serving.client import (
+    BUSY,
     LEFT,
     Client,
     Exchange,
@@ -34,25 +35,27 @@ from tests.benchmarks.serving.sides import OverHttp, export, our_server
 from tests.conftest import Record
 from tests.fuzzing.pictures import pictures
 
-BUSY = 429
-"""May be anybody's answer when too many are there: on a machine that others use capacity is not what it was."""
 LOAD = 0.8
 """Of what the server can do, as measured before."""
 BAD = 0.05
 PATIENCE = 60.0
 """Seconds: SageMaker's own limit for an answer."""
+LEAVING_SECONDS = 0.2
+"""After which a client hangs up that has not sent all it announced."""
 WARM = 0.25
 """Of the time: what grows until then is taken for buffers that are kept."""
+MEGABYTES = 24.0
+"""By which memory may seem to grow. Were a third of the bodies kept, it would be more within twenty seconds."""
 SAMPLE_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A request, and the statuses with which it may be answered."""
+    """A request, the statuses with which it may be answered, and whether it is sent to its end."""
 
     content: bytes
     statuses: tuple[int, ...]
-    patience: float = PATIENCE
+    whole: bool = True
 
 
 @dataclass
@@ -92,8 +95,7 @@ def test_nothing_grows_in_some_seconds_near_the_limit(model_dir: Path, tmp_path:
     first = Cores.shared_out().server[:1]
     with our_server(tmp_path, "openvino", Cores(first, ())) as server:
         soaked = soak(server, 20)
-    # Bodies have 130 kB and pictures a megabyte and more: were one of each ten kept, it would be more.
-    _assert_sound(soaked, megabytes=32 + 0.01 * soaked.ends.total(), answered=0.5)
+    _assert_sound(soaked, answered=0.5)
 
 
 @pytest.mark.verify
@@ -103,22 +105,22 @@ def test_nothing_grows_in_twenty_minutes_near_the_limit(tmp_path: Path, record: 
     minutes = 20
     with our_server(tmp_path, "openvino", Cores.shared_out()) as server:
         soaked = soak(server, 60 * minutes)
-    _assert_sound(soaked, megabytes=24.0, answered=0.95)
+    _assert_sound(soaked, answered=0.95)
     what, good = f"soak of {minutes} minutes at {LOAD:g} of capacity, {BAD:.0%} bad requests", soaked.ends.total()
     ends = ", ".join(f"{status}: {count:,}" for status, count in sorted(soaked.ends.items()))
     record(f"{what}: requests a second; good ones by status", f"{soaked.rate:.1f}; {ends}")
     record(f"{what}: answers that no request should have got", f"0 of {good + soaked.bad:,}")
     record(
-        f"{what}: growth of memory by regression, bound 24 MB",
+        f"{what}: growth of memory by regression, bound {MEGABYTES:g} MB",
         f"{soaked.growth():+.1f} MB of {soaked.megabytes[-1]:.0f}",
     )
     record(f"{what}: open files before and after", f"{soaked.files[0]} and {soaked.files[1]}")
 
 
-def _assert_sound(soaked: Soaked, megabytes: float, answered: float) -> None:
+def _assert_sound(soaked: Soaked, answered: float) -> None:
     """No wrong answer, nothing left open, memory flat; and so many of the good requests answered."""
     assert not soaked.faults, "\n".join([f"{len(soaked.faults)} answers are wrong:", *soaked.faults[:20]])
-    assert soaked.growth() < megabytes
+    assert soaked.growth() < MEGABYTES
     assert soaked.files[1] <= soaked.files[0] + 2
     assert soaked.threads[1] <= soaked.threads[0] + 2
     assert soaked.ends[200] >= answered * soaked.ends.total()
@@ -144,11 +146,12 @@ async def _soak(server: OverHttp, seconds: float) -> Soaked:
     before = await _open(server.process)
 
     async def send(sent: Sent, due: float, is_good: bool) -> None:
-        exchange = await client.ask(sent.content, due, sent.patience)
+        exchange = await client.ask(sent.content, due, PATIENCE if sent.whole else LEAVING_SECONDS, whole=sent.whole)
         if is_good:
             soaked.ends[exchange.status] += 1
         else:
             soaked.bad += 1
+        # On a machine that others use too, capacity may not be what it was: anybody may be sent away.
         if exchange.status not in (*sent.statuses, BUSY) or (exchange.status == 200 and not _is_answer(exchange)):
             soaked.faults.append(f"{exchange.status} {exchange.body[:200]!r} where {sent.statuses} was expected")
 
@@ -223,7 +226,7 @@ def bad_requests() -> list[Sent]:
         Sent(request(bomb, {"Content-Type": "image/png"}), (400, 413)),
         Sent(request(jpeg, {"Accept": "text/html"}), (406,)),
         Sent(request(jpeg, path="/models"), (404,)),
-        Sent(leaving, (LEFT,), patience=0.2),
+        Sent(leaving, (LEFT,), whole=False),
     ]
 
 

@@ -21,6 +21,11 @@ GONE = 0
 LEFT = -1
 """The status of an exchange whose client has lost patience and closed its connection."""
 
+BUSY = 429
+"""The status with which a server sends a client away."""
+BUSY_SECONDS = 0.1
+MOST_SECONDS = 300.0
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -73,20 +78,29 @@ class Client:
         self._port = port
         self._idle: list[_Connection] = []
 
-    async def ask(self, request: bytes, due: float | None = None, patience: float | None = None) -> Exchange:
-        """Send a request and wait for its answer, at most for `patience` seconds from when it is due."""
+    async def ask(
+        self, request: bytes, due: float | None = None, patience: float | None = None, *, whole: bool = True
+    ) -> Exchange:
+        """Send a request and wait for its answer.
+
+        Args:
+            request: Its bytes.
+            due: When it was to be sent; None: now.
+            patience: Seconds from then after which the client leaves; None: never.
+            whole: Whether all of it is there: behind half a request nothing else can be sent.
+        """
         due = time.monotonic() if due is None else due
         try:
             async with asyncio.timeout(None if patience is None else max(due + patience - time.monotonic(), 0.0)):
-                return await self._ask(request, due)
+                return await self._ask(request, due, whole)
         except TimeoutError:
             now = time.monotonic()
             return Exchange(due, now, now, LEFT)
 
-    async def _ask(self, request: bytes, due: float) -> Exchange:
+    async def _ask(self, request: bytes, due: float, whole: bool) -> Exchange:
         while self._idle:
             connection = self._idle.pop()
-            exchange = await self._over(connection, request, due)
+            exchange = await self._over(connection, request, due, whole)
             if exchange.status != GONE or connection.heard:
                 return exchange
             self.asked_anew += 1  # a server may close what is idle at any time
@@ -95,9 +109,9 @@ class Client:
         except OSError:
             now = time.monotonic()
             return Exchange(due, now, now, GONE)
-        return await self._over(_Connection(reader, writer), request, due)
+        return await self._over(_Connection(reader, writer), request, due, whole)
 
-    async def _over(self, connection: _Connection, request: bytes, due: float) -> Exchange:
+    async def _over(self, connection: _Connection, request: bytes, due: float, whole: bool) -> Exchange:
         kept = False
         try:
             sent, status, body, kept = await connection.exchange(request)
@@ -106,7 +120,7 @@ class Client:
             now = time.monotonic()
             return Exchange(due, now, now, GONE)
         finally:
-            self._idle.append(connection) if kept else connection.close()
+            self._idle.append(connection) if kept and whole else connection.close()
 
     def close(self) -> None:
         """Close what is idle."""
@@ -155,23 +169,27 @@ async def _moment(awaited: Awaitable[None]) -> float:
 async def closed_loop(
     client: Client, requests: Iterator[bytes], clients: int, seconds: float, at_least: int = 0
 ) -> list[Exchange]:
-    """Let some clients ask for a while, each its next request once it was answered.
+    """Let some clients ask for a while, each its next request once it was answered; who is sent away waits a little.
 
     Args:
         client: Whose connections are used.
         requests: Taken in turn.
         clients: How many requests are on their way at any time.
         seconds: How long requests are begun.
-        at_least: How many are begun however long it takes.
+        at_least: How many are begun and not sent away, however long it takes, within `MOST_SECONDS` more.
     """
     exchanges: list[Exchange] = []
     begun, until = 0, time.monotonic() + seconds
 
     async def go_on() -> None:
         nonlocal begun
-        while time.monotonic() < until or begun < at_least:
+        while time.monotonic() < until + (MOST_SECONDS if begun < at_least else 0):
             begun += 1
-            exchanges.append(await client.ask(next(requests)))
+            exchange = await client.ask(next(requests))
+            exchanges.append(exchange)
+            if exchange.status == BUSY:
+                begun -= 1
+                await asyncio.sleep(BUSY_SECONDS)
 
     await asyncio.gather(*(go_on() for _ in range(clients)))
     return exchanges

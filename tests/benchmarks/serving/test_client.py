@@ -83,6 +83,23 @@ def test_an_idle_connection_that_was_closed_is_replaced_and_a_dropped_request_is
     assert _against(answer, ask) == [200, 200, GONE]
 
 
+def test_nothing_is_sent_behind_half_a_request() -> None:
+    connections = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while await reader.read(10_000):
+            writer.write(OK)
+
+    async def ask(client: Client) -> int:
+        for whole in (True, False, True):
+            await client.ask(request(b"x"), whole=whole)
+        return connections
+
+    assert _against(answer, ask) == 2
+
+
 @pytest.mark.parametrize("clients", [1, 3])
 def test_a_closed_loop_has_so_many_requests_on_their_way(clients: int) -> None:
     present, most = 0, 0
