@@ -39,11 +39,14 @@ LONGEST = CHECKOUT / "tests" / "end_to_end"
 SLOW = tuple(
     CHECKOUT / "tests" / place
     for place in (
+        "containers/contract/test_archive_fuzz.py",
         "containers/test_images.py",
         "end_to_end",
         "inference_src/test_answer.py",
+        "inference_src/test_fuzz.py",
         "inference_src/test_measure.py",
         "inference_src/test_server.py",
+        "inference_src/test_soak.py",
         "infra/delivery/deployer/test_interleavings.py",
         "infra/foundation/test_cleaner.py",
         "infra/stacks",

@@ -56,7 +56,7 @@ def extract(
             f"{archive}: more than {max_members} members, {max_bytes} bytes or {MAX_HEADER_BYTES} bytes of headers, "
             "so this is no model"
         ) from error
-    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, RecursionError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError, RecursionError) as error:
         raise ArchiveError(f"{archive}: cannot be read as a .tar.gz ({error}); fetch it again") from error
 
 

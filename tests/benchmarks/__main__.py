@@ -10,7 +10,9 @@ import json
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("data", "evaluation", "input_pipeline", "od_api", "serving", "training")
+# Those of the server take how long each of their measurements lasts.
+SERVING = ("serving", "arrivals", "overload", "connections")
+NAMES = ("data", "evaluation", "input_pipeline", "od_api", *SERVING, "training")
 # Run only where they are named: they take hours.
 LONG = ("od_api_quality",)
 
@@ -22,10 +24,14 @@ def main() -> None:
         "names", nargs="*", choices=[*NAMES, *LONG, []], help="which; where none is named all but those that take hours"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON list")
+    parser.add_argument("--seconds", type=float, help=f"of each measurement of {', '.join(SERVING)}; else their own")
+    parser.add_argument("--only", default="", help="of their cases, MODEL at SIZE, those that contain this")
     options = parser.parse_args()
     rows = []
     for name in options.names or NAMES:
-        rows += importlib.import_module(f"tests.benchmarks.{name}").run()
+        arguments = {"only": options.only} if name in SERVING else {}
+        arguments |= {"seconds": options.seconds} if name in SERVING and options.seconds else {}
+        rows += importlib.import_module(f"tests.benchmarks.{name}").run(**arguments)
     if options.json:
         print(json.dumps([row.__dict__ for row in rows], indent=2))
         return
