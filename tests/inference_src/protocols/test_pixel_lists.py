@@ -198,4 +198,4 @@ def test_other_threads_go_on_meanwhile() -> None:
         done.set()
         thread.join()
         sys.setswitchinterval(interval)
-    assert np.median(pauses) < taken / 10  # a parser keeps it waiting for a fifth, the time of one image
+    assert sum(pause for pause in pauses if pause > taken / 15) < taken / 2  # to a parser it is all of it
