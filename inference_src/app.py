@@ -120,11 +120,14 @@ class Service:
             answer = await self._cores.run(
                 lambda: asked.answer(body.take(), self._model), body.size, left, entry.milliseconds
             )
+            gone = left.done()
         finally:
             left.cancel()
             self._bodies.let_go(body)
         entry.milliseconds.update(answer.milliseconds)
         entry.images, entry.pixels, entry.detections = answer.images, answer.pixels, answer.detections
+        if gone:
+            raise LeftError
         return answer
 
     async def _parts(self, receive: Receive, asked: Asked, entry: Entry) -> AsyncIterator[bytes]:

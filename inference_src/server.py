@@ -49,6 +49,9 @@ def serve(environment: Mapping[str, str]) -> int:
     except MapgateError as error:
         log.error("%s", error)
         return 1
+    except Exception:
+        log.exception("the server ended by a fault of its own")
+        return 1
     return 0
 
 

@@ -21,7 +21,7 @@ from inference_src.model import ObjectClass
 from inference_src.picture_memory import PictureMemory
 from inference_src.protocols import builtin, npy, tensorflow_serving
 from inference_src.protocols.accept import JSON, LINES, NPY, Wanted, read_accept
-from inference_src.protocols.custom_attributes import HEADER, Attributes, check_classes, read_attributes
+from inference_src.protocols.custom_attributes import HEADER, OUTPUTS, Attributes, check_classes, read_attributes
 from inference_src.runtimes import Detector
 from inference_src.selection import Selection
 from inference_src.tiles import detect_in_tiles
@@ -89,7 +89,10 @@ def read_headers(headers: Mapping[str, str]) -> "Asked":
         RequestError: 406 the client takes no form that an answer has; 400 a parameter of ours is wrong.
     """
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return Asked(content_type, read_accept(headers.get("accept")), read_attributes(headers.get(HEADER)))
+    wanted, attributes = read_accept(headers.get("accept")), read_attributes(headers.get(HEADER))
+    if attributes.outputs and wanted.media_type == NPY:
+        raise RequestError(400, f"{HEADER}: {OUTPUTS}: there is no place for them in {NPY}; accept {JSON}")
+    return Asked(content_type, wanted, attributes)
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,10 @@ class Asked:
             return "json"
         if self.content_type in IMAGE_TYPES:
             raise RequestError(415, "the image is neither JPEG nor PNG by its first bytes: convert it to one of them")
+        if self.content_type.startswith("multipart/"):
+            raise RequestError(
+                415, f"Content-Type {self.content_type[:100]}: send the picture's bytes alone, as the body"
+            )
         known = ", ".join((*IMAGE_TYPES, JSON, LINES, NPY))
         raise RequestError(415, f"Content-Type {self.content_type[:100] or 'is missing'}: send one of {known}")
 
@@ -246,10 +253,11 @@ class _Work:
 
 
 def _selection(attributes: Attributes, classes: Sequence[ObjectClass]) -> Selection:
-    ids = {entry.name: entry.id for entry in classes}
+    least = attributes.class_thresholds
+    wanted = frozenset(entry.id for entry in classes if entry.name in attributes.classes)
     return Selection(
         threshold=attributes.threshold,
-        thresholds={ids[name]: least for name, least in attributes.class_thresholds.items()},
-        classes=frozenset(ids[name] for name in attributes.classes) if attributes.classes else None,
+        thresholds={entry.id: least[entry.name] for entry in classes if entry.name in least},
+        classes=wanted if attributes.classes else None,
         most=attributes.max_detections,
     )

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -265,6 +265,29 @@ def test_who_sends_slowly_takes_no_place_from_others(server: "Served", jpeg: byt
     assert [server.request(jpeg, "image/jpeg")[0] for _ in range(20)] == [200] * 20
     for connection in held:
         connection.close()
+
+
+def test_who_left_while_waiting_is_not_computed(
+    servers: "Servers", model_dir: Path, picture: NDArray[np.uint8], jpeg: bytes
+) -> None:
+    server = servers.start(model_dir, MAPGATE_RUNTIME="openvino")
+    body = bytes(simplejpeg.encode_jpeg(np.tile(picture, (120, 120, 1))))
+    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+    held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(12)]
+    for connection in held:
+        connection.sendall(head % len(body) + body)
+    for connection in held:
+        connection.close()
+    assert server.request(jpeg, "image/jpeg")[0] == 200
+    deadline = time.monotonic() + 20
+    requests: list[dict[str, Any]] = []
+    while len(requests) < 13 and time.monotonic() < deadline:
+        time.sleep(0.1)
+        lines = map(json.loads, server.log.read_text().splitlines())
+        requests = [line["request"] for line in lines if "request" in line]
+    left = [each for each in requests if each["outcome"] == "left"]
+    assert len(left) == len(requests) - 1 == 12
+    assert sum("detect" in each["milliseconds"] for each in left) <= 8  # cores had the first of them already
 
 
 def _urllib3(port: int, body: bytes, headers: dict[str, str]) -> int:

@@ -61,6 +61,6 @@ def test_each_variable_is_documented() -> None:
     read = {
         name for file in sources for name in re.findall(r"\b(?:MAPGATE|SAGEMAKER)_[A-Z_]+[A-Z]\b", file.read_text())
     }
-    documented = set(re.findall(r"`([A-Z_]+)`", (root / "docs/serving.md").read_text()))
+    documented = set(re.findall(r"`([A-Z_]+)`", (root / "docs/server.md").read_text()))
     assert "MAPGATE_MAX_WAIT_SECONDS" in read
     assert read <= documented
