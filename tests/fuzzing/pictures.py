@@ -117,6 +117,8 @@ def _mutated_jpeg(content: bytes, draw: random.Random) -> bytes:
 
 def _resized(frame: bytes, draw: random.Random) -> bytes:
     """Another height or width, other sampling factors or numbers of components."""
+    if len(frame) < 5:  # an earlier mutation's
+        return mutated(frame, draw)[:65_533]
     height, width = (draw.choice((side, word(draw), *SIDES)) for side in struct.unpack(">HH", frame[1:5]))
     changed = frame[:1] + struct.pack(">HH", height, width) + frame[5:]
     if draw.random() < 0.3:

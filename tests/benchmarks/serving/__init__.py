@@ -66,6 +66,7 @@ def _rows_of_model(model: Model, sizes: list[str], root: Path, cores: Cores, sec
         running = {name: side for name, start in _sides(root, cores).items() if (side := _started(opened, start))}
         rows = []
         for size in sizes:
+            print(f"serving: {model.name} at {size}", file=sys.stderr)
             found = _measure(running, photographs(size), seconds)
             rows += _rows(model.name, size, found)
         return rows

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -119,18 +119,14 @@ def our_server(root: Path, runtime: str, cores: Cores) -> Iterator[OverHttp]:
     """Serve `root`/model with a runtime on the server's cores, until the block ends."""
     if runtime not in RUNTIMES or not find_spec(RUNTIMES[runtime]):
         raise LeftOutError(f"our server on {runtime}: this environment has no {runtime}")
-    started = False
-    try:
-        with pinned(cores.server):
-            serving = running_server(root, {"MAPGATE_RUNTIME": runtime, "MAPGATE_PRECISION": "f32"})
-            server = serving.__enter__()
-        started = True
+    with ExitStack() as opened:
+        try:
+            with pinned(cores.server):
+                environment = {"MAPGATE_RUNTIME": runtime, "MAPGATE_PRECISION": "f32"}
+                server = opened.enter_context(running_server(root, environment))
+        except MeasurementError as error:
+            raise LeftOutError(f"our server on {runtime}: {error}") from error
         yield OverHttp(server.port, listener(server.port), cores)
-    except MeasurementError as error:
-        raise LeftOutError(f"our server on {runtime}: {error}") from error
-    finally:
-        if started:
-            serving.__exit__(None, None, None)
 
 
 @contextmanager
