@@ -3,12 +3,14 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from containers.contract.errors import BadInputError
 from inference_src.errors import RequestError
 
+VARIABLE = "MAPGATE_PICTURE_MEGABYTES"
 SHARE = 4
 """A quarter of the container's memory: the rest is the model's, its activations', and that of bodies in reading."""
 
@@ -67,13 +69,24 @@ class PictureMemory:
         return not self._taken or self._taken + count <= self._most
 
 
-def share_of_memory(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> int:
-    """How many bytes decoded pictures may take where nobody says it: a share of the container's memory.
+def most_picture_bytes(
+    environment: Mapping[str, str], cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")
+) -> int:
+    """How many bytes decoded pictures may take: `MAPGATE_PICTURE_MEGABYTES`, or a share of the container's memory.
 
     Args:
+        environment: The process's variables.
         cgroup: Where the kernel tells the container's limit.
         meminfo: Where it tells the machine's memory, which counts where the container has no limit.
+
+    Raises:
+        BadInputError: The variable is no whole number above 0.
     """
+    given = environment.get(VARIABLE)
+    if given:
+        if not (given.isascii() and given.isdigit() and len(given) < 10 and int(given)):
+            raise BadInputError(f"{VARIABLE}={given[:30]}: give a whole number of megabytes above 0")
+        return int(given) * _MEGA
     limits = [_machine(meminfo), *(_number(cgroup / name) for name in _CGROUP_FILES)]
     return min((limit for limit in limits if limit), default=4 * 10**9) // SHARE
 

@@ -33,8 +33,6 @@ class Settings:
         body_seconds: `MAPGATE_BODY_SECONDS`: how long it may take to send the body.
         idle_seconds: `MAPGATE_IDLE_SECONDS`: how long a connection may stay open after an answer.
         metrics_namespace: `MAPGATE_METRICS_NAMESPACE`: where CloudWatch puts the server's metrics.
-        picture_bytes: `MAPGATE_PICTURE_MEGABYTES`: what decoded pictures may take together; None: a quarter of the
-            container's memory.
     """
 
     host: str = "0.0.0.0"  # noqa: S104  SageMaker asks from outside the container
@@ -45,7 +43,6 @@ class Settings:
     body_seconds: float = 60.0
     idle_seconds: float = 75.0
     metrics_namespace: str = "mapgate"
-    picture_bytes: int | None = None
 
     @property
     def max_body_bytes(self) -> int:
@@ -69,7 +66,6 @@ class Settings:
             header_seconds=_seconds(environment, "MAPGATE_HEADER_SECONDS", cls.header_seconds),
             body_seconds=_seconds(environment, "MAPGATE_BODY_SECONDS", longest),
             idle_seconds=_seconds(environment, "MAPGATE_IDLE_SECONDS", cls.idle_seconds),
-            picture_bytes=_megabytes(environment.get("MAPGATE_PICTURE_MEGABYTES") or ""),
             metrics_namespace=_namespace(environment.get("MAPGATE_METRICS_NAMESPACE") or cls.metrics_namespace),
         )
 
@@ -89,12 +85,6 @@ def _seconds(environment: Mapping[str, str], name: str, otherwise: float) -> flo
     if not 0 < seconds <= 3600:
         raise BadInputError(f"{name}={text}: give seconds, more than 0 and at most 3600")
     return seconds
-
-
-def _megabytes(text: str) -> int | None:
-    if text and not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        raise BadInputError(f"MAPGATE_PICTURE_MEGABYTES={text[:30]}: give a whole number of megabytes above 0")
-    return int(text) * 10**6 if text else None
 
 
 def _namespace(text: str) -> str:

@@ -14,8 +14,9 @@ import pytest
 import simplejpeg
 from openvino import opset13 as ops
 
+from containers.contract.errors import BadInputError
 from inference_src.errors import RequestError
-from inference_src.picture_memory import PictureMemory, share_of_memory
+from inference_src.picture_memory import PictureMemory, most_picture_bytes
 from tests.conftest import MadeOnce
 from tests.inference_src.conftest import Served, Servers, describe
 from tests.picture_files import with_orientation
@@ -113,7 +114,14 @@ def test_a_quarter_of_the_container_s_memory_is_for_pictures(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert share_of_memory(tmp_path / "cgroup", tmp_path / "meminfo") == expected
+    assert most_picture_bytes({}, tmp_path / "cgroup", tmp_path / "meminfo") == expected
+    assert most_picture_bytes({"MAPGATE_PICTURE_MEGABYTES": "300"}, tmp_path / "cgroup") == 300_000_000
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5", "9" * 20])
+def test_a_bound_that_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(BadInputError, match="MAPGATE_PICTURE_MEGABYTES"):
+        most_picture_bytes({"MAPGATE_PICTURE_MEGABYTES": text})
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,14 @@ def tiff(orientation: int, order: str = ">", kind: int = 3, offset: int = 8, bef
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_read_in_both_byte_orders_wherever_the_directory_lies(order: str, orientation: int) -> None:
     assert exif_orientation(tiff(orientation, order)) == orientation
-    assert exif_orientation(tiff(orientation, order, offset=20, before=5)) == orientation
+    assert exif_orientation(tiff(orientation, order, offset=20, before=25)) == orientation
+
+
+@pytest.mark.parametrize("count", [0, 1, 13])
+def test_what_stands_behind_the_directory_is_none_of_it(count: int) -> None:
+    directory = tiff(6, before=count)
+    assert directory[8:10] == struct.pack(">H", count + 1)
+    assert exif_orientation(directory[:8] + struct.pack(">H", count) + directory[10:]) == 1
 
 
 @pytest.mark.parametrize(
