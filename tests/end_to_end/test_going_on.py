@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from containers.contract.archive import extract
 from pipelines.client import executions
 from pipelines.client.deployment import Deployment
 from pipelines.demo import cdk, production
@@ -316,8 +317,9 @@ def _rename_as_coco(folder: Path) -> None:
 
 def _write_as_the_zoo(first: Training, folder: Path) -> None:
     """A version as a detector of COCO's 90 classes: its columns at COCO's ids, the others' all zero."""
-    with tarfile.open(fileobj=io.BytesIO(first.archive)) as archive:
-        archive.extractall(folder.with_name("unpacked"), filter="data")
+    packed = folder.with_name("model.tar.gz")
+    packed.write_bytes(first.archive)
+    extract(packed, folder.with_name("unpacked"))
     own = {label["name"]: label["id"] for label in first.model["classes"]}
     columns = {0: 0, **{COCO_IDS[OF_COCO[name]]: number for name, number in own.items()}}
     stored = checkpoint.read(str(folder.with_name("unpacked") / "1" / "variables" / "variables"))
