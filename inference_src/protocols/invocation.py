@@ -5,12 +5,14 @@ What a body is, its first bytes say: clients send pictures as `image/jpg`, `appl
 `file-path/raw-bytes` or as nothing at all, and curl calls JSON a form.
 """
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
+from pydantic_core import to_json
 
 from containers.contract.picture_header import JPEG, PNG
 from containers.contract.pictures import MAX_PIXELS
@@ -161,7 +163,7 @@ class Asked:
             raise RequestError(415, "the image is neither JPEG nor PNG by its first bytes: convert it to one of them")
         if self.content_type.startswith("multipart/"):
             raise RequestError(
-                415, f"Content-Type {self.content_type[:100]}: send the picture's bytes alone, as the body"
+                415, f"Content-Type {self.content_type[:100]}: send the picture's bytes as the whole body"
             )
         known = ", ".join((*IMAGE_TYPES, JSON, LINES, NPY))
         raise RequestError(415, f"Content-Type {self.content_type[:100] or 'is missing'}: send one of {known}")
@@ -183,7 +185,7 @@ class Asked:
             predictions = [tensorflow_serving.prediction(detections, outputs) for detections in selected]
             columns = form == "columns"
             told = {"outputs": tensorflow_serving.in_columns(predictions)} if columns else {"predictions": predictions}
-        return json.dumps(told, allow_nan=False, separators=(",", ":")).encode(), count
+        return to_json(told), count
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,7 @@ class _Work:
             self.pixels += image.shape[0] * image.shape[1]
             with self.stage("detect"):
                 whole = self._look(image)
+                _check_finite(whole)
                 found.append(Found(whole, self._selection.of(whole)))
 
     def _look(self, image: Image) -> Detections:
@@ -250,6 +253,13 @@ class _Work:
             yield
         finally:
             self.milliseconds[name] += (time.monotonic() - begun) * 1000
+
+
+def _check_finite(detections: Detections) -> None:
+    """Fail where JSON has no number for what a model gives: its weights went wrong, which no client can mend."""
+    told = (detections.boxes, detections.scores, detections.multiclass_scores)
+    if not all(np.isfinite(values).all() for values in told if values is not None):
+        raise ValueError("the model gives numbers that are not finite")
 
 
 def _selection(attributes: Attributes, classes: Sequence[ObjectClass]) -> Selection:

@@ -232,6 +232,26 @@ def test_decoded_images_take_their_memory_one_by_one_and_give_it_back(jpeg: byte
     assert MAX_PIXELS > 24 * 32
 
 
+@pytest.mark.parametrize("accept", ["application/json", "application/x-npy"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_our_fault(jpeg: bytes, accept: str, value: float) -> None:
+    class NotFinite(Fixed):
+        def detect(self, image: Image, further: bool = False) -> Detections:
+            found = super().detect(image, further)
+            found.boxes[1, 2] = value
+            return found
+
+    with pytest.raises(ValueError, match="not finite"):
+        ask(jpeg, NotFinite(), accept=accept)
+
+
+def test_answers_keep_every_bit_of_float32(jpeg: bytes) -> None:
+    found = Fixed().detect(np.zeros((1, 1, 3), np.uint8))
+    answer = told(jpeg)
+    np.testing.assert_array_equal(np.array(answer["scores"], np.float32), found.scores[:3])
+    np.testing.assert_array_equal(np.array(answer["normalized_boxes"], np.float32), found.boxes[:3, [1, 0, 3, 2]])
+
+
 def test_what_fails_in_a_model_gives_the_memory_back(jpeg: bytes) -> None:
     memory = PictureMemory(24 * 32 * 3)
 
