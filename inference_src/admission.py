@@ -142,6 +142,11 @@ class Cores:
             begun = sum(max(0.0, self.times.expected(each.size) - (now - each.since)) for each in self._working)
             return (begun + sum(self.times.expected(each.size) for each in self._waiting)) / len(self._threads)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody has a core or waits for one."""
+        return not self._working and not self._waiting
+
     def refuse_if_busy(self) -> None:
         """Send a request away that would wait too long.
 

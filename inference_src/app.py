@@ -20,6 +20,7 @@ from typing import Any
 from inference_src.admission import BusyError, Cores, FailedError, LeftError
 from inference_src.bodies import Bodies
 from inference_src.errors import RequestError
+from inference_src.heap import Heap
 from inference_src.journal import Entry, Journal
 from inference_src.protocols import BEGINNING, Answer, Asked, Model, read_headers
 from inference_src.settings import MAX_BATCH_MEGABYTES, MAX_HELD_BYTES, Settings
@@ -54,6 +55,7 @@ class Service:
         self._parallel = parallel
         self._cores = Cores(parallel, settings.max_wait_seconds)
         self._bodies = Bodies(MAX_HELD_BYTES)
+        self._heap = Heap()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -69,6 +71,12 @@ class Service:
             await _reply(send, 200, self._execution_parameters())
         else:
             await self._invocations(_headers(scope), receive, send)
+
+    def tick(self) -> None:
+        """What is to be done now and then: metrics of a minute in which few requests came, and memory when idle."""
+        self.journal.tick()
+        if self._cores.idle and not self._bodies.held:
+            self._heap.give_back()
 
     def close(self) -> None:
         """Let the threads finish what they have begun, and write down what is not written yet."""
@@ -104,6 +112,7 @@ class Service:
             log.error("answered 500", exc_info=error.__cause__ if isinstance(error, FailedError) else error)
             await _reply(send, 500, {"error": "the server failed at this request; its log says why"})
         finally:
+            self._heap.use(entry.bytes_in + 3 * entry.pixels)  # of a decoded picture three bytes a pixel
             self.journal.request(entry)
 
     async def _answer(self, headers: Mapping[str, str], receive: Receive, entry: Entry) -> Answer:

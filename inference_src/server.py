@@ -126,7 +126,6 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 async def _tick(service: Service) -> None:
-    """Write the metrics of a minute in which fewer requests came than fill a line."""
     while True:
         await asyncio.sleep(1)
-        service.journal.tick()
+        service.tick()

@@ -402,6 +402,32 @@ def test_batch_transform_is_told_how_to_ask_and_may_send_more(servers: "Servers"
     assert (status, "104857600 bytes" in answer["error"]) == (413, True)
 
 
+def test_memory_of_bodies_that_were_cut_comes_back(servers: "Servers", model_dir: Path, jpeg: bytes) -> None:
+    """The C library would keep it: bodies come in pieces, between which other things are made."""
+    server = servers.start(model_dir, MAPGATE_RUNTIME="openvino")
+    if not Path(f"/proc/{server.process.pid}/status").exists():
+        pytest.skip("this platform has no /proc to look into a process")
+    assert server.request(jpeg, "image/jpeg")[0] == 200
+    before = _resident_megabytes(server)
+    head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 26000000\r\n\r\n"
+    held = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(12)]
+    for connection in held:
+        connection.sendall(head + jpeg + bytes(25_000_000))
+    assert 200 < _resident_megabytes(server) - before < 350  # 256 MB of bodies, whoever sends how many
+    assert server.request(jpeg, "image/jpeg")[0] == 200
+    for connection in held:
+        connection.close()
+    deadline = time.monotonic() + 20
+    while _resident_megabytes(server) - before > 60 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert _resident_megabytes(server) - before < 60
+
+
+def _resident_megabytes(server: "Served") -> float:
+    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+
+
 def test_its_log_is_json_and_holds_each_request(servers: "Servers", model_dir: Path, jpeg: bytes) -> None:
     server = servers.start(model_dir, MAPGATE_RUNTIME="openvino", MAPGATE_METRICS_NAMESPACE="birds-dev")
     hostile = '\\"}\t{"level": "x' + "\xe9" * 300

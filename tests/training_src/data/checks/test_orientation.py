@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from containers.contract.orientation import turn_boxes, upright_size
-from tests.picture_files import with_orientation
+from containers.contract.picture_header import png_chunks
+from tests.picture_files import chunk, with_orientation
 from training_src.data.checks.image import ImageChecks, ImageOutcome
+from training_src.data.checks.orientation import are_shares
 from training_src.data.checks.policy import CHECKS, DataPolicy
 from training_src.data.dataset import Box, Encoded, LabelledImage
 from training_src.data.images import decode_upright, read_header
@@ -113,6 +115,25 @@ def test_boxes_that_do_not_fit_the_stated_size_tell_nothing(examine: Examine) ->
     _assert_box_is_around_the_patch(found)
 
 
+@pytest.mark.parametrize(
+    ("stated", "edges", "decided"),
+    [
+        ((64, 48), (0, 0, 66, 50), True),
+        ((64, 48), (0, 0, 40, 51), False),
+        ((48, 64), (0, 0, 50, 66), True),
+        ((48, 64), (0, 0, 51, 40), False),
+        # Neither size has room for these: the size is believed, and the box is a fault of its own.
+        ((64, 48), (0, 0, 67, 51), True),
+        ((48, 64), (0, 0, 67, 40), True),
+    ],
+)
+def test_a_box_fits_up_to_two_pixels_beyond_the_edge(
+    examine: Examine, stated: tuple[int, int], edges: tuple[float, float, float, float], decided: bool
+) -> None:
+    faults = examine(6, "stored", stated, boxes=(Box(*edges, 1, "a", "object 0"),)).faults
+    assert [fault.severity for fault in faults if fault.check == "orientation"] == ["notice" if decided else "error"]
+
+
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_records_boxes_mean_the_stored_pixels(examine: Examine, orientation: int) -> None:
     """TensorFlow's decoders, and so the Object Detection API, know no orientation."""
@@ -151,10 +172,44 @@ def test_without_boxes_nothing_needs_to_be_known(examine: Examine) -> None:
         assert found.image and (found.image.labelled.width, found.image.labelled.height) == (48, 64)
 
 
-def test_boxes_from_0_to_1_are_turned_as_such(examine: Examine) -> None:
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_boxes_from_0_to_1_are_turned_as_such(examine: Examine, orientation: int) -> None:
     box = Box(8 / 64, 4 / 48, 24 / 64, 12 / 48, 1, "a", "object 0")
     policy = replace(DataPolicy().with_fixes(), orientation_boxes="stored")
-    _assert_box_is_around_the_patch(examine(6, "stored", boxes=(box,), policy=policy))
+    _assert_box_is_around_the_patch(examine(orientation, "stored", boxes=(box,), policy=policy))
+
+
+@pytest.mark.parametrize(
+    ("edges", "shares"),
+    [
+        ((0, 0, 0.5, 1), True),
+        ((0.25, 0, 1, 1), True),
+        ((0, 0, 1, 1), False),  # a pixel
+        ((0, 0, 0, 0), False),
+        ((-0.5, 0, 0.5, 1), False),
+        ((0, 0.5, 1.5, 1), False),
+        ((0, 0.5, 2, 1), False),
+    ],
+)
+def test_shares_go_from_0_to_1_and_are_not_these_alone(edges: tuple[float, float, float, float], shares: bool) -> None:
+    assert are_shares([Box(*edges, 1, "a", "object 0")]) == shares
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_damage_that_only_turning_meets_is_damage(tmp_path: Path, suffix: str) -> None:
+    """Where images are checked by their headers and end marks alone."""
+    noise = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    encoded = with_orientation(bytes(cv2.imencode(suffix, noise)[1]), 6)
+    if suffix == ".jpg":
+        encoded = encoded[: len(encoded) // 2] + b"\xff\xd9"
+    else:
+        kept = [encoded[start - 8 : end + 4] for kind, start, end in png_chunks(encoded) if kind != b"IDAT"]
+        encoded = encoded[:8] + b"".join([*kept[:-1], chunk(b"IDAT", b"no stream"), kept[-1]])
+    (tmp_path / "a").write_bytes(encoded)
+    labelled = LabelledImage("a", "a", "a.xml", Encoded(str(tmp_path / "a")), ())
+    found = ImageChecks(DataPolicy(), "header", tmp_path).examine(labelled)
+    assert found.image is None
+    assert [(fault.check, fault.severity) for fault in found.faults] == [("image", "error")]
 
 
 @pytest.mark.parametrize("handling", ["error", "warning", "notice", "off"])
