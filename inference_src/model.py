@@ -3,12 +3,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from containers.contract.errors import first_fault
 from inference_src.errors import ModelError
+from inference_src.suppression import Suppression
 
 
 class ObjectClass(BaseModel):
@@ -26,10 +27,17 @@ class InputSize(BaseModel):
 
 
 class Runtime(BaseModel):
-    """One form of the model: where it lies in the archive, and in which precisions it may run."""
+    """One form of the model.
+
+    Attributes:
+        path: Where it lies in the archive.
+        precisions: In which it may run.
+        suppression: Given where the form ends at boxes and scores; what is then to be done with these.
+    """
 
     path: str
     precisions: Annotated[list[str], Field(min_length=1)]
+    suppression: Suppression | None = None
 
     @field_validator("path")
     @classmethod
@@ -61,6 +69,14 @@ class ModelDescription(BaseModel):
         if len({entry.id for entry in classes}) < len(classes):
             raise ValueError("two classes share an id")
         return sorted(classes, key=lambda entry: entry.id)
+
+    @model_validator(mode="after")
+    def _suppressed_classes_exist(self) -> Self:
+        known = [entry.id for entry in self.classes]
+        for name, runtime in self.runtimes.items():
+            if runtime.suppression is not None and runtime.suppression.class_ids != known:
+                raise ValueError(f"runtimes.{name}.suppression.class_ids are not the ids of classes")
+        return self
 
 
 def read_description(model_dir: Path) -> ModelDescription:

@@ -61,7 +61,8 @@ def _load(model_dir: Path, environment: Mapping[str, str], settings: Settings, j
     description = read_description(model_dir)
     runtime, precision = choose_runtime(model_dir, description, environment)
     parallel = cores()
-    detector = load_detector(runtime, model_dir / description.runtimes[runtime].path, precision, parallel)
+    form = description.runtimes[runtime]
+    detector = load_detector(runtime, model_dir / form.path, precision, parallel, form.suppression)
     _warm_up(detector, description)
     log.info(
         "%s on %s %s is ready after %.1f s, %d images side by side, for %s",

@@ -8,6 +8,7 @@ from typing import Protocol
 from inference_src.detections import Detections
 from inference_src.errors import ModelError
 from inference_src.images import Image
+from inference_src.suppression import Suppression
 
 
 class Detector(Protocol):
@@ -22,18 +23,27 @@ class Detector(Protocol):
         """
 
 
-Load = Callable[[Path, str, int], Detector]
-"""How a runtime loads: the model's path, the precision, and how many images are to be detected side by side."""
+Load = Callable[[Path, str, int, Suppression | None], Detector]
+"""How a runtime loads: path, precision, how many images are to be detected side by side, the suppression it lacks."""
 
 
-def load_detector(runtime: str, path: Path, precision: str, parallel: int) -> Detector:
+def load_detector(
+    runtime: str, path: Path, precision: str, parallel: int, suppression: Suppression | None = None
+) -> Detector:
     """Load a model with a runtime, so that `parallel` calls of `detect` share the cores, one core each.
+
+    Args:
+        runtime: Its name in `model.json`.
+        path: Of the model's form for it.
+        precision: One of those that `model.json` names for it.
+        parallel: How many images are to be detected side by side.
+        suppression: Given where `model.json` says that this form ends before suppression.
 
     Raises:
         ModelError: The runtime is unknown, or cannot load what lies there.
     """
     try:
-        return _loader(runtime)(path, precision, parallel)
+        return _loader(runtime)(path, precision, parallel, suppression)
     except ModelError:
         raise
     except Exception as error:

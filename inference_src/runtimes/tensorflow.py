@@ -6,23 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inference_src.detections import FURTHER_OUTPUTS, OUTPUTS, Detections
 from inference_src.errors import ModelError
 from inference_src.images import Image
+from inference_src.suppression import Suppression
+
+ALIGNMENT = 64
+"""Bytes of whose multiple the address of a tensor's numbers has to be one (`EIGEN_MAX_ALIGN_BYTES`)."""
 
 
 class TensorFlowDetector:
     """A SavedModel's `serving_default`: `input_tensor` uint8 [1, height, width, 3] to the exporter's four outputs."""
 
     def __init__(self, tensorflow: Any, model: Any) -> None:
-        self._constant = tensorflow.constant
+        self._tensor = tensorflow.experimental.dlpack.from_dlpack
         self._model = model  # a signature does not keep its model alive
         self._signature = model.signatures["serving_default"]
 
     def detect(self, image: Image, further: bool = False) -> Detections:
         """As `Detector.detect` says."""
-        outputs = self._signature(input_tensor=self._constant(image[np.newaxis]))
+        outputs = self._signature(input_tensor=self._tensor(_aligned(image[np.newaxis]).__dlpack__()))
         boxes, scores, classes, count = (outputs[name].numpy()[0] for name in OUTPUTS)
         indices, of_classes = (outputs.get(name) if further else None for name in FURTHER_OUTPUTS)
         return Detections(
@@ -35,12 +40,25 @@ class TensorFlowDetector:
         )
 
 
-def load(path: Path, precision: str, parallel: int) -> TensorFlowDetector:
-    """Load a SavedModel.
+def _aligned(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same, or a copy, as TensorFlow can take it: `tensorflow.constant` makes two copies and keeps one for good."""
+    if image.ctypes.data % ALIGNMENT == 0 and image.flags.c_contiguous and image.flags.writeable:
+        return image
+    memory = np.empty(image.size + ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT
+    copy: NDArray[np.uint8] = memory[begin : begin + image.size].reshape(image.shape)
+    np.copyto(copy, image)
+    return copy
+
+
+def load(path: Path, precision: str, parallel: int, suppression: Suppression | None = None) -> TensorFlowDetector:
+    """Load a SavedModel, which ends at detections.
 
     Raises:
-        ModelError: The model lacks the signature, or the precision is none of this runtime's.
+        ModelError: The model lacks the signature, the precision is none of this runtime's, or suppression is asked for.
     """
+    if suppression is not None:
+        raise ModelError("model.json: runtimes.tensorflow.suppression is for files that end before it; remove it")
     if precision != "f32":
         raise ModelError(f"MAPGATE_PRECISION={precision}: tensorflow runs f32 only")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

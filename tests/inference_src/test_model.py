@@ -21,6 +21,21 @@ DESCRIPTION: dict[str, Any] = {
     },
     "training": {"seed": 17},
 }
+SUPPRESSION: dict[str, Any] = {
+    "score_threshold": 1e-8,
+    "iou_threshold": 0.6,
+    "max_detections_per_class": 100,
+    "max_total_detections": 100,
+    "use_class_agnostic_nms": False,
+    "soft_nms_sigma": 0.5,
+    "change_coordinate_frame": True,
+    "class_ids": [1, 4],
+}
+
+
+def _suppressed(**changes: object) -> dict[str, Any]:
+    """Runtimes of which one is to suppress by itself."""
+    return {"openvino": {"path": "model.xml", "precisions": ["f32"], "suppression": SUPPRESSION | changes}}
 
 
 def _model(folder: Path, **changes: object) -> Path:
@@ -34,6 +49,13 @@ def test_classes_come_by_their_ids_and_what_else_is_told_is_left_alone(tmp_path:
     assert [(one.id, one.name) for one in description.classes] == [(1, "vehicle"), (4, "cyclist")]
     assert (description.input.height, description.input.width) == (320, 640)
     assert description.dataset is None
+    assert all(runtime.suppression is None for runtime in description.runtimes.values())
+
+
+def test_the_numbers_of_a_suppression_are_read(tmp_path: Path) -> None:
+    suppression = read_description(_model(tmp_path, runtimes=_suppressed())).runtimes["openvino"].suppression
+    assert suppression is not None
+    assert suppression.model_dump() == SUPPRESSION
 
 
 @pytest.mark.parametrize(
@@ -48,6 +70,14 @@ def test_classes_come_by_their_ids_and_what_else_is_told_is_left_alone(tmp_path:
         ({"runtimes": {"openvino": {"path": "../model.xml", "precisions": ["f32"]}}}, "leads out of the model"),
         ({"runtimes": {"openvino": {"path": "/etc/passwd", "precisions": ["f32"]}}}, "leads out of the model"),
         ({"runtimes": {"openvino": {"path": "model.xml", "precisions": []}}}, r"runtimes\.openvino\.precisions"),
+        ({"runtimes": _suppressed(soft_nms_sigma=-1)}, r"runtimes\.openvino\.suppression\.soft_nms_sigma"),
+        ({"runtimes": _suppressed(max_total_detections=0)}, r"suppression\.max_total_detections"),
+        ({"runtimes": _suppressed(use_cpu_nms=True)}, r"suppression\.use_cpu_nms: Extra inputs are not permitted"),
+        ({"runtimes": _suppressed(class_ids=[1, 2])}, r"suppression\.class_ids are not the ids of classes"),
+        (
+            {"runtimes": {"openvino": {"path": "model.xml", "precisions": ["f32"], "suppression": {}}}},
+            r"suppression\.score_threshold: Field required",
+        ),
     ],
 )
 def test_a_description_that_cannot_be_served_is_one_sentence(

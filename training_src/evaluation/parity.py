@@ -12,6 +12,8 @@ LEAST_SCORE = 0.1
 # Two detections are one when class is equal, boxes overlap so far, and scores lie so close.
 LEAST_IOU = 0.9
 GREATEST_SCORE_DIFFERENCE = 0.02
+# Or corners lie so close, in shares of the image: of boxes smaller than a pixel rounding decides how they overlap.
+GREATEST_CORNER_DIFFERENCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,11 @@ class Parity:
 
 
 def compare(reference: Detections, other: Detections, images: int) -> Parity:
-    """Match each side's detections with the other's, image by image, each at most once and best overlap first."""
+    """Match each side's detections with the other's, image by image, each at most once and the most alike first.
+
+    Alike are boxes and scores together: of several boxes that the image's border made one and the same, only scores
+    tell which is which.
+    """
     hits = total = 0
     greatest, least = 0.0, 1.0
     rows, columns = rows_by_image(reference.image_index, images), rows_by_image(other.image_index, images)
@@ -50,11 +56,14 @@ def compare(reference: Detections, other: Detections, images: int) -> Parity:
 def _pairs(reference: Detections, mine: Integers, other: Detections, theirs: Integers) -> list[tuple[int, int, float]]:
     """Indices of detections that are one and the same, with their IoU."""
     overlap = intersection_over_union(reference.boxes[mine], other.boxes[theirs])
+    corners = np.abs(reference.boxes[mine][:, None] - other.boxes[theirs][None, :]).max(axis=2, initial=0)
+    overlap = np.where(corners <= GREATEST_CORNER_DIFFERENCE, np.maximum(overlap, LEAST_IOU), overlap)
     same: Booleans = reference.classes[mine][:, None] == other.classes[theirs][None, :]
-    close = np.abs(reference.scores[mine][:, None] - other.scores[theirs][None, :]) <= GREATEST_SCORE_DIFFERENCE
-    rows, columns = np.nonzero(same & close & (overlap >= LEAST_IOU))
+    difference = np.abs(reference.scores[mine][:, None] - other.scores[theirs][None, :])
+    rows, columns = np.nonzero(same & (difference <= GREATEST_SCORE_DIFFERENCE) & (overlap >= LEAST_IOU))
+    apart = 1 - overlap[rows, columns] + difference[rows, columns]
     pairs, used_rows, used_columns = [], set(), set()
-    for at in np.argsort(-overlap[rows, columns], kind="stable"):
+    for at in np.argsort(apart, kind="stable"):
         row, column = int(rows[at]), int(columns[at])
         if row in used_rows or column in used_columns:
             continue

@@ -105,7 +105,7 @@ def _write_runtimes(
     """The model in each form that it can have; what `model.json` says of them."""
     # Training takes two seconds less to start without OpenVINO.
     from training_src.export.int8 import save_int8
-    from training_src.export.openvino_model import save_openvino, why_not_convertible
+    from training_src.export.openvino_model import save_openvino, suppression_behind, why_not_convertible
 
     save_model(detector, class_ids, folder / SAVED_MODEL)
     runtimes: dict[str, Any] = {"tensorflow": {"path": SAVED_MODEL, "precisions": ["f32"]}}
@@ -114,12 +114,14 @@ def _write_runtimes(
         missing = "openvino and int8" if calibration else "openvino"
         print(f"{missing:<13} not written, only TensorFlow's float32: {reason}", flush=True)
         return runtimes
+    numbers = suppression_behind(detector, class_ids)
+    behind = {} if numbers is None else {"suppression": numbers}
     save_openvino(detector, class_ids, folder / OPENVINO)
-    runtimes["openvino"] = {"path": OPENVINO, "precisions": ["f32"]}
+    runtimes["openvino"] = {"path": OPENVINO, "precisions": ["f32"], **behind}
     if calibration is not None:
         written = save_int8(folder / OPENVINO, calibration_images(calibration), folder / OPENVINO_INT8)
         print(f"int8          {OPENVINO_INT8}: {written}", flush=True)
-        runtimes["openvino-int8"] = {"path": OPENVINO_INT8, "precisions": ["int8"]}
+        runtimes["openvino-int8"] = {"path": OPENVINO_INT8, "precisions": ["int8"], **behind}
     return runtimes
 
 

@@ -11,7 +11,7 @@ from training_src.data.label_map import read_label_map
 from training_src.errors import ConfigurationError
 from training_src.export.calibration import calibration_images
 from training_src.export.int8 import save_int8
-from training_src.export.openvino_model import save_openvino, why_not_convertible
+from training_src.export.openvino_model import save_openvino, suppression_behind, why_not_convertible
 from training_src.export.saved_model import IMAGE_TENSOR, save_model, tracked_by_key
 from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
@@ -86,3 +86,5 @@ def _save_int8(detector: Detector, class_ids: Sequence[int], records: Records | 
         save_openvino(detector, class_ids, folder / OPENVINO)
         written = save_int8(folder / OPENVINO, calibration_images(records), folder / OPENVINO_INT8)
         print(f"int8          {OPENVINO_INT8}: {written}")
+        if suppression_behind(detector, class_ids) is not None:
+            print("openvino      ends at boxes and scores: its suppression cannot do what the config asks for")

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from training_src.models.checkpoints.checkpoint import SUFFIX
 from training_src.models.detector import Detector
+from training_src.models.non_max_suppression import Detections
 
 IMAGE_TENSOR = "image_tensor"
 Root = TypeVar("Root", tf.Module, tf.train.Checkpoint)
@@ -54,30 +55,40 @@ def save_model(detector: Detector, class_ids: Sequence[int], folder: Path, input
         input_type: One of `INPUT_TYPES`.
     """
     module = tracked_by_key(tf.Module(), detector)
-    table = tf.constant(sorted(class_ids), tf.float32)
     specification, images_of = INPUT_TYPES[input_type]
 
     def detect(input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = detector.preprocess(images_of(input_tensor))
         predictions = detector.predict(inputs, training=False)
         found = detector.postprocess(predictions, inputs.true_shapes, sorted(class_ids))
-        present = tf.sequence_mask(found.count, tf.shape(found.scores)[1], tf.float32)
-        outputs = {
-            "detection_boxes": found.boxes,
-            "detection_scores": found.scores,
-            "detection_classes": tf.gather(table, tf.cast(found.classes, tf.int32)) * present,
-            "num_detections": found.count,
-            "detection_anchor_indices": found.anchor_indices,
-            "detection_multiclass_scores": found.multiclass_scores,
-            "raw_detection_boxes": found.raw_boxes,
-            "raw_detection_scores": found.raw_scores,
-        }
-        return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
+        return detection_outputs(found, sorted(class_ids))
 
     function = tf.function(detect, input_signature=[specification], autograph=False)
     # Who has the API's models calls what `tf.saved_model.load` returns.
     setattr(module, "__call__", function)  # noqa: B010
     tf.saved_model.save(module, str(folder), signatures={"serving_default": function})
+
+
+def detection_outputs(found: Detections, class_ids: Sequence[int]) -> dict[str, tf.Tensor]:
+    """All outputs of `save_model` by name, float32.
+
+    Args:
+        found: One image's.
+        class_ids: The label map's, ascending, of which the detections' classes are places.
+    """
+    table = tf.constant(class_ids, tf.float32)
+    present = tf.sequence_mask(found.count, tf.shape(found.scores)[1], tf.float32)
+    outputs = {
+        "detection_boxes": found.boxes,
+        "detection_scores": found.scores,
+        "detection_classes": tf.gather(table, tf.cast(found.classes, tf.int32)) * present,
+        "num_detections": found.count,
+        "detection_anchor_indices": found.anchor_indices,
+        "detection_multiclass_scores": found.multiclass_scores,
+        "raw_detection_boxes": found.raw_boxes,
+        "raw_detection_scores": found.raw_scores,
+    }
+    return {name: tf.cast(value, tf.float32) for name, value in outputs.items()}
 
 
 def _decoded(encoded: tf.Tensor) -> tf.Tensor:

@@ -70,7 +70,7 @@ class Detector(abc.ABC):
         Args:
             images: `(batch, h, w, 3)`, RGB of 0..255, any numeric dtype.
         """
-        return self.normalise(*resize_to(self.resizer, tf.cast(images, tf.float32)))
+        return self.normalise(*resize_to(self.resizer, images))
 
     @abc.abstractmethod
     def normalise(self, pixels: tf.Tensor, true_shapes: tf.Tensor) -> Inputs:

@@ -24,12 +24,20 @@ def resized_shape(resizer: ImageResizer) -> tuple[int, int] | None:
     return (keep.max_dimension, keep.max_dimension) if keep and keep.pad_to_max_dimension else None
 
 
+def resize_method(resizer: ImageResizer) -> ResizeMethod | None:
+    """How a config resizes; None where it only pads."""
+    parts = (resizer.fixed_shape_resizer, resizer.keep_aspect_ratio_resizer, resizer.conditional_shape_resizer)
+    return next((part.resize_method for part in parts if part is not None), None)
+
+
 def resize_to(resizer: ImageResizer, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Images in the size that a config asks for.
 
+    Only what is resized becomes floating point: four bytes for each of a photograph's would be more than all the rest.
+
     Args:
         resizer: The config's.
-        images: `(batch, h, w, 3)` float32.
+        images: `(batch, h, w, 3)`, any numeric dtype.
 
     Returns:
         `(batch, height, width, 3)` float32 and the shapes without padding, `(batch, 3)` int32.
@@ -77,7 +85,17 @@ def standardise(pixels: tf.Tensor) -> tf.Tensor:
 
 
 def resize(images: tf.Tensor, height: int, width: int, method: ResizeMethod = "BILINEAR") -> tf.Tensor:
-    """Resizing with a pixel's corner, not its centre, as its place: TensorFlow 1's, which the zoo was trained with."""
+    """Resizing with a pixel's corner, not its centre, as its place: TensorFlow 1's, which the zoo was trained with.
+
+    Args:
+        images: `(batch, h, w, 3)`, any numeric dtype.
+        height: Wanted, in pixels.
+        width: Wanted, in pixels.
+        method: How pixels between pixels are found.
+
+    Returns:
+        `(batch, height, width, 3)` float32.
+    """
     if method == "AREA":
         return tf.raw_ops.ResizeArea(images=images, size=[height, width], align_corners=False)
     operation = {
@@ -85,7 +103,8 @@ def resize(images: tf.Tensor, height: int, width: int, method: ResizeMethod = "B
         "NEAREST_NEIGHBOR": tf.raw_ops.ResizeNearestNeighbor,
         "BICUBIC": tf.raw_ops.ResizeBicubic,
     }[method]
-    return operation(images=images, size=[height, width], align_corners=False, half_pixel_centers=False)
+    resized = operation(images=images, size=[height, width], align_corners=False, half_pixel_centers=False)
+    return tf.cast(resized, tf.float32)
 
 
 def _resized(resizer: ImageResizer, images: tf.Tensor) -> tf.Tensor:
@@ -98,7 +117,7 @@ def _resized(resizer: ImageResizer, images: tf.Tensor) -> tf.Tensor:
     if resizer.conditional_shape_resizer:
         conditional = resizer.conditional_shape_resizer
         return resize(images, *_conditional(conditional, *_size(images)), conditional.resize_method)
-    return images
+    return tf.cast(images, tf.float32)
 
 
 def _padded(resizer: ImageResizer, images: tf.Tensor) -> tf.Tensor:

@@ -27,6 +27,27 @@ def test_order_and_rounding_do_not_matter(scenes: Scenes) -> None:
     assert compare(found, other, 30).matched == 1.0
 
 
+def test_boxes_that_the_border_made_alike_are_told_apart_by_their_scores() -> None:
+    nowhere = np.zeros(3, int)
+    boxes = np.array([[0.2, 0.5, 1.0, 1.0]] * 3)
+    found = Detections(nowhere, boxes, np.array([0.530, 0.515, 0.500]), nowhere + 1)
+    # A last bit makes the best score's box overlap more with the second one's.
+    others = boxes - np.array([[1e-7], [0.0], [1e-7]])
+    other = Detections(nowhere, others, np.array([0.530, 0.515, 0.500]), nowhere + 1)
+    parity = compare(found, other, 1)
+    assert parity.matched == 1.0
+    assert parity.greatest_score_difference == 0.0
+
+
+def test_boxes_as_small_as_rounding_are_compared_by_their_corners() -> None:
+    # One of the Open Images detector's, in both runtimes: it lies at the border, and is a hundredth of a pixel wide.
+    corners = [[0.00440176, 0.01027607, 0.0044019, 0.01027619], [0.00440175, 0.01027605, 0.00440189, 0.01027617]]
+    one, two = (Detections(np.zeros(1, int), np.array([box]), np.array([0.16]), np.ones(1, int)) for box in corners)
+    assert compare(one, two, 1).matched == 1.0
+    elsewhere = Detections(two.image_index, two.boxes + 0.001, two.scores, two.classes)
+    assert compare(one, elsewhere, 1).matched == 0.0
+
+
 @pytest.mark.parametrize(
     "change",
     [

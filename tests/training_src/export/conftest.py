@@ -80,10 +80,13 @@ def calibrated_artifact(validation: Records, made_once: MadeOnce) -> Path:
     return made_once("calibrated-artifact", make)
 
 
-def export_random_weights(folder: Path, resizer: str, calibration: Records | None = None) -> None:
+def export_random_weights(
+    folder: Path, resizer: str, calibration: Records | None = None, suppression: str = ""
+) -> None:
     """An artifact of a detector whose random weights give scores and boxes that differ from each other."""
     text = (CONFIGS / "ssd_mobilenet_v2_fpnlite_160x160.config").read_text()
     text = text.replace("num_classes: 90", "num_classes: 4").replace("bias_init: -3.0", "bias_init: -2.0")
+    text = text.replace("batch_non_max_suppression {", "batch_non_max_suppression { " + suppression)
     text = re.sub(r"fixed_shape_resizer \{[^}]*\}", resizer, text)
     keras.utils.set_random_seed(5)
     detector = build_detector(decode(PipelineConfig, parse(text)).model)

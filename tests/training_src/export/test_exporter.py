@@ -62,10 +62,20 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["ssd_mobilenet_v2_hard_mining", pytest.param("faster_rcnn_resnet50_v1", marks=pytest.mark.verify)]
+    ("name", "rounded"),
+    [
+        ("ssd_mobilenet_v2_hard_mining", 0.05),
+        pytest.param("faster_rcnn_resnet50_v1", 0.05, marks=pytest.mark.verify),
+        pytest.param("efficientdet_d1", 0.25, marks=pytest.mark.verify),
+    ],
 )
 def test_the_exported_model_detects_what_the_reference_does(
-    name: str, golden: Path, golden_checkpoint: Callable[[str], str], tmp_path: Path, validation_folder: Path
+    name: str,
+    rounded: float,
+    golden: Path,
+    golden_checkpoint: Callable[[str], str],
+    tmp_path: Path,
+    validation_folder: Path,
 ) -> None:
     case = golden / name
     export(case / "pipeline.config", golden_checkpoint(name), tmp_path / "out", calibration=validation_folder)
@@ -80,9 +90,10 @@ def test_the_exported_model_detects_what_the_reference_does(
             answer = {key: value[0].numpy() for key, value in detect(pixels).items()}
             assert_as_expected(answer, expected, image, (*OUTPUTS, *FURTHER_OUTPUTS))
             results = openvino(pixels)
-            assert_as_expected({key: results[key][0] for key in OUTPUTS}, expected, image, OUTPUTS)
+            fast = {key: results[key][0] for key in (*OUTPUTS, *FURTHER_OUTPUTS[:2])}
+            assert_as_expected(fast, expected, image, tuple(fast))
             scores = expected["detection_scores"][image]
-            np.testing.assert_allclose(int8(pixels)["detection_scores"][0], scores, atol=0.05)
+            np.testing.assert_allclose(int8(pixels)["detection_scores"][0], scores, atol=rounded)
 
 
 def assert_as_expected(

@@ -22,7 +22,6 @@ from training_src.export.openvino_core import core
 from training_src.export.openvino_model import convert
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import PipelineConfig
-from training_src.models.preprocessing import resize
 from training_src.text_format import parse
 from training_src.training.records import Records, pixels
 
@@ -138,17 +137,6 @@ def test_outputs_are_padded_with_zeros_and_sorted_by_score(openvino_runtime: Run
     assert (boxes >= 0).all()
     assert (boxes <= 1).all()
     assert (boxes[:, 2:] > boxes[:, :2]).all()
-
-
-@pytest.mark.parametrize("size", [(37, 53), (400, 611), (160, 160), (161, 159)])
-def test_openvino_resizes_with_the_same_corners(size: tuple[int, int]) -> None:
-    image = np.random.default_rng(size).integers(0, 256, (1, *size, 3), dtype=np.uint8)
-    signature = tf.function(lambda pixels: resize(tf.cast(pixels, tf.float32), 160, 160)).get_concrete_function(
-        tf.TensorSpec([1, None, None, 3], tf.uint8, name="pixels")
-    )
-    model = core().compile_model(convert(signature), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    # Pixel centres or corners differ by tens of grey levels; rounding a coordinate in float32, by hundredths.
-    np.testing.assert_allclose(model([image])[0], signature(tf.constant(image)), atol=0.05)
 
 
 def test_the_artifact_says_what_it_is(artifact: Path) -> None:

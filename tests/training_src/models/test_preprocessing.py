@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from training_src.models.config.decoding import decode
-from training_src.models.config.image_resizer import ImageResizer
+from training_src.models.config.image_resizer import ImageResizer, ResizeMethod
 from training_src.models.errors import ConfigError
-from training_src.models.preprocessing import mask_padding, resize_to, resized_shape, scale_to_one
+from training_src.models.preprocessing import mask_padding, resize, resize_to, resized_shape, scale_to_one
 from training_src.text_format import parse
 
 KEPT = ["pad", "down_pad", "nopad", "maxbound"]
@@ -47,6 +49,22 @@ def test_resizers_whose_size_depends_on_the_image(text: str, size: tuple[int, in
     assert resized.shape[1:3] == size
     np.testing.assert_array_equal(true_shape, [[20, 30, 3]] if "pad" in text else [[*size, 3]])
     np.testing.assert_allclose(resized[:, :20, :30] if "pad" in text else resized, 7.0, rtol=1e-5)
+
+
+@settings(max_examples=30)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    size=st.sampled_from([(1, 1), (7, 64), (48, 33)]),
+    method=st.sampled_from(["BILINEAR", "NEAREST_NEIGHBOR", "BICUBIC", "AREA"]),
+)
+def test_bytes_are_resized_as_the_same_numbers_in_floating_point_are(
+    height: int, width: int, size: tuple[int, int], method: ResizeMethod
+) -> None:
+    pixels = np.random.default_rng([height, width]).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+    resized = resize(tf.constant(pixels), *size, method)
+    assert resized.dtype == tf.float32
+    np.testing.assert_array_equal(resized, resize(tf.constant(pixels, tf.float32), *size, method))
 
 
 def test_what_lies_beside_the_image_becomes_padding() -> None:

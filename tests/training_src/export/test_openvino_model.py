@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Detectors of two stages, or of the first alone, have a form for OpenVINO whatever their suppression and sizes."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inference_src.model import read_description
+from inference_src.runtimes import load_detector
+from training_src.data.label_map import LabelMap
+from training_src.export.artifact import write_untrained
+from training_src.models.architectures import build_detector
+from training_src.models.checkpoints import checkpoint
+from training_src.models.config.decoding import decode
+from training_src.models.config.pipeline import PipelineConfig
+from training_src.text_format import parse
+
+CASE = "faster_rcnn_resnet50_v1"
+SECOND = r"(second_stage_post_processing \{\s*batch_non_max_suppression \{)"
+CHANGES = {
+    "one stage": (r"faster_rcnn \{", "faster_rcnn { number_of_stages: 1"),
+    "soft": (SECOND, r"\1 soft_nms_sigma: 0.5"),
+    "agnostic": (SECOND, r"\1 use_class_agnostic_nms: true"),
+    "sizes that depend on the image": (r"pad_to_max_dimension: true", ""),
+}
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("what", CHANGES)
+def test_both_runtimes_find_the_same(
+    what: str, golden: Path, golden_checkpoint: Callable[[str], str], tmp_path: Path
+) -> None:
+    text, count = re.subn(*CHANGES[what], (golden / CASE / "pipeline.config").read_text(), count=1)
+    assert count == 1
+    detector = build_detector(decode(PipelineConfig, parse(text)).model)
+    checkpoint.restore(detector.variables(), golden_checkpoint(CASE), "full")
+    write_untrained(
+        tmp_path, detector, LabelMap({number: str(number) for number in range(1, detector.num_classes + 1)}), CASE, text
+    )
+
+    runtimes = read_description(tmp_path).runtimes
+    assert (runtimes["openvino"].suppression is not None) is (what in ("soft", "agnostic"))
+    tensorflow, openvino = (
+        load_detector(name, tmp_path / runtimes[name].path, "f32", 1, runtimes[name].suppression)
+        for name in ("tensorflow", "openvino")
+    )
+    with np.load(golden / CASE / "expected.npz") as expected:
+        image = expected["image_0"]
+    for picture in (image, np.ascontiguousarray(image[:100, :70])):
+        ours, theirs = openvino.detect(picture, further=True), tensorflow.detect(picture, further=True)
+        assert ours.count == theirs.count > 20
+        for name in ("boxes", "scores", "classes", "anchor_indices", "multiclass_scores"):
+            np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-4, err_msg=name)
