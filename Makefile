@@ -63,7 +63,8 @@ lock: .venv/bin/uv  ## Resolve every lock file anew
 	$(COMPILE) requirements-mutation.lock --extra mutation
 	$(COMPILE) containers/training/requirements.cpu.txt --extra training --extra cpu
 	$(COMPILE) containers/training/requirements.gpu.txt --extra training --extra gpu
-	$(COMPILE) containers/inference/requirements.txt --extra inference --extra cpu
+	$(COMPILE) containers/inference/requirements.cpu.txt --extra inference
+	$(COMPILE) containers/inference/requirements.gpu.txt --extra inference --extra gpu
 	$(NPM) install --silent --package-lock-only --no-audit --no-fund
 COMPILE := uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -o
 

@@ -12,6 +12,8 @@ from typing import Literal, get_args
 
 ImageName = Literal["training", "inference"]
 IMAGE_NAMES: tuple[ImageName, ...] = get_args(ImageName)
+Accelerator = Literal["cpu", "gpu"]
+_ON_GPUS = "-gpu"
 
 
 def repository_name(prefix: str, name: ImageName) -> str:
@@ -19,21 +21,28 @@ def repository_name(prefix: str, name: ImageName) -> str:
     return f"{prefix}-{name}"
 
 
-def image_tag(root: Path, name: ImageName) -> str:
+def image_tag(root: Path, name: ImageName, accelerator: Accelerator = "cpu") -> str:
     """Name the content of an image: 16 hexadecimal digits that change when, and only when, its sources change.
 
     Args:
         root: The repository's root.
         name: Which image; its sources are `containers/<name>/` (Dockerfile, locked requirements), `<name>_src/` and
             `containers/contract/`, which both carry.
+        accelerator: Of the inference image, which serves on GPUs with other libraries, and so under another tag; the
+            training image has one tag, and is built for what its jobs run on.
 
     Returns:
-        The first 16 digits of a sha256 over the sorted relative paths and contents.
+        The first 16 digits of a sha256 over the sorted relative paths and contents, and `-gpu` for GPUs.
 
     Raises:
         FileNotFoundError: A source folder or the Dockerfile is missing, so the tag would name something else.
     """
-    return content_digest(root, sources(root, name))[:16]
+    return content_digest(root, sources(root, name))[:16] + (_ON_GPUS if accelerator == "gpu" else "")
+
+
+def accelerator_of(tag: str) -> Accelerator:
+    """What an inference image's tag says that it is built for."""
+    return "gpu" if tag.endswith(_ON_GPUS) else "cpu"
 
 
 def sources(root: Path, name: ImageName) -> list[Path]:

@@ -30,7 +30,7 @@ def main() -> int:
 
         code = serve(os.environ)
         logging.shutdown()
-        # The HTTP server's own threads may abort a process whose interpreter is being taken down beneath them.
+        # A runtime's own threads may abort a process whose interpreter is being taken down beneath them.
         os._exit(code)
     if given.command == "answer":
         from inference_src.answer import answer

@@ -14,11 +14,9 @@ from pathlib import Path
 from containers.contract.archive import extract
 from containers.contract.errors import BadInputError, MapgateError
 from inference_src.errors import MeasurementError, ModelError
-from inference_src.model import ModelDescription, read_description
+from inference_src.model import choose_runtime, read_description
 from inference_src.server_process import running_server
 
-# The first that a model has: each finds the same, the first is the fastest.
-RUNTIMES = ("openvino", "tensorflow")
 INTERRUPTED = 130
 
 
@@ -50,9 +48,8 @@ def _answers(model: Path, pictures: Sequence[Path], root: Path) -> Iterator[str]
         (root / "model").symlink_to(model.resolve())
     else:
         extract(model, root / "model")
-    description = _description(model, root / "model")
-    runtime = next((name for name in RUNTIMES if name in description.runtimes), next(iter(description.runtimes)))
-    chosen = {"MAPGATE_RUNTIME": runtime, "MAPGATE_PRECISION": description.runtimes[runtime].precisions[0]}
+    runtime, precision = _runtime(model, root / "model")
+    chosen = {"MAPGATE_RUNTIME": runtime, "MAPGATE_PRECISION": precision}
     with running_server(root, chosen) as server:
         for picture in pictures:
             status, body = server.ask(picture.read_bytes())
@@ -62,11 +59,13 @@ def _answers(model: Path, pictures: Sequence[Path], root: Path) -> Iterator[str]
             yield json.dumps(json.loads(body))
 
 
-def _description(given: Path, folder: Path) -> ModelDescription:
-    """What `model.json` says; the errors name the model as it was given, not where it was extracted.
+def _runtime(given: Path, folder: Path) -> tuple[str, str]:
+    """The runtime and precision by which the model is served here; each finds the same, the first is the fastest.
+
+    The errors name the model as it was given, not where it was extracted.
 
     Raises:
-        ModelError: The file is missing or does not say what it must.
+        ModelError: `model.json` is missing, does not say what it must, or names no runtime that can run here.
     """
     if not (folder / "model.json").is_file():
         raise ModelError(
@@ -74,9 +73,10 @@ def _description(given: Path, folder: Path) -> ModelDescription:
             "`mapgate model export --artifact` makes one"
         )
     try:
-        return read_description(folder)
+        return choose_runtime(folder, read_description(folder), {})
     except ModelError as error:
-        raise ModelError(str(error).replace(str(folder), str(given))) from error
+        named = str(error).replace(str(folder), str(given))
+        raise ModelError(named if str(given) in named else f"{given}: {named}") from error
 
 
 def _sentence(body: bytes) -> str:

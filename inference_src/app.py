@@ -1,187 +1,217 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SageMaker's container contract over HTTP: `GET /ping` and `POST /invocations`.
+"""SageMaker's container contract over HTTP: `GET /ping`, `POST /invocations`, `GET /execution-parameters`.
 
-https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
-Whatever a client can mend is answered with 4xx and `{"error": "<sentence>"}`. Decoding and detecting happen in as many
-threads as there are cores, one image each; the event loop only moves bytes.
+Sources: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html and
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
+Whatever a client can mend is answered with 4xx and `{"error": "<sentence>"}`, as soon as it is known: what is still
+sent of a refused body is dropped by the connection. A request's body is read whole before it takes a place among those
+that wait for a core. Decoding and detecting happen in as many threads as there are cores, one image each; the event
+loop only moves bytes. This is a plain ASGI application (https://asgi.readthedocs.io/en/latest/specs/www.html): three
+addresses need no framework.
 """
 
 import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
-
-from containers.contract.pictures import MAX_BODY_BYTES
+from inference_src.admission import BusyError, Cores, FailedError, LeftError
+from inference_src.bodies import Bodies
 from inference_src.errors import RequestError
-from inference_src.images import decode_image
-from inference_src.model import ObjectClass
-from inference_src.protocols import builtin, tensorflow_serving
-from inference_src.protocols.accept import Wanted, read_accept
-from inference_src.runtimes import Detector
+from inference_src.heap import Heap
+from inference_src.journal import Entry, Journal
+from inference_src.protocols import BEGINNING, Answer, Asked, Model, read_headers
+from inference_src.settings import MAX_BATCH_MEGABYTES, MAX_HELD_BYTES, Settings
 
-MAX_BODY_SECONDS = 60
-"""SageMaker gives a whole request no longer."""
-MAX_WAITING = 64
-"""Requests that may wait for a core before a further one is sent away."""
-MAX_WAIT_SECONDS = 1.0
-"""How long a request may have to wait for a core. Its caller takes waiting for the model's latency, and so does
-SageMaker, which rolls an update back for it: what would wait longer is sent away at once."""
-PATIENT_ROUNDS = 1
-"""How many requests a core may have waiting however long they take: a slow model still serves several clients."""
-IMAGE_TYPES = ("application/x-image", "image/jpeg", "image/png")
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
-_NEWS = 0.2
-"""Weight of the newest request in what a request takes."""
+ADDRESSES = {"/ping": ("GET", "HEAD"), "/execution-parameters": ("GET", "HEAD"), "/invocations": ("POST",)}
+THERE_ARE = "there are GET /ping, GET /execution-parameters and POST /invocations only"
 
 log = logging.getLogger(__name__)
 
 
-def create_app(detector: Detector, classes: list[ObjectClass], parallel: int) -> Starlette:
-    """Make the application around a model that is loaded and warm.
+class Service:
+    """A loaded model, its threads, and the requests that wait for them: an ASGI application.
 
     Args:
-        detector: The model.
-        classes: Its classes, sorted by id.
+        model: What answers, loaded and warm.
         parallel: How many images are detected side by side.
+        settings: The server's settings.
+        journal: Where requests are written down.
     """
-    service = Service(detector, classes, parallel)
-    return Starlette(
-        routes=[
-            Route("/ping", service.ping, methods=["GET"]),
-            Route("/invocations", service.invocations, methods=["POST"]),
-        ],
-        exception_handlers={
-            RequestError: _refuse,
-            HTTPException: _refuse_http,
-            ClientDisconnect: _forget,
-            Exception: _apologise,
-        },
-        lifespan=service.lifespan,
-    )
 
-
-class Service:
-    """A loaded model, its threads, and the requests that wait for them."""
-
-    def __init__(self, detector: Detector, classes: list[ObjectClass], parallel: int) -> None:
-        self._detector = detector
-        self._classes = classes
+    def __init__(
+        self, model: Model, parallel: int, settings: Settings | None = None, journal: Journal | None = None
+    ) -> None:
+        self.settings = settings = settings or Settings()
+        self.journal = journal or Journal(settings.metrics_namespace)
+        self._model = model
         self._parallel = parallel
-        self._threads = ThreadPoolExecutor(parallel, thread_name_prefix="detect")
-        self._present = 0
-        self._seconds = 0.0  # that a request takes a core, lately
+        self._cores = Cores(parallel, settings.max_wait_seconds)
+        self._bodies = Bodies(MAX_HELD_BYTES)
+        self._heap = Heap()
 
-    @asynccontextmanager
-    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Let the threads finish what they have begun when the server ends."""
-        yield
-        self._threads.shutdown(wait=True)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        path, method = scope["path"].rstrip("/") or "/", scope["method"]
+        methods = ADDRESSES.get(path)
+        if methods is None or method not in methods:
+            sentence = f"{method} {scope['path'][:100]}: {THERE_ARE}"
+            allow = {"allow": ", ".join(methods)} if methods else {}
+            await _reply(send, 405 if methods else 404, {"error": sentence}, allow)
+        elif path == "/ping":  # nobody listens here before the model has answered an image
+            await _reply(send, 200, {"status": "ready"})
+        elif path == "/execution-parameters":
+            await _reply(send, 200, self._execution_parameters())
+        else:
+            await self._invocations(_headers(scope), receive, send)
 
-    async def ping(self, _: Request) -> Response:
-        """Say that the model is loaded and has answered an image: before that nobody listens here."""
-        return _json({"status": "ready"})
+    def tick(self) -> None:
+        """What is to be done now and then: metrics of a minute in which few requests came, and memory when idle."""
+        self.journal.tick()
+        if self._cores.idle and not self._bodies.held:
+            self._heap.give_back()
 
-    async def invocations(self, request: Request) -> Response:
+    def close(self) -> None:
+        """Let the threads finish what they have begun, and write down what is not written yet."""
+        self._cores.close()
+        self.journal.flush()
+
+    def _execution_parameters(self) -> dict[str, Any]:
+        """How batch transform should ask: a picture a request, one for each core, within what SageMaker takes together.
+
+        MaxConcurrentTransforms times MaxPayloadInMB must not exceed 100 MB:
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTransformJob.html
+        """
+        side_by_side = min(self._parallel, MAX_BATCH_MEGABYTES)
+        return {
+            "MaxConcurrentTransforms": side_by_side,
+            "BatchStrategy": "SINGLE_RECORD",
+            "MaxPayloadInMB": MAX_BATCH_MEGABYTES // side_by_side,
+        }
+
+    async def _invocations(self, headers: Mapping[str, str], receive: Receive, send: Send) -> None:
         """Detect objects in what the request holds."""
-        self._refuse_when_busy()
-        self._present += 1
+        entry = Entry.of(headers)
         try:
-            answer = self._protocol(request)
-            body = await _read_in_time(request)
-            result, seconds = await asyncio.get_running_loop().run_in_executor(self._threads, _timed, answer, body)
+            answer = await self._answer(headers, receive, entry)
+            entry.status, entry.outcome, entry.bytes_out = 200, "answered", len(answer.body)
+            await _send(send, 200, answer.body, answer.media_type, answer.headers)
+        except LeftError:
+            entry.outcome = "left"
+        except RequestError as error:
+            await _refuse(send, error, entry, headers)
+        except Exception as error:
+            entry.status, entry.outcome = 500, "failed"
+            log.error("answered 500", exc_info=error.__cause__ if isinstance(error, FailedError) else error)
+            await _reply(send, 500, {"error": "the server failed at this request; its log says why"})
         finally:
-            self._present -= 1
-        self._seconds += (seconds - self._seconds) * (_NEWS if self._seconds else 1.0)
-        return Response(result, media_type="application/json")
+            self._heap.use(entry.bytes_in + 3 * entry.pixels)  # of a decoded picture three bytes a pixel
+            self.journal.request(entry)
 
-    def _refuse_when_busy(self) -> None:
-        waiting = self._present - self._parallel
-        too_long = waiting / self._parallel * self._seconds > MAX_WAIT_SECONDS
-        if waiting >= MAX_WAITING or (waiting >= PATIENT_ROUNDS * self._parallel and too_long):
-            raise RequestError(429, f"{self._present} requests are waiting already: try again in a moment")
+    async def _answer(self, headers: Mapping[str, str], receive: Receive, entry: Entry) -> Answer:
+        asked = read_headers(headers)
+        announced = _announced(headers)
+        if announced > self.settings.max_body_bytes:
+            raise self._too_long()
+        self._cores.refuse_if_busy()
+        parts = self._parts(receive, asked, entry)
+        body = await self._bodies.read(parts, self.settings.body_seconds, announced)
+        entry.milliseconds["read"] = _since(entry.begun)
+        left = asyncio.ensure_future(_leaving(receive))
+        try:
+            answer = await self._cores.run(
+                lambda: asked.answer(body.take(), self._model), body.size, left, entry.milliseconds
+            )
+            gone = left.done()
+        finally:
+            left.cancel()
+            self._bodies.let_go(body)
+        entry.milliseconds.update(answer.milliseconds)
+        entry.images, entry.pixels, entry.detections = answer.images, answer.pixels, answer.detections
+        if gone:
+            raise LeftError
+        return answer
 
-    def _protocol(self, request: Request) -> Callable[[bytes], bytes]:
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        wanted = read_accept(request.headers.get("accept"))
-        if content_type in IMAGE_TYPES:
-            return lambda body: self._answer_image(body, wanted)
-        if content_type == "application/json":
-            return self._answer_instances
-        known = ", ".join((*IMAGE_TYPES, "application/json"))
-        raise RequestError(415, f"Content-Type {content_type[:100] or 'is missing'}: send one of {known}")
+    async def _parts(self, receive: Receive, asked: Asked, entry: Entry) -> AsyncIterator[bytes]:
+        """A body's parts, until one shows that it will be refused.
 
-    def _answer_image(self, body: bytes, wanted: Wanted) -> bytes:
-        detections = self._detector.detect(decode_image(body))
-        return _encode(builtin.answer(detections, self._classes, wanted))
+        Raises:
+            LeftError: The client has gone before all was there.
+            RequestError: 413 or 415.
+        """
+        beginning, checked, more = b"", False, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise LeftError
+            part: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            entry.bytes_in += len(part)
+            if entry.bytes_in > self.settings.max_body_bytes:
+                raise self._too_long()
+            if not checked:
+                beginning += part[:BEGINNING]
+                if len(beginning) >= BEGINNING or not more:
+                    asked.check_beginning(beginning[:BEGINNING])
+                    checked = True
+            if part:
+                yield part
 
-    def _answer_instances(self, body: bytes) -> bytes:
-        images = tensorflow_serving.read_instances(body)
-        return _encode(
-            {"predictions": [tensorflow_serving.prediction(self._detector.detect(image)) for image in images]}
-        )
-
-
-def _timed(answer: Callable[[bytes], bytes], body: bytes) -> tuple[bytes, float]:
-    begun = time.monotonic()
-    return answer(body), time.monotonic() - begun
-
-
-async def _read_in_time(request: Request) -> bytes:
-    try:
-        async with asyncio.timeout(MAX_BODY_SECONDS):
-            return await _read(request)
-    except TimeoutError as error:
-        raise RequestError(408, f"the body did not come within {MAX_BODY_SECONDS} s: send it at once") from error
-
-
-async def _read(request: Request) -> bytes:
-    """Read a body; one that is too long is read on for a while and forgotten, else the client never sees why."""
-    body, length = bytearray(), 0
-    async for part in request.stream():
-        length += len(part)
-        if length <= MAX_BODY_BYTES:
-            body += part
-        elif length > 4 * MAX_BODY_BYTES:
-            break
-    if length > MAX_BODY_BYTES:
-        raise RequestError(413, f"the body has more than {MAX_BODY_BYTES} bytes: send a smaller image")
-    return bytes(body)
+    def _too_long(self) -> RequestError:
+        return RequestError(413, f"the body has more than {self.settings.max_body_bytes} bytes: send a smaller image")
 
 
-def _encode(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+def _headers(scope: Scope) -> dict[str, str]:
+    """A request's headers by their names in small letters; of those that come twice the first, of `accept` all."""
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        if key not in headers:
+            headers[key] = text
+        elif key == "accept":
+            headers[key] += f", {text}"
+    return headers
 
 
-def _json(content: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(_encode(content), status, headers, "application/json")
+def _announced(headers: Mapping[str, str]) -> int:
+    """How long a body will be by its own account; 0 where it does not say."""
+    text = headers.get("content-length", "")
+    return int(text[:19]) if text.isascii() and text.isdigit() else 0
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
-    status = error.status if isinstance(error, RequestError) else 400
-    log.info("answered %d: %s", status, error)
-    return _json({"error": str(error)}, status, {"Retry-After": "1"} if status == 429 else None)
+async def _leaving(receive: Receive) -> None:
+    """Wait until the client closes its connection; nothing else comes after a body."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
-async def _refuse_http(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 400
-    sentence = f"{request.method} {request.url.path[:100]}: there are GET /ping and POST /invocations only"
-    return _json({"error": sentence}, status, dict(getattr(error, "headers", None) or {}))
+def _since(moment: float) -> float:
+    return (time.monotonic() - moment) * 1000
 
 
-async def _forget(_: Request, __: Exception) -> Response:
-    return Response(status_code=400)  # nobody is left to read it
+async def _refuse(send: Send, error: RequestError, entry: Entry, asked: Mapping[str, str]) -> None:
+    """Answer 4xx. Who asked whether to send a body at all, and is refused, sends none: nothing else can follow then."""
+    entry.status, entry.outcome = error.status, "busy" if error.status == 429 else "refused"
+    headers = {"connection": "close"} if "expect" in asked and not entry.bytes_in else {}
+    if error.status == 429:
+        headers["retry-after"] = str(error.retry_after if isinstance(error, BusyError) else 1)
+    await _reply(send, error.status, {"error": str(error)}, headers)
 
 
-async def _apologise(_: Request, error: Exception) -> Response:
-    log.error("answered 500", exc_info=error)
-    return _json({"error": "the server failed at this request; its log says why"}, 500)
+async def _reply(send: Send, status: int, content: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
+    body = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+    await _send(send, status, body, "application/json", headers or {})
+
+
+async def _send(send: Send, status: int, body: bytes, media_type: str, headers: Mapping[str, str]) -> None:
+    told = {"content-type": media_type, "content-length": str(len(body)), **headers}
+    encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in told.items()]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})

@@ -12,6 +12,10 @@ class MeasurementError(MapgateError):
     """A server could not be measured: it did not start, or did not answer as it should."""
 
 
+class TooLittleTimeError(BadInputError):
+    """A job would be stopped before it has measured all that it was given."""
+
+
 class RequestError(Exception):
     """A request that the client has to mend.
 

@@ -1,75 +1,125 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encoded image to pixels, from a sender whom nobody has to trust.
+"""Encoded image to upright pixels, from a sender whom nobody has to trust.
 
-What an image is, its first bytes say; its size is read from the header, and refused before a pixel is decoded. JPEG is
-decoded with the accurate DCT and smooth chroma upsampling, which is what training does, to the grey level.
-
-The EXIF orientation is *not* applied, neither here nor in training: annotations, and so boxes, refer to the pixels as
-they are stored. A client that shows a photograph upright turns the boxes with it.
+What an image is, its first bytes say; its size is read from the header, and refused before a pixel is decoded. Pixels
+are those that training sees, to the grey level: JPEG with the accurate DCT and smooth chroma upsampling, PNG and CMYK
+as TensorFlow's decoders make RGB of them, and all turned as EXIF's orientation says. Boxes are of the upright picture.
 """
 
-import struct
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from containers.contract.orientation import TRANSPOSED, turn_pixels
+from containers.contract.picture_header import (
+    JPEG,
+    PNG,
+    BrokenHeaderError,
+    PictureHeader,
+    UnreadCodingError,
+    read_header,
+)
 from containers.contract.pictures import MAX_PIXELS
 from inference_src.errors import RequestError
+from inference_src.picture_memory import PictureMemory
+from inference_src.png import decode_png
 
 Image = NDArray[np.uint8]
 """Pixels [height, width, 3], red, green, blue."""
 
+_CMYK_BAND = 1 << 18
+
 
 def decode_image(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Image:
-    """Decode a JPEG or PNG to RGB; grey is spread over the three channels, transparency is dropped.
+    """Decode a JPEG or PNG to upright RGB; grey is spread over the three channels, transparency is dropped.
+
+    Of several pictures in a file (animated PNG, MPO) it is the first, or the still one.
 
     Raises:
-        RequestError: 415 neither JPEG nor PNG; 413 more pixels than allowed; 400 empty, damaged or truncated.
+        RequestError: 415 neither JPEG nor PNG; 413 more pixels than allowed; 400 empty, damaged, truncated, or coded as
+            training cannot read it (lossless JPEG, more than 8 bits a sample).
     """
+    return _pixels(encoded, _header(encoded, max_pixels))
+
+
+@contextmanager
+def decoded_image(
+    encoded: bytes, memory: PictureMemory, seconds: float, max_pixels: int = MAX_PIXELS
+) -> Iterator[Image]:
+    """Decode an image once there is room for it, and hold the room until the block ends.
+
+    Args:
+        encoded: A JPEG or PNG.
+        memory: What pictures may take together.
+        seconds: For how long to wait for room in it.
+        max_pixels: Height times width at most.
+
+    Raises:
+        RequestError: See `decode_image`; 429 there was no room in time.
+    """
+    header = _header(encoded, max_pixels)
+    with memory.taken(peak_bytes(header), seconds):
+        yield _pixels(encoded, header)
+
+
+def peak_bytes(header: PictureHeader) -> int:
+    """The greatest memory that an image's pixels take: a transposed one stands twice, CMYK has a fourth channel."""
+    stored = 4 if header.format == "jpeg" and header.channels == 4 else 3
+    return header.width * header.height * (stored + 3 * (header.orientation in TRANSPOSED))
+
+
+def _header(encoded: bytes, max_pixels: int) -> PictureHeader:
     if not encoded:
         raise RequestError(400, "the image is empty: send the bytes of a JPEG or PNG file as the body")
-    height, width, colours = _header(encoded)
-    if height * width > max_pixels:
-        raise RequestError(
-            413, f"the image has {width} x {height} pixels, more than {max_pixels} in all: scale it down"
-        )
-    if colours == "jpeg":
-        return _decode_jpeg(encoded)
-    return _decode_with_opencv(encoded)
-
-
-def _header(encoded: bytes) -> tuple[int, int, Literal["jpeg", "jpeg cmyk", "png"]]:
-    if encoded.startswith(b"\xff\xd8\xff"):
-        try:
-            height, width, colours, _ = simplejpeg.decode_jpeg_header(encoded)
-        except ValueError as error:
-            raise RequestError(400, f"the JPEG is damaged ({error}): encode it anew") from error
-        return height, width, "jpeg cmyk" if colours in ("CMYK", "YCCK") else "jpeg"
-    if encoded.startswith(b"\x89PNG\r\n\x1a\n"):
-        if len(encoded) < 33 or encoded[12:16] != b"IHDR":
-            raise RequestError(400, "the PNG is damaged (no header): encode it anew")
-        width, height = struct.unpack(">II", encoded[16:24])
-        return height, width, "png"
-    raise RequestError(415, "the image is neither JPEG nor PNG by its first bytes: convert it to one of them")
-
-
-def _decode_jpeg(encoded: bytes) -> Image:
+    if not encoded.startswith((JPEG, PNG)):
+        raise RequestError(415, "the image is neither JPEG nor PNG by its first bytes: convert it to one of them")
     try:
-        pixels: Image = simplejpeg.decode_jpeg(encoded, "RGB", fastdct=False, fastupsample=False)
+        header = read_header(encoded)
+    except UnreadCodingError as error:
+        raise RequestError(400, f"the image {error}: encode it anew") from error
+    except BrokenHeaderError as error:
+        raise RequestError(400, f"the {_kind(encoded)} is damaged: it {error}; encode it anew") from error
+    if header.height * header.width > max_pixels:
+        raise RequestError(
+            413, f"the image has {header.width} x {header.height} pixels, more than {max_pixels} in all: scale it down"
+        )
+    return header
+
+
+def _pixels(encoded: bytes, header: PictureHeader) -> Image:
+    try:
+        stored = decode_png(encoded) if header.format == "png" else _decode_jpeg(encoded, header)
     except ValueError as error:
-        raise RequestError(400, f"the JPEG is damaged ({error}): encode it anew") from error
+        raise RequestError(400, f"the {_kind(encoded)} is damaged ({error}): encode it anew") from error
+    return turn_pixels(stored, header.orientation)
+
+
+def _kind(encoded: bytes) -> str:
+    return "JPEG" if encoded.startswith(JPEG) else "PNG"
+
+
+def _decode_jpeg(encoded: bytes, header: PictureHeader) -> Image:
+    height, width, *_ = simplejpeg.decode_jpeg_header(encoded)
+    if (height, width) != (header.height, header.width):
+        raise ValueError("its header states two sizes")  # the decoder's would be one that nobody judged
+    if header.channels == 4:
+        return _rgb(simplejpeg.decode_jpeg(encoded, "CMYK", fastdct=False, fastupsample=False), header.adobe)
+    pixels: Image = simplejpeg.decode_jpeg(encoded, "RGB", fastdct=False, fastupsample=False)
     return pixels
 
 
-def _decode_with_opencv(encoded: bytes) -> Image:
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
-    except cv2.error:
-        pixels = None
-    if pixels is None:
-        raise RequestError(400, "the image is damaged: its header can be read, its pixels cannot; encode it anew")
-    return np.asarray(pixels, np.uint8)
+def _rgb(cmyk: Image, inverted: bool) -> Image:
+    """RGB of cyan, magenta, yellow and black, in the same memory.
+
+    Source: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/lib/jpeg/jpeg_mem.cc
+    """
+    height, width, _ = cmyk.shape
+    inks, colours = cmyk.reshape(-1, 4), cmyk.reshape(-1)[: height * width * 3].reshape(-1, 3)
+    for start in range(0, len(inks), _CMYK_BAND):
+        band = inks[start : start + _CMYK_BAND].astype(np.uint16)
+        light = band if inverted else 255 - band
+        colours[start : start + _CMYK_BAND] = light[:, :3] * light[:, 3:] // 255
+    return colours.reshape(height, width, 3)

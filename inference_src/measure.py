@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`measure`, the step MeasureServing: let the real server answer the test set, for challenger and champion.
 
-Every runtime of a model is started as an endpoint would start it, and gets each test image as an HTTP request. What it
-answers and how fast is written down; nothing is judged here.
+Every runtime of a model that this image has is started as an endpoint would start it, and gets each test image as an
+HTTP request. What it answers and how fast is written down; nothing is judged here.
 """
 
 import io
@@ -13,10 +13,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +21,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from containers.contract.archive import extract
+from containers.contract.cores import cores
 from containers.contract.errors import BadInputError, ConfigurationError, DataError, MapgateError
 from containers.contract.files import digest_of, write_whole
 from containers.contract.job import ProcessingJob, run
 from containers.contract.tfrecord import shards
-from inference_src.errors import MeasurementError, ModelError
+from inference_src.clients import Answered, ask_side_by_side, sequential_latencies
+from inference_src.errors import ModelError, TooLittleTimeError
 from inference_src.model import ModelDescription, read_description
-from inference_src.records import EncodedImage, read_images
+from inference_src.records import count_images, read_images
+from inference_src.runtimes import available
 from inference_src.server_process import ServerProcess, running_server
+from inference_src.time_limit import TimeLimit
 
-CLIENTS = 2
-WARM_UP_IMAGES = 3
-LATENCY_IMAGES = 100
+REFUSED_SHARE = 0.1
+"""Of the test images, one at least: where a server refuses more, the test set or the server is wrong."""
+REPORT_SECONDS = 2
 
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class TestSet:
+    """What the servers are asked.
+
+    Attributes:
+        folder: Of the shards.
+        limit: The number of images, and the time there is for them.
+        refused: Why an image was refused, by its source id, by any of the servers.
+    """
+
+    __test__ = False  # no test class for pytest
+
+    folder: Path
+    limit: TimeLimit
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 def measure() -> int:
@@ -58,42 +76,53 @@ def _measure_job(job: ProcessingJob) -> None:
     """
     if "champion" not in job.inputs:
         raise ConfigurationError('The job has no input "champion": one not given is a prefix with the object `none`.')
-    test, champion, target = job.required_input("test"), job.input("champion"), job.output("measurements")
+    begun = time.monotonic()
+    folder, champion, target = job.required_input("test"), job.input("champion"), job.output("measurements")
+    images = count_images(folder)
+    if not images:
+        raise DataError(f"{folder}: the shards hold no image; give a data set with test images")
+    test = TestSet(folder, TimeLimit(images, job.maximum_seconds, begun))
     only = job.variable("MAPGATE_CHAMPION_RUNTIME")
-    report = {
+    report: dict[str, Any] = {
         "schema_version": 1,
-        "test": {"sha256": digest_of(shards(test))},
-        "challenger": _measure_model("challenger", job.required_input("model"), test, target, job.root),
+        "test": {"sha256": digest_of(shards(folder))},
+        "challenger": _measure_model(
+            "challenger", job.required_input("model"), test, target, job.root, another=bool(champion)
+        ),
         "champion": _measure_champion(champion, test, target, job.root, only) if champion else None,
     }
+    report["refused"] = [{"source_id": name, "sentence": sentence} for name, sentence in test.refused.items()]
     write_whole(target / "measurements.json", json.dumps(report, indent=2))
 
 
-def _measure_champion(folder: Path, test: Path, target: Path, root: Path, only: str) -> dict[str, Any]:
+def _measure_champion(folder: Path, test: TestSet, target: Path, root: Path, only: str) -> dict[str, Any]:
     """Measure the champion; one that this image cannot serve is a fact for the gate, not the challenger's failure."""
     runtime = None if only in ("", "none") else only
     try:
-        return {"runtime": runtime} | _measure_model("champion", folder, test, target, root, runtime)
+        return {"runtime": runtime} | _measure_model("champion", folder, test, target, root, only=runtime)
+    except TooLittleTimeError:
+        raise
     except MapgateError as error:
         log.warning("%s", error)
         return {"runtime": runtime, "error": str(error)}
 
 
 def _measure_model(
-    role: str, folder: Path, test: Path, target: Path, root: Path, only: str | None = None
+    role: str, folder: Path, test: TestSet, target: Path, root: Path, *, another: bool = False, only: str | None = None
 ) -> dict[str, Any]:
-    """Measure each runtime of the one archive in a folder."""
+    """Measure each runtime of the one archive in a folder; `another` model comes after it, or none."""
     archive = folder / "model.tar.gz"
     work = Path(tempfile.mkdtemp(prefix="measure-", dir=root))
     try:
         extract(archive, work / "model")
         description = read_description(work / "model")
-        runtimes = sorted(description.runtimes, key=lambda name: (name != "tensorflow", name))
-        if only is not None and only not in runtimes:
-            raise ModelError(f"the {role} has no runtime {only!r}: it has {', '.join(runtimes)}")
-        runtimes = runtimes if only is None else [only]
-        for runtime in runtimes:
-            _measure_runtime(role, runtime, description, test, work, target / role / runtime)
+        runtimes = _runtimes(role, description, only)
+        # The fastest first: the others are taken to be as fast until they are measured, and nobody is stopped too soon.
+        for number, runtime in enumerate(reversed(runtimes), start=1):
+            after = len(runtimes) - number + another
+            _measure_runtime(role, runtime, description, test, work, target / role / runtime, after)
+    except TooLittleTimeError:
+        raise  # it names the server itself
     except MapgateError as error:
         raise type(error)(f"{role}: {error}") from error
     finally:
@@ -106,24 +135,44 @@ def _measure_model(
     }
 
 
+def _runtimes(role: str, description: ModelDescription, only: str | None) -> list[str]:
+    """The model's runtimes that this image has, which may be none: all, or the only one that is asked for."""
+    runtimes = sorted(set(available()) & set(description.runtimes), key=lambda name: (name != "tensorflow", name))
+    has = f"it has {', '.join(sorted(description.runtimes))}, and this image runs {', '.join(available())}"
+    if only is not None and only not in runtimes:
+        raise ModelError(f"the {role} has no runtime {only!r} here: {has}")
+    if not runtimes:
+        log.warning("none of the %s's runtimes can be measured here: %s", role, has)
+    return runtimes if only is None else [only]
+
+
 def _measure_runtime(
-    role: str, runtime: str, description: ModelDescription, test: Path, work: Path, target: Path
+    role: str, runtime: str, description: ModelDescription, test: TestSet, work: Path, target: Path, runs_after: int
 ) -> None:
     """Write `detections.npz` and `timings.json`: what one server did with the test set."""
+    begun = time.monotonic()
     precision = description.runtimes[runtime].precisions[0]
     log_name = f"{role} on {runtime} {precision}"
     print(f"{log_name}: starting the server", flush=True)
     with running_server(work, {"MAPGATE_RUNTIME": runtime, "MAPGATE_PRECISION": precision}) as server:
         print(f"{log_name}: ready after {server.load_seconds:.1f} s", flush=True)
-        latencies = _latencies(server, test)
-        answers, seconds = _answers(server, test, log_name)
+        clients = cores()  # as many images as the server detects at once
+        latencies = sequential_latencies(server, test.folder)
+        pace = Pace(log_name, test.limit, runs_after, time.monotonic() - begun)
+        if latencies:
+            pace.check(0, clients * len(latencies) / sum(latencies))  # at best
+        answers, seconds = _answers(server, test, pace, clients)
     timings = {
         "images": len(answers),
         "images_per_second": round(len(answers) / seconds, 3),
+        "side_by_side": clients,
         "latency_milliseconds": {
             name: round(float(np.percentile(latencies, at)) * 1000, 3)
             for name, at in (("p50", 50), ("p90", 90), ("p99", 99))
+            if latencies
         },
+        "latency_samples": len(latencies),
+        "told_to_wait": server.told_to_wait,
         "load_seconds": round(server.load_seconds, 3),
         "resident_megabytes": server.resident_megabytes and round(server.resident_megabytes, 1),
         "precision": precision,
@@ -136,70 +185,74 @@ def _measure_runtime(
     write_whole(target / "timings.json", json.dumps(timings, indent=2))
 
 
-def _latencies(server: ServerProcess, test: Path) -> list[float]:
-    """Give the seconds of each of the first requests, one after the other, after a few that do not count."""
-    images = list(islice(read_images(test), LATENCY_IMAGES))
-    for image in images[:WARM_UP_IMAGES]:
-        _answer(server, image)
-    latencies = []
-    for image in images:
-        started = time.monotonic()
-        _answer(server, image)
-        latencies.append(time.monotonic() - started)
-    return latencies
+@dataclass(frozen=True)
+class Pace:
+    """How fast one server answers, told while it does.
+
+    Attributes:
+        what: Which server.
+        limit: The job's.
+        runs_after: Servers that are to be measured after it.
+        start_seconds: What it took besides answering the test set.
+    """
+
+    what: str
+    limit: TimeLimit
+    runs_after: int
+    start_seconds: float
+
+    def check(self, answered: int, images_per_second: float) -> None:
+        """Stop where the job would be stopped before it is done."""
+        self.limit.check(self.what, answered, images_per_second, self.runs_after, self.start_seconds)
+
+    def tell(self, answered: int, images_per_second: float) -> None:
+        """Print how far it is."""
+        print(f"{self.what}: images={answered} images_per_second={images_per_second:.1f}", flush=True)
 
 
-def _answers(server: ServerProcess, test: Path, log_name: str) -> tuple[list[dict[str, Any]], float]:
+def _answers(server: ServerProcess, test: TestSet, pace: Pace, clients: int) -> tuple[list[Answered], float]:
     """Give the answer to each image, in the images' order, and the seconds that all of them took."""
-    answers: list[dict[str, Any]] = []
+    answers: list[Answered] = []
+    refused = 0
     started = reported = time.monotonic()
-    for answer in _ask_side_by_side(server, read_images(test)):
+    for answer in ask_side_by_side(server, read_images(test.folder), clients):
         answers.append(answer)
-        if time.monotonic() - reported > 2:
+        if answer.refused:
+            refused += 1
+            _note_refusal(answer.source_id, answer.refused, refused, test)
+        if time.monotonic() - reported > REPORT_SECONDS:
             reported = time.monotonic()
             rate = len(answers) / (reported - started)
-            print(f"{log_name}: images={len(answers)} images_per_second={rate:.1f}", flush=True)
-    if not answers:
-        raise DataError(f"{test}: the shards hold no image; give a data set with test images")
+            pace.tell(len(answers), rate)
+            pace.check(len(answers), rate)
     return answers, time.monotonic() - started
 
 
-def _ask_side_by_side(server: ServerProcess, images: Iterable[EncodedImage]) -> Iterator[dict[str, Any]]:
-    """Keep the clients busy, hold few images in memory, and give the answers in the images' order."""
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        ahead: deque[Future[dict[str, Any]]] = deque()
-        for image in images:
-            ahead.append(clients.submit(_answer, server, image))
-            if len(ahead) > 2 * CLIENTS:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+def _note_refusal(source_id: str, sentence: str, refused: int, test: TestSet) -> None:
+    """Have an image count as one without detections, as long as it is one of few."""
+    test.refused.setdefault(source_id, sentence)
+    log.warning("%s; it counts as an image without detections", sentence)
+    images = test.limit.images
+    if refused == images or refused > max(1, REFUSED_SHARE * images):
+        raise BadInputError(
+            f"{sentence}; so were {refused - 1} before it, which is too much of {images} test images: mend these "
+            "images or leave them out of the data set"
+        )
 
 
-def _answer(server: ServerProcess, image: EncodedImage) -> dict[str, Any]:
-    status, body = server.ask(image.encoded)
-    if status == 200:
-        answer: dict[str, Any] = json.loads(body)
-        return answer | {"source_id": image.source_id}
-    sentence = f"test image {image.source_id!r} was answered with {status}: {body[:300].decode(errors='replace')}"
-    raise BadInputError(sentence) if 400 <= status < 500 else MeasurementError(sentence)
-
-
-def _arrays(answers: list[dict[str, Any]], ids: list[int]) -> dict[str, NDArray[Any]]:
-    """The answers to I images with M detections in all; a class in an answer is its position in the sorted `ids`.
+def _arrays(answers: list[Answered], ids: list[int]) -> dict[str, NDArray[Any]]:
+    """The answers to I images with M detections in all, by a model whose sorted classes are `ids`.
 
     Returns:
         `image_index` int32 [M], the image's position in the test set; `boxes` float32 [M, 4], ymin, xmin, ymax, xmax as
         fractions; `scores` float32 [M]; `classes` int32 [M], ids of the label map; `images`, I; `source_ids` str [I].
     """
-    counts = [len(answer["scores"]) for answer in answers]
-    corners = np.array([box for answer in answers for box in answer["normalized_boxes"]], np.float32).reshape(-1, 4)
-    indices = np.array([index for answer in answers for index in answer["classes"]], np.intp)
+    counts = [len(answer.scores) for answer in answers]
     return {
         "image_index": np.repeat(np.arange(len(answers), dtype=np.int32), counts),
-        "boxes": np.ascontiguousarray(corners[:, [1, 0, 3, 2]]),
-        "scores": np.array([score for answer in answers for score in answer["scores"]], np.float32),
-        "classes": np.array(ids, np.int32)[indices],
+        "boxes": np.concatenate([answer.boxes for answer in answers]),
+        "scores": np.concatenate([answer.scores for answer in answers]),
+        "classes": np.array(ids, np.int32)[np.concatenate([answer.classes for answer in answers])],
         "images": np.array(len(answers), np.int64),
-        "source_ids": np.array([answer["source_id"] for answer in answers], np.str_),
+        "source_ids": np.array([answer.source_id for answer in answers], np.str_),
     }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The extracted model.tar.gz: what its `model.json` says, checked before anything is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from containers.contract.errors import first_fault
 from inference_src.errors import ModelError
+from inference_src.runtimes import available
 from inference_src.suppression import Suppression
 
 
@@ -94,22 +95,47 @@ def read_description(model_dir: Path) -> ModelDescription:
         raise ModelError(f"{path}: {first_fault(error)}; export the model again") from error
 
 
-def choose_runtime(model_dir: Path, description: ModelDescription, environment: Mapping[str, str]) -> tuple[str, str]:
-    """Take runtime and precision from `MAPGATE_RUNTIME` and `MAPGATE_PRECISION`; the defaults are tensorflow and f32.
+def choose_runtime(
+    model_dir: Path,
+    description: ModelDescription,
+    environment: Mapping[str, str],
+    installed: Sequence[str] | None = None,
+) -> tuple[str, str]:
+    """Take runtime and precision from `MAPGATE_RUNTIME` and `MAPGATE_PRECISION`, or the first that the model has.
+
+    Args:
+        model_dir: The extracted model.
+        description: Its `model.json`.
+        environment: Of the process.
+        installed: The runtimes that this image has, those that are taken first before others; unless said, all whose
+            library can be imported here.
 
     Raises:
-        ModelError: The model has no such runtime, or not in that precision, or its file is missing.
+        ModelError: The model or this image has no such runtime, or not in that precision, or its file is missing.
     """
-    runtime = environment.get("MAPGATE_RUNTIME") or "tensorflow"
-    precision = environment.get("MAPGATE_PRECISION") or "f32"
+    installed = available() if installed is None else installed
+    default = next((name for name in installed if name in description.runtimes), "")
+    runtime = environment.get("MAPGATE_RUNTIME") or default
+    if not runtime:
+        raise ModelError(f"the model has {_listed(description.runtimes)}, {_lacking(installed)}")
     known = description.runtimes.get(runtime)
     if known is None:
         raise ModelError(f"MAPGATE_RUNTIME={runtime}: the model has {_listed(description.runtimes)}")
+    if runtime not in installed:
+        raise ModelError(f"MAPGATE_RUNTIME={runtime}: {_lacking(installed)}")
+    precision = environment.get("MAPGATE_PRECISION") or known.precisions[0]
     if precision not in known.precisions:
         raise ModelError(f"MAPGATE_PRECISION={precision}: the model has {_listed(known.precisions)} for {runtime}")
     if not (model_dir / known.path).exists():
         raise ModelError(f"{model_dir / known.path}: missing, though model.json names it; export the model again")
     return runtime, precision
+
+
+def _lacking(installed: Sequence[str]) -> str:
+    return (
+        f"this image runs {' and '.join(installed) or 'none'}: serve the model with the image that its version names, "
+        "or export it again"
+    )
 
 
 def _listed(names: Mapping[str, Runtime] | list[str]) -> str:

@@ -3,24 +3,28 @@
 
 import asyncio
 import logging
-import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from granian.constants import Interfaces
-from granian.server.embed import Server
-from starlette.applications import Starlette
+import uvicorn
 
-from containers.contract.errors import BadInputError, MapgateError
+from containers.contract.cores import cores
+from containers.contract.errors import MapgateError
 from containers.contract.job import ml_root
-from inference_src.app import create_app
+from inference_src.app import Service
+from inference_src.connections import Connections, http_server, raise_descriptor_limit
 from inference_src.errors import ModelError
+from inference_src.journal import Journal, write_json_lines
 from inference_src.model import ModelDescription, choose_runtime, read_description
+from inference_src.picture_memory import PictureMemory, most_picture_bytes
+from inference_src.protocols import Model
 from inference_src.runtimes import Detector, load_detector
+from inference_src.settings import Settings
 
 DRAIN_SECONDS = 25
 """SageMaker kills a container 30 s after SIGTERM; what is not answered by then never will be."""
@@ -36,48 +40,41 @@ def serve(environment: Mapping[str, str]) -> int:
     Returns:
         The exit code: 0 after SIGTERM, 1 with one sentence on standard error when there is nothing to serve.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    write = write_json_lines()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # while loading; process 1 has no handler of its own
     try:
-        host, port = environment.get("MAPGATE_BIND_HOST") or "0.0.0.0", _port(environment)  # noqa: S104
-        model_dir = ml_root() / "model"
-        app = _load(model_dir, environment)
-        asyncio.run(_listen(app, host, port))
+        settings = Settings.read(environment)
+        service = _load(ml_root() / "model", environment, settings, Journal(settings.metrics_namespace, write))
+        asyncio.run(_listen(service, settings))
     except MapgateError as error:
         log.error("%s", error)
+        return 1
+    except Exception:
+        log.exception("the server ended by a fault of its own")
         return 1
     return 0
 
 
-def _port(environment: Mapping[str, str]) -> int:
-    text = environment.get("SAGEMAKER_BIND_TO_PORT") or "8080"
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**16):
-        raise BadInputError(f"SAGEMAKER_BIND_TO_PORT={text}: give a port from 1 to 65535")
-    return int(text)
-
-
-def _load(model_dir: Path, environment: Mapping[str, str]) -> Starlette:
+def _load(model_dir: Path, environment: Mapping[str, str], settings: Settings, journal: Journal) -> Service:
     started = time.monotonic()
     log.info("loading the model in %s", model_dir)
     description = read_description(model_dir)
     runtime, precision = choose_runtime(model_dir, description, environment)
-    parallel = _cores()
+    parallel = cores()
     form = description.runtimes[runtime]
     detector = load_detector(runtime, model_dir / form.path, precision, parallel, form.suppression)
     _warm_up(detector, description)
     log.info(
-        "%s on %s %s is ready after %.1f s, %d images side by side",
+        "%s on %s %s is ready after %.1f s, %d images side by side, for %s",
         description.architecture,
         runtime,
         precision,
         time.monotonic() - started,
         parallel,
+        "a batch transform" if settings.batch else "an endpoint",
     )
-    return create_app(detector, description.classes, parallel)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    model = Model(detector, description.classes, PictureMemory(most_picture_bytes(environment)))
+    return Service(model, parallel, settings, journal)
 
 
 def _warm_up(detector: Detector, description: ModelDescription) -> None:
@@ -96,17 +93,39 @@ def _warm_up(detector: Detector, description: ModelDescription) -> None:
         )
 
 
-async def _listen(app: Starlette, host: str, port: int) -> None:
-    server = Server(app, address=host, port=port, interface=Interfaces.ASGI, websockets=False, log_enabled=False)
-    stop = asyncio.Event()
+async def _listen(service: Service, settings: Settings) -> None:
+    connections = Connections(settings, raise_descriptor_limit())
+    server = http_server(service, connections, DRAIN_SECONDS)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    serving = loop.create_task(server.serve())
-    stopping = loop.create_task(stop.wait())
-    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-    if serving.done():
-        raise MapgateError(f"{host}:{port}: cannot listen ({serving.exception()}); give another port")
+        loop.add_signal_handler(number, _stop, server)
+    beside = [loop.create_task(connections.sweep()), loop.create_task(_tick(service))]
+    with _bound(settings.host, settings.port) as listening:
+        await server.serve([listening])
+    for task in beside:
+        task.cancel()
+    service.close()
+
+
+def _stop(server: uvicorn.Server) -> None:
     log.info("stopping: no new requests, those at work are answered")
-    server.stop()  # type: ignore[no-untyped-call]
-    await asyncio.wait([serving], timeout=DRAIN_SECONDS)
+    server.should_exit = True
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Only where the protocol is named does asyncio switch Nagle's algorithm off, which would hold an answer for 40 ms.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise MapgateError(f"{host}:{port}: cannot listen ({error}); give another port") from error
+    return listening
+
+
+async def _tick(service: Service) -> None:
+    while True:
+        await asyncio.sleep(1)
+        service.tick()

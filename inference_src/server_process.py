@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real server as a child process, for measuring what an endpoint will do."""
 
+import contextlib
 import http.client
 import os
 import signal
@@ -10,13 +11,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from inference_src.errors import MeasurementError
+from inference_src.journal import message
 
 START_SECONDS = 600
+BUSY_SECONDS = 300
+"""How long a request is sent again to a server that answers that it is busy."""
 STOP_SECONDS = 40
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
@@ -29,34 +32,56 @@ class ServerProcess:
         port: Where it listens on 127.0.0.1.
         load_seconds: From the start of its process to the first answered `/ping`.
         resident_megabytes: Its greatest resident memory; known once it has ended.
+        told_to_wait: How often it answered 429, and was asked again.
     """
 
     port: int
     load_seconds: float
     resident_megabytes: float | None = None
+    told_to_wait: int = 0
+    _counting: threading.Lock = field(default_factory=threading.Lock)
     _connections: threading.local = field(default_factory=threading.local)
 
     def ask(self, body: bytes, content_type: str = "application/x-image") -> tuple[int, bytes]:
-        """Send one request to `/invocations` over this thread's own connection.
+        """Send one request to `/invocations` over this thread's own connection, again where the server is busy.
 
         Returns:
             The status and the body of the answer.
 
         Raises:
-            MeasurementError: The server does not answer.
+            MeasurementError: The server does not answer, or says for too long that it is busy.
         """
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            response, answer = self._ask_once(body, content_type)
+            if response.status != http.HTTPStatus.TOO_MANY_REQUESTS:
+                return response.status, answer
+            with self._counting:
+                self.told_to_wait += 1
+            if time.monotonic() > deadline:
+                said = answer[:300].decode(errors="replace")
+                raise MeasurementError(f"the server said for {BUSY_SECONDS} s that it is busy: {said}")
+            time.sleep(_seconds(response.headers.get("Retry-After")))
+
+    def _ask_once(self, body: bytes, content_type: str) -> tuple[http.client.HTTPResponse, bytes]:
         connection = getattr(self._connections, "kept", None)
         if connection is None:
             connection = self._connections.kept = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
         try:
-            connection.request("POST", "/invocations", body, {"Content-Type": content_type})
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before it was sent whole
+                connection.request("POST", "/invocations", body, {"Content-Type": content_type})
             response = connection.getresponse()
-            return response.status, response.read()
+            return response, response.read()
         except (OSError, http.client.HTTPException) as error:
             raise MeasurementError(f"the server stopped answering ({error!r})") from error
 
 
-@contextmanager
+def _seconds(retry_after: str | None) -> float:
+    """The wait that an answer asks for, in seconds; a date, or nothing, counts as one second."""
+    return min(float(retry_after), 60.0) if retry_after and retry_after.isdecimal() else 1.0
+
+
+@contextlib.contextmanager
 def running_server(root: Path, environment: Mapping[str, str]) -> Iterator[ServerProcess]:
     """Run `serve` on the model under `root`/model, on a free loopback port, until the block ends.
 
@@ -92,7 +117,7 @@ def running_server(root: Path, environment: Mapping[str, str]) -> Iterator[Serve
         server.resident_megabytes = _stop(process) if process else None
 
 
-@contextmanager
+@contextlib.contextmanager
 def _signals_wait() -> Iterator[None]:
     """Have both wait for the end of the block: a process that is being started can be stopped by nobody yet."""
     if threading.current_thread() is not threading.main_thread():
@@ -134,7 +159,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return message(lines[-1]) if lines else "it said nothing"
 
 
 def _stop(process: subprocess.Popen[bytes]) -> float | None:

@@ -24,9 +24,13 @@ _NVME = re.compile(
 )
 
 
+# Families with GPUs: so much a type's name says that is newer than the list.
+_GPU = re.compile(r"ml\.(g|gr|p)[0-9][a-z0-9-]*\..+")
+
 # TensorFlow 2.21's wheels bring cuDNN 9, which since 9.11 needs compute capability 7.5; these have 3.7 and 7.0:
 # https://docs.nvidia.com/deeplearning/cudnn/backend/latest/reference/support-matrix.html
 TOO_OLD = frozenset({"K80", "V100"})
+_OLD_DRIVER = frozenset({"g4dn", "g5", "p4d", "p4de"})
 _OTHER_THAN_GPUS = ("Gaudi", "Inferentia", "Trainium")
 
 
@@ -75,9 +79,25 @@ def has_local_nvme(instance_type: str) -> bool:
     return bool(_NVME.fullmatch(instance_type))
 
 
-def refusals(
-    name: str, uses: Collection[Use], *, further: Collection[str], volume_gigabytes: int, computes_on_gpus: bool
-) -> Iterator[str]:
+def has_gpu(instance_type: str) -> bool:
+    """Return whether an instance type (`ml.g5.xlarge`) has a GPU, by the list, else as far as its name says."""
+    known = instance_types().get(instance_type)
+    if known is None:
+        return bool(_GPU.fullmatch(instance_type))
+    return bool(known.accelerator) and not known.accelerator.startswith(_OTHER_THAN_GPUS)
+
+
+def inference_ami(instance_type: str) -> str | None:
+    """Return the host software that an endpoint's instances have to be asked for; None where SageMaker's own will do.
+
+    CUDA 12, which TensorFlow's wheels bring, needs driver 525 or newer, and these families have 470 unless a
+    configuration says otherwise: https://docs.aws.amazon.com/sagemaker/latest/dg/inference-gpu-drivers.html
+    https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html
+    """
+    return "al2-ami-sagemaker-inference-gpu-3-1" if instance_type.split(".")[1] in _OLD_DRIVER else None
+
+
+def refusals(name: str, uses: Collection[Use], *, further: Collection[str], volume_gigabytes: int) -> Iterator[str]:
     """Yield why an instance type cannot be chosen, each as the rest of a sentence that begins with its setting.
 
     Args:
@@ -85,7 +105,6 @@ def refusals(
         uses: All that it is wanted for.
         further: Types that are taken as they are, because they are newer than the list.
         volume_gigabytes: Wanted for a job's files.
-        computes_on_gpus: Whether the image that runs there can make use of a GPU.
     """
     known = instance_types().get(name)
     if known is None:
@@ -104,9 +123,7 @@ def refusals(
     if known.accelerator.startswith(_OTHER_THAN_GPUS):
         yield f"{name} has a {known.accelerator}, which the images' TensorFlow and OpenVINO do not know"
     elif known.accelerator in TOO_OLD:
-        yield f"the {known.accelerator} of {name} is too old for the training image's cuDNN: take a g4dn, g5 or g6"
-    elif known.accelerator and not computes_on_gpus:
-        yield f"{name} has a GPU, and the inference image computes on CPUs: take a c5, c6i, m5 or their like"
+        yield f"the {known.accelerator} of {name} is too old for the images' cuDNN: take a g4dn, g5 or g6"
     # "You can't request a VolumeSizeInGB greater than the total size of the local instance storage":
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProcessingClusterConfig.html
     if 0 < known.nvme_gigabytes < volume_gigabytes:

@@ -116,7 +116,9 @@ class Processing(Section):
         description="How many share a data set's images; above 1 the pipeline gets the step JoinDataset and the "
         "parameter AnnotationsUri",
     )
-    evaluate_instance_type: InstanceType = Field(default="ml.m5.xlarge", description="Of EvaluateDetector")
+    evaluate_instance_type: InstanceType = Field(
+        default="ml.m5.xlarge", description="Of EvaluateDetector, which runs the SavedModel over the test images"
+    )
     volume_gigabytes: int = Field(default=50, ge=1, le=16384, description="Of each Processing job, in GiB")
     prepare_maximum_hours: int = Field(
         default=2, ge=1, le=120, description="After which PrepareDataset is stopped; docs/data.md says what that bounds"
@@ -179,7 +181,8 @@ class Delivery(Section):
     """The production endpoint and who hears of it."""
 
     instance_type: InstanceType = Field(
-        default="ml.c5.xlarge", description="Of production, of candidates and of MeasureServing"
+        default="ml.c5.xlarge",
+        description="Of production, of candidates and of MeasureServing; one with a GPU gets the image with TensorFlow",
     )
     instance_count: int = Field(default=1, ge=1, le=20, description="Of production; a canary takes two")
     canary_percent: int = Field(
@@ -260,13 +263,7 @@ class Settings(Section):
         volume = training.volume_gigabytes
         wanted += [("training.instance_types", name, ["training"], volume) for name in training.instance_types]
         for key, name, uses, gigabytes in wanted:
-            for reason in refusals(
-                name,
-                uses,
-                further=self.further_instance_types,
-                volume_gigabytes=gigabytes,
-                computes_on_gpus="endpoint" not in uses,
-            ):
+            for reason in refusals(name, uses, further=self.further_instance_types, volume_gigabytes=gigabytes):
                 yield f"{key}: {reason}"
 
     def gives_volume_key(self, instance_type: str) -> bool:

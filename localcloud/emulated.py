@@ -271,6 +271,10 @@ ACTIONS: dict[str, dict[str, str]] = {
         "OutputDataConfig ResourceConfig.InstanceCount ResourceConfig.InstanceType RoleArn "
         "StoppingCondition.MaxRuntimeInSeconds StoppingCondition.MaxWaitTimeInSeconds Tags TensorBoardOutputConfig "
         "TrainingJobName",
+        "CreateTransformJob": "BatchStrategy Environment MaxConcurrentTransforms MaxPayloadInMB ModelClientConfig "
+        "ModelName Tags TransformInput.CompressionType TransformInput.ContentType TransformInput.DataSource "
+        "TransformInput.SplitType TransformJobName TransformOutput TransformResources.InstanceCount "
+        "TransformResources.InstanceType",
         "DeleteEndpoint": "EndpointName",
         "DeleteEndpointConfig": "EndpointConfigName",
         "DeleteModel": "ModelName",
@@ -287,6 +291,7 @@ ACTIONS: dict[str, dict[str, str]] = {
         "StopPipelineExecution": "PipelineExecutionArn",
         "StopProcessingJob": "ProcessingJobName",
         "StopTrainingJob": "TrainingJobName",
+        "StopTransformJob": "TransformJobName",
         "UpdateEndpoint": f"{_DEPLOYMENT} EndpointConfigName EndpointName ExcludeRetainedVariantProperties "
         "RetainAllVariantProperties RetainDeploymentConfig",
         "UpdateEndpointWeightsAndCapacities": "DesiredWeightsAndCapacities.DesiredInstanceCount EndpointName "

@@ -46,18 +46,6 @@ def colours(labels: Iterable[int]) -> dict[int, str]:
     return {label: PALETTE[at % len(PALETTE)] for at, label in enumerate(sorted(labels))}
 
 
-def decode(encoded: bytes, name: str) -> Image:
-    """An encoded JPEG or PNG as RGB, shape `(H, W, 3)`.
-
-    Raises:
-        DataError: It cannot be decoded.
-    """
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) if encoded else None
-    if image is None:
-        raise DataError(f'image "{name}": cannot be decoded as JPEG or PNG')
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-
-
 def encode_jpeg(image: Image, quality: int = 86) -> bytes:
     """An RGB image as JPEG."""
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """EvaluateDetector: COCO metrics of what will be served, the gate's verdict on them, and the report.
 
-Reads what MeasureServing measured and judges it; runs no model. A failed gate is a result, not an error: the exit code
-is 0, and CheckQuality decides by `evaluation.json`.
+Reads what MeasureServing measured, compares it with the SavedModel's own answers, which it makes, and judges it. A
+failed gate is a result, not an error: the exit code is 0, and CheckQuality decides by `evaluation.json`.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,23 @@ import numpy as np
 
 from containers.contract.files import write_whole
 from containers.contract.job import ProcessingJob, run
+from training_src.data.images import decode_picture
 from training_src.data.label_map import read_label_map
-from training_src.drawing import decode, encode_jpeg
+from training_src.drawing import encode_jpeg
 from training_src.evaluation import assembly
 from training_src.evaluation.artifact import read_artifact
-from training_src.evaluation.assembly import Dossier, Scored, Source
+from training_src.evaluation.assembly import Dossier, Scored, ScoredChampion, Source
 from training_src.evaluation.boxes import to_pixels
 from training_src.evaluation.errors import EvaluationError, PolicyError
 from training_src.evaluation.gate import judge
-from training_src.evaluation.measurements import read_measurements
+from training_src.evaluation.measurements import ChampionMeasurements, read_measurements
 from training_src.evaluation.outcomes import examples, outcomes
 from training_src.evaluation.pictures import galleries
 from training_src.evaluation.policy import read_policy
+from training_src.evaluation.reference import RUNTIME, Asked, answer, answer_champion
 from training_src.evaluation.report import render
 from training_src.evaluation.schema import Evaluation
-from training_src.evaluation.serving import candidates, choose
+from training_src.evaluation.serving import candidates, choose, scored
 from training_src.evaluation.test_set import TestSet, read_test_set
 
 SAMPLES = 24
@@ -52,64 +55,79 @@ def evaluate(job: ProcessingJob) -> None:
     threshold = _threshold(job.variable("MAPGATE_MAP_THRESHOLD"))
     metadata = job.required_input("metadata")
     labels = read_label_map(metadata / "label_map.pbtxt").names
-    artifact = read_artifact(_only_file(job.required_input("model"), "*.tar.gz"))
+    archive = _only_file(job.required_input("model"), "*.tar.gz")
+    artifact = read_artifact(archive)
     test_set = read_test_set(job.required_input("test"))
     source = Source(test_set, _read_facts(metadata / "dataset.json"), artifact, job.sources.get("model") or None)
     measured = read_measurements(job.required_input("measurements"))
 
-    found = candidates(measured.challenger, test_set.truth, labels, policy.serving)
-    served = choose(found)
+    asked = Asked(test_set, job.root, measured.refused, job.maximum_seconds)
+    reference = scored(answer(archive, artifact, asked, "answered"), test_set.truth, labels)
+    found = candidates(measured.challenger, reference, test_set.truth, labels, policy.serving)
+    served = choose(found or {RUNTIME: reference})
     challenger = assembly.score(served, test_set, labels)
-    # What the champion's version records, where the pipeline hands it over.
-    runtime = job.variable("MAPGATE_CHAMPION_RUNTIME")
-    recorded = None if runtime in ("", "none") else runtime
-    waiver = job.variable("MAPGATE_CHAMPION_WAIVER")
-    waived = None if waiver in ("", "none") else waiver
-    champion = assembly.score_champion(measured.champion, recorded, test_set, labels, policy.serving, waived)
+    champion = _champion(job, measured.champion, asked, labels)
     evidence = assembly.evidence(challenger, served, champion, measured.model, source)
     verdict = judge(evidence, policy, threshold)
 
-    evaluation = assembly.evaluation(challenger, found, champion, verdict, source)
-    print(_headline(evaluation), challenger.metrics, verdict, sep="\n\n", flush=True)
-    pictures = galleries(test_set, challenger.measurement.detections, labels, challenger.metrics.score)
+    results = {RUNTIME: reference} | found
+    evaluation = assembly.evaluation(challenger, results, champion, verdict, source, measured.refused)
+    print(_headline(evaluation), *measured.refused.values(), challenger.metrics, verdict, sep="\n\n", flush=True)
+    pictures = galleries(
+        test_set, challenger.measurement.detections, labels, challenger.metrics.score, measured.refused
+    )
     _write(job.output("evaluation"), Dossier(evaluation, challenger.metrics, source, pictures), challenger)
     job.leave_message(verdict.sentence)
 
 
+def _champion(
+    job: ProcessingJob, measured: ChampionMeasurements | None, asked: Asked, labels: Mapping[int, str]
+) -> ScoredChampion | None:
+    """What production serves, scored by the runtime that its version records, where the pipeline hands that over."""
+    runtime, waiver = (job.variable(f"MAPGATE_CHAMPION_{name}") for name in ("RUNTIME", "WAIVER"))
+    recorded, waived = (None if said in ("", "none") else said for said in (runtime, waiver))
+    answered = answer_champion(measured, recorded, job.input("champion"), asked)
+    return assembly.score_champion(answered, recorded, asked.test_set, labels, waived)
+
+
 def _headline(evaluation: Evaluation) -> str:
     served = evaluation.serving
-    speed = served.runtimes[served.runtime].images_per_second
+    result = served.runtimes[served.runtime]
+    how = "its SavedModel finds them" if result.untimed else f"{served.runtime} ({served.precision}) serves it"
     return (
         f"{evaluation.model.architecture} on {evaluation.dataset.images} test images with {evaluation.dataset.boxes} "
-        f"boxes, as {served.runtime} ({served.precision}) serves it"
-        + (f" at {speed:.1f} images a second" if speed else "")
+        f"boxes, as {how}" + (f" at {result.images_per_second:.1f} images a second" if result.images_per_second else "")
     )
 
 
 def _write(folder: Path, made: Dossier, challenger: Scored) -> None:
     """Leave the files, each complete or not at all; evaluation.json last, as it vouches for the others."""
     test_set = made.source.test_set
-    for name, image in _samples(test_set).items():
+    refused = made.evaluation.dataset.refused
+    answered = [index for index, name in enumerate(test_set.truth.source_ids) if name not in refused]
+    for name, image in _samples(test_set, answered).items():
         write_whole(folder / "samples" / name, image)
     write_whole(folder / "report.html", render(made))
-    write_whole(folder / "sample.jpg", _sample(test_set, challenger))
+    write_whole(folder / "sample.jpg", _sample(test_set, challenger, answered))
     write_whole(folder / "detections.json", json.dumps(_coco_results(test_set, challenger)))
     content = made.evaluation.model_dump(mode="json", by_alias=True)
     write_whole(folder / "evaluation.json", json.dumps(content, indent=1, allow_nan=False))
 
 
-def _sample(test_set: TestSet, challenger: Scored) -> bytes:
+def _sample(test_set: TestSet, challenger: Scored, answered: Sequence[int]) -> bytes:
     """A test image as JPEG for smoke tests, one in which the detector finds something where there is such an image."""
     best = examples(outcomes(test_set.truth, challenger.measurement.detections, challenger.metrics.score)).best
-    index = best[0].image if best else 0
+    index = best[0].image if best else answered[0]
     encoded = test_set.encoded([index])[index]
-    return encoded if encoded.startswith(JPEG) else encode_jpeg(decode(encoded, test_set.truth.source_ids[index]))
+    return (
+        encoded if encoded.startswith(JPEG) else encode_jpeg(decode_picture(encoded, test_set.truth.source_ids[index]))
+    )
 
 
-def _samples(test_set: TestSet) -> dict[str, bytes]:
+def _samples(test_set: TestSet, answered: Sequence[int]) -> dict[str, bytes]:
     """Test images from all over the test set by file name, as they are, for whoever wants to try the endpoint."""
-    images = len(test_set.truth.source_ids)
-    chosen = sorted({round(index) for index in np.linspace(0, images - 1, min(SAMPLES, images))})
+    images = len(answered)
+    chosen = sorted({answered[round(at)] for at in np.linspace(0, images - 1, min(SAMPLES, images))})
     return {
         f"{index:05d}{'.jpg' if encoded.startswith(JPEG) else '.png'}": encoded
         for index, encoded in test_set.encoded(chosen).items()

@@ -94,6 +94,7 @@ class ProcessingJob:
         inputs, outputs: Folder of each.
         environment: What the job's definition sets.
         sources, destinations: S3 address of each input and output; "" where it is not told.
+        maximum_seconds: After which the platform stops the job; None where it is not told.
     """
 
     failure_file: ClassVar[str] = "output/message"
@@ -104,6 +105,7 @@ class ProcessingJob:
     environment: Mapping[str, str]
     sources: Mapping[str, str]
     destinations: Mapping[str, str]
+    maximum_seconds: int | None = None
 
     @classmethod
     def load(cls) -> Self:
@@ -123,6 +125,7 @@ class ProcessingJob:
             config.environment or {},
             {name: place.s3_uri for name, place in inputs.items()},
             {name: place.s3_uri for name, place in outputs.items()},
+            config.maximum_seconds,
         )
 
     def input(self, name: str) -> Path | None:
@@ -269,6 +272,9 @@ class _ProcessingConfig(BaseModel):
         None
     )
     environment: Annotated[dict[str, str] | None, Field(alias="Environment")] = None
+    maximum_seconds: Annotated[
+        int | None, Field(validation_alias=AliasPath("StoppingCondition", "MaxRuntimeInSeconds"))
+    ] = None
 
 
 Content = TypeVar("Content")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How large a picture the server takes. Both images know it: one refuses larger ones, the other says so beforehand."""
+"""How large a picture may be. Both images know it: one refuses larger ones, the other says so beforehand."""
 
-MAX_PIXELS = 2**25
-"""Greatest height times width: 33 megapixels, 400 MB once a graph holds the image as float32."""
+MAX_PIXELS = 100 * 10**6
+"""Greatest height times width, in training, measuring and serving: 100 megapixels, 300 MB as RGB."""
 
 MAX_BODY_BYTES = 25 * 2**20
 """SageMaker's own limit for a real-time request."""

@@ -12,33 +12,36 @@ import numpy as np
 
 from inference_src.detections import Detections
 from inference_src.model import ObjectClass
-from inference_src.protocols import tensorflow_serving
-from inference_src.protocols.accept import Wanted
 
 
-def answer(detections: Detections, classes: list[ObjectClass], wanted: Wanted) -> dict[str, Any]:
+def answer(
+    detections: Detections,
+    classes: list[ObjectClass],
+    n_predictions: int | None = None,
+    model_output: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Render one image's detections, best first.
 
     Args:
-        detections: What the model found; an id that the label map does not name is left out.
+        detections: What to tell of; an id that the label map does not name is left out.
         classes: The model's classes, sorted by id: their names are the `labels`.
-        wanted: How many detections, and whether to add the model's own output.
+        n_predictions: How many detections at most.
+        model_output: What the model gave for the image, by output; None leaves it out.
 
     Returns:
         `normalized_boxes` [M][4] xmin, ymin, xmax, ymax as fractions, `classes` [M] indices into `labels`, `scores` [M]
-        with all digits of float32, `labels`; and if verbose `tensorflow_model_output`, a batch of one.
+        with all digits of float32, `labels`; and with the model's output `tensorflow_model_output`, a batch of one.
     """
     indices = {entry.id: index for index, entry in enumerate(classes)}
     best_first = np.argsort(-detections.scores[: detections.count], kind="stable")
     known = [row for row in best_first.tolist() if int(detections.classes[row]) in indices]
-    kept = known[: wanted.n_predictions]
+    kept = known[:n_predictions]
     result: dict[str, Any] = {
         "normalized_boxes": detections.boxes[kept][:, [1, 0, 3, 2]].tolist(),
         "classes": [indices[int(detections.classes[row])] for row in kept],
         "scores": detections.scores[kept].tolist(),
         "labels": [entry.name for entry in classes],
     }
-    if wanted.verbose:
-        batch = {name: [value] for name, value in tensorflow_serving.prediction(detections).items()}
-        result["tensorflow_model_output"] = batch
+    if model_output is not None:
+        result["tensorflow_model_output"] = {name: [value] for name, value in model_output.items()}
     return result

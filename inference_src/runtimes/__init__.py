@@ -2,6 +2,7 @@
 """The runtimes that can run a model, behind one small protocol; each is imported only when it is chosen."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -23,8 +24,16 @@ class Detector(Protocol):
         """
 
 
+_LIBRARIES = {"openvino": "openvino", "openvino-int8": "openvino", "tensorflow": "tensorflow"}
+"""Every runtime and the package that it needs, those first whose process is the smallest and starts the soonest."""
+
 Load = Callable[[Path, str, int, Suppression | None], Detector]
 """How a runtime loads: path, precision, how many images are to be detected side by side, the suppression it lacks."""
+
+
+def available() -> tuple[str, ...]:
+    """The runtimes whose library is installed here, found without importing it: a runtime's import takes seconds."""
+    return tuple(runtime for runtime, library in _LIBRARIES.items() if find_spec(library) is not None)
 
 
 def load_detector(
@@ -60,4 +69,4 @@ def _loader(runtime: str) -> Load:
         from inference_src.runtimes import openvino
 
         return openvino.load
-    raise ModelError(f"MAPGATE_RUNTIME={runtime}: this image has tensorflow, openvino and openvino-int8")
+    raise ModelError(f"MAPGATE_RUNTIME={runtime}: this image has {', '.join(available())}")

@@ -41,8 +41,9 @@ class OpenVinoDetector:
         """As `Detector.detect` says."""
         request = self._idle.get()
         try:
-            # Neither is copied. A request remembers an array that it is given, but not a tensor.
-            picture = Tensor(np.ascontiguousarray(image)[np.newaxis], shared_memory=True)
+            # Neither is copied, but an array that may not be written to, as of a request's bytes: OpenVINO shares none.
+            # A request remembers an array that it is given, but not a tensor.
+            picture = Tensor(np.require(image, requirements=("C", "W"))[np.newaxis], shared_memory=True)
             request.infer(picture, share_inputs=True, share_outputs=True)
             if self._suppression is not None:
                 return _suppressed(self._suppression, request, further)

@@ -13,6 +13,7 @@ from infra.delivery.notifications import Notifications
 from infra.delivery.permissions import allow_deployments
 from infra.delivery.step_failures_function import StepFailures
 from infra.foundation.infrastructure import FoundationStack
+from infra.instance_types import inference_ami
 from infra.lambda_function import Function
 from infra.permissions import allow
 from infra.queues import dead_letter_queue, work_queue
@@ -135,6 +136,8 @@ def hosting_variables(settings: Settings, key_arn: str) -> dict[str, str]:
     }
     if settings.gives_volume_key(delivery.instance_type):
         variables["KMS_KEY_ARN"] = key_arn
+    if ami := inference_ami(delivery.instance_type):
+        variables["INFERENCE_AMI_VERSION"] = ami
     if settings.network:
         variables["SUBNET_IDS"] = ",".join(settings.network.subnets)
         variables["SECURITY_GROUP_IDS"] = ",".join(settings.network.security_groups)

@@ -12,6 +12,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from containers.tags import IMAGE_NAMES, ImageName, image_tag, repository_name
+from infra.instance_types import has_gpu
 from infra.lambda_function import Function
 from infra.permissions import allow
 from infra.removal import removal_policy
@@ -52,8 +53,13 @@ class FoundationStack(cdk.Stack):
         )
 
     def image_uri(self, name: ImageName) -> str:
-        """Return the URI whose tag names the sources as they are now; whether it was pushed is not asked at synth."""
-        return self.repositories[name].repository_uri_for_tag(image_tag(ROOT, name))
+        """Return the URI whose tag names the sources as they are now; whether it was pushed is not asked at synth.
+
+        What measures and what serves is one image, for the processors of the endpoint's instance type.
+        """
+        on_gpus = name == "inference" and has_gpu(self._settings.delivery.instance_type)
+        tag = image_tag(ROOT, name, "gpu" if on_gpus else "cpu")
+        return self.repositories[name].repository_uri_for_tag(tag)
 
     def data_arns(self, *prefixes: str) -> list[str]:
         """Return the ARNs of the objects below each prefix of the data bucket; of the bucket itself without any."""

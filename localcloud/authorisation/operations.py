@@ -75,6 +75,7 @@ def _arn(service: str, resource: str, call: Call) -> str:
 # SageMaker: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
 _simple("sagemaker", "processing-job/{ProcessingJobName}", "DescribeProcessingJob StopProcessingJob")
 _simple("sagemaker", "training-job/{TrainingJobName}", "DescribeTrainingJob StopTrainingJob")
+_simple("sagemaker", "transform-job/{TransformJobName}", "DescribeTransformJob StopTransformJob")
 _simple("sagemaker", "model/{ModelName}", "DescribeModel DeleteModel")
 _simple("sagemaker", "endpoint-config/{EndpointConfigName}", "DescribeEndpointConfig DeleteEndpointConfig")
 _simple("sagemaker", "endpoint/{EndpointName}", "DescribeEndpoint DeleteEndpoint UpdateEndpointWeightsAndCapacities")
@@ -101,7 +102,7 @@ _simple(
     "sagemaker",
     "*",
     "ListEndpointConfigs ListEndpoints ListModelPackageGroups ListModelPackages ListModels ListPipelines "
-    "ListProcessingJobs ListTrainingJobs",
+    "ListProcessingJobs ListTrainingJobs ListTransformJobs",
 )
 
 
@@ -124,6 +125,14 @@ def _create_job(action: str, call: Call, resource: str, cluster: Mapping[str, An
         pass_role(call.parameters["RoleArn"], SAGEMAKER),
         *grant_key(cluster.get("VolumeKmsKeyId"), call.account, call.region, or_by=call.parameters["RoleArn"]),
     ]
+
+
+@_operation("sagemaker", "CreateTransformJob")
+def _create_transform_job(action: str, call: Call) -> list[Need]:
+    """A transform job's role is its model's, which whoever made that handed over."""
+    made = _made(action, call, f"transform-job/{call.parameters['TransformJobName']}")
+    key = call.parameters.get("TransformResources", {}).get("VolumeKmsKeyId")
+    return [*made, *grant_key(key, call.account, call.region)]
 
 
 @_operation("sagemaker", "CreateModel")

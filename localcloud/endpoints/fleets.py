@@ -7,7 +7,6 @@ import http.client
 import os
 import random
 import shutil
-import socket
 import sys
 import threading
 import time
@@ -23,8 +22,8 @@ from localcloud.clients import SAGEMAKER, client_as
 from localcloud.images import ImageError, resolve
 from localcloud.jobs.job import container_environment
 from localcloud.logs import LogFollower
-from localcloud.objects import fetch, split_uri, unpack
-from localcloud.processes import Process
+from localcloud.models.containers import ContainerError, container_of, lay_out_model
+from localcloud.processes import Process, free_port
 
 INVOCATION_SECONDS = 60
 """What a container may take for an answer."""
@@ -158,22 +157,13 @@ class _Container:
 
     def prepare(self) -> None:
         """Lay the model out, unless an earlier process of the cloud did."""
-        done, model = self._directory / "model.ready", self._directory / "opt" / "ml" / "model"
+        done = self._directory / "model.ready"
         if done.exists():
             return
-        shutil.rmtree(model, ignore_errors=True)
-        model.mkdir(parents=True)
         try:
-            if self.variant["model_data_url"]:
-                archive = self._directory / "model.tar.gz"
-                fetch(self._client("s3"), *split_uri(self.variant["model_data_url"]), archive)
-                unpack(archive, model)
-                archive.unlink()
-        except Exception as error:
-            raise FleetError(
-                f"Failed to download model data for container primary from URL: {self.variant['model_data_url']}. "
-                f"Please ensure that there is an object located at the URL. ({error})"
-            ) from error
+            lay_out_model(self._client("s3"), self.variant["model_data_url"], self._directory)
+        except ContainerError as error:
+            raise FleetError(str(error)) from error
         done.touch()
 
     def start(self) -> None:
@@ -188,7 +178,7 @@ class _Container:
             image = resolve(self.variant["image"], self._region)
         except (DeniedError, ImageError) as error:
             raise FleetError(str(error)) from error
-        self._port = _free_port()
+        self._port = free_port()
         environment = {
             "AWS_REGION": self._region,
             "SAGEMAKER_BIND_TO_PORT": str(self._port),
@@ -267,36 +257,15 @@ class _Container:
 def _plan_variant(sagemaker: Any, variant: Mapping[str, Any]) -> dict[str, Any]:
     if variant.get("ServerlessConfig"):
         raise FleetError(f"Variant {variant['VariantName']} is serverless; the emulated cloud runs instances")
-    model = sagemaker.describe_model(ModelName=variant["ModelName"])
-    containers = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else model.get("Containers", [])
-    if len(containers) != 1:
-        raise FleetError(f"Model {variant['ModelName']} has {len(containers)} containers; the emulated cloud runs one")
-    container = containers[0]
-    if container.get("Mode") == "MultiModel":
-        raise FleetError(
-            f"Model {variant['ModelName']} is a multi-model container, which the emulated cloud does not run"
-        )
-    packaged: Mapping[str, Any] = {}
-    if container.get("ModelPackageName"):
-        package = sagemaker.describe_model_package(ModelPackageName=container["ModelPackageName"])
-        packaged = package["InferenceSpecification"]["Containers"][0]
-    source = container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri")
+    try:
+        container = container_of(sagemaker, variant["ModelName"])
+    except ContainerError as error:
+        raise FleetError(str(error)) from error
     return {
         "name": variant["VariantName"],
-        "model": variant["ModelName"],
-        "role": model["ExecutionRoleArn"],
-        "vpc": model.get("VpcConfig"),
-        "image": container.get("Image") or packaged.get("Image"),
-        "model_data_url": container.get("ModelDataUrl") or source or packaged.get("ModelDataUrl"),
-        "environment": {**packaged.get("Environment", {}), **container.get("Environment", {})},
+        **container,
         "weight": float(variant.get("InitialVariantWeight", 1.0)),
         "instances": int(variant.get("InitialInstanceCount", 1)),
         "instance_type": variant.get("InstanceType"),
         "startup_seconds": variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SageMaker's training and processing jobs."""
+"""SageMaker's training, processing and transform jobs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training and processing jobs, run for real: a job directory, a child process, S3 before and after.
+"""Training, processing and transform jobs, run for real: a job directory, a child process, S3 before and after.
 
 A job's record lies in `.mapgate/jobs/<name>/job.json` in the shape that `Describe*Job` answers; what the container
 wrote lies beside it in `log.txt` and `opt/ml`.
@@ -18,12 +18,12 @@ from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, invalid, replace_action
 from localcloud.events.event_bridge import announce
 from localcloud.home import Home, read_json, write_json
-from localcloud.jobs import processing, training
+from localcloud.jobs import processing, training, transform
 from localcloud.jobs.job import Job, JobKind
 from localcloud.listing import listed
 from localcloud.times import now
 
-_KINDS: dict[str, JobKind] = {"Training": training.KIND, "Processing": processing.KIND}
+_KINDS: dict[str, JobKind] = {kind.name: kind for kind in (training.KIND, processing.KIND, transform.KIND)}
 _jobs: dict[tuple[str, str, str, str], Job] = {}
 _interrupted: list[Job] = []
 _lock = threading.Lock()
@@ -31,7 +31,7 @@ _home: Home
 
 
 def install(context: CloudContext) -> None:
-    """Answer the actions of training and processing jobs; read back the records of earlier ones."""
+    """Answer the actions of the jobs; read back the records of earlier ones."""
     global _home
     _home = Home(context.home)
     for name, kind in _KINDS.items():
@@ -56,7 +56,7 @@ def wait(kind: str, account: str, region: str, name: str, seconds: float | None 
     """The description of a job that has ended, or None if it still runs after `seconds`.
 
     Args:
-        kind: "Training" or "Processing".
+        kind: "Training", "Processing" or "Transform".
         account: 12-digit account id.
         region: Region name.
         name: The job's name.
@@ -77,6 +77,7 @@ def _create(kind: JobKind, call: Call) -> dict[str, Any]:
     name = call.parameters[f"{kind.name}JobName"]
     arn = call.arn(f"{kind.name.lower()}-job/{name}")
     kind.check(call)
+    beside = kind.beside(call)
     created = now()
     record = {
         "kind": kind.name,
@@ -91,6 +92,7 @@ def _create(kind: JobKind, call: Call) -> dict[str, Any]:
             "LastModifiedTime": created,
         },
         "tags": call.parameters.get("Tags", []),
+        **beside,
     }
     with _lock:
         job = Job(kind, record, _directory(call, name), _announce)
@@ -126,7 +128,7 @@ def _list(kind: JobKind, call: Call) -> dict[str, Any]:
         f"{kind.name}JobName", f"{kind.name}JobArn", "CreationTime", f"{kind.name}EndTime", "LastModifiedTime",
         f"{kind.name}JobStatus", "FailureReason", "ExitMessage",
     )  # fmt: skip
-    dropped = () if kind.name == "Processing" else ("FailureReason", "ExitMessage")
+    dropped = {"Training": ("FailureReason", "ExitMessage"), "Transform": ("ExitMessage",)}.get(kind.name, ())
     summaries = [
         {field: described[field] for field in fields if field in described and field not in dropped}
         for described in (job.description() for job in jobs)
@@ -148,7 +150,7 @@ def _find(kind: JobKind, call: Call) -> Job:
     job = _jobs.get((kind.name, call.account, call.region, call.parameters[f"{kind.name}JobName"]))
     if job is None:
         raise ServiceError(
-            "ResourceNotFound" if kind.name == "Processing" else "ValidationException", "Requested resource not found."
+            "ValidationException" if kind.name == "Training" else "ResourceNotFound", "Requested resource not found."
         )
     return job
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One training or processing job: its record, its states, its container."""
+"""One training, processing or transform job: its record, its states, its container."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -42,19 +42,21 @@ class JobError(Exception):
 
 @dataclass(frozen=True)
 class JobKind:
-    """What tells training from processing.
+    """What tells training, processing and batch transform apart.
 
     Attributes:
-        name: "Training" or "Processing", as in `CreateTrainingJob`.
+        name: "Training", "Processing" or "Transform", as in `CreateTrainingJob`.
         check: Refuses a request by `ServiceError`.
         defaults: From (request, time of creation) to what the first description says beside the request.
         run: Does the job's work, and returns "Completed" or "Stopped"; raises `JobError` otherwise.
+        beside: From a request to what its record holds beside the description; may refuse it by `ServiceError`.
     """
 
-    name: Literal["Training", "Processing"]
+    name: Literal["Training", "Processing", "Transform"]
     check: Callable[[Call], None]
     defaults: Callable[[Mapping[str, Any], str], dict[str, Any]]
     run: Callable[[Job], str]
+    beside: Callable[[Call], dict[str, Any]] = field(default=lambda _: {})
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,12 @@ class Exit:
 
 
 class Job:
-    """A job of either kind.
+    """A job of any kind.
 
     Args:
-        kind: Training or processing.
-        record: `kind`, `account`, `region`, `description` (what `Describe*Job` answers, times as ISO 8601), `tags`.
+        kind: Training, processing or transform.
+        record: `kind`, `account`, `region`, `description` (what `Describe*Job` answers, times as ISO 8601), `tags`,
+            and what its kind keeps beside: a transform job's `container` and `role`.
         directory: `.mapgate/jobs/<name>`.
         announce: Called after each change of state: writes the record, sends the event.
     """
@@ -115,7 +118,7 @@ class Job:
     @property
     def role(self) -> str:
         """ARN of the role with which SageMaker does all that the job needs."""
-        return str(self.record["description"]["RoleArn"])
+        return str(self.record.get("role") or self.record["description"]["RoleArn"])
 
     def client(self, service: str) -> Any:
         """A client of a session of the job's role.

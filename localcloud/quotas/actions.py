@@ -56,7 +56,7 @@ def _asked(action: str, call: Call) -> dict[str, int]:
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html
     """
-    if action in ("CreateTrainingJob", "CreateProcessingJob"):
+    if action in ("CreateTrainingJob", "CreateProcessingJob", "CreateTransformJob"):
         name, instances = of_job(action.removeprefix("Create").removesuffix("Job"), call.parameters)
         return {name: instances}
     if action in ("CreateEndpoint", "UpdateEndpoint"):

@@ -16,11 +16,13 @@ import botocore.session
 TRAINING = "training job"
 SPOT = "spot training job"
 PROCESSING = "processing job"
+TRANSFORM = "transform job"
 ENDPOINT = "endpoint"
 SHAPES: Mapping[str, str] = {
     TRAINING: "TrainingInstanceType",
     SPOT: "TrainingInstanceType",
     PROCESSING: "ProcessingInstanceType",
+    TRANSFORM: "TransformInstanceType",
     ENDPOINT: "ProductionVariantInstanceType",
 }
 GROWN = 100
@@ -64,11 +66,13 @@ def of_job(kind: str, description: Mapping[str, Any]) -> tuple[str, int]:
     """The quota that a job uses, and how many instances of it.
 
     Args:
-        kind: "Training" or "Processing".
+        kind: "Training", "Processing" or "Transform".
         description: The job's request, or what describes it.
     """
     if kind == "Processing":
         cluster, use = description["ProcessingResources"]["ClusterConfig"], PROCESSING
+    elif kind == "Transform":
+        cluster, use = description["TransformResources"], TRANSFORM
     else:
         cluster, use = description["ResourceConfig"], SPOT if description.get("EnableManagedSpotTraining") else TRAINING
     return name_of(cluster.get("InstanceType", ""), use), int(cluster.get("InstanceCount", 1))

@@ -21,6 +21,8 @@ from localcloud.refusals.refusal import documented
 from localcloud.registry import actions as registry
 
 MAX_FUNCTION_ENVIRONMENT = 4_096
+MAX_PAYLOAD = 100
+"""MB of a request of a transform job, and of all that an instance is sent at once."""
 MAX_RULE_TARGETS = 5
 RESERVED_VARIABLES = frozenset(
     {
@@ -57,6 +59,16 @@ def _volume_key(call: Call) -> str:
                 f"VolumeKmsKeyId is not supported for the instance type {cluster['InstanceType']}, because its local "
                 "storage is encrypted by the instance itself."
             )
+    return ""
+
+
+@documented("sagemaker", "CreateTransformJob", "sagemaker/latest/APIReference/API_CreateTransformJob")
+def _large_payloads(call: Call) -> str:
+    concurrent, megabytes = (call.parameters.get(name) or 0 for name in ("MaxConcurrentTransforms", "MaxPayloadInMB"))
+    if megabytes > MAX_PAYLOAD:
+        return f"MaxPayloadInMB cannot be greater than {MAX_PAYLOAD}."
+    if concurrent * megabytes > MAX_PAYLOAD:
+        return f"The value of MaxConcurrentTransforms * MaxPayloadInMB must not exceed {MAX_PAYLOAD} MB."
     return ""
 
 

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from containers.tags import ImageName, image_tag, sources
+from containers.tags import ImageName, accelerator_of, image_tag, sources
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
+from pipelines.client.locked_environment import make_environment
 from pipelines.errors import BadInputError, WorkFailedError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -91,7 +92,7 @@ def push(connection: Connection, image: Image, *, accelerator: str, home: Path, 
         BadInputError: This checkout is not the one that was deployed.
         WorkFailedError: docker failed, or what it pushed has another manifest after all.
     """
-    here = image_tag(CHECKOUT, image.name)
+    here = image_tag(CHECKOUT, image.name, accelerator_of(image.tag))
     if here != image.tag:
         raise BadInputError(
             f"{image.name}: this checkout makes tag {here}, but {image.tag} is deployed: "
@@ -143,10 +144,20 @@ def _push_stand_in(connection: Connection, image: Image, directory: Path) -> Non
         image.repository,
         image.tag,
         directory=directory,
-        python=sys.executable,
+        python=str(_python(image, directory)),
         entrypoint=json.loads(_instruction(dockerfile, "ENTRYPOINT")),
         user=_instruction(dockerfile, "USER"),
     )
+
+
+def _python(image: Image, directory: Path) -> Path:
+    """The interpreter of a stand-in: the server's sees what its image has, so that what serves here serves there.
+
+    What only an accelerator needs no laptop has: the image for GPUs takes all that is installed here, as training does.
+    """
+    if image.name == "training" or accelerator_of(image.tag) == "gpu":
+        return Path(sys.executable)
+    return make_environment(directory / ".venv", _dockerfile(image).with_name("requirements.cpu.txt"))
 
 
 def _dockerfile(image: Image) -> Path:
@@ -199,7 +210,8 @@ def _build(image: Image, accelerator: str, context: Path) -> None:
     if subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode == 0:
         command = ["buildx", "build", "--builder", "default", "--provenance=false", "--sbom=false"]
         name = ["--output", f"type=image,name={image.uri},oci-mediatypes=false"]
-    arguments = ["--build-arg", f"ACCELERATOR={accelerator}"] if image.name == "training" else []
+    built_for = accelerator if image.name == "training" else accelerator_of(image.tag)
+    arguments = ["--build-arg", f"ACCELERATOR={built_for}"]
     platform = ["--platform", "linux/amd64"]
     dockerfile = context / _dockerfile(image).relative_to(CHECKOUT)
     _docker([*command, *platform, "--file", str(dockerfile), *name, *arguments, str(context)])

@@ -65,7 +65,10 @@ def convert(
     format_: Format = None,
     label_map: LabelMap = None,
 ) -> None:
-    """Write a data set as TFRecords or COCO; images keep their bytes, boxes their edges, classes their ids."""
+    """Write a data set as TFRecords or COCO; images keep their bytes, boxes their edges, classes their ids.
+
+    Images that EXIF turns are written upright, with their boxes.
+    """
 
 
 @app.command(epilog="Example: `mapgate data preview ./street_images --output sheet.jpg --config my.config`")

@@ -23,7 +23,10 @@ app = typer.Typer(name="images", no_args_is_help=True, help="The training and th
 @app.command("push")
 def push_images(
     context: typer.Context,
-    accelerator: Annotated[str, typer.Option(help="What the training image is built for: cpu or gpu.")] = "gpu",
+    accelerator: Annotated[
+        str,
+        typer.Option(help="What the training image is built for: cpu or gpu; the tag of the other says so."),
+    ] = "gpu",
     pretrained: Annotated[
         bool, typer.Option(help="Put the pre-trained detector into the training image; npm brings it the first time.")
     ] = True,

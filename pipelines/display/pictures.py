@@ -23,7 +23,7 @@ GAP = 6
 
 
 def decode(image: bytes, name: str) -> Picture:
-    """The picture of an encoded image.
+    """The picture of an encoded image, upright: OpenCV turns it as EXIF says, and so does the server that looks at it.
 
     Raises:
         BadInputError: The bytes are no image that OpenCV reads.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EvaluateDetector: COCO metrics of what was served, the gate's verdict, and the report."""
+"""EvaluateDetector: COCO metrics of what was served, compared with the SavedModel; the gate's verdict; the report."""
 
 from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.core.workflow.properties import PropertyFile
@@ -37,6 +37,8 @@ def evaluate_detector(
             "test": output_of(prepare, "test"),
             "metadata": output_of(prepare, "metadata"),
             "model": train.properties.ModelArtifacts.S3ModelArtifacts,
+            # A champion that its version's own image serves by TensorFlow is answered here.
+            "champion": champion.properties.Outputs["ChampionModelUri"],
             "gate_policy": parameters.gate_policy_uri,
         },
         outputs=["evaluation"],

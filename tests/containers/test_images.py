@@ -7,6 +7,7 @@ measure and evaluate follow one another, each on what the one before has left, a
 
 import http.client
 import json
+import re
 import socket
 import subprocess
 import tarfile
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "training_src/models/configs/ssd_mobilenet_v2_fpnlite_160x160.config"
+LOCKS = [f"{name}/requirements.{kind}.txt" for name in IMAGE_NAMES for kind in ("cpu", "gpu")]
 POLICY = ROOT / "infra/training/defaults/gate_policy.yaml"
 
 pytestmark = pytest.mark.timeout(2400)
@@ -125,7 +127,7 @@ def test_a_failed_training_says_why_where_the_platform_looks(
 
 def test_measure_lets_the_server_answer_every_test_image(measured: Path) -> None:
     report = json.loads((measured / "measurements.json").read_text())
-    assert report["challenger"]["runtimes"] == ["tensorflow", "openvino"]
+    assert report["challenger"]["runtimes"] == ["openvino"]
     assert report["champion"] is None
     for runtime in report["challenger"]["runtimes"]:
         with np.load(measured / "challenger" / runtime / "detections.npz") as arrays:
@@ -136,21 +138,26 @@ def test_evaluate_judges_what_was_measured(
     engine: "Engine", measured: Path, prepared: Path, model: Path, processing_job: Callable[..., Path], tmp_path: Path
 ) -> None:
     (tmp_path / "gate_policy.yaml").write_text(POLICY.read_text())
-    inputs = {"measurements": measured, "model": model, "gate_policy": tmp_path}
+    inputs = {"measurements": measured, "model": model, "champion": model, "gate_policy": tmp_path}
     inputs |= {"test": prepared / "test", "metadata": prepared / "metadata"}
     ml = processing_job(inputs, ["evaluation"], MAPGATE_MAP_THRESHOLD="0.0")
-    code, said = engine.run("training", "evaluate", ml=ml, options=("-e", "MAPGATE_MAP_THRESHOLD=0.0"))
+    # As for a version that an older image serves by TensorFlow.
+    options = ("-e", "MAPGATE_MAP_THRESHOLD=0.0", "-e", "MAPGATE_CHAMPION_RUNTIME=tensorflow")
+    code, said = engine.run("training", "evaluate", ml=ml, options=options)
     assert code == 0, said
     evaluation = json.loads((ml / "processing/output/evaluation/evaluation.json").read_text())
     assert evaluation["gate"]["passed"] is False
     assert evaluation["gate"]["sentence"]
+    serving = evaluation["serving"]
+    assert (serving["runtime"], [*serving["runtimes"]]) == ("openvino", ["tensorflow", "openvino"])
+    assert serving["parity"]["matched"] >= 0.999
+    assert (evaluation["champion"]["runtime"], evaluation["champion"]["reason"]) == ("tensorflow", None)
 
 
-@pytest.mark.parametrize("runtime", ["tensorflow", "openvino"])
-def test_serve_answers_and_drains(engine: "Engine", trained: Path, dataset: Path, runtime: str) -> None:
+def test_serve_answers_and_drains(engine: "Engine", trained: Path, dataset: Path) -> None:
     port = _free_port()
     mounts = ("-v", f"{trained / 'model'}:/opt/ml/model:ro", "-p", f"127.0.0.1:{port}:8080")
-    container = engine.start("inference", "serve", options=(*mounts, "-e", f"MAPGATE_RUNTIME={runtime}"))
+    container = engine.start("inference", "serve", options=mounts)
     _wait_for_ping(engine, container, port)
     image = next((dataset / "test/images").iterdir()).read_bytes()
     status, answer = _ask(port, "POST", "/invocations", image, "application/x-image")
@@ -160,6 +167,22 @@ def test_serve_answers_and_drains(engine: "Engine", trained: Path, dataset: Path
     assert status == 415
     engine.ask("stop", "--time", "30", container)
     assert engine.ask("inspect", "--format", "{{.State.ExitCode}}", container) == "0"
+
+
+def test_serve_says_that_it_has_no_tensorflow(engine: "Engine", trained: Path) -> None:
+    options = ("-v", f"{trained / 'model'}:/opt/ml/model:ro", "-e", "MAPGATE_RUNTIME=tensorflow")
+    container = engine.start("inference", "serve", options=options)
+    assert engine.ask("wait", container) == "1"
+    said = subprocess.run([engine.docker, "logs", container], capture_output=True, text=True, check=True).stderr
+    assert "MAPGATE_RUNTIME=tensorflow: this image runs openvino and openvino-int8: serve the model with" in said
+
+
+def test_the_inference_image_is_small(engine: "Engine") -> None:
+    """Its own layers; below them lies a Python, of 125 to 225 MB, and all of it is to be less than 450."""
+    history = engine.ask("history", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", engine.images["inference"])
+    layers = [line.split(maxsplit=1) for line in history.splitlines()]
+    own = next(number for number, (_, made_by) in enumerate(layers) if "org.opencontainers.image.title" in made_by)
+    assert sum(int(size) for size, _ in layers[:own]) < 225e6
 
 
 @pytest.mark.parametrize("name", IMAGE_NAMES)
@@ -175,7 +198,7 @@ def test_an_image_holds_no_build_tools_caches_or_foreign_source(engine: "Engine"
     assert said.splitlines() == [str(held), "0 []", "False"]
 
 
-@pytest.mark.parametrize("lock", ["training/requirements.cpu.txt", "training/requirements.gpu.txt"])
+@pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_installs_on_linux(lock: str) -> None:
     """Every pinned distribution is there for the image's platform, with one of the recorded hashes."""
     uv = ROOT / ".venv/bin/uv"
@@ -188,13 +211,19 @@ def test_a_lock_installs_on_linux(lock: str) -> None:
     assert resolved.returncode == 0, resolved.stderr
 
 
-def test_the_gpu_lock_brings_cuda_and_the_cpu_lock_does_not() -> None:
-    locks = {kind: (ROOT / f"containers/training/requirements.{kind}.txt").read_text() for kind in ("cpu", "gpu")}
+@pytest.mark.parametrize("name", IMAGE_NAMES)
+def test_the_gpu_lock_brings_cuda_and_the_cpu_lock_does_not(name: ImageName) -> None:
+    locks = {kind: (ROOT / f"containers/{name}/requirements.{kind}.txt").read_text() for kind in ("cpu", "gpu")}
     for wheel in ("nvidia-cudnn-cu12==", "nvidia-cuda-runtime-cu12==", "nvidia-cuda-nvcc-cu12=="):
         assert wheel in locks["gpu"]
     assert "nvidia" not in locks["cpu"]
     assert "\ntensorflow==2.21.0" in locks["gpu"]
-    assert "\ntensorflow-cpu==2.21.0" in locks["cpu"]
+    assert ("\ntensorflow-cpu==2.21.0" in locks["cpu"]) == (name == "training")
+
+
+def test_no_server_on_cpus_has_tensorflow() -> None:
+    lock = (ROOT / "containers/inference/requirements.cpu.txt").read_text()
+    assert not {"tensorflow", "keras"} & {*re.findall(r"^([a-z0-9]+)\S*==", lock, re.MULTILINE)}
 
 
 def _free_port() -> int:

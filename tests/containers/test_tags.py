@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from containers.tags import IMAGE_NAMES, ImageName, image_tag, repository_name, sources
+from containers.tags import IMAGE_NAMES, ImageName, accelerator_of, image_tag, repository_name, sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,6 +71,12 @@ def test_content_cannot_slip_from_one_file_into_the_next(checkout: Path) -> None
     (room / "a.py").write_text("x")
     (room / "b.py").write_text("yz")
     assert image_tag(checkout, "training") != before
+
+
+def test_the_inference_image_for_gpus_has_a_tag_of_its_own(checkout: Path) -> None:
+    cpu, gpu = image_tag(checkout, "inference"), image_tag(checkout, "inference", "gpu")
+    assert gpu == f"{cpu}-gpu"
+    assert (accelerator_of(cpu), accelerator_of(gpu)) == ("cpu", "gpu")
 
 
 def test_by_products_and_the_checkout_s_place_do_not_count(

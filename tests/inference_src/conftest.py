@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from containers.contract.tfrecord import write_record
 from tests.conftest import MadeOnce
+from tests.picture_files import PNGS, cmyk_jpegs
 
 ROOT = Path(__file__).parents[2]
 CLASSES = [{"id": 4, "name": "cyclist"}, {"id": 1, "name": "vehicle"}, {"id": 2, "name": "pedestrian"}]
@@ -76,6 +77,18 @@ read = lambda path: tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_met
 numpy.savez(target / "pixels.npz", **{pathlib.Path(path).stem: read(path) for path in sys.argv[2:]})
 """
 
+DECODE_SCRIPT = """
+import sys, pathlib, numpy, tensorflow as tf
+folder = pathlib.Path(sys.argv[1])
+decode = {
+    ".png": lambda encoded: tf.io.decode_png(encoded, channels=3),
+    ".jpg": lambda encoded: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
+}
+numpy.savez(
+    folder / "pixels.npz", **{file.stem: decode[file.suffix](file.read_bytes()).numpy() for file in folder.iterdir()}
+)
+"""
+
 
 @pytest.fixture(scope="session")
 def model_dir(tensorflow_work: Path) -> Path:
@@ -121,10 +134,11 @@ class Served:
 
 @dataclass
 class Servers:
-    """Starts servers and stops what was started."""
+    """Starts servers, with a limit of open files if one is given, and stops what was started."""
 
     directory: Path
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    descriptors: int = 0
 
     def spawn(self, model: Path, **environment: str) -> Served:
         """Start `serve` the way the platform does, and do not wait for it."""
@@ -139,10 +153,11 @@ class Servers:
             "MAPGATE_BIND_HOST": "127.0.0.1",
             "SAGEMAKER_BIND_TO_PORT": str(port),
         }
+        command = [sys.executable, "-m", "inference_src", "serve"]
+        if self.descriptors:
+            command = ["sh", "-c", f'ulimit -n {self.descriptors} && exec "$@"', "sh", *command]
         with log.open("wb") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "inference_src", "serve"], cwd=ROOT, env=variables | environment, stderr=stderr
-            )
+            process = subprocess.Popen(command, cwd=ROOT, env=variables | environment, stderr=stderr)
         self.running.append(process)
         return Served(port, process, log)
 
@@ -272,6 +287,22 @@ def reference_decode(tensorflow_work: Path) -> dict[Path, NDArray[np.uint8]]:
         pytest.skip("../shared/data is absent")
     pixels = np.load(tensorflow_work / "pixels.npz")
     return {path: pixels[path.stem] for path in PHOTOGRAPHS}
+
+
+@pytest.fixture(scope="session")
+def decoded_by_tensorflow(made_once: MadeOnce) -> Mapping[str, NDArray[np.uint8]]:
+    """The files of `picture_files` as `tf.io.decode_png` and an accurate `tf.io.decode_jpeg` read them, by name."""
+
+    def make(folder: Path) -> None:
+        for png in PNGS:
+            (folder / f"{png.name}.png").write_bytes(png.encoded())
+        for name, encoded in cmyk_jpegs().items():
+            (folder / f"{name}.jpg").write_bytes(encoded)
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        subprocess.run([sys.executable, "-c", DECODE_SCRIPT, str(folder)], check=True, env=environment)
+
+    pixels: Mapping[str, NDArray[np.uint8]] = np.load(made_once("inference-decoded", make) / "pixels.npz")
+    return pixels
 
 
 def free_port() -> int:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.client.locked_environment import make_environment
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -62,6 +64,22 @@ def test_a_model_without_the_fast_form_answers_too(copied_model: Path, photograp
     (copied_model / "model.json").write_text(json.dumps(described))
 
     assert ask(copied_model, photograph).returncode == 0
+
+
+def test_a_model_that_needs_tensorflow_is_named_where_there_is_none(
+    copied_model: Path, photograph: Path, tmp_path: Path
+) -> None:
+    described = json.loads((copied_model / "model.json").read_text())
+    del described["runtimes"]["openvino"]
+    (copied_model / "model.json").write_text(json.dumps(described))
+    python = make_environment(tmp_path / "environment", ROOT / "containers/inference/requirements.cpu.txt")
+
+    asked = [str(python), *command(copied_model, photograph)[1:]]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    told = f"{copied_model}: the model has tensorflow, this image runs openvino and openvino-int8: serve the model with"
+    assert done.stderr.startswith(told) and len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,20 @@
 
 import asyncio
 import json
+import threading
 import time
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
-from starlette.applications import Starlette
 
-from inference_src import app as application
-from inference_src.app import create_app
+from inference_src.app import Service
 from inference_src.detections import Detections
 from inference_src.images import Image
 from inference_src.model import ObjectClass
+from inference_src.protocols import Model
+from inference_src.settings import Settings
 
 CLASSES = [ObjectClass(id=1, name="vehicle")]
 
@@ -23,14 +24,14 @@ CLASSES = [ObjectClass(id=1, name="vehicle")]
 class Broken:
     """A runtime that fails inside."""
 
-    def detect(self, image: Image) -> Detections:
+    def detect(self, image: Image, further: bool = False) -> Detections:  # noqa: ARG002
         raise RuntimeError(f"secret address of {image.shape}")
 
 
 class NotFinite:
     """A model whose weights went wrong."""
 
-    def detect(self, _: Image) -> Detections:
+    def detect(self, _: Image, further: bool = False) -> Detections:  # noqa: ARG002
         return Detections(np.full((1, 4), np.nan, np.float32), np.ones(1, np.float32), np.ones(1, np.int32), 1)
 
 
@@ -40,7 +41,7 @@ class Slow:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def detect(self, _: Image) -> Detections:
+    def detect(self, _: Image, further: bool = False) -> Detections:  # noqa: ARG002
         time.sleep(self._seconds)
         return Detections(np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.ones(1, np.int32), 1)
 
@@ -52,36 +53,53 @@ def test_a_fault_of_ours_is_500_with_a_sentence(detector: Broken | NotFinite, jp
     assert answer == {"error": "the server failed at this request; its log says why"}
 
 
-def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(application, "MAX_BODY_SECONDS", 0.05)
-    status, answer = _invoke(Broken(), [{"type": "http.request", "body": b"\xff", "more_body": True}])
+def test_a_body_that_does_not_come_is_408() -> None:
+    messages = [{"type": "http.request", "body": b"\xff", "more_body": True}]
+    status, answer = asyncio.run(_ask(Service(Model(Broken(), CLASSES), 1, Settings(body_seconds=0.05)), messages))
     assert status == 408
     assert "did not come" in answer["error"]
 
 
-@pytest.mark.parametrize(("longest", "sent_away"), [(60.0, 0), (0.1, 4)])
-def test_who_would_wait_too_long_for_a_core_is_sent_away(
-    monkeypatch: pytest.MonkeyPatch, jpeg: bytes, longest: float, sent_away: int
-) -> None:
-    """Waiting is latency, on which an update rolls back; one a core may always wait, however slow the model."""
-    monkeypatch.setattr(application, "MAX_WAIT_SECONDS", longest)
+class Ends:
+    """A runtime that ends its thread, in every way in which Python can."""
 
-    async def send_many() -> list[int]:
-        app = create_app(Slow(0.2), CLASSES, 1)
-        first = await _ask(app, [{"type": "http.request", "body": jpeg}])
-        rest = await asyncio.gather(*(_ask(app, [{"type": "http.request", "body": jpeg}]) for _ in range(6)))
-        return [first[0], *(status for status, _ in rest)]
+    def __init__(self, errors: list[BaseException]) -> None:
+        self._errors = errors
 
-    statuses = asyncio.run(send_many())
-    assert (statuses.count(200), statuses.count(429)) == (7 - sent_away, sent_away)
+    def detect(self, _: Image, further: bool = False) -> Detections:  # noqa: ARG002
+        if self._errors:
+            raise self._errors.pop(0)
+        return Slow(0).detect(_)
+
+
+def test_no_end_of_a_thread_costs_a_place(jpeg: bytes) -> None:
+    """Some exceptions would end the event loop, or leave the request waiting for ever."""
+    ends = [SystemExit(1), StopIteration(), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()]
+    app = Service(Model(Ends(list(ends)), CLASSES), 1)
+
+    async def send_all() -> list[int]:
+        sent = [await _ask(app, [{"type": "http.request", "body": jpeg}]) for _ in range(len(ends) + 1)]
+        return [status for status, _ in sent]
+
+    assert asyncio.run(send_all()) == [500] * len(ends) + [200]
+
+
+def test_a_thread_that_died_is_replaced(jpeg: bytes) -> None:
+    before = set(threading.enumerate())
+    app = Service(Model(Slow(0), CLASSES), 1)
+    (thread,) = set(threading.enumerate()) - before
+    app.close()
+    thread.join(10)
+    status, _ = asyncio.run(_ask(app, [{"type": "http.request", "body": jpeg}]))
+    assert status == 200
 
 
 def _invoke(detector: Broken | NotFinite, messages: list[dict[str, Any]]) -> tuple[int, Any]:
     """Send an image's request straight into an application of its own."""
-    return asyncio.run(_ask(create_app(detector, CLASSES, 1), messages))
+    return asyncio.run(_ask(Service(Model(detector, CLASSES), 1), messages))
 
 
-async def _ask(app: Starlette, messages: list[dict[str, Any]]) -> tuple[int, Any]:
+async def _ask(app: Service, messages: list[dict[str, Any]]) -> tuple[int, Any]:
     """Send an image's request straight into an application; after its messages the client says nothing more."""
     sent: list[dict[str, Any]] = []
 

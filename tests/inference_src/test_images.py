@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images are decoded to the pixels that training sees, and no sender is trusted."""
 
-import zlib
+import base64
+import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,27 @@ import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
+from containers.contract.picture_header import read_header
 from inference_src.errors import RequestError
-from inference_src.images import decode_image
+from inference_src.images import decode_image, decoded_image, peak_bytes
+from inference_src.picture_memory import PictureMemory
+from tests.picture_files import cmyk_jpegs, with_orientation
 
 Pixels = NDArray[np.uint8]
+
+# 8 x 8 grey pixels, as libjpeg-turbo writes them without loss, and with 12 bits a sample.
+LOSSLESS = base64.b64decode(
+    "/9j/7gAOQWRvYmUAZAAAAAAA/8MAEQgACAAIA1IRAEcRAEIRAP/EABUAAQEAAAAAAAAAAAAAAAAAAAAG/9oADANSAEcAQgABAACZ"
+    "mZkAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAf/2Q=="
+)
+TWELVE_BITS = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDABALDA4MChAODQ4SERATGCgaGBYWGDEjJR0oOjM9PDkzODdASFxOQERXRTc4UG1RV19i"
+    "Z2hnPk1xeXBkeFxlZ2P/2wBDARESEhgVGC8aGi9jQjhCY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2Nj"
+    "Y2NjY2NjY2P/wQARDAAIAAgDASIAAhEBAxEB/8QAFQABAQAAAAAAAAAAAAAAAAAAAAn/xAAUEAEAAAAAAAAAAAAAAAAAAAAA/8QA"
+    "FAEBAAAAAAAAAAAAAAAAAAAAAP/EABQRAQAAAAAAAAAAAAAAAAAAAAD/2gAMAwEAAhEDEQA/AJngA//Z"
+)
 
 
 def test_jpeg_is_decoded_with_the_accurate_transform(jpeg: bytes) -> None:
@@ -41,15 +59,69 @@ def test_grey_jpeg_is_spread_over_three_channels(picture: Pixels) -> None:
     assert (decoded[:, :, 0] == decoded[:, :, 2]).all()
 
 
-def test_exif_orientation_is_left_alone(jpeg: bytes, png: bytes) -> None:
-    """Boxes refer to the pixels as stored, as in training."""
-    tiff = b"MM\x00\x2a\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
-    exif = b"Exif\x00\x00" + tiff
-    turned = jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
-    np.testing.assert_array_equal(decode_image(turned), decode_image(jpeg))
-    chunk = b"eXIf" + tiff
-    turned = png[:33] + len(tiff).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + png[33:]
-    np.testing.assert_array_equal(decode_image(turned), decode_image(png))
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_pictures_are_turned_as_exif_says(orientation: int, kind: str, jpeg: bytes, png: bytes) -> None:
+    encoded = {"jpeg": jpeg, "png": png}[kind]
+    stored = decode_image(encoded)
+
+    upright = decode_image(with_orientation(encoded, orientation))
+
+    picture = Image.fromarray(stored)
+    picture.getexif()[0x0112] = orientation
+    np.testing.assert_array_equal(upright, np.asarray(ImageOps.exif_transpose(picture)))
+    assert upright.flags.c_contiguous
+
+
+@pytest.mark.parametrize("name", ["adobe", "plain", "ycck"])
+def test_four_inks_become_the_colours_that_tensorflow_makes_of_them(
+    name: str, decoded_by_tensorflow: Mapping[str, Pixels]
+) -> None:
+    np.testing.assert_array_equal(decode_image(cmyk_jpegs()[name]), decoded_by_tensorflow[name])
+    turned = decode_image(with_orientation(cmyk_jpegs()[name], 6))
+    np.testing.assert_array_equal(turned, decoded_by_tensorflow[name][::-1].swapaxes(0, 1))
+
+
+def test_of_several_pictures_in_a_file_the_first_is_taken(jpeg: bytes, picture: Pixels) -> None:
+    """Phones append previews, depth maps and films (MPO); what follows the end of the picture is not looked at."""
+    expected = decode_image(jpeg)
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "MPO", save_all=True, append_images=[Image.new("RGB", (32, 24))], quality=95)
+    assert np.abs(decode_image(stream.getvalue()).astype(int) - expected).max() < 8
+    for behind in (b"behind the end", jpeg, bytes(5000)):
+        np.testing.assert_array_equal(decode_image(jpeg + behind), expected)
+
+
+def test_progressive_jpeg_is_decoded_like_any(picture: Pixels) -> None:
+    flags = [cv2.IMWRITE_JPEG_QUALITY, 95]
+    baseline, progressive = (
+        decode_image(cv2.imencode(".jpg", picture, [*flags, cv2.IMWRITE_JPEG_PROGRESSIVE, on])[1].tobytes())
+        for on in (0, 1)
+    )
+    np.testing.assert_array_equal(progressive, baseline)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "sentence"),
+    [
+        (LOSSLESS, "lossless or hierarchical JPEG"),
+        (TWELVE_BITS, "JPEG of 12 bits a sample"),
+        (b"\xff\xd8\xff\xf7\0\x0b\x08\0\x18\0\x20\x01\x01\x11\0\xff\xda\0\x08" + bytes(6), "lossless"),  # JPEG-LS
+    ],
+    ids=["lossless", "12 bits", "JPEG-LS"],
+)
+def test_jpeg_that_training_cannot_read_is_refused(encoded: bytes, sentence: str) -> None:
+    with pytest.raises(RequestError, match=sentence) as refused:
+        decode_image(encoded)
+    assert refused.value.status == 400
+
+
+def test_two_sizes_in_a_jpeg_are_damage(jpeg: bytes) -> None:
+    """A header that our reader sees and the decoder does not would be a size that nobody judged."""
+    frame = jpeg[jpeg.index(b"\xff\xc0") :][:19]
+    small = frame[:5] + b"\0\1\0\1" + frame[9:]
+    with pytest.raises(RequestError, match="damaged"):
+        decode_image(jpeg[:2] + small + jpeg[2:])
 
 
 def test_size_is_judged_by_the_header(jpeg: bytes, png: bytes) -> None:
@@ -58,6 +130,34 @@ def test_size_is_judged_by_the_header(jpeg: bytes, png: bytes) -> None:
         with pytest.raises(RequestError, match="32 x 24 pixels, more than 767") as refused:
             decode_image(encoded, max_pixels=32 * 24 - 1)
         assert refused.value.status == 413
+
+
+def test_room_is_taken_for_what_decoding_needs_and_given_back(jpeg: bytes) -> None:
+    memory = PictureMemory(10_000)
+    with (
+        decoded_image(jpeg, memory, seconds=0) as first,
+        decoded_image(jpeg, memory, seconds=0),
+        decoded_image(jpeg, memory, seconds=0),
+        decoded_image(jpeg, memory, seconds=0),
+    ):
+        assert first.shape == (24, 32, 3)
+        with pytest.raises(RequestError, match="pictures at work take") as refused, decoded_image(jpeg, memory, 0):
+            pass  # a fifth of 2,304 bytes in 10,000
+        assert refused.value.status == 429
+    with pytest.raises(RequestError, match="damaged"), decoded_image(jpeg[:-80], memory, seconds=0):
+        pass
+    with decoded_image(jpeg, memory, seconds=0):
+        pass
+
+
+def test_a_picture_that_is_transposed_or_has_four_inks_needs_more(jpeg: bytes) -> None:
+    def needed(encoded: bytes) -> float:
+        header = read_header(encoded)
+        return peak_bytes(header) / (header.width * header.height)
+
+    assert [needed(with_orientation(jpeg, orientation)) for orientation in (1, 3, 5, 6)] == [3, 3, 6, 6]
+    inks = cmyk_jpegs()["adobe"]
+    assert [needed(inks), needed(with_orientation(inks, 8))] == [4, 7]
 
 
 @settings(max_examples=200)

@@ -18,15 +18,24 @@ import pytest
 import simplejpeg
 from numpy.typing import NDArray
 
+from containers.contract.cores import cores
+from containers.contract.job import ProcessingJob, run
+from inference_src.clients import LATENCY_SAMPLES
+from inference_src.errors import TooLittleTimeError
+from inference_src.measure import _measure_job
+from inference_src.time_limit import TimeLimit
+from pipelines.client.locked_environment import make_environment
+
 ROOT = Path(__file__).parents[2]
 INPUTS = ("model", "champion", "test", "metadata")
 
 
 @dataclass
 class Job:
-    """A processing job's directory."""
+    """A processing job's directory, and the interpreter of the image that runs it."""
 
     root: Path
+    python: str = sys.executable
 
     def input(self, name: str) -> Path:
         return self.root / "processing/input" / name
@@ -34,7 +43,7 @@ class Job:
     def run(self, **environment: str) -> tuple[int, str]:
         """Run the step; give exit code and ExitMessage."""
         variables = {"PATH": os.environ["PATH"], "MAPGATE_ML_ROOT": str(self.root)} | environment
-        command = [sys.executable, "-m", "inference_src", "measure"]
+        command = [self.python, "-m", "inference_src", "measure"]
         done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
         message = self.root / "output/message"
         print(done.stdout, done.stderr)
@@ -95,6 +104,7 @@ def test_each_runtime_s_answers_and_speed_are_written_down(job: Job, levels: lis
     assert report["schema_version"] == 1
     assert report["challenger"]["runtimes"] == ["tensorflow", "openvino"]
     assert report["champion"] is None
+    assert report["refused"] == []
     tables = []
     for runtime in ("tensorflow", "openvino"):
         arrays, timings = job.measured("challenger", runtime)
@@ -117,6 +127,9 @@ def test_each_runtime_s_answers_and_speed_are_written_down(job: Job, levels: lis
         assert timings["precision"] == "f32"
         assert timings["images_per_second"] > 0
         assert 0 < timings["latency_milliseconds"]["p50"] <= timings["latency_milliseconds"]["p99"]
+        assert timings["latency_samples"] == LATENCY_SAMPLES
+        assert timings["side_by_side"] == cores()
+        assert timings["told_to_wait"] == 0
         assert timings["load_seconds"] > 0
         assert timings["resident_megabytes"] > 20
         tables.append(arrays)
@@ -154,6 +167,86 @@ def test_a_champion_that_cannot_be_served_is_a_fact_for_the_gate(
     assert set(report["champion"]) == {"runtime", "error"}
     assert "champion: the server ended with 1" in report["champion"]["error"]
     assert job.measured("challenger", "openvino")[0]["images"] == 5
+
+
+@pytest.fixture
+def quick_job(job: Job, copied_model: Path, describe_model: Callable[..., None]) -> Job:
+    """A job whose model has one runtime."""
+    describe_model(copied_model, runtimes={"openvino": {"path": "runtimes/openvino/model.xml", "precisions": ["f32"]}})
+    pack(copied_model, job.input("model"))
+    return job
+
+
+def test_an_image_without_tensorflow_measures_what_it_has(
+    job: Job, model_dir: Path, copied_model: Path, describe_model: Callable[..., None], tmp_path: Path
+) -> None:
+    job.python = str(make_environment(tmp_path / "environment", ROOT / "containers/inference/requirements.cpu.txt"))
+    (job.input("champion") / "none").unlink()
+    describe_model(copied_model, runtimes={"tensorflow": {"path": "1", "precisions": ["f32"]}})
+    pack(model_dir, job.input("champion"))
+
+    def report(**environment: str) -> dict[str, Any]:
+        assert job.run(**environment) == (0, "")
+        content: dict[str, Any] = json.loads(
+            (job.root / "processing/output/measurements/measurements.json").read_text()
+        )
+        return content
+
+    told = report(MAPGATE_CHAMPION_RUNTIME="tensorflow")
+    assert told["challenger"]["runtimes"] == ["openvino"]
+    assert "has no runtime 'tensorflow' here" in told["champion"]["error"]
+    # A form that it could run was never written: the gate says what that means.
+    pack(copied_model, job.input("model"))
+    assert report()["challenger"]["runtimes"] == []
+
+
+def test_a_test_image_that_the_server_refuses_is_one_without_detections(
+    quick_job: Job, write_shard: Callable[..., None]
+) -> None:
+    write_shard(quick_job.input("test") / "test-00000-of-00003.tfrecord", [("bad", b"\xff\xd8 no picture")])
+    assert quick_job.run() == (0, "")
+    report = json.loads((quick_job.root / "processing/output/measurements/measurements.json").read_text())
+    (refused,) = report["refused"]
+    assert refused["source_id"] == "bad"
+    assert refused["sentence"].startswith("test image 'bad' was answered with 4")
+    arrays, timings = quick_job.measured("challenger", "openvino")
+    assert timings["images"] == arrays["images"] == 6
+    (place,) = np.flatnonzero(arrays["source_ids"] == "bad")
+    assert sorted(set(arrays["image_index"].tolist())) == sorted(set(range(6)) - {place})
+
+
+def test_a_test_set_of_which_much_is_refused_is_wrong(quick_job: Job, write_shard: Callable[..., None]) -> None:
+    bad = [(f"bad-{number}", b"no picture") for number in range(2)]
+    write_shard(quick_job.input("test") / "test-00000-of-00003.tfrecord", bad)
+    code, message = quick_job.run()
+    assert code == 2
+    assert "challenger: test image 'bad-1' was answered with 415" in message
+    assert "so were 1 before it, which is too much of 7 test images" in message
+
+
+def test_a_test_set_that_is_too_large_for_the_time_is_told_before_the_platform_stops(quick_job: Job) -> None:
+    config = quick_job.root / "config/processingjobconfig.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"StoppingCondition": {"MaxRuntimeInSeconds": 1}}))
+    code, message = quick_job.run()
+    assert code == 2
+    assert message.startswith("challenger on openvino f32: at ")
+    assert "raise processing.evaluate_maximum_hours" in message
+    assert not (quick_job.root / "processing/output/measurements/measurements.json").exists()
+
+
+def test_a_champion_that_the_time_does_not_suffice_for_stops_the_job(
+    quick_job: Job, copied_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_slow(_: TimeLimit, what: str, *__: object) -> None:
+        if what.startswith("champion"):
+            raise TooLittleTimeError(what)
+
+    (quick_job.input("champion") / "none").unlink()
+    pack(copied_model, quick_job.input("champion"))
+    monkeypatch.setattr(TimeLimit, "check", too_slow)
+    monkeypatch.setenv("MAPGATE_ML_ROOT", str(quick_job.root))
+    assert run(_measure_job, ProcessingJob) == 2
+    assert (quick_job.root / "output/message").read_text() == "champion on openvino f32"
 
 
 def _no_images(job: Job) -> None:

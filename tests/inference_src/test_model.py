@@ -95,20 +95,45 @@ def test_a_missing_or_broken_description_is_said(tmp_path: Path, content: str | 
         read_description(tmp_path)
 
 
-def test_tensorflow_in_full_precision_serves_unless_the_environment_says_otherwise(tmp_path: Path) -> None:
+def test_the_first_runtime_that_image_and_model_have_serves_unless_the_environment_says_otherwise(
+    tmp_path: Path,
+) -> None:
     description = read_description(_model(tmp_path))
     (tmp_path / "runtimes/openvino").mkdir(parents=True)
     (tmp_path / "runtimes/openvino/model.xml").touch()
-    assert choose_runtime(tmp_path, description, {}) == ("tensorflow", "f32")
-    wanted = {"MAPGATE_RUNTIME": "openvino", "MAPGATE_PRECISION": "bf16"}
-    assert choose_runtime(tmp_path, description, wanted) == ("openvino", "bf16")
+    both = ("openvino", "openvino-int8", "tensorflow")
+    assert choose_runtime(tmp_path, description, {}, both) == ("openvino", "f32")
+    assert choose_runtime(tmp_path, description, {}, ("tensorflow",)) == ("tensorflow", "f32")
+    assert choose_runtime(tmp_path, description, {"MAPGATE_RUNTIME": "tensorflow"}, both) == ("tensorflow", "f32")
+    assert choose_runtime(tmp_path, description, {"MAPGATE_PRECISION": "bf16"}, both) == ("openvino", "bf16")
+
+
+def test_a_runtime_s_first_precision_is_its_own(tmp_path: Path) -> None:
+    int8 = {"openvino-int8": {"path": "1", "precisions": ["int8"]}}
+    description = read_description(_model(tmp_path, runtimes=int8))
+    assert choose_runtime(tmp_path, description, {}, ("openvino", "openvino-int8")) == ("openvino-int8", "int8")
+
+
+@pytest.mark.parametrize(
+    ("environment", "runtimes", "said"),
+    [
+        ({}, {"tensorflow": DESCRIPTION["runtimes"]["tensorflow"]}, "the model has tensorflow, this image runs"),
+        ({"MAPGATE_RUNTIME": "tensorflow"}, DESCRIPTION["runtimes"], "MAPGATE_RUNTIME=tensorflow: this image runs"),
+    ],
+)
+def test_an_image_without_the_runtime_s_library_says_so(
+    tmp_path: Path, environment: dict[str, str], runtimes: dict[str, object], said: str
+) -> None:
+    description = read_description(_model(tmp_path, runtimes=runtimes))
+    with pytest.raises(ModelError, match=f"{said} openvino and openvino-int8: serve the model with the image that"):
+        choose_runtime(tmp_path, description, environment, ("openvino", "openvino-int8"))
 
 
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
         ({"MAPGATE_RUNTIME": "onnx"}, "MAPGATE_RUNTIME=onnx: the model has openvino, tensorflow"),
-        ({"MAPGATE_PRECISION": "bf16"}, "MAPGATE_PRECISION=bf16: the model has f32 for tensorflow"),
+        ({"MAPGATE_PRECISION": "int8"}, "MAPGATE_PRECISION=int8: the model has bf16, f32 for openvino"),
         ({"MAPGATE_RUNTIME": "openvino"}, r"model\.xml: missing, though model\.json names it"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from infra.instance_types import LIST, as_of, has_local_nvme, instance_types, regions
+from infra.instance_types import LIST, as_of, has_gpu, has_local_nvme, inference_ami, instance_types, regions
 from localcloud.definitions import instance_types as of_the_laptops_cloud
 from tests.documentation import sagemaker
 
@@ -51,6 +51,22 @@ def test_both_lists_of_local_storage_say_what_ec2_says() -> None:
         assert [name for name in (*WITH_STORAGE, *WITHOUT) if knows(name)] == WITH_STORAGE
     families = {name.split(".")[1] for name in listed}
     assert families >= {"g7e", "p6-b200", "p6-b300", "dl1"}
+
+
+def test_a_type_has_a_gpu_by_the_list_and_a_newer_one_by_its_name() -> None:
+    listed = {name for name in instance_types() if has_gpu(name)}
+    assert {name.split(".")[1] for name in listed} >= {"g4dn", "g5", "g6", "g6e", "g7e", "p4d", "p5", "p6-b200"}
+    assert not {name for name in listed if name.startswith(("ml.c", "ml.m", "ml.r", "ml.inf", "ml.trn", "ml.dl1"))}
+    assert has_gpu("ml.g9.xlarge") and has_gpu("ml.p7-c300.48xlarge") and has_gpu("ml.gr9.4xlarge")
+    assert not has_gpu("ml.c9g.xlarge") and not has_gpu("ml.trn9.xlarge")
+
+
+def test_endpoints_on_gpus_get_a_driver_that_knows_cuda_12() -> None:
+    asked = {name for name in instance_types() if inference_ami(name)}
+    assert {name.split(".")[1] for name in asked} == {"g4dn", "g5", "p4d", "p4de"}
+    assert all(has_gpu(name) for name in asked)
+    model: Any = botocore.session.get_session().get_service_model("sagemaker")
+    assert {inference_ami(name) for name in asked} <= set(model.shape_for("ProductionVariantInferenceAmiVersion").enum)
 
 
 def test_a_type_stands_on_a_line_of_its_own() -> None:

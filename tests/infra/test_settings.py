@@ -73,9 +73,9 @@ def test_does_not_change() -> None:
         ("training: {instance_types: [ml.trn1.2xlarge]}", "has a Trainium, which the images'"),
         (
             "training: {instance_types: [ml.p3.2xlarge]}",
-            "the V100 of ml.p3.2xlarge is too old for the training image",
+            "the V100 of ml.p3.2xlarge is too old for the images' cuDNN",
         ),
-        ("delivery: {instance_type: ml.g5.xlarge}", "has a GPU, and the inference image computes on CPUs"),
+        ("delivery: {instance_type: ml.p3.2xlarge}", "delivery.instance_type: the V100 of ml.p3.2xlarge is too old"),
         (
             "training: {instance_types: [ml.g5.xlarge], volume_gigabytes: 251}",
             "has 250 GB of local storage",
@@ -90,7 +90,8 @@ def test_refuses_an_instance_type_that_does_not_do(tmp_path: Path, text: str, se
 def test_takes_what_just_fits(tmp_path: Path) -> None:
     (tmp_path / "dev.yaml").write_text(
         "processing: {prepare_instance_type: ml.r5d.large, volume_gigabytes: 75}\n"
-        "training: {instance_types: [ml.g5.xlarge], volume_gigabytes: 250}"
+        "training: {instance_types: [ml.g5.xlarge], volume_gigabytes: 250}\n"
+        "delivery: {instance_type: ml.g5.xlarge}"
     )
     assert Settings.read("dev", tmp_path).training.volume_gigabytes == 250
 

@@ -30,7 +30,7 @@ FROM_OUTSIDE = {
 
 REFUSED = {
     "create_archive",
-    "create_transform_job",
+    "create_notebook_instance",
     "invoke_endpoint_async",
     "put_bucket_notification_configuration",
     "update_access_key",
@@ -65,15 +65,13 @@ def told(service: str, action: str, **parameters: Any) -> str:
         ),
         (
             "sagemaker",
-            "create_transform_job",
+            "create_notebook_instance",
             {
-                "TransformJobName": "j",
-                "ModelName": "m",
-                "TransformInput": {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://b/k"}}},
-                "TransformOutput": {"S3OutputPath": "s3://b/o"},
-                "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+                "NotebookInstanceName": "n",
+                "InstanceType": "ml.t3.medium",
+                "RoleArn": "arn:aws:iam::123456789012:role/service",
             },
-            "CreateTransformJob of sagemaker",
+            "CreateNotebookInstance of sagemaker",
         ),
         (
             "sagemaker",

@@ -92,7 +92,9 @@ def test_reads_and_writes_what_the_scripts_expect() -> None:
     assert outputs("PrepareDataset") == ["train", "validation", "test", "metadata"]
     assert inputs("MeasureServing") == ["model", "champion", "test", "metadata"]
     assert outputs("MeasureServing") == ["measurements"]
-    assert inputs("EvaluateDetector") == ["measurements", "test", "metadata", "model", "gate_policy"]
+    assert inputs("EvaluateDetector") == [
+        "measurements", "test", "metadata", "model", "champion", "gate_policy",
+    ]  # fmt: skip
     assert outputs("EvaluateDetector") == ["evaluation"]
     channels = [channel["ChannelName"] for channel in step("TrainDetector")["Arguments"]["InputDataConfig"]]
     assert channels == ["train", "validation", "metadata", "config", "checkpoint"]

@@ -2,6 +2,7 @@
 """EvaluateDetector as the platform runs it: a process, a job directory, and the files that it leaves."""
 
 import hashlib
+import html
 import io
 import json
 import os
@@ -22,6 +23,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from containers.contract.tfrecord import write_record
+from tests.conftest import MadeOnce
 from training_src import evaluate
 from training_src.data.label_map import LabelMap, write_label_map
 from training_src.data.records.example import DetectionExample, encode, read_examples
@@ -31,7 +33,35 @@ REPOSITORY = Path(__file__).parents[2]
 LABELS = {1: "vehicle", 2: "pedestrian", 4: "cyclist"}
 IMAGES = 60
 SHA256 = "d" * 64
-INPUTS = ("measurements", "test", "metadata", "model", "gate_policy")
+INPUTS = ("measurements", "test", "metadata", "model", "champion", "gate_policy")
+GREY_A_NUMBER = 4
+"""An image's number is the grey of its upper left corner over this, so that a model can tell which it is asked for."""
+DETECTIONS = 8
+SCRIPT = """
+import sys
+import tensorflow as tf
+
+class Looked(tf.Module):
+    def __init__(self, detections):
+        self.detections = tf.saved_model.Asset(detections)
+
+    @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8, "input_tensor")])
+    def detect(self, input_tensor):
+        grey = tf.reduce_mean(tf.cast(input_tensor[0, :8, :8], tf.float32))
+        number = tf.cast(tf.round(grey / GREY), tf.int32)
+        table = tf.reshape(tf.io.decode_raw(tf.io.read_file(self.detections), tf.float32), [-1, SIZE, 6])
+        found = tf.gather(table, [number])
+        return {
+            "detection_boxes": found[..., :4],
+            "detection_scores": found[..., 4],
+            "detection_classes": found[..., 5],
+            "num_detections": tf.reduce_sum(tf.cast(found[..., 5] > 0, tf.float32), 1),
+        }
+
+open(sys.argv[2], "wb").write(b"")
+module = Looked(sys.argv[2])
+tf.saved_model.save(module, sys.argv[1], signatures={"serving_default": module.detect})
+"""
 
 
 @dataclass
@@ -41,6 +71,7 @@ class JobDirectory:
     root: Path
     source_ids: list[str]
     truths: list[tuple[NDArray[np.float32], NDArray[np.int64]]]
+    saved_model: Path
     environment: dict[str, str] = field(default_factory=dict)
 
     def input(self, name: str) -> Path:
@@ -50,7 +81,27 @@ class JobDirectory:
         return self.root / "processing/output/evaluation" / name
 
     def measure(self, who: str, runtime: str, speed: float, seed: int = 0, **damage: Any) -> None:
-        """Detections near the truth: `missed` share, `shift` of boxes, `noise` of scores, and other source ids."""
+        """What a server answered, as `found` has it, with these source ids."""
+        index, boxes, scores, classes = self.found(seed, **damage)
+        folder = self.input("measurements") / who / runtime
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            folder / "detections.npz",
+            image_index=index,
+            boxes=boxes,
+            scores=scores,
+            classes=classes,
+            images=np.int64(len(self.truths)),
+            source_ids=np.array(damage.get("source_ids", self.source_ids)),
+        )
+        timings = {
+            "images": IMAGES, "images_per_second": speed, "load_seconds": 0.4, "resident_megabytes": 210.0,
+            "latency_milliseconds": {"p50": 900 / speed, "p90": 1000 / speed, "p99": 1200 / speed}, "precision": "f32",
+        }  # fmt: skip
+        (folder / "timings.json").write_text(json.dumps(timings))
+
+    def found(self, seed: int = 0, **damage: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Detections near the truth: `missed` share, `shift` of boxes, `noise` of scores, other `ids` of classes."""
         random = np.random.default_rng(seed)
         index, boxes, scores, classes = [], [], [], []
         for image, (truth, labels) in enumerate(self.truths):
@@ -61,25 +112,27 @@ class JobDirectory:
             scores += [*random.uniform(0.5, 0.95, kept.sum()), random.uniform(0.11, 0.3)]
             ids = damage.get("ids", {})
             classes += [*(ids.get(int(label), label) for label in labels[kept]), ids.get(1, 1)]
-        folder = self.input("measurements") / who / runtime
-        folder.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            folder / "detections.npz",
-            image_index=np.array(index, np.int32),
-            boxes=np.array(boxes, np.float32),
-            scores=np.array(scores, np.float32) - np.float32(damage.get("noise", 0)),
-            classes=np.array(classes, np.int32),
-            images=np.int64(len(self.truths)),
-            source_ids=np.array(damage.get("source_ids", self.source_ids)),
+        return (
+            np.array(index, np.int32),
+            np.array(boxes, np.float32),
+            np.array(scores, np.float32) - np.float32(damage.get("noise", 0)),
+            np.array(classes, np.int32),
         )
-        timings = {
-            "images": IMAGES, "images_per_second": speed, "load_seconds": 0.4, "resident_megabytes": 210.0,
-            "latency_milliseconds": {"p50": 900 / speed, "p90": 1000 / speed, "p99": 1200 / speed}, "precision": "f32",
-        }  # fmt: skip
-        (folder / "timings.json").write_text(json.dumps(timings))
+
+    def archive(self, who: str = "model", seed: int = 0, *, steps: int = 1000, **said: Any) -> None:
+        """Pack a model whose SavedModel finds what `found` has."""
+        index, boxes, scores, classes = self.found(seed, **said.pop("damage", {}))
+        table = np.zeros((IMAGES, DETECTIONS, 6), np.float32)
+        for image in range(IMAGES):
+            rows = np.flatnonzero(index == image)
+            table[image, : len(rows)] = np.column_stack([boxes[rows], scores[rows], classes[rows]])
+        _write_model(self.input(who) / "model.tar.gz", self.saved_model, table.tobytes(), steps, **said)
 
     def index(
-        self, champion: dict[str, Any] | None = None, runtimes: Iterable[str] = ("tensorflow", "openvino")
+        self,
+        champion: dict[str, Any] | None = None,
+        runtimes: Iterable[str] = ("openvino", "openvino-int8"),
+        **more: object,
     ) -> None:
         """What MeasureServing says that it measured: the archive and the shards as they are now."""
         model = _digest([self.input("model") / "model.tar.gz"])
@@ -88,6 +141,7 @@ class JobDirectory:
             "test": {"sha256": _digest(sorted(self.input("test").glob("*.tfrecord")))},
             "challenger": {"runtimes": list(runtimes), "model_sha256": model},
             "champion": champion,
+            **more,
         }
         (self.input("measurements") / "measurements.json").write_text(json.dumps(content))
 
@@ -125,26 +179,39 @@ class Finished:
     printed: str
 
 
+@pytest.fixture(scope="session")
+def saved_model(made_once: MadeOnce) -> Path:
+    """A SavedModel that looks its detections up in a file of its assets."""
+
+    def make(folder: Path) -> None:
+        script = SCRIPT.replace("GREY", str(GREY_A_NUMBER)).replace("SIZE", str(DETECTIONS))
+        command = [sys.executable, "-c", script, str(folder / "model"), str(folder / "detections")]
+        subprocess.run(command, check=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"})
+
+    return made_once("looked-up-saved-model", make) / "model"
+
+
 @pytest.fixture
-def job(tmp_path: Path) -> JobDirectory:
-    """A job whose detector is good, and whose OpenVINO form is the faster of two equal ones."""
-    return _make_job(tmp_path)
+def job(tmp_path: Path, saved_model: Path) -> JobDirectory:
+    """A job whose detector is good, and whose f32 form is the faster of two that are equal to its SavedModel."""
+    return _make_job(tmp_path, saved_model)
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(tmp_path_factory: pytest.TempPathFactory, saved_model: Path) -> Finished:
     """The same job after its run, for tests that only look."""
-    made = _make_job(tmp_path_factory.mktemp("finished"))
+    made = _make_job(tmp_path_factory.mktemp("finished"), saved_model)
     done = made.run_as_process()
     assert done.returncode == 0
     return Finished(made, done.stdout)
 
 
-def _make_job(tmp_path: Path) -> JobDirectory:
+def _make_job(tmp_path: Path, saved_model: Path) -> JobDirectory:
     random = np.random.default_rng(3)
-    made = JobDirectory(tmp_path, [f"street_{at:03}.jpg" for at in range(IMAGES)], [])
+    made = JobDirectory(tmp_path, [f"street_{at:03}.jpg" for at in range(IMAGES)], [], saved_model)
     for name in INPUTS:
         made.input(name).mkdir(parents=True)
+    (made.input("champion") / "none").write_text("none")
     examples = [_example(made, name, random) for name in made.source_ids]
     for shard in range(2):
         with (made.input("test") / f"test-0000{shard}-of-00002.tfrecord").open("wb") as stream:
@@ -153,11 +220,11 @@ def _make_job(tmp_path: Path) -> JobDirectory:
     write_label_map(LabelMap(LABELS), made.input("metadata") / "label_map.pbtxt")
     facts = {"schema_version": 1, "sha256": SHA256, "format": "tfrecord", "images": 300}
     (made.input("metadata") / "dataset.json").write_text(json.dumps(facts))
-    _write_model(made.input("model") / "model.tar.gz")
+    made.archive()
     policy = (REPOSITORY / "infra/training/defaults/gate_policy.yaml").read_text()
     (made.input("gate_policy") / "gate_policy.yaml").write_text(policy)
-    made.measure("challenger", "tensorflow", 11.0)
     made.measure("challenger", "openvino", 38.0, noise=1e-6)
+    made.measure("challenger", "openvino-int8", 11.0)
     made.index()
     _write_config(made)
     return made
@@ -224,7 +291,7 @@ def test_the_sample_is_a_test_image(finished: Finished) -> None:
 
 
 def test_a_weak_detector_fails_the_gate_but_not_the_step(job: JobDirectory, capsys: pytest.CaptureFixture[str]) -> None:
-    for runtime in ("tensorflow", "openvino"):
+    for runtime in ("openvino", "openvino-int8"):
         job.measure("challenger", runtime, 10.0, missed=0.7)
     assert job.run() == 0
     gate = job.evaluation()["gate"]
@@ -236,7 +303,7 @@ def test_a_weak_detector_fails_the_gate_but_not_the_step(job: JobDirectory, caps
 
 
 def test_a_detector_that_finds_nothing_fails_with_finite_numbers(job: JobDirectory) -> None:
-    for runtime in ("tensorflow", "openvino"):
+    for runtime in ("openvino", "openvino-int8"):
         job.measure("challenger", runtime, 10.0)
         _rewrite(job, runtime, image_index=np.zeros(0, np.int32), boxes=np.zeros((0, 4), np.float32),
                  scores=np.zeros(0, np.float32), classes=np.zeros(0, np.int32))  # fmt: skip
@@ -244,6 +311,27 @@ def test_a_detector_that_finds_nothing_fails_with_finite_numbers(job: JobDirecto
     gate = job.evaluation()["gate"]
     assert (gate["passed"], gate["mAP"]) == (False, 0.0)
     assert json.loads(job.output("detections.json").read_text()) == []
+
+
+def test_an_image_that_the_server_refused_is_named_and_shown_to_nobody(
+    job: JobDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _spoil(job, "street_000.jpg")
+    sentence = "test image 'street_000.jpg' was answered with 400: this is <no> picture"
+    job.index(refused=[{"source_id": "street_000.jpg", "sentence": sentence}])
+    for runtime in ("openvino", "openvino-int8"):
+        _without_detections(job, runtime, image=0)
+    assert job.run() == 0
+    assert job.evaluation()["serving"]["parity"]["matched"] == 1.0
+    dataset = job.evaluation()["dataset"]
+    assert dataset["refused"] == {"street_000.jpg": sentence}
+    assert dataset["images"] == IMAGES
+    page = job.output("report.html").read_text()
+    assert "1 of 60 test images was refused" in page
+    assert "this is &lt;no&gt; picture" in page
+    assert sentence in capsys.readouterr().out
+    for file in [job.output("sample.jpg"), *job.output("samples").iterdir()]:
+        assert cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR) is not None
 
 
 def test_the_threshold_tightens_the_policy(job: JobDirectory) -> None:
@@ -258,18 +346,56 @@ def test_a_runtime_with_other_detections_does_not_serve(job: JobDirectory) -> No
     job.measure("challenger", "openvino", 38.0, seed=1)
     assert job.run() == 0
     serving = job.evaluation()["serving"]
-    assert serving["runtime"] == "tensorflow"
+    assert serving["runtime"] == "openvino-int8"
     assert serving["runtimes"]["openvino"]["parity"]["equal"] is False
     assert job.evaluation()["gate"]["passed"] is True
 
 
-def test_without_the_savedmodels_answers_nothing_can_be_equal(job: JobDirectory) -> None:
-    job.index(runtimes=["openvino"])
+def test_where_no_runtime_gives_the_savedmodel_s_detections_nothing_serves_and_one_sentence_says_so(
+    job: JobDirectory,
+) -> None:
+    job.archive(seed=1)
+    job.index()
     assert job.run() == 0
     content = job.evaluation()
-    assert content["serving"]["parity"] is None
     assert content["gate"]["passed"] is False
-    assert "openvino" in content["serving"]["runtimes"]
+    assert content["gate"]["sentence"].startswith(
+        "No runtime of the endpoint's image gives the SavedModel's detections: the share of detections in which"
+    )
+    assert content["serving"]["runtime"] == "openvino"
+    assert ">serves<" not in job.output("report.html").read_text()
+
+
+def test_a_model_with_no_form_but_its_savedmodel_is_scored_and_does_not_pass(job: JobDirectory) -> None:
+    job.index(runtimes=[])
+    assert job.run() == 0
+    content = job.evaluation()
+    assert content["gate"]["passed"] is False
+    assert content["gate"]["sentence"].startswith("Nothing can serve this model: it has no form that the image")
+    assert content["metrics"]["mAP"]["value"] > 0.5
+    assert "answered by its SavedModel" in job.output("report.html").read_text()
+
+
+def test_the_savedmodel_s_own_answers_stand_beside_the_measured_ones_without_a_speed(finished: Finished) -> None:
+    runtimes = finished.job.evaluation()["serving"]["runtimes"]
+    assert list(runtimes) == ["tensorflow", "openvino", "openvino-int8"]
+    told = runtimes["tensorflow"]
+    assert (told["images_per_second"], told["latency_milliseconds"], told["parity"]) == (None, {}, None)
+    assert told["untimed"] == "EvaluateDetector ran its SavedModel, not the server on the endpoint's instance type"
+    assert told["mAP"] == runtimes["openvino-int8"]["mAP"]
+    assert runtimes["openvino"]["untimed"] is None
+    assert told["untimed"] in html.unescape(finished.job.output("report.html").read_text())
+    assert "answered=60/60 images_per_second=" in finished.printed
+
+
+def test_tensorflow_on_the_server_is_compared_like_any_other_runtime(job: JobDirectory) -> None:
+    job.measure("challenger", "tensorflow", 300.0, noise=1e-6)
+    job.index(runtimes=["tensorflow", "openvino"])
+    assert job.run() == 0
+    content = job.evaluation()
+    assert (content["serving"]["runtime"], content["serving"]["parity"]["matched"]) == ("tensorflow", 1.0)
+    assert content["serving"]["runtimes"]["tensorflow"]["images_per_second"] == 300.0
+    assert content["gate"]["passed"] is True
 
 
 def test_a_better_champion_stays(job: JobDirectory) -> None:
@@ -287,13 +413,41 @@ def test_a_better_champion_stays(job: JobDirectory) -> None:
 
 def test_the_champion_is_measured_in_its_own_runtime(job: JobDirectory) -> None:
     job.measure("champion", "openvino", 38.0, missed=0.0, shift=0.001)
-    job.measure("champion", "tensorflow", 9.0, missed=0.6)
-    job.index({"runtimes": ["openvino", "tensorflow"]})
+    job.measure("champion", "openvino-int8", 9.0, missed=0.6)
+    job.index({"runtimes": ["openvino", "openvino-int8"]})
+    job.environment["MAPGATE_CHAMPION_RUNTIME"] = "openvino-int8"
+    assert job.run() == 0
+    content = job.evaluation()
+    assert content["champion"]["runtime"] == "openvino-int8"
+    assert content["champion"]["images_per_second"]["value"] == 9.0
+    assert content["gate"]["passed"] is True
+
+
+@pytest.mark.parametrize(("damage", "passes"), [({"missed": 0.6}, True), ({"missed": 0.0, "shift": 0.001}, False)])
+def test_a_champion_that_serves_by_tensorflow_is_answered_by_its_savedmodel(
+    job: JobDirectory, damage: dict[str, float], passes: bool
+) -> None:
+    classes = [{"id": 3, "name": "vehicle"}, {"id": 1, "name": "pedestrian"}, {"id": 2, "name": "cyclist"}]
+    job.archive("champion", damage={"ids": {1: 3, 2: 1, 4: 2}, **damage}, classes=classes)
+    job.index({"runtime": "tensorflow", "error": "champion: this image has no tensorflow"})
     job.environment["MAPGATE_CHAMPION_RUNTIME"] = "tensorflow"
     assert job.run() == 0
     content = job.evaluation()
-    assert content["champion"]["runtime"] == "tensorflow"
-    assert content["gate"]["passed"] is True
+    champion = content["champion"]
+    assert (champion["runtime"], champion["reason"], content["gate"]["passed"]) == ("tensorflow", None, passes)
+    assert champion["images_per_second"]["value"] is None
+    assert "EvaluateDetector ran its SavedModel" in champion["images_per_second"]["reason"]
+    assert "an unknown number of images a second: EvaluateDetector ran" in job.output("report.html").read_text()
+
+
+def test_a_champion_whose_savedmodel_cannot_be_run_could_not_be_measured(job: JobDirectory) -> None:
+    (job.input("champion") / "model.tar.gz").write_bytes(b"no archive")
+    job.index({"runtime": "tensorflow", "error": "champion: this image has no tensorflow"})
+    job.environment["MAPGATE_CHAMPION_RUNTIME"] = "tensorflow"
+    assert job.run() == 0
+    content = job.evaluation()
+    assert content["gate"]["passed"] is False
+    assert "cannot be read as a .tar.gz" in content["champion"]["reason"]
 
 
 @pytest.mark.parametrize(
@@ -318,7 +472,7 @@ def test_a_champion_that_could_not_be_measured_fails_the_gate(
 
 def test_a_score_of_other_images_fails_the_gate(job: JobDirectory) -> None:
     others = [f"other_{at}" for at in range(IMAGES)]
-    for runtime in ("tensorflow", "openvino"):
+    for runtime in ("openvino", "openvino-int8"):
         job.measure("challenger", runtime, 10.0, source_ids=others)
     assert job.run() == 0
     gate = job.evaluation()["gate"]
@@ -327,14 +481,14 @@ def test_a_score_of_other_images_fails_the_gate(job: JobDirectory) -> None:
 
 
 def test_a_model_of_another_data_set_fails_the_gate(job: JobDirectory) -> None:
-    _write_model(job.input("model") / "model.tar.gz", sha256="e" * 64)
+    job.archive(sha256="e" * 64)
     job.index()
     assert job.run() == 0
     assert "train again" in job.evaluation()["gate"]["sentence"]
 
 
 def test_a_score_of_another_model_fails_the_gate(job: JobDirectory) -> None:
-    _write_model(job.input("model") / "model.tar.gz", steps=2000)
+    job.archive(steps=2000)
     assert job.run() == 0
     assert job.evaluation()["gate"]["sentence"].startswith("The measured model is not the one to be registered")
 
@@ -402,6 +556,7 @@ def _example(made: JobDirectory, name: str, random: np.random.Generator) -> Dete
     labels = random.choice(list(LABELS), count).astype(np.int64)
     made.truths.append((boxes, labels))
     image = np.full((240, 320, 3), (200, 190, 180), np.uint8)
+    image[:8, :8] = GREY_A_NUMBER * (len(made.truths) - 1)
     for (ymin, xmin, ymax, xmax), label in zip(boxes, labels, strict=True):
         corners = [(round(float(x) * 319), round(float(y) * 239)) for x, y in ((xmin, ymin), (xmax, ymax))]
         cv2.rectangle(image, corners[0], corners[1], (40 * int(label), 90, 200 - 40 * int(label)), cv2.FILLED)
@@ -413,19 +568,25 @@ def _example(made: JobDirectory, name: str, random: np.random.Generator) -> Dete
     )  # fmt: skip
 
 
-def _write_model(path: Path, sha256: str = SHA256, steps: int = 1000) -> None:
+def _write_model(
+    path: Path, saved_model: Path, table: bytes, steps: int, *, sha256: str = SHA256, classes: Any = None
+) -> None:
+    names = [{"id": number, "name": name} for number, name in LABELS.items()]
     description = {
         "schema_version": 1, "architecture": "ssd_mobilenet_v2_fpnlite_640x640", "dataset": {"sha256": sha256},
         "training": {"steps": steps, "seed": 17, "fingerprint": "abc", "best_step": 800},
+        "classes": classes or names, "runtimes": {"tensorflow": {"path": "1", "precisions": ["f32"]}},
     }  # fmt: skip
     history = [
         {"step": step, "loss": 3.0 * 0.8 ** (step / 100), "classification_loss": 1.2, "learning_rate": step / 1e5}
         for step in range(0, 1001, 20)
     ]
     history += [{"step": step, "mAP": step / 2000, "mAP_50": step / 1300} for step in range(200, 1001, 200)]
+    files = {"model.json": json.dumps(description).encode(), "history.json": json.dumps(history).encode()}
+    files |= {f"1/{one.relative_to(saved_model)}": one.read_bytes() for one in saved_model.rglob("*") if one.is_file()}
+    files["1/assets/detections"] = table
     with tarfile.open(path, "w:gz") as archive:
-        for name, content in (("model.json", description), ("history.json", history)):
-            data = json.dumps(content).encode()
+        for name, data in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
@@ -446,6 +607,26 @@ def _write_config(made: JobDirectory) -> None:
     }  # fmt: skip
     (made.root / "config").mkdir()
     (made.root / "config/processingjobconfig.json").write_text(json.dumps(config))
+
+
+def _spoil(job: JobDirectory, source_id: str) -> None:
+    """Have an image of the test set be none that anybody can decode."""
+    folder = job.input("test")
+    examples = list(read_examples(folder))
+    for shard in folder.iterdir():
+        shard.unlink()
+    with (folder / "test-00000-of-00001.tfrecord").open("wb") as stream:
+        for one in examples:
+            spoilt = replace(one, encoded=b"\xff\xd8 no picture") if one.source_id == source_id else one
+            write_record(stream, encode(spoilt))
+
+
+def _without_detections(job: JobDirectory, runtime: str, image: int) -> None:
+    path = job.input("measurements") / "challenger" / runtime / "detections.npz"
+    with np.load(path) as arrays:
+        kept = arrays["image_index"] != image
+        columns = {name: arrays[name][kept] for name in ("image_index", "boxes", "scores", "classes")}
+    _rewrite(job, runtime, **columns)
 
 
 def _rewrite(job: JobDirectory, runtime: str, **arrays: Any) -> None:

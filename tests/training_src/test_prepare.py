@@ -10,19 +10,29 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import simplejpeg
 
+from containers.contract.orientation import turn_boxes
+from containers.contract.tfrecord import write_record
+from inference_src.images import decode_image
+from inference_src.records import read_images
 from pipelines.demo.scenes import draw_scenes
+from tests.picture_files import with_orientation
 from training_src.__main__ import main
+from training_src.data.images import decode_upright, read_header
 from training_src.data.label_map import read_label_map
-from training_src.data.records.example import read_examples
+from training_src.data.records.example import encode, read_examples
+from training_src.evaluation.test_set import read_test_set
 from training_src.models.anchor_overlaps import anchors_of
 from training_src.models.box_shapes import BoxShapes
 from training_src.models.config.pipeline import load_bundled
 from training_src.models.fitted_input import decided_by_data
+from training_src.training.records import Records
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BCCD = REPOSITORY.parent / "shared" / "data" / "bccd"
@@ -363,3 +373,63 @@ def _edit(file: Path, tag: str, value: str) -> None:
     text = file.read_text()
     at = text.index(f"<{tag}>", text.index("<object>"))
     file.write_text(text[:at] + f"<{tag}>{value}" + text[text.index(f"</{tag}>", at) :])
+
+
+def as_phones_store_it(encoded: bytes) -> bytes:
+    """A picture turned counter-clockwise, and EXIF's word to turn it back."""
+    pixels = np.rot90(simplejpeg.decode_jpeg(encoded))
+    return with_orientation(bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=97)), 6)
+
+
+def test_what_a_phone_took_is_the_same_picture_in_shards_training_evaluation_and_server(
+    drawn: Path, dataset: Path, prepare: Callable[..., tuple[Result, Path]]
+) -> None:
+    """Its annotations were drawn on the upright picture, whose size they state."""
+    for file in dataset.rglob("*.jpg"):
+        file.write_bytes(as_phones_store_it(file.read_bytes()))
+    upright, turned = (_folders(*prepare(folder)) for folder in (drawn, dataset))
+
+    for split in OUTPUTS[:3]:
+        before, after = read_examples(upright / split), list(read_examples(turned / split))
+        for one, other in zip(before, after, strict=True):
+            assert (one.source_id, one.width, one.height) == (other.source_id, other.width, other.height)
+            np.testing.assert_array_equal(one.boxes, other.boxes)
+            difference = decode_upright(one.encoded).astype(int) - decode_upright(other.encoded)
+            assert np.abs(difference).mean() < 3
+            assert read_header(other.encoded).orientation == 1
+        _assert_seen_alike(turned / split)
+
+
+def test_shards_of_others_are_turned_by_whoever_reads_them(
+    drawn: Path, prepare: Callable[..., tuple[Result, Path]], tmp_path: Path
+) -> None:
+    """They never saw PrepareDataset, and their boxes mean the pixels that TensorFlow decodes."""
+    prepared = _folders(*prepare(drawn)) / "test"
+    examples = list(read_examples(prepared))
+    (tmp_path / "shards").mkdir()
+    with (tmp_path / "shards/a.tfrecord").open("wb") as stream:
+        for example in examples:
+            encoded = as_phones_store_it(example.encoded)
+            stored = replace(example, encoded=encoded, width=120, height=160, boxes=turn_boxes(example.boxes, 8))
+            write_record(stream, encode(stored))
+
+    for one, other in zip(examples, read_examples(tmp_path / "shards"), strict=True):
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-6)
+        assert (one.width, one.height) == (other.width, other.height) == (160, 120)
+    _assert_seen_alike(tmp_path / "shards")
+
+
+def _folders(done: Result, root: Path) -> Path:
+    assert done.returncode == 0, done.stderr
+    return root / "processing/output"
+
+
+def _assert_seen_alike(split: Path) -> None:
+    """What MeasureServing sends becomes in the server what training decodes, and evaluation's boxes are of that."""
+    records, truth = Records(split), read_test_set(split).truth
+    for number, sent in enumerate(read_images(split)):
+        example, pixels = records.decoded(number)
+        assert truth.source_ids[number] == sent.source_id == example.source_id
+        np.testing.assert_array_equal(decode_image(sent.encoded), pixels)
+        assert tuple(truth.sizes[number]) == pixels.shape[:2] == (example.height, example.width)
+        np.testing.assert_array_equal(truth.boxes[truth.image_index == number], example.boxes)

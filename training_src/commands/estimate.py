@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from containers.contract.cores import cores
 from training_src.data.dataset import LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.label_map import LabelMap, read_label_map
-from training_src.data.processes import cores
 from training_src.data.splits import SPLITS
 from training_src.data.statistics import EvenSample
 from training_src.models.anchor_overlaps import BoxArrays

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from containers.contract.orientation import turn_boxes, upright_size
 from training_src.data.dataset import Fault, LabelledImage
 from training_src.data.examination import Examined
+from training_src.data.images import read_orientation
 from training_src.data.index import Located
 from training_src.data.report.anchors import read_anchors
 from training_src.data.report.content import (
@@ -105,8 +107,12 @@ def _sample(image: Located, names: Mapping[int, str]) -> list[Sample]:
     except OSError:
         return []
     objects = image.objects
-    edges = np.stack([objects[edge] for edge in ("xmin", "ymin", "xmax", "ymax")], axis=1).astype(np.float32)
+    edges = np.stack([objects[edge] for edge in ("ymin", "xmin", "ymax", "xmax")], axis=1).astype(np.float32)
+    # Upright already, unless the policy leaves images as they are: then boxes mean the stored pixels.
+    orientation = read_orientation(encoded)
+    edges = turn_boxes(edges, orientation, image.height, image.width)[:, [1, 0, 3, 2]]
+    height, width = upright_size(image.height, image.width, orientation)
     labels = objects["label"].astype(np.int64)
     split = "" if image.split is None else SPLITS[image.split]
     texts = tuple(names[label] for label in labels.tolist())
-    return [Sample(image.source_id, split, encoded, image.width, image.height, edges, labels, texts)]
+    return [Sample(image.source_id, split, encoded, width, height, edges, labels, texts)]

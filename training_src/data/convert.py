@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writing a data set that was read in any layout as TFRecords or as COCO, for other tools.
 
-Nothing is judged, repaired or decoded: images keep their bytes, boxes their edges, classes their ids.
+Nothing is judged, repaired or decoded: images keep their bytes, boxes their edges, classes their ids. But an image that
+EXIF turns is written upright, with its boxes, so that whoever reads it need not know what they were drawn on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from containers.contract.orientation import UPRIGHT
 from training_src.data.checks.findings import Findings
+from training_src.data.checks.orientation import (
+    DrawnOn,
+    drawn_on,
+    encode_upright,
+    undecided,
+    upright_annotation,
+    upright_facts,
+)
+from training_src.data.checks.policy import read_policy_of
 from training_src.data.dataset import Dataset, Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.images import BrokenImageError, read_header
@@ -65,7 +76,8 @@ def convert(
     destination.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", suffix=".partial", dir=destination.parent))
     try:
-        converted = _write(dataset, beside, to, progress or (lambda _: None))
+        told = read_policy_of(source).orientation_boxes
+        converted = _write(dataset, beside, to, told, progress or (lambda _: None))
         beside.chmod(0o755)
         beside.replace(destination)
     finally:
@@ -81,12 +93,12 @@ def _refuse_taken(source: Path, destination: Path) -> None:
         raise DataError(f"{destination} lies within {source}; name a folder outside the data set.")
 
 
-def _write(dataset: Dataset, folder: Path, to: str, progress: Callable[[int], None]) -> Converted:
+def _write(dataset: Dataset, folder: Path, to: str, told: DrawnOn | None, progress: Callable[[int], None]) -> Converted:
     findings = Findings()
     images = boxes = 0
     with WRITERS[to](folder, dataset.label_map) as writer:
         for entry in dataset.entries():
-            found = _image(entry) if isinstance(entry, LabelledImage) else entry
+            found = _image(entry, told) if isinstance(entry, LabelledImage) else entry
             if isinstance(found, Image):
                 # What comes after a fault is looked at, but not written: it will be thrown away.
                 if not findings.of("error"):
@@ -102,8 +114,8 @@ def _write(dataset: Dataset, folder: Path, to: str, progress: Callable[[int], No
     return Converted(dataset.format, images, boxes, (*dataset.notices, *findings.sentences("warning", _SHOWN)))
 
 
-def _image(labelled: LabelledImage) -> Image | Fault:
-    """An image with its bytes; its size as stated, or else as its header says."""
+def _image(labelled: LabelledImage, told: DrawnOn | None) -> Image | Fault:
+    """An image with its bytes, upright; its size as stated, or else as its header says."""
     if fault := _fault(labelled):
         return fault
     try:
@@ -111,16 +123,19 @@ def _image(labelled: LabelledImage) -> Image | Fault:
     except OSError as error:
         message = f"{labelled.image} cannot be read ({error.strerror}); copy it again."
         return Fault(labelled.image, None, "image", message)
-    kind = "jpeg" if encoded.startswith(b"\xff\xd8") else "png"
-    width, height = labelled.width, labelled.height
     try:
-        if not (width and height) or not encoded.startswith((b"\xff\xd8", b"\x89PNG")):
-            facts = read_header(encoded)
-            width, height = facts.width, facts.height
+        facts = read_header(encoded)
+        if facts.orientation != UPRIGHT:
+            drawn, why = drawn_on(labelled, facts)
+            if (drawn := told or drawn) is None:
+                return undecided(labelled, facts, why)
+            labelled = upright_annotation(labelled, facts, drawn)
+            encoded, facts = encode_upright(encoded, facts), upright_facts(facts)
     except BrokenImageError as error:
         message = f"{labelled.image} {error}; export it again, or remove it and its annotation."
         return Fault(labelled.image, None, "image", message)
-    return Image(replace(labelled, width=width, height=height), encoded, kind)
+    width, height = labelled.width or facts.width, labelled.height or facts.height
+    return Image(replace(labelled, width=width, height=height), encoded, facts.format)
 
 
 def _fault(image: LabelledImage) -> Fault | None:

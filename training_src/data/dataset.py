@@ -10,6 +10,7 @@ from typing import Literal
 from training_src.data.label_map import LabelMap
 
 Severity = Literal["error", "warning", "notice"]
+Written = Literal["pixels", "shares", "stored shares"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,9 @@ class LabelledImage:
         width, height: As the annotation states them, 0 where it does not.
         given_split: See `splits.given_split`.
         group: Key of the images that must stay in one split, such as a video's name; empty: none is stated.
+        written_as: What box edges were written as, which matters where EXIF turns the image: pixels of an image of the
+            stated size; shares of the sides of whatever was shown; or shares of the stored pixels. Shares became
+            pixels by `width` and `height`.
     """
 
     source_id: str
@@ -91,6 +95,7 @@ class LabelledImage:
     height: int = 0
     given_split: str | None = None
     group: str = ""
+    written_as: Written = "pixels"
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,7 @@ def labelled_file(
     size: tuple[int, int] = (0, 0),
     split: str | None = None,
     group: str = "",
+    written_as: Written = "pixels",
 ) -> Iterator[Entry]:
     """An image in a file of its own, whose name is its id, after the faults that were found among its boxes."""
     boxes: list[Box] = []
@@ -133,7 +139,7 @@ def labelled_file(
             boxes.append(one)
         else:
             yield one
-    yield LabelledImage(name, name, annotation, Encoded(file), tuple(boxes), *size, split, group)
+    yield LabelledImage(name, name, annotation, Encoded(file), tuple(boxes), *size, split, group, written_as)
 
 
 @dataclass(frozen=True)

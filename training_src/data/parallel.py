@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from containers.contract.cores import cores
 from training_src.data.checks.findings import Findings
 from training_src.data.checks.image import ImageChecks
 from training_src.data.dataset import Dataset, Entry, Fault, LabelledImage
 from training_src.data.index import Index, Row, row
-from training_src.data.processes import cores, in_order
+from training_src.data.processes import in_order
 from training_src.data.records.example import encode_annotation, example_of
 
 # Entries that go to a process at once: enough to be worth the way, few enough to keep all processes busy to the end.
@@ -109,7 +110,7 @@ class _Worker:
         outcome = self.checks.examine(labelled)
         checked.images += 1
         if outcome.faults:
-            checked.faults.append((outcome.faults, labelled))
+            checked.faults.append((outcome.faults, outcome.shown or labelled))
         if image := outcome.image:
             annotation = encode_annotation(example_of(image.labelled, image.format)) if self.records else None
             checked.rows.append(row(image, len(outcome.encoded), annotation))

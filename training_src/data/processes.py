@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -15,11 +14,6 @@ from training_src.errors import MapgateError
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
-
-
-def cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def in_order(work: Callable[[Given], Made], pieces: Iterable[Given], processes: int) -> Iterator[Made]:

@@ -42,6 +42,18 @@ class Artifact:
         return found if isinstance(found, str) and found else None
 
     @property
+    def class_names(self) -> Mapping[int, str]:
+        """Names of the classes by the ids that its detections have.
+
+        Raises:
+            EvaluationError: The description does not say them.
+        """
+        try:
+            return {int(one["id"]): str(one["name"]) for one in self.description["classes"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvaluationError(f"its {DESCRIPTION} does not name its classes; export the model again") from error
+
+    @property
     def training(self) -> Mapping[str, Any]:
         """Steps, seed, fingerprint."""
         training = self.description.get("training")

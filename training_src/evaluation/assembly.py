@@ -16,8 +16,7 @@ from training_src.evaluation.errors import EvaluationError
 from training_src.evaluation.gate import ChampionEvidence, ClassEvidence, Evidence, ParityEvidence, Verdict
 from training_src.evaluation.measurements import ChampionMeasurements, Measurement
 from training_src.evaluation.pictures import Gallery
-from training_src.evaluation.policy import ServingRule
-from training_src.evaluation.serving import Candidate, candidates, choose
+from training_src.evaluation.serving import Candidate, choose, scored
 from training_src.evaluation.test_set import TestSet
 
 
@@ -83,17 +82,15 @@ def score_champion(
     recorded: str | None,
     test_set: TestSet,
     labels: Mapping[int, str],
-    rule: ServingRule,
     waiver: str | None = None,
 ) -> ScoredChampion | None:
     """The champion on the same images, in the runtime by which it serves; None when nothing serves yet.
 
     Args:
-        measured: What MeasureServing measured of it.
-        recorded: The runtime that its version records, where that is known.
+        measured: Its answers, from the server or from its SavedModel.
+        recorded: The runtime that its version records, where that is known; else the fastest one counts.
         test_set: The present test images.
         labels: The present label map.
-        rule: How the serving runtime is chosen where none is recorded.
         waiver: Why an administrator lets it go, whose artifact is gone.
     """
     if measured is None:
@@ -106,7 +103,7 @@ def score_champion(
         return ScoredChampion(runtime, None, measured.reason)
     try:
         translated = {name: _translated(one, measured.label_map, labels) for name, one in measured.runtimes.items()}
-        chosen = choose(candidates(translated, test_set.truth, labels, rule), runtime)
+        chosen = choose({name: scored(one, test_set.truth, labels) for name, one in translated.items()}, runtime)
         return ScoredChampion(chosen.measurement.runtime, score(chosen, test_set, labels), None)
     except EvaluationError as error:
         return ScoredChampion(runtime, None, str(error).rstrip("."))
@@ -163,6 +160,7 @@ def evaluation(
     champion: ScoredChampion | None,
     verdict: Verdict,
     source: Source,
+    refused: Mapping[str, str],
 ) -> schema.Evaluation:
     """What evaluation.json says."""
     metrics = challenger.metrics
@@ -173,7 +171,11 @@ def evaluation(
     }
     return schema.Evaluation(
         dataset=schema.ScoredDataset(
-            sha256=source.sha256, images=metrics.images, boxes=metrics.boxes, test_set=source.test_set.digest
+            sha256=source.sha256,
+            images=metrics.images,
+            boxes=metrics.boxes,
+            test_set=source.test_set.digest,
+            refused=dict(refused),
         ),
         model=_model(source),
         metrics=_estimates(metrics, deviations),
@@ -236,9 +238,11 @@ def _champion(challenger: Scored, champion: ScoredChampion) -> schema.Champion:
         )
     ours, theirs = challenger.resampled, scored.resampled
     deviations = {"mAP": standard_deviation(theirs.mean_ap), "mAP_50": standard_deviation(theirs.mean_ap_50)}
+    speed, untimed = scored.measurement.timings.images_per_second, scored.measurement.untimed
     return schema.Champion(
         runtime=champion.runtime,
         metrics=_estimates(scored.metrics, deviations),
+        images_per_second=schema.Estimate(value=speed, reason=untimed),
         change={
             "mAP": _change(challenger.metrics["mAP"], scored.metrics["mAP"], ours.mean_ap, theirs.mean_ap),
             "mAP_50": _change(
@@ -256,8 +260,9 @@ def _change(ours: float | None, theirs: float | None, samples: Floats, others: F
 
 
 def _runtime(one: Candidate) -> schema.RuntimeResult:
-    timings = one.measurement.timings.model_dump()
-    return schema.RuntimeResult(mAP=one.metrics["mAP"], parity=_parity(one), **timings)
+    measured = one.measurement
+    timings = measured.timings.model_dump()
+    return schema.RuntimeResult(mAP=one.metrics["mAP"], parity=_parity(one), untimed=measured.untimed, **timings)
 
 
 def _parity(one: Candidate) -> schema.ParityResult | None:

@@ -8,7 +8,7 @@ sentence that says what to do.
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from training_src.evaluation.policy import GatePolicy
@@ -52,7 +52,7 @@ class ParityEvidence:
     """How the serving runtime's detections compare with the SavedModel's.
 
     Attributes:
-        runtime: The runtime that will serve.
+        runtime: The runtime that will serve: the fastest that is equal, and where none is, the fastest.
         matched: Share of detections that both gave, 0 to 1.
         mean_ap_difference: Serving runtime's mAP minus the SavedModel's.
     """
@@ -77,7 +77,7 @@ class Evidence:
         metrics: COCO's numbers of what will be served, None where unknown.
         classes: Every class of the label map, by name.
         champion: None when nothing serves yet.
-        parity: None when it was not measured.
+        parity: None where no runtime was measured that could serve.
     """
 
     test_set: str
@@ -265,20 +265,35 @@ def _champion_rules(evidence: Evidence, policy: GatePolicy) -> Iterator[Rule]:
 
 
 def _serving_rules(evidence: Evidence, policy: GatePolicy) -> Iterator[Rule]:
-    parity = evidence.parity
-    matched = parity.matched if parity else None
-    runtime = parity.runtime if parity else "the serving runtime"
-    what = f"The share of detections in which {runtime} equals the SavedModel"
-    yield _at_least("serving.matched", policy.serving.least_matched, matched, what, "", 1)
-    greatest = policy.serving.greatest_difference["mAP"]
-    change = parity.mean_ap_difference if parity else None
-    if change is None or not math.isfinite(change) or abs(change) > 1:
-        sentence = f"The difference in mAP between {runtime} and the SavedModel is unknown."
-        yield Rule("serving.mAP_difference", "at most", greatest, UNKNOWN, False, sentence)
+    parity, least = evidence.parity, policy.serving.least_matched
+    if parity is None:
+        sentence = (
+            "Nothing can serve this model: it has no form that the image of the endpoint's instance type runs, beside "
+            "its SavedModel; the training's log says why none was written."
+        )
+        yield Rule("serving.matched", "at least", least, UNKNOWN, False, sentence)
         return
-    passed = abs(change) <= greatest
-    sentence = f"mAP served by {runtime} differs from the SavedModel's by {abs(change):.4f}; {greatest:g} is allowed."
-    yield Rule("serving.mAP_difference", "at most", greatest, abs(change), passed, sentence)
+    what = f"The share of detections in which {parity.runtime} equals the SavedModel"
+    matched = _at_least("serving.matched", least, parity.matched, what, "", 1)
+    difference = _mean_ap_difference(parity, policy.serving.greatest_difference["mAP"])
+    for rule in (matched, difference):
+        yield rule if rule.passed else replace(rule, sentence=_nothing_serves(rule.sentence))
+
+
+def _mean_ap_difference(parity: ParityEvidence, greatest: float) -> Rule:
+    change, name = parity.mean_ap_difference, "serving.mAP_difference"
+    if change is None or not math.isfinite(change) or abs(change) > 1:
+        sentence = f"The difference in mAP between {parity.runtime} and the SavedModel is unknown."
+        return Rule(name, "at most", greatest, UNKNOWN, False, sentence)
+    sentence = (
+        f"mAP served by {parity.runtime} differs from the SavedModel's by {abs(change):.4f}; {greatest:g} is allowed."
+    )
+    return Rule(name, "at most", greatest, abs(change), abs(change) <= greatest, sentence)
+
+
+def _nothing_serves(sentence: str) -> str:
+    """The fastest runtime whose detections are the SavedModel's serves: one that fails is told of where none is."""
+    return f"No runtime of the endpoint's image gives the SavedModel's detections: {sentence[0].lower()}{sentence[1:]}"
 
 
 def _at_least(rule: str, required: float, actual: float | None, what: str, unit: str, greatest: float) -> Rule:

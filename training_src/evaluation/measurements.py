@@ -69,6 +69,11 @@ class _Shards(BaseModel):
     sha256: str = "unknown"
 
 
+class _Refused(BaseModel):
+    source_id: str
+    sentence: str
+
+
 class _Index(BaseModel):
     """`measurements.json`; the champion's entry is read by itself, as it may be damaged."""
 
@@ -76,6 +81,7 @@ class _Index(BaseModel):
     test: _Shards = Field(default_factory=_Shards)
     challenger: _Entry
     champion: object = None
+    refused: list[_Refused] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ class Measurement:
         images: How many images it answered.
         test_set: Digest of these images, as `TestSet` has one.
         timings: Its speed.
+        untimed: Why nothing is known of its speed; None where it was measured.
     """
 
     runtime: str
@@ -95,6 +102,7 @@ class Measurement:
     images: int
     test_set: str
     timings: Timings
+    untimed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,14 +127,16 @@ class Measurements:
     """The challenger's runtimes, and the champion's if there is a champion.
 
     Attributes:
-        challenger: Its runtimes by name.
+        challenger: Its runtimes by name; none where it has no form that the measured image runs.
         model: Digest of the archive that was measured; None where it is not known.
         champion: None when nothing serves yet.
+        refused: Why a server refused a test image, by its source id; such an image has no detections.
     """
 
     challenger: Mapping[str, Measurement]
     model: str | None
     champion: ChampionMeasurements | None
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_measurements(folder: Path) -> Measurements:
@@ -138,13 +148,12 @@ def read_measurements(folder: Path) -> Measurements:
         EvaluationError: The index or something of the challenger is missing or not what it should be.
     """
     index = _read_document(folder / "measurements.json", _Index)
-    if not index.challenger.runtimes:
-        raise EvaluationError(f"{folder}/measurements.json: no runtime of the challenger was measured")
     challenger = {
         name: _read_measurement(folder / "challenger" / name, index.test.sha256) for name in index.challenger.runtimes
     }
     champion = _read_champion(folder / "champion", index.champion, index.test.sha256)
-    return Measurements(challenger, index.challenger.model_sha256, champion)
+    refused = {one.source_id: one.sentence for one in index.refused}
+    return Measurements(challenger, index.challenger.model_sha256, champion, refused)
 
 
 def _read_champion(folder: Path, entry: object, shards: str) -> ChampionMeasurements | None:

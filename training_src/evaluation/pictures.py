@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Test images for the report: the best, and those where boxes were missed or imagined."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
-from training_src.drawing import FALSE_ALARM, MISSED, Mark, colours, decode, draw, encode_jpeg
+from training_src.data.images import decode_picture
+from training_src.drawing import FALSE_ALARM, MISSED, Mark, colours, draw, encode_jpeg
 from training_src.evaluation.boxes import Detections
 from training_src.evaluation.outcomes import Outcome, examples, outcomes
 from training_src.evaluation.test_set import TestSet
@@ -28,13 +29,22 @@ class Gallery:
     pictures: tuple[Picture, ...]
 
 
-def galleries(test_set: TestSet, detections: Detections, label_map: Mapping[int, str], score: float) -> list[Gallery]:
+def galleries(
+    test_set: TestSet,
+    detections: Detections,
+    label_map: Mapping[int, str],
+    score: float,
+    refused: Container[str] = (),
+) -> list[Gallery]:
     """Pictures of the best images, the most misses and the most false alarms, at one score.
+
+    Images that a server refused are left out: nobody may be able to decode them.
 
     Raises:
         DataError: A chosen image cannot be decoded.
     """
-    chosen = examples(outcomes(test_set.truth, detections, score))
+    found = outcomes(test_set.truth, detections, score)
+    chosen = examples([one for one in found if test_set.truth.source_ids[one.image] not in refused])
     kinds = (
         ("Misses", "Where most boxes were missed.", chosen.missed),
         ("False alarms", "Where most detections are of nothing, or of the wrong class.", chosen.false_alarms),
@@ -57,7 +67,7 @@ class _Painter:
 
     def paint(self, outcome: Outcome) -> Picture:
         name = self.test_set.truth.source_ids[outcome.image]
-        image = draw(decode(self.encoded[outcome.image], name), self.marks(outcome))
+        image = draw(decode_picture(self.encoded[outcome.image], name), self.marks(outcome))
         boxes = len(outcome.found) + len(outcome.missed)
         caption = f"{len(outcome.hits)} of {boxes} found, {len(outcome.false_alarms)} false"
         return Picture(encode_jpeg(image), name, caption)

@@ -116,9 +116,14 @@ def _serving_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     fastest = max(speeds.values(), default=0.0) or 1.0
     return [
         {"name": name, "result": evaluation.serving.runtimes[name], "share": speeds[name] / fastest,
-         "serves": name == evaluation.serving.runtime}
+         "serves": name == evaluation.serving.runtime and _is_equal(evaluation)}
         for name in sorted(speeds, key=lambda name: -speeds[name])
     ]  # fmt: skip
+
+
+def _is_equal(evaluation: Evaluation) -> bool:
+    """Whether what was scored may serve; where no runtime may, the fastest is scored all the same."""
+    return evaluation.serving.parity is not None and evaluation.serving.parity.equal
 
 
 def _splits(facts: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -35,12 +35,14 @@ class ScoredDataset(_Part):
         images: Test images.
         boxes: Boxes to be found in them, ignored ones left out.
         test_set: Digest of the test images' source ids, in order.
+        refused: Why the server refused an image, by its source id; it counts as one without detections.
     """
 
     sha256: str
     images: int
     boxes: int
     test_set: str
+    refused: dict[str, str] = Field(default_factory=dict)
 
 
 class Model(_Part):
@@ -96,6 +98,7 @@ class Champion(_Part):
     """What serves now, measured on the same images.
 
     Attributes:
+        images_per_second: Unknown, with the reason, where no server of its runtime was measured.
         reason: Why it could not be measured.
         waiver: What an administrator wrote to go on without it; it counts only beside a reason.
     """
@@ -103,6 +106,7 @@ class Champion(_Part):
     runtime: str | None
     metrics: dict[str, Estimate]
     change: dict[Literal["mAP", "mAP_50"], Change]
+    images_per_second: Estimate | None = None
     reason: str | None = None
     waiver: str | None = None
 
@@ -128,14 +132,20 @@ class ParityResult(_Part):
 
 
 class RuntimeResult(_Part, Timings):
-    """One runtime of the challenger on the endpoint's instance type."""
+    """One runtime of the challenger on the endpoint's instance type.
+
+    Attributes:
+        parity: None of the SavedModel's own answers, where no server gave them.
+        untimed: Why nothing is known of its speed; None where it was measured.
+    """
 
     mean_ap: Finite | None = Field(alias="mAP")
     parity: ParityResult | None
+    untimed: str | None = None
 
 
 class Serving(_Part):
-    """The runtime that will serve, whose detections were scored, and all that were measured."""
+    """The runtime that will serve, whose detections were scored, all that were measured, and the SavedModel."""
 
     runtime: str
     precision: str

@@ -2,7 +2,7 @@
 """Which runtime serves: the fastest one whose detections are the SavedModel's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from training_src.evaluation.boxes import GroundTruth
 from training_src.evaluation.coco import CocoMetrics, evaluate
@@ -10,9 +10,6 @@ from training_src.evaluation.errors import EvaluationError
 from training_src.evaluation.measurements import Measurement
 from training_src.evaluation.parity import Parity, compare
 from training_src.evaluation.policy import ServingRule
-
-# The runtime that runs the SavedModel itself.
-REFERENCE = "tensorflow"
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,7 @@ class Candidate:
     Attributes:
         measurement: Its answers and speed.
         metrics: COCO's numbers of these answers.
-        parity: None when the reference was not measured.
+        parity: None for the reference itself, and for what is compared with none.
         mean_ap_difference: Its mAP minus the reference's; None when either is unknown.
         equal: Whether the policy lets it serve.
     """
@@ -34,36 +31,50 @@ class Candidate:
     equal: bool
 
 
+def scored(measurement: Measurement, truth: GroundTruth, label_map: Mapping[int, str]) -> Candidate:
+    """A runtime that is compared with nothing.
+
+    Raises:
+        EvaluationError: Its detections cannot be evaluated, or it answered another number of images.
+    """
+    if measurement.images != truth.images:
+        raise EvaluationError(
+            f'runtime "{measurement.runtime}" answered {measurement.images} images, the test set has {truth.images}; '
+            "measure again"
+        )
+    return Candidate(measurement, evaluate(truth, measurement.detections, label_map), None, None, False)
+
+
 def candidates(
-    measured: Mapping[str, Measurement], truth: GroundTruth, label_map: Mapping[int, str], rule: ServingRule
+    measured: Mapping[str, Measurement],
+    reference: Candidate,
+    truth: GroundTruth,
+    label_map: Mapping[int, str],
+    rule: ServingRule,
 ) -> dict[str, Candidate]:
-    """Evaluate every runtime and compare it with the reference.
+    """Evaluate every measured runtime and compare it with the SavedModel.
 
     Raises:
         EvaluationError: A runtime's detections cannot be evaluated, or it answered another number of images.
     """
-    found: dict[str, Candidate] = {}
-    metrics = {name: _evaluate(one, truth, label_map) for name, one in measured.items()}
-    reference = measured.get(REFERENCE)
-    for name, one in measured.items():
-        if reference is None:
-            found[name] = Candidate(one, metrics[name], None, None, False)
-            continue
-        parity = compare(reference.detections, one.detections, truth.images)
-        ours, theirs = metrics[name]["mAP"], metrics[REFERENCE]["mAP"]
-        change = None if ours is None or theirs is None else ours - theirs
-        equal = parity.matched >= rule.least_matched and (
-            change is None or abs(change) <= rule.greatest_difference["mAP"]
-        )
-        found[name] = Candidate(one, metrics[name], parity, change, equal)
-    return found
+    return {name: _compared(scored(one, truth, label_map), reference, rule) for name, one in measured.items()}
+
+
+def _compared(one: Candidate, reference: Candidate, rule: ServingRule) -> Candidate:
+    ours, theirs = one.measurement, reference.measurement
+    parity = compare(theirs.detections, ours.detections, ours.images)
+    values = one.metrics["mAP"], reference.metrics["mAP"]
+    change = None if values[0] is None or values[1] is None else values[0] - values[1]
+    close = change is None or abs(change) <= rule.greatest_difference["mAP"]
+    equal = parity.matched >= rule.least_matched and close
+    return replace(one, parity=parity, mean_ap_difference=change, equal=equal)
 
 
 def choose(found: Mapping[str, Candidate], recorded: str | None = None) -> Candidate:
-    """The runtime that serves.
+    """The runtime that serves, or would serve if one were equal.
 
     Args:
-        found: All that were measured.
+        found: All that were measured; at least one.
         recorded: The runtime that a version's record names; it is taken, whatever else is faster.
 
     Raises:
@@ -75,11 +86,3 @@ def choose(found: Mapping[str, Candidate], recorded: str | None = None) -> Candi
         return found[recorded]
     equal = [one for one in found.values() if one.equal] or list(found.values())
     return max(equal, key=lambda one: (one.measurement.timings.images_per_second or 0.0, one.measurement.runtime))
-
-
-def _evaluate(one: Measurement, truth: GroundTruth, label_map: Mapping[int, str]) -> CocoMetrics:
-    if one.images != truth.images:
-        raise EvaluationError(
-            f'runtime "{one.runtime}" answered {one.images} images, the test set has {truth.images}; measure again'
-        )
-    return evaluate(truth, one.detections, label_map)

@@ -11,8 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from containers.contract.files import write_whole
+from containers.contract.orientation import UPRIGHT
+from training_src.data.checks.orientation import DrawnOn, drawn_on, upright_annotation
+from training_src.data.checks.policy import read_policy_of
 from training_src.data.dataset import Entry, Fault, LabelledImage
 from training_src.data.formats import read_dataset
+from training_src.data.images import BrokenImageError, decode_upright, read_header
 from training_src.drawing import PALETTE, Mark, draw
 from training_src.errors import ConfigurationError, DataError
 from training_src.models.config.pipeline import PipelineConfig, bundled_architectures, load, load_bundled
@@ -44,15 +48,27 @@ def preview(
     chosen = _choose(dataset.entries(), max(count, 1), seed)
     if not chosen:
         raise DataError(f"{source.name}: no image with a box was found; mapgate data check names what is wrong.")
-    sheet = contact_sheet(chosen, names, _load(config, max(names, default=1)), seed)
+    told = read_policy_of(source).orientation_boxes
+    sheet = contact_sheet(chosen, names, _load(config, max(names, default=1)), seed, told)
     _write(output, sheet)
     return len(chosen)
 
 
 def contact_sheet(
-    images: Sequence[LabelledImage], names: Mapping[int, str], config: PipelineConfig, seed: int
+    images: Sequence[LabelledImage],
+    names: Mapping[int, str],
+    config: PipelineConfig,
+    seed: int,
+    orientation_boxes: DrawnOn | None = None,
 ) -> Image:
-    """The sheet as pixels, RGB.
+    """The sheet as pixels, RGB; images are upright, as training has them.
+
+    Args:
+        images: As they were read.
+        names: Class names by label-map id.
+        config: Its augmentation is shown.
+        seed: Of the augmentation.
+        orientation_boxes: See the data policy.
 
     Raises:
         DataError: An image cannot be decoded.
@@ -62,7 +78,7 @@ def contact_sheet(
     side = CELL + GAP
     sheet = np.full((len(images) * side + GAP, (VARIANTS + 1) * side + GAP, 3), 24, np.uint8)
     for row, image in enumerate(images):
-        given = _labelled(image)
+        given = _labelled(image, orientation_boxes)
         variants = [augment(given, row * VARIANTS + number) for number in range(VARIANTS)]
         for column, shown in enumerate([given, *variants]):
             cell = draw(shown.image, _marks(shown, names, colours), CELL)
@@ -90,17 +106,18 @@ def _choose(entries: Iterable[Entry], count: int, seed: int) -> list[LabelledIma
     return [entry for _, entry in sorted(kept, key=lambda pair: pair[0])]
 
 
-def _labelled(image: LabelledImage) -> Labelled:
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+def _labelled(image: LabelledImage, told: DrawnOn | None) -> Labelled:
     encoded = image.encoded.load()
-    decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
-    if decoded is None:
-        raise DataError(f"{image.image} cannot be decoded; export it again, or remove it and its annotation.")
-    height, width = decoded.shape[:2]
+    try:
+        pixels, facts = decode_upright(encoded), read_header(encoded)
+    except BrokenImageError as error:
+        raise DataError(f"{image.image} {error}; export it again, or remove it and its annotation.") from None
+    if facts.orientation != UPRIGHT:
+        image = upright_annotation(image, facts, told or drawn_on(image, facts)[0] or "upright")
+    height, width = pixels.shape[:2]
     edges = np.array([[box.ymin, box.xmin, box.ymax, box.xmax] for box in image.boxes], np.float32).reshape(-1, 4)
     boxes = np.asarray(edges / np.array([height, width] * 2, np.float32), np.float32)
     labels = np.array([box.label for box in image.boxes], np.int32)
-    pixels = np.ascontiguousarray(decoded[:, :, ::-1], np.uint8)
     return Labelled(pixels, boxes, labels, np.ones(len(labels), np.float32))
 
 

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
 from containers.contract.tfrecord import read_records
+from training_src.data.images import BrokenImageError, decode_upright
 from training_src.data.records.example import DetectionExample, decode
 from training_src.errors import DataError
 
@@ -67,7 +66,7 @@ class Records(Sequence[DetectionExample]):
 
 
 def pixels(example: DetectionExample, buffer: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-    """The decoded image, `(height, width, 3)`, RGB; a JPEG as TensorFlow's INTEGER_ACCURATE decodes it.
+    """The decoded image, upright, `(height, width, 3)`, RGB; see `decode_upright`.
 
     Args:
         example: Its encoded image.
@@ -76,13 +75,7 @@ def pixels(example: DetectionExample, buffer: NDArray[np.uint8] | None = None) -
     Raises:
         DataError: If it can no longer be decoded.
     """
-    if simplejpeg.is_jpeg(example.encoded):
-        height, width, *_ = simplejpeg.decode_jpeg_header(example.encoded)
-        room = buffer if buffer is not None and buffer.nbytes >= height * width * 3 else None
-        return np.asarray(
-            simplejpeg.decode_jpeg(example.encoded, "RGB", fastdct=False, fastupsample=False, buffer=room)
-        )
-    image = cv2.imdecode(np.frombuffer(example.encoded, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise DataError(f"{example.source_id}: neither a readable JPEG nor PNG; prepare the data set anew.")
-    return np.ascontiguousarray(image[:, :, ::-1], np.uint8)
+    try:
+        return decode_upright(example.encoded, buffer)
+    except BrokenImageError as error:
+        raise DataError(f"{example.source_id} {error}; prepare the data set anew.") from None

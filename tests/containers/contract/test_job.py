@@ -72,8 +72,16 @@ def test_processing_job_moves_the_platforms_paths_under_the_root(root: Path) -> 
     assert job.output("train") == root / "processing/output/train"
     assert job.environment == {"MAPGATE_ARCHITECTURE": "ssd"}
     assert (job.sources, job.destinations) == ({"dataset": "s3://b/p", "config": "s3://b/p"}, {"train": ""})
+    assert job.maximum_seconds is None
     with pytest.raises(ConfigurationError, match='no output "test"'):
         job.output("test")
+
+
+@pytest.mark.parametrize("condition", [{"MaxRuntimeInSeconds": 7200}, None, {"MaxRuntimeInSeconds": None}])
+def test_a_processing_job_knows_when_it_is_stopped(root: Path, condition: dict[str, int] | None) -> None:
+    _processing(root, StoppingCondition=condition)
+
+    assert ProcessingJob.load().maximum_seconds == (condition or {}).get("MaxRuntimeInSeconds")
 
 
 def test_processing_job_without_inputs_or_environment(root: Path) -> None:

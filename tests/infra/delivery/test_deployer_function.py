@@ -33,3 +33,8 @@ def test_no_key_is_given_where_the_instances_or_the_settings_take_none() -> None
     unwanted = Settings(environment="lab", security=Security(customer_managed_volumes=False))
     for settings in (local_storage, unwanted):
         assert "KMS_KEY_ARN" not in hosting_variables(settings, "the-key")
+
+
+def test_a_gpu_gets_the_driver_that_the_image_needs() -> None:
+    settings = Settings(environment="lab", delivery=Delivery(instance_type="ml.g5.xlarge"))
+    assert hosting_variables(settings, "the-key")["INFERENCE_AMI_VERSION"] == "al2-ami-sagemaker-inference-gpu-3-1"

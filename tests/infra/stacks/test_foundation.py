@@ -7,7 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from containers.tags import image_tag
+import aws_cdk as cdk
+import pytest
+
+from containers.tags import IMAGE_NAMES, image_tag
+from infra.foundation.infrastructure import FoundationStack
+from infra.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -73,6 +78,20 @@ def test_image_uris_name_the_sources_as_they_are(dev: Any) -> None:
     }
     for name in ("training", "inference"):
         assert json.dumps(parameters[f"/mapgate-dev/{name}-image"]).count(f":{image_tag(ROOT, name)}") == 1
+
+
+@pytest.mark.parametrize(("instance_type", "ending"), [("ml.c6i.xlarge", ""), ("ml.g5.xlarge", "-gpu")])
+def test_what_measures_and_what_serves_is_the_image_for_the_endpoint_s_instance_type(
+    instance_type: str, ending: str
+) -> None:
+    settings = Settings.read("dev")
+    delivery = settings.delivery.model_copy(update={"instance_type": instance_type})
+    settings = settings.model_copy(update={"delivery": delivery})
+    environment = cdk.Environment(account="123456789012", region="us-east-1")
+    stack = FoundationStack(cdk.App(), "foundation", settings=settings, env=environment)
+    for name in IMAGE_NAMES:
+        tag = image_tag(ROOT, name) + (ending if name == "inference" else "")
+        assert f':{tag}"' in json.dumps(stack.resolve(stack.image_uri(name)))
 
 
 def test_default_objects_are_the_ones_that_parameters_default_to(dev: Any) -> None:

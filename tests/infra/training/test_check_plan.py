@@ -55,7 +55,7 @@ def test_lets_a_sound_plan_pass(answer: Any) -> None:
 
 
 def test_tells_everything_at_once(answer: Any) -> None:
-    huge = {**LARGE, "name": "huge.png", "width": 8000, "height": 6000}
+    huge = {**LARGE, "name": "huge.png", "width": 12000, "height": 9000}
     run = answer(
         {"images": 5, "boxes_to_find_per_class": {"car": 9}, "largest_image": huge},
         POLICY.replace("classes: {}", "classes: {tram: {AP50: 0.5}}"),
@@ -71,7 +71,7 @@ def test_tells_everything_at_once(answer: Any) -> None:
         "The test set has 5 images; 50 are required.",
         'The policy names a class "tram" that the label map does not have.',
         'Class "car" has 9 boxes in the test set; 20 are required.',
-        "The test image huge.png has 8000 x 6000 pixels, 48 million; the server takes 34: scale the images down",
+        "The test image huge.png has 12000 x 9000 pixels, 108 million; the server takes 100: scale the images down",
     ):
         assert sentence in told
 

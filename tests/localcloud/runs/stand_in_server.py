@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 ROOT = Path(os.environ["MAPGATE_ML_ROOT"])
 
@@ -14,8 +16,14 @@ ROOT = Path(os.environ["MAPGATE_ML_ROOT"])
 class Handler(BaseHTTPRequestHandler):
     """/ping, and /invocations that answers what it was asked with, or the status that the body names."""
 
+    asked: ClassVar[list[bytes]] = []
+
     def do_GET(self) -> None:  # http.server's name
-        self.answer(200, b"")
+        if self.path != "/execution-parameters":
+            self.answer(200, b"")
+            return
+        parameters = os.environ.get("EXECUTION_PARAMETERS", "").encode()
+        self.answer(200 if parameters else 404, parameters)
 
     def do_POST(self) -> None:  # http.server's name
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -25,6 +33,12 @@ class Handler(BaseHTTPRequestHandler):
         if body.startswith(b"status "):
             self.answer(int(body.split()[1]), b'{"error": "as you wished"}')
             return
+        if body.startswith(b"at first "):
+            self.asked.append(body)
+            if self.asked.count(body) == 1:
+                self.answer(int(body.split()[2]), b'{"error": "not yet"}')
+                return
+        time.sleep(float(os.environ.get("PAUSE", "0")))
         if body == b"die":
             os._exit(1)
         model = (ROOT / "model" / "weights").read_text()
@@ -48,5 +62,6 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    print("environment", json.dumps(dict(os.environ)), flush=True)
     host, port = os.environ["MAPGATE_BIND_HOST"], int(os.environ["SAGEMAKER_BIND_TO_PORT"])
     ThreadingHTTPServer((host, port), Handler).serve_forever()

@@ -126,6 +126,39 @@ def test_everything_goes_on_after_a_kill(own_cloud: Any, raise_cloud: RaiseCloud
     assert len(messages) == 1, "a callback that waits is not asked again"
 
 
+def test_a_transform_job_has_failed_and_what_it_had_answered_is_there(
+    own_cloud: Any, raise_cloud: RaiseCloud, until: Until
+) -> None:
+    cloud = raise_cloud(own_cloud.home)
+    sagemaker, s3 = cloud.client("sagemaker"), cloud.client("s3")
+    for number in range(20):
+        s3.put_object(Bucket="bucket", Key=f"batch/{number:02}", Body=b"x")
+    container = {"Image": cloud.image, "ModelDataUrl": "s3://bucket/model.tar.gz", "Environment": {"PAUSE": "0.5"}}
+    sagemaker.create_model(ModelName="slow", PrimaryContainer=container, ExecutionRoleArn=cloud.role)
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/batch/"}}
+    sagemaker.create_transform_job(
+        TransformJobName="batch",
+        ModelName="slow",
+        TransformInput={"DataSource": source},
+        TransformOutput={"S3OutputPath": "s3://bucket/answers"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    )
+
+    def outputs(cloud: Any) -> list[str]:
+        listed = cloud.client("s3").list_objects_v2(Bucket="bucket", Prefix="answers/")
+        return [item["Key"] for item in listed.get("Contents", [])]
+
+    until(lambda: outputs(cloud))
+    kill(cloud, until)
+
+    cloud = raise_cloud(own_cloud.home)
+    described = cloud.client("sagemaker").describe_transform_job(TransformJobName="batch")
+    assert described["TransformJobStatus"] == "Failed"
+    assert described["FailureReason"].startswith("InternalServerError")
+    assert outputs(cloud)[0] == "answers/00.out"
+    assert len(outputs(cloud)) < 20
+
+
 def test_nothing_runs_on_when_the_cloud_is_stopped(own_cloud: Any, raise_cloud: RaiseCloud, until: Until) -> None:
     cloud = raise_cloud(own_cloud.home)
     request = training(cloud, "job", steps="1000", pause="0.1")["Arguments"]

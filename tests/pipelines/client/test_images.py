@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from containers.tags import IMAGE_NAMES, ImageName, image_tag, sources
+from containers.tags import IMAGE_NAMES, Accelerator, ImageName, image_tag, sources
 from localcloud import cloud as local_cloud
+from localcloud import pushing
 from localcloud.pushing import MANIFEST
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
@@ -75,6 +76,27 @@ def test_an_image_runs_the_copy_and_not_the_checkout(connection: Connection, nam
     script = f"import containers.contract, {name}_src; print(containers.contract.__file__, {name}_src.__file__)"
     ran = subprocess.run([sys.executable, "-c", script], cwd=directory, capture_output=True, text=True, check=True)
     assert all(file.startswith(str(directory)) for file in ran.stdout.split())
+
+
+def test_a_server_sees_here_what_its_image_has(
+    connection: Connection, image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remembered(*arguments: Any, **named: Any) -> None:
+        started.update(named)
+        pushed(*arguments, **named)
+
+    started: dict[str, Any] = {}
+    pushed = pushing.push
+    monkeypatch.setattr(pushing, "push", remembered)
+    script = "import sys; from importlib.util import find_spec; print(*filter(find_spec, sys.argv[1:]))"
+    sought = ["openvino", "pydantic", "tensorflow", "keras", "boto3"]
+    seen: dict[Accelerator, str] = {"cpu": "openvino pydantic", "gpu": " ".join(sought)}
+    for accelerator, expected in seen.items():
+        serving = replace(image, name="inference", tag=image_tag(CHECKOUT, "inference", accelerator))
+        push(connection, serving, accelerator="cpu", home=tmp_path)
+        command = [started["python"], "-c", script, *sought]
+        ran = subprocess.run(command, cwd=started["directory"], env={}, capture_output=True, text=True, check=True)
+        assert ran.stdout.strip() == expected
 
 
 @pytest.fixture
@@ -210,6 +232,14 @@ def test_an_engine_without_buildx_builds_by_itself(connection: Connection, image
     assert build[0] == "build"
     assert {"linux/amd64", "ACCELERATOR=cpu", image.uri} <= {*build}
     assert not [argument for argument in build if "provenance" in argument or "oci" in argument]
+
+
+def test_the_inference_image_is_built_for_what_its_tag_says(connection: Connection, image: Image, docker: Path) -> None:
+    accelerators: tuple[Accelerator, ...] = ("cpu", "gpu")
+    for accelerator in accelerators:
+        serving = replace(image, name="inference", tag=image_tag(CHECKOUT, "inference", accelerator))
+        push(AWS(connection, serving, MANIFEST), serving, accelerator="gpu", home=docker)  # type: ignore[arg-type]
+        assert f"ACCELERATOR={accelerator}" in calls_of(docker)[-3]
 
 
 def test_the_build_sees_what_the_tag_names_and_the_pretrained_detector(

@@ -17,6 +17,7 @@ import pytest
 from openvino import opset13 as ops
 
 from tests.conftest import CHECKOUT, MadeOnce, Record
+from tests.picture_files import with_orientation
 
 Mapgate = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -81,6 +82,22 @@ def test_an_archive_answers_without_any_cloud(mapgate: Mapgate, archive: Path, p
     picture = cv2.imread(str(drawn))
     assert picture is not None and (picture != 90).any()
     assert done.stderr == ""
+
+
+def test_a_phone_s_picture_is_drawn_upright(typed: Mapgate, model: Path, photograph: Path) -> None:
+    photograph.write_bytes(with_orientation(photograph.read_bytes(), 6))
+    drawn = photograph.with_name("drawn.png")
+    done = typed("invoke", photograph, "--model", model, "--output", drawn, "--least-score", "0.7")
+
+    assert done.returncode == 0, done.stderr
+    picture = cv2.imread(str(drawn))
+    assert picture is not None
+    height, width = picture.shape[:2]
+    assert height / width == pytest.approx(80 / 60, rel=0.01)
+    # The only box, in fractions of the upright picture: xmin 0.2, ymin 0.1, xmax 0.6, ymax 0.5.
+    rows, columns = np.nonzero((picture != 90).any(axis=2))
+    assert (columns.min() / width, columns.max() / width) == pytest.approx((0.2, 0.6), abs=0.02)
+    assert rows.max() / height == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_folder_does_as_its_archive_and_scripts_get_json(typed: Mapgate, model: Path, photograph: Path) -> None:

@@ -7,12 +7,25 @@ import cv2
 import numpy as np
 import pytest
 
+from inference_src.images import decode_image
 from pipelines.client.invocation import Detection
 from pipelines.display import pictures
 from pipelines.errors import BadInputError
+from tests.picture_files import with_orientation
 
 GREY = np.full((100, 200, 3), 90, np.uint8)
 CAR = Detection("vehicle", 0.9, (0.25, 0.25, 0.75, 0.75))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_what_is_drawn_on_is_the_picture_that_the_server_saw(suffix: str, orientation: int) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (40, 60, 3), np.uint8)
+    encoded = with_orientation(cv2.imencode(suffix, noise)[1].tobytes(), orientation)
+
+    drawn_on = pictures.decode(encoded, "a picture")
+
+    np.testing.assert_array_equal(drawn_on[:, :, ::-1], decode_image(encoded))
 
 
 def test_a_box_is_drawn_where_the_detection_says() -> None:

@@ -7,14 +7,19 @@ from typing import get_args
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
+from tests.picture_files import with_orientation
 from training_src.data.images import (
     BrokenImageError,
     DecodeCheck,
     ImageFacts,
     decode_grey,
+    decode_picture,
+    decode_upright,
     read_header,
 )
+from training_src.errors import DataError
 
 Encode = Callable[..., bytes]
 
@@ -70,3 +75,35 @@ def test_flipped_bit_in_a_png_is_noticed(encoded_image: Encode) -> None:
 def test_other_files_are_refused(encoded: bytes, sentence: str) -> None:
     with pytest.raises(BrokenImageError, match=sentence):
         inspect(encoded)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_images_are_decoded_upright(encoded_image: Encode, suffix: str, orientation: int) -> None:
+    encoded = encoded_image(1, suffix)
+    turned = with_orientation(encoded, orientation)
+    picture = Image.fromarray(decode_upright(encoded))
+    picture.getexif()[0x0112] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(picture))
+
+    np.testing.assert_array_equal(decode_upright(turned), expected)
+    facts = read_header(turned)
+    assert facts.orientation == orientation
+    grey = decode_grey(turned, facts, "full")
+    assert grey is not None
+    assert np.abs(grey.astype(float) - expected @ [0.299, 0.587, 0.114]).mean() < 1
+
+
+def test_scratch_memory_is_used_where_it_suffices(encoded_image: Encode) -> None:
+    turned, scratch = with_orientation(encoded_image(1, ".jpg"), 3), np.empty(64 * 48 * 3, np.uint8)
+    found = decode_upright(turned, scratch)
+    assert np.shares_memory(found, scratch)
+    np.testing.assert_array_equal(found, decode_upright(turned, scratch[:10]))
+
+
+@pytest.mark.parametrize(
+    ("encoded", "sentence"), [(b"", "is empty"), (b"no image", "is neither JPEG nor PNG"), (b"\xff\xd8\xff", "cut off")]
+)
+def test_image_that_cannot_be_decoded_is_named(encoded: bytes, sentence: str) -> None:
+    with pytest.raises(DataError, match=rf'image "b\.jpg" .*{sentence}'):
+        decode_picture(encoded, "b.jpg")

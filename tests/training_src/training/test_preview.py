@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.picture_files import with_orientation
 from training_src.errors import BadInputError
 from training_src.training.preview import CELL, GAP, VARIANTS, preview
 
@@ -39,6 +40,28 @@ def test_a_row_an_image_and_variants_that_differ(folder: Path, tmp_path: Path) -
     # The object and its frame, in the palette's first colour (#2f7ed8), are in the original.
     assert (cells[0] == (0xD8, 0x7E, 0x2F)).all(axis=2).sum() > 100
     assert (cells[0] > 200).all(axis=2).sum() > 3000
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_pictures_are_upright_with_boxes_on_their_objects(folder: Path, tmp_path: Path, orientation: int) -> None:
+    for file in (folder / "images").iterdir():
+        file.write_bytes(with_orientation(file.read_bytes(), orientation))
+    (folder / "data_policy.yaml").write_text("orientation_boxes: stored\n")
+    preview(folder, tmp_path / "sheet.png", count=1)
+    pixels = cv2.imread(str(tmp_path / "sheet.png"))
+    assert pixels is not None
+    cell = pixels[GAP : GAP + CELL, GAP : GAP + CELL]
+    (top, left, bottom, right), shown = (
+        (rows.min(), columns.min(), rows.max(), columns.max())
+        for rows, columns in (
+            np.nonzero((cell == (0xD8, 0x7E, 0x2F)).all(axis=2)),
+            np.nonzero((cell > 200).all(axis=2)),
+        )
+    )
+    # The label's chip, in the same colour, stands above the frame.
+    np.testing.assert_allclose((left, bottom, right), (shown[1], shown[2], shown[3]), atol=6)
+    assert top <= shown[0]
+    assert (bottom - top > right - left) == (orientation != 3)
 
 
 def test_the_seed_alone_decides(folder: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from training_src.data.checks.orientation import are_shares
 from training_src.data.checks.policy import DataPolicy
 from training_src.data.dataset import Box, Fault, LabelledImage
 
@@ -76,10 +77,8 @@ class _BoxChecks:
 
     def _in_pixels(self, boxes: Sequence[Box]) -> Sequence[Box]:
         """The boxes, multiplied if they are shares of the image's size and the policy fixes that."""
-        edges = [edge for box in boxes for edge in (box.xmin, box.ymin, box.xmax, box.ymax)]
-        shares = all(0 <= edge <= 1 for edge in edges) and any(edge not in (0, 1) for edge in edges)
         handling = self._policy.handling("normalised")
-        if not shares or handling == "off" or min(self._width, self._height) <= 2:
+        if not are_shares(boxes) or handling == "off" or min(self._width, self._height) <= 2:
             return boxes
         count = f"{len(boxes)} box{'es' if len(boxes) > 1 else ''}"
         if handling != "fix":

@@ -10,9 +10,17 @@ from typing import NamedTuple
 
 import xxhash
 
+from containers.contract.orientation import UPRIGHT
 from training_src.data.checks.boxes import check_boxes
 from training_src.data.checks.fingerprint import Fingerprint, fingerprint
-from training_src.data.checks.orientation import turn
+from training_src.data.checks.orientation import (
+    DrawnOn,
+    drawn_on,
+    encode_upright,
+    undecided,
+    upright_annotation,
+    upright_facts,
+)
 from training_src.data.checks.policy import DataPolicy
 from training_src.data.dataset import Encoded, Fault, LabelledImage
 from training_src.data.images import BrokenImageError, DecodeCheck, ImageFacts, decode_grey, read_header
@@ -56,11 +64,13 @@ class ImageOutcome(NamedTuple):
         image: None where it cannot be used.
         faults: What is wrong or was repaired, with the policy's severities.
         encoded: The bytes, if the image can be used.
+        shown: The image as it is shown beside its faults, upright, its boxes not repaired; None: as it was given.
     """
 
     image: CheckedImage | None
     faults: Sequence[Fault]
     encoded: bytes = b""
+    shown: LabelledImage | None = None
 
 
 @dataclass(frozen=True)
@@ -89,8 +99,25 @@ class ImageChecks:
         except (BrokenImageError, OSError) as error:
             return ImageOutcome(None, self._broken(labelled, error))
         self._look_at_file(labelled, facts, faults)
-        if facts.orientation != 1:
-            labelled, encoded, facts = self._turned(labelled, encoded, facts, faults)
+        shown = labelled
+        if facts.orientation != UPRIGHT:
+            drawn, why = drawn_on(labelled, facts)
+            drawn = self.policy.orientation_boxes or drawn
+            shown = upright_annotation(labelled, facts, drawn or "upright")
+            if self.policy.handling("orientation") != "fix":
+                faults += self._oriented(labelled, facts)
+            elif drawn is None:
+                # Where its boxes are is not known, so nothing more can be said of them.
+                faults += self.policy.judged([undecided(labelled, facts, why)])
+                return ImageOutcome(None, faults, shown=shown)
+            else:
+                try:
+                    encoded = encode_upright(encoded, facts)
+                except BrokenImageError as error:
+                    return ImageOutcome(None, self._broken(labelled, error))
+                faults.append(_turned(labelled, drawn))
+                facts = upright_facts(facts)
+                labelled = shown = self._rewritten(shown, encoded, facts)
         self._look_at_size(labelled, facts, faults)
         found = check_boxes(labelled, facts.width, facts.height, self.policy, faults.append)
         sequence, likely = (labelled.group, False) if labelled.group else self.policy.sequence_of(labelled.source_id)
@@ -107,6 +134,7 @@ class ImageChecks:
             ),
             faults,
             encoded,
+            shown,
         )
 
     def _broken(self, labelled: LabelledImage, error: Exception) -> list[Fault]:
@@ -139,25 +167,18 @@ class ImageChecks:
             message = f"{labelled.image} has the extreme size of {facts.width} x {facts.height} pixels."
             faults += self.policy.judged([Fault(labelled.image, None, "image_size", message, image=labelled.image)])
 
-    def _turned(
-        self, labelled: LabelledImage, encoded: bytes, facts: ImageFacts, faults: list[Fault]
-    ) -> tuple[LabelledImage, bytes, ImageFacts]:
-        """The image as viewers show it, if the policy fixes that; else itself, and a fault."""
-        if self.policy.handling("orientation") != "fix":
-            message = (
-                f"{labelled.image} has the EXIF orientation {facts.orientation}: viewers turn it, detectors do not; "
-                "save it upright and check its boxes."
-            )
-            faults += self.policy.judged([Fault(labelled.image, None, "orientation", message, image=labelled.image)])
-            return labelled, encoded, facts
-        turned, encoded, facts, boxes_too = turn(labelled, encoded, facts)
-        # Its name is its content: whichever worker meets it, the same file.
+    def _oriented(self, labelled: LabelledImage, facts: ImageFacts) -> list[Fault]:
+        message = (
+            f"{labelled.image} has the EXIF orientation {facts.orientation}: viewers turn it; save it upright and "
+            "check its boxes, or let the policy fix it."
+        )
+        return self.policy.judged([Fault(labelled.image, None, "orientation", message, image=labelled.image)])
+
+    def _rewritten(self, labelled: LabelledImage, encoded: bytes, facts: ImageFacts) -> LabelledImage:
+        """The image with its new bytes in a file. Its name is its content: whichever worker meets it, the same file."""
         file = self.rewritten / f"{xxhash.xxh3_128_hexdigest(encoded)}.{facts.format}"
         file.write_bytes(encoded)
-        what = "pixels and boxes" if boxes_too else "pixels (its boxes were upright already)"
-        message = f"{labelled.image}: {what} turned upright, as EXIF says."
-        faults.append(Fault(labelled.image, None, "orientation", message, "notice", labelled.image))
-        return replace(turned, encoded=Encoded(str(file))), encoded, facts
+        return replace(labelled, encoded=Encoded(str(file)))
 
     def _look_at_size(self, labelled: LabelledImage, facts: ImageFacts, faults: list[Fault]) -> None:
         stated = (labelled.width or facts.width, labelled.height or facts.height)
@@ -177,3 +198,11 @@ class ImageChecks:
             + f"but it is {facts.width} x {facts.height}; correct the size, and the boxes if the image was resized."
         )
         faults += self.policy.judged([Fault(labelled.annotation, None, "size", message, image=labelled.image)])
+
+
+def _turned(labelled: LabelledImage, drawn: DrawnOn) -> Fault:
+    what = "pixels"
+    if labelled.boxes:
+        what = "pixels and boxes" if drawn == "stored" else "pixels (its boxes were upright already)"
+    message = f"{labelled.image}: {what} turned upright, as EXIF says."
+    return Fault(labelled.image, None, "orientation", message, "notice", labelled.image)

@@ -1,80 +1,137 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turning an image, and its boxes, as EXIF's orientation says.
+"""Which picture boxes were drawn on where EXIF turns it, and image and boxes turned upright.
 
-Orientations: 1 upright, 2 mirrored, 3 turned by 180 degrees, 4 flipped, 5 transposed, 6 to be turned clockwise,
-7 transposed along the other diagonal, 8 to be turned counter-clockwise.
-Source: https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf, 4.6.4 A.
+Labelling tools show a picture upright, and most write boxes and size of what they showed: LabelImg
+(https://github.com/HumanSignal/labelImg/pull/650), CVAT (https://github.com/cvat-ai/cvat/pull/4529), Roboflow, which
+turns the pixels too (https://blog.roboflow.com/exif-auto-orientation/). Older ones and VoTT
+(https://github.com/microsoft/VoTT/issues/840) write those of the stored pixels. The stated size tells which, in most
+exports: Label Studio's COCO states the stored size of upright boxes
+(https://github.com/HumanSignal/label-studio/issues/6608), so boxes that do not fit the size decide nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import simplejpeg
 
-from training_src.data.dataset import Box, LabelledImage
+from containers.contract.orientation import turn_boxes, turn_pixels, upright_size
+from training_src.data.dataset import Box, Fault, LabelledImage
 from training_src.data.images import BrokenImageError, ImageFacts
 
+DrawnOn = Literal["stored", "upright"]
+"""The pixels as they are stored, or the picture as EXIF turns it."""
+
 _JPEG_QUALITY = 95
+# Edges are rounded, and tools that clip late write a little more than the size.
+_TOLERANCE = 2.0
 
 Pixels = np.ndarray[Any, np.dtype[Any]]
 
 
-def turn(labelled: LabelledImage, encoded: bytes, facts: ImageFacts) -> tuple[LabelledImage, bytes, ImageFacts, bool]:
-    """The image upright, encoded anew.
-
-    Boxes are turned too, unless the annotation states the upright size (and that differs from the stored one): then
-    whoever drew them saw the image upright.
+def drawn_on(labelled: LabelledImage, facts: ImageFacts) -> tuple[DrawnOn | None, str]:
+    """Tell what boxes were drawn on, by the size that their annotation states.
 
     Returns:
-        The image with its boxes, its bytes, its facts, and whether the boxes were turned.
+        None where nothing tells it; and then why, else the empty text.
     """
-    upright = _turned_pixels(encoded, facts)
-    height, width = upright.shape[:2]
+    stored, upright = (facts.width, facts.height), _upright(facts)
     stated = (labelled.width, labelled.height)
-    boxes_too = stated != (width, height) or (width, height) == (facts.width, facts.height)
-    boxes = labelled.boxes
-    if boxes_too:
-        boxes = tuple(turn_box(box, facts.width, facts.height, facts.orientation) for box in boxes)
-        if stated == (facts.width, facts.height):
-            stated = (width, height)
-    turned = replace(labelled, boxes=boxes, width=stated[0], height=stated[1])
-    return turned, _encode(upright, facts.format), ImageFacts(facts.format, width, height), boxes_too
+    if not labelled.boxes:
+        return "upright", ""
+    if labelled.written_as == "shares":
+        return None, "its boxes are shares of the image's sides, whichever those are"
+    if labelled.written_as == "stored shares":
+        if stated == upright != stored:
+            return None, "its record states the upright size, and TensorFlow decodes the stored pixels"
+        return "stored", ""
+    if stated not in (stored, upright):
+        size = f"the size {stated[0]} x {stated[1]}, which is not the image's" if all(stated) else "no size"
+        return None, f"{labelled.annotation} states {size}"
+    if stored == upright:
+        return None, f"upright it has the same size, {stored[0]} x {stored[1]}"
+    if not _fit(labelled.boxes, stated) and _fit(labelled.boxes, stated[::-1]):
+        return None, f"{labelled.annotation} states {stated[0]} x {stated[1]} pixels, and its boxes do not fit these"
+    return ("upright" if stated == upright else "stored"), ""
 
 
-def turn_box(box: Box, width: int, height: int, orientation: int) -> Box:
-    """A box of a stored image of that size, in the upright image."""
-    xmin, ymin, xmax, ymax = box.xmin, box.ymin, box.xmax, box.ymax
-    if orientation in (2, 3, 7, 8):
-        xmin, xmax = width - xmax, width - xmin
-    if orientation in (3, 4, 6, 7):
-        ymin, ymax = height - ymax, height - ymin
-    if orientation >= 5:
-        xmin, ymin, xmax, ymax = ymin, xmin, ymax, xmax
-    return replace(box, xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax)
+def undecided(labelled: LabelledImage, facts: ImageFacts, why: str) -> Fault:
+    """The fault of an image of which `drawn_on` gives None, with both ways out."""
+    message = (
+        f"{labelled.image} has the EXIF orientation {facts.orientation}, and nothing tells whether its boxes were "
+        f"drawn on the picture as viewers turn it or on the stored pixels: {why}. `mapgate data check --report FILE` "
+        "shows them as if drawn on the turned picture; write `orientation_boxes: upright` or "
+        "`orientation_boxes: stored` into data_policy.yaml."
+    )
+    return Fault(labelled.image, None, "orientation", message, image=labelled.image)
 
 
-def _turned_pixels(encoded: bytes, facts: ImageFacts) -> Pixels:
+def upright_annotation(labelled: LabelledImage, facts: ImageFacts, drawn: DrawnOn) -> LabelledImage:
+    """An image's boxes and size, upright; its bytes are what they were."""
+    stored, upright = (facts.width, facts.height), _upright(facts)
+    stated, boxes = (labelled.width, labelled.height), labelled.boxes
+    meant = stored if drawn == "stored" else upright
+    edges = np.array([(box.ymin, box.xmin, box.ymax, box.xmax) for box in boxes], np.float64).reshape(-1, 4)
+    if labelled.written_as != "pixels" and stated != meant:  # shares became pixels by that size
+        edges *= np.array([meant[1] / stated[1], meant[0] / stated[0]] * 2)
+    if drawn == "stored":
+        width, height = (1, 1) if are_shares(boxes) else stored
+        edges = turn_boxes(edges, facts.orientation, height, width)
+    turned = [
+        replace(box, xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax)
+        for box, (ymin, xmin, ymax, xmax) in zip(boxes, edges.tolist(), strict=True)
+    ]
+    if stated in (stored, upright):
+        stated = upright
+    return replace(labelled, boxes=tuple(turned), width=stated[0], height=stated[1])
+
+
+def encode_upright(encoded: bytes, facts: ImageFacts) -> bytes:
+    """The image turned upright and encoded anew: a PNG without loss, a JPEG at quality 95 without subsampling.
+
+    Raises:
+        BrokenImageError: It is damaged.
+    """
+    upright = turn_pixels(_decoded(encoded, facts), facts.orientation)
     if facts.format == "jpeg":
-        pixels = simplejpeg.decode_jpeg(encoded, colorspace="RGB")
-    else:
-        flags = cv2.IMREAD_UNCHANGED  # keeps the depth and alpha; it does not turn
-        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
+        return bytes(simplejpeg.encode_jpeg(upright, quality=_JPEG_QUALITY, colorspace="RGB", colorsubsampling="444"))
+    return bytes(cv2.imencode(".png", upright)[1])
+
+
+def upright_facts(facts: ImageFacts) -> ImageFacts:
+    """What the header of the upright image says."""
+    return ImageFacts(facts.format, *_upright(facts))
+
+
+def are_shares(boxes: Sequence[Box]) -> bool:
+    """Whether all edges go from 0 to 1, where pixels are expected."""
+    edges = [edge for box in boxes for edge in (box.xmin, box.ymin, box.xmax, box.ymax)]
+    return all(0 <= edge <= 1 for edge in edges) and any(edge not in (0, 1) for edge in edges)
+
+
+def _upright(facts: ImageFacts) -> tuple[int, int]:
+    """Width and height."""
+    height, width = upright_size(facts.height, facts.width, facts.orientation)
+    return width, height
+
+
+def _fit(boxes: Sequence[Box], size: tuple[int, int]) -> bool:
+    right, bottom = size[0] + _TOLERANCE, size[1] + _TOLERANCE
+    return all(max(box.xmin, box.xmax) <= right and max(box.ymin, box.ymax) <= bottom for box in boxes)
+
+
+def _decoded(encoded: bytes, facts: ImageFacts) -> Pixels:
+    try:
+        if facts.format == "jpeg":
+            return np.asarray(simplejpeg.decode_jpeg(encoded, colorspace="RGB"))
+        # It keeps depth and alpha, and turns nothing.
+        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (ValueError, cv2.error) as error:
+        raise BrokenImageError(f"cannot be decoded ({error})") from None
     if pixels is None:
         raise BrokenImageError("cannot be decoded (damaged PNG)")
-    if facts.orientation in (2, 3, 7, 8):
-        pixels = pixels[:, ::-1]
-    if facts.orientation in (3, 4, 6, 7):
-        pixels = pixels[::-1]
-    if facts.orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    return np.ascontiguousarray(pixels)
-
-
-def _encode(pixels: Pixels, format_: str) -> bytes:
-    if format_ == "jpeg":
-        return bytes(simplejpeg.encode_jpeg(pixels, quality=_JPEG_QUALITY, colorspace="RGB", colorsubsampling="444"))
-    return bytes(cv2.imencode(".png", pixels)[1])
+    return pixels

@@ -9,6 +9,7 @@ A policy file (YAML) changes any of it:
     sequence: '(?P<sequence>.+)_\d+$'
     decode_check: header
     splits: [train, validation, test]
+    orientation_boxes: upright
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 
+from containers.contract.pictures import MAX_PIXELS
+from training_src.data.checks.orientation import DrawnOn
 from training_src.data.dataset import Fault, Severity
 from training_src.data.formats import yaml_document
 from training_src.data.formats.fields import AnnotationError
@@ -59,7 +62,9 @@ class Check:
 CHECKS: Mapping[str, Check] = {
     # Images.
     "image": Check("an image that is missing, truncated or otherwise cannot be decoded", "error", fix="leave it out"),
-    "bomb": Check("an image of more megapixels than it may have, by its header", "error", {"megapixels": 100}),
+    "bomb": Check(
+        "an image of more megapixels than it may have, by its header", "error", {"megapixels": MAX_PIXELS / 1e6}
+    ),
     "format": Check("bytes that are not what the file's name says (PNG in a .jpg)", "warning"),
     "size": Check(
         "a stated size that is not the image's own",
@@ -67,9 +72,9 @@ CHECKS: Mapping[str, Check] = {
         fix="take the image's own size, where all its boxes lie inside it",
     ),
     "orientation": Check(
-        "an EXIF orientation other than 1: viewers turn such an image, detectors do not",
-        "error",
-        fix="turn pixels and boxes, and encode anew (PNG without loss, JPEG at quality 95)",
+        "an EXIF orientation other than 1: viewers turn such an image, and boxes were drawn before or after",
+        "fix",
+        fix="turn pixels and boxes upright, and encode anew (PNG without loss, JPEG at quality 95)",
     ),
     "image_size": Check(
         "an extremely small, large or long image", "warning", {"least": 16, "greatest": 12_000, "aspect": 12}
@@ -126,12 +131,14 @@ class DataPolicy:
         sequence: Pattern of an image's name, without its suffix, whose group `sequence` names the sequence.
         decode_check: How far images are decoded.
         splits: The splits that the data set brings, where an instance sees only a part of it; None: look.
+        orientation_boxes: What boxes were drawn on where EXIF turns an image; None: the stated size tells it.
     """
 
     checks: Mapping[str, Check] = field(default_factory=lambda: CHECKS)
     sequence: str | None = None
     decode_check: DecodeCheck = "reduced"
     splits: frozenset[str] | None = None
+    orientation_boxes: DrawnOn | None = None
 
     def handling(self, check: str) -> Handling:
         """What is done about a check's findings; a check that a reader made up is an error."""
@@ -208,7 +215,13 @@ def policy_to_json(policy: DataPolicy) -> str:
     """A policy for `policy_from_json`, with every severity and threshold."""
     checks = {name: {"severity": check.handling, **check.thresholds} for name, check in policy.checks.items()}
     splits = None if policy.splits is None else sorted(policy.splits)
-    content = {"checks": checks, "sequence": policy.sequence, "decode_check": policy.decode_check, "splits": splits}
+    content = {
+        "checks": checks,
+        "sequence": policy.sequence,
+        "decode_check": policy.decode_check,
+        "splits": splits,
+        "orientation_boxes": policy.orientation_boxes,
+    }
     return json.dumps(content)
 
 
@@ -220,7 +233,7 @@ def policy_from_json(text: str) -> DataPolicy:
 def _read(content: Mapping[str, Any], file: str) -> DataPolicy:
     given = _validated(_PolicyFile, content, file)
     checks = {**CHECKS, **{name: _changed(file, name, value) for name, value in given.checks.items()}}
-    return DataPolicy(checks, given.sequence, given.decode_check, given.splits)
+    return DataPolicy(checks, given.sequence, given.decode_check, given.splits, given.orientation_boxes)
 
 
 def _changed(file: str, name: str, value: Any) -> Check:
@@ -249,6 +262,7 @@ class _PolicyFile(_Section):
     sequence: str | None = None
     decode_check: DecodeCheck = "reduced"
     splits: frozenset[Literal["eval", "test", "train", "validation"]] | None = None
+    orientation_boxes: DrawnOn | None = None
 
     @field_validator("sequence")
     @classmethod

@@ -23,7 +23,7 @@ from training_src.data.formats.fields import AnnotationError, class_name, confid
 from training_src.data.images import BrokenImageError, read_header
 from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.records.compression import decompress, is_compressed
-from training_src.data.records.example import DetectionExample, decode
+from training_src.data.records.example import DetectionExample, decode_stored
 from training_src.data.splits import given_split
 from training_src.errors import DataError
 
@@ -141,7 +141,7 @@ def _examples(plain: _PlainShards, shard: Path, *, checked: bool = True) -> Iter
             yield Fault(place, None, "empty", f"{place} is empty; write it again, or remove it.")
         file = plain.of(shard)
         for number, (span, data) in enumerate(read_records(file, checked=checked)):
-            example = decode(data)
+            example = decode_stored(data)
             # The first place with the same bytes serves as well as the feature's own.
             encoded = Encoded(str(file), span.offset + data.find(example.encoded), len(example.encoded))
             yield _Record(place, number, encoded, example)
@@ -207,6 +207,7 @@ def _labelled(record: _Record, split: str | None, label_map: LabelMap, ids: Mapp
         height=height,
         given_split=split,
         group=example.group or _drive(example.filename or example.source_id),
+        written_as="stored shares",
     )
 
 

@@ -180,7 +180,7 @@ def _labelled(folder: DataFolder, image: Path, split: str | None, classes: Sourc
         return
     try:
         found = _boxes(folder, text, classes, size, named) if text else ()
-        yield from labelled_file(named, str(image), annotation, found, size, split)
+        yield from labelled_file(named, str(image), annotation, found, size, split, written_as="shares")
     except AnnotationError as error:
         yield error.fault(annotation, image=named)
 

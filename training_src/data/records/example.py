@@ -8,11 +8,13 @@ Source: https://github.com/tensorflow/models/tree/master/research/object_detecti
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from containers.contract.orientation import UPRIGHT, turn_boxes, upright_size
+from containers.contract.picture_header import BrokenHeaderError, read_header
 from containers.contract.tf_example import Feature, Floats, Integers, decode_example
 from containers.contract.tfrecord import read_records, shards
 from training_src.data.dataset import LabelledImage
@@ -26,6 +28,9 @@ _GROUPS = ("image/group", "image/context_name", "image/context/name", "context_n
 @dataclass(frozen=True)
 class DetectionExample:
     """An encoded image and its boxes.
+
+    Where EXIF turns the image, whoever decodes it turns it (`data.images.decode_upright`), and size and boxes are of
+    the upright image.
 
     Attributes:
         source_id: Unique in the data set.
@@ -127,7 +132,27 @@ def encode_annotation(example: DetectionExample) -> bytes:
 
 
 def decode(data: bytes) -> DetectionExample:
-    """Read a serialised tf.Example; what it does not state is empty or 0.
+    """Read a serialised tf.Example, its size and boxes upright; what it does not state is empty or 0.
+
+    PrepareDataset writes upright images, so only what others wrote is turned. Its boxes mean the stored pixels:
+    TensorFlow's decoders know no orientation.
+
+    Raises:
+        ValueError: See `decode_stored`.
+    """
+    example = decode_stored(data)
+    try:
+        header = read_header(example.encoded)
+    except BrokenHeaderError:
+        return example  # whoever decodes it says so
+    if header.orientation == UPRIGHT:
+        return example
+    height, width = upright_size(header.height, header.width, header.orientation)
+    return replace(example, boxes=turn_boxes(example.boxes, header.orientation), height=height, width=width)
+
+
+def decode_stored(data: bytes) -> DetectionExample:
+    """Read a serialised tf.Example as it is written: its size and boxes are of the stored pixels.
 
     Raises:
         ValueError: No Example, or one whose lists of an object's properties differ in length.

@@ -13,9 +13,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from containers.contract.cores import cores
+from containers.contract.orientation import turn_pixels
 from training_src import drawing
 from training_src.data.dataset import Fault
-from training_src.data.processes import cores
+from training_src.data.images import read_orientation
 from training_src.data.report.content import (
     Collected,
     FaultPicture,
@@ -144,12 +146,13 @@ def _fault_picture(one: FaultPicture, colours: Mapping[int, str]) -> _Picture:
 
 
 def _thumbnail(encoded: bytes) -> tuple[str, int, int]:
-    """A JPEG as data URI and its size; the pixels as they are stored, since boxes speak of those."""
-    image = None
+    """A JPEG as data URI and its size, upright; what is damaged, as far as it can be decoded."""
+    found = None
     if encoded:
-        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
+        found = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if found is None:
         return "", 0, 0
+    image = turn_pixels(found, read_orientation(encoded))
     scale = min(1.0, PICTURE / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     # Averaging takes ten times as long, and shows only where several pixels become one.

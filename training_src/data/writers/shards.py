@@ -9,10 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from containers.contract.cores import cores
 from containers.contract.tfrecord import write_record
 from training_src.data.dataset import Encoded
 from training_src.data.index import Index
-from training_src.data.processes import cores, in_order
+from training_src.data.processes import in_order
 from training_src.data.records.example import join_image
 from training_src.data.splits import SPLITS, Split
 

@@ -239,6 +239,8 @@ class Hosting:
             ],
             "Tags": self._tags(),
         }
+        if settings.ami_version:
+            request["ProductionVariants"][0]["InferenceAmiVersion"] = settings.ami_version
         if settings.kms_key_arn:
             request["KmsKeyId"] = settings.kms_key_arn
         if capture and settings.data_capture_percent:

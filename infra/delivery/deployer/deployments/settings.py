@@ -17,6 +17,7 @@ class DeployerSettings:
 
     Attributes:
         prefix: `<project>-<environment>`, in front of every name that the deployer gives.
+        ami_version: Of the instances' host, with a newer GPU driver than SageMaker's own choice; None leaves it that.
         kms_key_arn: Of volumes; None where the instances encrypt their own storage, and SageMaker refuses a key.
         latency_alarm_milliseconds: P90 of the model's latency at which an update rolls back.
         canary_percent: Share of the new fleet that takes traffic first, 1 to 50.
@@ -32,6 +33,7 @@ class DeployerSettings:
     instance_type: str
     instance_count: int
     execution_role_arn: str
+    ami_version: str | None = None
     kms_key_arn: str | None = None
     latency_alarm_milliseconds: int = 2000
     canary_percent: int = 10
@@ -53,6 +55,7 @@ class DeployerSettings:
             instance_type=environment["INFERENCE_INSTANCE_TYPE"],
             instance_count=int(environment["INFERENCE_INSTANCE_COUNT"]),
             execution_role_arn=environment["EXECUTION_ROLE_ARN"],
+            ami_version=environment.get("INFERENCE_AMI_VERSION") or None,
             kms_key_arn=environment.get("KMS_KEY_ARN") or None,
             latency_alarm_milliseconds=int(environment.get("LATENCY_ALARM_MILLISECONDS") or 2000),
             canary_percent=int(environment.get("CANARY_PERCENT") or 10),

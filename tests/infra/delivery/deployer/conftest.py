@@ -88,6 +88,7 @@ class Package:
     version: int
     approval: str = "PendingManualApproval"
     modified: float = 0.0
+    image: str = "image:tag"
     metadata: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -233,7 +234,7 @@ class FakeSageMaker:
             "CreationTime": moment,
             "LastModifiedTime": moment,
             "InferenceSpecification": {
-                "Containers": [{"Image": "image:tag", "ModelDataUrl": package.model_uri}],
+                "Containers": [{"Image": package.image, "ModelDataUrl": package.model_uri}],
                 "SupportedRealtimeInferenceInstanceTypes": ["ml.m5.xlarge"],
             },
             "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},

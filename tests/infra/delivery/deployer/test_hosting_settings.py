@@ -26,6 +26,7 @@ def serve(world: Any) -> str:
     [
         ({"instance_type": "ml.c5.2xlarge"}, "variant", {"InstanceType": "ml.c5.2xlarge"}),
         ({"instance_count": 3}, "variant", {"InitialInstanceCount": 3}),
+        ({"ami_version": "al2-ami-sagemaker-inference-gpu-3-1"}, "variant", {"InferenceAmiVersion": "al2-ami-"}),
         ({"data_capture_percent": 20}, "config", {"DataCaptureConfig": {"InitialSamplingPercentage": 20}}),
         ({"kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/1"}, "config", {"KmsKeyId": "arn:aws:kms:"}),
         ({"subnet_ids": ("subnet-1",), "security_group_ids": ("sg-1",)}, "model", {"VpcConfig": {}}),

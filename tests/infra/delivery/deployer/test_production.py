@@ -39,6 +39,29 @@ def test_approved_version_becomes_the_champion(world: Any) -> None:
     assert world.topic.sent == []
 
 
+def test_a_version_registered_before_serves_by_tensorflow_from_its_own_image(world: Any) -> None:
+    """The image of today has no TensorFlow, and the next version and a way back to this one change nothing of that."""
+    older = world.register(serving={"runtime": "tensorflow", "precision": "f32"})
+    older.image = "older-image:with-tensorflow"
+    own = {"MAPGATE_RUNTIME": "tensorflow", "MAPGATE_PRECISION": "f32"}
+    newer = world.register()
+
+    world.approve(older)
+    world.settle()
+    served = world.sagemaker.models[world.named(1)]["PrimaryContainer"]
+    assert (served["Image"], served["Environment"]) == ("older-image:with-tensorflow", own)
+    assert world.record()["Champion"]["Runtime"] == "tensorflow"
+
+    world.approve(newer)
+    world.settle()
+    assert world.sagemaker.models[world.named(2)]["PrimaryContainer"]["Image"] == "image:tag"
+    world.reject(newer)
+    world.settle()
+    assert world.serving() == world.named(1)
+    served = world.sagemaker.models[world.named(1)]["PrimaryContainer"]
+    assert (served["Image"], served["Environment"]) == ("older-image:with-tensorflow", own)
+
+
 def test_pending_version_is_not_deployed(world: Any) -> None:
     world.register()
     world.settle()

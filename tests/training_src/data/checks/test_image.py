@@ -9,17 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from training_src.data.checks.config import check_num_classes
 from training_src.data.checks.image import CheckedImage, ImageChecks
-from training_src.data.checks.orientation import turn_box
 from training_src.data.checks.policy import CHECKS, DataPolicy
-from training_src.data.dataset import Box, Dataset, Encoded, Fault, LabelledImage
+from training_src.data.dataset import Dataset, Fault
 from training_src.data.formats import read_dataset
-from training_src.data.images import DecodeCheck, read_header
+from training_src.data.images import DecodeCheck
 from training_src.data.label_map import LabelMap
 from training_src.errors import ConfigurationError
 
@@ -74,52 +71,6 @@ def test_wrong_stated_size_is_named_and_fixed_where_the_boxes_fit(voc_folder: Pa
     assert "65 x 48" in fault.message and "64 x 48" in fault.message
     assert [found.severity for found in fixed.faults] == ["notice"]
     assert {image.labelled.width for image in fixed.images} == {64}
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_exif_orientation_is_named_and_fixed_as_viewers_turn_it(tmp_path: Path, suffix: str) -> None:
-    for orientation in range(2, 9):
-        encoded = _with_orientation(_scene(suffix), orientation)
-        file = tmp_path / f"{orientation}{suffix}"
-        file.write_bytes(encoded)
-        # A white patch whose box is (8, 4, 24, 12) in the stored pixels.
-        image = LabelledImage(
-            "a", file.name, "a.xml", Encoded(str(file)), (Box(8, 4, 24, 12, 1, "a", "object 0"),), 64, 48
-        )
-
-        assert read_header(encoded).orientation == orientation
-        found = _checks(work=tmp_path).examine(image)
-        assert [(fault.check, fault.severity) for fault in found.faults] == [("orientation", "error")]
-        fixed = _checks(DataPolicy().with_fixes(), work=tmp_path).examine(image)
-
-        assert [fault.severity for fault in fixed.faults] == ["notice"]
-        assert fixed.image is not None
-        box = fixed.image.labelled.boxes[0]
-        pixels = cv2.imdecode(np.frombuffer(fixed.encoded, np.uint8), cv2.IMREAD_GRAYSCALE)
-        shown = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_GRAYSCALE)  # OpenCV turns JPEGs by EXIF
-        assert pixels is not None and shown is not None
-        if suffix == ".jpg":
-            assert np.abs(pixels.astype(int) - shown.astype(int)).max() <= 12
-        white = np.argwhere(pixels > 128)
-        top, left = white.min(axis=0)
-        bottom, right = white.max(axis=0) + 1
-        assert (left, top, right, bottom) == (box.xmin, box.ymin, box.xmax, box.ymax)
-        assert read_header(fixed.encoded).orientation == 1
-        assert read_header(fixed.encoded).format == read_header(encoded).format
-        assert fixed.image.labelled.encoded.load() == fixed.encoded
-
-
-def test_boxes_that_were_drawn_upright_stay_when_the_image_is_turned(tmp_path: Path) -> None:
-    file = tmp_path / "a.jpg"
-    file.write_bytes(_with_orientation(_scene(".jpg"), 6))
-    upright = turn_box(Box(8, 4, 24, 12, 1, "a", "object 0"), 64, 48, 6)
-    image = LabelledImage("a", "a.jpg", "a.xml", Encoded(str(file)), (upright,), 48, 64)
-
-    fixed = _checks(DataPolicy().with_fixes(), work=tmp_path).examine(image)
-
-    assert fixed.image is not None
-    assert fixed.image.labelled.boxes == (upright,)
-    assert "upright already" in fixed.faults[0].message
 
 
 def test_decompression_bomb_is_not_decoded(voc_folder: Path) -> None:
@@ -340,20 +291,6 @@ def _only_fault(folder: Path, how: DecodeCheck = "reduced") -> Fault:
 def _check_one(folder: Path, name: str) -> CheckedImage:
     (image,) = [image for image in check(read_dataset(folder), _checks()).images if name in image.labelled.source_id]
     return image
-
-
-def _scene(suffix: str) -> bytes:
-    pixels = np.zeros((48, 64, 3), np.uint8)
-    pixels[4:12, 8:24] = 255
-    return bytes(cv2.imencode(suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])[1])
-
-
-def _with_orientation(encoded: bytes, orientation: int) -> bytes:
-    tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01" + struct.pack(">HH", orientation, 0) + bytes(4)
-    if encoded.startswith(b"\xff\xd8"):
-        return encoded[:2] + b"\xff\xe1" + struct.pack(">H", len(tiff) + 8) + b"Exif\0\0" + tiff + encoded[2:]
-    chunk = struct.pack(">I", len(tiff)) + b"eXIf" + tiff + struct.pack(">I", zlib.crc32(b"eXIf" + tiff))
-    return encoded[:33] + chunk + encoded[33:]
 
 
 def _replace(file: Path, old: str, new: str) -> None:

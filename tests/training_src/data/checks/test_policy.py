@@ -23,6 +23,7 @@ def test_policy_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> N
     file.write_text(
         "checks:\n  near_leak: error\n  outside: {severity: fix, tolerance: 8}\n  background: off\n"
         "sequence: '(?P<sequence>.+)_\\d+$'\ndecode_check: header\nsplits: [train, validation]\n"
+        "orientation_boxes: stored\n"
     )
 
     policy = read_policy(file)
@@ -35,6 +36,7 @@ def test_policy_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> N
     assert policy.sequence_of("drive_a_0012.jpg") == ("drive_a", False)
     assert policy.decode_check == "header"
     assert policy.splits == frozenset(("train", "validation"))
+    assert policy.orientation_boxes == "stored"
     assert policy_from_json(policy_to_json(policy)) == policy
 
 

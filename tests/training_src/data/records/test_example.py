@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given
 from hypothesis import strategies as st
 
 from containers.contract.tf_example import Feature, decode_example
 from containers.contract.tfrecord import write_record
-from training_src.data.records.example import DetectionExample, decode, encode, read_examples
+from tests.picture_files import with_orientation
+from training_src.data.images import decode_upright
+from training_src.data.records.example import DetectionExample, decode, decode_stored, encode, read_examples
 from training_src.data.records.protobuf import encode_example
 from training_src.errors import DataError
 
@@ -104,3 +107,22 @@ def _assert_equal(found: DetectionExample, expected: DetectionExample) -> None:
             np.testing.assert_array_equal(getattr(found, name), value, err_msg=name)
         else:
             assert getattr(found, name) == value, name
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_what_others_wrote_is_turned_upright_pixels_and_boxes(orientation: int) -> None:
+    """A record's boxes mean the stored pixels, as TensorFlow decodes them."""
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[8:20, 12:42] = 255
+    encoded = with_orientation(bytes(simplejpeg.encode_jpeg(pixels, quality=100)), orientation)
+    boxes, none = np.array([[0.2, 0.2, 0.5, 0.7]], np.float32), np.zeros(1, np.int64)
+    stored = DetectionExample("a", "a", encoded, "jpeg", 60, 40, boxes, none + 1, ("car",), none, none, none)
+
+    read = decode(encode(stored))
+
+    upright = decode_upright(read.encoded)
+    assert upright.shape[:2] == (read.height, read.width)
+    rows, columns = np.nonzero(upright[:, :, 0] > 128)
+    edges = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
+    np.testing.assert_allclose(read.boxes[0] * ([read.height, read.width] * 2), edges, atol=1e-4)
+    np.testing.assert_array_equal(decode_stored(encode(stored)).boxes, boxes)
