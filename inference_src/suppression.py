@@ -20,7 +20,7 @@ BEST_PAIRS = 1024
 
 
 class Suppression(BaseModel):
-    """The numbers of a config's `batch_non_max_suppression`, and what the rows of scores stand for."""
+    """The numbers of a config's `batch_non_max_suppression`, and the ids of the classes that scores are of."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

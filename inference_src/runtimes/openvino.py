@@ -66,8 +66,7 @@ def _detections(request: InferRequest, further: bool) -> Detections:
 
 def _suppressed(suppression: Suppression, request: InferRequest, further: bool) -> Detections:
     boxes, scores, window = (request.get_tensor(name).data for name in (BOXES, SCORES, WINDOW))
-    # Rows are classes, whether these share the boxes or stand where a batch's images would.
-    scored = Scored(boxes, scores.reshape(-1, scores.shape[-1]), window[0])
+    scored = Scored(boxes, scores[0].T, window[0])
     return suppress(suppression, scored, request.get_tensor(ALL_SCORES).data[0] if further else None)
 
 

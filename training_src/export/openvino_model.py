@@ -64,7 +64,7 @@ def suppression_behind(detector: Detector, class_ids: Sequence[int]) -> dict[str
         class_ids: The label map's ids.
 
     Returns:
-        As `model.json` has it: the numbers of the config, and the classes of the rows of scores.
+        As `model.json` has it: the numbers of the config, and the ids of the classes that scores are of.
     """
     config = _suppression(detector)
     if config is None or within_openvino(config):
@@ -182,14 +182,14 @@ def _of_known_size(detector: Detector, inputs: Inputs) -> Inputs:
 def _of_anchors(
     detector: SsdDetector, predictions: Predictions, inputs: Inputs, class_ids: Sequence[int]
 ) -> dict[str, tf.Tensor]:
-    """Boxes `(1, anchors, 4)`, scores `(1, classes, anchors)`, window `(1, 4)`, all in shares of the padded image.
+    """Boxes `(1, anchors, 4)`, scores `(1, anchors, classes)`, window `(1, 4)`, all in shares of the padded image.
 
     And the scores of all classes, `(1, anchors, columns)`.
     """
     scores = detector.scores(predictions)
     return {
         BOXES: detector.decoded_boxes(predictions),
-        SCORES: tf.linalg.matrix_transpose(detector.of_classes(scores, class_ids)),
+        SCORES: detector.of_classes(scores, class_ids),
         WINDOW: clip_windows(inputs.true_shapes, tf.shape(inputs.images)),
         ALL_SCORES: scores,
     }
@@ -198,22 +198,18 @@ def _of_anchors(
 def _of_proposals(
     detector: FasterRcnnDetector, predictions: Predictions, inputs: Inputs, class_ids: Sequence[int]
 ) -> dict[str, tf.Tensor]:
-    """The same in pixels.
-
-    Where each class has its own boxes, classes take the place of the batch: `(classes, n, 4)` and `(classes, 1, n)`.
-    """
+    """The same in pixels; boxes are `(classes, proposals, 4)` where each class has its own."""
     stage, found = detector.detection_stage, outputs(DetectionOutputs, predictions)
     assert stage is not None  # or there would be no suppression
     boxes = stage.decoded_boxes(found)[0]
     real = tf.range(tf.shape(boxes)[0]) < found.num_proposals[0]
     all_scores = stage.scores(found)
-    scores = tf.transpose(tf.gather(all_scores[0], class_ids, axis=-1))
-    scores = tf.where(real, scores, NO_PROPOSAL)
+    scores = tf.where(real[:, None], tf.gather(all_scores[0], class_ids, axis=-1), NO_PROPOSAL)
     shared = boxes.shape[1] == 1
     size = tf.cast(inputs.true_shapes[:, :2], tf.float32)
     return {
         BOXES: tf.transpose(boxes if shared else tf.gather(boxes, [each - 1 for each in class_ids], axis=1), [1, 0, 2]),
-        SCORES: scores[None] if shared else scores[:, None],
+        SCORES: scores[None],
         WINDOW: tf.concat([tf.zeros_like(size), size], axis=1),
         ALL_SCORES: all_scores,
     }

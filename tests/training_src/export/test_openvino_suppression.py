@@ -1,31 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What OpenVINO's suppression cannot do, who serves does behind it, as TensorFlow does it."""
+"""Suppression as TensorFlow does it: in OpenVINO's operations, and where these cannot, by who serves, behind them."""
 
 import contextlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import openvino as ov
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from openvino import CompiledModel
+from openvino import opset13 as ops
 
 from inference_src import suppression as module
 from inference_src.model import read_description
 from inference_src.runtimes import load_detector
 from inference_src.suppression import Scored, Suppression, suppress
 from tests.training_src.export.conftest import COUNT, export_random_weights, picture
+from training_src.export import openvino_suppression
 from training_src.export.artifact import OPENVINO
 from training_src.export.openvino_core import core
+from training_src.export.openvino_suppression import named, suppressed
 from training_src.models.config.post_processing import BatchNonMaxSuppression
 from training_src.models.non_max_suppression import non_max_suppression
 from training_src.training.records import Records
 
-CLASSES = 4
+CLASSES, NUMBER = 4, 200
+CONFIG = BatchNonMaxSuppression(
+    score_threshold=0.1, iou_threshold=0.5, max_detections_per_class=3, max_total_detections=5
+)
 WINDOWS = ((0.0, 0.0, 1.0, 1.0), (0.0, 0.0, 0.8, 1.0))
 FORMS = {
     "soft": "soft_nms_sigma: 0.4",
@@ -106,6 +116,64 @@ def numbers(config: BatchNonMaxSuppression) -> Suppression:
     )
 
 
+@cache
+def compiled(own_boxes: bool, frame: bool) -> CompiledModel:
+    """OpenVINO's suppression of 200 boxes, for at most 5 detections, of which it looks at the best 40 first."""
+    config = CONFIG if frame else replace(CONFIG, change_coordinate_frame=False)
+    shapes = {
+        "boxes": [CLASSES if own_boxes else 1, NUMBER, 4],
+        "scores": [1, NUMBER, CLASSES],
+        "window": [1, 4],
+        "all_scores": [1, NUMBER, CLASSES],
+    }
+    parameters = [ops.parameter(shape, np.float32, name=f"given_{name}") for name, shape in shapes.items()]
+    # What scores are of all, so that no input is an output as it stands.
+    results = [
+        named(ops.multiply(each, ops.constant(np.float32(1))), name)
+        for each, name in zip(parameters, shapes, strict=True)
+    ]
+    model = suppressed(ov.Model(results, parameters, "given"), config, list(range(1, CLASSES + 1)))
+    assert any(node.get_type_name() == "If" for node in model.get_ops()) is not own_boxes
+    return core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+@settings(max_examples=100)
+@given(
+    seed=st.integers(0, 2**31),
+    own_boxes=st.booleans(),
+    frame=st.booleans(),
+    spread=st.sampled_from([0.01, 0.1, 0.9]),
+    steps=st.sampled_from([0, 3, 12]),
+    share=st.sampled_from([0.02, 0.5, 1.0]),
+)
+def test_openvino_keeps_what_tensorflow_keeps(
+    seed: int, own_boxes: bool, frame: bool, spread: float, steps: int, share: float
+) -> None:
+    """Boxes that nearly all overlap, equal scores and few above the threshold: also where the best are not enough."""
+    rng = np.random.default_rng(seed)
+    corners = rng.random((CLASSES if own_boxes else 1, NUMBER, 2)) * spread
+    boxes = np.concatenate([corners, corners + 0.3 + 0.1 * rng.random(corners.shape)], -1).astype(np.float32)
+    scores = rng.random((NUMBER, CLASSES)) * (rng.random((NUMBER, CLASSES)) < share)
+    scores = (np.round(scores * steps) / steps if steps else scores).astype(np.float32)
+    window = np.array([0, 0, 0.8, 1], np.float32)
+    config = CONFIG if frame else replace(CONFIG, change_coordinate_frame=False)
+    expected = non_max_suppression(config, boxes.transpose(1, 0, 2)[None], scores[None], window[None])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openvino_suppression, "BEST_BOXES", 40)
+        found = compiled(own_boxes, frame)([boxes, scores[None], window[None], scores[None]])
+
+    count = int(expected.count[0])
+    assert found["num_detections"][0] == count
+    np.testing.assert_array_equal(found["detection_anchor_indices"], expected.indices)
+    np.testing.assert_array_equal(found["detection_classes"][0, :count], expected.classes[0, :count] + 1)
+    np.testing.assert_array_equal(found["detection_scores"], expected.scores)
+    np.testing.assert_allclose(found["detection_boxes"], expected.boxes, atol=1e-6)
+    rows = expected.indices[0, :count].numpy()
+    np.testing.assert_array_equal(found["detection_multiclass_scores"][0, :count], scores[rows])
+    assert not found["detection_classes"][0, count:].any()
+
+
 @pytest.fixture(
     scope="module",
     params=[
@@ -147,7 +215,7 @@ def test_the_file_ends_at_what_tensorflow_suppresses(artifact: tuple[str, Path],
         ours, theirs = model([image[None]]), saved_model(image)
         np.testing.assert_allclose(ours["boxes"], theirs["raw_detection_boxes"], atol=1e-4)
         np.testing.assert_allclose(ours["all_scores"], theirs["raw_detection_scores"], atol=1e-5)
-        scores = theirs["raw_detection_scores"][..., [1, 2, 4]].transpose(0, 2, 1)
+        scores = theirs["raw_detection_scores"][..., [1, 2, 4]]
         np.testing.assert_allclose(ours["scores"], scores, atol=1e-5)
 
 
