@@ -7,8 +7,12 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from inference_src.errors import MeasurementError
 from inference_src.records import EncodedImage, read_images
@@ -21,6 +25,32 @@ LATENCY_SECONDS = 60
 """After which a slow detector's samples are as many as there are."""
 LATENCY_IMAGES, LATENCY_BYTES = 100, 64 * 2**20
 """The images that are sent for the samples, again and again where they are fewer."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a server says of an image with N detections.
+
+    Attributes:
+        source_id: The image's.
+        boxes: float32 [N, 4], ymin, xmin, ymax, xmax as fractions.
+        scores: float32 [N].
+        classes: int32 [N], each its position among the model's classes sorted by id.
+        refused: Why the server did not take the image, which then has no detections; None where it did.
+    """
+
+    source_id: str
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    classes: NDArray[np.int32]
+    refused: str | None = None
+
+    @classmethod
+    def of(cls, source_id: str, answer: dict[str, Any], refused: str | None = None) -> Self:
+        """Read the answer of the built-in protocol, whose boxes are xmin, ymin, xmax, ymax."""
+        corners = np.array(answer["normalized_boxes"], np.float32).reshape(-1, 4)
+        scores, classes = np.array(answer["scores"], np.float32), np.array(answer["classes"], np.int32)
+        return cls(source_id, corners[:, [1, 0, 3, 2]], scores, classes, refused)
 
 
 def sequential_latencies(server: ServerProcess, folder: Path) -> list[float]:
@@ -52,18 +82,16 @@ def _first_images(folder: Path) -> Iterator[EncodedImage]:
         yield image
 
 
-def ask_side_by_side(server: ServerProcess, images: Iterable[EncodedImage], clients: int) -> Iterator[dict[str, Any]]:
+def ask_side_by_side(server: ServerProcess, images: Iterable[EncodedImage], clients: int) -> Iterator[Answered]:
     """Keep the clients busy, hold few images in memory, and give the answers in the images' order.
 
-    Yields:
-        What the server says of an image, and its `source_id`. An answer of 4xx is one without detections, whose
-        sentence is `refused`: it is the image's fault.
+    An answer of 4xx is the image's fault, and says why it was refused.
 
     Raises:
         MeasurementError: The server answers with anything else.
     """
     with ThreadPoolExecutor(clients) as threads:
-        ahead: deque[Future[dict[str, Any]]] = deque()
+        ahead: deque[Future[Answered]] = deque()
         try:
             for image in images:
                 ahead.append(threads.submit(_answer, server, image))
@@ -76,15 +104,14 @@ def ask_side_by_side(server: ServerProcess, images: Iterable[EncodedImage], clie
                 each.cancel()
 
 
-def _answer(server: ServerProcess, image: EncodedImage) -> dict[str, Any]:
+def _answer(server: ServerProcess, image: EncodedImage) -> Answered:
     status, body = server.ask(image.encoded)
     if status == http.HTTPStatus.OK:
-        answer: dict[str, Any] = json.loads(body)
-        return answer | {"source_id": image.source_id}
+        return Answered.of(image.source_id, json.loads(body))
     sentence = f"test image {image.source_id!r} was answered with {status}: {_sentence(body)}"
     if not 400 <= status < 500:
         raise MeasurementError(sentence)
-    return {"scores": [], "normalized_boxes": [], "classes": [], "source_id": image.source_id, "refused": sentence}
+    return Answered.of(image.source_id, {"normalized_boxes": [], "scores": [], "classes": []}, sentence)
 
 
 def _sentence(body: bytes) -> str:

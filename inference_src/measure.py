@@ -26,7 +26,7 @@ from containers.contract.errors import BadInputError, ConfigurationError, DataEr
 from containers.contract.files import digest_of, write_whole
 from containers.contract.job import ProcessingJob, run
 from containers.contract.tfrecord import shards
-from inference_src.clients import ask_side_by_side, sequential_latencies
+from inference_src.clients import Answered, ask_side_by_side, sequential_latencies
 from inference_src.errors import ModelError, TooLittleTimeError
 from inference_src.model import ModelDescription, read_description
 from inference_src.records import count_images, read_images
@@ -210,16 +210,16 @@ class Pace:
         print(f"{self.what}: images={answered} images_per_second={images_per_second:.1f}", flush=True)
 
 
-def _answers(server: ServerProcess, test: TestSet, pace: Pace, clients: int) -> tuple[list[dict[str, Any]], float]:
+def _answers(server: ServerProcess, test: TestSet, pace: Pace, clients: int) -> tuple[list[Answered], float]:
     """Give the answer to each image, in the images' order, and the seconds that all of them took."""
-    answers: list[dict[str, Any]] = []
+    answers: list[Answered] = []
     refused = 0
     started = reported = time.monotonic()
     for answer in ask_side_by_side(server, read_images(test.folder), clients):
         answers.append(answer)
-        if "refused" in answer:
+        if answer.refused:
             refused += 1
-            _note_refusal(answer, test, refused)
+            _note_refusal(answer.source_id, answer.refused, refused, test)
         if time.monotonic() - reported > REPORT_SECONDS:
             reported = time.monotonic()
             rate = len(answers) / (reported - started)
@@ -228,33 +228,31 @@ def _answers(server: ServerProcess, test: TestSet, pace: Pace, clients: int) -> 
     return answers, time.monotonic() - started
 
 
-def _note_refusal(answer: dict[str, Any], test: TestSet, refused: int) -> None:
+def _note_refusal(source_id: str, sentence: str, refused: int, test: TestSet) -> None:
     """Have an image count as one without detections, as long as it is one of few."""
-    test.refused.setdefault(answer["source_id"], answer["refused"])
-    log.warning("%s; it counts as an image without detections", answer["refused"])
+    test.refused.setdefault(source_id, sentence)
+    log.warning("%s; it counts as an image without detections", sentence)
     images = test.limit.images
     if refused == images or refused > max(1, REFUSED_SHARE * images):
         raise BadInputError(
-            f"{answer['refused']}; so were {refused - 1} before it, which is too much of {images} test images: mend "
-            "these images or leave them out of the data set"
+            f"{sentence}; so were {refused - 1} before it, which is too much of {images} test images: mend these "
+            "images or leave them out of the data set"
         )
 
 
-def _arrays(answers: list[dict[str, Any]], ids: list[int]) -> dict[str, NDArray[Any]]:
-    """The answers to I images with M detections in all; a class in an answer is its position in the sorted `ids`.
+def _arrays(answers: list[Answered], ids: list[int]) -> dict[str, NDArray[Any]]:
+    """The answers to I images with M detections in all, by a model whose sorted classes are `ids`.
 
     Returns:
         `image_index` int32 [M], the image's position in the test set; `boxes` float32 [M, 4], ymin, xmin, ymax, xmax as
         fractions; `scores` float32 [M]; `classes` int32 [M], ids of the label map; `images`, I; `source_ids` str [I].
     """
-    counts = [len(answer["scores"]) for answer in answers]
-    corners = np.array([box for answer in answers for box in answer["normalized_boxes"]], np.float32).reshape(-1, 4)
-    indices = np.array([index for answer in answers for index in answer["classes"]], np.intp)
+    counts = [len(answer.scores) for answer in answers]
     return {
         "image_index": np.repeat(np.arange(len(answers), dtype=np.int32), counts),
-        "boxes": np.ascontiguousarray(corners[:, [1, 0, 3, 2]]),
-        "scores": np.array([score for answer in answers for score in answer["scores"]], np.float32),
-        "classes": np.array(ids, np.int32)[indices],
+        "boxes": np.concatenate([answer.boxes for answer in answers]),
+        "scores": np.concatenate([answer.scores for answer in answers]),
+        "classes": np.array(ids, np.int32)[np.concatenate([answer.classes for answer in answers])],
         "images": np.array(len(answers), np.int64),
-        "source_ids": np.array([answer["source_id"] for answer in answers], np.str_),
+        "source_ids": np.array([answer.source_id for answer in answers], np.str_),
     }

@@ -26,6 +26,7 @@ KEY_ATTRIBUTES: dict[str, tuple[str, ...]] = {
         "HyperParameters",
         "InputDataConfig",
     ),
+    "Transform": ("DataProcessing", "Environment", "ModelName", "TransformInput"),
 }
 """Of the step types that run here, those that AWS caches, with the arguments that make up the key."""
 

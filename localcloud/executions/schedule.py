@@ -10,7 +10,7 @@ from localcloud.definitions.graph import circle, needs, places, walk
 
 STEP_TYPES = (
     "Processing", "Training", "Condition", "RegisterModel", "Model", "Lambda", "Callback", "Fail", "EndpointConfig",
-    "Endpoint",
+    "Endpoint", "Transform",
 )  # fmt: skip
 """What the emulated cloud runs."""
 

@@ -339,6 +339,7 @@ def _sagemaker(execution: Execution) -> Any:
 _RUNNERS: dict[str, Callable[[Execution, Mapping[str, Any]], dict[str, Any]]] = {
     "Processing": _run_job,
     "Training": _run_job,
+    "Transform": _run_job,
     "Condition": _run_condition,
     "RegisterModel": _run_register,
     "Model": _run_record,

@@ -12,6 +12,7 @@ import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any, Self, cast
 
 from pipelines.errors import BadInputError, WorkFailedError
 from pipelines.zoo.downloads import Progress, download
@@ -22,6 +23,8 @@ SERVER = "https://storage.googleapis.com/download.tensorflow.org/models/object_d
 CHECKPOINT = PurePosixPath("checkpoint/ckpt-0")
 MAX_BYTES = 8 * 2**30
 MAX_MEMBERS = 10_000
+MAX_HEADER_BYTES = 2**16
+"""Of what is no file: a long name, or a pax header."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -96,12 +99,12 @@ def check(archive: Path) -> None:
             that lead out, too much.
     """
     found = set()
-    total = 0
+    number = 0
     try:
-        with tarfile.open(archive, "r:gz") as tar:
-            for number, member in enumerate(tar, start=1):
-                total += member.size
-                if number > MAX_MEMBERS or total > MAX_BYTES:
+        with tarfile.open(archive, "r:gz", tarinfo=_Member) as tar:
+            while (member := tar.next()) is not None:
+                number += 1
+                if number > MAX_MEMBERS or not 0 <= member.size <= MAX_BYTES - member.offset_data:
                     raise ArchiveError(
                         f"{archive.name}: more than {MAX_MEMBERS} members or {MAX_BYTES} bytes, so this is no model"
                     )
@@ -109,12 +112,25 @@ def check(archive: Path) -> None:
                 if not (member.isfile() or member.isdir()) or path.is_absolute() or ".." in path.parts:
                     raise ArchiveError(f"{archive.name}: {member.name!r} is a link, a device, or leads out of it")
                 found.add(PurePosixPath(*path.parts[-2:]))
+                cast(Any, tar).members.clear()  # else each would be kept with its headers
             _read_to_the_end(tar)
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
         raise ArchiveError(f"{archive.name}: cannot be read as a .tar.gz ({error}); fetch it again") from error
     for wanted in (f"{CHECKPOINT}.index", f"{CHECKPOINT}.data-00000-of-00001"):
         if PurePosixPath(wanted) not in found:
             raise ArchiveError(f"{archive.name}: there is no {wanted} in it, so this is no archive of the zoo")
+
+
+class _Member(tarfile.TarInfo):
+    """A member in front of which no header is taken into memory whatever size it announces."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read the 512 bytes of a header."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.size < 0 or (member.type not in tarfile.REGULAR_TYPES and member.size > MAX_HEADER_BYTES):
+            raise tarfile.ReadError(f"a header announces {member.size} bytes")
+        return member
 
 
 def _read_to_the_end(tar: tarfile.TarFile) -> None:

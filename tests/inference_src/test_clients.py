@@ -15,7 +15,7 @@ from inference_src.errors import MeasurementError
 from inference_src.records import EncodedImage
 from inference_src.server_process import ServerProcess
 
-ANSWER = json.dumps({"scores": [0.5], "normalized_boxes": [[0, 0, 1, 1]], "classes": [0]}).encode()
+ANSWER = json.dumps({"scores": [0.5], "normalized_boxes": [[0.1, 0.2, 0.3, 0.4]], "classes": [0]}).encode()
 Answer = tuple[int, dict[str, str], bytes]
 Serve = Callable[[Callable[[bytes], Answer]], ServerProcess]
 
@@ -62,7 +62,8 @@ def test_answers_come_in_the_images_order_from_several_clients(serve: Serve) -> 
         return 200, {}, ANSWER
 
     answers = list(ask_side_by_side(serve(answer), _images(12), clients=3))
-    assert [one["source_id"] for one in answers] == [str(number) for number in range(12)]
+    assert [one.source_id for one in answers] == [str(number) for number in range(12)]
+    assert answers[0].boxes.tolist() == [pytest.approx([0.2, 0.1, 0.4, 0.3])]
 
 
 def test_a_busy_server_is_asked_again_and_that_is_counted(serve: Serve) -> None:
@@ -74,7 +75,7 @@ def test_a_busy_server_is_asked_again_and_that_is_counted(serve: Serve) -> None:
 
     server = serve(answer)
     answers = list(ask_side_by_side(server, _images(4), clients=2))
-    assert ["refused" in one for one in answers] == [False] * 4
+    assert [one.refused for one in answers] == [None] * 4
     assert server.told_to_wait == 8
     assert sorted(asked) == sorted([b"0", b"1", b"2", b"3"] * 3)
 
@@ -89,8 +90,8 @@ def test_what_a_server_refuses_is_the_images_fault_and_what_it_cannot_do_is_its_
     status = 413
     server = serve(lambda _: (status, {}, b'{"error": "too much"}'))
     (answer,) = ask_side_by_side(server, _images(1), clients=1)
-    assert answer["refused"] == "test image '0' was answered with 413: too much"
-    assert answer["scores"] == answer["normalized_boxes"] == answer["classes"] == []
+    assert answer.refused == "test image '0' was answered with 413: too much"
+    assert (answer.boxes.shape, answer.scores.shape, answer.classes.shape) == ((0, 4), (0,), (0,))
     status = 500
     with pytest.raises(MeasurementError, match="test image '0' was answered with 500: too much"):
         list(ask_side_by_side(server, _images(1), clients=1))

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.localcloud.runs.test_endpoints import upload_model
+from tests.localcloud.runs.test_executions import Pipelines
 from tests.localcloud.runs.test_jobs import keys
 
 Until = Callable[..., Any]
@@ -274,6 +275,31 @@ def test_outputs_are_listed_from_where_a_listing_stopped(
     rest = [item["Key"] for item in token["Contents"]]
     assert rest == [item["Key"] for item in after["Contents"]]
     assert [*seen, *rest] == [f"{prefix}{number}.out" for number in range(5)]
+
+
+def test_a_pipelines_step_waits_for_its_job_and_is_cached(
+    cloud: Any, name: str, request_of: Callable[..., dict[str, Any]], until: Until
+) -> None:
+    request = request_of({"a": b"a", "b": b"status 500"})
+    arguments = {key: value for key, value in request.items() if key != "TransformJobName"}
+    cache = {"Enabled": True, "ExpireAfter": "P1D"}
+    batch = {"Name": "Batch", "Type": "Transform", "Arguments": arguments, "CacheConfig": cache}
+    where = {"Get": "Steps.Batch.TransformOutput.S3OutputPath"}
+    end = {"Name": "End", "Type": "Fail", "Arguments": {"ErrorMessage": where}}
+    pipelines = Pipelines(cloud, until)
+    pipelines.create(name, batch, end)
+    step = pipelines.steps(pipelines.run(name)[0])["Batch"]
+    assert step["StepStatus"] == "Failed"
+    assert "AlgorithmError: See job logs for more information" in step["FailureReason"]
+
+    cloud.client("s3").delete_object(Bucket="bucket", Key=f"in/{name}/b")
+    first, _ = pipelines.run(name)
+    steps = pipelines.steps(first)
+    assert steps["End"]["FailureReason"] == f"s3://bucket/out/{name}"
+    job = steps["Batch"]["Metadata"]["TransformJob"]["Arn"].rsplit("/", 1)[1]
+    assert cloud.client("sagemaker").describe_transform_job(TransformJobName=job)["TransformJobStatus"] == "Completed"
+    again = pipelines.steps(pipelines.run(name)[0])["Batch"]
+    assert again["CacheHitResult"] == {"SourcePipelineExecutionArn": first}
 
 
 def test_what_is_refused(sagemaker: Any, request_of: Callable[..., dict[str, Any]], transform: Transform) -> None:

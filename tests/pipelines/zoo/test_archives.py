@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -184,6 +185,25 @@ def test_a_bomb_is_left_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(archives, "MAX_BYTES", 50_000)
     (tmp_path / NAME).write_bytes(_archive({"zeros": bytes(10_000_000)}))
     with pytest.raises(ArchiveError, match="more than 10000 members or 50000 bytes"):
+        archives.check(tmp_path / NAME)
+
+
+def test_headers_count_like_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    member = tarfile.TarInfo("a")
+    member.pax_headers = {"comment": "c" * 30_000}
+    (tmp_path / NAME).write_bytes(_archive({}, *[member] * 5))
+    monkeypatch.setattr(archives, "MAX_BYTES", 100_000)
+    with pytest.raises(ArchiveError, match="more than 10000 members or 100000 bytes"):
+        archives.check(tmp_path / NAME)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME], ids=repr)
+@pytest.mark.parametrize("size", [archives.MAX_HEADER_BYTES + 1, 7 * 2**30, -512])
+def test_a_header_is_not_taken_into_memory_whatever_size_it_announces(tmp_path: Path, kind: bytes, size: int) -> None:
+    header = tarfile.TarInfo("header")
+    header.type, header.size = kind, size
+    (tmp_path / NAME).write_bytes(gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024)))
+    with pytest.raises(ArchiveError, match=f"a header announces {size} bytes"):
         archives.check(tmp_path / NAME)
 
 
