@@ -165,7 +165,7 @@ class Cores:
 
         Raises:
             BusyError: The wait would be, or became, longer than it may.
-            LeftError: The client has gone, before or during the work.
+            LeftError: The client has gone, and nothing was done for it.
             RequestError: The work raised it.
             FailedError: The work ended in anything else.
         """
@@ -180,13 +180,11 @@ class Cores:
         self._put(waiting)
         try:
             made: Made = await request.outcome
+            return made
         finally:
             timer.cancel()
             self._withdraw(waiting, LeftError())
             milliseconds["wait"] = ((request.since or time.monotonic()) - request.begun) * 1000
-        if left.done():
-            raise LeftError
-        return made
 
     def close(self) -> None:
         """Let the threads end once they have done what they were given."""

@@ -21,9 +21,7 @@ from inference_src.admission import BusyError, Cores, FailedError, LeftError
 from inference_src.bodies import Bodies
 from inference_src.errors import RequestError
 from inference_src.journal import Entry, Journal
-from inference_src.model import ObjectClass
 from inference_src.protocols import BEGINNING, Answer, Asked, Model, read_headers
-from inference_src.runtimes import Detector
 from inference_src.settings import MAX_BATCH_MEGABYTES, MAX_HELD_BYTES, Settings
 
 Scope = MutableMapping[str, Any]
@@ -37,32 +35,21 @@ THERE_ARE = "there are GET /ping, GET /execution-parameters and POST /invocation
 log = logging.getLogger(__name__)
 
 
-def create_app(
-    detector: Detector,
-    classes: list[ObjectClass],
-    parallel: int,
-    settings: Settings | None = None,
-    journal: Journal | None = None,
-) -> "Service":
-    """Make the application around a model that is loaded and warm.
+class Service:
+    """A loaded model, its threads, and the requests that wait for them: an ASGI application.
 
     Args:
-        detector: The model.
-        classes: Its classes, sorted by id.
+        model: What answers, loaded and warm.
         parallel: How many images are detected side by side.
         settings: The server's settings.
         journal: Where requests are written down.
     """
-    settings = settings or Settings()
-    return Service(Model(detector, classes), parallel, settings, journal or Journal(settings.metrics_namespace))
 
-
-class Service:
-    """A loaded model, its threads, and the requests that wait for them."""
-
-    def __init__(self, model: Model, parallel: int, settings: Settings, journal: Journal) -> None:
-        self.settings = settings
-        self.journal = journal
+    def __init__(
+        self, model: Model, parallel: int, settings: Settings | None = None, journal: Journal | None = None
+    ) -> None:
+        self.settings = settings = settings or Settings()
+        self.journal = journal or Journal(settings.metrics_namespace)
         self._model = model
         self._parallel = parallel
         self._cores = Cores(parallel, settings.max_wait_seconds)
@@ -110,12 +97,8 @@ class Service:
             await _send(send, 200, answer.body, answer.media_type, answer.headers)
         except LeftError:
             entry.outcome = "left"
-        except BusyError as error:
-            entry.outcome = "busy"
-            await _refuse(send, error, entry, headers, {"retry-after": str(error.retry_after)})
         except RequestError as error:
-            entry.outcome = "refused"
-            await _refuse(send, error, entry, headers, {})
+            await _refuse(send, error, entry, headers)
         except Exception as error:
             entry.status, entry.outcome = 500, "failed"
             log.error("answered 500", exc_info=error.__cause__ if isinstance(error, FailedError) else error)
@@ -137,11 +120,14 @@ class Service:
             answer = await self._cores.run(
                 lambda: asked.answer(body.take(), self._model), body.size, left, entry.milliseconds
             )
+            gone = left.done()
         finally:
             left.cancel()
             self._bodies.let_go(body)
         entry.milliseconds.update(answer.milliseconds)
         entry.images, entry.pixels, entry.detections = answer.images, answer.pixels, answer.detections
+        if gone:
+            raise LeftError
         return answer
 
     async def _parts(self, receive: Receive, asked: Asked, entry: Entry) -> AsyncIterator[bytes]:
@@ -201,13 +187,13 @@ def _since(moment: float) -> float:
     return (time.monotonic() - moment) * 1000
 
 
-async def _refuse(
-    send: Send, error: RequestError, entry: Entry, asked: Mapping[str, str], headers: Mapping[str, str]
-) -> None:
+async def _refuse(send: Send, error: RequestError, entry: Entry, asked: Mapping[str, str]) -> None:
     """Answer 4xx. Who asked whether to send a body at all, and is refused, sends none: nothing else can follow then."""
-    entry.status = error.status
-    last = {"connection": "close"} if "expect" in asked and not entry.bytes_in else {}
-    await _reply(send, error.status, {"error": str(error)}, {**headers, **last})
+    entry.status, entry.outcome = error.status, "busy" if error.status == 429 else "refused"
+    headers = {"connection": "close"} if "expect" in asked and not entry.bytes_in else {}
+    if error.status == 429:
+        headers["retry-after"] = str(error.retry_after if isinstance(error, BusyError) else 1)
+    await _reply(send, error.status, {"error": str(error)}, headers)
 
 
 async def _reply(send: Send, status: int, content: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:

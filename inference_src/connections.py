@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import resource
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,8 +37,10 @@ LINGER_BYTES = 256 * 2**20
 """How much of it."""
 BACKLOG = 4096
 """Connections that the kernel holds until they are accepted, as far as `net.core.somaxconn` allows."""
-RESERVED_DESCRIPTORS = 64
-"""Descriptors that the process needs for itself."""
+ACCEPTED_AT_ONCE = 8
+"""Connections that are accepted before those that must go for them are closed; four times as many are under way."""
+RESERVED_DESCRIPTORS = 96
+"""Descriptors that the process needs for itself, and for connections under way."""
 SWEEP_SECONDS = 0.25
 """How exact a deadline is."""
 _WARNING_SECONDS = 60.0
@@ -135,7 +138,7 @@ def http_server(app: Any, connections: Connections, drain_seconds: int) -> uvico
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            backlog=BACKLOG,
+            backlog=ACCEPTED_AT_ONCE,
             timeout_keep_alive=math.ceil(connections.settings.idle_seconds),
             timeout_graceful_shutdown=drain_seconds,
         )
@@ -143,6 +146,16 @@ def http_server(app: Any, connections: Connections, drain_seconds: int) -> uvico
 
 
 class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen.
+
+        asyncio accepts as many connections in one go as may queue, and knows of none before all have a descriptor: so
+        it is told a small number, and the kernel, which keeps the queue, the real one.
+        """
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(BACKLOG)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the handlers as they are: which signals end the server is for its owner to say."""
@@ -158,6 +171,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state)
         self._limits = connections
         self._settings = connections.settings
+        self._idle = False  # all is answered, and nothing new has come
         self._whole = True  # the last request has come to its end
         self._headed = False  # all headers of the present one are there
         self._declining = False  # its body is read as if it had not offered another protocol
@@ -167,7 +181,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The client has as long for its first headers as for all others."""
         super().connection_made(transport)
-        self._limits.waits(self, self._settings.header_seconds)
+        self._waits(self._settings.header_seconds)
         self._limits.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -185,8 +199,9 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
-        if self._whole and (self.cycle is None or self.cycle.response_complete):  # a new request begins
-            self._limits.waits(self, self._settings.header_seconds)
+        if self._idle:  # a new request begins
+            self._idle = False
+            self._waits(self._settings.header_seconds)
         before = self._bodies
         try:
             self._parse(data)
@@ -233,7 +248,7 @@ class Connection(HttpToolsProtocol):
             return
         super().on_headers_complete()
         self._headed = True
-        self._limits.waits(self, self._settings.body_seconds + LINGER_SECONDS)
+        self._waits(self._settings.body_seconds + LINGER_SECONDS)
 
     def on_body(self, body: bytes) -> None:
         """Hand bytes on, or drop those of a request that is answered already."""
@@ -253,16 +268,42 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         self._whole, self._headed, self._declining = True, False, False
         if self.cycle.response_complete:  # it was refused before
-            self._limits.waits(self, self._settings.idle_seconds)
+            self._rest()
         else:
-            self._limits.works(self)
+            self._works()
 
     def on_response_complete(self) -> None:
         """An answer is on its way; the client may send the next request, or has to finish this one's body."""
         super().on_response_complete()
         if not self.cycle.response_complete:  # the next request is here already
             return
-        self._limits.waits(self, self._settings.idle_seconds if self._whole else LINGER_SECONDS)
+        if self._whole:
+            self._rest()
+        else:
+            self._waits(LINGER_SECONDS if self._headed else self._settings.header_seconds)
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers."""
+        super().pause_writing()
+        self._limits.waits(self, self._settings.idle_seconds)
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        super().resume_writing()
+        if self._whole and not self.cycle.response_complete:
+            self._works()
+
+    def _waits(self, seconds: float) -> None:
+        if not self.flow.write_paused:  # else the client has to read first, and has a deadline for that
+            self._limits.waits(self, seconds)
+
+    def _works(self) -> None:
+        if not self.flow.write_paused:
+            self._limits.works(self)
+
+    def _rest(self) -> None:
+        self._idle = True
+        self._waits(self._settings.idle_seconds)
 
     def _refuse(self, status: int, sentence: str) -> None:
         """Answer outside of the application, which has not seen the request or does not see the rest of it."""

@@ -248,8 +248,15 @@ def write_json_lines(stream: TextIO | None = None) -> Write:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    threading.excepthook = _log_end_of_thread
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it tells of every request that is none
     return handler.write
+
+
+def _log_end_of_thread(end: threading.ExceptHookArgs) -> None:
+    error = end.exc_value or end.exc_type()
+    name = end.thread.name if end.thread else "unknown"
+    logging.getLogger(__name__).error("the thread %s ended", name, exc_info=error)
 
 
 def message(line: str) -> str:

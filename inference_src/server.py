@@ -16,11 +16,13 @@ import uvicorn
 from containers.contract.cores import cores
 from containers.contract.errors import MapgateError
 from containers.contract.job import ml_root
-from inference_src.app import Service, create_app
+from inference_src.app import Service
 from inference_src.connections import Connections, http_server, raise_descriptor_limit
 from inference_src.errors import ModelError
 from inference_src.journal import Journal, write_json_lines
 from inference_src.model import ModelDescription, choose_runtime, read_description
+from inference_src.picture_memory import PictureMemory, most_picture_bytes
+from inference_src.protocols import Model
 from inference_src.runtimes import Detector, load_detector
 from inference_src.settings import Settings
 
@@ -47,6 +49,9 @@ def serve(environment: Mapping[str, str]) -> int:
     except MapgateError as error:
         log.error("%s", error)
         return 1
+    except Exception:
+        log.exception("the server ended by a fault of its own")
+        return 1
     return 0
 
 
@@ -67,7 +72,8 @@ def _load(model_dir: Path, environment: Mapping[str, str], settings: Settings, j
         parallel,
         "a batch transform" if settings.batch else "an endpoint",
     )
-    return create_app(detector, description.classes, parallel, settings, journal)
+    model = Model(detector, description.classes, PictureMemory(most_picture_bytes(environment)))
+    return Service(model, parallel, settings, journal)
 
 
 def _warm_up(detector: Detector, description: ModelDescription) -> None:

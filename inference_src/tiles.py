@@ -15,8 +15,11 @@ from inference_src.images import Image
 
 OVERLAP = 0.2
 """Fraction of a window that the next one sees, too."""
-MAX_OVERLAP_OF_BOXES = 0.5
-"""Greatest intersection over union, and over the smaller one, of two boxes of a class that both stay."""
+MAX_UNION = 0.6
+"""Greatest intersection over union of two boxes of a class that both stay: the detectors' own."""
+MAX_INSIDE = 0.5
+"""The same over the smaller box, which counts where a window's edge cut one of them off: part and whole of an object
+have little union."""
 _EDGE = 0.01
 """Fraction of a window's side within which a box counts as cut off by its edge."""
 
@@ -51,29 +54,33 @@ def detect_in_tiles(image: Image, detect: Callable[[Image], Detections], columns
         columns, rows: Of the windows.
 
     Returns:
-        The detections of all together, best first, without padding; boxes are fractions of the whole picture. Of
-        several boxes of a class that overlap the best stays.
+        The detections of all together, best first, without padding; boxes are fractions of the whole picture.
     """
     height, width = image.shape[:2]
     whole = detect(image)
-    found = [(whole.boxes[: whole.count], whole.scores[: whole.count], whole.classes[: whole.count])]
+    shown = slice(whole.count)
+    found = [(whole.boxes[shown], whole.scores[shown], whole.classes[shown], np.zeros(whole.count, bool))]
     for window in windows(height, width, columns, rows):
         part = detect(np.ascontiguousarray(image[window.top : window.bottom, window.left : window.right]))
-        kept = _whole_objects(part.boxes[: part.count], window, height, width)
-        boxes = _in_picture(part.boxes[: part.count][kept], window, height, width)
-        found.append((boxes, part.scores[: part.count][kept], part.classes[: part.count][kept]))
-    boxes, scores, classes = (np.concatenate(each) for each in zip(*found, strict=True))
-    rows_kept = suppress(boxes, scores, classes)
-    return Detections(boxes[rows_kept], scores[rows_kept], classes[rows_kept], len(rows_kept))
+        shown = slice(part.count)
+        inside = _in_picture(part.boxes[shown], window, height, width)
+        cut_off = _cut_off(part.boxes[shown], window, height, width)
+        found.append((inside, part.scores[shown], part.classes[shown], cut_off))
+    boxes, scores, classes, cut = (np.concatenate(each) for each in zip(*found, strict=True))
+    kept = suppress(boxes, scores, classes, cut)
+    return Detections(boxes[kept], scores[kept], classes[kept], len(kept))
 
 
-def suppress(boxes: Boxes, scores: NDArray[np.float32], classes: NDArray[np.int32]) -> NDArray[np.intp]:
-    """Of boxes of one class that overlap keep the best.
+def suppress(
+    boxes: Boxes, scores: NDArray[np.float32], classes: NDArray[np.int32], cut: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """Of boxes of one class that overlap keep the best, of equal ones the first.
 
     Args:
         boxes: [N, 4], ymin, xmin, ymax, xmax.
         scores: [N].
         classes: [N].
+        cut: [N], whether a window's edge may have cut the object off.
 
     Returns:
         The rows that stay, best first.
@@ -83,8 +90,9 @@ def suppress(boxes: Boxes, scores: NDArray[np.float32], classes: NDArray[np.int3
     while len(left):
         best, left = left[0], left[1:]
         kept.append(best)
-        same = classes[left] == classes[best]
-        left = left[~(same & (_overlaps(boxes[best], boxes[left]) > MAX_OVERLAP_OF_BOXES))]
+        union, inside = _overlaps(boxes[best], boxes[left])
+        covered = (union > MAX_UNION) | ((cut[left] | cut[best]) & (inside > MAX_INSIDE))
+        left = left[~(covered & (classes[left] == classes[best]))]
     return np.array(kept, np.intp)
 
 
@@ -93,14 +101,14 @@ def _intervals(length: int, count: int) -> list[tuple[int, int]]:
     return [(start, start + side) for start in np.linspace(0, length - side, count).round().astype(int).tolist()]
 
 
-def _whole_objects(boxes: Boxes, window: Window, height: int, width: int) -> NDArray[np.bool_]:
-    """Which boxes no inner edge of their window cuts off: another window, or the picture, has the whole object."""
+def _cut_off(boxes: Boxes, window: Window, height: int, width: int) -> NDArray[np.bool_]:
+    """Which boxes end at an edge of their window that is none of the picture's."""
     top, left, bottom, right = boxes.T
     return np.asarray(
-        ((top > _EDGE) | (window.top == 0))
-        & ((left > _EDGE) | (window.left == 0))
-        & ((bottom < 1 - _EDGE) | (window.bottom == height))
-        & ((right < 1 - _EDGE) | (window.right == width))
+        ((top < _EDGE) & (window.top > 0))
+        | ((left < _EDGE) & (window.left > 0))
+        | ((bottom > 1 - _EDGE) & (window.bottom < height))
+        | ((right > 1 - _EDGE) & (window.right < width))
     )
 
 
@@ -111,8 +119,9 @@ def _in_picture(boxes: Boxes, window: Window, height: int, width: int) -> Boxes:
     return np.asarray((boxes * side + corner) / np.array([height, width] * 2, np.float32), np.float32)
 
 
-def _overlaps(box: Boxes, boxes: Boxes) -> NDArray[np.float32]:
-    """Intersection over the smaller of two boxes: a part of an object that a window cut off lies in the whole one."""
+def _overlaps(box: Boxes, boxes: Boxes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Intersection of a box with each of others, over their union and over the smaller of the two."""
     shared = np.clip(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0, None).prod(axis=1)
-    smaller = np.minimum((box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
-    return np.asarray(shared / np.maximum(smaller, np.float32(1e-12)), np.float32)
+    area, areas = (box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    none = np.float32(1e-12)
+    return shared / np.maximum(area + areas - shared, none), shared / np.maximum(np.minimum(area, areas), none)

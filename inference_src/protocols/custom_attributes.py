@@ -163,4 +163,5 @@ _READERS: Mapping[str, Callable[[str, str], object]] = {
     TILES: _tiles,
     OUTPUTS: _outputs,
 }
+KEYS = tuple(_READERS)
 _FIELDS = {key: key.removeprefix("mapgate-").replace("-", "_") for key in _READERS}

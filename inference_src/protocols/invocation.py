@@ -5,12 +5,14 @@ What a body is, its first bytes say: clients send pictures as `image/jpg`, `appl
 `file-path/raw-bytes` or as nothing at all, and curl calls JSON a form.
 """
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
+from pydantic_core import to_json
 
 from containers.contract.picture_header import JPEG, PNG
 from containers.contract.pictures import MAX_PIXELS
@@ -21,7 +23,7 @@ from inference_src.model import ObjectClass
 from inference_src.picture_memory import PictureMemory
 from inference_src.protocols import builtin, npy, tensorflow_serving
 from inference_src.protocols.accept import JSON, LINES, NPY, Wanted, read_accept
-from inference_src.protocols.custom_attributes import HEADER, Attributes, check_classes, read_attributes
+from inference_src.protocols.custom_attributes import HEADER, OUTPUTS, Attributes, check_classes, read_attributes
 from inference_src.runtimes import Detector
 from inference_src.selection import Selection
 from inference_src.tiles import detect_in_tiles
@@ -89,7 +91,10 @@ def read_headers(headers: Mapping[str, str]) -> "Asked":
         RequestError: 406 the client takes no form that an answer has; 400 a parameter of ours is wrong.
     """
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return Asked(content_type, read_accept(headers.get("accept")), read_attributes(headers.get(HEADER)))
+    wanted, attributes = read_accept(headers.get("accept")), read_attributes(headers.get(HEADER))
+    if attributes.outputs and wanted.media_type == NPY:
+        raise RequestError(400, f"{HEADER}: {OUTPUTS}: there is no place for them in {NPY}; accept {JSON}")
+    return Asked(content_type, wanted, attributes)
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,10 @@ class Asked:
             return "json"
         if self.content_type in IMAGE_TYPES:
             raise RequestError(415, "the image is neither JPEG nor PNG by its first bytes: convert it to one of them")
+        if self.content_type.startswith("multipart/"):
+            raise RequestError(
+                415, f"Content-Type {self.content_type[:100]}: send the picture's bytes as the whole body"
+            )
         known = ", ".join((*IMAGE_TYPES, JSON, LINES, NPY))
         raise RequestError(415, f"Content-Type {self.content_type[:100] or 'is missing'}: send one of {known}")
 
@@ -176,7 +185,7 @@ class Asked:
             predictions = [tensorflow_serving.prediction(detections, outputs) for detections in selected]
             columns = form == "columns"
             told = {"outputs": tensorflow_serving.in_columns(predictions)} if columns else {"predictions": predictions}
-        return json.dumps(told, allow_nan=False, separators=(",", ":")).encode(), count
+        return to_json(told), count
 
 
 @dataclass(frozen=True)
@@ -226,6 +235,7 @@ class _Work:
             self.pixels += image.shape[0] * image.shape[1]
             with self.stage("detect"):
                 whole = self._look(image)
+                _check_finite(whole)
                 found.append(Found(whole, self._selection.of(whole)))
 
     def _look(self, image: Image) -> Detections:
@@ -245,11 +255,19 @@ class _Work:
             self.milliseconds[name] += (time.monotonic() - begun) * 1000
 
 
+def _check_finite(detections: Detections) -> None:
+    """Fail where JSON has no number for what a model gives: its weights went wrong, which no client can mend."""
+    told = (detections.boxes, detections.scores, detections.multiclass_scores)
+    if not all(np.isfinite(values).all() for values in told if values is not None):
+        raise ValueError("the model gives numbers that are not finite")
+
+
 def _selection(attributes: Attributes, classes: Sequence[ObjectClass]) -> Selection:
-    ids = {entry.name: entry.id for entry in classes}
+    least = attributes.class_thresholds
+    wanted = frozenset(entry.id for entry in classes if entry.name in attributes.classes)
     return Selection(
         threshold=attributes.threshold,
-        thresholds={ids[name]: least for name, least in attributes.class_thresholds.items()},
-        classes=frozenset(ids[name] for name in attributes.classes) if attributes.classes else None,
+        thresholds={entry.id: least[entry.name] for entry in classes if entry.name in least},
+        classes=wanted if attributes.classes else None,
         most=attributes.max_detections,
     )

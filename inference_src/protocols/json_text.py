@@ -16,6 +16,7 @@ from inference_src.errors import RequestError
 MAX_KEYS = 64
 """Keys of one object: more than any form of a request has."""
 MAX_NESTING = 5
+"""Lists within lists that are counted: no image has as many."""
 MAX_KEY = 1000
 """Bytes of a key."""
 MAX_SMALL = 2**16
@@ -82,7 +83,7 @@ class JsonText:
             raise self.no_json(f"{character.decode()!r} is missing")
 
     def nesting(self) -> int:
-        """How many `[` stand one after another here; above some, no image has as many, they are not counted."""
+        """How many `[` stand one after another here, up to `MAX_NESTING`; nothing is read."""
         before, count = self.place, 0
         while count < MAX_NESTING and self.take(b"["):
             count += 1

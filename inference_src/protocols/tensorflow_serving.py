@@ -32,17 +32,16 @@ SIGNATURE = "serving_default"
 
 Instance = Image | Span
 """An image's pixels, or where in the body its base64 is."""
-
 Decoded = Callable[[bytes, int], AbstractContextManager[Image]]
-
-
-def _decoded(encoded: bytes, max_pixels: int) -> AbstractContextManager[Image]:
-    return nullcontext(decode_image(encoded, max_pixels))
-
+"""Decodes an image of at most so many pixels, and holds its memory until the block ends."""
 
 _FORM = 'the body must be {"instances": [image, ...]}, an image as nested lists or {"b64": ...}'
 _IMAGE = 'an image is nested lists [height][width][3], or {"b64": "..."}'
 _IMAGE_NESTING, _BATCH_NESTING = 3, 4
+
+
+def _decoded(encoded: bytes, max_pixels: int) -> AbstractContextManager[Image]:
+    return nullcontext(decode_image(encoded, max_pixels))
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Request:
 
         Args:
             max_pixels: Greatest sum of the images' pixels.
-            decoded: Decodes an image, and holds its memory until its block ends.
+            decoded: Decodes what is encoded.
 
         Raises:
             RequestError: 413 too many pixels; 400 base64 is damaged; what `decode_image` raises.
@@ -219,7 +218,7 @@ def _images(text: JsonText, name: str) -> list[Instance]:
             except RequestError as error:
                 raise _at(name, number, error) from error
         else:
-            text.small_value()
+            text.string() if text.peek() == b'"' else text.small_value()
             faults.append(_at(name, number, RequestError(400, _IMAGE)))
     if faults:
         raise faults[0]

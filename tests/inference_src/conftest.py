@@ -134,10 +134,11 @@ class Served:
 
 @dataclass
 class Servers:
-    """Starts servers and stops what was started."""
+    """Starts servers, with a limit of open files if one is given, and stops what was started."""
 
     directory: Path
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    descriptors: int = 0
 
     def spawn(self, model: Path, **environment: str) -> Served:
         """Start `serve` the way the platform does, and do not wait for it."""
@@ -152,10 +153,11 @@ class Servers:
             "MAPGATE_BIND_HOST": "127.0.0.1",
             "SAGEMAKER_BIND_TO_PORT": str(port),
         }
+        command = [sys.executable, "-m", "inference_src", "serve"]
+        if self.descriptors:
+            command = ["sh", "-c", f'ulimit -n {self.descriptors} && exec "$@"', "sh", *command]
         with log.open("wb") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "inference_src", "serve"], cwd=ROOT, env=variables | environment, stderr=stderr
-            )
+            process = subprocess.Popen(command, cwd=ROOT, env=variables | environment, stderr=stderr)
         self.running.append(process)
         return Served(port, process, log)
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference_src.app import Service, create_app
+from inference_src.app import Service
 from inference_src.detections import Detections
 from inference_src.images import Image
 from inference_src.model import ObjectClass
+from inference_src.protocols import Model
 from inference_src.settings import Settings
 
 CLASSES = [ObjectClass(id=1, name="vehicle")]
@@ -23,14 +24,14 @@ CLASSES = [ObjectClass(id=1, name="vehicle")]
 class Broken:
     """A runtime that fails inside."""
 
-    def detect(self, image: Image) -> Detections:
+    def detect(self, image: Image, further: bool = False) -> Detections:  # noqa: ARG002
         raise RuntimeError(f"secret address of {image.shape}")
 
 
 class NotFinite:
     """A model whose weights went wrong."""
 
-    def detect(self, _: Image) -> Detections:
+    def detect(self, _: Image, further: bool = False) -> Detections:  # noqa: ARG002
         return Detections(np.full((1, 4), np.nan, np.float32), np.ones(1, np.float32), np.ones(1, np.int32), 1)
 
 
@@ -40,7 +41,7 @@ class Slow:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def detect(self, _: Image) -> Detections:
+    def detect(self, _: Image, further: bool = False) -> Detections:  # noqa: ARG002
         time.sleep(self._seconds)
         return Detections(np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.ones(1, np.int32), 1)
 
@@ -54,7 +55,7 @@ def test_a_fault_of_ours_is_500_with_a_sentence(detector: Broken | NotFinite, jp
 
 def test_a_body_that_does_not_come_is_408() -> None:
     messages = [{"type": "http.request", "body": b"\xff", "more_body": True}]
-    status, answer = asyncio.run(_ask(create_app(Broken(), CLASSES, 1, Settings(body_seconds=0.05)), messages))
+    status, answer = asyncio.run(_ask(Service(Model(Broken(), CLASSES), 1, Settings(body_seconds=0.05)), messages))
     assert status == 408
     assert "did not come" in answer["error"]
 
@@ -65,7 +66,7 @@ class Ends:
     def __init__(self, errors: list[BaseException]) -> None:
         self._errors = errors
 
-    def detect(self, _: Image) -> Detections:
+    def detect(self, _: Image, further: bool = False) -> Detections:  # noqa: ARG002
         if self._errors:
             raise self._errors.pop(0)
         return Slow(0).detect(_)
@@ -74,7 +75,7 @@ class Ends:
 def test_no_end_of_a_thread_costs_a_place(jpeg: bytes) -> None:
     """Some exceptions would end the event loop, or leave the request waiting for ever."""
     ends = [SystemExit(1), StopIteration(), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()]
-    app = create_app(Ends(list(ends)), CLASSES, 1)
+    app = Service(Model(Ends(list(ends)), CLASSES), 1)
 
     async def send_all() -> list[int]:
         sent = [await _ask(app, [{"type": "http.request", "body": jpeg}]) for _ in range(len(ends) + 1)]
@@ -85,7 +86,7 @@ def test_no_end_of_a_thread_costs_a_place(jpeg: bytes) -> None:
 
 def test_a_thread_that_died_is_replaced(jpeg: bytes) -> None:
     before = set(threading.enumerate())
-    app = create_app(Slow(0), CLASSES, 1)
+    app = Service(Model(Slow(0), CLASSES), 1)
     (thread,) = set(threading.enumerate()) - before
     app.close()
     thread.join(10)
@@ -95,7 +96,7 @@ def test_a_thread_that_died_is_replaced(jpeg: bytes) -> None:
 
 def _invoke(detector: Broken | NotFinite, messages: list[dict[str, Any]]) -> tuple[int, Any]:
     """Send an image's request straight into an application of its own."""
-    return asyncio.run(_ask(create_app(detector, CLASSES, 1), messages))
+    return asyncio.run(_ask(Service(Model(detector, CLASSES), 1), messages))
 
 
 async def _ask(app: Service, messages: list[dict[str, Any]]) -> tuple[int, Any]:

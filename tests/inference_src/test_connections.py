@@ -3,12 +3,14 @@
 
 import asyncio
 import http.client
+import json
 import logging
 import resource
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +20,7 @@ from inference_src.connections import Connections, http_server, raise_descriptor
 from inference_src.settings import Settings
 
 if TYPE_CHECKING:
-    from tests.inference_src.conftest import Served
+    from tests.inference_src.conftest import Served, Servers
 
 PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
@@ -80,10 +82,12 @@ def test_pings_are_answered_in_time_beside_thousands_that_are_idle_or_slow(serve
     number = min(2000, (hard - 500) // 2)
     held = []
     try:
-        for first in (PING, POST, POST + b"Content-Length: 100000\r\n\r\n" + jpeg[:3]):
-            for _ in range(number if first is PING else number // 4):
+        slow = POST + b"Content-Length: 100000\r\n\r\n" + jpeg[:3]
+        for first, count in ((POST, number // 4), (slow, number // 4), (PING, number)):
+            for _ in range(count):
                 held.append(socket.create_connection(("127.0.0.1", server.port), timeout=10))
                 held[-1].sendall(first)
+        assert all(each.recv(15) == b"HTTP/1.1 200 OK" for each in held[-number:])
         delays = []
         for _ in range(10):
             begun = time.monotonic()
@@ -94,11 +98,26 @@ def test_pings_are_answered_in_time_beside_thousands_that_are_idle_or_slow(serve
             delays.append(time.monotonic() - begun)
         assert max(delays) < 2
         assert server.request(jpeg, "image/jpeg")[0] == 200
-        assert all(each.recv(15) == b"HTTP/1.1 200 OK" for each in held[:number])
     finally:
         for each in held:
             each.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_descriptors_never_run_out(servers: "Servers", model_dir: Path) -> None:
+    """Five times as many connections as there may be: those that are idle longest go, and the log says so, once."""
+    servers.descriptors = 300
+    server = servers.start(model_dir, MAPGATE_RUNTIME="openvino")
+    held = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(1500)]
+    for _ in range(10):
+        begun = time.monotonic()
+        assert server.request(None, path="/ping")[0] == 200
+        assert time.monotonic() - begun < 2
+    for each in held:
+        each.close()
+    time.sleep(0.3)  # for the log
+    (line,) = [line for line in map(json.loads, server.log.read_text().splitlines()) if line["level"] != "INFO"]
+    assert line["message"].startswith("204 connections are open, as many as may be")
 
 
 @pytest.mark.parametrize("first", [b"", b"POST /invoca", POST, PING])
@@ -111,6 +130,40 @@ def test_who_sends_no_headers_in_time_is_closed(first: bytes) -> None:
             return await asyncio.wait_for(reader.read(), 10)
 
     assert asyncio.run(closed()).count(b"HTTP/1.1 200 OK") == (first == PING)
+
+
+@pytest.mark.parametrize("before", [b"", PING])
+@pytest.mark.parametrize(("first", "drip"), [(b"", b"\r\n"), (b"GET /ping HTTP/1.1\r\nX: ", b"a")])
+def test_a_byte_now_and_then_buys_no_time(before: bytes, first: bytes, drip: bytes) -> None:
+    """Neither one of a header, nor the empty lines that may stand before a request."""
+
+    async def dripped() -> int:
+        async with listening() as ask:
+            reader, writer = await ask(before + first)
+            ended = asyncio.ensure_future(reader.read())
+            for number in range(100):
+                if ended.done():
+                    return number
+                writer.write(drip)
+                await asyncio.sleep(0.1)
+            return 100
+
+    assert asyncio.run(dripped()) < 50
+
+
+def test_who_does_not_read_answers_is_closed() -> None:
+    async def closed() -> None:
+        async with listening() as ask:
+            reader, writer = await ask(b"")
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            for _ in range(3000):
+                writer.write(PING * 100)
+                if writer.transport.is_closing():
+                    return
+                await asyncio.sleep(0.005)
+            pytest.fail(f"still open: {reader}")
+
+    asyncio.run(closed())
 
 
 def test_who_is_slow_but_within_time_is_answered() -> None:

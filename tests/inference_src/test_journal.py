@@ -163,3 +163,15 @@ def test_a_reader_that_has_gone_stops_nobody() -> None:
     handler.emit(record("a"))
     handler.emit(record("b"))
     handler.close()
+
+
+def test_a_thread_that_ends_is_a_line(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(logging.root, "handlers", logging.root.handlers)
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    write = journals.write_json_lines(io.StringIO())
+    thread = threading.Thread(target=lambda: 1 / 0, name="detect")
+    thread.start()
+    thread.join()
+    assert "the thread detect ended" in caplog.text
+    assert callable(write)

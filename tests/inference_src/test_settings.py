@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the environment says is taken, or refused with the variable's name."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from containers.contract.errors import BadInputError
@@ -50,3 +53,14 @@ def test_what_is_no_time_is_refused(name: str, text: str) -> None:
 def test_what_is_no_namespace_is_refused(text: str) -> None:
     with pytest.raises(BadInputError, match=r"^MAPGATE_METRICS_NAMESPACE="):
         Settings.read({"MAPGATE_METRICS_NAMESPACE": text})
+
+
+def test_each_variable_is_documented() -> None:
+    root = Path(__file__).parents[2]
+    sources = [root / "inference_src" / name for name in ("settings.py", "model.py", "picture_memory.py")]
+    read = {
+        name for file in sources for name in re.findall(r"\b(?:MAPGATE|SAGEMAKER)_[A-Z_]+[A-Z]\b", file.read_text())
+    }
+    documented = set(re.findall(r"`([A-Z_]+)`", (root / "docs/server.md").read_text()))
+    assert "MAPGATE_MAX_WAIT_SECONDS" in read
+    assert read <= documented

@@ -104,7 +104,7 @@ def test_suppression_is_what_its_definition_says(data: st.DataObject) -> None:
     low, sides = rng.random((count, 2)) * 0.5, rng.random((count, 2)) * 0.5 + 0.01
     boxes: NDArray[np.float32] = np.concatenate([low, low + sides], axis=1).astype(np.float32)
     scores, classes = rng.random(count).astype(np.float32), rng.integers(1, 3, count).astype(np.int32)
-    kept = suppress(boxes, scores, classes).tolist()
+    kept = suppress(boxes, scores, classes, np.zeros(count, bool)).tolist()
     alone = [int(row) for row in range(count) if (classes == classes[row]).sum() == 1]
     assert set(alone) <= set(kept)
     assert scores[kept].tolist() == sorted(scores[kept].tolist(), reverse=True)
@@ -112,9 +112,19 @@ def test_suppression_is_what_its_definition_says(data: st.DataObject) -> None:
         assert not (classes == number).any() or number in classes[kept]
 
 
-@pytest.mark.parametrize(("second", "stays"), [([0, 0, 1, 0.4], False), ([0, 0.55, 1, 1.55], True)])
-def test_boxes_of_one_class_that_overlap_are_one(second: list[float], stays: bool) -> None:
+@pytest.mark.parametrize(
+    ("second", "cut", "stays"),
+    [
+        ([0, 0, 1, 0.7], False, False),
+        ([0, 0, 1, 0.5], False, True),
+        ([0, 0, 1, 0.5], True, False),
+        ([0, 0.8, 1, 1.8], True, True),
+    ],
+)
+def test_boxes_of_one_class_that_overlap_are_one(second: list[float], cut: bool, stays: bool) -> None:
+    """Less of an overlap is enough where a window showed a part of the object only."""
     boxes = np.array([[0, 0, 1, 1], second], np.float32)
     scores = np.array([0.9, 0.8], np.float32)
-    assert len(suppress(boxes, scores, np.array([1, 1], np.int32))) == 1 + stays
-    assert len(suppress(boxes, scores, np.array([1, 2], np.int32))) == 2
+    flags = np.array([False, cut])
+    assert suppress(boxes, scores, np.array([1, 1], np.int32), flags).tolist() == [0, 1][: 1 + stays]
+    assert suppress(boxes, scores, np.array([1, 2], np.int32), flags).tolist() == [0, 1]

@@ -2,12 +2,15 @@
 """Our keys are checked to the letter, and nobody else's is touched."""
 
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference_src.detections import FURTHER_OUTPUTS
 from inference_src.errors import RequestError
+from inference_src.protocols import custom_attributes
 from inference_src.protocols.custom_attributes import Attributes, check_classes, read_attributes
 
 LABELS = ["vehicle", "Traffic light", "a|b,c:d"]
@@ -112,3 +115,9 @@ def test_a_class_that_the_model_has_not_is_400(text: str, said: str) -> None:
         check_classes(read_attributes(text), LABELS)
     assert refused.value.status == 400
     assert said in str(refused.value)
+
+
+def test_every_key_and_output_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "serving.md").read_text()
+    for name in (*custom_attributes.KEYS, *FURTHER_OUTPUTS):
+        assert f"`{name}" in page or f"|{name}`" in page, name

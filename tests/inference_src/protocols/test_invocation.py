@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from containers.contract.pictures import MAX_PIXELS
@@ -78,6 +80,7 @@ def test_a_picture_is_known_by_its_first_bytes(jpeg: bytes, png: bytes, content_
         ("application/octet-stream", b"x", 415, "Content-Type application/octet-stream"),
         ("image/png", b"GIF89a", 415, "neither JPEG nor PNG by its first bytes"),
         ("text/csv", b"[", 415, "Content-Type text/csv"),
+        ("multipart/form-data; boundary=x", b"--x\r\n", 415, "send the picture's bytes as the whole body"),
     ],
 )
 def test_what_is_not_understood_is_415_at_its_first_bytes(
@@ -186,6 +189,8 @@ def test_further_outputs_are_given_on_request(jpeg: bytes) -> None:
         ask(jpeg, Fixed(further=False), attributes=asked)
     assert refused.value.status == 400
     assert "detection_anchor_indices" not in told(json.dumps([BLACK]).encode())["predictions"][0]
+    with pytest.raises(RequestError, match="no place for them in application/x-npy"):
+        ask(jpeg, attributes=asked, accept="application/x-npy")
 
 
 def test_tiles_look_at_windows_beside_the_whole(jpeg: bytes) -> None:
@@ -227,6 +232,26 @@ def test_decoded_images_take_their_memory_one_by_one_and_give_it_back(jpeg: byte
     assert MAX_PIXELS > 24 * 32
 
 
+@pytest.mark.parametrize("accept", ["application/json", "application/x-npy"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_our_fault(jpeg: bytes, accept: str, value: float) -> None:
+    class NotFinite(Fixed):
+        def detect(self, image: Image, further: bool = False) -> Detections:
+            found = super().detect(image, further)
+            found.boxes[1, 2] = value
+            return found
+
+    with pytest.raises(ValueError, match="not finite"):
+        ask(jpeg, NotFinite(), accept=accept)
+
+
+def test_answers_keep_every_bit_of_float32(jpeg: bytes) -> None:
+    found = Fixed().detect(np.zeros((1, 1, 3), np.uint8))
+    answer = told(jpeg)
+    np.testing.assert_array_equal(np.array(answer["scores"], np.float32), found.scores[:3])
+    np.testing.assert_array_equal(np.array(answer["normalized_boxes"], np.float32), found.boxes[:3, [1, 0, 3, 2]])
+
+
 def test_what_fails_in_a_model_gives_the_memory_back(jpeg: bytes) -> None:
     memory = PictureMemory(24 * 32 * 3)
 
@@ -238,3 +263,48 @@ def test_what_fails_in_a_model_gives_the_memory_back(jpeg: bytes) -> None:
         read_headers({}).answer(jpeg, Model(Broken(), CLASSES, memory))
     with memory.taken(24 * 32 * 3, 0.01):
         pass
+
+
+SEEDS = [
+    json.dumps(
+        {"instances": [BLACK, {"b64": "AAAA"}], "signature_name": "serving_default", "a": [1, {"b": "c"}]}
+    ).encode(),
+    json.dumps({"inputs": {"input_tensor": [BLACK]}}, indent=1).encode(),
+    json.dumps(BLACK).encode() + b"\n" + json.dumps({"input_tensor": BLACK}).encode(),
+    saved(np.zeros((2, 3, 3, 3), np.uint8)),
+    saved(np.zeros((3, 3, 3), np.int64)),
+]
+HEADERS = [
+    "application/json;verbose;n_predictions=5",
+    "application/x-npy, application/jsonlines;q=0.5",
+    "trace=1,mapgate-threshold=0.4,mapgate-class-thresholds=vehicle:0.5|Stop%20sign:1,mapgate-tiles=2x2",
+    "mapgate-outputs=detection_anchor_indices,mapgate-classes=cyclist",
+]
+
+
+def mutated(data: st.DataObject, seed: bytes) -> bytes:
+    text = bytearray(seed)
+    for _ in range(data.draw(st.integers(0, 4))):
+        begin = data.draw(st.integers(0, len(text)))
+        text[begin : begin + data.draw(st.integers(0, 6))] = data.draw(st.binary(max_size=6))
+    return bytes(text)
+
+
+@settings(max_examples=300)
+@given(data=st.data())
+def test_whatever_is_sent_is_answered_or_refused(data: st.DataObject) -> None:
+    body = mutated(data, data.draw(st.sampled_from(SEEDS)))
+    accept, attributes = (
+        mutated(data, data.draw(st.sampled_from(HEADERS)).encode()).decode("latin-1") for _ in range(2)
+    )
+    content_type = data.draw(st.sampled_from(["", "application/json", "application/jsonlines", "application/x-npy"]))
+    try:
+        asked = read_headers({"content-type": content_type, "accept": accept})
+        asked = read_headers({"content-type": content_type, ATTRIBUTES: attributes})
+        asked.check_beginning(body[:BEGINNING])
+        answer = asked.answer(body, Model(Fixed(), CLASSES))
+    except RequestError as error:
+        assert error.status in (400, 406, 413, 415)
+        assert len(str(error)) < 1000
+    else:
+        assert answer.body

@@ -14,7 +14,8 @@ from inference_src.protocols.json_text import MAX_KEYS, MAX_SMALL, PIECE, JsonTe
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
+    lambda values: st.lists(values) | st.dictionaries(st.text(max_size=20), values, max_size=10),
+    max_leaves=20,
 )
 
 

@@ -75,6 +75,12 @@ def test_encoded_images_stand_wherever_lists_do(png: bytes, picture: NDArray[np.
     np.testing.assert_array_equal(image, picture)
 
 
+def test_base64_that_stands_bare_is_told_how_it_should(png: bytes) -> None:
+    bare = base64.b64encode(png * 1000).decode()
+    with pytest.raises(RequestError, match=r"instances\[0\]: an image is nested lists .*b64"):
+        read_request(body(bare))
+
+
 def test_lines_are_one_image_each() -> None:
     lines = "\n".join(json.dumps(line) for line in (BLACK, {"input_tensor": WHITE}, BLACK)).encode()
     assert [image.tolist() for image in read_request(lines, lines=True).images()] == [BLACK, WHITE, BLACK]
