@@ -60,7 +60,7 @@ def test_pixels_are_read_in_any_layout(image: NDArray[np.uint8], spaces: list[st
     assert end == len(text)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(image=IMAGES, data=st.data())
 def test_what_a_parser_and_numpy_refuse_is_refused(image: NDArray[np.uint8], data: st.DataObject) -> None:
     text = bytearray(
@@ -103,14 +103,23 @@ def test_minus_zero_is_zero() -> None:
     assert image.tolist() == [[[0, 1, 0]]]
 
 
-@pytest.mark.parametrize("width", [1, 2, 100, 127, 128, 129, 5000, GREATEST_PIECE // 8, 40_000])
-def test_pieces_may_end_anywhere(width: int) -> None:
-    for shift in range(9) if width < 1000 else (0, 5):
-        image = np.random.default_rng(width).integers(0, 256, (max(3, 20_000 // width), width, 3), dtype=np.uint8)
+@pytest.mark.parametrize("width", [1, 2, 7, 8, 9, 40])
+@pytest.mark.parametrize("piece", [16, 63, 64, 200])
+def test_pieces_may_end_anywhere(width: int, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixel_lists, "SMALLEST_PIECE", 16)
+    monkeypatch.setattr(pixel_lists, "GREATEST_PIECE", piece)
+    for shift in range(9):
+        image = np.random.default_rng(width).integers(0, 256, (100 // width + 1, width, 3), dtype=np.uint8)
         text = b" " * shift + json.dumps(image.tolist()).encode()
         read_image, end = read_pixel_lists(text, text.index(b"["))
         np.testing.assert_array_equal(read_image, image)
         assert end == len(text)
+
+
+@pytest.mark.parametrize("width", [5, GREATEST_PIECE // 8, 40_000])
+def test_large_images_are_read(width: int) -> None:
+    image = np.random.default_rng(width).integers(0, 256, (120_000 // width, width, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(read_pixel_lists(json.dumps(image.tolist()).encode(), 0)[0], image)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +172,7 @@ def test_no_text_costs_more_than_its_bytes(text: bytes, monkeypatch: pytest.Monk
 
 def test_other_threads_go_on_meanwhile() -> None:
     """A thread that wants to run now and then is not kept from it for as long as the image takes."""
-    image = np.random.default_rng(0).integers(0, 256, (500, 1000, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (300, 1000, 3), dtype=np.uint8)
     text = json.dumps(image.tolist()).encode()
     pauses: list[float] = []
     done = threading.Event()
@@ -189,4 +198,4 @@ def test_other_threads_go_on_meanwhile() -> None:
         done.set()
         thread.join()
         sys.setswitchinterval(interval)
-    assert np.median(pauses) < taken / 50
+    assert sum(pause for pause in pauses if pause > taken / 15) < taken / 2  # to a parser it is all of it
