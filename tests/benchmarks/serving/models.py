@@ -101,7 +101,7 @@ def _save_sample(detector: Any, class_ids: list[int], folder: Path) -> None:
     from training_src.export.saved_model import tracked_by_key
 
     def detect(input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
-        inputs = detector.preprocess(input_tensor)  # as the API does it
+        inputs = detector.preprocess(tf.cast(input_tensor, tf.float32))  # as the API's exporter does
         found = detector.postprocess(detector.predict(inputs, training=False), inputs.true_shapes, class_ids)
         return {
             "detection_boxes": found.boxes,
