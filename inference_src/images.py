@@ -6,6 +6,7 @@ are those that training sees, to the grey level: JPEG with the accurate DCT and 
 as TensorFlow's decoders make RGB of them, and all turned as EXIF's orientation says. Boxes are of the upright picture.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -102,13 +103,15 @@ def _kind(encoded: bytes) -> str:
 
 
 def _decode_jpeg(encoded: bytes, header: PictureHeader) -> Image:
-    height, width, *_ = simplejpeg.decode_jpeg_header(encoded)
-    if (height, width) != (header.height, header.width):
-        raise ValueError("its header states two sizes")  # the decoder's would be one that nobody judged
-    if header.channels == 4:
-        return _rgb(simplejpeg.decode_jpeg(encoded, "CMYK", fastdct=False, fastupsample=False), header.adobe)
-    pixels: Image = simplejpeg.decode_jpeg(encoded, "RGB", fastdct=False, fastupsample=False)
-    return pixels
+    shape = (header.height, header.width, 4 if header.channels == 4 else 3)
+    # There is room for the size that was judged: the decoder's own may be another. Its header alone can be asked for,
+    # but not where colours are sampled 4:4:1.
+    room = np.empty(math.prod(shape), np.uint8)
+    colours = "CMYK" if header.channels == 4 else "RGB"
+    pixels: Image = simplejpeg.decode_jpeg(encoded, colours, fastdct=False, fastupsample=False, buffer=room)
+    if pixels.shape != shape:
+        raise ValueError("its header states two sizes")
+    return _rgb(pixels, header.adobe) if header.channels == 4 else pixels
 
 
 def _rgb(cmyk: Image, inverted: bool) -> Image:

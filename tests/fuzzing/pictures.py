@@ -38,6 +38,7 @@ def pictures() -> dict[str, bytes]:
         "jpeg with restarts": _saved(colour, "JPEG", restart_marker_blocks=1),
         "jpeg grey": _saved(colour.convert("L"), "JPEG"),
         "jpeg of four inks": _saved(colour.convert("CMYK"), "JPEG"),
+        "jpeg 4:4:1": sampled_upright(),
         "jpeg of a pixel": _saved(colour.crop((0, 0, 1, 1)), "JPEG"),
         "png": _saved(colour, "PNG"),
         "png with transparency": _saved(colour.convert("RGBA"), "PNG"),
@@ -46,6 +47,18 @@ def pictures() -> dict[str, bytes]:
         "png grey, 16 bit": _saved(Image.fromarray(pixels[..., 0].astype(np.uint16) * 257), "PNG"),
         "png with text and EXIF": _saved(colour, "PNG", pnginfo=text, exif=exif),
     }
+
+
+def sampled_upright() -> bytes:
+    """A grey-brown 8x32 JPEG whose colours have one value for four rows, "4:4:1", as few encoders write one.
+
+    A block of 16x16 pixels at 4:2:0 is coded as one of 8x32 at 4:4:1 is: four blocks of luma, one of either colour.
+    """
+    square = bytearray(_saved(Image.new("RGB", (16, 16), (200, 120, 40)), "JPEG", subsampling=2, quality=95))
+    frame = square.index(b"\xff\xc0")
+    square[frame + 5 : frame + 9] = struct.pack(">HH", 32, 8)
+    square[frame + 11] = 0x14
+    return bytes(square)
 
 
 def _saved(image: Image.Image, form: str, **options: object) -> bytes:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The detectors that are served: `python -m tests.benchmarks.serving.models NAME FOLDER` writes one as an artifact.
+"""The detectors that are served: `python -m tests.benchmarks.serving.models NAME FOLDER` writes one.
+
+FOLDER/model is the artifact that our server serves, FOLDER/sample the SavedModel for whoever serves one as the OD API
+exports it: there the whole picture becomes float32 before it is resized.
 
 What suppression costs depends on how many boxes score how high, and untrained heads give every box the same. So an
 untrained detector gets the batch norms' statistics of street photographs, and heads whose outputs spread as the real
@@ -48,7 +51,7 @@ MODELS = (FPNLITE, FEW, DEMO, OPEN_IMAGES)
 
 
 def main() -> None:
-    """Write the artifact of the named model."""
+    """Write the named model."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.serving.models", description=__doc__)
     parser.add_argument("name", choices=[model.name for model in MODELS])
     parser.add_argument("folder", type=Path)
@@ -70,7 +73,8 @@ def _untrained(model: Model, folder: Path) -> None:
     detector = build_detector(description.config.model)
     _spread(detector)
     names = LabelMap({number: f"class {number}" for number in range(1, model.classes + 1)})
-    write_untrained(folder, detector, names, model.architecture, description.text())
+    write_untrained(folder / "model", detector, names, model.architecture, description.text())
+    _save_sample(detector, sorted(names.names), folder / "sample")
 
 
 def _open_images(folder: Path) -> None:
@@ -87,7 +91,29 @@ def _open_images(folder: Path) -> None:
     description = load(zoo / "pipeline.config", names.greatest_id)
     detector = build_detector(description.config.model)
     checkpoint.restore(detector.variables(), zoo / "checkpoint" / "ckpt-0", "full")
-    write_untrained(folder, detector, names, source.architecture, description.text())
+    write_untrained(folder / "model", detector, names, source.architecture, description.text())
+    _save_sample(detector, sorted(names.names), folder / "sample")
+
+
+def _save_sample(detector: Any, class_ids: list[int], folder: Path) -> None:
+    import tensorflow as tf
+
+    from training_src.export.saved_model import tracked_by_key
+
+    def detect(input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = detector.preprocess(tf.cast(input_tensor, tf.float32))  # as the API's exporter does
+        found = detector.postprocess(detector.predict(inputs, training=False), inputs.true_shapes, class_ids)
+        return {
+            "detection_boxes": found.boxes,
+            "detection_scores": found.scores,
+            "detection_classes": found.classes,
+            "num_detections": tf.cast(found.count, tf.float32),
+        }
+
+    pixels = tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")
+    function = tf.function(detect, input_signature=[pixels], autograph=False)
+    module = tracked_by_key(tf.Module(), detector)
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": function})
 
 
 def _spread(detector: Any) -> None:

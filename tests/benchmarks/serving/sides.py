@@ -101,12 +101,12 @@ class Ceiling:
 
 
 def export(name: str, root: Path) -> None:
-    """Write a model of models.py into `root`/model, in a process of its own.
+    """Write a model of models.py into `root`/model and `root`/sample, in a process of its own.
 
     Raises:
         LeftOutError: It cannot be made here.
     """
-    command = [sys.executable, "-m", "tests.benchmarks.serving.models", name, str(root / "model")]
+    command = [sys.executable, "-m", "tests.benchmarks.serving.models", name, str(root)]
     root.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
@@ -154,7 +154,7 @@ def ceiling(root: Path, cores: Cores) -> Iterator[Ceiling]:
 
 @contextmanager
 def flask_sample(root: Path, cores: Cores) -> Iterator[OverHttp]:
-    """Serve `root`/model's SavedModel by gunicorn with a worker for each of the server's cores, until the block ends.
+    """Serve `root`/sample by gunicorn with a worker for each of the server's cores, until the block ends.
 
     Flask and gunicorn are installed beside, into a folder of their own, in the versions of requirements.txt; TensorFlow
     and Pillow are this environment's.
@@ -177,7 +177,7 @@ def flask_sample(root: Path, cores: Cores) -> Iterator[OverHttp]:
         "--timeout",
         "300",
     ]
-    environment = {"PYTHONPATH": f"{packages}{os.pathsep}{SAMPLE}", "MODEL": str(root / "model" / "1")}
+    environment = {"PYTHONPATH": f"{packages}{os.pathsep}{SAMPLE}", "MODEL": str(root / "sample")}
     with pinned(cores.server), log.open("w") as stream:
         process = subprocess.Popen(
             [*command, "app:app"], cwd=root, env={**os.environ, **environment}, stdout=stream, stderr=stream
