@@ -212,7 +212,11 @@ class Hosting:
         return placement
 
     def _model(self, name: str, package: Package, verdict: Verdict) -> dict[str, Any]:
-        environment = package.environment | {"MAPGATE_RUNTIME": verdict.runtime, "MAPGATE_PRECISION": verdict.precision}
+        environment = package.environment | {
+            "MAPGATE_RUNTIME": verdict.runtime,
+            "MAPGATE_PRECISION": verdict.precision,
+            "MAPGATE_METRICS_NAMESPACE": self._settings.prefix,
+        }
         return {
             "ModelName": name,
             "PrimaryContainer": {

@@ -30,7 +30,11 @@ def test_approved_version_becomes_the_champion(world: Any) -> None:
         "MeasuredInstanceType": "ml.m5.xlarge",
     }
     model = world.sagemaker.models[world.named(1)]
-    assert model["PrimaryContainer"]["Environment"] == {"MAPGATE_RUNTIME": "openvino", "MAPGATE_PRECISION": "f32"}
+    assert model["PrimaryContainer"]["Environment"] == {
+        "MAPGATE_RUNTIME": "openvino",
+        "MAPGATE_PRECISION": "f32",
+        "MAPGATE_METRICS_NAMESPACE": "mapgate-dev",
+    }
     assert model["EnableNetworkIsolation"] is True
     assert {tag["Key"]: tag["Value"] for tag in model["Tags"]} == {
         "sagemaker:project-name": "mapgate",
@@ -43,7 +47,7 @@ def test_a_version_registered_before_serves_by_tensorflow_from_its_own_image(wor
     """The image of today has no TensorFlow, and the next version and a way back to this one change nothing of that."""
     older = world.register(serving={"runtime": "tensorflow", "precision": "f32"})
     older.image = "older-image:with-tensorflow"
-    own = {"MAPGATE_RUNTIME": "tensorflow", "MAPGATE_PRECISION": "f32"}
+    own = {"MAPGATE_RUNTIME": "tensorflow", "MAPGATE_PRECISION": "f32", "MAPGATE_METRICS_NAMESPACE": "mapgate-dev"}
     newer = world.register()
 
     world.approve(older)
