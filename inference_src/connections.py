@@ -14,7 +14,7 @@ import math
 import resource
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -106,13 +106,21 @@ class Connections:
         """Note that it is not the client for whom a connection waits."""
         self._waiting.pop(connection, None)
 
-    async def sweep(self) -> None:
-        """Close for ever what has let us wait too long."""
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            now = time.monotonic()
-            for connection in [each for each, until in self._waiting.items() if until < now]:
-                connection.drop()
+    def sweep(self) -> None:
+        """Close for ever what has let us wait too long; to be called every `SWEEP_SECONDS`."""
+        now = time.monotonic()
+        for connection in [each for each, until in self._waiting.items() if until < now]:
+            connection.drop()
+
+
+async def every(seconds: float, work: Callable[[], None]) -> None:
+    """Do work again and again, also when it has failed once."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            work()
+        except Exception:
+            log.exception("what is done every %g s failed", seconds)
 
 
 def http_server(app: Any, connections: Connections, drain_seconds: int) -> uvicorn.Server:

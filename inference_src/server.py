@@ -17,7 +17,7 @@ from containers.contract.cores import cores
 from containers.contract.errors import MapgateError
 from containers.contract.job import ml_root
 from inference_src.app import Service
-from inference_src.connections import Connections, http_server, raise_descriptor_limit
+from inference_src.connections import SWEEP_SECONDS, Connections, every, http_server, raise_descriptor_limit
 from inference_src.errors import ModelError
 from inference_src.journal import Journal, write_json_lines
 from inference_src.model import ModelDescription, choose_runtime, read_description
@@ -28,6 +28,7 @@ from inference_src.settings import Settings
 
 DRAIN_SECONDS = 25
 """SageMaker kills a container 30 s after SIGTERM; what is not answered by then never will be."""
+TICK_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,10 @@ async def _listen(service: Service, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, server)
-    beside = [loop.create_task(connections.sweep()), loop.create_task(_tick(service))]
+    beside = [
+        loop.create_task(every(SWEEP_SECONDS, connections.sweep)),
+        loop.create_task(every(TICK_SECONDS, service.tick)),
+    ]
     with _bound(settings.host, settings.port) as listening:
         await server.serve([listening])
     for task in beside:
@@ -123,9 +127,3 @@ def _bound(host: str, port: int) -> socket.socket:
         listening.close()
         raise MapgateError(f"{host}:{port}: cannot listen ({error}); give another port") from error
     return listening
-
-
-async def _tick(service: Service) -> None:
-    while True:
-        await asyncio.sleep(1)
-        service.tick()

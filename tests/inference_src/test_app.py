@@ -13,6 +13,7 @@ import pytest
 
 from inference_src.app import Service
 from inference_src.detections import Detections
+from inference_src.errors import RequestError
 from inference_src.images import Image
 from inference_src.model import ObjectClass
 from inference_src.protocols import Model
@@ -58,6 +59,38 @@ def test_a_body_that_does_not_come_is_408() -> None:
     status, answer = asyncio.run(_ask(Service(Model(Broken(), CLASSES), 1, Settings(body_seconds=0.05)), messages))
     assert status == 408
     assert "did not come" in answer["error"]
+
+
+class Full:
+    """A runtime without memory for one more picture."""
+
+    def detect(self, _: Image, further: bool = False) -> Detections:  # noqa: ARG002
+        raise RequestError(429, "pictures at work take all memory: try again in a moment")
+
+
+def test_whoever_finds_no_room_is_told_when_to_come_again(jpeg: bytes) -> None:
+    sent: list[Any] = []
+
+    async def ask() -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": jpeg}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(b"content-type", b"image/jpeg")]
+        scope = {"type": "http", "method": "POST", "path": "/invocations", "headers": headers}
+        receiving = [receive, _never]
+        await Service(Model(Full(), CLASSES), 1)(scope, lambda: receiving.pop(0)(), send)
+
+    asyncio.run(ask())
+    assert sent[0]["status"] == 429
+    assert (b"retry-after", b"1") in sent[0]["headers"]
+
+
+async def _never() -> dict[str, Any]:
+    await asyncio.sleep(60)
+    raise AssertionError("nobody waits so long")
 
 
 class Ends:

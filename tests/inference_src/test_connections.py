@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inference_src import connections as limits
-from inference_src.connections import Connections, http_server, raise_descriptor_limit
+from inference_src.connections import Connections, every, http_server, raise_descriptor_limit
 from inference_src.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def listening(settings: Settings = SHORT, limit: int = 100) -> AsyncIterat
         return reader, writer
 
     serving = asyncio.ensure_future(server.serve(sockets))
-    sweeping = asyncio.ensure_future(connections.sweep())
+    sweeping = asyncio.ensure_future(every(0.05, connections.sweep))
     while not server.started:
         await asyncio.sleep(0.01)
     yield ask
@@ -278,3 +278,20 @@ def test_as_many_descriptors_are_taken_as_are_allowed(monkeypatch: pytest.Monkey
     monkeypatch.setattr(resource, "setrlimit", lambda _, limit: asked.append(limit))
     assert raise_descriptor_limit() == 5000 - limits.RESERVED_DESCRIPTORS
     assert asked == [(5000, 5000)]
+
+
+def test_what_is_done_now_and_then_goes_on_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    done = []
+
+    def work() -> None:
+        done.append(1)
+        raise ValueError("once")
+
+    async def run() -> None:
+        task = asyncio.ensure_future(every(0.01, work))
+        while len(done) < 3:
+            await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+    assert "what is done every 0.01 s failed" in caplog.text

@@ -365,12 +365,12 @@ def test_under_overload_cores_work_for_those_who_wait_and_the_others_know_at_onc
 
     begun = time.monotonic()
     assert [ask() for _ in range(10)] == [200] * 10
-    each = (time.monotonic() - begun) / 10 / cores()
+    every = (time.monotonic() - begun) / 10 / cores()
     time.sleep(0.5)  # for the log
     logged = len(server.log.read_text())
     begun = time.monotonic()
     with ThreadPoolExecutor(150) as pool:
-        statuses = list(pool.map(ask, (begun + number * each / 5 for number in range(int(10 / each)))))
+        statuses = list(pool.map(ask, (begun + number * every / 5 for number in range(int(10 / every)))))
     spent = time.monotonic() - begun
     time.sleep(0.5)
     lines = map(json.loads, server.log.read_text()[logged:].splitlines())
