@@ -189,6 +189,18 @@ def test_every_input_type_finds_the_same(
     np.testing.assert_allclose(found["raw_detection_scores"], answer["raw_detection_scores"], atol=1e-6)
 
 
+def test_a_file_that_ends_before_suppression_is_announced(
+    small: Path, validation_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (small / "pipeline.config").read_text()
+    changed = text.replace("batch_non_max_suppression {", "batch_non_max_suppression { use_class_agnostic_nms: true")
+    (tmp_path / "pipeline.config").write_text(changed)
+    export(tmp_path / "pipeline.config", str(small), tmp_path / "out", calibration=validation_folder)
+    assert "openvino      ends at boxes and scores" in capsys.readouterr().out
+    outputs = core().read_model(tmp_path / "out" / "openvino" / "model.xml").outputs
+    assert {output.any_name for output in outputs} == {"boxes", "scores", "window", "all_scores"}
+
+
 def test_a_failed_export_leaves_nothing_that_looks_finished(small: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInputError, match="there is no labelled image in it"):
