@@ -109,7 +109,7 @@ def test_what_nothing_here_would_do_is_refused_by_name(
 
 
 def test_reads_tell_what_is_there(cloud: Any) -> None:
-    assert cloud.client("sagemaker").list_transform_jobs()["TransformJobSummaries"] == []
+    assert cloud.client("sagemaker").list_notebook_instances()["NotebookInstances"] == []
 
 
 def test_a_choice_that_a_read_would_pass_over_is_refused() -> None:
