@@ -23,6 +23,8 @@ from inference_src.errors import RequestError
 
 PATIENCE = 3.0
 """How many times the time that a request takes a core it may wait for one, if the model is slow."""
+NOTICE_SECONDS = 0.005
+"""How long a refusal waits for the news that others have just left: their places are free then."""
 Made = TypeVar("Made")
 
 _NEWS = 0.1
@@ -147,12 +149,14 @@ class Cores:
         """Whether nobody has a core or waits for one."""
         return not self._working and not self._waiting
 
-    def refuse_if_busy(self) -> None:
+    async def refuse_if_busy(self) -> None:
         """Send a request away that would wait too long.
 
         Raises:
             BusyError: It would.
         """
+        if self.expected_wait > self.longest_wait:
+            await asyncio.sleep(NOTICE_SECONDS)
         expected, longest = self.expected_wait, self.longest_wait
         if expected > longest:
             raise self._too_long(longest, expected)
@@ -174,9 +178,9 @@ class Cores:
             RequestError: The work raised it.
             FailedError: The work ended in anything else.
         """
+        await self.refuse_if_busy()
         if left.done():
             raise LeftError
-        self.refuse_if_busy()
         loop, longest = asyncio.get_running_loop(), self.longest_wait
         request = _Request(work, size, time.monotonic() + longest, loop.create_future())
         waiting = cast("_Request[object]", request)

@@ -120,7 +120,7 @@ class Service:
         announced = _announced(headers)
         if announced > self.settings.max_body_bytes:
             raise self._too_long()
-        self._cores.refuse_if_busy()
+        await self._cores.refuse_if_busy()
         parts = self._parts(receive, asked, entry)
         body = await self._bodies.read(parts, self.settings.body_seconds, announced)
         entry.milliseconds["read"] = _since(entry.begun)

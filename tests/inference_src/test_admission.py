@@ -90,6 +90,25 @@ class TestCores:
 
         assert asyncio.run(refused()) == 4  # seven requests of 0.9 s on two cores
 
+    def test_nobody_is_sent_away_for_those_who_have_just_left(self) -> None:
+        async def comes_after() -> list[int]:
+            work = Work(Cores(1, 1))
+            for _ in range(50):
+                work.cores.times.add(1, 0.9)
+            leaving = [staying() for _ in range(3)]
+            impatient = [work.start(number, left) for number, left in enumerate(leaving)]
+            await asyncio.sleep(0.02)
+            for left in leaving:
+                left.set_result(None)  # and nobody has been told of it yet
+            stays = work.start(7)
+            await asyncio.sleep(0.1)
+            work.go.set()
+            assert await stays == 7
+            await asyncio.gather(*impatient, return_exceptions=True)
+            return work.done
+
+        assert asyncio.run(comes_after()) == [0, 7]  # the first had its core already
+
     def test_one_may_wait_for_a_slow_model(self) -> None:
         cores = Cores(1, 1)
         cores.times.add(1, 40)
