@@ -95,11 +95,11 @@ class TestCores:
             work = Work(Cores(1, 1))
             for _ in range(50):
                 work.cores.times.add(1, 0.9)
-            leaving = [staying() for _ in range(3)]
+            leaving = [staying() for _ in range(7)]
             impatient = [work.start(number, left) for number, left in enumerate(leaving)]
             await asyncio.sleep(0.02)
-            for left in leaving:
-                left.set_result(None)  # and nobody has been told of it yet
+            for left in leaving:  # what a closed connection sets in motion takes some turns of the event loop
+                asyncio.get_running_loop().call_later(0.001, left.set_result, None)
             stays = work.start(7)
             await asyncio.sleep(0.1)
             work.go.set()
