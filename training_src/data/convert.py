@@ -126,8 +126,8 @@ def _image(labelled: LabelledImage, told: DrawnOn | None) -> Image | Fault:
     try:
         facts = read_header(encoded)
         if facts.orientation != UPRIGHT:
-            drawn, why = drawn_on(labelled, facts)
-            if (drawn := told or drawn) is None:
+            drawn, why = drawn_on(labelled, facts, told)
+            if drawn is None:
                 return undecided(labelled, facts, why)
             labelled = upright_annotation(labelled, facts, drawn)
             encoded, facts = encode_upright(encoded, facts), upright_facts(facts)

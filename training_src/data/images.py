@@ -98,12 +98,8 @@ def decode_picture(encoded: bytes, name: str) -> NDArray[np.uint8]:
 def _decode_stored(encoded: bytes, facts: ImageFacts, buffer: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     if facts.format == "jpeg":
         room = buffer if buffer is not None and buffer.nbytes >= facts.height * facts.width * 3 else None
-        try:
-            pixels = simplejpeg.decode_jpeg(encoded, "RGB", fastdct=False, fastupsample=False, buffer=room)
-        except ValueError as error:
-            raise BrokenImageError(f"cannot be decoded ({str(error).strip().rstrip('.')})") from None
-        return np.asarray(pixels)
-    stored = _decode_png(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        return decode_jpeg(encoded, "RGB", fastdct=False, fastupsample=False, buffer=room)
+    stored = decode_png(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     return np.ascontiguousarray(stored, np.uint8)
 
 
@@ -120,18 +116,15 @@ def decode_grey(encoded: bytes, facts: ImageFacts, how: DecodeCheck) -> Grey | N
         _check_png_chunks(encoded)
         if how == "header":
             return None
-        stored = _decode_png(encoded, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+        stored = decode_png(encoded, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
         return turn_pixels(stored.astype(np.uint8, copy=False), facts.orientation)
     if how == "header":
         if encoded.rfind(b"\xff\xd9", -_TAIL) < 0:
             raise BrokenImageError("cannot be decoded (premature end of JPEG file)")
         return None
     least = 0 if how == "full" else 1
-    try:
-        # Grey takes a third of the time and reads every coefficient all the same.
-        grey: Grey = simplejpeg.decode_jpeg(encoded, colorspace="GRAY", min_height=least, min_width=least)
-    except ValueError as error:
-        raise BrokenImageError(f"cannot be decoded ({str(error).strip().rstrip('.')})") from None
+    # Grey takes a third of the time and reads every coefficient all the same.
+    grey = decode_jpeg(encoded, "GRAY", min_height=least, min_width=least)
     return turn_pixels(grey[:, :, 0], facts.orientation)
 
 
@@ -149,7 +142,32 @@ def _check_png_chunks(encoded: bytes) -> None:
         raise BrokenImageError("cannot be decoded (premature end of PNG file)")
 
 
-def _decode_png(encoded: bytes, flags: int) -> NDArray[Any]:
+def decode_jpeg(encoded: bytes, colours: str, **how: Any) -> NDArray[np.uint8]:
+    """Decode a JPEG's stored pixels.
+
+    Args:
+        encoded: The JPEG.
+        colours: "RGB" or "GRAY".
+        **how: What else `simplejpeg.decode_jpeg` takes.
+
+    Returns:
+        Shape [height, width, 3 or 1].
+
+    Raises:
+        BrokenImageError: It is damaged.
+    """
+    try:
+        return np.asarray(simplejpeg.decode_jpeg(encoded, colours, **how))
+    except ValueError as error:
+        raise BrokenImageError(f"cannot be decoded ({str(error).strip().rstrip('.')})") from None
+
+
+def decode_png(encoded: bytes, flags: int) -> NDArray[Any]:
+    """Decode a PNG's stored pixels by OpenCV's IMREAD flags.
+
+    Raises:
+        BrokenImageError: It is damaged.
+    """
     try:
         pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
     except cv2.error as error:

@@ -113,7 +113,7 @@ def _labelled(image: LabelledImage, told: DrawnOn | None) -> Labelled:
     except BrokenImageError as error:
         raise DataError(f"{image.image} {error}; export it again, or remove it and its annotation.") from None
     if facts.orientation != UPRIGHT:
-        image = upright_annotation(image, facts, told or drawn_on(image, facts)[0] or "upright")
+        image = upright_annotation(image, facts, drawn_on(image, facts, told)[0] or "upright")
     height, width = pixels.shape[:2]
     edges = np.array([[box.ymin, box.xmin, box.ymax, box.xmax] for box in image.boxes], np.float32).reshape(-1, 4)
     boxes = np.asarray(edges / np.array([height, width] * 2, np.float32), np.float32)

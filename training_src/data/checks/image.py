@@ -101,8 +101,7 @@ class ImageChecks:
         self._look_at_file(labelled, facts, faults)
         shown = labelled
         if facts.orientation != UPRIGHT:
-            drawn, why = drawn_on(labelled, facts)
-            drawn = self.policy.orientation_boxes or drawn
+            drawn, why = drawn_on(labelled, facts, self.policy.orientation_boxes)
             shown = upright_annotation(labelled, facts, drawn or "upright")
             if self.policy.handling("orientation") != "fix":
                 faults += self._oriented(labelled, facts)

@@ -21,7 +21,7 @@ import simplejpeg
 
 from containers.contract.orientation import turn_boxes, turn_pixels, upright_size
 from training_src.data.dataset import Box, Fault, LabelledImage
-from training_src.data.images import BrokenImageError, ImageFacts
+from training_src.data.images import ImageFacts, decode_jpeg, decode_png
 
 DrawnOn = Literal["stored", "upright"]
 """The pixels as they are stored, or the picture as EXIF turns it."""
@@ -33,12 +33,19 @@ _TOLERANCE = 2.0
 Pixels = np.ndarray[Any, np.dtype[Any]]
 
 
-def drawn_on(labelled: LabelledImage, facts: ImageFacts) -> tuple[DrawnOn | None, str]:
+def drawn_on(labelled: LabelledImage, facts: ImageFacts, told: DrawnOn | None = None) -> tuple[DrawnOn | None, str]:
     """Tell what boxes were drawn on, by the size that their annotation states.
+
+    Args:
+        labelled: The image and its boxes.
+        facts: What its header says.
+        told: The data policy's `orientation_boxes`, which overrules what the annotation states.
 
     Returns:
         None where nothing tells it; and then why, else the empty text.
     """
+    if told is not None:
+        return told, ""
     stored, upright = (facts.width, facts.height), _upright(facts)
     stated = (labelled.width, labelled.height)
     if not labelled.boxes:
@@ -125,13 +132,6 @@ def _fit(boxes: Sequence[Box], size: tuple[int, int]) -> bool:
 
 
 def _decoded(encoded: bytes, facts: ImageFacts) -> Pixels:
-    try:
-        if facts.format == "jpeg":
-            return np.asarray(simplejpeg.decode_jpeg(encoded, colorspace="RGB"))
-        # It keeps depth and alpha, and turns nothing.
-        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (ValueError, cv2.error) as error:
-        raise BrokenImageError(f"cannot be decoded ({error})") from None
-    if pixels is None:
-        raise BrokenImageError("cannot be decoded (damaged PNG)")
-    return pixels
+    if facts.format == "jpeg":
+        return decode_jpeg(encoded, "RGB")
+    return decode_png(encoded, cv2.IMREAD_UNCHANGED)  # it keeps depth and alpha, and turns nothing
