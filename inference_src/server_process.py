@@ -110,7 +110,7 @@ def running_server(root: Path, environment: Mapping[str, str]) -> Iterator[Serve
                 stdout=stream,
                 stderr=subprocess.STDOUT,
             )
-        _wait_until_ready(process, port, log)
+        wait_until_ready(process, port, log)
         server.load_seconds = time.monotonic() - started
         yield server
     finally:
@@ -140,7 +140,17 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait for the first answered `/ping`.
+
+    Args:
+        process: Of the server.
+        port: Where it listens on 127.0.0.1.
+        log: Its output.
+
+    Raises:
+        MeasurementError: It ended, or was not ready within `START_SECONDS`; the sentence holds its own last line.
+    """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:

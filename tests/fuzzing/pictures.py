@@ -7,6 +7,7 @@ import io
 import random
 import struct
 import zlib
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -79,6 +80,20 @@ def mutated_picture(content: bytes, draw: random.Random) -> bytes:
     return content
 
 
+_Part = TypeVar("_Part")
+
+
+def _rearrange(draw: random.Random, how: str, parts: list[_Part], number: int) -> None:
+    """Drop a part, repeat it, or swap it with another."""
+    if how == "drop":
+        del parts[number]
+    elif how == "repeat":
+        parts[number:number] = [parts[number]] * draw.choice((1, 2, 300))
+    else:
+        other = draw.randrange(len(parts))
+        parts[number], parts[other] = parts[other], parts[number]
+
+
 Segments = list[tuple[int, bytes]]
 """A JPEG's segments, marker and payload, and as the last one what follows the first start of a scan."""
 
@@ -104,13 +119,8 @@ def _mutated_jpeg(content: bytes, draw: random.Random) -> bytes:
     ):
         case "length":
             wrong_length = word(draw)
-        case "drop":
-            del segments[number]
-        case "repeat":
-            segments[number:number] = [segments[number]] * draw.choice((1, 2, 300))
-        case "swap":
-            other = draw.randrange(len(segments))
-            segments[number], segments[other] = segments[other], segments[number]
+        case "drop" | "repeat" | "swap" as how:
+            _rearrange(draw, how, segments, number)
         case "marker":
             segments[number] = (draw.choice((0, 1, 0xC0, 0xC2, 0xC3, 0xC9, 0xD8, END, 0xE1, 0xEE, 0xFF)), payload)
         case "payload":
@@ -182,13 +192,8 @@ def _mutated_png(content: bytes, draw: random.Random) -> bytes:
     match draw.choice(("length", "drop", "repeat", "swap", "kind", "data", "size", "size", "pixels", "text", "exif")):
         case "length":
             wrong_length = draw.choice((len(data) + draw.choice((-1, 1)), long_word(draw))) % 2**32
-        case "drop":
-            del chunks[number]
-        case "repeat":
-            chunks[number:number] = [chunks[number]] * draw.choice((1, 2, 300))
-        case "swap":
-            other = draw.randrange(len(chunks))
-            chunks[number], chunks[other] = chunks[other], chunks[number]
+        case "drop" | "repeat" | "swap" as how:
+            _rearrange(draw, how, chunks, number)
         case "kind":
             chunks[number] = (draw.choice((b"IDAT", b"PLTE", b"tRNS", b"acTL", b"iCCP", b"\0\0\0\0")), data)
         case "data":

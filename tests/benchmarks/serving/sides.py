@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import os
 import pickle
@@ -23,7 +22,7 @@ from typing import Protocol
 import psutil
 
 from inference_src.errors import MeasurementError
-from inference_src.server_process import running_server
+from inference_src.server_process import running_server, wait_until_ready
 from tests.benchmarks.serving.client import BUSY, Client, closed_loop, request
 from tests.benchmarks.serving.cores import Cores, cpu_seconds, listener, pinned
 from tests.benchmarks.serving.photographs import forever
@@ -32,7 +31,6 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 RUNTIMES = {"openvino": "openvino", "tensorflow": "tensorflow"}
 """Runtimes of our server, and the library without which one is left out."""
 SAMPLE = Path(__file__).with_name("flask_sample")
-READY_SECONDS = 300
 
 
 class LeftOutError(Exception):
@@ -183,7 +181,10 @@ def flask_sample(root: Path, cores: Cores) -> Iterator[OverHttp]:
             [*command, "app:app"], cwd=root, env={**os.environ, **environment}, stdout=stream, stderr=stream
         )
     try:
-        _wait_until_ready(process, port, log)
+        try:
+            wait_until_ready(process, port, log)
+        except MeasurementError as error:
+            raise LeftOutError(f"the Flask sample: {error}") from error
         yield OverHttp(port, psutil.Process(process.pid), cores)
     finally:
         process.terminate()
@@ -200,21 +201,6 @@ def _install(folder: Path) -> Path:
     if done.returncode:
         raise LeftOutError(f"the Flask sample: Flask cannot be installed ({_last_line(done.stderr)})")
     return folder
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_SECONDS)
-        try:
-            connection.request("GET", "/ping")
-            if connection.getresponse().status == 200:
-                return
-        except (OSError, http.client.HTTPException):
-            time.sleep(0.1)
-        finally:
-            connection.close()
-    raise LeftOutError(f"the Flask sample is not ready: {_last_line(log.read_text())}")
 
 
 def _last_line(text: str) -> str:
