@@ -224,7 +224,11 @@ def test_a_test_set_of_which_much_is_refused_is_wrong(quick_job: Job, write_shar
     assert "so were 1 before it, which is too much of 7 test images" in message
 
 
-def test_a_test_set_that_is_too_large_for_the_time_is_told_before_the_platform_stops(quick_job: Job) -> None:
+def test_a_test_set_that_is_too_large_for_the_time_is_told_before_the_platform_stops(
+    quick_job: Job, write_shard: Callable[..., None], jpeg: bytes
+) -> None:
+    many = [(f"further-{number}", jpeg) for number in range(20_000)]  # too many for a second on any machine
+    write_shard(quick_job.input("test") / "test-00000-of-00003.tfrecord", many)
     config = quick_job.root / "config/processingjobconfig.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"StoppingCondition": {"MaxRuntimeInSeconds": 1}}))
     code, message = quick_job.run()
