@@ -60,6 +60,7 @@ def install() -> None:
     _leave_subscriptions_unconfirmed()
     _know_the_latest_version_by_its_name()
     _use_keys_to_encrypt()
+    _know_keys_by_their_arn()
     replace_action("cloudtrail", "LookupEvents", lambda _: {"Events": []})  # the CDK CLI asks it why something failed
 
 
@@ -457,3 +458,23 @@ def _use_keys_to_encrypt() -> None:
         original: Any, self: KmsBackend, policy: str | None, key_usage: str | None, *more: Any, **named: Any
     ) -> Any:
         return original(self, policy, key_usage or "ENCRYPT_DECRYPT", *more, **named)
+
+
+def _know_keys_by_their_arn() -> None:
+    """moto finds a key by its id alone where it is disabled, enabled and deleted; KMS takes the ARN, too.
+
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_DisableKey.html
+    """
+    from moto.kms.models import KmsBackend
+
+    @_instead_of(KmsBackend)
+    def disable_key(original: Any, self: KmsBackend, key_id: str) -> None:
+        original(self, self.get_key_id(key_id))
+
+    @_instead_of(KmsBackend)
+    def enable_key(original: Any, self: KmsBackend, key_id: str) -> None:
+        original(self, self.get_key_id(key_id))
+
+    @_instead_of(KmsBackend)
+    def schedule_key_deletion(original: Any, self: KmsBackend, key_id: str, *more: Any, **named: Any) -> Any:
+        return original(self, self.get_key_id(key_id), *more, **named)

@@ -13,13 +13,69 @@ import pytest
 from containers.tags import IMAGE_NAMES, image_tag
 from infra.foundation.infrastructure import FoundationStack
 from infra.settings import Settings
+from localcloud.authorisation.policies import parse
+from localcloud.authorisation.verdicts import Policies, Principal, Request, evaluate
 
 ROOT = Path(__file__).resolve().parents[3]
+ACCOUNT = "123456789012"
+EVERYTHING = parse({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}, "identity")
 
 
-def test_key_turns(dev: Any) -> None:
-    (key,) = dev.resources("AWS::KMS::Key").values()
-    assert key["Properties"]["EnableKeyRotation"] is True
+def test_the_key_that_encrypts_turns_and_the_other_signs(dev: Any) -> None:
+    encrypts, signs = keys_of(dev)
+    assert encrypts["EnableKeyRotation"] is True
+    assert (signs["KeySpec"], signs["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
+    aliases = {each["Properties"]["AliasName"] for each in dev.resources("AWS::KMS::Alias").values()}
+    assert aliases == {"alias/mapgate-dev", "alias/mapgate-dev-signing"}
+
+
+@pytest.mark.parametrize("named", ["publish-dossier-function", "deployer-function"])
+def test_the_functions_that_sign_sign(dev: Any, named: str) -> None:
+    assert may_sign(dev, f"mapgate-dev-{named}")
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "mapgate-dev-find-champion-function",
+        "mapgate-dev-pipeline",
+        "mapgate-dev-processing",
+        "mapgate-dev-training",
+        "mapgate-staging-deployer-function",
+        "data-scientist",
+        "approver",
+    ],
+)
+def test_nobody_else_signs_whatever_policies_allow(dev: Any, named: str) -> None:
+    assert not may_sign(dev, named)
+    assert may_sign(dev, named, "kms:Verify") and may_sign(dev, named, "kms:GetPublicKey")
+
+
+def keys_of(assembly: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The properties of the key that encrypts and of the one that signs."""
+    found = [key["Properties"] for key in assembly.resources("AWS::KMS::Key").values()]
+    encrypts, signs = sorted(found, key=lambda each: "KeySpec" in each)
+    return encrypts, signs
+
+
+def may_sign(assembly: Any, role: str, action: str = "kms:Sign") -> bool:
+    """Whether the key's policy lets a session of a role sign whose own policies allow everything."""
+    whole = json.dumps(keys_of(assembly)[1]["KeyPolicy"]).replace('{"Ref": "AWS::Partition"}', '"aws"')
+    policy = resolved(json.loads(whole))
+    arn = f"arn:aws:iam::{ACCOUNT}:role/{role}"
+    session = Principal(f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/s", ACCOUNT, arn)
+    request = Request(session, action, f"arn:aws:kms:us-east-1:{ACCOUNT}:key/k", {"aws:principalarn": (arn,)})
+    return evaluate(request, Policies([EVERYTHING], parse(policy, "resource"), needs_resource=True)).allowed
+
+
+def resolved(value: Any) -> Any:
+    """A template's value with its joined texts as text."""
+    if isinstance(value, list):
+        return [resolved(each) for each in value]
+    if isinstance(value, dict) and "Fn::Join" in value:
+        separator, parts = value["Fn::Join"]
+        return separator.join(resolved(part) for part in parts)
+    return {name: resolved(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def test_buckets_are_private_encrypted_and_tls_only(dev: Any) -> None:
