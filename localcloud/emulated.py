@@ -224,8 +224,9 @@ ACTIONS: dict[str, dict[str, str]] = {
     },
     "s3": {
         "AbortMultipartUpload": "Bucket Key UploadId",
-        "CompleteMultipartUpload": "Bucket IfMatch IfNoneMatch Key MpuObjectSize MultipartUpload UploadId",
-        "CopyObject": f"{_HEADERS} {_ENCRYPTION} Bucket CopySource Key MetadataDirective TaggingDirective",
+        "CompleteMultipartUpload": "Bucket IfNoneMatch Key MpuObjectSize MultipartUpload UploadId",
+        "CopyObject": f"{_HEADERS} {_ENCRYPTION} Bucket CopySource CopySourceIfMatch CopySourceIfNoneMatch IfMatch "
+        "IfNoneMatch Key MetadataDirective TaggingDirective",
         "CreateBucket": "Bucket CreateBucketConfiguration ObjectOwnership",
         "CreateMultipartUpload": f"{_HEADERS} {_ENCRYPTION} Bucket Key",
         "DeleteBucket": "Bucket",
@@ -246,7 +247,7 @@ ACTIONS: dict[str, dict[str, str]] = {
         "PutObject": f"{_HEADERS} {_ENCRYPTION} Body Bucket IfMatch IfNoneMatch Key",
         "PutPublicAccessBlock": "Bucket PublicAccessBlockConfiguration",
         "UploadPart": "Body Bucket Key PartNumber UploadId",
-        "UploadPartCopy": "Bucket CopySource CopySourceRange Key PartNumber UploadId",
+        "UploadPartCopy": "Bucket CopySource CopySourceIfMatch CopySourceRange Key PartNumber UploadId",
     },
     "sagemaker": {
         "AddTags": "ResourceArn Tags",

@@ -21,6 +21,10 @@ from infra.ssm_parameters import publish
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG_PREFIX = "data/"
+RELEASED = "released"
+"""Prefix of the artifacts that passed, each below its digest; endpoints serve from there."""
+EVIDENCE = "evidence"
+"""Prefix of what was signed about versions, and of their reports."""
 SIGNERS = ("publish-dossier", "deployer")
 """The functions that sign evidence, and alone write it."""
 DEFAULTS = ROOT / "infra" / "training" / "defaults"
@@ -136,7 +140,7 @@ class FoundationStack(cdk.Stack):
                 principals=[iam.AnyPrincipal()],
                 actions=["kms:Sign"],
                 resources=["*"],
-                conditions={"ArnNotEquals": {"aws:PrincipalArn": self._function_role_arns(*SIGNERS)}},
+                conditions=self._unless(*SIGNERS),
             )
         )
         return key
@@ -196,7 +200,42 @@ class FoundationStack(cdk.Stack):
             destination_bucket_name=self._access_logs.bucket_name, log_file_prefix=LOG_PREFIX
         )
         bucket.node.add_dependency(cast("s3.BucketPolicy", self._access_logs.policy))
+        self._keep_evidence(bucket)
         return bucket
+
+    def _keep_evidence(self, bucket: s3.Bucket) -> None:
+        """Let what serves and what was signed be written by its functions alone, once, and stay.
+
+        A denial binds the account's administrators as well, and no lock holds the bucket when its stack goes: the
+        cleaner may delete. https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+        """
+        once = {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}}
+        for sid, actions, objects, conditions in (
+            ("TheDeployerReleases", ["s3:PutObject"], [f"{RELEASED}/*"], self._unless("deployer")),
+            ("SignersWriteEvidence", ["s3:PutObject"], [f"{EVIDENCE}/*"], self._unless(*SIGNERS)),
+            # The report of a version is filled anew when it is approved and when it serves; statements stay.
+            ("NothingIsWrittenOver", ["s3:PutObject"], [f"{RELEASED}/*", f"{EVIDENCE}/*.json"], once),
+            (
+                "NothingIsDeleted",
+                ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+                [f"{RELEASED}/*", f"{EVIDENCE}/*"],
+                self._unless("cleaner"),
+            ),
+        ):
+            bucket.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid=sid,
+                    effect=iam.Effect.DENY,
+                    principals=[iam.AnyPrincipal()],
+                    actions=actions,
+                    resources=[bucket.arn_for_objects(each) for each in objects],
+                    conditions=conditions,
+                )
+            )
+
+    def _unless(self, *functions: str) -> dict[str, dict[str, list[str]]]:
+        """The conditions of a denial that does not mean the functions named."""
+        return {"ArnNotEquals": {"aws:PrincipalArn": self._function_role_arns(*functions)}}
 
     def _repository(self, name: ImageName) -> ecr.Repository:
         repository = ecr.Repository(

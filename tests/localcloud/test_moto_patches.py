@@ -339,3 +339,12 @@ def test_keys_are_disabled_by_their_id_alone() -> None:
         with pytest.raises(KeyError):
             change(KeyId=arn)
             pytest.fail(caught_up("_know_keys_by_their_arn"))
+
+
+def test_objects_are_copied_whatever_is_there() -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(Bucket="bucket", Key="k", Body=b"k")
+    s3.copy_object(Bucket="bucket", Key="k", CopySource="bucket/k", IfNoneMatch="*", MetadataDirective="REPLACE")
+    s3.copy_object(Bucket="bucket", Key="c", CopySource="bucket/k", CopySourceIfMatch='"0"')
+    assert s3.head_object(Bucket="bucket", Key="c"), caught_up("_copy_objects_conditionally")
