@@ -11,6 +11,7 @@ from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, invalid, original_action, replace_action, state_lock
 from localcloud.events.event_bridge import announce
 from localcloud.listing import listed
+from localcloud.registry import model_cards
 
 MAX_CUSTOMER_PROPERTIES = 50
 _BEYOND_MOTO = (
@@ -101,6 +102,7 @@ def _create(call: Call) -> dict[str, Any]:
     given = call.parameters
     if "ModelPackageGroupName" not in given:
         raise invalid("The emulated cloud keeps versions of groups only: give a ModelPackageGroupName")
+    model_cards.check(given.get("ModelCard"))
     with state_lock:
         state = call.backend("sagemaker")
         group = _find_group(call, given["ModelPackageGroupName"])
@@ -144,6 +146,7 @@ def _update(call: Call) -> dict[str, Any]:
     given = call.parameters
     with state_lock:
         package = _find(call, given["ModelPackageArn"])
+        model_cards.check(given.get("ModelCard"), _beyond(package).get("ModelCard"))
         before = _described(package)
         properties = {**(package.customer_metadata_properties or {}), **(given.get("CustomerMetadataProperties") or {})}
         for name in given.get("CustomerMetadataPropertiesToRemove") or []:

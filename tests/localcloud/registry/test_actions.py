@@ -35,7 +35,8 @@ def register(cloud: Any, group: str, **more: Any) -> str:
 
 
 def test_approving_keeps_everything_else(cloud: Any, group: str) -> None:
-    card = {"ModelCardContent": json.dumps({"a": 1}), "ModelCardStatus": "Draft"}
+    content = json.dumps({"intended_uses": {"risk_rating": "Low"}})
+    card = {"ModelCardContent": content, "ModelCardStatus": "Draft"}
     arn = register(cloud, group, CustomerMetadataProperties={"mAP": "0.5", "old": "x"}, ModelCard=card)
     sagemaker = cloud.client("sagemaker")
     sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved", ApprovalDescription="good")
