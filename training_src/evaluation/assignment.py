@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which box each detection found at IoU 0.5, and which others it overlaps: what every explanation of errors starts from.
+"""Which box each detection found at IoU 0.5, and which others it overlaps: where explanations of errors start.
 
 Matched as COCO does: the surest detection first, each to the free box of its class that it overlaps most; a detection
 that found none and lies in a crowd of its class counts as nothing. The numbers of the gate come from `coco.py`.

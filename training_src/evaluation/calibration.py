@@ -59,13 +59,15 @@ def calibration(scores: Floats, right: Booleans) -> Calibration:
     edges = np.linspace(0.0, 1.0, BINS + 1)
     place = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, BINS - 1)
     found = []
-    for at in range(int(round(LEAST_SCORE * BINS)), BINS):
+    for at in range(round(LEAST_SCORE * BINS), BINS):
         mine = place == at
         count = int(mine.sum())
         means = (float(scores[mine].mean()), float(right[mine].mean())) if count else (None, None)
         found.append(Bin(float(edges[at]), float(edges[at + 1]), count, *means))
     if not len(scores):
         return Calibration(tuple(found), None, None)
-    gaps = [(one.count, one.precision - one.score) for one in found if one.precision is not None and one.score is not None]
+    gaps = [
+        (one.count, one.precision - one.score) for one in found if one.precision is not None and one.score is not None
+    ]
     error = sum(count * abs(gap) for count, gap in gaps) / len(scores)
     return Calibration(tuple(found), error, sum(count * gap for count, gap in gaps) / len(scores))

@@ -71,4 +71,4 @@ def average_precision(scores: Floats, right: Booleans, truths: int) -> float | N
 
 
 def _share(part: Integers, whole: Integers) -> Floats:
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return np.asarray(np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0))

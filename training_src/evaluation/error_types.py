@@ -105,7 +105,8 @@ def _missed(truth: GroundTruth, found: Assignment, kinds: Kinds, kept: Booleans)
 def _gains(truth: GroundTruth, detections: Detections, found: Assignment, kinds: Kinds) -> dict[str, float | None]:
     counted = found.counted
     scores, classes = detections.scores, detections.classes
-    truths = {label: int(number) for label, number in zip(*np.unique(truth.classes[~truth.ignored], return_counts=True))}
+    labels, numbers = np.unique(truth.classes[~truth.ignored], return_counts=True)
+    truths = dict(zip(labels.tolist(), numbers.tolist(), strict=True))
     as_it_is = _mean_precision(scores[counted], classes[counted], found.right[counted], truths)
     gains: dict[str, float | None] = {}
     for kind, name in NAMES.items():

@@ -40,7 +40,8 @@ def test_what_lies_in_a_crowd_of_its_class_counts_as_nothing() -> None:
 
 
 def test_greatest_overlap_tells_how_much_and_with_which_box() -> None:
-    truth = GroundTruth.from_images([(10, 10)] * 2, [[], [[0, 0, 1, 1], [0, 0, 0.5, 1]]], [[], [1, 2]])
+    both = np.array([[0, 0, 1, 1], [0, 0, 0.5, 1]])
+    truth = GroundTruth.from_images([(10, 10)] * 2, [both[:0], both], [[], [1, 2]])
     found = assign(truth, Detections.from_images([[[0, 0, 1, 1]], [[0, 0, 0.5, 1]]], [[0.9], [0.8]], [[1], [1]]))
     iou, box = greatest_overlap(found.overlaps, found.overlaps.own_class, 2)
     assert (iou.tolist(), box.tolist()) == ([0.0, 0.5], [NONE, 0])
