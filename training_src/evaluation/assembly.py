@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measured numbers brought together: as evidence for the gate, as evaluation.json, and for the report."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ from training_src.evaluation import schema
 from training_src.evaluation.artifact import Artifact
 from training_src.evaluation.bootstrap import Resampled, bootstrap, difference, standard_deviation
 from training_src.evaluation.boxes import Detections, Floats
+from training_src.evaluation.changes import Made, changes
 from training_src.evaluation.coco import ClassMetrics, CocoMetrics, match
+from training_src.evaluation.diagnosis import Diagnosis
 from training_src.evaluation.errors import EvaluationError
 from training_src.evaluation.gate import ChampionEvidence, ClassEvidence, Evidence, ParityEvidence, Verdict
 from training_src.evaluation.measurements import ChampionMeasurements, Measurement
-from training_src.evaluation.pictures import Gallery
+from training_src.evaluation.pictures import Seen
 from training_src.evaluation.serving import Candidate, choose, scored
 from training_src.evaluation.test_set import TestSet
 
@@ -49,6 +52,7 @@ class Source:
         artifact: The challenger's archive.
         model_uri: Where it was read from.
         policy: Who asked for what.
+        champion: The champion's archive; None where there is none, or it cannot be read.
     """
 
     test_set: TestSet
@@ -56,6 +60,7 @@ class Source:
     artifact: Artifact
     model_uri: str | None
     policy: schema.JudgedBy
+    champion: Artifact | None = None
 
     @property
     def sha256(self) -> str:
@@ -65,12 +70,23 @@ class Source:
 
 @dataclass(frozen=True)
 class Dossier:
-    """All that the report shows."""
+    """All that the report shows.
+
+    Attributes:
+        evaluation: The verdict and its numbers.
+        metrics: What lies behind them.
+        source: What was evaluated.
+        diagnosis: The detections explained.
+        seen: Pictures.
+        made: When, in UTC.
+    """
 
     evaluation: schema.Evaluation
     metrics: CocoMetrics
     source: Source
-    galleries: Sequence[Gallery]
+    diagnosis: Diagnosis
+    seen: Seen
+    made: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def score(chosen: Candidate, test_set: TestSet, labels: Mapping[int, str]) -> Scored:
@@ -206,7 +222,12 @@ def _model(source: Source) -> schema.Model:
         steps=steps,
         best_step=best_step,
         seed=seed,
+        changes=changes(_made(source.artifact), _made(source.champion)) if source.champion else [],
     )
+
+
+def _made(artifact: Artifact) -> Made:
+    return Made(artifact.description, artifact.pipeline_config)
 
 
 def _estimates(one: Scored) -> dict[str, schema.Estimate]:

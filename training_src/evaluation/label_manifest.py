@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labels in doubt as an input of a labelling job that adjusts boxes: Ground Truth's augmented manifest, a line an image.
+"""Labels in doubt for a labelling job that adjusts boxes: Ground Truth's augmented manifest, a line an image.
 
 Each line holds the image's labels with what the detector would change about them put in; `confidence` is 1 for a label
 as it is, and the detection's score for one that was added, renamed or moved. What a job makes of it is a data set that

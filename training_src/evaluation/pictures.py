@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Test images for the report, what was found beside what is there: worst misses, false alarms, labels in doubt, best."""
+"""Test images for the report, what was found beside what is there: misses, false alarms, labels in doubt, best."""
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training_src.data.images import decode_picture
 from training_src.drawing import FALSE_ALARM, MISSED, Image, Mark, colours, draw, encode_jpeg
@@ -14,11 +16,12 @@ from training_src.evaluation.label_errors import LabelError
 from training_src.evaluation.outcomes import Outcome, examples, outcomes
 from training_src.evaluation.test_set import TestSet
 
+AnyFloats = NDArray[np.floating[Any]]
 # Pictures of each kind, and the longer side of one of a pair in pixels: what a page of some megabytes can hold.
 EACH, SIDE = 4, 440
 DOUBTS, DOUBT_SIDE = 12, 260
 _QUALITY = 80
-# Where more boxes than this lie in an image, only what is wrong is named.
+# Where more boxes than this lie in an image, only false alarms are named; dashes say what is missed.
 _MOST_NAMED = 8
 # How much of its surroundings a label in doubt is shown with, in its own longer sides, and at least as a share of the
 # image's longer side.
@@ -105,7 +108,7 @@ class _Painter:
         )
 
     def paint_doubt(self, doubt: LabelError) -> Picture:
-        """What is around a label in doubt, with all labels on one side and the detection that contradicts on the other."""
+        """What is around a label in doubt, with the labels on one side and what contradicts on the other."""
         image, truth = self._decoded(doubt.image), self.test_set.truth
         label = self.label_map[int(self.detections.classes[doubt.detection])]
         found = self.detections.boxes[doubt.detection]
@@ -131,9 +134,14 @@ class _Painter:
     def _found(self, outcome: Outcome) -> list[Mark]:
         """Missed boxes first, so that what was detected lies above them."""
         truth, found, colour = self.test_set.truth, self.detections, colours(self.label_map)
-        named = len(outcome.hits) <= _MOST_NAMED
+        named, told = len(outcome.hits) <= _MOST_NAMED, outcome.errors <= _MOST_NAMED
         missed = [
-            Mark(truth.boxes[row], f"missed {self.label_map[int(truth.classes[row])]}", MISSED, dashed=True)
+            Mark(
+                truth.boxes[row],
+                f"missed {self.label_map[int(truth.classes[row])]}" if told else "",
+                MISSED,
+                dashed=True,
+            )
             for row in outcome.missed
         ]
         hits = [
@@ -173,13 +181,13 @@ def _window(boxes: Floats, height: int, width: int) -> Floats:
     return np.asarray(np.concatenate([start / size, (start + side) / size]))
 
 
-def _within(box: Floats, window: Floats) -> Floats:
+def _within(box: AnyFloats, window: Floats) -> Floats:
     """A box as fractions of a window."""
     start, extent = np.tile(window[:2], 2), np.tile(window[2:] - window[:2], 2)
     return np.asarray((box - start) / extent)
 
 
-def _is_seen(box: Floats) -> bool:
+def _is_seen(box: AnyFloats) -> bool:
     return bool((box[2:] > 0).all() and (box[:2] < 1).all())
 
 
