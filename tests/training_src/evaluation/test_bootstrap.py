@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from training_src.evaluation.bootstrap import bootstrap, difference, standard_deviation, weighted
 from training_src.evaluation.boxes import Detections, GroundTruth
-from training_src.evaluation.coco import Matches, evaluate, match
+from training_src.evaluation.coco import evaluate
 from training_src.evaluation.errors import EvaluationError
+from training_src.evaluation.matches import Matches, match
 
 Scenes = Callable[..., tuple[GroundTruth, Detections]]
 
@@ -25,10 +26,10 @@ def test_equals_evaluating_the_drawn_images(seed: int, scenes: Scenes, labels: d
     samples = weighted(match(truth, detections, labels), draws)
     for at, weights in enumerate(draws):
         expected = evaluate(*drawn(truth, detections, weights), labels)
-        assert samples.mean_ap[at] == pytest.approx(expected["mAP"], abs=1e-12)
-        assert samples.mean_ap_50[at] == pytest.approx(expected["mAP_50"], abs=1e-12)
+        assert samples.metrics["mAP"][at] == pytest.approx(expected["mAP"], abs=1e-12)
+        assert samples.metrics["mAP_50"][at] == pytest.approx(expected["mAP_50"], abs=1e-12)
         for entry in expected.per_class:
-            value = samples.ap[entry.id][at]
+            value = samples.per_class[entry.id]["AP"][at]
             assert np.isnan(value) if entry.values["AP"] is None else value == pytest.approx(entry.values["AP"])
 
 
@@ -46,7 +47,7 @@ def test_equals_evaluating_any_weights(seed: int, weights: list[int]) -> None:
     near = np.clip(boxes + random.normal(0, 0.02, boxes.shape), 0, 1)
     found = [near[[*parts[at], *parts[at + 5]]] for at in range(5)]
     detections = Detections.from_images(found, list(random.random((5, 8))), list(random.choice([1, 3], (5, 8))))
-    value = weighted(match(truth, detections, labels), np.array([weights])).mean_ap[0]
+    value = weighted(match(truth, detections, labels), np.array([weights])).metrics["mAP"][0]
     expected = evaluate(*drawn(truth, detections, np.array(weights)), labels)["mAP"]
     assert np.isnan(value) if expected is None else value == pytest.approx(expected, abs=1e-12)
 
@@ -56,31 +57,32 @@ def test_the_only_box_of_a_class_is_found_or_not() -> None:
     truth = GroundTruth.from_images([(100, 100)] * 2, [box, box], [[1], [3]])
     detections = Detections.from_images([box, box + 0.4], [[0.9], [0.9]], [[1], [3]])
     samples = weighted(match(truth, detections, {1: "a", 3: "b"}), np.array([[1, 1], [2, 0], [0, 3]]))
-    np.testing.assert_allclose(samples.ap[1], [1, 1, np.nan])
-    np.testing.assert_allclose(samples.ap_50[3], [0, np.nan, 0])
-    np.testing.assert_allclose(samples.mean_ap, [0.5, 1, 0])
+    np.testing.assert_allclose(samples.per_class[1]["AP"], [1, 1, np.nan])
+    np.testing.assert_allclose(samples.per_class[3]["AP50"], [0, np.nan, 0])
+    np.testing.assert_allclose(samples.metrics["mAP"], [0.5, 1, 0])
 
 
 def test_each_image_once_is_the_metric_itself(scenes: Scenes, labels: dict[int, str]) -> None:
     truth, detections = scenes(3, images=40)
     samples = weighted(match(truth, detections, labels), np.ones((1, 40), np.int64))
-    assert samples.mean_ap[0] == pytest.approx(evaluate(truth, detections, labels)["mAP"], abs=1e-12)
+    assert samples.metrics["mAP"][0] == pytest.approx(evaluate(truth, detections, labels)["mAP"], abs=1e-12)
 
 
 def test_the_same_seed_draws_the_same_images(scenes: Scenes, labels: dict[int, str]) -> None:
     matches = match(*scenes(1), labels)
-    assert (bootstrap(matches, 50).mean_ap == bootstrap(matches, 50).mean_ap).all()
-    assert (bootstrap(matches, 50, seed=1).mean_ap != bootstrap(matches, 50).mean_ap).any()
+    samples = bootstrap(matches, resamples=50).metrics["mAP"]
+    assert (bootstrap(matches, resamples=50).metrics["mAP"] == samples).all()
+    assert (bootstrap(matches, resamples=50, seed=1).metrics["mAP"] != samples).any()
 
 
 def test_a_thousand_draws_of_as_many_images_by_the_seed_17(scenes: Scenes, labels: dict[int, str]) -> None:
     matches = match(*scenes(1, images=5), labels)
     draws = np.random.default_rng(17).multinomial(5, [0.2] * 5, size=1000)
     samples = bootstrap(matches)
-    np.testing.assert_array_equal(samples.mean_ap, weighted(matches, draws).mean_ap)
+    np.testing.assert_array_equal(samples.metrics["mAP"], weighted(matches, draws).metrics["mAP"])
     # Resamples are computed a part at a time; each is the one of its draw.
-    alone = [weighted(matches, draws[at : at + 1]).mean_ap[0] for at in (99, 100, 999)]
-    np.testing.assert_array_equal(samples.mean_ap[[99, 100, 999]], alone)
+    alone = [weighted(matches, draws[at : at + 1]).metrics["mAP"][0] for at in (99, 100, 999)]
+    np.testing.assert_array_equal(samples.metrics["mAP"][[99, 100, 999]], alone)
 
 
 def test_a_difference_is_told_by_its_5_and_95_percent_quantiles() -> None:
@@ -107,12 +109,13 @@ def test_two_resamples_are_the_fewest_that_tell_anything() -> None:
 
 
 def test_more_images_make_it_narrower(scenes: Scenes, labels: dict[int, str]) -> None:
-    few, many = (standard_deviation(bootstrap(match(*scenes(2, images=n), labels), 200).mean_ap) for n in (20, 320))
+    resampled = (bootstrap(match(*scenes(2, images=n), labels), resamples=200) for n in (20, 320))
+    few, many = (standard_deviation(one.metrics["mAP"]) for one in resampled)
     assert few is not None and many is not None and many < few / 2
 
 
 def test_a_model_does_not_differ_from_itself(scenes: Scenes, labels: dict[int, str]) -> None:
-    samples = bootstrap(match(*scenes(1), labels), 100).mean_ap
+    samples = bootstrap(match(*scenes(1), labels), resamples=100).metrics["mAP"]
     found = difference(samples, samples)
     assert found is not None
     assert (found.standard_deviation, found.lower, found.upper, found.probability_better) == (0, 0, 0, 0)
@@ -124,9 +127,9 @@ def test_pairing_sees_what_separate_draws_do_not(scenes: Scenes, labels: dict[in
     worse = Detections(
         detections.image_index[kept], detections.boxes[kept], detections.scores[kept], detections.classes[kept]
     )
-    better, poorer = (bootstrap(match(truth, found, labels), 300) for found in (detections, worse))
-    found = difference(better.mean_ap, poorer.mean_ap)
-    alone = standard_deviation(better.mean_ap)
+    better, poorer = (bootstrap(match(truth, found, labels), resamples=300) for found in (detections, worse))
+    found = difference(better.metrics["mAP"], poorer.metrics["mAP"])
+    alone = standard_deviation(better.metrics["mAP"])
     assert found is not None and alone is not None
     assert found.standard_deviation < alone / 2
     assert found.probability_better > 0.9

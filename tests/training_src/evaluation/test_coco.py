@@ -13,8 +13,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from training_src.evaluation.boxes import Detections, GroundTruth, to_pixels
-from training_src.evaluation.coco import METRICS, evaluate, match
+from training_src.evaluation.coco import METRICS, evaluate
 from training_src.evaluation.errors import EvaluationError
+from training_src.evaluation.matches import match
 
 Scenes = Callable[..., tuple[GroundTruth, Detections]]
 NOTHING = Detections(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))
