@@ -6,7 +6,7 @@ image, so a resample only weighs images; nothing is matched twice. Where images 
 whole groups are drawn: else an interval would be narrower than what is known.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,8 +89,8 @@ def draw(images: int, *, groups: Integers | None = None, resamples: int = RESAMP
         names, position = np.unique(groups, return_inverse=True)
         units = len(names)
     random, share = np.random.default_rng(seed), np.full(units, 1 / units)
-    # As many as a unit can be drawn; 65,535 times in one resample nobody has seen.
-    draws = np.empty((resamples, images), np.uint8 if units <= 255 else np.uint16)
+    # Each is drawn at most as often as there are units.
+    draws = np.empty((resamples, images), np.min_scalar_type(units))
     for part in _parts(resamples, units):
         draws[part] = random.multinomial(units, share, size=part.stop - part.start)[:, position]
     return draws
@@ -115,7 +115,7 @@ def weighted(matches: Matches, draws: Draws | Integers, sizes: Iterable[str] = S
                 for name, samples in class_metrics(found, size, weights).items():
                     per_class[number][name][part] = samples
     overall = {
-        name: mean_over_classes(per_class, per_class, one)
+        name: _mean([samples[one] for samples in per_class.values()])
         for name, one in zip(METRICS, CLASS_METRICS, strict=True)
         if one in names
     }
@@ -125,20 +125,15 @@ def weighted(matches: Matches, draws: Draws | Integers, sizes: Iterable[str] = S
 def mean_over(resampled: Resampled, classes: Iterable[int], name: str) -> Floats:
     """The mean over some classes in each resample, shape `(B,)`: COCO's own where all classes are named.
 
+    Classes that a resample does not know are left out; NaN where it knows none.
+
     Args:
         resampled: Of a model.
         classes: Label-map ids, such as those that another model has too.
         name: One of `coco.CLASS_METRICS`.
     """
-    return mean_over_classes(resampled.per_class, classes, name)
-
-
-def mean_over_classes(per_class: Mapping[int, Mapping[str, Floats]], classes: Iterable[int], name: str) -> Floats:
-    """As `mean_over`: over the classes that a resample knows; NaN where it knows none."""
-    values = np.stack([per_class[number][name] for number in classes])
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
+    unknown = np.full(len(resampled.draws), np.nan)
+    return _mean([unknown, *(resampled.per_class[number][name] for number in classes)])
 
 
 def interval(samples: Floats) -> tuple[float, float] | None:
@@ -195,8 +190,17 @@ def at_score(found: ClassMatches, score: float, draws: Draws | Integers) -> tupl
     return result[0], result[1]
 
 
+def _mean(classes: Sequence[Floats]) -> Floats:
+    """Mean over the classes that a resample knows; NaN where it knows none."""
+    values = np.stack(classes)
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
+
+
 def _parts(count: int, width: int) -> Iterator[slice]:
-    """Ranges of rows of which each has about `AT_ONCE` numbers at most."""
-    step = max(1, AT_ONCE // max(width, 1))
+    """Ranges of rows, about equally many, of which each has `AT_ONCE` numbers at most where a row has no more."""
+    parts = -(-count * width // AT_ONCE)
+    step = max(1, -(-count // max(parts, 1)))
     for begin in range(0, count, step):
         yield slice(begin, min(begin + step, count))

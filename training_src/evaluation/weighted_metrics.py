@@ -11,7 +11,7 @@ from training_src.evaluation.boxes import Booleans, Floats, Integers
 from training_src.evaluation.matches import IOU_THRESHOLDS, MAXIMUM_DETECTIONS, RECALLS, ClassMatches, SizeMatches
 
 # Numbers in an array at once: bounds the memory.
-AT_ONCE = 4_000_000
+AT_ONCE = 5_000_000
 
 
 def class_metrics(found: ClassMatches, size: str, weights: Floats) -> dict[str, Floats]:
@@ -43,7 +43,7 @@ def recall_at(found: ClassMatches, precision: float, weights: Floats) -> Floats:
     hits = np.flatnonzero(found.matched[0])
     true = _accumulated(weights[found.image_index[hits]], np.add)
     seen = _totals(found, ~found.ignored[0], hits, weights)
-    reached = np.where(true >= precision * seen, true, 0.0).max(axis=0, initial=0.0)
+    reached = np.where(true / np.maximum(seen, 1) >= precision, true, 0.0).max(axis=0, initial=0.0)
     return _share(reached, found.truths @ weights)
 
 
