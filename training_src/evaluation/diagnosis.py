@@ -11,10 +11,11 @@ import numpy as np
 from training_src.evaluation.assignment import Assignment, assign
 from training_src.evaluation.boxes import Booleans, Detections, Floats, GroundTruth
 from training_src.evaluation.calibration import Calibration, calibration
-from training_src.evaluation.coco import RECALLS, ClassMetrics
+from training_src.evaluation.coco import ClassMetrics
 from training_src.evaluation.curves import SCORES, ScoreCurve, score_curve
 from training_src.evaluation.error_types import ErrorTypes, error_types
 from training_src.evaluation.label_errors import LabelError, label_errors
+from training_src.evaluation.matches import RECALLS
 
 SCHEMA_VERSION = 1
 _DIGITS = 4

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from training_src.evaluation.calibration import Calibration
-from training_src.evaluation.coco import RECALLS, ClassMetrics
+from training_src.evaluation.coco import ClassMetrics
 from training_src.evaluation.curves import SCORES, ScoreCurve
 from training_src.evaluation.diagnosis import Diagnosis
+from training_src.evaluation.matches import RECALLS
 from training_src.report.charts import DASHES, SERIES, Axes, Line, line_chart, reliability
 
 # Lines that an eye can follow; of more classes the worst are drawn.
