@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra.delivery.infrastructure import DeliveryStack
+from infra.evidence_asset import evidence_asset
 from infra.foundation.infrastructure import ROOT, FoundationStack
 from infra.lambda_function import Function
-from infra.permissions import EVERY_OBJECT, EVERY_VERSION, allow, deny, sagemaker_arns
+from infra.permissions import EVERY_OBJECT, EVERY_VERSION, allow, allow_signing, deny, sagemaker_arns
 from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 from infra.ssm_parameters import publish
@@ -58,7 +60,7 @@ class TrainingStack(cdk.Stack):
         (self.pipeline_arn,) = sagemaker_arns(self, f"pipeline/{self.pipeline_name}")
         self.check_plan = self._check_plan(foundation, delivery)
         self.find_champion = self._find_champion(foundation, delivery)
-        self.publish_dossier = self._publish_dossier(foundation, registry)
+        self.publish_dossier = self._publish_dossier(foundation, registry, delivery)
         jobs = JobRoles(self, "Jobs", settings=settings, foundation=foundation)
         role = PipelineRole(
             self,
@@ -148,15 +150,38 @@ class TrainingStack(cdk.Stack):
         waiver = self.format_arn(service="ssm", resource="parameter", resource_name=self._waiver.removeprefix("/"))
         allow(function.role, "ssm:GetParameterHistory", on=[waiver])
 
-    def _publish_dossier(self, foundation: FoundationStack, registry: RegistryStack) -> Function:
-        function = self._function(
-            "publish-dossier",
-            "Writes an evaluation's figures and links onto the registered version",
-            foundation,
-            {"BUCKET": foundation.bucket.bucket_name},
-            timeout=cdk.Duration.minutes(1),
-        )
-        role = function.role
+    def _publish_dossier(
+        self, foundation: FoundationStack, registry: RegistryStack, delivery: DeliveryStack
+    ) -> Function:
+        environment = {
+            "TABLE": delivery.deployer.table.table_name,
+            "ENDPOINT_NAME": delivery.endpoint_name,
+            "BUCKET": foundation.bucket.bucket_name,
+            "SIGNING_KEY_ARN": foundation.signing_key.key_arn,
+            "FLOOR_POLICY_URI": foundation.floor_policy_uri,
+            "FLOOR_POLICY_SHA256": self._settings.floor_policy.sha256,
+            "INFERENCE_IMAGE": foundation.image_uri("inference"),
+            "TRAINING_IMAGE": foundation.image_uri("training"),
+        }
+        with evidence_asset(HERE / "publish_dossier") as code:
+            function = self._function(
+                "publish-dossier",
+                "Records and signs the verdict on a registered version, and writes its figures and links onto it",
+                foundation,
+                environment,
+                # It reads the whole artifact. A Lambda step waits ten minutes at most, and was seen to miss the answer
+                # of a function that took seven: https://github.com/aws/sagemaker-python-sdk/issues/3236.
+                timeout=cdk.Duration.minutes(5),
+                code=code,
+                memory_megabytes=1024,
+                writes=True,
+            )
+        self._allow_dossier(function.role, foundation, registry)
+        self._allow_verdict(function.role, foundation, delivery)
+        return function
+
+    def _allow_dossier(self, role: iam.Role, foundation: FoundationStack, registry: RegistryStack) -> None:
+        """Let the dossier be written onto versions; it is for whoever decides, and decides nothing."""
         versions = sagemaker_arns(self, f"model-package/{registry.group_name}/*")
         allow(
             role,
@@ -165,17 +190,25 @@ class TrainingStack(cdk.Stack):
             on=versions,
             because=EVERY_VERSION,
         )
-        # The dossier is for whoever decides; it decides nothing.
         deny(
             role,
             "sagemaker:UpdateModelPackage",
             on=versions,
             when={"Null": {"sagemaker:ModelApprovalStatus": "false"}},
         )
-        allow(role, "s3:GetObject", on=foundation.data_arns("executions"), because=EVERY_OBJECT)
-        allow(role, "s3:ListBucket", on=foundation.data_arns())
         allow_registration(role, foundation)
-        return function
+
+    def _allow_verdict(self, role: iam.Role, foundation: FoundationStack, delivery: DeliveryStack) -> None:
+        """Let what was judged be read and hashed, and the verdict on it be recorded and signed."""
+        read = foundation.data_arns("executions", "models", "defaults", "evidence")
+        allow(role, "s3:GetObject", on=read, because=EVERY_OBJECT)
+        allow(role, "s3:ListBucket", on=foundation.data_arns())
+        allow(role, "s3:PutObject", on=foundation.data_arns("evidence"), because=EVERY_OBJECT)
+        allow(role, "dynamodb:GetItem", "dynamodb:PutItem", on=[delivery.deployer.table.table_arn])
+        allow_signing(role, foundation.signing_key)
+        allow_image_digest(role, foundation, "training")
+        executions = f"{self.pipeline_arn}/execution/*"
+        allow(role, "sagemaker:DescribePipelineExecution", on=[executions], because="The pipeline's own executions.")
 
     def _function(
         self,
@@ -186,6 +219,8 @@ class TrainingStack(cdk.Stack):
         *,
         timeout: cdk.Duration,
         code: Path | None = None,
+        memory_megabytes: int = 256,
+        writes: bool = False,
     ) -> Function:
         return Function(
             self,
@@ -197,6 +232,8 @@ class TrainingStack(cdk.Stack):
             key=foundation.key,
             environment={"PREFIX": self._settings.prefix, **environment},
             timeout=timeout,
+            memory_megabytes=memory_megabytes,
+            writes=writes,
         )
 
 
