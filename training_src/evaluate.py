@@ -7,6 +7,7 @@ failed gate is a result, not an error: the exit code is 0, and CheckQuality deci
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,7 @@ from training_src.evaluation.pictures import galleries
 from training_src.evaluation.policy import read_policy
 from training_src.evaluation.reference import RUNTIME, Asked, answer, answer_champion
 from training_src.evaluation.report import render
-from training_src.evaluation.schema import Evaluation
+from training_src.evaluation.schema import Evaluation, JudgedBy, PolicyFile
 from training_src.evaluation.serving import candidates, choose, scored
 from training_src.evaluation.test_set import TestSet, read_test_set
 
@@ -51,14 +52,22 @@ def evaluate(job: ProcessingJob) -> None:
     Raises:
         MapgateError: Something of the job's inputs is missing or not what it should be.
     """
-    policy = read_policy(_only_file(job.required_input("gate_policy"), "*.y*ml"))
+    file = _only_file(job.required_input("gate_policy"), "*.y*ml")
+    policy = read_policy(file)
     threshold = _threshold(job.variable("MAPGATE_MAP_THRESHOLD"))
     metadata = job.required_input("metadata")
     labels = read_label_map(metadata / "label_map.pbtxt").names
     archive = _only_file(job.required_input("model"), "*.tar.gz")
     artifact = read_artifact(archive)
     test_set = read_test_set(job.required_input("test"))
-    source = Source(test_set, _read_facts(metadata / "dataset.json"), artifact, job.sources.get("model") or None)
+    floor = PolicyFile(uri=job.sources.get("gate_policy") or None, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    source = Source(
+        test_set,
+        _read_facts(metadata / "dataset.json"),
+        artifact,
+        job.sources.get("model") or None,
+        JudgedBy(floor=floor, map_threshold=threshold),
+    )
     measured = read_measurements(job.required_input("measurements"))
 
     asked = Asked(test_set, job.root, measured.refused, job.maximum_seconds)

@@ -238,10 +238,23 @@ def test_a_good_detector_passes_in_its_fastest_equal_runtime(finished: Finished)
     assert content["dataset"]["sha256"] == SHA256
     assert (content["serving"]["runtime"], content["serving"]["precision"]) == ("openvino", "f32")
     assert content["serving"]["parity"]["matched"] == 1.0
-    assert content["champion"] is None
+    assert (content["champion"], content["best"]) == (None, None)
     assert sorted(path.name for path in finished.job.output("").iterdir()) == [
         "detections.json", "evaluation.json", "report.html", "sample.jpg", "samples",
     ]  # fmt: skip
+
+
+def test_says_how_sure_it_is_by_which_policy_and_what_serving_costs(finished: Finished) -> None:
+    content = finished.job.evaluation()
+    for estimate in (content["metrics"]["mAP"], content["per_class"]["cyclist"]["AP50"]):
+        assert estimate["lower"] < estimate["value"] < estimate["upper"]
+    policy = finished.job.input("gate_policy") / "gate_policy.yaml"
+    assert content["policy"]["floor"] == {
+        "uri": "s3://bucket/gate_policy", "sha256": hashlib.sha256(policy.read_bytes()).hexdigest(),
+    }  # fmt: skip
+    assert (content["policy"]["run"], content["dataset"]["chosen_by"]) == (None, "execution")
+    assert content["resources"]["resident_megabytes"] == 210.0
+    assert content["resources"]["latency_milliseconds"]["p99"] == pytest.approx(1200 / 38.0)
 
 
 def test_leaves_test_images_from_all_over_the_test_set(finished: Finished) -> None:
@@ -409,6 +422,7 @@ def test_a_better_champion_stays(job: JobDirectory) -> None:
     assert change["value"] < -0.02
     assert change["lower"] <= change["value"] <= change["upper"]
     assert change["probability_better"] == 0.0
+    assert set(content["champion"]["per_class_change"]) == set(LABELS.values())
 
 
 def test_the_champion_is_measured_in_its_own_runtime(job: JobDirectory) -> None:

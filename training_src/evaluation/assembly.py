@@ -48,12 +48,14 @@ class Source:
         facts: `dataset.json`.
         artifact: The challenger's archive.
         model_uri: Where it was read from.
+        policy: Who asked for what.
     """
 
     test_set: TestSet
     facts: Mapping[str, Any]
     artifact: Artifact
     model_uri: str | None
+    policy: schema.JudgedBy
 
     @property
     def sha256(self) -> str:
@@ -165,10 +167,6 @@ def evaluation(
     """What evaluation.json says."""
     metrics = challenger.metrics
     chosen = measured[challenger.measurement.runtime]
-    deviations = {
-        "mAP": standard_deviation(challenger.resampled.mean_ap),
-        "mAP_50": standard_deviation(challenger.resampled.mean_ap_50),
-    }
     return schema.Evaluation(
         dataset=schema.ScoredDataset(
             sha256=source.sha256,
@@ -178,10 +176,12 @@ def evaluation(
             refused=dict(refused),
         ),
         model=_model(source),
-        metrics=_estimates(metrics, deviations),
+        metrics=_estimates(challenger),
         per_class={one.name: _class_result(one, challenger.resampled) for one in metrics.per_class},
         score_threshold=metrics.score,
         champion=_champion(challenger, champion) if champion else None,
+        policy=source.policy,
+        resources=_resources(chosen),
         serving=schema.Serving(
             runtime=chosen.measurement.runtime,
             precision=chosen.measurement.timings.precision,
@@ -194,60 +194,75 @@ def evaluation(
 
 def _model(source: Source) -> schema.Model:
     training = source.artifact.training
-    whole = {name: training.get(name) for name in ("steps", "best_step", "seed")}
+    steps, best_step, seed = (
+        value if isinstance(value := training.get(name), int) else None for name in ("steps", "best_step", "seed")
+    )
     return schema.Model(
         sha256=source.artifact.sha256,
         uri=source.model_uri,
         architecture=str(source.artifact.description.get("architecture") or "unknown"),
         trained_on=source.artifact.trained_on,
         fingerprint=str(training["fingerprint"]) if training.get("fingerprint") else None,
-        **{name: value if isinstance(value, int) else None for name, value in whole.items()},
+        steps=steps,
+        best_step=best_step,
+        seed=seed,
     )
 
 
-def _estimates(metrics: CocoMetrics, deviations: Mapping[str, float | None]) -> dict[str, schema.Estimate]:
+def _estimates(one: Scored) -> dict[str, schema.Estimate]:
+    samples = {"mAP": one.resampled.mean_ap, "mAP_50": one.resampled.mean_ap_50}
     return {
-        name: schema.Estimate(value=value, standard_deviation=deviations.get(name), reason=metrics.reasons.get(name))
-        for name, value in metrics.values.items()
+        name: _estimate(value, samples.get(name), one.metrics.reasons.get(name))
+        for name, value in one.metrics.values.items()
     }
+
+
+def _estimate(value: float | None, samples: Floats | None, reason: str | None) -> schema.Estimate:
+    """With its interval, where it was resampled; nothing is known of how far an unknown value moves."""
+    known = None if samples is None or value is None else samples[np.isfinite(samples)]
+    if known is None or len(known) < 2:
+        return schema.Estimate(value=value, reason=reason)
+    lower, upper = np.quantile(known, [0.05, 0.95])
+    return schema.Estimate(
+        value=value, standard_deviation=standard_deviation(known), lower=float(lower), upper=float(upper), reason=reason
+    )
 
 
 def _class_result(one: ClassMetrics, resampled: Resampled) -> schema.ClassResult:
     reason = None if one.support else f'the test set has no box of class "{one.name}"'
-
-    def estimate(name: str, samples: Floats | None = None) -> schema.Estimate:
-        deviation = standard_deviation(samples) if samples is not None and reason is None else None
-        return schema.Estimate(value=one.values[name], standard_deviation=deviation, reason=reason)
-
     return schema.ClassResult(
         id=one.id,
         support=one.support,
         support_images=one.support_images,
-        AP=estimate("AP", resampled.ap[one.id]),
-        AP50=estimate("AP50", resampled.ap_50[one.id]),
-        AP75=estimate("AP75"),
-        AR_100=estimate("AR_100"),
+        AP=_estimate(one.values["AP"], resampled.ap[one.id], reason),
+        AP50=_estimate(one.values["AP50"], resampled.ap_50[one.id], reason),
+        AP75=_estimate(one.values["AP75"], None, reason),
+        AR_100=_estimate(one.values["AR_100"], None, reason),
     )
 
 
-def _champion(challenger: Scored, champion: ScoredChampion) -> schema.Champion:
+def _champion(challenger: Scored, champion: ScoredChampion) -> schema.Compared:
     scored = champion.scored
     if scored is None:
-        return schema.Champion(
+        return schema.Compared(
             runtime=champion.runtime, metrics={}, change={}, reason=champion.reason, waiver=champion.waiver
         )
     ours, theirs = challenger.resampled, scored.resampled
-    deviations = {"mAP": standard_deviation(theirs.mean_ap), "mAP_50": standard_deviation(theirs.mean_ap_50)}
     speed, untimed = scored.measurement.timings.images_per_second, scored.measurement.untimed
-    return schema.Champion(
+    classes = zip(challenger.metrics.per_class, scored.metrics.per_class, strict=True)
+    return schema.Compared(
         runtime=champion.runtime,
-        metrics=_estimates(scored.metrics, deviations),
+        metrics=_estimates(scored),
         images_per_second=schema.Estimate(value=speed, reason=untimed),
         change={
             "mAP": _change(challenger.metrics["mAP"], scored.metrics["mAP"], ours.mean_ap, theirs.mean_ap),
             "mAP_50": _change(
                 challenger.metrics["mAP_50"], scored.metrics["mAP_50"], ours.mean_ap_50, theirs.mean_ap_50
             ),
+        },
+        per_class_change={
+            one.name: _change(one.values["AP"], other.values["AP"], ours.ap[one.id], theirs.ap[one.id])
+            for one, other in classes
         },
     )
 
@@ -257,6 +272,12 @@ def _change(ours: float | None, theirs: float | None, samples: Floats, others: F
         return schema.Change(value=None)
     found = difference(samples, others)
     return schema.Change(value=ours - theirs, **(vars(found) if found else {}))
+
+
+def _resources(chosen: Candidate) -> schema.Resources:
+    timings = chosen.measurement.timings
+    latencies = {name: value for name, value in timings.latency_milliseconds.items() if value is not None}
+    return schema.Resources(resident_megabytes=timings.resident_megabytes, latency_milliseconds=latencies)
 
 
 def _runtime(one: Candidate) -> schema.RuntimeResult:
