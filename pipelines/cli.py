@@ -14,7 +14,7 @@ from botocore.exceptions import (
     NoRegionError,
     ProfileNotFound,
 )
-from rich.markup import escape
+from rich.text import Text
 
 from pipelines.client.connection import Connection
 from pipelines.commands import (
@@ -87,7 +87,7 @@ def main() -> None:
         if told is None:
             raise
         sentence, exit_code = told
-        complaints.print(f"[red]mapgate:[/] {escape(sentence)}", soft_wrap=True)
+        complaints.print(Text.assemble(("mapgate:", "red"), f" {sentence}"))
         sys.exit(exit_code)
 
 

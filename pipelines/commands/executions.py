@@ -4,8 +4,8 @@
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.client import executions
 from pipelines.client.connection import Connection
@@ -43,11 +43,11 @@ def show_execution(context: typer.Context, execution: ExecutionId = None, as_jso
     if as_json:
         print_json(told.as_json())
         return
-    console.print(f"{told.identifier} [bold]{told.status}[/] {escape(told.failure_reason or '')}", soft_wrap=True)
+    console.print(Text.assemble(f"{told.identifier} ", (told.status, "bold"), f" {told.failure_reason or ''}"))
     table = Table("step", "status", "seconds", "reused", "failure")
     for step in told.steps:
         seconds = "" if step.seconds is None else f"{step.seconds:.1f}"
-        table.add_row(step.name, step.status, seconds, "yes" if step.cached else "", escape(step.failure_reason or ""))
+        table.add_row(step.name, step.status, seconds, "yes" if step.cached else "", step.failure_reason or "")
     console.print(table)
 
 
@@ -62,7 +62,7 @@ def stop_execution(context: typer.Context, execution: ExecutionId = None) -> Non
     """Stop an execution; a training job first writes a checkpoint."""
     arn = _arn_of(context.obj, execution)
     executions.stop(context.obj, arn)
-    console.print(f"stopping {arn}", soft_wrap=True)
+    console.print(f"stopping {arn}")
 
 
 @app.command("logs")

@@ -89,7 +89,7 @@ def run(
         parameters = parameters_for(connection, deployment.data_bucket, data, uris, values, progress=progress)
     arn = executions.start(connection, deployment.pipeline_name, parameters)
     if not as_json:
-        console.print(f"started {arn}", soft_wrap=True)
+        console.print(f"started {arn}")
     if wait:
         follow_to_the_end(connection, arn, as_json, plan=plan)
     elif as_json:

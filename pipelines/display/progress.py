@@ -18,12 +18,12 @@ from pipelines.client.executions import Execution, Step, StepLog, watch
 TRAINING_LINE = re.compile(r"^step=(?P<step>\d+)/(?P<steps>\d+) (?P<rest>.*)$")
 VALIDATION_LINE = re.compile(r"^validation step=\d+ .*mAP=[\d.]+")
 MARKS = {
-    "Succeeded": "[green]✔[/]",
-    "Failed": "[red]✘[/]",
-    "Stopped": "[yellow]■[/]",
-    "Stopping": "[yellow]■[/]",
-    "Executing": "[cyan]▶[/]",
-    "Starting": "[cyan]▶[/]",
+    "Succeeded": ("✔", "green"),
+    "Failed": ("✘", "red"),
+    "Stopped": ("■", "yellow"),
+    "Stopping": ("■", "yellow"),
+    "Executing": ("▶", "cyan"),
+    "Starting": ("▶", "cyan"),
 }
 
 
@@ -77,7 +77,8 @@ class _LiveView:
     def show(self, execution: Execution) -> None:
         table = Table.grid(padding=(0, 2))
         for step in execution.steps:
-            table.add_row("  " + MARKS.get(step.status, " "), step.name, _duration(step), self._note(step))
+            mark = Text.assemble("  ", MARKS.get(step.status, " "))
+            table.add_row(mark, step.name, _duration(step), self._note(step))
         self._live.update(Group(table), refresh=True)
 
     def _note(self, step: Step) -> Group | Text | str:
@@ -137,7 +138,7 @@ class _PrintedView:
                 self._print(f"  {step.name} {step.status} {_duration(step)}{reused}{reason}")
 
     def _print(self, line: str) -> None:
-        self._console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(Text(line.rstrip()), soft_wrap=True)
 
 
 def waiting(step: Step) -> str:
