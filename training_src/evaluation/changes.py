@@ -13,6 +13,8 @@ from training_src.text_format import Message, parse
 MOST_FIELDS = 40
 # What a config says of files; the data are compared by their content.
 _PLACES = ("train_input_reader", "eval_input_reader", "eval_config", "train_config.fine_tune_checkpoint")
+# What follows from the number of steps, which is told by itself.
+_STEPS = ("train_config.num_steps", ".total_steps", ".warmup_steps")
 _MODEL = "model."
 
 
@@ -86,7 +88,8 @@ def _config(challenger: Made, champion: Made) -> Iterator[Difference]:
 
 
 def _differs(name: str, fields: Mapping[str, str], others: Mapping[str, str]) -> bool:
-    return fields.get(name) != others.get(name) and not name.startswith(_PLACES)
+    told_elsewhere = name.startswith(_PLACES) or name.endswith(_STEPS)
+    return fields.get(name) != others.get(name) and not told_elsewhere
 
 
 def _training(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[Difference]:

@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from training_src.evaluation.assignment import Assignment, assign
-from training_src.evaluation.boxes import Detections, Floats, GroundTruth
+from training_src.evaluation.boxes import Booleans, Detections, Floats, GroundTruth
 from training_src.evaluation.calibration import Calibration, calibration
-from training_src.evaluation.coco import RECALLS, ClassMetrics
+from training_src.evaluation.coco import ClassMetrics
 from training_src.evaluation.curves import SCORES, ScoreCurve, score_curve
 from training_src.evaluation.error_types import ErrorTypes, error_types
 from training_src.evaluation.label_errors import LabelError, label_errors
+from training_src.evaluation.matches import RECALLS
 
 SCHEMA_VERSION = 1
 _DIGITS = 4
@@ -37,6 +40,7 @@ class Diagnosis:
         curve: Of all classes together.
         calibration: Of all classes together.
         classes: By label-map id, in its order.
+        missed: By label-map id, boxes that nothing found at the score.
         errors: Kinds of errors.
         doubts: Labels that are likely wrong, the likeliest first.
     """
@@ -46,6 +50,7 @@ class Diagnosis:
     curve: ScoreCurve
     calibration: Calibration
     classes: Mapping[int, ClassDiagnosis]
+    missed: Mapping[int, int]
     errors: ErrorTypes
     doubts: Sequence[LabelError]
 
@@ -73,9 +78,16 @@ def diagnose(truth: GroundTruth, detections: Detections, label_map: Mapping[int,
         curve=score_curve(scores[counted], right[counted], int((~truth.ignored).sum())),
         calibration=calibration(scores[counted], right[counted]),
         classes=classes,
+        missed=_missed(truth, found, scores >= score, label_map),
         errors=error_types(truth, detections, found, score),
         doubts=label_errors(detections, found, score),
     )
+
+
+def _missed(truth: GroundTruth, found: Assignment, kept: Booleans, label_map: Mapping[int, str]) -> dict[int, int]:
+    seen = np.zeros(len(truth.classes), bool)
+    seen[found.found[kept & found.right]] = True
+    return {number: int(((truth.classes == number) & ~truth.ignored & ~seen).sum()) for number in label_map}
 
 
 def curves(

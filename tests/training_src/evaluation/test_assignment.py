@@ -8,7 +8,7 @@ import pytest
 
 from training_src.evaluation.assignment import NONE, assign, greatest_overlap
 from training_src.evaluation.boxes import Detections, GroundTruth
-from training_src.evaluation.coco import match
+from training_src.evaluation.matches import match
 
 Scenes = Callable[..., tuple[GroundTruth, Detections]]
 
