@@ -212,7 +212,8 @@ def _approvable(context: EventContext, read: Production, package: Package) -> Ap
     if stale:
         raise RefusedError(stale)
     for caveat in approvable.caveats:
-        context.log.tell(caveat)
+        subject, command = f"v{package.version} goes back all the same", f"mapgate models show {package.version}"
+        note_once(context, read, read.approvals[package.version], "noted", subject, caveat, command)
     return approvable
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from infra.delivery.deployer.deployments.comparison import again
@@ -139,3 +140,18 @@ def test_version_of_an_older_release_that_serves_or_has_served_goes(world: Any) 
     world.approve(versions[2])
     world.settle()
     assert (world.champion(), world.record("version#000003")["Outcome"]) == (2, "refused")
+
+
+def test_version_that_goes_back_under_another_floor_is_told_once(world: Any) -> None:
+    first = serve(world, compared(world, None))
+    serve(world, compared(world, first))
+    world.settings = replace(world.settings, floor_policy_sha256="0" * 64)
+    serve(world, first)
+    world.look()
+    world.settle()
+    assert world.champion() == 1
+    (message,) = world.topic.faults
+    assert message["Subject"] == "mapgate-dev: v1 goes back all the same"
+    assert message["Message"].startswith(
+        "v1 was judged under the gate policy ffffffffffff, and the environment's is 0000"
+    )
