@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PublishDossier by its role, under the policies of bucket and key; others, who may do everything, in vain."""
+"""PublishDossier and the deployer by their roles, under the policies of bucket and key; others try in vain."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from infra.delivery.deployer.deployments.chain import verify_chain
+from infra.delivery.deployer.deployments.released import release
+from infra.delivery.deployer.deployments.verdict_record import VerdictRecord
 from infra.training.publish_dossier_asset import publish_dossier_asset
 from localcloud import cloud as local_cloud
 from tests.infra.conftest import Cloud, invoking
 from tests.infra.stacks.test_foundation import ACCOUNT, resolved
-from tests.infra.training.publish_dossier.conftest import Stage, pushed_images, staged
+from tests.infra.training.publish_dossier.conftest import MODEL, Stage, pushed_images, staged
 
 DATA = f"mapgate-dev-data-{ACCOUNT}-us-east-1"
-DOSSIER = "mapgate-dev-publish-dossier-function"
+DOSSIER, DEPLOYER = "mapgate-dev-publish-dossier-function", "mapgate-dev-deployer-function"
 EVERYTHING = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}], "Version": "2012-10-17"}
+NOT_HERE = f"arn:aws:sqs:us-east-1:{ACCOUNT}:not-here"
 SIGNED: dict[str, Any] = {"SigningAlgorithm": "ECDSA_SHA_256", "Message": b"m"}
 
 
@@ -85,15 +89,22 @@ def _give(made: Deployed, dev: Any) -> None:
         "InferenceImages": f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mapgate-dev-inference",
         "TrainingImages": f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mapgate-dev-training",
     }
-    (own,) = (
-        each["Properties"]["PolicyDocument"]
-        for name, each in dev.resources("AWS::IAM::Policy", "training").items()
-        if name.startswith("PublishDossier")
-    )
-    for role, policy in ((DOSSIER, resolved(_literal(own, meant))), ("attacker", EVERYTHING)):
+    given = {role: resolved(_literal(policy, meant)) for role, policy in _own_policies(dev).items()}
+    for role, policy in {**given, "attacker": EVERYTHING}.items():
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
         iam.create_role(RoleName=role, AssumeRolePolicyDocument=document)
         iam.put_role_policy(RoleName=role, PolicyName="own", PolicyDocument=json.dumps(policy))
+
+
+def _own_policies(dev: Any) -> dict[str, Any]:
+    """What the templates give to the roles of the two functions."""
+    found = {}
+    for name, each in dev.resources("AWS::IAM::Policy").items():
+        for begins, role in (("PublishDossierRole", DOSSIER), ("DeployerRole", DEPLOYER)):
+            if begins in name:
+                found[role] = each["Properties"]["PolicyDocument"]
+    assert len(found) == 2
+    return found
 
 
 def _bucket_policy(dev: Any) -> Any:
@@ -116,8 +127,8 @@ def _literal(value: Any, meant: dict[str, str]) -> Any:
         return value
     if set(value) & {"Ref", "Fn::GetAtt", "Fn::ImportValue"}:
         whole = json.dumps(value)
-        known = {"AWS::Partition": "aws", **meant, "PublishDossierLog": f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:l"}
-        return next(text for name, text in known.items() if name in whole)
+        known = {"AWS::Partition": "aws", **meant}
+        return next((text for name, text in known.items() if name in whole), NOT_HERE)
     return {name: _literal(each, meant) for name, each in value.items()}
 
 
@@ -132,6 +143,22 @@ def test_its_deployed_role_lets_it_publish(deployed: Deployed) -> None:
     assert run.error == ""
     assert deployed.stage.record() is not None
     assert deployed.stage.publish(**deployed.session(DOSSIER)).error == "", "tried again"
+
+
+def test_what_it_published_is_what_the_deployer_believes_and_releases_once(deployed: Deployed) -> None:
+    s3, kms = (deployed.client(service, DEPLOYER) for service in ("s3", "kms"))
+    item = deployed.stage.record()
+    assert item is not None
+    record = VerdictRecord.read(item)
+    verify_chain(s3, kms, bucket=DATA, key_arn=deployed.stage.key, record=record)
+    source, sha256 = (DATA, MODEL), record.model_sha256
+    uri = release(s3, DATA, source=source, sha256=sha256, version=1)
+    assert uri == f"s3://{DATA}/released/{sha256}/model.tar.gz"
+    released = {"Bucket": DATA, "Key": f"released/{sha256}/model.tar.gz"}
+    assert refused(s3.put_object, Body=b"other", **released) == "AccessDenied"
+    assert refused(s3.copy_object, CopySource=f"{DATA}/{MODEL}", IfNoneMatch="*", **released) == "PreconditionFailed"
+    assert refused(s3.delete_object, **released) == "AccessDenied"
+    assert release(s3, DATA, source=source, sha256=sha256, version=1) == uri
 
 
 def test_nobody_else_signs_and_everybody_verifies(deployed: Deployed) -> None:
