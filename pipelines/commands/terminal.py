@@ -45,9 +45,16 @@ class Terminal(Console):
         super().__init__(**({"highlight": False, "markup": False, "emoji": False} | options))
 
     @property
+    def is_terminal(self) -> bool:
+        """Whether somebody looks at it; not so where a variable forces the colours of a pipe, as in CI."""
+        if self._force_terminal is not None:
+            return self._force_terminal
+        return bool(getattr(self.file, "isatty", lambda: False)())
+
+    @property
     def size(self) -> ConsoleDimensions:
         """The screen's columns and rows."""
-        return super().size if self._has_screen() else ConsoleDimensions(UNLIMITED, 25)
+        return super().size if self.is_terminal else ConsoleDimensions(UNLIMITED, 25)
 
     @size.setter
     def size(self, new_size: tuple[int, int]) -> None:
@@ -70,10 +77,6 @@ class Terminal(Console):
     def addressed(self, sentence: str) -> str:
         """The sentence, with the commands that it tells to type meant for the deployment of the present one."""
         return _COMMANDS.sub(f"`{self.command} ", sentence)
-
-    def _has_screen(self) -> bool:
-        # `is_terminal` is also true of a pipe, where a variable forces colours.
-        return bool(getattr(self.file, "isatty", lambda: False)()) or self._force_terminal is True
 
 
 console = Terminal()

@@ -51,6 +51,14 @@ def test_a_table_that_goes_elsewhere_than_to_a_screen_is_as_wide_as_it_must(monk
     assert f"{BRACKETS} {ADDRESS}" in _printed(table)
 
 
+def test_nothing_is_drawn_in_place_where_only_colours_are_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("TTY_COMPATIBLE", raising=False)
+
+    assert not Terminal(file=io.StringIO()).is_terminal
+    assert Terminal(file=_Screen()).is_terminal
+
+
 def test_a_rule_and_a_heading_are_no_wider_than_a_page() -> None:
     file = io.StringIO()
     Terminal(file=file).rule("The [data] set")
