@@ -74,6 +74,7 @@ class Evaluation:
         chosen_by: Whose test set it is, `environment` or `execution`; None where the document does not say.
         model: Architecture, steps, best step and seed, as `model.json` has them.
         serving: Runtime, precision, images a second and milliseconds of what will serve.
+        smallest_difference: Of mAP, that such a test set can tell from nothing; None in evaluations of schema 1.
     """
 
     passed: bool
@@ -88,6 +89,7 @@ class Evaluation:
     chosen_by: str | None
     model: dict[str, Any]
     serving: dict[str, Any]
+    smallest_difference: float | None = None
 
     @classmethod
     def read(cls, document: Mapping[str, Any], place: str) -> Evaluation:
@@ -125,7 +127,8 @@ class Evaluation:
             images=dataset["images"],
             chosen_by=dataset.get("chosen_by"),
             model={name: document["model"].get(name) for name in ("architecture", "steps", "best_step", "seed")},
-            serving=_serving(document["serving"]),
+            serving=_serving(document),
+            smallest_difference=(document.get("resolution") or {}).get("smallest_difference", {}).get("mAP"),
         )
 
     @property
@@ -148,6 +151,7 @@ class Evaluation:
             "test_set_chosen_by": self.chosen_by,
             "model": self.model,
             "serving": self.serving,
+            "smallest_difference": self.smallest_difference,
         }
 
 
@@ -163,11 +167,12 @@ def _remarks(document: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _serving(told: Mapping[str, Any]) -> dict[str, Any]:
+def _serving(document: Mapping[str, Any]) -> dict[str, Any]:
+    told, resources = document["serving"], document.get("resources") or {}
     measured = (told.get("runtimes") or {}).get(told.get("runtime")) or {}
     return {
         "runtime": told.get("runtime"),
         "precision": told.get("precision"),
         "images_per_second": measured.get("images_per_second"),
-        "latency_milliseconds": measured.get("latency_milliseconds"),
+        "latency_milliseconds": measured.get("latency_milliseconds") or resources.get("latency_milliseconds"),
     }

@@ -68,6 +68,15 @@ def test_the_change_against_the_champion_is_told() -> None:
     assert _read(1).change is None
 
 
+def test_what_the_test_set_can_tell_is_told() -> None:
+    resources = {"latency_milliseconds": {"p99": 31.0}}
+    read = _read(2, resolution={"smallest_difference": {"mAP": 0.034}}, resources=resources)
+
+    assert read.smallest_difference == 0.034
+    assert read.serving["latency_milliseconds"] == {"p99": 31.0}
+    assert _read(1).smallest_difference is None
+
+
 @pytest.mark.parametrize(
     ("document", "told"),
     [
