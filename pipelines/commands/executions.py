@@ -219,7 +219,7 @@ def follow_to_the_end(connection: Connection, arn: str, as_json: bool, **further
         further: Told beside the execution where scripts read.
 
     Raises:
-        WorkFailedError: It did not succeed.
+        WorkFailedError: It did not succeed, or nobody could go on asking.
     """
     identifier = arn.rsplit("/", 1)[-1]
     goes_on = (
@@ -227,7 +227,10 @@ def follow_to_the_end(connection: Connection, arn: str, as_json: bool, **further
         f"`{connection.command} executions stop {identifier}` stops it"
     )
     with interruptible(goes_on):
-        execution = follow(connection, arn, complaints if as_json else console)
+        try:
+            execution = follow(connection, arn, complaints if as_json else console)
+        except (ClientError, BotoCoreError) as error:  # credentials that expire within a day, a network that goes
+            raise WorkFailedError(f"following was cut off ({str(error).rstrip('.')}); {goes_on}") from error
     told = _came_to(connection, execution)
     if as_json:
         print_json({**execution.as_json(), **told.as_json(), **further})

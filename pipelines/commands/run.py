@@ -113,7 +113,9 @@ def run(
         console.print(f"started {arn}")
     if wait:
         follow_to_the_end(connection, arn, as_json, plan=plan)
-    elif as_json:
+    elif not as_json:
+        console.print(f"next    {connection.command} executions follow {arn.rsplit('/', 1)[-1]}")
+    else:
         print_json({"arn": arn, "parameters": parameters, "plan": plan})
 
 
