@@ -2,6 +2,7 @@
 """The `mapgate` command: its nouns, the options that all of them share, and how errors are told."""
 
 import errno
+import io
 import shlex
 import sys
 from importlib.metadata import version
@@ -121,6 +122,10 @@ def _typed(context: typer.Context) -> str:
 
 def main() -> None:
     """Run the command; what a caller can do something about is one sentence and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a screen's encoding has no sign for is a question mark, and no traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         ended = app(prog_name="mapgate", standalone_mode=False)
     except Exception as error:

@@ -10,6 +10,7 @@ apart from Python's own.
 import argparse
 import errno
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
 from types import NoneType
@@ -27,6 +28,11 @@ def call(command: Callable[..., int], name: str, words: Sequence[str]) -> int:
     given = parser_of(command, name).parse_args(words)
     try:
         return command(**vars(given))
+    except BrokenPipeError:
+        # Who reads has gone, as in `| head`. Nothing is left to be flushed at the end.
+        # https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         if error.strerror is None:
             raise  # not the system's: a fault of the program keeps its traceback

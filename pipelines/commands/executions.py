@@ -62,6 +62,9 @@ def list_executions(
     if as_json:
         print_json(summaries)
         return
+    if not summaries:
+        console.print(f"no execution yet: `{connection.command} run DATA` starts one")
+        return
     table = Table("execution", "status", "started", "for")
     for told_of_one in summaries:
         started = f"{told_of_one['started']:%Y-%m-%d %H:%M:%S}"

@@ -67,6 +67,13 @@ def test_help_is_given_and_is_no_mistake(typed: Mapgate, words: list[str]) -> No
     assert "Usage: mapgate" in result.stdout
 
 
+def test_a_screen_without_our_signs_shows_the_rest(mapgate: Mapgate) -> None:
+    result = mapgate("doctor", PYTHONIOENCODING="ascii")
+
+    assert "region: none is named" in result.stdout
+    assert result.stderr == ""
+
+
 def test_the_version_is_told(typed: Mapgate) -> None:
     result = typed("--version")
 
