@@ -75,6 +75,8 @@ class Evaluation:
         model: Architecture, steps, best step and seed, as `model.json` has them.
         serving: Runtime, precision, images a second and milliseconds of what will serve.
         smallest_difference: Of mAP, that such a test set can tell from nothing; None in evaluations of schema 1.
+        floor_policy: SHA-256 of the environment's policy, by which it was judged; likewise.
+        run_policy: Of the execution's own, which can only tighten that; None where it brought none.
     """
 
     passed: bool
@@ -90,6 +92,8 @@ class Evaluation:
     model: dict[str, Any]
     serving: dict[str, Any]
     smallest_difference: float | None = None
+    floor_policy: str | None = None
+    run_policy: str | None = None
 
     @classmethod
     def read(cls, document: Mapping[str, Any], place: str) -> Evaluation:
@@ -128,6 +132,8 @@ class Evaluation:
             chosen_by=dataset.get("chosen_by"),
             model={name: document["model"].get(name) for name in ("architecture", "steps", "best_step", "seed")},
             serving=_serving(document),
+            floor_policy=_digest(document, "floor"),
+            run_policy=_digest(document, "run"),
             smallest_difference=(document.get("resolution") or {}).get("smallest_difference", {}).get("mAP"),
         )
 
@@ -152,7 +158,14 @@ class Evaluation:
             "model": self.model,
             "serving": self.serving,
             "smallest_difference": self.smallest_difference,
+            "floor_policy_sha256": self.floor_policy,
+            "run_policy_sha256": self.run_policy,
         }
+
+
+def _digest(document: Mapping[str, Any], policy: str) -> str | None:
+    told = ((document.get("policy") or {}).get(policy) or {}).get("sha256")
+    return None if told is None else str(told)
 
 
 def _remarks(document: Mapping[str, Any]) -> list[str]:

@@ -145,6 +145,8 @@ def _measured(evaluation: Evaluation | None) -> dict[str, object]:
         "images a second": _number(speed, ".1f"),
         "latency p99": f"{latency['p99']:.1f} ms" if latency.get("p99") is not None else None,
         "gate": "passed" if evaluation.passed else "failed",
+        "environment's policy": (evaluation.floor_policy or "")[:12] or None,
+        "its own policy": (evaluation.run_policy or "")[:12] or None,
         "failed rules": " ".join(evaluation.failed) or None,
     }
 

@@ -58,7 +58,11 @@ def run(
         ),
     ] = None,
     gate_policy: Annotated[
-        str | None, typer.Option(help="Gate policy (YAML): a file or its URI.", autocompletion=left_to_the_shell)
+        str | None,
+        typer.Option(
+            help="Gate policy (YAML), a file or its URI; it can only tighten the environment's.",
+            autocompletion=left_to_the_shell,
+        ),
     ] = None,
     training_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the config's num_steps.")] = None,
     training_settings: Annotated[

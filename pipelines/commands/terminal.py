@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,8 +87,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 def print_json(value: Any) -> None:
-    """Print a value for scripts; dates and paths become strings."""
-    print(json.dumps(value, indent=2, default=str))
+    """Print a value for scripts; dates become ISO 8601 strings, paths and others what they say of themselves."""
+    print(json.dumps(value, indent=2, default=lambda it: it.isoformat() if isinstance(it, datetime) else str(it)))
 
 
 def print_facts(facts: Mapping[str, object]) -> None:

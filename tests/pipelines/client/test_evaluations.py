@@ -45,10 +45,16 @@ def test_both_schemas_are_read(schema: int, lower: float | None) -> None:
 def test_what_an_approver_must_know_besides_is_told() -> None:
     read = _read(
         2,
-        policy={"overruled": ["the run asked for mAP_50 at least 0.01"], "left_out": ["no champion"]},
+        policy={
+            "floor": {"uri": "s3://b/f", "sha256": "f" * 64},
+            "run": None,
+            "overruled": ["the run asked for mAP_50 at least 0.01"],
+            "left_out": ["no champion"],
+        },
         champion={"reason": "its artifact is gone", "waiver": "lost in March", "change": {}},
     )
 
+    assert (read.floor_policy, read.run_policy) == ("f" * 64, None)
     assert read.remarks == [
         "the run asked for mAP_50 at least 0.01",
         "no champion",

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from rich.table import Table
 
-from pipelines.commands.terminal import Terminal, destination, print_facts
+from pipelines.commands.terminal import Terminal, destination, print_facts, print_json
 from pipelines.display.transfers import transfer
 from pipelines.errors import BadInputError
 
@@ -132,6 +134,12 @@ def test_a_file_on_its_way_is_named_as_it_is() -> None:
         progress(1, 2)
 
     assert BRACKETS in screen.getvalue()
+
+
+def test_dates_and_paths_are_told_to_scripts_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"at": datetime(2026, 1, 2, 3, tzinfo=UTC), "path": Path("a/b")})
+
+    assert json.loads(capsys.readouterr().out) == {"at": "2026-01-02T03:00:00+00:00", "path": "a/b"}
 
 
 def test_nothing_in_this_room_reads_text_as_markup() -> None:
