@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, ConsoleDimensions
 from rich.rule import Rule
+from rich.segment import Segment
 from rich.text import Text
 from typer.models import OptionInfo
 
@@ -67,9 +68,10 @@ class Terminal(Console):
             options.setdefault("soft_wrap", True)
         super().print(*objects, **options)
 
-    def render_str(self, text: str, **options: Any) -> Text:
-        """Text as it is shown."""
-        return super().render_str(text.translate(_STEERING), **options)
+    def render(self, *of: Any, **options: Any) -> Iterator[Segment]:
+        """What is shown, piece by piece; what moves the cursor comes from this program alone."""
+        for piece in super().render(*of, **options):
+            yield piece if piece.control else Segment(piece.text.translate(_STEERING), piece.style)
 
     def rule(self, title: Any = "", **options: Any) -> None:
         """A line across the page, with a title."""

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.commands.terminal import Terminal, destination, print_facts, print_json
 from pipelines.display.transfers import transfer
@@ -73,7 +74,8 @@ def test_what_steers_a_terminal_is_shown_and_not_obeyed() -> None:
     table = Table("reason")
     table.add_row("all good\x1b[2K\r\x07")
 
-    for told in (_printed("all good\x1b[2K\x07"), _printed(table)):
+    reason = "all good\x1b[2K\x07"
+    for told in (_printed(reason), _printed(table), _printed(Text(reason)), _printed(Text.assemble("x", reason))):
         assert "\x1b" not in told
         assert "\x07" not in told
         assert "all good" in told
