@@ -74,6 +74,9 @@ class Evaluation:
         chosen_by: Whose test set it is, `environment` or `execution`; None where the document does not say.
         model: Architecture, steps, best step and seed, as `model.json` has them.
         serving: Runtime, precision, images a second and milliseconds of what will serve.
+        smallest_difference: Of mAP, that such a test set can tell from nothing; None in evaluations of schema 1.
+        floor_policy: SHA-256 of the environment's policy, by which it was judged; likewise.
+        run_policy: Of the execution's own, which can only tighten that; None where it brought none.
     """
 
     passed: bool
@@ -88,6 +91,9 @@ class Evaluation:
     chosen_by: str | None
     model: dict[str, Any]
     serving: dict[str, Any]
+    smallest_difference: float | None = None
+    floor_policy: str | None = None
+    run_policy: str | None = None
 
     @classmethod
     def read(cls, document: Mapping[str, Any], place: str) -> Evaluation:
@@ -125,7 +131,10 @@ class Evaluation:
             images=dataset["images"],
             chosen_by=dataset.get("chosen_by"),
             model={name: document["model"].get(name) for name in ("architecture", "steps", "best_step", "seed")},
-            serving=_serving(document["serving"]),
+            serving=_serving(document),
+            floor_policy=_digest(document, "floor"),
+            run_policy=_digest(document, "run"),
+            smallest_difference=(document.get("resolution") or {}).get("smallest_difference", {}).get("mAP"),
         )
 
     @property
@@ -148,7 +157,15 @@ class Evaluation:
             "test_set_chosen_by": self.chosen_by,
             "model": self.model,
             "serving": self.serving,
+            "smallest_difference": self.smallest_difference,
+            "floor_policy_sha256": self.floor_policy,
+            "run_policy_sha256": self.run_policy,
         }
+
+
+def _digest(document: Mapping[str, Any], policy: str) -> str | None:
+    told = ((document.get("policy") or {}).get(policy) or {}).get("sha256")
+    return None if told is None else str(told)
 
 
 def _remarks(document: Mapping[str, Any]) -> list[str]:
@@ -163,11 +180,12 @@ def _remarks(document: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _serving(told: Mapping[str, Any]) -> dict[str, Any]:
+def _serving(document: Mapping[str, Any]) -> dict[str, Any]:
+    told, resources = document["serving"], document.get("resources") or {}
     measured = (told.get("runtimes") or {}).get(told.get("runtime")) or {}
     return {
         "runtime": told.get("runtime"),
         "precision": told.get("precision"),
         "images_per_second": measured.get("images_per_second"),
-        "latency_milliseconds": measured.get("latency_milliseconds"),
+        "latency_milliseconds": measured.get("latency_milliseconds") or resources.get("latency_milliseconds"),
     }

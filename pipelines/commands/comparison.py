@@ -140,12 +140,19 @@ def _measured(evaluation: Evaluation | None) -> dict[str, object]:
         "test set": evaluation.test_set[:12],
         "test set chosen by": evaluation.chosen_by,
         "mAP beside champion's": None if evaluation.change is None else _signed(evaluation),
+        "smallest difference": _number(evaluation.smallest_difference),
         "serves with": " ".join(str(serving[name]) for name in ("runtime", "precision") if serving.get(name)),
-        "images a second": None if speed is None else f"{speed:.1f}",
+        "images a second": _number(speed, ".1f"),
         "latency p99": f"{latency['p99']:.1f} ms" if latency.get("p99") is not None else None,
         "gate": "passed" if evaluation.passed else "failed",
+        "environment's policy": (evaluation.floor_policy or "")[:12] or None,
+        "its own policy": (evaluation.run_policy or "")[:12] or None,
         "failed rules": " ".join(evaluation.failed) or None,
     }
+
+
+def _number(value: float | None, form: str = ".3f") -> str | None:
+    return None if value is None else format(value, form)
 
 
 def _signed(evaluation: Evaluation) -> str:

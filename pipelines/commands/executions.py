@@ -18,7 +18,7 @@ from pipelines.client.results import Results, origin, results, results_of, save
 from pipelines.commands.comparison import KEPT, beside, differing, facts, incomparable, markdown, transposed
 from pipelines.commands.completion import execution_ids, steps
 from pipelines.commands.ending import reason_of, told_of
-from pipelines.commands.terminal import Json, complaints, console, destination, print_facts, print_json
+from pipelines.commands.terminal import Json, complaints, console, destination, interruptible, print_facts, print_json
 from pipelines.display.progress import follow, known_of, log_of
 from pipelines.errors import BadInputError, MapgateError, WorkFailedError
 
@@ -61,6 +61,9 @@ def list_executions(
     summaries = [_summary(each) for each in recent]
     if as_json:
         print_json(summaries)
+        return
+    if not summaries:
+        console.print(f"no execution yet: `{connection.command} run DATA` starts one")
         return
     table = Table("execution", "status", "started", "for")
     for told_of_one in summaries:
@@ -219,17 +222,18 @@ def follow_to_the_end(connection: Connection, arn: str, as_json: bool, **further
         further: Told beside the execution where scripts read.
 
     Raises:
-        WorkFailedError: It did not succeed.
+        WorkFailedError: It did not succeed, or nobody could go on asking.
     """
     identifier = arn.rsplit("/", 1)[-1]
-    try:
-        execution = follow(connection, arn, complaints if as_json else console)
-    except KeyboardInterrupt:
-        complaints.print(
-            f"mapgate: interrupted; execution {identifier} goes on: `{connection.command} executions follow "
-            f"{identifier}` shows it again, `{connection.command} executions stop {identifier}` stops it"
-        )
-        raise typer.Exit(130) from None
+    goes_on = (
+        f"execution {identifier} goes on: `{connection.command} executions follow {identifier}` shows it again, "
+        f"`{connection.command} executions stop {identifier}` stops it"
+    )
+    with interruptible(goes_on):
+        try:
+            execution = follow(connection, arn, complaints if as_json else console)
+        except (ClientError, BotoCoreError) as error:  # credentials that expire within a day, a network that goes
+            raise WorkFailedError(f"following was cut off ({str(error).rstrip('.')}); {goes_on}") from error
     told = _came_to(connection, execution)
     if as_json:
         print_json({**execution.as_json(), **told.as_json(), **further})

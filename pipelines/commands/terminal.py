@@ -8,13 +8,16 @@ word in bold prints a `rich.text.Text`.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console, ConsoleDimensions
 from rich.rule import Rule
+from rich.segment import Segment
 from rich.text import Text
 from typer.models import OptionInfo
 
@@ -44,9 +47,16 @@ class Terminal(Console):
         super().__init__(**({"highlight": False, "markup": False, "emoji": False} | options))
 
     @property
+    def is_terminal(self) -> bool:
+        """Whether somebody looks at it; not so where a variable forces the colours of a pipe, as in CI."""
+        if self._force_terminal is not None:
+            return self._force_terminal
+        return bool(getattr(self.file, "isatty", lambda: False)())
+
+    @property
     def size(self) -> ConsoleDimensions:
         """The screen's columns and rows."""
-        return super().size if self._has_screen() else ConsoleDimensions(UNLIMITED, 25)
+        return super().size if self.is_terminal else ConsoleDimensions(UNLIMITED, 25)
 
     @size.setter
     def size(self, new_size: tuple[int, int]) -> None:
@@ -58,9 +68,10 @@ class Terminal(Console):
             options.setdefault("soft_wrap", True)
         super().print(*objects, **options)
 
-    def render_str(self, text: str, **options: Any) -> Text:
-        """Text as it is shown."""
-        return super().render_str(text.translate(_STEERING), **options)
+    def render(self, *of: Any, **options: Any) -> Iterator[Segment]:
+        """What is shown, piece by piece; what moves the cursor comes from this program alone."""
+        for piece in super().render(*of, **options):
+            yield piece if piece.control else Segment(piece.text.translate(_STEERING), piece.style)
 
     def rule(self, title: Any = "", **options: Any) -> None:
         """A line across the page, with a title."""
@@ -70,10 +81,6 @@ class Terminal(Console):
         """The sentence, with the commands that it tells to type meant for the deployment of the present one."""
         return _COMMANDS.sub(f"`{self.command} ", sentence)
 
-    def _has_screen(self) -> bool:
-        # `is_terminal` is also true of a pipe, where a variable forces colours.
-        return bool(getattr(self.file, "isatty", lambda: False)()) or self._force_terminal is True
-
 
 console = Terminal()
 complaints = Terminal(stderr=True)
@@ -82,8 +89,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 def print_json(value: Any) -> None:
-    """Print a value for scripts; dates and paths become strings."""
-    print(json.dumps(value, indent=2, default=str))
+    """Print a value for scripts; dates become ISO 8601 strings, paths and others what they say of themselves."""
+    print(json.dumps(value, indent=2, default=lambda it: it.isoformat() if isinstance(it, datetime) else str(it)))
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
@@ -105,6 +112,44 @@ def destination(told: str, *names: str, **options: Any) -> OptionInfo:
     option = typer.Option(*names, help=told, callback=_writable, autocompletion=left_to_the_shell, **options)
     assert isinstance(option, OptionInfo)
     return option
+
+
+def new_folder(told: str, *names: str, **options: Any) -> OptionInfo:
+    """The same of a folder to make, or to fill where it is empty."""
+    option = typer.Option(*names, help=told, callback=makeable, autocompletion=left_to_the_shell, **options)
+    assert isinstance(option, OptionInfo)
+    return option
+
+
+def makeable(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    """A folder that can be made, as far as one can see beforehand.
+
+    Raises:
+        BadInputError: A file is in its way, or the folder above it may not be written.
+    """
+    if path is None:
+        return None
+    named = f"{parameter.opts[0]} {path}"
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise BadInputError(f"{named}: {there} is a file; name a folder")
+    if not os.access(there, os.W_OK):
+        raise BadInputError(f"{named}: nothing can be written into {there}; name another folder")
+    return path
+
+
+@contextmanager
+def interruptible(told: str) -> Iterator[None]:
+    """Who presses Ctrl-C in this block is told what that means, and the command ends.
+
+    Raises:
+        typer.Exit: With 130, as shells say it.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        complaints.print(f"mapgate: interrupted; {told}")
+        raise typer.Exit(130) from None
 
 
 def left_to_the_shell(incomplete: str) -> list[str]:  # noqa: ARG001

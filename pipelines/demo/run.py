@@ -203,7 +203,8 @@ def _end_without_model(
         for step in execution.steps:
             if step.status == "Failed":
                 raise WorkFailedError(f"{step.name} failed: {step.failure_reason}")
-        raise WorkFailedError(f"execution {execution.identifier} {execution.status}: {execution.failure_reason or ''}")
+        reason = execution.failure_reason or "somebody stopped it, and the same command goes on"
+        raise WorkFailedError(f"execution {execution.identifier} {execution.status}: {reason}")
     sentence = evaluation["gate"]["sentence"]
     if not own_data:
         raise WorkFailedError(f"the gate let nothing through: {sentence}")

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
 from pipelines.whole_files import written_whole
 
-_FILES = ("animation", "contact_sheet", "before_and_after", "report")
+_FILES = ("animation", "contact_sheet", "before_and_after", "report", "summary")
 
 
 @dataclass
@@ -64,22 +63,18 @@ class Telling:
         with written_whole(self._path) as beside:
             beside.write_text(json.dumps(told, indent=2) + "\n")
         self.console.rule(Text("Summary", "bold"), align="left")
-        table = Table(show_header=False, box=None, padding=(0, 2))
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
         seconds = told.pop("seconds")
-        for name, value in told.items():
-            if value is not None:
-                table.add_row(name, _linked(value) if name in _FILES else str(value))
         stages = ", ".join(f"{stage} {spent:.0f}" for stage, spent in seconds.items())
-        table.add_row("seconds", f"{stages}, in all {sum(seconds.values()):.0f}")
-        table.add_row("summary", _linked(str(self._path)))
-        self.console.print(table)
+        told["seconds"] = f"{stages}, in all {sum(seconds.values()):.0f}"
+        told["summary"] = str(self._path)
+        known = {name: str(value) for name, value in told.items() if value is not None}
+        width = max(map(len, known))
+        for name, value in known.items():
+            # A line each, and no table: nobody can copy a path that a cell has folded.
+            shown = (value, Style(link=f"file://{value}")) if name in _FILES else value
+            self.console.print(Text.assemble(f"  {name:<{width}}  ", shown), soft_wrap=True)
         self.console.print(
             "\n  The cloud goes on: `mapgate --local models list`, `mapgate --local invoke <image>`; "
-            "`mapgate local down` stops it."
+            "`mapgate local down` stops it.",
+            soft_wrap=True,
         )
-
-
-def _linked(path: str) -> Text:
-    return Text(path, Style(link=f"file://{path}"))

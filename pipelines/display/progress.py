@@ -200,6 +200,8 @@ def waiting(step: Step) -> str:
 def readable(rest: str, room: int) -> str:
     """`loss=1.2 learning_rate=0.1 eta_seconds=85` as people say it: the time left first, and no more than has room."""
     values = dict(pair.split("=", 1) for pair in rest.split() if "=" in pair)
+    if values.get("images_per_second") in ("0", "0.0"):  # the first step has no speed, so nobody knows the time yet
+        values = {name: value for name, value in values.items() if name in ("loss", "learning_rate")}
     said = ""
     for name, before, after in (
         ("eta_seconds", "", " left"),

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import get_args
 
 import pytest
 from pydantic import BaseModel
 
 from infra.settings import Settings
-from tests.documentation import hyperparameters, parameters, table
+from tests.documentation import DOCS, hyperparameters, parameters, table
 from tests.documentation.environments import reference
 from tests.documentation.settings import PAGE, PLACES, filled
 
@@ -63,6 +64,18 @@ def test_fills_every_place_and_leaves_the_rest() -> None:
     assert filled(page) == page
     with pytest.raises(ValueError, match="0 places for parameters"):
         filled(page.replace("<!-- parameters: end -->\n", ""))
+
+
+def test_every_variable_of_the_command_is_named() -> None:
+    rows = PAGE.read_text().partition("## The command's variables")[2]
+    pipelines = DOCS.parent / "pipelines"
+    sources = [file for room in ("commands", "client", "zoo") for file in (pipelines / room).glob("*.py")]
+    read = {
+        name for file in [*sources, pipelines / "cli.py"] for name in re.findall(r"\bMAPGATE_[A-Z_]+", file.read_text())
+    }
+
+    assert "MAPGATE_HOME" in read
+    assert [name for name in sorted(read) if f"`{name}`" not in rows] == []
 
 
 def test_a_bar_does_not_end_a_cell() -> None:

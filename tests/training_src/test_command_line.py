@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
 
+from tests.conftest import CHECKOUT
 from training_src.__main__ import main
 from training_src.command_line import call
 from training_src.errors import DataError, TrainingError
@@ -102,6 +105,34 @@ def test_errors_of_ours_are_sentences_and_their_exit_code(capsys: pytest.Capture
     assert capsys.readouterr().err == "o is full.\nAnd so is the other.\n"
     assert call(failing, "fail", []) == 1
     assert capsys.readouterr().err == "the loss is not finite\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (FileNotFoundError(2, "No such file", "nope.config"), "nope.config: No such file; name another"),
+        (OSError(28, "No space left on device"), "draw: No space left on device; make room"),
+    ],
+)
+def test_a_file_that_cannot_be_read_or_written_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], error: OSError, told: str
+) -> None:
+    def draw() -> int:
+        raise error
+
+    assert call(draw, "draw", []) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert len(said.splitlines()) == 1
+
+
+def test_who_stops_reading_is_told_nothing() -> None:
+    command = [sys.executable, "-m", "training_src", "architectures"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CHECKOUT) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1
 
 
 def test_an_unknown_name_lists_the_jobs_and_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import pytest
 import typer
+from botocore.exceptions import ClientError
 
 from infra.settings import Settings
 from infra.training.binding import bind
@@ -412,6 +413,17 @@ def test_the_end_is_told_also_where_nothing_more_can_be_read(
     executions.follow_to_the_end(Connection(), "arn:x/abc", as_json=False)
 
     assert capsys.readouterr().err == "mapgate: what it left could not be read: it is not deployed\n"
+
+
+def test_following_that_is_cut_off_says_that_the_execution_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def expired(*_: object) -> Execution:
+        raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "The token is too old."}}, "Describe")
+
+    monkeypatch.setattr(executions, "follow", expired)
+    with pytest.raises(
+        WorkFailedError, match=r"cut off \(.* too old\); execution abc goes on: `m executions follow abc`"
+    ):
+        executions.follow_to_the_end(Connection(command="m"), "arn:x/abc", as_json=False)
 
 
 def test_who_interrupts_is_told_that_the_execution_goes_on(

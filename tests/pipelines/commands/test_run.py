@@ -148,6 +148,21 @@ def test_a_name_of_the_zoo_is_fetched_to_where_zoo_fetch_puts_it(
     assert [item["Key"] for item in listed] == [f"{uri.removeprefix(f's3://{BUCKET}/')}{ZOO}.tar.gz"]
 
 
+def test_what_a_run_is_for_is_kept_and_how_to_come_back_is_told(
+    deployed: Connection, scenes: Path, typed: Mapgate
+) -> None:
+    words = ("--endpoint-url", deployed.endpoint_url, "run", scenes, "--initial-checkpoint", "scratch", "--yes")
+    done = typed(*words, "--no-wait", "--description", "Images of the [new] camera")
+
+    assert done.returncode == 0, done.stderr
+    arn = next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("started"))
+    told = deployed.client("sagemaker").describe_pipeline_execution(PipelineExecutionArn=arn)
+    assert told["PipelineExecutionDescription"] == "Images of the [new] camera"
+    identifier = arn.rsplit("/", 1)[-1]
+    following = f"next    mapgate --endpoint-url {deployed.endpoint_url} executions follow {identifier}"
+    assert done.stdout.splitlines()[-1] == following
+
+
 def test_what_means_nothing_is_refused_before_the_data_is_looked_at(deployed: Connection, typed: Mapgate) -> None:
     words = ("--endpoint-url", deployed.endpoint_url, "run", "nowhere", "--initial-checkpoint", "yesterdays")
     done = typed(*words)

@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from rich.table import Table
+from rich.text import Text
 
-from pipelines.commands.terminal import Terminal, destination, print_facts
+from pipelines.commands.terminal import Terminal, destination, print_facts, print_json
 from pipelines.display.transfers import transfer
 from pipelines.errors import BadInputError
 
@@ -51,6 +54,14 @@ def test_a_table_that_goes_elsewhere_than_to_a_screen_is_as_wide_as_it_must(monk
     assert f"{BRACKETS} {ADDRESS}" in _printed(table)
 
 
+def test_nothing_is_drawn_in_place_where_only_colours_are_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("TTY_COMPATIBLE", raising=False)
+
+    assert not Terminal(file=io.StringIO()).is_terminal
+    assert Terminal(file=_Screen()).is_terminal
+
+
 def test_a_rule_and_a_heading_are_no_wider_than_a_page() -> None:
     file = io.StringIO()
     Terminal(file=file).rule("The [data] set")
@@ -63,7 +74,8 @@ def test_what_steers_a_terminal_is_shown_and_not_obeyed() -> None:
     table = Table("reason")
     table.add_row("all good\x1b[2K\r\x07")
 
-    for told in (_printed("all good\x1b[2K\x07"), _printed(table)):
+    reason = "all good\x1b[2K\x07"
+    for told in (_printed(reason), _printed(table), _printed(Text(reason)), _printed(Text.assemble("x", reason))):
         assert "\x1b" not in told
         assert "\x07" not in told
         assert "all good" in told
@@ -124,6 +136,12 @@ def test_a_file_on_its_way_is_named_as_it_is() -> None:
         progress(1, 2)
 
     assert BRACKETS in screen.getvalue()
+
+
+def test_dates_and_paths_are_told_to_scripts_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"at": datetime(2026, 1, 2, 3, tzinfo=UTC), "path": Path("a/b")})
+
+    assert json.loads(capsys.readouterr().out) == {"at": "2026-01-02T03:00:00+00:00", "path": "a/b"}
 
 
 def test_nothing_in_this_room_reads_text_as_markup() -> None:

@@ -30,6 +30,15 @@ def test_a_summary_says_what_was_reached_and_how_long_it_took(tmp_path: Path) ->
     assert not any(line[:1] == ["endpoint_name"] for line in lines)
 
 
+def test_a_path_is_on_one_line_however_narrow_the_screen(tmp_path: Path) -> None:
+    out = io.StringIO()
+    telling = Telling(tmp_path, Console(file=out, width=40, force_terminal=True, color_system=None))
+    telling.summary.report = str(tmp_path / ("a-long-name-" * 10))
+    telling.end()
+
+    assert any(line.endswith(telling.summary.report) for line in out.getvalue().splitlines())
+
+
 def test_a_stage_that_failed_has_no_seconds(tmp_path: Path) -> None:
     telling = Telling(tmp_path, Console(file=io.StringIO()))
 

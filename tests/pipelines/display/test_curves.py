@@ -21,15 +21,6 @@ LOG = [
 ]
 
 
-def test_a_log_is_read_by_step_and_the_last_word_counts() -> None:
-    read = Curves.read(LOG)
-
-    assert read.training["loss"][:2] == [(1, 1.8), (100, 0.8)]
-    assert read.training["learning_rate"] == [(1, 0.01), (100, 0.02), (200, 0.0)]
-    assert read.validation["mAP"] == [(100, 0.2), (200, 0.3)]
-    assert read.validation["loss"] == [(100, 1.1), (200, 0.9)]
-
-
 def test_each_training_has_its_colour_in_each_panel() -> None:
     one, other = Curves.read(LOG), Curves.read(line.replace("loss=0.8", "loss=0.4") for line in LOG)
     picture = curves.draw({"a1": one, "b2": other, "c3": Curves()})

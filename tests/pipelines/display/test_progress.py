@@ -90,6 +90,12 @@ def test_the_training_line_fits_the_screen_and_keeps_the_time_left(line: str, wi
     assert all(len(line.rstrip()) <= width for line in drawn)
 
 
+def test_the_first_step_says_nothing_of_a_time_that_nobody_knows() -> None:
+    first = "loss=3.1684 learning_rate=0.01000 images_per_second=0.0 eta_seconds=0"
+
+    assert progress.readable(first, 80) == "loss 3.1684, rate 0.01000"
+
+
 def test_the_printed_training_line_fits_a_page() -> None:
     out = io.StringIO()
     progress._PrintedView(Console(file=out, width=200)).logged("TrainDetector", LONG)
