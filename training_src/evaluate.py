@@ -29,13 +29,15 @@ from training_src.evaluation.assembly import Dossier, Results, Source
 from training_src.evaluation.bootstrap import draw
 from training_src.evaluation.boxes import to_pixels
 from training_src.evaluation.compared import OtherModel, Recorded, score_other
+from training_src.evaluation.diagnosis import diagnose
+from training_src.evaluation.enclosures import Explained, enclosures
 from training_src.evaluation.errors import EvaluationError, PolicyError
 from training_src.evaluation.exclusion import Learner, without_own
 from training_src.evaluation.gate import judge
 from training_src.evaluation.judged_by import GivenPolicy, Rules, read_rules
 from training_src.evaluation.measurements import ChampionMeasurements, read_measurements
 from training_src.evaluation.outcomes import examples, outcomes
-from training_src.evaluation.pictures import galleries
+from training_src.evaluation.pictures import pictures
 from training_src.evaluation.reference import RUNTIME, Asked, answer, answer_champion
 from training_src.evaluation.report import render
 from training_src.evaluation.schema import Evaluation
@@ -80,7 +82,8 @@ def evaluate(job: ProcessingJob) -> None:
     found = candidates(runtimes, reference, truth, labels, policy.serving)
     served = choose(found or {RUNTIME: reference})
     challenger = score(served, kept.test_set, labels, draw(truth.images, groups=kept.drawn))
-    source = Source(kept, _read_facts(job), artifact, job.sources.get("model") or None, rules, images.unlearnt)
+    uri = job.sources.get("model") or None
+    source = Source(kept, _read_facts(job), artifact, uri, rules, images.unlearnt, champion.artifact)
     results = Results(
         challenger=challenger,
         served=served,
@@ -96,9 +99,23 @@ def evaluate(job: ProcessingJob) -> None:
 
     refused = evaluation.dataset.refused
     print(_headline(evaluation), *refused.values(), challenger.metrics, verdict, sep="\n\n", flush=True)
-    pictures = galleries(kept.test_set, challenger.measurement.detections, labels, challenger.metrics.score, refused)
-    _write(job.output("evaluation"), Dossier(evaluation, challenger.metrics, source, pictures), challenger)
+    _leave(job, evaluation, challenger, source, labels)
     job.leave_message(verdict.sentence)
+
+
+def _leave(
+    job: ProcessingJob, evaluation: Evaluation, challenger: Scored, source: Source, labels: Mapping[int, str]
+) -> None:
+    """Explain the detections, and write all files."""
+    test_set, refused = source.test_set, evaluation.dataset.refused
+    detections, metrics = challenger.measurement.detections, challenger.metrics
+    diagnosis = diagnose(test_set.truth, detections, labels, metrics.score)
+    seen = pictures(test_set, detections, labels, metrics.score, diagnosis.doubts, refused)
+    folder, made = job.output("evaluation"), Dossier(evaluation, metrics, source, diagnosis, seen)
+    explained = Explained(diagnosis, metrics, detections, labels, source.artifact.history, refused)
+    for name, content in enclosures(explained, test_set, job.destinations.get("evaluation", ""), made.made):
+        write_whole(folder / name, content)
+    _write(folder, made, challenger)
 
 
 @dataclass(frozen=True)
@@ -108,6 +125,7 @@ class _Other:
     recorded: Recorded
     measured: ChampionMeasurements | None
     seen: SeenGroups
+    artifact: Artifact | None
 
     def beside(self, challenger: Scored, kept: ScoredImages, labels: Mapping[int, str]) -> OtherModel | None:
         """Scored on the same images as the challenger; None where there is no such model."""
@@ -137,16 +155,17 @@ def _other(
     arn, runtime, waiver = (None if one in ("", "none") else one for one in said)
     folder = job.input(who)
     answered = answer_champion(measured, runtime, folder, asked, f"{who}_answered")
-    return _Other(Recorded(arn, runtime, waiver), answered, _seen_by(folder, who))
+    artifact = _artifact(folder) if folder else None
+    seen = artifact.seen if artifact else SeenGroups(unknown=(f"the {who}",) if folder else ())
+    return _Other(Recorded(arn, runtime, waiver), answered, seen, artifact)
 
 
-def _seen_by(folder: Path | None, who: str) -> SeenGroups:
-    if folder is None:
-        return SeenGroups()
+def _artifact(folder: Path) -> Artifact | None:
+    """What another model says of itself; None where it cannot be read, which is told where it is compared."""
     try:
-        return read_artifact(folder / "model.tar.gz").seen
+        return read_artifact(_only_file(folder, "*.tar.gz"))
     except MapgateError:
-        return SeenGroups(unknown=(f"the {who}",))
+        return None
 
 
 def _seen(job: ProcessingJob, artifact: Artifact, champion: _Other, best: _Other) -> dict[Learner, SeenGroups]:

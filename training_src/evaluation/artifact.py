@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model.tar.gz says of itself; only its two JSON files and its lists of groups are read."""
+"""What a model.tar.gz says of itself; only its descriptions and its lists of groups are read."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from containers.contract.archive import extract
 from training_src.data.seen_groups import SeenGroups, of_model
 from training_src.evaluation.errors import EvaluationError
 
-DESCRIPTION, HISTORY = "model.json", "history.json"
+DESCRIPTION, HISTORY, CONFIG = "model.json", "history.json", "pipeline.config"
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Artifact:
         history: `history.json`, one entry a training or validation record; empty when there is none.
         seen: The groups of images that it and its ancestors have learnt from.
         bytes: Size of the archive.
+        pipeline_config: Its `pipeline.config`; "" when there is none.
     """
 
     sha256: str
@@ -33,6 +34,7 @@ class Artifact:
     history: Sequence[Mapping[str, Any]]
     seen: SeenGroups = field(default_factory=SeenGroups)
     bytes: int = 0
+    pipeline_config: str = ""
 
     @property
     def measured_as(self) -> str:
@@ -66,7 +68,7 @@ class Artifact:
 
 
 def read_artifact(path: Path) -> Artifact:
-    """Read an archive; nothing of it is unpacked but its two descriptions.
+    """Read an archive; nothing of it is unpacked but its descriptions.
 
     Raises:
         ArchiveError: It is missing or damaged, or was made to do harm.
@@ -77,6 +79,9 @@ def read_artifact(path: Path) -> Artifact:
         extract(path, folder, _is_description)
         try:
             description, history = _read(folder / DESCRIPTION), _read(folder / HISTORY)
+            config = (
+                (folder / CONFIG).read_text(encoding="utf-8", errors="replace") if (folder / CONFIG).is_file() else ""
+            )
         except (OSError, ValueError) as error:
             raise EvaluationError(f"{path}: its description cannot be read ({error}); train again") from error
         seen = of_model(folder / DESCRIPTION)
@@ -86,11 +91,11 @@ def read_artifact(path: Path) -> Artifact:
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     entries = [entry for entry in entries if isinstance(entry, dict)]
-    return Artifact(digest, description, entries, seen, path.stat().st_size)
+    return Artifact(digest, description, entries, seen, path.stat().st_size, config)
 
 
 def _is_description(name: PurePath) -> bool:
-    return str(name) in (DESCRIPTION, HISTORY) or name.match("groups-*.txt")
+    return str(name) in (DESCRIPTION, HISTORY, CONFIG) or name.match("groups-*.txt")
 
 
 def _read(file: Path) -> object:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measured numbers brought together: as evidence for the gate, as evaluation.json, and for the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,15 @@ import numpy as np
 from training_src.evaluation import schema
 from training_src.evaluation.artifact import Artifact
 from training_src.evaluation.bootstrap import recall_at_precision
+from training_src.evaluation.changes import Made, changes
 from training_src.evaluation.coco import CocoMetrics
 from training_src.evaluation.compared import OtherModel, compared, compared_evidence
+from training_src.evaluation.diagnosis import Diagnosis
 from training_src.evaluation.gate import ClassEvidence, Evidence, ParityEvidence, ResourceEvidence, Verdict
 from training_src.evaluation.judged_by import Rules
 from training_src.evaluation.measurements import Measurements
 from training_src.evaluation.notes import notes
-from training_src.evaluation.pictures import Gallery
+from training_src.evaluation.pictures import Seen
 from training_src.evaluation.policy import GatePolicy
 from training_src.evaluation.resolution import resolution
 from training_src.evaluation.rules import Estimate
@@ -38,6 +41,7 @@ class Source:
         model_uri: Where it was read from.
         rules: By whose rules.
         unlearnt: Boxes to be found of classes that the test set asks for and the challenger has not, by name.
+        champion: The champion's archive; None where there is none, or it cannot be read.
     """
 
     images: ScoredImages
@@ -46,6 +50,7 @@ class Source:
     model_uri: str | None
     rules: Rules
     unlearnt: Mapping[str, int] = field(default_factory=dict)
+    champion: Artifact | None = None
 
     @property
     def sha256(self) -> str:
@@ -85,12 +90,23 @@ class Results:
 
 @dataclass(frozen=True)
 class Dossier:
-    """All that the report shows."""
+    """All that the report shows.
+
+    Attributes:
+        evaluation: The verdict and its numbers.
+        metrics: What lies behind them.
+        source: What was evaluated.
+        diagnosis: The detections explained.
+        seen: Pictures.
+        made: When, in UTC.
+    """
 
     evaluation: schema.Evaluation
     metrics: CocoMetrics
     source: Source
-    galleries: Sequence[Gallery]
+    diagnosis: Diagnosis
+    seen: Seen
+    made: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def evidence(found: Results, source: Source) -> Evidence:
@@ -212,7 +228,12 @@ def _model(source: Source) -> schema.Model:
         steps=steps,
         best_step=best_step,
         seed=seed,
+        changes=changes(_made(source.artifact), _made(source.champion)) if source.champion else [],
     )
+
+
+def _made(artifact: Artifact) -> Made:
+    return Made(artifact.description, artifact.pipeline_config)
 
 
 def _runtime(one: Candidate) -> schema.RuntimeResult:

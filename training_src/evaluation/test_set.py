@@ -44,13 +44,13 @@ class TestSet:
 
 
 def read_test_set(folder: Path) -> TestSet:
-    """Read every record of a split. Boxes that are a crowd or difficult are ignored.
+    """Read every record of a split. Crowds are ignored.
 
     Raises:
         DataError: The folder has no shards, or a record is damaged.
         EvaluationError: There is no image, or one without source id or size.
     """
-    sizes, boxes, labels, ignored, names = [], [], [], [], []
+    sizes, boxes, labels, ignored, names, areas = [], [], [], [], [], []
     for index, example in enumerate(read_examples(folder)):
         if not example.source_id:
             raise EvaluationError(f"{folder}: image {index} has no source id; prepare the data set again")
@@ -59,11 +59,12 @@ def read_test_set(folder: Path) -> TestSet:
         sizes.append((example.height, example.width))
         boxes.append(example.boxes)
         labels.append(example.labels)
-        ignored.append((example.crowd != 0) | (example.difficult != 0))
+        ignored.append(example.crowd != 0)
         names.append(example.source_id)
+        areas.append(example.stated_areas())
     if not names:
         raise EvaluationError(f"{folder}: the test set has no image; give the data set a test split")
-    truth = GroundTruth.from_images(sizes, boxes, labels, ignored, names)
+    truth = GroundTruth.from_images(sizes, boxes, labels, ignored, names, areas)
     return TestSet(folder, truth, digest(names, digest_of(shards(folder))))
 
 
