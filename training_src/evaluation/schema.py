@@ -7,10 +7,11 @@ unknown is -1; everywhere else unknown is null, with a reason.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training_src.evaluation.gate import Verdict
 from training_src.evaluation.measurements import Timings
+from training_src.evaluation.model_metrics import Drawn, model_metrics
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -387,6 +388,7 @@ class Evaluation(_Part):
             F1 at IoU 0.5.
         champion: What serves now; None where nothing does.
         best: The best version that ever served; None where there is none, or the champion is it.
+        multiclass_classification_metrics: The figures once more, as Studio draws them; always of `metrics` and AP.
     """
 
     schema_version: Literal[2] = 2
@@ -403,3 +405,10 @@ class Evaluation(_Part):
     resources: Resources = Field(default_factory=Resources)
     serving: Serving
     gate: Gate
+    multiclass_classification_metrics: dict[str, Drawn] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _draw(self) -> "Evaluation":
+        classes = {name: one.ap for name, one in self.per_class.items()}
+        self.multiclass_classification_metrics = model_metrics(self.metrics, classes)
+        return self
