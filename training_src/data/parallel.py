@@ -14,7 +14,7 @@ from training_src.data.dataset import Dataset, Entry, Fault, LabelledImage
 from training_src.data.index import Index, Row, row
 from training_src.data.processes import in_order
 from training_src.data.records.example import encode_annotation, example_of
-from training_src.data.splits import group_hash
+from training_src.data.statistics import short_hash
 
 # Entries that go to a process at once: enough to be worth the way, few enough to keep all processes busy to the end.
 _BATCH = 32
@@ -119,4 +119,4 @@ class _Worker:
 def _annotation(image: CheckedImage) -> bytes:
     """The image's record without its bytes, as it will be written."""
     labelled = replace(image.labelled, attributes=image.columns)
-    return encode_annotation(example_of(labelled, image.format, group_hash=group_hash(image.group)))
+    return encode_annotation(example_of(labelled, image.format, group_hash=short_hash(image.group)))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from training_src.data.checks.findings import Findings
 from training_src.data.index import CROWD, DIFFICULT, OBJECT, Index, Row
 from training_src.data.label_map import LabelMap
-from training_src.data.splits import SPLITS, group_hash
+from training_src.data.splits import SPLITS
 from training_src.models.anchor_overlaps import BoxArrays
 from training_src.models.box_shapes import BoxShapes
 
@@ -195,7 +195,7 @@ def content_sha256(index: Index, label_map: LabelMap) -> str:
 
 def groups(index: Index, split: int) -> Iterator[str]:
     """Short hashes of the keys of a split's groups, sorted: what a model that was trained on it has seen."""
-    index.connection.create_function("short_hash", 1, group_hash, deterministic=True)
+    index.connection.create_function("short_hash", 1, short_hash, deterministic=True)
     query = (
         "SELECT DISTINCT short_hash(CASE sequence WHEN '' THEN content ELSE sequence END) AS hash FROM images "
         "WHERE split = ? ORDER BY hash"
@@ -218,6 +218,11 @@ def columns(index: Index, split: int) -> dict[str, dict[str, int]]:
         if len(values := found.setdefault(str(name), {})) < MOST_VALUES:
             values[str(value)] = int(images)
     return found
+
+
+def short_hash(group: str) -> str:
+    """How `dataset.json` and `model.json` name a group by its key."""
+    return hashlib.sha256(group.encode()).hexdigest()[:12]
 
 
 def _split(index: Index, counted: Tally, split: int, label_map: LabelMap) -> dict[str, Any]:

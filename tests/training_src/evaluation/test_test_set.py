@@ -11,9 +11,8 @@ import pytest
 import xxhash
 
 from containers.contract.tfrecord import write_record
-from training_src.data.label_map import LabelMap, write_label_map
 from training_src.data.records.example import DetectionExample, encode
-from training_src.data.splits import group_hash
+from training_src.data.statistics import short_hash
 from training_src.evaluation.boxes import Detections
 from training_src.evaluation.coco import evaluate
 from training_src.evaluation.errors import EvaluationError
@@ -90,48 +89,31 @@ def test_a_stated_area_decides_the_size(write: Write) -> None:
     assert write(example("a", [WHOLE])).truth.areas is None
 
 
-def test_groups_are_those_that_a_model_has_seen(write: Write) -> None:
-    told = replace(example("a", []), group="drive 7", group_hash=group_hash("drive_7 of the policy"))
-    stated, alone = replace(example("b", []), group="drive 7"), example("c", [])
-    test_set = write(told, stated, replace(stated, source_id="d"), replace(alone, encoded=told.encoded + b" "))
-    content = xxhash.xxh3_128_hexdigest(told.encoded + b" ")
-    assert test_set.groups == tuple(map(group_hash, ("drive_7 of the policy", "drive 7", "drive 7", content)))
-    units = test_set.units()
-    assert units is not None
-    assert units[1] == units[2] and len({*units.tolist()}) == 3
-    assert test_set.images_outside([group_hash("drive 7"), "another"]).tolist() == [True, False, False, True]
+def test_an_image_is_known_by_all_that_a_model_may_have_seen_it_by(write: Write) -> None:
+    told = replace(example("a", []), attributes={"sequence": "drive_7"}, group_hash=short_hash("drive_7"))
+    stated, likely = replace(example("b", []), group="drive 7"), example("east_frame_0012.png", [])
+    test_set = write(told, stated, likely, example("c", []))
+    content = short_hash(xxhash.xxh3_128_hexdigest(told.encoded))
+    assert test_set.groups == ("drive_7", "drive 7", "east", "")
+    assert test_set.hashes == (
+        *(frozenset({short_hash(key), content}) for key in ("drive_7", "drive 7", "east")),
+        frozenset({content}),
+    )
 
 
-def test_images_that_are_all_different_are_drawn_one_by_one(write: Write) -> None:
-    first, second = example("a", []), example("b", [])
-    assert write(first, replace(second, encoded=second.encoded + b" ")).units() is None
-    assert write(first, second).units() is not None  # the same picture twice
-
-
-def test_columns_slice_the_images(write: Write) -> None:
+def test_columns_hold_each_images_value(write: Write) -> None:
     front = replace(example("a", []), attributes={"camera": "front", "hour": "7"})
     rear, none = replace(example("b", []), attributes={"camera": "rear"}), example("c", [])
     test_set = write(front, rear, none)
     assert test_set.columns == {"camera": ("front", "rear", ""), "hour": ("7", "", "")}
-    assert test_set.images_of("camera", "rear").tolist() == [False, True, False]
-    for column, value in (("camera", "left"), ("weather", "fog"), ("hour", "")):
-        assert not test_set.images_of(column, value).any()
+    some = test_set.subset(np.array([False, True, True]))
+    assert some.columns == {"camera": ("rear", ""), "hour": ("", "")}
+    assert (some.groups, len(some.hashes), some.truth.source_ids) == (("", ""), 2, ("b", "c"))
 
 
-def test_boxes_of_another_label_map_are_translated_by_their_classs_name(write: Write, tmp_path: Path) -> None:
-    write_label_map(LabelMap({1: "tram", 3: "vehicle"}), tmp_path / "label_map.pbtxt")
-    boxes = np.array([WHOLE, INSIDE], np.float32)
-    texts = replace(example("a", [WHOLE, INSIDE]), names=("tram", "vehicle"), labels=np.array([1, 3]))
-    ids = replace(texts, source_id="b", names=(), boxes=boxes)
-    write(texts, ids)
-    assert read_test_set(tmp_path, {1: "vehicle", 2: "tram"}).truth.classes.tolist() == [2, 1, 2, 1]
-    assert read_test_set(tmp_path).truth.classes.tolist() == [1, 3, 1, 3]
-    with pytest.raises(EvaluationError, match=r'label map does not have: "tram" \(2 boxes\); the model has vehicle'):
-        read_test_set(tmp_path, {1: "vehicle"})
-
-
-def test_a_test_set_without_names_keeps_its_ids(write: Write, tmp_path: Path) -> None:
-    write(replace(example("a", [WHOLE]), names=()))
-    assert read_test_set(tmp_path, {1: "vehicle"}).truth.classes.tolist() == [1]
-    with pytest.raises(EvaluationError, match='"class 1" \\(1 boxes\\)'):
-        read_test_set(tmp_path, {2: "vehicle"})
+def test_classes_are_named_as_the_records_name_them(write: Write) -> None:
+    named = replace(example("a", [WHOLE, INSIDE]), names=("tram", "vehicle"), labels=np.array([1, 3]))
+    silent = replace(named, source_id="b", names=())
+    assert write(named, silent).names == {1: "tram", 3: "vehicle"}
+    with pytest.raises(EvaluationError, match='image "c" names class 1 "bus", others "tram"'):
+        write(named, replace(named, source_id="c", names=("bus", "vehicle")))

@@ -50,8 +50,8 @@ class DetectionExample:
         sha256: Of `encoded`, hexadecimal; empty: it is not stated.
         areas: float32 [N], square pixels that decide whether a box is small, medium or large (COCO's `area`),
             not-a-number where nobody said; None where nobody said for any box.
-        group_hash: `splits.group_hash` of what was not torn apart when the data set was prepared, as `dataset.json`
-            lists it; empty: it is not stated.
+        group_hash: Of the key of what was not torn apart when the data set was prepared (`statistics.short_hash`), as
+            `dataset.json` lists it; empty: it is not stated.
         attributes: What else is known of the image: `{"camera": "front"}`.
     """
 
