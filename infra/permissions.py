@@ -57,6 +57,11 @@ def allow_key(role: iam.Role, key: kms.IKey, *, writes: bool = False) -> None:
     allow(role, "kms:Decrypt", *(["kms:GenerateDataKey"] if writes else []), on=[key.key_arn])
 
 
+def allow_signing(role: iam.Role, key: kms.IKey) -> None:
+    """Let a role sign evidence, and verify what was signed before it."""
+    allow(role, "kms:Sign", "kms:Verify", on=[key.key_arn])
+
+
 def allow_volumes(role: iam.Role, key: kms.IKey, settings: Settings, instance_types: Iterable[str]) -> None:
     """Let a role hand the key to the volumes of jobs and endpoints on these types, which AWS opens by a grant."""
     if not any(settings.gives_volume_key(instance_type) for instance_type in instance_types):

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import moto
 from moto import backends
@@ -60,6 +61,8 @@ def install() -> None:
     _leave_subscriptions_unconfirmed()
     _know_the_latest_version_by_its_name()
     _use_keys_to_encrypt()
+    _know_keys_by_their_arn()
+    _copy_objects_conditionally()
     replace_action("cloudtrail", "LookupEvents", lambda _: {"Events": []})  # the CDK CLI asks it why something failed
 
 
@@ -457,3 +460,62 @@ def _use_keys_to_encrypt() -> None:
         original: Any, self: KmsBackend, policy: str | None, key_usage: str | None, *more: Any, **named: Any
     ) -> Any:
         return original(self, policy, key_usage or "ENCRYPT_DECRYPT", *more, **named)
+
+
+def _know_keys_by_their_arn() -> None:
+    """moto finds a key by its id alone where it is disabled, enabled and deleted; KMS takes the ARN, too.
+
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_DisableKey.html
+    """
+    from moto.kms.models import KmsBackend
+
+    @_instead_of(KmsBackend)
+    def disable_key(original: Any, self: KmsBackend, key_id: str) -> None:
+        original(self, self.get_key_id(key_id))
+
+    @_instead_of(KmsBackend)
+    def enable_key(original: Any, self: KmsBackend, key_id: str) -> None:
+        original(self, self.get_key_id(key_id))
+
+    @_instead_of(KmsBackend)
+    def schedule_key_deletion(original: Any, self: KmsBackend, key_id: str, *more: Any, **named: Any) -> Any:
+        return original(self, self.get_key_id(key_id), *more, **named)
+
+
+def _copy_objects_conditionally() -> None:
+    """moto copies whatever a request says of the object to be copied, and of the one that is there already.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+    """
+    from moto.s3.exceptions import PreconditionFailed
+    from moto.s3.responses import S3Response
+
+    def require_source(self: S3Response) -> None:
+        wanted = self.headers.get("x-amz-copy-source-if-match")
+        source, _, version = str(self.headers["x-amz-copy-source"]).partition("?versionId=")
+        bucket, _, key = unquote(source).lstrip("/").partition("/")
+        found = self.backend.get_object(bucket, key, version_id=version or None)
+        if wanted and found is not None and _bare(wanted) != _bare(found.etag):
+            raise PreconditionFailed("x-amz-copy-source-If-Match")
+
+    @_instead_of(S3Response)
+    def copy_object(original: Any, self: S3Response) -> Any:
+        require_source(self)
+        there = self.backend.get_object(self.bucket_name, self.parse_key_name())
+        if self.headers.get("If-None-Match") and there is not None:
+            raise PreconditionFailed("If-None-Match")
+        wanted = self.headers.get("If-Match")
+        if wanted and (there is None or _bare(wanted) != _bare(there.etag)):
+            raise PreconditionFailed("If-Match")
+        return original(self)
+
+    @_instead_of(S3Response)
+    def upload_part_copy(original: Any, self: S3Response) -> Any:
+        require_source(self)
+        return original(self)
+
+
+def _bare(tag: str) -> str:
+    """An entity tag without the quotes that clients may leave out."""
+    return tag.strip('"')

@@ -27,6 +27,7 @@ from localcloud import (
     moto_patches,
     persistence,
     refusals,
+    signing,
 )
 from localcloud.alarms import actions as alarms
 from localcloud.authorisation import enforcement, policy_refusals
@@ -64,6 +65,7 @@ PARTS: tuple[ModuleType, ...] = (
     layers,
     registry,
     models,
+    signing,
     executions,
     endpoints,
     jobs,

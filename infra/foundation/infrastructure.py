@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The foundation's stack: one key, one data bucket with its log and its default objects, two image repositories."""
+"""The foundation's stack: a key that encrypts, one that signs, the data bucket with its log, two image repositories."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +12,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from containers.tags import IMAGE_NAMES, ImageName, image_tag, repository_name
+from infra.floor_policy import FILE, PREFIX, FloorPolicy
 from infra.instance_types import has_gpu
 from infra.lambda_function import Function
 from infra.permissions import allow
@@ -21,7 +22,12 @@ from infra.ssm_parameters import publish
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG_PREFIX = "data/"
-DEFAULTS = ROOT / "infra" / "training" / "defaults"
+RELEASED = "released"
+"""Prefix of the artifacts that passed, each below its digest; endpoints serve from there."""
+EVIDENCE = "evidence"
+"""Prefix of what was signed about versions, and of their reports."""
+SIGNERS = ("publish-dossier", "deployer")
+"""The functions that sign evidence, and alone write it."""
 
 
 class FoundationStack(cdk.Stack):
@@ -29,6 +35,7 @@ class FoundationStack(cdk.Stack):
 
     Attributes:
         key: Encrypts everything that the environment keeps.
+        signing_key: Signs the evidence of versions; PublishDossier and the deployer alone may sign with it.
         bucket: Data, executions, models, checkpoints and defaults.
         repositories: Of the images, by name.
     """
@@ -38,6 +45,7 @@ class FoundationStack(cdk.Stack):
         self._settings = settings
         self._removal = removal_policy(settings)
         self.key = self._key()
+        self.signing_key = self._signing_key()
         self._access_logs = self._access_log_bucket()
         self.bucket = self._data_bucket()
         self.repositories = {name: self._repository(name) for name in IMAGE_NAMES}
@@ -47,6 +55,7 @@ class FoundationStack(cdk.Stack):
             settings,
             {
                 "data-bucket": self.bucket.bucket_name,
+                "signing-key": self.signing_key.key_arn,
                 "training-image": self.image_uri("training"),
                 "inference-image": self.image_uri("inference"),
             },
@@ -61,6 +70,11 @@ class FoundationStack(cdk.Stack):
         tag = image_tag(ROOT, name, "gpu" if on_gpus else "cpu")
         return self.repositories[name].repository_uri_for_tag(tag)
 
+    @property
+    def floor_policy_uri(self) -> str:
+        """The folder of the environment's gate policy, with a slash at its end."""
+        return f"s3://{self.bucket.bucket_name}/{self._settings.floor_policy.folder}"
+
     def data_arns(self, *prefixes: str) -> list[str]:
         """Return the ARNs of the objects below each prefix of the data bucket; of the bucket itself without any."""
         return [self._bucket_arn("data", f"{prefix}/*") for prefix in prefixes] or [self._bucket_arn("data")]
@@ -73,6 +87,15 @@ class FoundationStack(cdk.Stack):
         return self.format_arn(
             service="s3", region="", account="", resource=self._bucket_name(kind), resource_name=objects
         )
+
+    def _function_role_arns(self, *names: str) -> list[str]:
+        """ARNs of functions' roles made of names, since the stacks that have the functions stand on this one."""
+        return [
+            self.format_arn(
+                service="iam", region="", resource="role", resource_name=f"{self._settings.prefix}-{name}-function"
+            )
+            for name in names
+        ]
 
     def _own_function_arn(self, name: str) -> str:
         function = f"{self._settings.prefix}-{name}"
@@ -100,6 +123,31 @@ class FoundationStack(cdk.Stack):
                     else {"StringEquals": {"aws:SourceAccount": self.account}},
                 )
             )
+        return key
+
+    def _signing_key(self) -> kms.Key:
+        """The key of the evidence; what a policy of IAM says cannot let anybody else sign.
+
+        https://docs.aws.amazon.com/kms/latest/developerguide/symmetric-asymmetric.html
+        """
+        key = kms.Key(
+            self,
+            "SigningKey",
+            alias=f"{self._settings.prefix}-signing",
+            description=f"Signs what became of {self._settings.prefix}'s versions",
+            key_spec=kms.KeySpec.ECC_NIST_P256,
+            key_usage=kms.KeyUsage.SIGN_VERIFY,
+            removal_policy=self._removal,
+        )
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["kms:Sign"],
+                resources=["*"],
+                conditions=self._unless(*SIGNERS),
+            )
+        )
         return key
 
     def _access_log_bucket(self) -> s3.Bucket:
@@ -157,7 +205,42 @@ class FoundationStack(cdk.Stack):
             destination_bucket_name=self._access_logs.bucket_name, log_file_prefix=LOG_PREFIX
         )
         bucket.node.add_dependency(cast("s3.BucketPolicy", self._access_logs.policy))
+        self._keep_evidence(bucket)
         return bucket
+
+    def _keep_evidence(self, bucket: s3.Bucket) -> None:
+        """Let what serves and what was signed be written by its functions alone, once, and stay.
+
+        A denial binds the account's administrators as well, and no lock holds the bucket when its stack goes: the
+        cleaner may delete. https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+        """
+        once = {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}}
+        for sid, actions, objects, conditions in (
+            ("TheDeployerReleases", ["s3:PutObject"], [f"{RELEASED}/*"], self._unless("deployer")),
+            ("SignersWriteEvidence", ["s3:PutObject"], [f"{EVIDENCE}/*"], self._unless(*SIGNERS)),
+            # The report of a version is filled anew when it is approved and when it serves; statements stay.
+            ("NothingIsWrittenOver", ["s3:PutObject"], [f"{RELEASED}/*", f"{EVIDENCE}/*.json"], once),
+            (
+                "NothingIsDeleted",
+                ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+                [f"{RELEASED}/*", f"{EVIDENCE}/*"],
+                self._unless("cleaner"),
+            ),
+        ):
+            bucket.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid=sid,
+                    effect=iam.Effect.DENY,
+                    principals=[iam.AnyPrincipal()],
+                    actions=actions,
+                    resources=[bucket.arn_for_objects(each) for each in objects],
+                    conditions=conditions,
+                )
+            )
+
+    def _unless(self, *functions: str) -> dict[str, dict[str, list[str]]]:
+        """The conditions of a denial that does not mean the functions named."""
+        return {"ArnNotEquals": {"aws:PrincipalArn": self._function_role_arns(*functions)}}
 
     def _repository(self, name: ImageName) -> ecr.Repository:
         repository = ecr.Repository(
@@ -195,7 +278,7 @@ class FoundationStack(cdk.Stack):
             allow(cleaner.role, "lambda:InvokeFunction", on=[self._own_function_arn("cleaner")])
         everything = "true" if self._empties else "false"
         contents: tuple[tuple[str, s3.Bucket, str, dict[str, str]], ...] = (
-            ("DefaultObjects", self.bucket, "data", default_objects()),
+            ("DefaultObjects", self.bucket, "data", default_objects(self._settings.floor_policy)),
             ("AccessLogsContents", self._access_logs, "access-logs", {}),
         )
         for name, bucket, kind, objects in contents:
@@ -214,7 +297,13 @@ class FoundationStack(cdk.Stack):
                 name,
                 resource_type="Custom::BucketContents",
                 service_token=cleaner.function.function_arn,
-                properties={"BucketName": bucket.bucket_name, "Objects": objects, "EmptyOnDelete": everything},
+                properties={
+                    "BucketName": bucket.bucket_name,
+                    "Objects": objects,
+                    # By which policy a version was judged can be read as long as the version is there.
+                    "Keep": f"{PREFIX}/",
+                    "EmptyOnDelete": everything,
+                },
             )
             # Made after, deleted before everything that the function works with.
             resource.node.add_dependency(bucket, cleaner)
@@ -246,11 +335,10 @@ class FoundationStack(cdk.Stack):
         )
 
 
-def default_objects() -> dict[str, str]:
+def default_objects(policy: FloorPolicy) -> dict[str, str]:
     """Return the text of each object that a fresh bucket holds, by key."""
-    policy = (DEFAULTS / "gate_policy.yaml").read_text()
     return {
         "defaults/none/none": "none\n",
         "defaults/scratch/scratch": "scratch\n",
-        "defaults/gate-policy/gate_policy.yaml": policy,
+        f"{policy.folder}{FILE}": policy.text,
     }

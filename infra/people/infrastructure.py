@@ -20,10 +20,37 @@ from infra.training.infrastructure import TrainingStack
 
 UPLOADS = ("datasets", "inputs")
 """Where `mapgate run` puts a person's images, and configurations, label maps, checkpoints and policies."""
-REPORTS = ("executions",)
-READ = (*UPLOADS, *REPORTS, "defaults", "models", "tensorboard")
+REPORTS = ("evidence", "executions")
+READ = (*UPLOADS, *REPORTS, "defaults", "models", "released", "tensorboard")
 MADE = ("checkpoints", "defaults", "executions", "models", "tensorboard")
-"""What the pipeline and the deployment write, and nobody else."""
+"""What the pipeline and the deployment write, and nobody else; the bucket guards what was released and signed."""
+OF_OTHERS = (
+    # Deciding is an approver's.
+    "sagemaker:CreateModelPackage",
+    "sagemaker:DeleteModelPackage",
+    "sagemaker:UpdateModelPackage",
+    # Another definition, and an answer in a step's place, would judge otherwise.
+    "sagemaker:DeletePipeline",
+    "sagemaker:SendPipelineExecutionStep*",
+    "sagemaker:UpdatePipeline",
+    # What serves, and what is recorded of it, are the deployer's.
+    "sagemaker:CreateEndpoint",
+    "sagemaker:DeleteEndpoint",
+    "sagemaker:UpdateEndpoint*",
+    "lambda:InvokeFunction",
+    "lambda:UpdateFunction*",
+    "dynamodb:BatchWriteItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:PartiQL*",
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+    # Such as an administrator's waiver.
+    "ssm:DeleteParameter",
+    "ssm:PutParameter",
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+)
+"""What no data scientist does, whatever other policies let them."""
 APPROVALS = ["Approved", "PendingManualApproval", "Rejected"]
 
 
@@ -82,7 +109,7 @@ class PeopleStack(cdk.Stack):
         )
         allow(policy, "s3:GetBucketLocation", "s3:ListBucket", on=foundation.data_arns())
         self._allow_key(policy, "kms:Decrypt", "kms:GenerateDataKey")
-        self._keep_apart(policy)
+        self._keep_apart(policy, training)
         return policy
 
     def _approver(self) -> iam.ManagedPolicy:
@@ -200,21 +227,30 @@ class PeopleStack(cdk.Stack):
         through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{self.region}.amazonaws.com"}}
         allow(policy, *actions, on=[self._foundation.key.key_arn], when=through_s3)
 
-    def _keep_apart(self, policy: iam.ManagedPolicy) -> None:
+    def _keep_apart(self, policy: iam.ManagedPolicy, training: TrainingStack) -> None:
         """Keep who trains from deciding, and from what the pipeline wrote, whatever else they are allowed.
 
-        AWS's own policies for Studio allow every action of SageMaker on every resource.
+        AWS's own policies for Studio allow every action of SageMaker on every resource. No condition tells an execution
+        of chosen steps or of an older definition apart; what such a one leaves out, the verdict's record asks for.
         """
-        versions = [*self._versions, *self._group]
+        prefix, colon = self._settings.prefix, cdk.ArnFormat.COLON_RESOURCE_NAME
+        (bucket,) = self._foundation.data_arns()
+        # In one statement, since a policy holds 6,144 characters: an action concerns the resources of its service only.
         deny(
             policy,
-            "sagemaker:CreateModelPackage",
-            "sagemaker:DeleteModelPackage",
-            "sagemaker:UpdateModelPackage",
-            on=versions,
+            *OF_OTHERS,
+            on=[
+                *self._versions,
+                *self._group,
+                f"{training.pipeline_arn}*",
+                *sagemaker_arns(self, f"endpoint/{self._endpoint_name}"),
+                self.format_arn(service="lambda", resource="function", resource_name=f"{prefix}-*", arn_format=colon),
+                self.format_arn(service="dynamodb", resource="table", resource_name=f"{prefix}-*"),
+                self.format_arn(service="ssm", resource="parameter", resource_name=f"{prefix}/*"),
+                f"{bucket}/*",
+            ],
         )
         deny(policy, "s3:PutObject", on=self._foundation.data_arns(*MADE))
-        deny(policy, "s3:DeleteObject", "s3:DeleteObjectVersion", on=self._foundation.data_arns(*UPLOADS, *MADE))
 
 
 def _words(name: str) -> list[str]:

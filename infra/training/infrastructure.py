@@ -7,19 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra.delivery.infrastructure import DeliveryStack
+from infra.evidence_asset import evidence_asset
 from infra.foundation.infrastructure import ROOT, FoundationStack
 from infra.lambda_function import Function
-from infra.permissions import EVERY_OBJECT, EVERY_VERSION, allow, deny, sagemaker_arns
+from infra.permissions import EVERY_OBJECT, EVERY_VERSION, allow, allow_signing, deny, sagemaker_arns
 from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 from infra.ssm_parameters import publish
 from infra.training.binding import Resources, bind
 from infra.training.check_plan_asset import check_plan_asset
-from infra.training.roles import GIVEN, JobRoles, PipelineRole, allow_data_buckets, allow_registration
+from infra.training.roles import (
+    GIVEN,
+    JobRoles,
+    PipelineRole,
+    allow_data_buckets,
+    allow_image_digest,
+    allow_registration,
+)
 
 DEFINITION = ROOT / "pipelines" / "definition.json"
 HERE = Path(__file__).parent
@@ -51,7 +60,7 @@ class TrainingStack(cdk.Stack):
         (self.pipeline_arn,) = sagemaker_arns(self, f"pipeline/{self.pipeline_name}")
         self.check_plan = self._check_plan(foundation, delivery)
         self.find_champion = self._find_champion(foundation, delivery)
-        self.publish_dossier = self._publish_dossier(foundation, registry)
+        self.publish_dossier = self._publish_dossier(foundation, registry, delivery)
         jobs = JobRoles(self, "Jobs", settings=settings, foundation=foundation)
         role = PipelineRole(
             self,
@@ -69,6 +78,7 @@ class TrainingStack(cdk.Stack):
                 data_bucket=foundation.bucket.bucket_name,
                 training_image=foundation.image_uri("training"),
                 inference_image=foundation.image_uri("inference"),
+                floor_policy=settings.floor_policy.sha256,
                 processing_role=jobs.processing.role_arn,
                 training_role=jobs.training.role_arn,
                 check_plan=self.check_plan.function.function_arn,
@@ -107,12 +117,13 @@ class TrainingStack(cdk.Stack):
         allow(function.role, "s3:GetObject", on=foundation.data_arns(*GIVEN, "datasets"), because=EVERY_OBJECT)
         allow(function.role, "s3:ListBucket", on=foundation.data_arns())
         allow_data_buckets(function.role, self._settings)
+        allow_image_digest(function.role, foundation, "training")
         return function
 
     def _find_champion(self, foundation: FoundationStack, delivery: DeliveryStack) -> Function:
         function = self._function(
             "find-champion",
-            "Which version production serves, by the record of deployments",
+            "Which versions served, by the records of deployments, and which image measures",
             foundation,
             {
                 "TABLE": delivery.deployer.table.table_name,
@@ -122,9 +133,11 @@ class TrainingStack(cdk.Stack):
             timeout=cdk.Duration.seconds(30),
         )
         self._allow_champion(function, delivery)
-        # Whether the champion's artifact is still there; without ListBucket S3 would not say that it is not.
-        allow(function.role, "s3:GetObject", on=foundation.data_arns("models"), because=EVERY_OBJECT)
+        allow(function.role, "dynamodb:Query", on=[delivery.deployer.table.table_arn])
+        # Whether an artifact is still there; without ListBucket S3 would not say that it is not.
+        allow(function.role, "s3:GetObject", on=foundation.data_arns("models", "released"), because=EVERY_OBJECT)
         allow(function.role, "s3:ListBucket", on=foundation.data_arns())
+        allow_image_digest(function.role, foundation, "inference")
         return function
 
     @property
@@ -137,15 +150,38 @@ class TrainingStack(cdk.Stack):
         waiver = self.format_arn(service="ssm", resource="parameter", resource_name=self._waiver.removeprefix("/"))
         allow(function.role, "ssm:GetParameterHistory", on=[waiver])
 
-    def _publish_dossier(self, foundation: FoundationStack, registry: RegistryStack) -> Function:
-        function = self._function(
-            "publish-dossier",
-            "Writes an evaluation's figures and links onto the registered version",
-            foundation,
-            {"BUCKET": foundation.bucket.bucket_name},
-            timeout=cdk.Duration.minutes(1),
-        )
-        role = function.role
+    def _publish_dossier(
+        self, foundation: FoundationStack, registry: RegistryStack, delivery: DeliveryStack
+    ) -> Function:
+        environment = {
+            "TABLE": delivery.deployer.table.table_name,
+            "ENDPOINT_NAME": delivery.endpoint_name,
+            "BUCKET": foundation.bucket.bucket_name,
+            "SIGNING_KEY_ARN": foundation.signing_key.key_arn,
+            "FLOOR_POLICY_URI": foundation.floor_policy_uri,
+            "FLOOR_POLICY_SHA256": self._settings.floor_policy.sha256,
+            "INFERENCE_IMAGE": foundation.image_uri("inference"),
+            "TRAINING_IMAGE": foundation.image_uri("training"),
+        }
+        with evidence_asset(HERE / "publish_dossier") as code:
+            function = self._function(
+                "publish-dossier",
+                "Records and signs the verdict on a registered version, and writes its figures and links onto it",
+                foundation,
+                environment,
+                # It reads the whole artifact. A Lambda step waits ten minutes at most, and was seen to miss the answer
+                # of a function that took seven: https://github.com/aws/sagemaker-python-sdk/issues/3236.
+                timeout=cdk.Duration.minutes(5),
+                code=code,
+                memory_megabytes=1024,
+                writes=True,
+            )
+        self._allow_dossier(function.role, foundation, registry)
+        self._allow_verdict(function.role, foundation, delivery)
+        return function
+
+    def _allow_dossier(self, role: iam.Role, foundation: FoundationStack, registry: RegistryStack) -> None:
+        """Let the dossier be written onto versions; it is for whoever decides, and decides nothing."""
         versions = sagemaker_arns(self, f"model-package/{registry.group_name}/*")
         allow(
             role,
@@ -154,17 +190,25 @@ class TrainingStack(cdk.Stack):
             on=versions,
             because=EVERY_VERSION,
         )
-        # The dossier is for whoever decides; it decides nothing.
         deny(
             role,
             "sagemaker:UpdateModelPackage",
             on=versions,
             when={"Null": {"sagemaker:ModelApprovalStatus": "false"}},
         )
-        allow(role, "s3:GetObject", on=foundation.data_arns("executions"), because=EVERY_OBJECT)
-        allow(role, "s3:ListBucket", on=foundation.data_arns())
         allow_registration(role, foundation)
-        return function
+
+    def _allow_verdict(self, role: iam.Role, foundation: FoundationStack, delivery: DeliveryStack) -> None:
+        """Let what was judged be read and hashed, and the verdict on it be recorded and signed."""
+        read = foundation.data_arns("executions", "models", "defaults", "evidence")
+        allow(role, "s3:GetObject", on=read, because=EVERY_OBJECT)
+        allow(role, "s3:ListBucket", on=foundation.data_arns())
+        allow(role, "s3:PutObject", on=foundation.data_arns("evidence"), because=EVERY_OBJECT)
+        allow(role, "dynamodb:GetItem", "dynamodb:PutItem", on=[delivery.deployer.table.table_arn])
+        allow_signing(role, foundation.signing_key)
+        allow_image_digest(role, foundation, "training")
+        executions = f"{self.pipeline_arn}/execution/*"
+        allow(role, "sagemaker:DescribePipelineExecution", on=[executions], because="The pipeline's own executions.")
 
     def _function(
         self,
@@ -175,6 +219,8 @@ class TrainingStack(cdk.Stack):
         *,
         timeout: cdk.Duration,
         code: Path | None = None,
+        memory_megabytes: int = 256,
+        writes: bool = False,
     ) -> Function:
         return Function(
             self,
@@ -186,6 +232,8 @@ class TrainingStack(cdk.Stack):
             key=foundation.key,
             environment={"PREFIX": self._settings.prefix, **environment},
             timeout=timeout,
+            memory_megabytes=memory_megabytes,
+            writes=writes,
         )
 
 

@@ -269,7 +269,10 @@ def _table(action: str, call: Call) -> list[Need]:
 
 
 # https://docs.aws.amazon.com/kms/latest/developerguide/kms-api-permissions-reference.html
-@_operation("kms", "CreateGrant Decrypt DescribeKey Encrypt GenerateDataKey GetKeyPolicy ListGrants")
+@_operation(
+    "kms",
+    "CreateGrant Decrypt DescribeKey Encrypt GenerateDataKey GetKeyPolicy GetPublicKey ListGrants Sign Verify",
+)
 def _key(action: str, call: Call) -> list[Need]:
     arn = key_arn(call.parameters.get("KeyId", ""), call.account, call.region)
     named = arn or f"arn:aws:kms:{call.region}:{call.account}:key/*"

@@ -89,15 +89,29 @@ def _object_needs(request: S3Request) -> list[Need] | None:
 
 
 def _writing(request: S3Request) -> list[Need]:
-    told = {f"s3:{name}": request.headers[name] for name in (ENCRYPTION, _KEY_ID) if request.headers.get(name)}
+    """What a write needs; the headers that make it conditional are condition keys.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+    """
+    told = {f"s3:{name}": request.headers[name] for name in _WRITE_KEYS if request.headers.get(name)}
+    told["s3:ObjectCreationOperation"] = "true" if _creates_object(request) else "false"
     needs = [Need("s3:PutObject", request.object_arn, told)]
     if request.headers.get(COPIED):
-        bucket, _, key = unquote(request.headers[COPIED]).lstrip("/").partition("?")[0].partition("/")
-        needs += [Need("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}"), *_decryption(request, bucket, key)]
+        place, _, version = request.headers[COPIED].partition("?")
+        bucket, _, key = unquote(place).lstrip("/").partition("/")
+        action = "s3:GetObjectVersion" if version.startswith("versionId=") else "s3:GetObject"
+        needs += [Need(action, f"arn:aws:s3:::{bucket}/{key}"), *_decryption(request, bucket, key)]
     # Parts are decrypted when they are put together.
     in_parts = "uploadId" in request.query or "uploads" in request.query
     actions = ("GenerateDataKey", "Decrypt") if in_parts else ("GenerateDataKey",)
     return [*needs, *use_key(_encryption_key(request), request.account, request.region, "s3", *actions)]
+
+
+def _creates_object(request: S3Request) -> bool:
+    """Whether an object is there afterwards: not when an upload in parts begins, nor for a part of it."""
+    if "uploads" in request.query:
+        return False
+    return request.method == "POST" or "uploadId" not in request.query
 
 
 def _encryption_key(request: S3Request) -> str | None:
@@ -132,3 +146,4 @@ def unescaped(text: str) -> str:
 
 
 _KEY_ID = f"{ENCRYPTION}-aws-kms-key-id"
+_WRITE_KEYS = (ENCRYPTION, _KEY_ID, COPIED, "if-match", "if-none-match")

@@ -235,3 +235,11 @@ def _role_that_does_not_trust(call: Call) -> str:
         f"Could not assume role {role}. Please ensure that the role exists and allows principal "
         "'sagemaker.amazonaws.com' to assume the role."
     )
+
+
+@documented("s3", "CompleteMultipartUpload CopyObject PutObject", "AmazonS3/latest/API/API_PutObject", "NotImplemented")
+def _write_unless_some_object_is_there(call: Call) -> str:
+    asked = call.parameters.get("IfNoneMatch")
+    if asked in (None, "*"):
+        return ""
+    return "A header you provided implies functionality that is not implemented"

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import typer
-from rich.markup import escape
 
 from pipelines.client.connection import Connection, refusals_told
 from pipelines.client.deployment import Deployment
@@ -76,7 +75,7 @@ def announce(
     if not quiet:
         begins = start.said if start else _default_start(uris["PipelineConfigUri"])
         for subject, sentence in [("data", _of_data(connection, data, plan)), ("start", begins), *estimate.lines()]:
-            console.print(f"{subject:<10}{escape(sentence)}", soft_wrap=True)
+            console.print(f"{subject:<10}{sentence}")
     if refusal := estimate.refusal():
         raise BadInputError(refusal)
     if ask and not quiet and sys.stdin.isatty() and sys.stdout.isatty() and not typer.confirm("start?", default=True):

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from pipelines.commands.terminal import Json, console, print_json
 from pipelines.errors import BadInputError
@@ -41,6 +40,6 @@ def check(
         console.print(f"{path}: no fault")
     else:
         for fault in faults:
-            console.print(escape(str(fault)), soft_wrap=True)
+            console.print(str(fault))
     if faults:
         raise typer.Exit(BadInputError.exit_code)

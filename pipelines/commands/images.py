@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from pipelines.client import images
 from pipelines.client.connection import Connection
@@ -46,7 +45,7 @@ def push_images(
     ):
         pushed.append({"name": image.name, "uri": image.uri, "pushed": new})
         if not as_json:
-            console.print(f"{'pushed' if new else 'was there'}  {image.uri}", soft_wrap=True)
+            console.print(f"{'pushed' if new else 'was there'}  {image.uri}")
     if as_json:
         print_json(pushed)
 
@@ -57,8 +56,7 @@ def pretrained_or_none() -> Path | None:
         return fetched_pretrained(pinned()).path
     except (BadInputError, NpmError) as error:
         complaints.print(
-            f"mapgate: {escape(str(error))}; the training image goes without the pre-trained detector, so what would "
+            f"mapgate: {error}; the training image goes without the pre-trained detector, so what would "
             "start from it starts from scratch",
-            soft_wrap=True,
         )
         return None

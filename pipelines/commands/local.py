@@ -26,9 +26,9 @@ def local_up(port: Annotated[int | None, typer.Option(help="A loopback port.")] 
     if as_json:
         print_json({"endpoint_url": running.endpoint_url, "pid": running.pid})
         return
-    console.print(f"the laptop's cloud answers at {running.endpoint_url}; its state lies in {home()}", soft_wrap=True)
+    console.print(f"the laptop's cloud answers at {running.endpoint_url}; its state lies in {home()}")
     console.print("`mapgate --local …` talks to it; so does any AWS tool with")
-    console.print(f"  export AWS_ENDPOINT_URL={running.endpoint_url} AWS_REGION=us-east-1", soft_wrap=True)
+    console.print(f"  export AWS_ENDPOINT_URL={running.endpoint_url} AWS_REGION=us-east-1")
     console.print("  export AWS_ACCESS_KEY_ID=emulated AWS_SECRET_ACCESS_KEY=emulated")
 
 

@@ -49,7 +49,7 @@ def show_model(
     if as_json:
         print_json(found.as_json())
         return
-    console.print(f"version {found.number} [bold]{found.approval}[/]\n{found.arn}", soft_wrap=True)
+    console.print(f"version {found.number} {found.approval}\n{found.arn}")
     table = Table(show_header=False)
     for key, value in sorted(found.dossier.items()):
         table.add_row(key, value)

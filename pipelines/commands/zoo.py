@@ -49,7 +49,7 @@ def list_checkpoints(as_json: Json = False) -> None:
         return
     width = max(len(name) for name, _, _ in rows)
     for name, place, here in rows:
-        console.print(f"{name:<{width}}  {'here' if here else '-':<4}  {place}", soft_wrap=True)
+        console.print(f"{name:<{width}}  {'here' if here else '-':<4}  {place}")
 
 
 @app.command(
@@ -100,8 +100,8 @@ def fetch(
     if as_json:
         print_json({"name": found.name, "path": archive.path, "sha256": archive.sha256, "uri": uri})
         return
-    console.print(f"{'fetched' if archive.downloaded else 'was here'}  {archive.path}", soft_wrap=True)
-    console.print(f"{'recorded' if archive.recorded else 'as before'} sha256 {archive.sha256}", soft_wrap=True)
+    console.print(f"{'fetched' if archive.downloaded else 'was here'}  {archive.path}")
+    console.print(f"{'recorded' if archive.recorded else 'as before'} sha256 {archive.sha256}")
     _tell_upload(found.name, uri)
 
 
@@ -144,9 +144,9 @@ def _fetch_pretrained(
         told = {"name": source.name, "path": fetched.path, "sha256": source.checkpoint_sha256, "uri": uri}
         print_json(told)
         return
-    console.print(f"{'fetched' if fetched.new else 'was here'}  {fetched.path}", soft_wrap=True)
-    console.print(f"from      {source.package} {source.version}, {source.licence}", soft_wrap=True)
-    console.print(f"pinned    sha256 {source.checkpoint_sha256}", soft_wrap=True)
+    console.print(f"{'fetched' if fetched.new else 'was here'}  {fetched.path}")
+    console.print(f"from      {source.package} {source.version}, {source.licence}")
+    console.print(f"pinned    sha256 {source.checkpoint_sha256}")
     _tell_upload(source.architecture, uri)
 
 
@@ -158,9 +158,9 @@ def _uploaded(connection: Connection, path: Path, bucket: str, *, quiet: bool) -
 def _tell_upload(architecture: str, uri: str | None) -> None:
     if uri is None:
         return
-    console.print(f"uploaded  {uri}", soft_wrap=True)
-    console.print("start from it with", soft_wrap=True)
-    console.print(f"  mapgate run DATA --architecture {architecture} --initial-checkpoint {uri}", soft_wrap=True)
+    console.print(f"uploaded  {uri}")
+    console.print("start from it with")
+    console.print(f"  mapgate run DATA --architecture {architecture} --initial-checkpoint {uri}")
 
 
 def _fetch(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from localcloud import cloud
 from localcloud.home import Home
@@ -177,7 +178,7 @@ def _tell_evaluation(
     step = execution.step("EvaluateDetector")
     if step is None or step.status != "Succeeded":
         return None
-    telling.console.rule("[bold]The evaluation", align="left")
+    telling.console.rule(Text("The evaluation", "bold"), align="left")
     for line in log_of(connection, step):
         telling.say(line.rstrip())
     prefix = f"executions/{execution.identifier}/evaluation/"
@@ -209,6 +210,4 @@ def _end_without_model(
     telling.console.print(
         "\n  The gate let nothing through, and that is a valid end: nothing was registered.\n  "
         f"{sentence}\n  Train longer (--training-steps), or look at the report.",
-        markup=False,
-        soft_wrap=True,
     )

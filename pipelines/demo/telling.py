@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.style import Style
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.whole_files import written_whole
 
@@ -47,21 +49,21 @@ class Telling:
     @contextmanager
     def stage(self, name: str, title: str) -> Iterator[None]:
         """A stage under its title; the summary keeps its seconds."""
-        self.console.rule(f"[bold]{title}", align="left")
+        self.console.rule(Text(title, "bold"), align="left")
         began = time.monotonic()
         yield
         self.summary.seconds[name] = round(time.monotonic() - began, 1)
 
     def say(self, line: str) -> None:
         """A line below a stage's title, as it is."""
-        self.console.print(f"  {line}", markup=False, soft_wrap=True)
+        self.console.print(Text(f"  {line}"), soft_wrap=True)
 
     def end(self) -> None:
         """Write the summary and show it."""
         told = asdict(self.summary)
         with written_whole(self._path) as beside:
             beside.write_text(json.dumps(told, indent=2) + "\n")
-        self.console.rule("[bold]Summary", align="left")
+        self.console.rule(Text("Summary", "bold"), align="left")
         table = Table(show_header=False, box=None, padding=(0, 2))
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
@@ -75,10 +77,9 @@ class Telling:
         self.console.print(table)
         self.console.print(
             "\n  The cloud goes on: `mapgate --local models list`, `mapgate --local invoke <image>`; "
-            "`mapgate local down` stops it.",
-            soft_wrap=True,
+            "`mapgate local down` stops it."
         )
 
 
-def _linked(path: str) -> str:
-    return f"[link=file://{path}]{path}[/link]"
+def _linked(path: str) -> Text:
+    return Text(path, Style(link=f"file://{path}"))

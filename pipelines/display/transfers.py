@@ -15,7 +15,7 @@ def transfer(console: Console, what: str, *, quiet: bool = False) -> Iterator[Ca
     Yields:
         What is to be called with the bytes that are there, and the bytes in all where they are known.
     """
-    columns = (TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("  {task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     hidden = quiet or not console.is_terminal
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden, transient=True) as bars:
         task = bars.add_task(what, total=None)

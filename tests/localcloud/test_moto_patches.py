@@ -330,3 +330,21 @@ def test_the_latest_version_is_not_found_by_name() -> None:
 def test_keys_are_for_nothing() -> None:
     key = client("kms").create_key()["KeyMetadata"]
     assert not key.get("KeyUsage"), caught_up("_use_keys_to_encrypt")
+
+
+def test_keys_are_disabled_by_their_id_alone() -> None:
+    kms = client("kms")
+    arn = kms.create_key()["KeyMetadata"]["Arn"]
+    for change in (kms.disable_key, kms.enable_key, kms.schedule_key_deletion):
+        with pytest.raises(KeyError):
+            change(KeyId=arn)
+            pytest.fail(caught_up("_know_keys_by_their_arn"))
+
+
+def test_objects_are_copied_whatever_is_there() -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(Bucket="bucket", Key="k", Body=b"k")
+    s3.copy_object(Bucket="bucket", Key="k", CopySource="bucket/k", IfNoneMatch="*", MetadataDirective="REPLACE")
+    s3.copy_object(Bucket="bucket", Key="c", CopySource="bucket/k", CopySourceIfMatch='"0"')
+    assert s3.head_object(Bucket="bucket", Key="c"), caught_up("_copy_objects_conditionally")

@@ -46,6 +46,8 @@ def fill(cloud: Any) -> None:
     key = kms.create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
     kms.create_alias(AliasName="alias/signing", TargetKeyId=key)
     kms.create_key(Description="symmetric")
+    curve = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+    kms.create_alias(AliasName="alias/curve", TargetKeyId=curve)
     sqs.create_queue(QueueName="queue")
     sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName="queue")["QueueUrl"], MessageBody="waiting")
     topic = sns.create_topic(Name="topic")["TopicArn"]
@@ -107,6 +109,7 @@ def answers(cloud: Any) -> dict[str, Any]:
         ("kms", "list_keys", {}),
         ("kms", "list_aliases", {}),
         ("kms", "get_public_key", {"KeyId": "alias/signing"}),
+        ("kms", "get_public_key", {"KeyId": "alias/curve"}),
         ("sqs", "list_queues", {"QueueNamePrefix": "queue"}),
         ("sns", "list_subscriptions", {}),
         ("ssm", "get_parameter", {"Name": "/a/b"}),

@@ -193,7 +193,7 @@ def content_sha256(index: Index, label_map: LabelMap) -> str:
 
 def groups(index: Index, split: int) -> Iterator[str]:
     """Short hashes of the keys of a split's groups, sorted: what a model that was trained on it has seen."""
-    index.connection.create_function("short_hash", 1, _short_hash, deterministic=True)
+    index.connection.create_function("short_hash", 1, short_hash, deterministic=True)
     query = (
         "SELECT DISTINCT short_hash(CASE sequence WHEN '' THEN content ELSE sequence END) AS hash FROM images "
         "WHERE split = ? ORDER BY hash"
@@ -202,7 +202,8 @@ def groups(index: Index, split: int) -> Iterator[str]:
         yield str(found)
 
 
-def _short_hash(group: str) -> str:
+def short_hash(group: str) -> str:
+    """How `dataset.json` and `model.json` name a group by its key."""
     return hashlib.sha256(group.encode()).hexdigest()[:12]
 
 

@@ -7,10 +7,11 @@ unknown is -1; everywhere else unknown is null, with a reason.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training_src.evaluation.gate import Verdict
 from training_src.evaluation.measurements import Timings
+from training_src.evaluation.model_metrics import Drawn, model_metrics
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -55,8 +56,9 @@ class LeftOut(_Part):
     Attributes:
         images: Left out of the test set; nothing of them is in any number of this evaluation.
         groups: Distinct groups that these images belong to.
-        by: Images by whose training leaves them out: `challenger`, `champion`, `best`, and `ancestors` for what only a
-            model has seen that one of the three was trained from. An image may count more than once.
+        by: Images by whose training leaves them out: `challenger`, `champion`, `best` (each with its own ancestors, but
+            for the challenger's), and `ancestors` for what the challenger has seen only by the models that it was
+            trained from. An image may count more than once.
     """
 
     images: int = 0
@@ -270,7 +272,8 @@ class Resolution(_Part):
     """What this test set can tell.
 
     Attributes:
-        smallest_difference: By metric, the fall against the champion that this test would notice in 8 of 10 cases.
+        smallest_difference: By metric, the fall against the champion that this test would notice in 8 of 10 cases;
+            without a champion, what could be said in the worst case.
         images_needed: By metric, how many such images would be needed to notice the fall that the policy allows.
     """
 
@@ -282,7 +285,7 @@ class Resources(_Part):
     """What serving costs, as MeasureServing saw the chosen runtime on the endpoint's instance type.
 
     Attributes:
-        artifact_megabytes: Size of model.tar.gz, in 10^6 bytes.
+        artifact_megabytes: Size of model.tar.gz, in 2^20 bytes.
         resident_megabytes: Memory of the server.
         latency_milliseconds: By `p50`, `p90`, `p99`, with one request after the other.
     """
@@ -338,7 +341,10 @@ class RuleResult(_Part):
     """One rule of the gate.
 
     Attributes:
-        rule: Its name, such as `mAP_50`, `AP50[cyclist]`, `support[cyclist]` or `regression[mAP]`.
+        rule: Its name, such as `mAP_50`, `AP50[cyclist]`, `mAP_50[camera=front]`, `recall[cyclist]`,
+            `support[cyclist]`, `regression[mAP]` (the fall against the champion), `significance[mAP]` and
+            `significance[cyclist]` (what chance does not explain of it), or the same with `best.` before it. What is
+            not measured of the champion at all is the rule `champion`, and `best`.
         required: The bound.
         actual: The number that was compared with it, of an interval the end that counts; -1 where it is unknown.
         sentence: Both, in words.
@@ -382,6 +388,7 @@ class Evaluation(_Part):
             F1 at IoU 0.5.
         champion: What serves now; None where nothing does.
         best: The best version that ever served; None where there is none, or the champion is it.
+        multiclass_classification_metrics: The figures once more, as Studio draws them; always of `metrics` and AP.
     """
 
     schema_version: Literal[2] = 2
@@ -398,3 +405,10 @@ class Evaluation(_Part):
     resources: Resources = Field(default_factory=Resources)
     serving: Serving
     gate: Gate
+    multiclass_classification_metrics: dict[str, Drawn] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _draw(self) -> "Evaluation":
+        classes = {name: one.ap for name, one in self.per_class.items()}
+        self.multiclass_classification_metrics = model_metrics(self.metrics, classes)
+        return self

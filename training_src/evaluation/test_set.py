@@ -3,13 +3,15 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from containers.contract.files import digest_of
 from containers.contract.tfrecord import shards
 from training_src.data.records.example import read_examples
-from training_src.evaluation.boxes import GroundTruth
+from training_src.evaluation.boxes import Booleans, GroundTruth, Integers
 from training_src.evaluation.errors import EvaluationError
 
 
@@ -21,6 +23,7 @@ class TestSet:
         folder: Of the shards.
         truth: With `source_ids`, in order of the records.
         digest: Of the shards' content and of the source ids in order: equal digests, equal test sets.
+        places: Shape `(N,)`, which record of the shards each image is; None: they are all of them, in order.
     """
 
     __test__ = False  # no test class for pytest
@@ -28,11 +31,16 @@ class TestSet:
     folder: Path
     truth: GroundTruth
     digest: str
+    places: Integers | None = None
+
+    def subset(self, images: Booleans) -> "TestSet":
+        """Some of the images, shape `(N,)`, which are counted anew from 0; the digest stays that of the whole."""
+        return replace(self, truth=self.truth.subset(images), places=np.flatnonzero(images))
 
     def encoded(self, images: Iterable[int]) -> dict[int, bytes]:
         """The image files of these indices."""
-        wanted = set(images)
-        return {index: example.encoded for index, example in enumerate(read_examples(self.folder)) if index in wanted}
+        wanted = {index if self.places is None else int(self.places[index]): index for index in images}
+        return {wanted[at]: one.encoded for at, one in enumerate(read_examples(self.folder)) if at in wanted}
 
 
 def read_test_set(folder: Path) -> TestSet:

@@ -116,6 +116,13 @@ class ManagedPolicy(ResourceType):
         return it.physical_id
 
 
+_FIXED_OF_KEYS = {
+    name: f"https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-kms-key.html#cfn-kms-key-{name.lower()}"
+    for name in ("KeySpec", "KeyUsage")
+}
+_KEY_PROPERTIES = ("Description", "EnableKeyRotation", "KeyPolicy", "PendingWindowInDays", "Tags", *_FIXED_OF_KEYS)
+
+
 @resource_type("AWS::KMS::Key", gives={"Arn": "arn:aws:kms:{region}:{account}:key/{id}", "KeyId": "{id}"})
 class Key(ResourceType):
     """A key; deleting it makes it pending deletion, as AWS does."""
@@ -124,15 +131,19 @@ class Key(ResourceType):
         return it.finds("kms", "DescribeKey", {"KeyId": name})
 
     def create(self, it: Target) -> str:
-        it.refuse_beyond("Description", "EnableKeyRotation", "KeyPolicy", "PendingWindowInDays", "Tags")
+        it.refuse_beyond(*_KEY_PROPERTIES)
         tags = [{"TagKey": key, "TagValue": value} for key, value in it.tag_map.items()]
         policy = {"Policy": it.properties["KeyPolicy"]} if "KeyPolicy" in it.properties else {}
-        key = it.call("kms", "CreateKey", {**it.picked("Description"), **policy, "Tags": tags})["KeyMetadata"]
+        given = {**it.picked("Description", *_FIXED_OF_KEYS), **policy, "Tags": tags}
+        key = it.call("kms", "CreateKey", given)["KeyMetadata"]
         it.claim(key["KeyId"])
         return self._rotate(it.named(key["KeyId"]), rotated=False)
 
     def update(self, it: Target) -> str:
-        it.refuse_beyond("Description", "EnableKeyRotation", "KeyPolicy", "PendingWindowInDays", "Tags")
+        it.refuse_beyond(*_KEY_PROPERTIES)
+        for name in _FIXED_OF_KEYS:
+            if it.changed(name):
+                raise ValueError(f"{name} of a key that exists cannot be changed: {_FIXED_OF_KEYS[name]}")
         key = {"KeyId": it.physical_id}
         if it.changed("KeyPolicy") and "KeyPolicy" in it.properties:
             it.call("kms", "PutKeyPolicy", {**key, "PolicyName": "default", "Policy": it.properties["KeyPolicy"]})

@@ -124,6 +124,7 @@ def test_publishes_every_name_that_its_users_look_up(dev: Any) -> None:
         f"/mapgate-dev/{name}"
         for name in (
             "data-bucket",
+            "signing-key",
             "pipeline-name",
             "model-package-group",
             "endpoint-name",

@@ -225,7 +225,7 @@ def test_alarms_of_this_account_alone_may_publish_to_the_encrypted_topic(dev: An
     """
     ((logical, topic),) = dev.resources("AWS::SNS::Topic").items()
     ((_, policy),) = dev.resources("AWS::SNS::TopicPolicy").items()
-    ((_, key),) = dev.resources("AWS::KMS::Key").items()
+    (key,) = (each for each in dev.resources("AWS::KMS::Key").values() if "KeySpec" not in each["Properties"])
     arn = f"arn:aws:sns:us-east-1:123456789012:{topic['Properties']['TopicName']}"
     whole = json.dumps(policy["Properties"]["PolicyDocument"]).replace(json.dumps({"Ref": logical}), json.dumps(arn))
     alarm = f"arn:aws:cloudwatch:us-east-1:{account}:alarm:mapgate-dev-endpoint-errors"

@@ -35,7 +35,7 @@ def test_page_names_each_retained_resource_that_has_no_name_to_be_imported_by(
         kept = retained(synthesize(environment))
         named = {"AWS::S3::Bucket", "AWS::ECR::Repository", "AWS::DynamoDB::Table"}
         others = {name for name, resource in kept.items() if resource["Type"] not in named}
-        assert others == set(re.findall(r'{\\"(\w+)\\": {', PAGE.read_text()))
+        assert others == set(re.findall(r'\\"(\w+)\\": {', PAGE.read_text()))
         assert {resource["DeletionPolicy"] for resource in kept.values()} == {"RetainExceptOnCreate"}
         for name in set(kept) - others:
             properties = kept[name]["Properties"]
@@ -68,10 +68,13 @@ def test_what_was_retained_is_taken_into_new_stacks(
     assert f"{bucket.replace('-data-', '-access-logs-')} already exists" in cdk("deploy", *everything, fails=True)
     rules = client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     key = rules[0]["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"].rpartition("/")[2]
+    kms = client("kms")
+    told = [kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"] for each in kms.list_keys()["Keys"]]
+    (signing_key,) = [each["KeyId"] for each in told if "mapgate-staging's versions" in each["Description"]]
     group = "arn:aws:sagemaker:us-east-1:123456789012:model-package-group/mapgate-staging"
     cdk("destroy", "mapgate-staging-foundation", "--force")
     for stack, mapping in (
-        ("foundation", {"Key961B73FD": {"KeyId": key}}),
+        ("foundation", {"Key961B73FD": {"KeyId": key}, "SigningKeyEEFC2790": {"KeyId": signing_key}}),
         ("registry", {"Group": {"ModelPackageGroupArn": group}}),
     ):
         cdk("import", f"mapgate-staging-{stack}", "--resource-mapping-inline", json.dumps(mapping))
@@ -79,4 +82,5 @@ def test_what_was_retained_is_taken_into_new_stacks(
     assert client("s3").get_object(Bucket=bucket, Key="datasets/mine")["Body"].read() == b"mine"
     aliases = {each["AliasName"]: each.get("TargetKeyId") for each in client("kms").list_aliases()["Aliases"]}
     assert aliases["alias/mapgate-staging"] == key
+    assert aliases["alias/mapgate-staging-signing"] == signing_key
     record("deployment of staging over what it had retained", "1")

@@ -39,7 +39,8 @@ def dev(synthesize: Any) -> dict[str, dict[str, str]]:
     [
         (
             "kms:GenerateDataKey",
-            "cleaner-function deployer-function notifier-function pipeline processing training",
+            "cleaner-function deployer-function notifier-function publish-dossier-function "
+            "pipeline processing training",
         ),
         # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OutputDataConfig.html
         ("kms:Encrypt", "processing training"),
@@ -48,7 +49,7 @@ def dev(synthesize: Any) -> dict[str, dict[str, str]]:
         ("kms:DescribeKey", ""),
         ("s3:GetBucketLocation", ""),
         ("s3:DeleteObject", "cleaner-function training"),
-        ("dynamodb:PutItem", "deployer-function"),
+        ("dynamodb:PutItem", "deployer-function publish-dossier-function"),
         ("dynamodb:UpdateItem", ""),
         ("dynamodb:DeleteItem", ""),
         ("sagemaker:DescribeModelPackageGroup", ""),
