@@ -30,7 +30,7 @@ from training_src.evaluation.policy import read_policy
 from training_src.evaluation.report import SLOTS, render
 from training_src.evaluation.test_images import read_test_images
 
-SECTIONS = ("verdict", "beside", "missed", "changes", "policy", "curves", "classes", "confusion", "seen", "labels",
+SECTIONS = ("verdict", "policy", "beside", "missed", "changes", "curves", "classes", "confusion", "seen", "labels",
             "errors", "calibration", "slices", "serving", "making", "provenance")  # fmt: skip
 HOSTILE = "</td><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">{{ 7 * 7 }}"
 SHA256 = "5e" * 32
@@ -119,7 +119,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
             "ab" * 32,
             {"initial_checkpoint": {"kind": "pretrained", "name": name}, "training": {"steps": 100, "seed": 17}},
             [{"step": 50, "loss": 1.5, "images_per_second": 4.0}, {"step": 100, "mAP": 0.4, "mAP_50": 0.6}],
-            "train_config { batch_size: 8 }",
+            pipeline_config="train_config { batch_size: 8 }",
         )
         judged = schema.JudgedBy(
             floor=schema.PolicyFile(uri=f"s3://bucket/{name}", sha256=SHA256), map_threshold=0.3,
