@@ -83,8 +83,10 @@ def evaluate(job: ProcessingJob) -> None:
     served = choose(found or {RUNTIME: reference})
     challenger = score(served, kept.test_set, labels, draw(truth.images, groups=kept.drawn))
     uri = job.sources.get("model") or None
-    source = Source(kept, _read_facts(job), artifact, uri, rules, images.unlearnt, champion.artifact)
+    source = Source(kept.test_set, _read_facts(job), artifact, uri, rules.judged_by, champion.artifact)
     results = Results(
+        images=kept,
+        rules=rules,
         challenger=challenger,
         served=served,
         runtimes={RUNTIME: reference} | found,
@@ -93,6 +95,7 @@ def evaluate(job: ProcessingJob) -> None:
         slices=measure_slices(source.facts, truth.source_ids, challenger, policy.slices),
         measured=measured,
         overlap=kept.overlap(champion.seen.test),
+        unlearnt=images.unlearnt,
     )
     verdict = judge(assembly.evidence(results, source), policy, threshold)
     evaluation = assembly.evaluation(results, verdict, source)

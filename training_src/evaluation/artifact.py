@@ -24,17 +24,17 @@ class Artifact:
         sha256: Of the archive.
         description: `model.json`.
         history: `history.json`, one entry a training or validation record; empty when there is none.
+        pipeline_config: Its `pipeline.config`; "" when there is none.
         seen: The groups of images that it and its ancestors have learnt from.
         bytes: Size of the archive.
-        pipeline_config: Its `pipeline.config`; "" when there is none.
     """
 
     sha256: str
     description: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
+    pipeline_config: str = ""
     seen: SeenGroups = field(default_factory=SeenGroups)
     bytes: int = 0
-    pipeline_config: str = ""
 
     @property
     def measured_as(self) -> str:
@@ -91,7 +91,7 @@ def read_artifact(path: Path) -> Artifact:
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     entries = [entry for entry in entries if isinstance(entry, dict)]
-    return Artifact(digest, description, entries, seen, path.stat().st_size, config)
+    return Artifact(digest, description, entries, config, seen, path.stat().st_size)
 
 
 def _is_description(name: PurePath) -> bool:

@@ -35,21 +35,19 @@ class Source:
     """What was evaluated on what.
 
     Attributes:
-        images: The test images that were scored.
+        test_set: The test images that were scored.
         facts: `dataset.json`.
         artifact: The challenger's archive.
         model_uri: Where it was read from.
-        rules: By whose rules.
-        unlearnt: Boxes to be found of classes that the test set asks for and the challenger has not, by name.
+        policy: Who asked for what.
         champion: The champion's archive; None where there is none, or it cannot be read.
     """
 
-    images: ScoredImages
+    test_set: TestSet
     facts: Mapping[str, Any]
     artifact: Artifact
     model_uri: str | None
-    rules: Rules
-    unlearnt: Mapping[str, int] = field(default_factory=dict)
+    policy: schema.JudgedBy
     champion: Artifact | None = None
 
     @property
@@ -57,17 +55,14 @@ class Source:
         """Content hash of the prepared data set."""
         return str(self.facts["sha256"])
 
-    @property
-    def test_set(self) -> TestSet:
-        """The test images that were scored."""
-        return self.images.test_set
-
 
 @dataclass(frozen=True)
 class Results:
     """What was found.
 
     Attributes:
+        images: The test images that were scored, and what was left out of them.
+        rules: By whose rules.
         challenger: What will be served.
         served: The runtime that will serve it.
         runtimes: All that were measured, and the SavedModel.
@@ -76,8 +71,11 @@ class Results:
         slices: Parts of the test set.
         measured: What MeasureServing left.
         overlap: How many test images belong to the champion's test set; None where that is not known.
+        unlearnt: Boxes to be found of classes that the test set asks for and the challenger has not, by name.
     """
 
+    images: ScoredImages
+    rules: Rules
     challenger: Scored
     served: Candidate
     runtimes: Mapping[str, Candidate]
@@ -86,6 +84,7 @@ class Results:
     slices: Mapping[str, Slice]
     measured: Measurements
     overlap: int | None = None
+    unlearnt: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class Dossier:
 
 def evidence(found: Results, source: Source) -> Evidence:
     """The numbers that the gate looks at."""
-    challenger, served, policy = found.challenger, found.served, source.rules.policy
+    challenger, served, policy = found.challenger, found.served, found.rules.policy
     metrics = challenger.metrics
     parity = None
     if served.parity is not None:
@@ -132,9 +131,9 @@ def evidence(found: Results, source: Source) -> Evidence:
         best=compared_evidence(challenger, found.best) if found.best else None,
         slices=slice_evidence(found.slices),
         resources=_resource_evidence(resources(found, source)),
-        left_out=source.images.exclusion.left_out,
-        unlearnt=dict(source.unlearnt),
-        notes=tuple(notes(dataset, told, policy, found.champion is not None, source.images.sequences)),
+        left_out=found.images.exclusion.left_out,
+        unlearnt=dict(found.unlearnt),
+        notes=tuple(notes(dataset, told, policy, found.champion is not None, found.images.sequences)),
     )
 
 
@@ -151,8 +150,8 @@ def evaluation(found: Results, verdict: Verdict, source: Source) -> schema.Evalu
         score_threshold=metrics.score,
         champion=compared(challenger, found.champion) if found.champion else None,
         best=compared(challenger, found.best) if found.best else None,
-        policy=source.rules.judged_by,
-        resolution=resolution(challenger, found.champion, source.rules.policy),
+        policy=source.policy,
+        resolution=resolution(challenger, found.champion, found.rules.policy),
         resources=resources(found, source),
         serving=schema.Serving(
             runtime=served.measurement.runtime,
@@ -198,7 +197,7 @@ def _resource_evidence(found: schema.Resources) -> ResourceEvidence:
 
 
 def _dataset(found: Results, source: Source) -> schema.ScoredDataset:
-    metrics, exclusion, shared = found.challenger.metrics, source.images.exclusion, found.overlap
+    metrics, exclusion, shared = found.challenger.metrics, found.images.exclusion, found.overlap
     names = set(source.test_set.truth.source_ids)
     return schema.ScoredDataset(
         sha256=source.sha256,
@@ -206,11 +205,11 @@ def _dataset(found: Results, source: Source) -> schema.ScoredDataset:
         boxes=metrics.boxes,
         test_set=source.test_set.digest,
         refused={name: why for name, why in found.measured.refused.items() if name in names},
-        chosen_by=source.rules.chosen_by,
+        chosen_by=found.rules.chosen_by,
         overlap_with_champion=None if shared is None else schema.Overlap(images=shared, share=shared / metrics.images),
         left_out=schema.LeftOut(images=exclusion.left_out, groups=exclusion.groups, by=dict(exclusion.by)),
         unknown_ancestors=list(exclusion.unknown),
-        groups=None if source.images.drawn is None else source.images.sequences,
+        groups=None if found.images.drawn is None else found.images.sequences,
     )
 
 
