@@ -24,17 +24,14 @@ from training_src.evaluation.assembly import Dossier, Source
 from training_src.evaluation.boxes import Detections
 from training_src.evaluation.coco import evaluate
 from training_src.evaluation.diagnosis import diagnose
-from training_src.evaluation.judged_by import Rules
 from training_src.evaluation.pictures import pictures
-from training_src.evaluation.policy import read_policy
 from training_src.evaluation.report import SLOTS, render
-from training_src.evaluation.test_images import read_test_images
+from training_src.evaluation.test_set import read_test_set
 
 SECTIONS = ("verdict", "policy", "beside", "missed", "changes", "curves", "classes", "confusion", "seen", "labels",
             "errors", "calibration", "slices", "serving", "making", "provenance")  # fmt: skip
 HOSTILE = "</td><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">{{ 7 * 7 }}"
 SHA256 = "5e" * 32
-_POLICY = read_policy(Path(__file__).parents[3] / "infra" / "training" / "defaults" / "gate_policy.yaml")
 Make = Callable[..., Dossier]
 # The least contrast of text, or of large text (https://www.w3.org/TR/WCAG22/#contrast-minimum), of what does not reach
 # it: the element, its text, and the ratio.
@@ -101,8 +98,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
             )  # fmt: skip
             with (folder / f"test-{image:05d}.tfrecord").open("wb") as stream:
                 write_record(stream, encode(example))
-        test_images = read_test_images(folder, labels)
-        test_set = test_images.whole
+        test_set = read_test_set(folder)
         shifted = [np.clip(one + random.normal(0, 0.04, one.shape), 0, 1) for one in boxes]
         shifted = [
             np.hstack([np.minimum(one[:, :2], one[:, 2:]), np.maximum(one[:, :2], one[:, 2:])]) for one in shifted
@@ -129,8 +125,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
             "sha256": SHA256, "format": name, "repaired": {"clipped_boxes": 3},
             "splits": {"test": {"images": images, "boxes": 5 * images, "boxes_per_class": {labels[1]: 20}}},
         }  # fmt: skip
-        kept = test_images.leave_out({})
-        source = Source(kept, facts, artifact, f"s3://bucket/model{name}.tar.gz", Rules(_POLICY, judged))
+        source = Source(test_set, facts, artifact, f"s3://bucket/model{name}.tar.gz", judged)
         return Dossier(
             _evaluation(metrics, source, labels, name), metrics, source, diagnosis,
             pictures(test_set, found, labels, metrics.score, diagnosis.doubts),
@@ -182,7 +177,7 @@ def _evaluation(metrics: Any, source: Source, labels: dict[int, str], name: str)
         },
         slices={f"camera=front{name}": schema.SliceResult(images=6, boxes=30, metrics={"mAP": estimate(0.45)})},
         score_threshold=metrics.score, champion=compared, best=compared.model_copy(update={"reason": f"lost{name}"}),
-        policy=source.rules.judged_by,
+        policy=source.policy,
         resolution=schema.Resolution(smallest_difference={"mAP": 0.04}, images_needed={"mAP": 250}),
         serving=schema.Serving(runtime="openvino", precision="f32", parity=None, runtimes={"openvino": runtime}),
         gate=schema.Gate(
