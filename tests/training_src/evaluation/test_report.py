@@ -308,7 +308,9 @@ def test_a_first_version_without_anything_to_compare_is_still_a_page(dossier: Do
 
 
 def test_a_champion_that_is_lost_is_told_with_its_waiver(dossier: Dossier) -> None:
-    lost = schema.Compared(runtime=None, metrics={}, change={}, reason="its artifact is gone", waiver="its bucket is gone")
+    lost = schema.Compared(
+        runtime=None, metrics={}, change={}, reason="its artifact is gone", waiver="its bucket is gone"
+    )
     page = render(replace(dossier, evaluation=dossier.evaluation.model_copy(update={"champion": lost})))
     first = words(page[: page.index("<nav")])
     assert (
