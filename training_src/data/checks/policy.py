@@ -27,6 +27,7 @@ from containers.contract.pictures import MAX_PIXELS
 from training_src.data.checks.orientation import DrawnOn
 from training_src.data.dataset import Fault, Severity
 from training_src.data.formats import yaml_document
+from training_src.data.formats.data_folder import DataFolder, exists
 from training_src.data.formats.fields import AnnotationError
 from training_src.data.images import DecodeCheck
 from training_src.errors import ConfigurationError
@@ -190,8 +191,15 @@ def read_policy_of(folder: Path, file: Path | None = None) -> DataPolicy:
     Raises:
         ConfigurationError: See `read_policy`.
     """
-    file = file or folder / POLICY_FILE
-    return read_policy(file) if file.is_file() else DataPolicy()
+    if file is not None:
+        return read_policy(file)
+    own = folder / POLICY_FILE
+    if not exists(str(own)):
+        return DataPolicy()
+    try:
+        return _parse(DataFolder(folder).text(own, yaml_document.LARGEST), own.name)
+    except AnnotationError as error:
+        raise ConfigurationError(f"{own.name} {error}.") from None
 
 
 def read_policy(file: Path) -> DataPolicy:
@@ -202,13 +210,16 @@ def read_policy(file: Path) -> DataPolicy:
             is.
     """
     try:
-        text = file.read_text(encoding="utf-8")
-        content = yaml_document.parse(text, may_be_empty=True)
+        return _parse(file.read_text(encoding="utf-8"), file.name)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file.name} cannot be read: {error}.") from None
     except AnnotationError as error:
         raise ConfigurationError(f"{file.name} {error}.") from None
-    return _read({key: value for key, value in content.items() if value != ""}, file.name)
+
+
+def _parse(text: str, name: str) -> DataPolicy:
+    content = yaml_document.parse(text, may_be_empty=True)
+    return _read({key: value for key, value in content.items() if value != ""}, name)
 
 
 def policy_to_json(policy: DataPolicy) -> str:

@@ -51,14 +51,24 @@ class DataFolder:
             inside = self._inside[parent] = self._is_within(parent)
         return (inside and not os.path.islink(path)) or self._is_within(path)  # noqa: PTH114
 
+    def check(self, file: Path) -> None:
+        """See that a file may be opened: a pipe would wait for ever, a link may lead to what is nobody's business.
+
+        Raises:
+            AnnotationError: It is a link out of the folder, or there and no file.
+        """
+        if not self.holds(str(file)):
+            raise AnnotationError("path", "is a link to a place outside the data set; copy the file in")
+        if exists(str(file)) and not is_file(str(file)):
+            raise AnnotationError("annotation", "is no file but a folder, pipe or device; copy the file itself")
+
     def read(self, file: Path, largest: int = LARGEST_TEXT) -> bytes:
         """An annotation file's bytes.
 
         Raises:
-            AnnotationError: It cannot be read, is too large, or is a link out of the folder.
+            AnnotationError: It cannot be read, is too large, or may not be opened (`check`).
         """
-        if not self.holds(str(file)):
-            raise AnnotationError("path", "is a link to a place outside the data set; copy the file in")
+        self.check(file)
         try:
             with file.open("rb") as stream:
                 content = stream.read(largest + 1)
@@ -85,8 +95,7 @@ class DataFolder:
         Raises:
             AnnotationError: As `text`, or a line is longer than any annotation file.
         """
-        if not self.holds(str(file)):
-            raise AnnotationError("path", "is a link to a place outside the data set; copy the file in")
+        self.check(file)
         with file.open("rb") as stream:
             number = 0
             while line := stream.readline(LARGEST_TEXT):

@@ -19,7 +19,9 @@ from training_src.data.formats import (
     tfrecord,
     yolo,
 )
-from training_src.data.label_map import LabelMap, read_label_map
+from training_src.data.formats.data_folder import DataFolder
+from training_src.data.formats.fields import AnnotationError
+from training_src.data.label_map import LabelMap, parse_label_map
 from training_src.data.splits import given_split
 from training_src.errors import DataError
 
@@ -95,8 +97,20 @@ def _own_label_map(folder: Path) -> LabelMap | None:
     inner = (child for child in sorted(folder.iterdir()) if given_split(child.name) or child.name == "metadata")
     for place in (folder, *inner):
         if found := sorted(place.glob("*label_map*.pbtxt")):
-            return read_label_map(found[0])
+            return label_map_within(DataFolder(folder), found[0])
     return None
+
+
+def label_map_within(folder: DataFolder, file: Path) -> LabelMap:
+    """A label map that lies in a data set.
+
+    Raises:
+        DataError: It may not be opened, or is no label map.
+    """
+    try:
+        return parse_label_map(folder.read(file), file.name)
+    except AnnotationError as error:
+        raise DataError(f"{folder.name(file)} {error}.") from None
 
 
 def _guarded(entries: Callable[[], Iterator[Entry]], folder: Path) -> Callable[[], Iterator[Entry]]:

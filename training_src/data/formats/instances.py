@@ -111,8 +111,10 @@ class _Content:
 
 def _read(folder: DataFolder, source: InstancesFile, convention: Convention) -> _Content:
     content = _Content(source, folder.name(source.file), convention)
-    if not folder.holds(str(source.file)):
-        raise DataError(f"{content.place} is a link to a place outside the data set; copy the file in.")
+    try:
+        folder.check(source.file)
+    except AnnotationError as error:
+        raise DataError(f"{content.place} {error}.") from None
     if not source.file.stat().st_size:
         raise DataError(f'{content.place} is empty; it must hold {{"images": [...], "annotations": [...]}}.')
     counts = dict.fromkeys(_SECTIONS, 0)
