@@ -53,10 +53,10 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
             if isinstance(found, Fault):
                 yield found
                 continue
-            image = inside.beside(found.file.stem, (images / found.file.relative_to(labels).parent,))
-            if image is None:
-                rest = f"has no image of its name in {inside.name(images)}; add it, or remove the text"
-                yield Fault(found.place, None, "missing_image", f"{found.place} {rest}.")
+            try:
+                image = _image(inside, found.file, images, labels)
+            except AnnotationError as error:
+                yield error.fault(found.place)
                 continue
             named, parts = inside.name(image), found.file.relative_to(labels).parts
             boxes = labelled_boxes(found.boxes, fixed, ids, found.place, named)
@@ -85,6 +85,13 @@ def _texts(folder: DataFolder, labels: Path) -> Iterator[_Text | Fault]:
             yield _Text(file, place, tuple(_boxes(folder, file, labels)))
         except AnnotationError as error:
             yield error.fault(place)
+
+
+def _image(folder: DataFolder, text: Path, images: Path, labels: Path) -> Path:
+    if image := folder.beside(text.stem, (images / text.relative_to(labels).parent,)):
+        return image
+    rest = f"has no image of its name in {folder.name(images)}; add it, or remove the text"
+    raise AnnotationError("missing_image", rest)
 
 
 def _boxes(folder: DataFolder, file: Path, labels: Path) -> Iterator[NamedBox]:

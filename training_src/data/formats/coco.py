@@ -13,7 +13,7 @@ from pathlib import Path
 
 from training_src.data.dataset import Dataset
 from training_src.data.formats import json_stream, sagemaker_builtin
-from training_src.data.formats.data_folder import DataFolder, split_folders
+from training_src.data.formats.data_folder import DataFolder, named_like, split_folders
 from training_src.data.formats.fields import Edges
 from training_src.data.formats.instances import Convention, InstancesFile, read_instances
 from training_src.data.label_map import LabelMap
@@ -53,15 +53,15 @@ def _edges(bbox: Edges) -> Edges:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    annotations = sorted((folder / "annotations").glob("*.json"))
+    annotations = named_like(folder / "annotations", "*.json")
     instances = [file for file in annotations if file.name.startswith("instances")]
     for file in instances or annotations:
         if not file.name.startswith(_OTHER):
             yield file, given_split(file.name)
-    for file in sorted(folder.glob("*.json")):
+    for file in named_like(folder, "*.json"):
         yield file, given_split(file.name)
     for child, split in split_folders(folder):
-        yield from ((file, split) for file in sorted(child.glob("*.json")))
+        yield from ((file, split) for file in named_like(child, "*.json"))
 
 
 def _places(folder: Path, file: Path) -> Iterator[Path]:

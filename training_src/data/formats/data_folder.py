@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from training_src.data.formats.fields import AnnotationError, shown
+from training_src.data.formats.file_names import FolderNames, is_foreign
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.spill import Spill
 from training_src.data.splits import given_split
@@ -16,6 +17,8 @@ from training_src.errors import DataError
 
 # No tool writes a larger annotation file for a single image.
 LARGEST_TEXT = 16 << 20
+# Whose names are kept for a while.
+_LISTED_FOLDERS = 64
 
 
 class DataFolder:
@@ -30,6 +33,7 @@ class DataFolder:
         self._prefix = f"{path}/"
         self._real = os.path.realpath(path)
         self._inside: dict[str, bool] = {}
+        self._names: dict[str, FolderNames] = {}
 
     def name(self, path: Path) -> str:
         """A file's name for people, relative to the folder."""
@@ -116,6 +120,9 @@ class DataFolder:
         Args:
             path: Such as an S3 key, or an absolute path; `..` in it counts for nothing.
             places: Folders to look in; the data set's own is always the last.
+
+        Raises:
+            AnnotationError: No file has exactly the name, and several have nearly that name.
         """
         if "\0" in path or not is_text(path):
             return None
@@ -125,6 +132,10 @@ class DataFolder:
                 found = place.joinpath(*parts[start:])
                 if exists(str(found)) and self.holds(str(found)):
                     return found
+        for start in range(len(parts)):
+            for place in (*places, self.path):
+                if alike := self._alike("/".join(parts[start:]), place):
+                    return Path(alike)
         return None
 
     def image(self, name: str, places: Sequence[Path]) -> Path:
@@ -153,6 +164,9 @@ class DataFolder:
                 where = self._where(places)
                 raise AnnotationError("path", f'lies outside {where}: "{shown(name)}" is a link; copy the image in')
             return path
+        for place in places:
+            if alike := self._alike(slashed, place):
+                return alike
         where = self._where(places)
         raise AnnotationError("missing_image", f'names the file "{shown(name)}", which is not in {where}')
 
@@ -166,14 +180,39 @@ class DataFolder:
         except (OSError, ValueError):
             return False
 
-    def beside(self, stem: str, places: Sequence[Path]) -> Path | None:
-        """The image of a stem, whatever its suffix; None where no folder has it."""
-        for suffix in IMAGE_SUFFIXES:
+    def _alike(self, name: str, place: Path) -> str | None:
+        """The file in a folder that a relative name means though no file has it letter by letter."""
+        within, _, last = name.rpartition("/")
+        folder = f"{place}/{within}" if within else str(place)
+        found = self._names_in(folder).meant(last)
+        path = f"{folder}/{found}"
+        return path if found and self.holds(path) else None
+
+    def _names_in(self, folder: str) -> FolderNames:
+        names = self._names.get(folder)
+        if names is None:
+            if len(self._names) >= _LISTED_FOLDERS:
+                self._names.clear()
+            names = self._names[folder] = FolderNames(folder)
+        return names
+
+    def beside(self, stem: str, places: Sequence[Path], suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> Path | None:
+        """The file of a stem and one of some suffixes; None where no folder has it.
+
+        Raises:
+            AnnotationError: No file has exactly the name, and several have nearly that name.
+        """
+        for suffix in suffixes:
             for written in (suffix, suffix.upper()):
                 for place in places:
                     path = os.path.join(place, stem + written)  # noqa: PTH118
                     if is_file(path) and self.holds(path):
                         return Path(path)
+        for place in places:
+            within, _, last = f"{place}/{stem}".rpartition("/")
+            found = self._names_in(within).of_stem(last, suffixes)
+            if found and self.holds(f"{within}/{found}"):
+                return Path(within) / found
         return None
 
     def files(self, place: Path, suffixes: Sequence[str], *, deep: bool = False) -> Iterator[Path]:
@@ -191,6 +230,8 @@ class DataFolder:
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
+                    if is_foreign(entry.name):
+                        continue
                     if deep and entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
                     elif entry.name.lower().endswith(tuple(suffixes)) and entry.is_file():
@@ -205,6 +246,11 @@ class DataFolder:
     def _is_within(self, path: str) -> bool:
         real = os.path.realpath(path)
         return real == self._real or real.startswith(self._real.rstrip("/") + "/")
+
+
+def named_like(place: Path, pattern: str) -> list[Path]:
+    """A folder's files and folders of a pattern, by name, but for what an operating system left beside the data."""
+    return sorted(found for found in place.glob(pattern) if not is_foreign(found.name))
 
 
 def split_folders(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -19,7 +19,7 @@ from training_src.data.formats import (
     tfrecord,
     yolo,
 )
-from training_src.data.formats.data_folder import DataFolder
+from training_src.data.formats.data_folder import DataFolder, named_like
 from training_src.data.formats.fields import AnnotationError
 from training_src.data.label_map import LabelMap, parse_label_map
 from training_src.data.splits import given_split
@@ -96,7 +96,7 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
 def _own_label_map(folder: Path) -> LabelMap | None:
     inner = (child for child in sorted(folder.iterdir()) if given_split(child.name) or child.name == "metadata")
     for place in (folder, *inner):
-        if found := sorted(place.glob("*label_map*.pbtxt")):
+        if found := named_like(place, "*label_map*.pbtxt"):
             return label_map_within(DataFolder(folder), found[0])
     return None
 

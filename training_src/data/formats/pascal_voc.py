@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 
 from training_src.data.dataset import Dataset, Entry, Fault, labelled_file
 from training_src.data.formats.classes import NamedBox, labelled_boxes
-from training_src.data.formats.data_folder import DataFolder, is_file, split_folders
+from training_src.data.formats.data_folder import DataFolder, is_file, named_like, split_folders
 from training_src.data.formats.fields import AnnotationError, class_name, flag, four_numbers, shown, size
 from training_src.data.formats.xml_document import parse
 from training_src.data.label_map import LabelMap
@@ -26,10 +26,10 @@ NAME = "pascal_voc"
 
 def recognise(folder: Path) -> bool:
     """Whether the folder or a split's folder in it has `Annotations` with XML, or XML files beside its images."""
-    if (folder / "ImageSets").is_dir() or any(folder.glob("*.xml")) or any(_split_folders(folder)):
+    if (folder / "ImageSets").is_dir() or named_like(folder, "*.xml") or any(_split_folders(folder)):
         return True
     annotations = folder / "Annotations"
-    return annotations.is_dir() and (any(annotations.glob("*.xml")) or not any(annotations.iterdir()))
+    return annotations.is_dir() and (named_like(annotations, "*.xml") or not any(annotations.iterdir()))
 
 
 def read(folder: Path, label_map: LabelMap | None) -> Dataset:
@@ -78,7 +78,7 @@ class _Lists:
 
 def _split_folders(folder: Path) -> Iterator[Path]:
     for child, _ in split_folders(folder):
-        if (child / "Annotations").is_dir() or any(child.glob("*.xml")):
+        if (child / "Annotations").is_dir() or named_like(child, "*.xml"):
             yield child
 
 

@@ -18,7 +18,7 @@ from containers.contract.tf_example import Floats
 from containers.contract.tfrecord import read_records
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
 from training_src.data.formats.classes import listed
-from training_src.data.formats.data_folder import DataFolder
+from training_src.data.formats.data_folder import DataFolder, named_like
 from training_src.data.formats.fields import AnnotationError, class_name, confidence, shown
 from training_src.data.images import BrokenImageError, read_header
 from training_src.data.label_map import LabelMap, make_label_map
@@ -109,11 +109,11 @@ class _PlainShards:
 
 
 def _shards(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    for child in sorted(folder.iterdir()):
+    for child in named_like(folder, "*"):
         if child.is_file() and _SHARD.search(child.name):
             yield child, given_split(child.name)
         elif child.is_dir() and given_split(child.name):
-            for file in sorted(child.iterdir()):
+            for file in named_like(child, "*"):
                 if file.is_file() and _SHARD.search(file.name):
                     yield file, given_split(child.name)
 

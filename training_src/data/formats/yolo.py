@@ -15,7 +15,7 @@ from typing import Any
 
 from training_src.data.dataset import Box, Dataset, Entry, Fault, labelled_file
 from training_src.data.formats.classes import SourceClasses, made_names
-from training_src.data.formats.data_folder import DataFolder, split_folders
+from training_src.data.formats.data_folder import DataFolder, is_file, named_like, split_folders
 from training_src.data.formats.fields import AnnotationError, Edges, class_name, confidence, number, shown
 from training_src.data.formats.image_size import read_size
 from training_src.data.images import IMAGE_SUFFIXES
@@ -43,9 +43,9 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     file, settings = next(((f, s) for f, s in _settings(inside) if "names" in s or _KEYS.keys() & s), (None, {}))
     try:
         names = _names(inside, settings)
+        places, notices = _places(inside, settings)
     except AnnotationError as error:
         raise DataError(f"{inside.name(file) if file else 'classes.txt'} {error}.") from None
-    places, notices = _places(inside, settings)
     if not places:
         raise DataError(f"{folder.name} holds no folder of images in YOLO's layout (images/ beside labels/).")
     if label_map is None:
@@ -71,7 +71,7 @@ class _Place:
 
 def _settings(folder: DataFolder) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """The folder's YAML files that can be read; `data.yaml` first."""
-    files = [*folder.path.glob("*.yaml"), *folder.path.glob("*.yml")]
+    files = [*named_like(folder.path, "*.yaml"), *named_like(folder.path, "*.yml")]
     if not files:
         return
     from training_src.data.formats import yaml_document  # here, since few data sets have any
@@ -129,7 +129,7 @@ def _usual_places(folder: Path) -> Iterator[_Place]:
             yield _Place(child / "images", split)
     images = folder / "images"
     if not images.is_dir():
-        if any(folder.glob("*.txt")):
+        if named_like(folder, "*.txt"):
             yield _Place(folder, None)
         return
     yield from [_Place(child, split) for child, split in split_folders(images)] or [_Place(images, None)]
@@ -158,22 +158,29 @@ def _images(folder: DataFolder, place: _Place) -> Iterator[Path | Fault]:
 
 
 def _text_file(folder: DataFolder, image: Path) -> Path | None:
-    """The twin in `labels` of an image in `images`, or the text file beside it."""
+    """The twin in `labels` of an image in `images`, or the text file beside it.
+
+    Raises:
+        AnnotationError: Several texts have nearly the image's name.
+    """
     parts = list(image.relative_to(folder.path).parts[:-1])
-    beside = image.with_suffix(".txt")
+    places = [image.parent]
     if "images" in parts:
         parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-        twin = folder.path.joinpath(*parts, beside.name)
-        if twin.is_file():
-            return twin
-    return beside if beside.is_file() else None
+        places.insert(0, folder.path.joinpath(*parts))
+    for place in places:
+        exactly = place / f"{image.stem}.txt"
+        # A link out of the data set is one too, and refused when it is read.
+        if text := exactly if is_file(str(exactly)) else folder.beside(image.stem, (place,), (".txt",)):
+            return text
+    return None
 
 
 def _labelled(folder: DataFolder, image: Path, split: str | None, classes: SourceClasses) -> Iterator[Entry]:
     named = folder.name(image)
-    text = _text_file(folder, image)
-    annotation = folder.name(text) if text else named
     try:
+        text = _text_file(folder, image)
+        annotation = folder.name(text) if text else named
         size = read_size(image)
     except AnnotationError as error:
         yield error.fault(named)
@@ -230,8 +237,8 @@ def _used(folder: DataFolder, places: list[_Place]) -> set[int]:
     used = set()
     for place in places:
         for image in _images(folder, place):
-            text = None if isinstance(image, Fault) else _text_file(folder, image)
             try:
+                text = None if isinstance(image, Fault) else _text_file(folder, image)
                 for _, written in folder.lines(text) if text else ():
                     used.add(_category(written.split()[0]))
             except AnnotationError:

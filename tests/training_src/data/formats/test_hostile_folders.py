@@ -23,7 +23,7 @@ from training_src.errors import ConfigurationError, DataError
 Make = Callable[..., Image]
 Write = Callable[[Path, Sequence[Image]], None]
 
-SECRET = "item { id: 1 name: 'password of the neighbours' } nonsense"
+ELSEWHERE = "item { id: 1 name: 'diary of the neighbours' } nonsense"
 
 # Of every layout, a file that its reader opens.
 OPENED = {
@@ -47,7 +47,7 @@ def folder(tmp_path: Path, make_image: Make, writers: Mapping[str, Write]) -> Pa
 
 @pytest.mark.parametrize("name", ["label_map.pbtxt", "train/my_label_map.pbtxt"])
 def test_label_map_that_is_a_link_out_of_the_folder_is_not_opened(folder: Path, tmp_path: Path, name: str) -> None:
-    (tmp_path / "elsewhere").write_text(SECRET)
+    (tmp_path / "elsewhere").write_text(ELSEWHERE)
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).unlink(missing_ok=True)
     (folder / name).symlink_to(tmp_path / "elsewhere")
@@ -59,7 +59,7 @@ def test_label_map_that_is_a_link_out_of_the_folder_is_not_opened(folder: Path, 
 
 
 def test_label_map_beside_a_list_of_sources_is_not_followed_out_of_the_folder(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").write_text(SECRET)
+    (tmp_path / "elsewhere").write_text(ELSEWHERE)
     (tmp_path / "merged").mkdir()
     folder.rename(tmp_path / "merged" / "images")
     (tmp_path / "merged" / "sources.yaml").write_text("sources:\n  - path: images\n")
@@ -70,13 +70,13 @@ def test_label_map_beside_a_list_of_sources_is_not_followed_out_of_the_folder(fo
 
 
 def test_policy_that_is_a_link_out_of_the_folder_is_not_opened(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").write_text("password: of the neighbours\n")
+    (tmp_path / "elsewhere").write_text("diary: of the neighbours\n")
     (folder / "data_policy.yaml").symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(ConfigurationError, match=r"data_policy\.yaml is a link to a place outside") as told:
         read_policy_of(folder)
 
-    assert "neighbours" not in str(told.value) and "password" not in str(told.value)
+    assert "neighbours" not in str(told.value) and "diary" not in str(told.value)
 
 
 def test_policy_that_was_named_and_is_not_there_is_an_error(folder: Path, tmp_path: Path) -> None:
@@ -106,7 +106,9 @@ def test_report_does_not_decode_what_the_check_of_bombs_refused() -> None:
 
     # 12,000 times 12,000 grey pixels: above the limit, and below the one at which OpenCV itself refuses.
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 12_000, 12_000, 8, 0, 0, 0, 0))
-    bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(12_001 * 12_000), 1)) + chunk(b"IEND", b"")
+    bomb = (
+        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(12_001 * 12_000), 1)) + chunk(b"IEND", b"")
+    )
 
     assert _thumbnail(bomb) == ("", 0, 0)
 
