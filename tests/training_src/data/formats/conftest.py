@@ -149,7 +149,6 @@ def write_builtin(folder: Path, images: Sequence[Image]) -> None:
                     "image_id": position,
                     "category_id": names.index(box.name),
                     "bbox": [box.xmin, box.ymin, box.xmax, box.ymax],
-                    "iscrowd": int(box.crowd),
                     "difficult": int(box.difficult),
                 }
                 for position, member in enumerate(members)

@@ -20,7 +20,7 @@ from training_src.data.formats import read_dataset
 from training_src.data.writers.image import Image
 
 FORMATS = ("coco", "sagemaker_builtin", "ground_truth", "pascal_voc", "bbox_label_tool", "yolo", "tfrecord")
-KEEP_CROWD = {"coco", "sagemaker_builtin", "tfrecord"}
+KEEP_CROWD = {"coco", "tfrecord"}
 KEEP_DIFFICULT = {"coco", "sagemaker_builtin", "pascal_voc", "tfrecord"}
 NAMES = ("vehicle", "pedestrian", "traffic light", "Fahrrad & Rad", "自行车", "no", "7")
 
