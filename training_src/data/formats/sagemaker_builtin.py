@@ -13,6 +13,7 @@ from pathlib import Path
 from training_src.data.dataset import Dataset
 from training_src.data.formats.box_convention import convention_of
 from training_src.data.formats.data_folder import DataFolder, split_folders
+from training_src.data.formats.fields import four_numbers
 from training_src.data.formats.instances import Convention, InstancesFile, read_instances
 from training_src.data.label_map import LabelMap
 from training_src.data.splits import given_split
@@ -39,7 +40,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     ]
     if not files:
         raise DataError(f"{folder.name} holds no {ANNOTATIONS}; SageMaker's built-in layout has it beside images/.")
-    convention = Convention(NAME, lambda bbox: bbox, from_zero=True)
+    convention = Convention(NAME, lambda annotation: four_numbers(annotation.get("bbox")), from_zero=True)
     return read_instances(DataFolder(folder), files, convention, label_map)
 
 
