@@ -183,7 +183,7 @@ def _add_category(content: _Content, number: int, element: Any) -> None:
     except AnnotationError as error:
         raise AnnotationError("class", f"has the category {number}, which {error}") from None
     name = class_name(element.get("name"))
-    known: dict[Any, str] = content.names if isinstance(category, int) else content.named  # type: ignore[assignment]
+    known: dict[Any, str] = content.names if isinstance(category, int) else content.named
     if known.setdefault(category, name) != name:
         raise AnnotationError("class", f"has two categories with the id {shown(element['id'])}; give each its own")
     content.supercategories.add(str(element.get("supercategory")))
