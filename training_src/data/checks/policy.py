@@ -116,6 +116,7 @@ CHECKS: Mapping[str, Check] = {
     "annotation": Check("an annotation that cannot be read", "error"),
     "record": Check("a TFRecord that cannot be read", "error"),
     "layout": Check("what a reader decided or left out, such as files of a second layout", "notice"),
+    "unlisted": Check("images that nothing lists, or annotations that belong to no image; they are left out", "notice"),
     "unlabelled": Check("an image of a labelling job that nobody has labelled; it is left out", "warning"),
     "missing_image": Check("an annotation whose image is not there", "error"),
     "missing_shard": Check("a shard that the names of others announce, but is not there", "error"),

@@ -63,7 +63,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
             split = given_split(parts[0]) if len(parts) > 1 else None
             yield from labelled_file(named, str(image), found.place, boxes, split=split)
 
-    return Dataset(NAME, label_map, entries, _notices(inside, images, labels))
+    return Dataset(NAME, label_map, entries, _notices(inside, images, labels), tells_left_out=True)
 
 
 @dataclass(frozen=True)

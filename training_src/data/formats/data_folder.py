@@ -34,6 +34,7 @@ class DataFolder:
         self._real = os.path.realpath(path)
         self._inside: dict[str, bool] = {}
         self._names: dict[str, FolderNames] = {}
+        self._children: dict[tuple[Path, str], Path | None] = {}
 
     def name(self, path: Path) -> str:
         """A file's name for people, relative to the folder."""
@@ -187,6 +188,16 @@ class DataFolder:
         found = self._names_in(folder).meant(last)
         path = f"{folder}/{found}"
         return path if found and self.holds(path) else None
+
+    def child(self, place: Path, name: str) -> Path | None:
+        """A folder's folder of a name in small letters, whose capitals do not matter; asked for each image."""
+        key = (place, name)
+        if key not in self._children:
+            if len(self._children) > 10_000:
+                self._children.clear()
+            found = [one for one in named_like(place, "*") if one.name.lower() == name and one.is_dir()]
+            self._children[key] = max(found, default=None)  # small letters come behind capitals
+        return self._children[key]
 
     def _names_in(self, folder: str) -> FolderNames:
         names = self._names.get(folder)

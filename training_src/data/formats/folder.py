@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -21,6 +23,7 @@ from training_src.data.formats import (
 )
 from training_src.data.formats.data_folder import DataFolder, named_like
 from training_src.data.formats.fields import AnnotationError
+from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.label_map import LabelMap, parse_label_map
 from training_src.data.splits import given_split
 from training_src.errors import DataError
@@ -81,7 +84,7 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
         dataset = fitting[0].read(folder, label_map or _own_label_map(folder))
     except OSError as error:
         raise DataError(f"{folder.name} cannot be read: {error}.") from None
-    dataset = replace(dataset, entries=_guarded(dataset.entries, folder))
+    dataset = replace(dataset, entries=_guarded(dataset, folder))
     _refuse_empty(dataset, folder)
     if len(fitting) == 1:
         return dataset
@@ -113,16 +116,39 @@ def label_map_within(folder: DataFolder, file: Path) -> LabelMap:
         raise DataError(f"{folder.name(file)} {error}.") from None
 
 
-def _guarded(entries: Callable[[], Iterator[Entry]], folder: Path) -> Callable[[], Iterator[Entry]]:
-    """The same entries; a disk's failure in their midst becomes an error of ours."""
+def _guarded(dataset: Dataset, folder: Path) -> Callable[[], Iterator[Entry]]:
+    """The same entries, and behind them what of the folder they left out.
+
+    A disk's failure in their midst becomes an error of ours.
+    """
 
     def guarded() -> Iterator[Entry]:
+        read: Counter[str] = Counter()
+        faults = 0
         try:
-            yield from entries()
+            for entry in dataset.entries():
+                if isinstance(entry, Fault):
+                    faults += entry.severity != "notice"
+                else:
+                    read[os.path.dirname(entry.encoded.file)] += 1  # noqa: PTH120
+                yield entry
+            if not dataset.tells_left_out:
+                yield from _left_out(DataFolder(folder), read, faults)
         except OSError as error:
             raise DataError(f"{folder.name} cannot be read: {error}.") from None
 
     return guarded
+
+
+def _left_out(folder: DataFolder, read: Counter[str], faults: int) -> Iterator[Fault]:
+    """How many images of the folder nothing lists; those that a fault may speak of are not counted."""
+    there = Counter(str(file.parent) for file in folder.files(folder.path, IMAGE_SUFFIXES, deep=True))
+    lacking = Counter({place: count - read[place] for place, count in there.items() if count > read[place]})
+    if (left_out := lacking.total() - faults) > 0:
+        places = ", ".join(folder.name(Path(place)) for place, _ in lacking.most_common(3))
+        where = "the folder itself" if places == "." else places + (", ..." if len(lacking) > 3 else "")
+        message = f"{left_out} images that no annotation names are left out; they lie in {where}."
+        yield Fault(folder.path.name, None, "unlisted", message, "notice")
 
 
 def _refuse_empty(dataset: Dataset, folder: Path) -> None:

@@ -63,7 +63,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
             yield from labelled_file(image, str(document.image), document.file, boxes, document.size, document.split)
         yield from _listed_but_missing(inside, lists)
 
-    return Dataset(NAME, label_map, entries, _notices(inside, lists))
+    return Dataset(NAME, label_map, entries, _notices(inside, lists), tells_left_out=lists.given)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
                         told.add(notice.sentence)
                         yield Fault(found.file, None, "layout", notice.sentence)
 
-    return Dataset(NAME, label_map, entries)
+    return Dataset(NAME, label_map, entries, tells_left_out=True)
 
 
 class _Record:

@@ -185,6 +185,11 @@ def _second_layout(folder: Path) -> Path:
     return folder
 
 
+def _unlisted(folder: Path) -> Path:
+    (folder / "train" / "images" / "nobody.jpg").write_bytes(_encoded(NOISE, ".jpg"))
+    return folder
+
+
 def _unlabelled(folder: Path) -> Path:
     labelled = folder.with_name("labelled")
     for split, count in COUNTS.items():
@@ -269,6 +274,7 @@ PLANTS: dict[str, Plant] = {
     "annotation": _field("annotations", 6, bbox="left"),
     "record": _damaged_record,
     "layout": _second_layout,
+    "unlisted": _unlisted,
     "unlabelled": _unlabelled,
     "missing_image": _remove_image,
     "missing_shard": _missing_shard,
