@@ -16,13 +16,16 @@ from training_src.data.formats import (
     bbox_label_tool,
     coco,
     ground_truth,
+    mxnet_builtin,
     pascal_voc,
     sagemaker_builtin,
+    tables,
     tfrecord,
     yolo,
 )
 from training_src.data.formats.data_folder import DataFolder, named_like
 from training_src.data.formats.fields import AnnotationError
+from training_src.data.formats.foreign import recognised_by_name
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.label_map import LabelMap, parse_label_map
 from training_src.data.splits import given_split
@@ -30,6 +33,8 @@ from training_src.errors import DataError
 
 # How many faults are named where nothing else can be said about a data set.
 _SHOWN = 50
+# How many folders down a data set is looked for: VOCdevkit/VOC2012 in the folder of an archive's name.
+_DEEPEST = 3
 
 
 class Format(Protocol):
@@ -53,18 +58,21 @@ class Format(Protocol):
 # The first that recognises a folder reads it, so the surest signs stand first.
 FORMATS: tuple[Format, ...] = (
     sagemaker_builtin,
+    mxnet_builtin,
     coco,
     ground_truth,
     pascal_voc,
     bbox_label_tool,
     yolo,
+    tables,
     tfrecord,
 )
 
 _LAYOUTS = (
     "Pascal VOC (JPEGImages, Annotations, ImageSets), SageMaker's built-in layout (images, annotations.json), "
     "COCO (annotations/instances_*.json), Ground Truth (*.manifest), YOLO (data.yaml, images, labels), "
-    "BBox-Label-Tool (Images, Labels) and TFRecord (*.record, *.tfrecord)"
+    "BBox-Label-Tool (Images, Labels), SageMaker's older built-in layout (train, train_annotation), "
+    "CSV (filename, class, xmin, ...) and TFRecord (*.record, *.tfrecord)"
 )
 
 
@@ -79,8 +87,7 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
     try:
         fitting = [layout for layout in FORMATS if format == layout.NAME or (not format and layout.recognise(folder))]
         if not fitting:
-            seen = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
-            raise DataError(f"{folder.name} has no supported layout (it holds: {seen}); supported are {_LAYOUTS}.")
+            return _read_within(folder, label_map)
         dataset = fitting[0].read(folder, label_map or _own_label_map(folder))
     except OSError as error:
         raise DataError(f"{folder.name} cannot be read: {error}.") from None
@@ -96,9 +103,45 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
     return replace(dataset, notices=(notice, *dataset.notices))
 
 
+def _read_within(folder: Path, label_map: LabelMap | None) -> Dataset:
+    """The one data set that a folder holds further down, as archives often unpack.
+
+    Raises:
+        DataError: There is none, or there are several; what there is instead is named, with the way out.
+    """
+    found = list(_candidates(folder, _DEEPEST))
+    if len(found) == 1:
+        dataset = read_folder(found[0], label_map)
+        within = found[0].relative_to(folder).as_posix()
+        return replace(dataset, notices=(f"Read {within}/, which is the only data set in there.", *dataset.notices))
+    if found:
+        listed = ", ".join(f"{place.relative_to(folder).as_posix()}/" for place in found[:5])
+        raise DataError(
+            f"{folder.name} holds several data sets: {listed}; name one of them, or merge them by a "
+            "sources.yaml that lists them (docs/data.md)."
+        )
+    seen = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
+    known = recognised_by_name(folder)
+    advice = f"{known}. Supported" if known else "supported"
+    raise DataError(f"{folder.name} has no supported layout (it holds: {seen}); {advice} are {_LAYOUTS}.")
+
+
+def _candidates(folder: Path, depth: int) -> Iterator[Path]:
+    """The folders below that have a layout; none within another."""
+    for child in named_like(folder, "*"):
+        if not child.is_dir() or child.is_symlink() or child.name.startswith("."):
+            continue
+        if any(layout.recognise(child) for layout in FORMATS):
+            yield child
+        elif depth > 1:
+            yield from _candidates(child, depth - 1)
+
+
 def _own_label_map(folder: Path) -> LabelMap | None:
+    """The label map that lies in a data set: beside its parts, or in a folder of records further down."""
     inner = (child for child in sorted(folder.iterdir()) if given_split(child.name) or child.name == "metadata")
-    for place in (folder, *inner):
+    beside_records = dict.fromkeys(shard.parent for shard, _ in tfrecord.shards_of(folder))
+    for place in (folder, *inner, *beside_records):
         if found := named_like(place, "*label_map*.pbtxt"):
             return label_map_within(DataFolder(folder), found[0])
     return None

@@ -38,7 +38,7 @@ def recognise(folder: Path) -> bool:
     """Whether there are `ImageSets`, an empty `Annotations`, or XML files in one of the places where tools put them."""
     annotations = folder / "Annotations"
     empty = annotations.is_dir() and not any(annotations.iterdir())
-    return empty or (folder / "ImageSets").is_dir() or any(_has_xml(root.annotations) for root in _roots(folder))
+    return empty or (folder / "ImageSets").is_dir() or any(_is_voc(root.annotations) for root in _roots(folder))
 
 
 def read(folder: Path, label_map: LabelMap | None) -> Dataset:
@@ -156,6 +156,16 @@ def _children(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
 
 def _has_xml(place: Path) -> bool:
     return next(DataFolder(place).files(place, (".xml",), deep=True), None) is not None
+
+
+def _is_voc(place: Path) -> bool:
+    """Whether a place's first XML file is not CVAT's, which holds the annotations of all images."""
+    inside = DataFolder(place)
+    file = next(inside.files(place, (".xml",), deep=True), None)
+    try:
+        return file is not None and b"<annotations>" not in inside.read(file)[:4096]
+    except AnnotationError:
+        return True
 
 
 def _read_lists(folder: DataFolder) -> _Lists:

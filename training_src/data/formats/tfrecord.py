@@ -47,13 +47,13 @@ _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 
 def recognise(folder: Path) -> bool:
     """Whether the folder, or a split's folder in it, holds `*.record`, `*.tfrecord` or numbered shards."""
-    return any(_shards(folder))
+    return any(shards_of(folder))
 
 
 def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     """Read every record's annotation and remember where its image lies."""
     plain = _PlainShards(DataFolder(folder))
-    if not any(_shards(folder)):
+    if not any(shards_of(folder)):
         raise DataError(f"{folder.name} holds no *.record or *.tfrecord file.")
     pairs = _Pairs(plain)
     if label_map is None:
@@ -63,7 +63,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     def entries() -> Iterator[Entry]:
         yield from _missing_shards(folder)
         told: set[str] = set()
-        for shard, split in _shards(folder):
+        for shard, split in shards_of(folder):
             for found in _examples(plain, shard):
                 if isinstance(found, Fault):
                     yield found
@@ -122,7 +122,7 @@ class _PlainShards:
         return plain
 
 
-def _shards(folder: Path) -> Iterator[tuple[Path, str | None]]:
+def shards_of(folder: Path) -> Iterator[tuple[Path, str | None]]:
     """Every shard, whatever folders it lies in, with the split that its nearest folder or its own name speaks of."""
     yield from _shards_within(folder, None)
 
@@ -139,7 +139,7 @@ def _shards_within(folder: Path, split: str | None) -> Iterator[tuple[Path, str 
 def _missing_shards(folder: Path) -> Iterator[Fault]:
     """Shards that the names of others announce."""
     numbers: dict[tuple[Path, str, str, int], set[int]] = {}
-    for shard, _ in _shards(folder):
+    for shard, _ in shards_of(folder):
         if match := _NUMBERED.match(shard.name):
             key = (shard.parent, match[1], match[3], int(match[4]))
             numbers.setdefault(key, set()).add(int(match[2]))
@@ -187,7 +187,7 @@ class _Pairs:
     def found(self) -> Mapping[tuple[int, str], int]:
         """How often an id stands beside a text; -1 is no id, an empty text none."""
         found: Counter[tuple[int, str]] = Counter()
-        for shard, _ in _shards(self._plain.folder.path):
+        for shard, _ in shards_of(self._plain.folder.path):
             for record in _examples(self._plain, shard, checked=False):
                 if isinstance(record, Fault):
                     continue
