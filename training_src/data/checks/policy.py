@@ -66,6 +66,11 @@ CHECKS: Mapping[str, Check] = {
     "bomb": Check(
         "an image of more megapixels than it may have, by its header", "error", {"megapixels": MAX_PIXELS / 1e6}
     ),
+    "other_format": Check(
+        "an image in a format that detectors do not read: WebP, BMP, TIFF, GIF, AVIF, or a JPEG in CMYK",
+        "error",
+        fix="encode its first picture anew (PNG where it was without loss, else JPEG at quality 95)",
+    ),
     "format": Check("bytes that are not what the file's name says (PNG in a .jpg)", "warning"),
     "size": Check(
         "a stated size that is not the image's own",

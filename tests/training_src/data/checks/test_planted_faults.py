@@ -245,6 +245,7 @@ NOISE = np.random.default_rng(5).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 PLANTS: dict[str, Plant] = {
     "image": _truncated,
     "bomb": _image(BOMB),
+    "other_format": _image(_encoded(NOISE, ".bmp")),
     "format": _image(_encoded(NOISE, ".jpg")),
     "size": _field("images", 3, width=WIDTH + 1),
     "orientation": _turned_by_exif,
