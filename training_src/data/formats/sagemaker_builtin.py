@@ -55,7 +55,7 @@ def is_coco(file: Path) -> bool:
         raise DataError(
             f"{file.parent.name}/{file.name}: its boxes can be read as COCO's [x, y, width, height] and as the "
             "[xmin, ymin, xmax, ymax] of SageMaker's built-in layout, and nothing tells which is meant; say "
-            f"--format coco or --format {NAME}."
+            f"--format coco or --format {NAME}, and to a pipeline by `format:` in a sources.yaml."
         )
     return convention == "coco"
 
