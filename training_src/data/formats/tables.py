@@ -101,9 +101,9 @@ def _tables(folder: DataFolder) -> Iterator[_Table]:
 def _columns(folder: DataFolder, file: Path) -> Mapping[str, int] | None:
     try:
         head = next((text for _, text in folder.lines(file)), "")
-    except (AnnotationError, OSError):
+        written = [name.strip().lower() for name in next(csv.reader([head]), [])]
+    except (AnnotationError, csv.Error, OSError):
         return None
-    written = [name.strip().lower() for name in next(csv.reader([head]), [])]
     found = {
         column: next(written.index(name) for name in names if name in written)
         for column, names in _COLUMNS.items()

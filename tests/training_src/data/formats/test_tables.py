@@ -115,6 +115,7 @@ def test_faulty_line_is_named(tmp_path: Path, put: Callable[..., None], line: st
 
 def test_other_tables_are_no_boxes(tmp_path: Path, put: Callable[..., None]) -> None:
     put(**{"images/a.jpg": None, "boxes.csv": f"{TUTORIAL}a.jpg,64,48,car,1,2,30,40\n", "prices.csv": "item,price\n"})
+    put(**{"hostile.csv": f"filename,{'x' * 200_000}\n", "nul.csv": "filename,\0\n"})
 
     assert read(tmp_path)[1:] == ({"images/a.jpg": (None, [("car", 1, 40)])}, [])
 
