@@ -57,7 +57,7 @@ def evaluate(job: ProcessingJob) -> None:
     labels = read_label_map(metadata / "label_map.pbtxt").names
     archive = _only_file(job.required_input("model"), "*.tar.gz")
     artifact = read_artifact(archive)
-    test_set = read_test_set(job.required_input("test"))
+    test_set = read_test_set(job.required_input("test"), labels)
     source = Source(test_set, _read_facts(metadata / "dataset.json"), artifact, job.sources.get("model") or None)
     measured = read_measurements(job.required_input("measurements"))
 

@@ -192,13 +192,48 @@ def test_description_tells_what_is_judged_before_a_training(
     _, root = prepare(dataset)
     described = json.loads((root / "processing/output/metadata/dataset.json").read_text())
     test = described["splits"]["test"]
-    left_out = sum(test["boxes_per_class"].values()) - sum(test["boxes_to_find_per_class"].values())
-    assert left_out == test["difficult_boxes"] == text.count("<bndbox>") > 0
+    # Difficult boxes are ordinary ones.
+    assert test["boxes_to_find_per_class"] == test["boxes_per_class"]
+    assert test["difficult_boxes"] == text.count("<bndbox>") > 0
     sizes = {image.name: image.stat().st_size for image in (dataset / "JPEGImages").glob("test_*")}
     largest = test["largest_file"]
     assert (largest["bytes"], largest["width"], largest["height"]) == (max(sizes.values()), 160, 120)
     assert sizes[Path(largest["name"]).name] == largest["bytes"]
     assert test["largest_image"]["width"] == 160
+
+
+def test_groups_columns_and_areas_reach_the_test_set(
+    tmp_path: Path, prepare: Callable[..., tuple[Result, Path]]
+) -> None:
+    """Twenty drives of two frames, in COCO's layout."""
+    folder = tmp_path / "dataset"
+    (folder / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for number in range(40):
+        pixels = np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8)
+        (folder / "images" / f"{number}.jpg").write_bytes(simplejpeg.encode_jpeg(pixels))
+        images.append({"id": number, "file_name": f"{number}.jpg", "group": f"drive {number // 2}"})
+        images[-1]["attributes"] = {"camera": "front" if number % 2 else "rear"}
+        # Of 28 x 40 pixels; the outline of every second one is small.
+        area = 1120 if number % 2 else 400
+        annotations.append({"id": number, "image_id": number, "category_id": 1, "bbox": [2, 3, 28, 40], "area": area})
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "vehicle"}]}
+    (folder / "instances.json").write_text(json.dumps(content))
+
+    _, root = prepare(folder)
+    output = root / "processing/output"
+    described = json.loads((output / "metadata/dataset.json").read_text())
+    test_set = read_test_set(output / "test", {1: "vehicle"})
+
+    images_tested = described["splits"]["test"]["images"]
+    assert sorted(set(test_set.groups)) == described["groups"]["test"]
+    units = test_set.units()
+    assert units is not None and len(set(units.tolist())) == images_tested / 2
+    assert set(test_set.columns) == {"camera", "sequence"}
+    assert described["splits"]["test"]["columns"]["camera"] == {"front": images_tested // 2, "rear": images_tested // 2}
+    assert set(described["splits"]["test"]["columns"]["sequence"].values()) == {2}
+    small = test_set.truth.square_pixels() < 32**2
+    assert small.sum() == described["splits"]["test"]["box_statistics"]["coco_sizes"]["small"] == images_tested / 2
 
 
 def test_same_data_give_the_same_bytes_however_many_processes_work(

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from training_src.data.label_map import LabelMap
@@ -49,6 +49,8 @@ class Box:
         place: Where it stands in its file, for messages, such as `object 3`.
         difficult, truncated, crowd: As the annotation says.
         confidence: Of whoever or whatever drew it, from 0 to 1; None where the annotation says nothing.
+        area: Square pixels that decide whether it is small, medium or large (COCO's `area`, that of an outline); None
+            where the annotation says nothing else than the box's own.
     """
 
     xmin: float
@@ -62,6 +64,7 @@ class Box:
     truncated: bool = False
     crowd: bool = False
     confidence: float | None = None
+    area: float | None = None
 
     def __str__(self) -> str:
         """The edges as people write them."""
@@ -81,6 +84,7 @@ class LabelledImage:
         width, height: As the annotation states them, 0 where it does not.
         given_split: See `splits.given_split`.
         group: Key of the images that must stay in one split, such as a video's name; empty: none is stated.
+        attributes: What else is known of it, by which a test set can be sliced: `{"camera": "front"}`.
         written_as: What box edges were written as, which matters where EXIF turns the image: pixels of an image of the
             stated size; shares of the sides of whatever was shown; or shares of the stored pixels. Shares became
             pixels by `width` and `height`.
@@ -96,6 +100,7 @@ class LabelledImage:
     given_split: str | None = None
     group: str = ""
     written_as: Written = "pixels"
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,7 @@ def labelled_file(
     split: str | None = None,
     group: str = "",
     written_as: Written = "pixels",
+    attributes: Mapping[str, str] | None = None,
 ) -> Iterator[Entry]:
     """An image in a file of its own, whose name is its id, after the faults that were found among its boxes."""
     boxes: list[Box] = []
@@ -139,7 +145,8 @@ def labelled_file(
             boxes.append(one)
         else:
             yield one
-    yield LabelledImage(name, name, annotation, Encoded(file), tuple(boxes), *size, split, group, written_as)
+    stated = attributes or {}
+    yield LabelledImage(name, name, annotation, Encoded(file), tuple(boxes), *size, split, group, written_as, stated)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ Many machines write one such file each; `merge` joins them.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from training_src.data.checks.image import CheckedImage
 from training_src.data.dataset import Box, Encoded
 
-# An object as `Located.objects` has it, and the bits of its flags.
+# An object as `Located.objects` has it, and the bits of its flags; its area is 0 where it is its box's own.
 OBJECT = np.dtype(
     [
         ("xmin", "<f4"),
@@ -30,10 +31,12 @@ OBJECT = np.dtype(
         ("ymax", "<f4"),
         ("label", "<i4"),
         ("flags", "<i4"),
+        ("area", "<f4"),
     ]
 )
 DIFFICULT, TRUNCATED, CROWD = 1, 2, 4
-_OBJECT = struct.Struct("<ffffii")
+_OBJECT = struct.Struct("<ffffiif")
+_AREA = _OBJECT.size - 4  # where it begins
 
 Objects = NDArray[Any]
 
@@ -41,11 +44,11 @@ _IMAGES = """
 CREATE TABLE images (
     number INTEGER PRIMARY KEY, source_id TEXT, image TEXT, annotation TEXT, given TEXT, sequence TEXT, likely INTEGER,
     content TEXT, dhash INTEGER, brightness REAL, width INTEGER, height INTEGER, clipped INTEGER, dropped INTEGER,
-    objects BLOB, digest BLOB, path TEXT, start INTEGER, length INTEGER, format TEXT, split INTEGER)
+    objects BLOB, attributes TEXT, digest BLOB, path TEXT, start INTEGER, length INTEGER, format TEXT, split INTEGER)
 """
 _RECORDS = "CREATE TABLE records (number INTEGER PRIMARY KEY, annotation BLOB)"
 _FACTS = "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT)"
-_COLUMNS = 19  # those of an image that are known before its number and the splits are
+_COLUMNS = 20  # those of an image that are known before its number and the splits are
 
 Row = tuple[Any, ...]
 
@@ -59,8 +62,8 @@ def row(image: CheckedImage, size: int, annotation: bytes | None) -> Row:
         annotation: Its TFRecord without its bytes, see `records.example.encode_annotation`; None: none is kept.
     """
     labelled = image.labelled
-    objects = b"".join(map(_object, labelled.boxes))
-    digest = hashlib.sha256(f"{labelled.source_id}\0{image.content}\0".encode() + objects).digest()[:16]
+    objects = list(map(_object, labelled.boxes))
+    attributes = json.dumps(image.columns, sort_keys=True) if image.columns else ""
     seen = image.fingerprint
     encoded = labelled.encoded
     return (
@@ -77,8 +80,9 @@ def row(image: CheckedImage, size: int, annotation: bytes | None) -> Row:
         labelled.height,
         image.clipped,
         image.dropped,
-        objects,
-        digest,
+        b"".join(objects),
+        attributes,
+        _digest(image, objects, attributes),
         encoded.file,
         encoded.offset,
         size,
@@ -87,9 +91,17 @@ def row(image: CheckedImage, size: int, annotation: bytes | None) -> Row:
     )
 
 
+def _digest(image: CheckedImage, objects: Sequence[bytes], attributes: str) -> bytes:
+    """A hash of what training and evaluation see of an image; areas and attributes count only where they are stated."""
+    named = f"{image.labelled.source_id}\0{image.content}\0".encode()
+    areas = [packed[_AREA:] for packed in objects] if any(box.area for box in image.labelled.boxes) else []
+    parts = (named, *(packed[:_AREA] for packed in objects), *areas, attributes.encode())
+    return hashlib.sha256(b"".join(parts)).digest()[:16]
+
+
 def _object(box: Box) -> bytes:
     flags = DIFFICULT * box.difficult | TRUNCATED * box.truncated | CROWD * box.crowd
-    return _OBJECT.pack(box.xmin, box.ymin, box.xmax, box.ymax, box.label, flags)
+    return _OBJECT.pack(box.xmin, box.ymin, box.xmax, box.ymax, box.label, flags, box.area or 0)
 
 
 @dataclass(frozen=True)

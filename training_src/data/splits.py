@@ -115,6 +115,11 @@ def _explain(present: set[str], roles: dict[str, Split]) -> tuple[str, ...]:
     return tuple(notices)
 
 
+def group_hash(group: str) -> str:
+    """Short hash of a group's key, as `dataset.json` and `model.json` list it: what a model has seen."""
+    return hashlib.sha256(group.encode()).hexdigest()[:12]
+
+
 def _by_hash(group: str) -> Split:
     share = _share(group, "split")
     if share < 0.8:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from training_src.data.checks.findings import Findings
 from training_src.data.index import CROWD, DIFFICULT, OBJECT, Index, Row
 from training_src.data.label_map import LabelMap
-from training_src.data.splits import SPLITS
+from training_src.data.splits import SPLITS, group_hash
 from training_src.models.anchor_overlaps import BoxArrays
 from training_src.models.box_shapes import BoxShapes
 
@@ -26,6 +26,8 @@ COCO_AREAS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, fl
 # Figures that need every single value are computed from an even sample of so many, exact up to there.
 _SAMPLED = 200_000
 _CHUNK = 4096
+# So many values of a column are counted.
+MOST_VALUES = 1000
 # So many groups a split are listed in dataset.json; a set with more has them all in files beside it.
 MOST_GROUPS = 100_000
 
@@ -64,7 +66,7 @@ class Tally:
     Attributes:
         images, backgrounds, difficult: int64 [S]: images, those without a box, and difficult boxes.
         boxes: int64 [S, C].
-        ignored: int64 [S, C]: those of them that are difficult or a crowd, which an evaluation does not ask for.
+        ignored: int64 [S, C]: those of them that are crowds, which an evaluation does not ask for.
         sizes: int64 [S, 3]: boxes by COCO's small, medium and large.
         clipped, dropped: Repaired boxes.
         co_occurrence: int64 [C, C]: images that hold both classes.
@@ -105,7 +107,7 @@ def tally(index: Index, label_map: LabelMap) -> Tally:
         backgrounds += np.bincount(split[counts == 0], minlength=splits)
         difficult += np.bincount(home[objects["flags"] & DIFFICULT > 0], minlength=splits)
         np.add.at(boxes, (home, place), 1)
-        np.add.at(ignored, (home, place), objects["flags"] & (DIFFICULT | CROWD) > 0)
+        np.add.at(ignored, (home, place), objects["flags"] & CROWD > 0)
         drawn = _drawn(objects, columns[owner], home)
         np.add.at(sizes, (home, np.digitize(drawn[:, 8], (32**2, 96**2))), 1)
         present = np.zeros((len(rows), classes), np.int64)
@@ -144,7 +146,8 @@ def _drawn(objects: NDArray[Any], images: Floats, split: Counts) -> Floats:
     across, down = images[:, 0], images[:, 1]
     centre_x = (objects["xmin"] + objects["xmax"]) / 2 / across
     centre_y = (objects["ymin"] + objects["ymax"]) / 2 / down
-    columns = (width, height, across, down, centre_x, centre_y, objects["label"], split, width * height)
+    area = np.where(objects["area"] > 0, objects["area"], width * height)
+    columns = (width, height, across, down, centre_x, centre_y, objects["label"], split, area)
     return np.stack(columns, axis=1).astype(np.float32)
 
 
@@ -192,7 +195,7 @@ def content_sha256(index: Index, label_map: LabelMap) -> str:
 
 def groups(index: Index, split: int) -> Iterator[str]:
     """Short hashes of the keys of a split's groups, sorted: what a model that was trained on it has seen."""
-    index.connection.create_function("short_hash", 1, _short_hash, deterministic=True)
+    index.connection.create_function("short_hash", 1, group_hash, deterministic=True)
     query = (
         "SELECT DISTINCT short_hash(CASE sequence WHEN '' THEN content ELSE sequence END) AS hash FROM images "
         "WHERE split = ? ORDER BY hash"
@@ -201,8 +204,20 @@ def groups(index: Index, split: int) -> Iterator[str]:
         yield str(found)
 
 
-def _short_hash(group: str) -> str:
-    return hashlib.sha256(group.encode()).hexdigest()[:12]
+def columns(index: Index, split: int) -> dict[str, dict[str, int]]:
+    """How many of a split's images have each value of each attribute: what a test set can be sliced by.
+
+    Of a column with more values than `MOST_VALUES` the most frequent ones are counted.
+    """
+    query = (
+        "SELECT key, value, count(*) AS images FROM images, json_each(attributes) WHERE split = ? AND attributes != '' "
+        "GROUP BY key, value ORDER BY key, images DESC, value"
+    )
+    found: dict[str, dict[str, int]] = {}
+    for name, value, images in index.rows(query, split):
+        if len(values := found.setdefault(str(name), {})) < MOST_VALUES:
+            values[str(value)] = int(images)
+    return found
 
 
 def _split(index: Index, counted: Tally, split: int, label_map: LabelMap) -> dict[str, Any]:
@@ -220,6 +235,7 @@ def _split(index: Index, counted: Tally, split: int, label_map: LabelMap) -> dic
         "largest_file": _largest(index, split, "length"),
         "box_statistics": _box_statistics(counted, split),
         "box_shapes": shapes.as_json() if (shapes := box_shapes(counted, split, label_map)) else None,
+        "columns": columns(index, split),
     }
 
 

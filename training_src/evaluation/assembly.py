@@ -11,9 +11,10 @@ from training_src.evaluation import schema
 from training_src.evaluation.artifact import Artifact
 from training_src.evaluation.bootstrap import Resampled, bootstrap, difference, standard_deviation
 from training_src.evaluation.boxes import Detections, Floats
-from training_src.evaluation.coco import ClassMetrics, CocoMetrics, match
+from training_src.evaluation.coco import ClassMetrics, CocoMetrics
 from training_src.evaluation.errors import EvaluationError
 from training_src.evaluation.gate import ChampionEvidence, ClassEvidence, Evidence, ParityEvidence, Verdict
+from training_src.evaluation.matches import match
 from training_src.evaluation.measurements import ChampionMeasurements, Measurement
 from training_src.evaluation.pictures import Gallery
 from training_src.evaluation.serving import Candidate, choose, scored
@@ -166,8 +167,8 @@ def evaluation(
     metrics = challenger.metrics
     chosen = measured[challenger.measurement.runtime]
     deviations = {
-        "mAP": standard_deviation(challenger.resampled.mean_ap),
-        "mAP_50": standard_deviation(challenger.resampled.mean_ap_50),
+        "mAP": standard_deviation(challenger.resampled.metrics["mAP"]),
+        "mAP_50": standard_deviation(challenger.resampled.metrics["mAP_50"]),
     }
     return schema.Evaluation(
         dataset=schema.ScoredDataset(
@@ -223,8 +224,8 @@ def _class_result(one: ClassMetrics, resampled: Resampled) -> schema.ClassResult
         id=one.id,
         support=one.support,
         support_images=one.support_images,
-        AP=estimate("AP", resampled.ap[one.id]),
-        AP50=estimate("AP50", resampled.ap_50[one.id]),
+        AP=estimate("AP", resampled.per_class[one.id]["AP"]),
+        AP50=estimate("AP50", resampled.per_class[one.id]["AP50"]),
         AP75=estimate("AP75"),
         AR_100=estimate("AR_100"),
     )
@@ -236,26 +237,21 @@ def _champion(challenger: Scored, champion: ScoredChampion) -> schema.Champion:
         return schema.Champion(
             runtime=champion.runtime, metrics={}, change={}, reason=champion.reason, waiver=champion.waiver
         )
-    ours, theirs = challenger.resampled, scored.resampled
-    deviations = {"mAP": standard_deviation(theirs.mean_ap), "mAP_50": standard_deviation(theirs.mean_ap_50)}
+    deviations = {name: standard_deviation(scored.resampled.metrics[name]) for name in ("mAP", "mAP_50")}
     speed, untimed = scored.measurement.timings.images_per_second, scored.measurement.untimed
     return schema.Champion(
         runtime=champion.runtime,
         metrics=_estimates(scored.metrics, deviations),
         images_per_second=schema.Estimate(value=speed, reason=untimed),
-        change={
-            "mAP": _change(challenger.metrics["mAP"], scored.metrics["mAP"], ours.mean_ap, theirs.mean_ap),
-            "mAP_50": _change(
-                challenger.metrics["mAP_50"], scored.metrics["mAP_50"], ours.mean_ap_50, theirs.mean_ap_50
-            ),
-        },
+        change={"mAP": _change(challenger, scored, "mAP"), "mAP_50": _change(challenger, scored, "mAP_50")},
     )
 
 
-def _change(ours: float | None, theirs: float | None, samples: Floats, others: Floats) -> schema.Change:
+def _change(challenger: Scored, champion: Scored, name: str) -> schema.Change:
+    ours, theirs = challenger.metrics[name], champion.metrics[name]
     if ours is None or theirs is None:
         return schema.Change(value=None)
-    found = difference(samples, others)
+    found = difference(challenger.resampled.metrics[name], champion.resampled.metrics[name])
     return schema.Change(value=ours - theirs, **(vars(found) if found else {}))
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from training_src.drawing import colours
 from training_src.evaluation.assembly import Dossier
-from training_src.evaluation.coco import RECALLS, ConfusionMatrix
+from training_src.evaluation.coco import ConfusionMatrix
+from training_src.evaluation.matches import RECALLS
 from training_src.evaluation.schema import Evaluation
 from training_src.report.charts import SERIES, Axes, Line, line_chart
 from training_src.report.page import data_uri, fact, facts, render_page

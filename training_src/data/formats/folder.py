@@ -23,6 +23,7 @@ from training_src.data.formats import (
     tfrecord,
     yolo,
 )
+from training_src.data.formats.attributes_table import with_table
 from training_src.data.formats.data_folder import DataFolder, named_like
 from training_src.data.formats.fields import AnnotationError
 from training_src.data.formats.foreign import recognised_by_name
@@ -91,6 +92,7 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
         dataset = fitting[0].read(folder, label_map or _own_label_map(folder))
     except OSError as error:
         raise DataError(f"{folder.name} cannot be read: {error}.") from None
+    dataset = with_table(dataset, folder)
     dataset = replace(dataset, entries=_guarded(dataset, folder))
     _refuse_empty(dataset, folder)
     if len(fitting) == 1:

@@ -17,6 +17,8 @@ from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import (
     AnnotationError,
     Edges,
+    area,
+    attributes,
     class_name,
     confidence,
     flag,
@@ -82,8 +84,8 @@ def read_instances(
     return Dataset(convention.format, label_map, entries, tuple(notice for found in notices for notice in found))
 
 
-# number, category id, edges, crowd, difficult, truncated, confidence
-_Row = tuple[int, Any, Edges, bool, bool, bool, float | None]
+# number, category id, edges, crowd, difficult, truncated, confidence, area
+_Row = tuple[int, Any, Edges, bool, bool, bool, float | None, float | None]
 # number, check, rest of the sentence
 _FaultyRow = tuple[int, str, str]
 
@@ -144,7 +146,8 @@ def _add_image(content: _Content, number: int, element: Any) -> None:
         key = identifier(element["id"])
         sizes = size(element.get("width"), element.get("height"))
         group = element.get("group") or element.get("video_id") or ""
-        content.images.add(key, (number, element["file_name"], sizes, str(group)[:200]))
+        stated = attributes(element.get("attributes"))
+        content.images.add(key, (number, element["file_name"], sizes, str(group)[:200], stated))
     except AnnotationError as error:
         content.faults.add(f"image {number}", (error.check, str(error)))
 
@@ -163,9 +166,10 @@ def _add_annotation(content: _Content, number: int, element: Any) -> None:
     try:
         category = _category(element["category_id"])
         edges = content.convention.edges(element)
-        difficult = flag(element.get("difficult")) or flag(element.get("ignore"))
-        flags = flag(element.get("iscrowd")), difficult, flag(element.get("truncated"))
-        row = (number, category, edges, *flags, confidence(element.get("score")))
+        # "ignore" marks regions that ask for nothing, which is what a crowd does.
+        crowd = flag(element.get("iscrowd")) or flag(element.get("ignore"))
+        flags = crowd, flag(element.get("difficult")), flag(element.get("truncated"))
+        row = (number, category, edges, *flags, confidence(element.get("score")), area(element.get("area"), edges))
         if isinstance(category, int):
             content.used.add(category)
         else:
@@ -232,10 +236,10 @@ def _image(
     content: _Content,
     classes: SourceClasses,
     key: Key,
-    listed: tuple[int, str, tuple[int, int], str],
+    listed: tuple[int, str, tuple[int, int], str, dict[str, str]],
 ) -> Iterator[Entry]:
     """An image as it is listed with its boxes, after what is wrong with them."""
-    number, name, sizes, group = listed
+    number, name, sizes, group, stated = listed
     first = content.images.rows(key)[0]
     try:
         if first[0] != number:
@@ -247,7 +251,8 @@ def _image(
         return
     image = folder.name_of(file)
     found = _boxes(content, content.boxes.rows(key), name, classes, image)
-    yield from labelled_file(image, file, content.place, found, sizes, content.source.split, group)
+    split = content.source.split
+    yield from labelled_file(image, file, content.place, found, sizes, split, group, attributes=stated)
 
 
 def _boxes(
@@ -258,9 +263,9 @@ def _boxes(
         try:
             if len(row) == 3:
                 raise AnnotationError(row[1], row[2])
-            _, category, edges, crowd, difficult, truncated, score = row
+            _, category, edges, crowd, difficult, truncated, score, square_pixels = row
             label, name = classes.label(content.numbers.get(category, category))
-            yield Box(*edges, label, name, where, difficult, truncated, crowd, score)
+            yield Box(*edges, label, name, where, difficult, truncated, crowd, score, square_pixels)
         except AnnotationError as error:
             sentence = f'{content.place}: {where} (of "{shown(name)}") {error}.'
             yield Fault(content.place, where, error.check, sentence, image=image)

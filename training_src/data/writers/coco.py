@@ -63,6 +63,8 @@ class _Split:
         entry |= {"width": labelled.width, "height": labelled.height}
         if labelled.group:
             entry["group"] = labelled.group
+        if labelled.attributes:
+            entry["attributes"] = dict(labelled.attributes)
         _append(self._images, entry, first=self._image_count == 1)
         for box in labelled.boxes:
             self._box_count += 1
@@ -96,7 +98,7 @@ def _annotation(box: Box) -> dict[str, Any]:
     annotation: dict[str, Any] = {
         "category_id": box.label,
         "bbox": [box.xmin, box.ymin, width, height],
-        "area": width * height,
+        "area": width * height if box.area is None else box.area,
         "iscrowd": int(box.crowd),
         "segmentation": [],
     }
