@@ -24,7 +24,7 @@ from training_src.models.config.pipeline import CONFIGS, PipelineDescription, lo
 from training_src.models.detector import Detector
 from training_src.models.training_memory import Asked, asked_batch
 from training_src.training.accelerator import check_accelerator
-from training_src.training.anchor_reach import reach_lines
+from training_src.training.anchor_reach import boxes_of, reach_lines
 from training_src.training.batch_size import chosen_batch, device_memory, footprint_of
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 from training_src.training.config_overrides import at_size, overridden
@@ -343,7 +343,7 @@ def _print_anchors(training: _Training, records: Records) -> None:
     """What the data decide, and which boxes the anchors do not reach."""
     names = training.request.label_map.names
     decisions = [("data decides", sentence) for sentence in training.decided_by_data]
-    reached = reach_lines(training.description, records, names, bundled=training.bundled)
+    reached = reach_lines(training.description, boxes_of(records), names, bundled=training.bundled)
     for subject, sentence in [*decisions, *reached]:
         print(f"{subject:<13} {sentence}")
     sys.stdout.flush()

@@ -159,9 +159,11 @@ class Dataset:
         entries: Goes through the images, and through what the reader could not make sense of. Each call starts
             again and yields the same sequence, whatever order the operating system lists files in.
         notices: What people should know, but nobody needs to mend.
+        tells_left_out: Whether the reader itself says which images of the folder it leaves out.
     """
 
     format: str
     label_map: LabelMap
     entries: Callable[[], Iterator[Entry]]
     notices: tuple[str, ...] = ()
+    tells_left_out: bool = False

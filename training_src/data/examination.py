@@ -112,7 +112,7 @@ def examine(
             index,
             findings,
             records=records,
-            elsewhere=() if whole else ("missing_image", "missing_shard"),
+            elsewhere=() if whole else ("missing_image", "missing_shard", "unlisted"),
             processes=processes,
             progress=progress,
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +18,11 @@ from containers.contract.orientation import UPRIGHT, turn_pixels
 from containers.contract.picture_header import BrokenHeaderError, png_chunks
 from training_src.errors import DataError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png",
+    ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif", ".jfif", ".jxl", ".jp2",
+)  # fmt: skip
+"""Of the files that a folder holds as its images; what is in them is another matter."""
 
 # How far an image is decoded to learn whether it is whole: in full; every coefficient of it, but an eighth of its
 # pixels (JPEG; it notices what the full decoding notices); or its header and end only.
@@ -39,6 +44,23 @@ class ImageFacts:
     orientation: int = 1
 
 
+# https://mimesniff.spec.whatwg.org/#matching-an-image-type-pattern and the formats' own specifications.
+_OTHERS = tuple(
+    (name, re.compile(mark, re.DOTALL))
+    for name, mark in (
+        ("WebP", rb"RIFF....WEBP"),
+        ("BMP", rb"BM.{12}"),
+        ("TIFF", rb"II\*\0|MM\0\*|II\+\0|MM\0\+"),
+        ("GIF", rb"GIF8[79]a"),
+        ("AVIF", rb"....ftyp(?:avif|avis)"),
+        ("HEIC", rb"....ftyp(?:heic|heix|hevc|mif1|msf1)"),
+        ("JPEG XL", rb"\xff\x0a|\0\0\0\x0cJXL "),
+        ("JPEG 2000", rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"),
+        ("Photoshop's PSD", rb"8BPS"),
+    )
+)
+
+
 class BrokenImageError(ValueError):
     """The bytes are no whole JPEG or PNG; the message says why, to follow the file's name."""
 
@@ -52,10 +74,25 @@ def read_header(encoded: bytes) -> ImageFacts:
     try:
         found = picture_header.read_header(encoded)
     except BrokenHeaderError as error:
+        if kind := other_format(encoded):
+            raise BrokenImageError(f"is {kind}, not JPEG or PNG") from None
         raise BrokenImageError(str(error)) from None
     if found.format == "jpeg" and found.channels == 4:
         raise BrokenImageError("has the colour space CMYK, not RGB or grey")
     return ImageFacts(found.format, found.width, found.height, found.orientation)
+
+
+def other_format(encoded: bytes) -> str | None:
+    """The name of a picture's format where detectors do not read it, by its first bytes: None for all else.
+
+    That is another than JPEG and PNG, or a JPEG in CMYK's colours.
+    """
+    if encoded.startswith(picture_header.JPEG[:2]):
+        try:
+            return "CMYK" if picture_header.read_header(encoded).channels == 4 else None
+        except BrokenHeaderError:
+            return None
+    return next((name for name, mark in _OTHERS if mark.match(encoded)), None)
 
 
 def read_orientation(encoded: bytes) -> int:

@@ -44,26 +44,42 @@ def read_label_map(file: Path) -> LabelMap:
         DataError: The file breaks the grammar, or an item has no id or name, or one that another item has.
     """
     try:
-        items = parse(file.read_bytes().decode("utf-8"), file.name).get("item", [])
-    except (TextFormatError, ValueError, OSError) as error:  # ValueError: no UTF-8, or a number of thousands of digits
+        return parse_label_map(file.read_bytes(), file.name)
+    except OSError as error:
         raise DataError(f"{file.name} is no label map: {error}") from None
+
+
+def parse_label_map(content: bytes, name: str) -> LabelMap:
+    """The label map that the bytes of a `label_map.pbtxt` hold.
+
+    Args:
+        content: The bytes.
+        name: The file's, for messages.
+
+    Raises:
+        DataError: As `read_label_map`.
+    """
+    try:
+        items = parse(content.decode("utf-8"), name).get("item", [])
+    except (TextFormatError, ValueError) as error:  # ValueError: no UTF-8, or a number of thousands of digits
+        raise DataError(f"{name} is no label map: {error}") from None
     except RecursionError:
-        raise DataError(f"{file.name} is no label map: it nests too deeply.") from None
+        raise DataError(f"{name} is no label map: it nests too deeply.") from None
     names: dict[int, str] = {}
     for position, item in enumerate(items):
         fields = item if isinstance(item, Message) else Message()
-        number, name = fields.get("id", [None])[-1], fields.get("name", fields.get("display_name", [None]))[-1]
+        number, called = fields.get("id", [None])[-1], fields.get("name", fields.get("display_name", [None]))[-1]
         if not isinstance(number, int) or not 1 <= number <= GREATEST_ID:
-            raise DataError(f"{file.name}: item {position} has the id {number}; ids start at 1 (0 is the background).")
-        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
+            raise DataError(f"{name}: item {position} has the id {number}; ids start at 1 (0 is the background).")
+        if not isinstance(called, str) or not called.isprintable() or not 0 < len(called) <= LONGEST_NAME:
             raise DataError(
-                f"{file.name}: item {position} (id {number}) has no name of 1 to {LONGEST_NAME} printable characters."
+                f"{name}: item {position} (id {number}) has no name of 1 to {LONGEST_NAME} printable characters."
             )
-        if number in names or name in names.values():
-            raise DataError(f'{file.name}: id {number} or name "{name}" stands twice; each class needs one of its own.')
-        names[number] = name
+        if number in names or called in names.values():
+            raise DataError(f'{name}: id {number} or name "{called}" stands twice; each class needs one of its own.')
+        names[number] = called
     if not names:
-        raise DataError(f"{file.name} names no class; write `item {{ id: 1 name: 'vehicle' }}` for each.")
+        raise DataError(f"{name} names no class; write `item {{ id: 1 name: 'vehicle' }}` for each.")
     return LabelMap(dict(sorted(names.items())))
 
 

@@ -26,15 +26,19 @@ _WORDS = {
     "eval": "eval",
     "test": "test",
     "testing": "test",
+    "trainval": "train",
 }
 
 
 def given_split(name: str) -> str | None:
     """The split that a folder's, list's or file's name speaks of: train, validation, eval, test, or None.
 
-    A file name counts by its words: `pets_train.record-00000-of-00010` is train, `trainer.record` is nothing.
+    A file name counts by its words: `pets_train.record-00000-of-00010` is train, `trainer.record` is nothing. What is
+    train and validation together (`training_and_validation`, `trainval`) is train, of which a part will validate.
     """
     found = {_WORDS[word] for word in re.split(r"[^a-z]+", name.lower()) if word in _WORDS}
+    if found in ({"train", "validation"}, {"train", "eval"}):
+        return "train"
     return found.pop() if len(found) == 1 else None
 
 

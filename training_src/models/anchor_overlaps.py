@@ -51,6 +51,11 @@ class BoxArrays:
     def __len__(self) -> int:
         return len(self.label)
 
+    def of_split(self, split: int) -> BoxArrays | None:
+        """Those of one split; None where it has none."""
+        wanted = self.split == split
+        return BoxArrays(*(column[wanted] for column in vars(self).values())) if wanted.any() else None
+
 
 @dataclass(frozen=True)
 class AnchorLevel:

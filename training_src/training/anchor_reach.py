@@ -38,16 +38,17 @@ class ClassReach:
     height: float
 
 
-def anchor_reach(anchors: Anchors, threshold: float, records: Records, names: Mapping[int, str]) -> list[ClassReach]:
+def anchor_reach(
+    anchors: Anchors, threshold: float, boxes: BoxArrays | None, names: Mapping[int, str]
+) -> list[ClassReach]:
     """Every class that has a box, those whose boxes are reached least first.
 
     Args:
         anchors: The detector's.
         threshold: IoU from which an anchor counts.
-        records: The training images; of many, an even sample.
+        boxes: Those to train on; of many, an even sample. None where there is none.
         names: Class names by label-map id.
     """
-    boxes = _boxes(records)
     if boxes is None:
         return []
     _, here, _ = best_overlaps(boxes, anchors)
@@ -63,7 +64,7 @@ def anchor_reach(anchors: Anchors, threshold: float, records: Records, names: Ma
 
 
 def reach_lines(
-    description: PipelineDescription, records: Records, names: Mapping[int, str], *, bundled: bool
+    description: PipelineDescription, boxes: BoxArrays | None, names: Mapping[int, str], *, bundled: bool
 ) -> Iterator[tuple[str, str]]:
     """A subject and a sentence each: the classes' shares, and a warning for each class that is hardly reached.
 
@@ -71,7 +72,7 @@ def reach_lines(
 
     Args:
         description: Of what is trained.
-        records: The training images.
+        boxes: Those to train on, such as `boxes_of` gives; None where there is none.
         names: Class names by label-map id.
         bundled: Whether the config is not the user's own.
     """
@@ -80,7 +81,7 @@ def reach_lines(
         return
     two_stages = description.config.model.faster_rcnn is not None
     threshold = _SECOND_STAGE_THRESHOLD if two_stages else anchors.threshold
-    classes = anchor_reach(anchors, threshold, records, names)
+    classes = anchor_reach(anchors, threshold, boxes, names)
     if not classes:
         return
     shown = ", ".join(f"{one.name} {100 * one.share:.0f} %" for one in classes[:SHOWN])
@@ -104,7 +105,8 @@ def _warning(one: ClassReach, anchors: Anchors, threshold: float, *, bundled: bo
     )
 
 
-def _boxes(records: Records) -> BoxArrays | None:
+def boxes_of(records: Records) -> BoxArrays | None:
+    """The boxes of the training images, of many an even sample's; None where there is none."""
     rows = []
     for index in range(0, len(records), -(-len(records) // SAMPLE)):
         example = records[index]

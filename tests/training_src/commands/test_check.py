@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.demo.scenes import draw_scenes
 from training_src.__main__ import main
+from training_src.models.config.pipeline import CONFIGS
 
 
 @pytest.mark.parametrize("option", ["--config", "--label-map", "--policy"])
@@ -54,3 +55,20 @@ def test_what_is_sound_is_written_and_what_is_faulty_is_not(tmp_path: Path, caps
     capsys.readouterr()
     assert main([*check, str(tmp_path / "sound")]) == 2
     assert f"{tmp_path}/sound is not empty; name a new folder." in capsys.readouterr().out
+
+
+def test_classes_whose_boxes_the_chosen_anchors_match_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw_scenes(tmp_path / "scenes", train=6, validation=1, test=1, size=(160, 120))
+    text = (CONFIGS / "ssd_mobilenet_v2_fpnlite_160x160.config").read_text()
+    (tmp_path / "pipeline.config").write_text(text.replace("anchor_scale: 2.0", "anchor_scale: 0.1"))
+
+    assert main(["check", str(tmp_path / "scenes"), f"--config={tmp_path / 'pipeline.config'}"]) == 0
+    told = capsys.readouterr().out
+    assert main(["check", str(tmp_path / "scenes"), "--architecture=ssd_mobilenet_v2_fpnlite_160x160", "--json"]) == 0
+    bundled = json.loads(capsys.readouterr().out)["anchors"]
+
+    assert "anchors: of IoU 0.5 or more for the boxes of " in told
+    assert "attention: only 0 % of the " in told and "give the config a larger image_resizer" in told
+    assert bundled[0].startswith("of IoU 0.5 or more for the boxes of ")

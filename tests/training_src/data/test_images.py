@@ -71,7 +71,10 @@ def test_flipped_bit_in_a_png_is_noticed(encoded_image: Encode) -> None:
         inspect(bytes(encoded))
 
 
-@pytest.mark.parametrize(("encoded", "sentence"), [(b"", "is empty"), (b"GIF89a...", "neither JPEG nor PNG")])
+@pytest.mark.parametrize(
+    ("encoded", "sentence"),
+    [(b"", "is empty"), (b"GIF89a...", "is GIF, not JPEG or PNG"), (b"Hello", "is neither JPEG nor PNG")],
+)
 def test_other_files_are_refused(encoded: bytes, sentence: str) -> None:
     with pytest.raises(BrokenImageError, match=sentence):
         inspect(encoded)

@@ -174,7 +174,10 @@ def test_image_outside_the_given_splits_is_left_out() -> None:
         ("testing", "test"),
         ("train/training", "train"),
         ("trainer.record", None),
-        ("train_val", None),
+        ("train_val", "train"),
+        ("training_and_validation", "train"),
+        ("trainval", "train"),
+        ("train_test", None),
         ("images", None),
     ],
 )

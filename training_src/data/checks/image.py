@@ -23,7 +23,8 @@ from training_src.data.checks.orientation import (
 )
 from training_src.data.checks.policy import DataPolicy
 from training_src.data.dataset import Encoded, Fault, LabelledImage
-from training_src.data.images import BrokenImageError, DecodeCheck, ImageFacts, decode_grey, read_header
+from training_src.data.images import BrokenImageError, DecodeCheck, ImageFacts, decode_grey, other_format, read_header
+from training_src.data.other_formats import is_other, reencoded
 
 _FORMATS = {"jpg": "jpeg", "jpeg": "jpeg", "png": "png"}
 
@@ -98,6 +99,13 @@ class ImageChecks:
         faults: list[Fault] = []
         try:
             encoded = labelled.encoded.load()
+            if is_other(encoded):
+                if self.policy.handling("other_format") != "fix":
+                    return ImageOutcome(None, self._other_format(labelled, encoded))
+                encoded = reencoded(encoded, self.policy.threshold("bomb", "megapixels") * 1e6)
+                facts = read_header(encoded)
+                labelled = self._rewritten(labelled, encoded, facts)
+                faults.append(_reencoded(labelled, facts))
             facts = read_header(encoded)
             if fault := self._bomb(labelled, facts):
                 return ImageOutcome(None, [fault])
@@ -150,6 +158,15 @@ class ImageChecks:
             return [Fault(labelled.image, None, "image", message, "notice")]
         message = f"{labelled.image} {what}; export it again, or remove it and its annotation."
         return self.policy.judged([Fault(labelled.image, None, "image", message)])
+
+    def _other_format(self, labelled: LabelledImage, encoded: bytes) -> list[Fault]:
+        kind = other_format(encoded)
+        what = "has the colour space CMYK" if kind == "CMYK" else f"is {kind}"
+        message = (
+            f"{labelled.image} {what}, which neither TensorFlow nor the server reads; save it as JPEG or PNG, or let "
+            "the policy fix it (--fix)."
+        )
+        return self.policy.judged([Fault(labelled.image, None, "other_format", message)])
 
     def _bomb(self, labelled: LabelledImage, facts: ImageFacts) -> Fault | None:
         most = self.policy.threshold("bomb", "megapixels")
@@ -211,3 +228,8 @@ def _turned(labelled: LabelledImage, drawn: DrawnOn) -> Fault:
         what = "pixels and boxes" if drawn == "stored" else "pixels (its boxes were upright already)"
     message = f"{labelled.image}: {what} turned upright, as EXIF says."
     return Fault(labelled.image, None, "orientation", message, "notice", labelled.image)
+
+
+def _reencoded(labelled: LabelledImage, facts: ImageFacts) -> Fault:
+    message = f"{labelled.image} was encoded anew as {facts.format.upper()}, which detectors read."
+    return Fault(labelled.image, None, "other_format", message, "notice", labelled.image)

@@ -27,6 +27,7 @@ from containers.contract.pictures import MAX_PIXELS
 from training_src.data.checks.orientation import DrawnOn
 from training_src.data.dataset import Fault, Severity
 from training_src.data.formats import yaml_document
+from training_src.data.formats.data_folder import DataFolder, exists
 from training_src.data.formats.fields import AnnotationError
 from training_src.data.images import DecodeCheck
 from training_src.errors import ConfigurationError
@@ -64,6 +65,11 @@ CHECKS: Mapping[str, Check] = {
     "image": Check("an image that is missing, truncated or otherwise cannot be decoded", "error", fix="leave it out"),
     "bomb": Check(
         "an image of more megapixels than it may have, by its header", "error", {"megapixels": MAX_PIXELS / 1e6}
+    ),
+    "other_format": Check(
+        "an image in a format that detectors do not read: WebP, BMP, TIFF, GIF, AVIF, or a JPEG in CMYK",
+        "error",
+        fix="encode its first picture anew (PNG where it was without loss, else JPEG at quality 95)",
     ),
     "format": Check("bytes that are not what the file's name says (PNG in a .jpg)", "warning"),
     "size": Check(
@@ -115,6 +121,7 @@ CHECKS: Mapping[str, Check] = {
     "annotation": Check("an annotation that cannot be read", "error"),
     "record": Check("a TFRecord that cannot be read", "error"),
     "layout": Check("what a reader decided or left out, such as files of a second layout", "notice"),
+    "unlisted": Check("images that nothing lists, or annotations that belong to no image; they are left out", "notice"),
     "unlabelled": Check("an image of a labelling job that nobody has labelled; it is left out", "warning"),
     "missing_image": Check("an annotation whose image is not there", "error"),
     "missing_shard": Check("a shard that the names of others announce, but is not there", "error"),
@@ -190,8 +197,15 @@ def read_policy_of(folder: Path, file: Path | None = None) -> DataPolicy:
     Raises:
         ConfigurationError: See `read_policy`.
     """
-    file = file or folder / POLICY_FILE
-    return read_policy(file) if file.is_file() else DataPolicy()
+    if file is not None:
+        return read_policy(file)
+    own = folder / POLICY_FILE
+    if not exists(str(own)):
+        return DataPolicy()
+    try:
+        return _parse(DataFolder(folder).text(own, yaml_document.LARGEST), own.name)
+    except AnnotationError as error:
+        raise ConfigurationError(f"{own.name} {error}.") from None
 
 
 def read_policy(file: Path) -> DataPolicy:
@@ -202,13 +216,16 @@ def read_policy(file: Path) -> DataPolicy:
             is.
     """
     try:
-        text = file.read_text(encoding="utf-8")
-        content = yaml_document.parse(text, may_be_empty=True)
+        return _parse(file.read_text(encoding="utf-8"), file.name)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file.name} cannot be read: {error}.") from None
     except AnnotationError as error:
         raise ConfigurationError(f"{file.name} {error}.") from None
-    return _read({key: value for key, value in content.items() if value != ""}, file.name)
+
+
+def _parse(text: str, name: str) -> DataPolicy:
+    content = yaml_document.parse(text, may_be_empty=True)
+    return _read({key: value for key, value in content.items() if value != ""}, name)
 
 
 def policy_to_json(policy: DataPolicy) -> str:

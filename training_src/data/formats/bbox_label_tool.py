@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """BBox-Label-Tool's text files: a count, then a line `x1 y1 x2 y2 label` a box, in pixels.
 
-Images lie in `Images/001` and so on, texts under the same names in `Labels`. The tool's first version writes no label:
-there the folder is the class. Source: https://github.com/puzzledqs/BBox-Label-Tool
+Images lie in `Images/001` and so on, texts under the same names in `Labels`; or one folder of texts, `bbox` or
+`labels`, stands beside `train/images` and `validation/images`. The tool's first version writes no label: there the
+folder is the class. Source: https://github.com/puzzledqs/BBox-Label-Tool
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from training_src.data.dataset import Dataset, Entry, Fault, labelled_file
 from training_src.data.formats.classes import NamedBox, labelled_boxes
-from training_src.data.formats.data_folder import DataFolder
+from training_src.data.formats.data_folder import DataFolder, split_folders
 from training_src.data.formats.fields import AnnotationError, class_name, four_numbers, shown
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.label_map import LabelMap
@@ -22,14 +23,16 @@ from training_src.errors import DataError
 
 NAME = "bbox_label_tool"
 
+_LISTS = ("classes.txt", "obj.names")  # of other tools, beside texts of theirs
+
 
 def recognise(folder: Path) -> bool:
-    """Whether there are `Images` and `Labels`, whose first text begins with a lone count."""
+    """Whether there are folders of images and of texts, whose first begins with a lone count."""
     places = _places(folder)
     if places is None:
         return False
     inside = DataFolder(folder)
-    file = next(inside.files(places[1], (".txt",), deep=True), None)
+    file = next((file for file in inside.files(places.labels, (".txt",), deep=True) if file.name not in _LISTS), None)
     try:
         return file is not None and next((line for _, line in inside.lines(file)), "").isdecimal()
     except (AnnotationError, OSError):
@@ -41,29 +44,28 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     places = _places(folder)
     if places is None:
         raise DataError(f"{folder.name} has no folders Images and Labels; BBox-Label-Tool has them.")
-    images, labels = places
     inside = DataFolder(folder)
     if label_map is None:
-        names = {box.name for found in _texts(inside, labels) if isinstance(found, _Text) for box in found.boxes}
+        found_texts = (found for found in _texts(inside, places.labels) if isinstance(found, _Text))
+        names = {box.name for found in found_texts for box in found.boxes}
         label_map = LabelMap(dict(enumerate(sorted(names), start=1)))
     fixed, ids = label_map, label_map.ids
 
     def entries() -> Iterator[Entry]:
-        for found in _texts(inside, labels):
+        for found in _texts(inside, places.labels):
             if isinstance(found, Fault):
                 yield found
                 continue
-            image = inside.beside(found.file.stem, (images / found.file.relative_to(labels).parent,))
-            if image is None:
-                rest = f"has no image of its name in {inside.name(images)}; add it, or remove the text"
-                yield Fault(found.place, None, "missing_image", f"{found.place} {rest}.")
+            try:
+                image, split = _image(inside, found.file, places)
+            except AnnotationError as error:
+                yield error.fault(found.place)
                 continue
-            named, parts = inside.name(image), found.file.relative_to(labels).parts
+            named = inside.name(image)
             boxes = labelled_boxes(found.boxes, fixed, ids, found.place, named)
-            split = given_split(parts[0]) if len(parts) > 1 else None
             yield from labelled_file(named, str(image), found.place, boxes, split=split)
 
-    return Dataset(NAME, label_map, entries, _notices(inside, images, labels))
+    return Dataset(NAME, label_map, entries, _notices(inside, places), tells_left_out=True)
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,21 @@ class _Text:
     boxes: tuple[NamedBox, ...]
 
 
-def _places(folder: Path) -> tuple[Path, Path] | None:
-    named = {child.name.lower(): child for child in sorted(folder.iterdir()) if child.is_dir()}
-    return (named["images"], named["labels"]) if {"images", "labels"} <= named.keys() else None
+@dataclass(frozen=True)
+class _Places:
+    """The folder of texts, and those of images with their splits."""
+
+    labels: Path
+    images: tuple[tuple[Path, str | None], ...]
+
+
+def _places(folder: Path) -> _Places | None:
+    inside = DataFolder(folder)
+    labels = next((found for name in ("labels", "bbox") if (found := inside.child(folder, name))), None)
+    images = inside.child(folder, "images")
+    roots: list[tuple[Path, str | None]] = [(images, None)] if images else []
+    roots += [(inside.child(place, "images") or place, split) for place, split in split_folders(folder)]
+    return _Places(labels, tuple(roots)) if labels and roots else None
 
 
 def _texts(folder: DataFolder, labels: Path) -> Iterator[_Text | Fault]:
@@ -85,6 +99,16 @@ def _texts(folder: DataFolder, labels: Path) -> Iterator[_Text | Fault]:
             yield _Text(file, place, tuple(_boxes(folder, file, labels)))
         except AnnotationError as error:
             yield error.fault(place)
+
+
+def _image(folder: DataFolder, text: Path, places: _Places) -> tuple[Path, str | None]:
+    """The image of a text, and the split that its folder speaks of."""
+    within = text.relative_to(places.labels).parent
+    for root, split in places.images:
+        if image := folder.beside(text.stem, (root / within, root) if split else (root / within,)):
+            return image, split or (given_split(within.parts[0]) if within.parts else None)
+    where = ", ".join(folder.name(root) for root, _ in places.images)
+    raise AnnotationError("missing_image", f"has no image of its name in {where}; add it, or remove the text")
 
 
 def _boxes(folder: DataFolder, file: Path, labels: Path) -> Iterator[NamedBox]:
@@ -104,9 +128,9 @@ def _boxes(folder: DataFolder, file: Path, labels: Path) -> Iterator[NamedBox]:
             raise AnnotationError(error.check, f'has line {line} ("{shown(text)}"), which {error}') from None
 
 
-def _notices(folder: DataFolder, images: Path, labels: Path) -> tuple[str, ...]:
-    pictures = sum(1 for _ in folder.files(images, IMAGE_SUFFIXES, deep=True))
-    texts = sum(1 for _ in folder.files(labels, (".txt",), deep=True))
+def _notices(folder: DataFolder, places: _Places) -> tuple[str, ...]:
+    pictures = sum(1 for root, _ in places.images for _ in folder.files(root, IMAGE_SUFFIXES, deep=True))
+    texts = sum(1 for _ in folder.files(places.labels, (".txt",), deep=True))
     if pictures <= texts:
         return ()
     return (f"{pictures - texts} images were never opened in the tool: they have no text file and are left out.",)

@@ -3,18 +3,20 @@
 
 The layouts that people have: `annotations/instances_train2017.json` beside `train2017/` (or `images/train2017/`), a
 split's folder with `_annotations.coco.json` among its images, one JSON file beside `images/` or among the images.
-Segmentations, polygons or run lengths, are not looked at. Source: https://cocodataset.org/#format-data
+Segmentations, polygons or run lengths, are not looked at where there is a box. Source: https://cocodataset.org/#format-data
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from training_src.data.dataset import Dataset
 from training_src.data.formats import json_stream, sagemaker_builtin
-from training_src.data.formats.data_folder import DataFolder, split_folders
-from training_src.data.formats.fields import Edges
+from training_src.data.formats.data_folder import DataFolder, named_like, split_folders
+from training_src.data.formats.fields import AnnotationError, Edges, four_numbers, number, shown
 from training_src.data.formats.instances import Convention, InstancesFile, read_instances
 from training_src.data.label_map import LabelMap
 from training_src.data.splits import given_split
@@ -27,41 +29,85 @@ _OTHER = ("captions_", "person_keypoints_", "stuff_", "panoptic_", "image_info_"
 
 
 def recognise(folder: Path) -> bool:
-    """Whether a JSON file in one of COCO's places holds images, annotations or categories."""
-    for file, _ in _files(folder):
-        if file.name == sagemaker_builtin.ANNOTATIONS and file.parent.name != "annotations":
-            if sagemaker_builtin.is_coco(file):
-                return True
-        elif json_stream.first(file, "images", "annotations", "categories"):
-            return True
-    return False
+    """Whether a JSON file in one of COCO's places lists images, or is called as COCO's files are.
+
+    Other tools' files, such as Label Studio's notes.json, hold categories too.
+    """
+    return any(_is_coco(file) for file, _ in _files(folder))
 
 
 def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     """Read every file; names come from the label map or `categories`, ids too, shifted by one if one of them is 0."""
     found = list(_files(folder))
-    fitting = [(file, split) for file, split in found if json_stream.first(file, "images", "annotations", "categories")]
+    fitting = [(file, split) for file, split in found if _lists_images(file)]
     files = [InstancesFile(file, tuple(_places(folder, file)), split) for file, split in fitting or found]
     if not files:
         raise DataError(f'{folder.name} holds no JSON file with "images" and "annotations"; COCO has them.')
     return read_instances(DataFolder(folder), files, Convention(NAME, _edges, from_zero=None), label_map)
 
 
-def _edges(bbox: Edges) -> Edges:
-    x, y, width, height = bbox
-    return x, y, x + width, y + height
+def _edges(annotation: Mapping[str, Any]) -> Edges:
+    """A box: `bbox`, turned as CVAT's attributes say, or what encloses the polygons where there is no `bbox`."""
+    if not annotation.get("bbox") and annotation.get("segmentation"):
+        return _around(annotation["segmentation"])
+    x, y, width, height = four_numbers(annotation["bbox"])
+    attributes = annotation.get("attributes")
+    degrees = number(attributes.get("rotation") or 0) if isinstance(attributes, dict) else 0.0
+    if not degrees or not math.isfinite(degrees):
+        return x, y, x + width, y + height
+    return _turned((x, y, width, height), math.radians(degrees))
+
+
+def _turned(box: Edges, angle: float) -> Edges:
+    """What encloses a box (x, y, width, height) that is turned about its centre.
+
+    CVAT exports the box as it was before it was turned, and beside it by how many degrees:
+    https://docs.cvat.ai/docs/manual/advanced/formats/format-coco/
+    """
+    x, y, width, height = box
+    sine, cosine = abs(math.sin(angle)), abs(math.cos(angle))
+    across, along = (width * cosine + height * sine) / 2, (width * sine + height * cosine) / 2
+    middle_x, middle_y = x + width / 2, y + height / 2
+    return middle_x - across, middle_y - along, middle_x + across, middle_y + along
+
+
+def _around(segmentation: Any) -> Edges:
+    """What encloses polygons, each a list x1, y1, x2, y2, ..."""
+    if not isinstance(segmentation, list):
+        raise AnnotationError("annotation", "has no bbox, and a segmentation of run lengths; export it with boxes")
+    polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
+    points = [number(value) for polygon in polygons if isinstance(polygon, list) for value in polygon]
+    if len(points) < 6 or len(points) % 2:
+        raise AnnotationError(
+            "annotation", f"has no bbox, and a segmentation that is no polygon: {shown(segmentation)}"
+        )
+    return min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])
+
+
+def _is_coco(file: Path) -> bool:
+    if file.name == sagemaker_builtin.ANNOTATIONS and file.parent.name != "annotations":
+        return sagemaker_builtin.is_coco(file)
+    return _lists_images(file)
+
+
+def _lists_images(file: Path) -> bool:
+    listed = json_stream.first(file, "images")
+    if listed is not None:
+        return isinstance(listed[1], dict)
+    called = file.name.startswith("instances") or "coco" in file.name
+    return called and json_stream.first(file, "annotations", "categories") is not None
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    annotations = sorted((folder / "annotations").glob("*.json"))
+    annotations = named_like(folder / "annotations", "*.json")
     instances = [file for file in annotations if file.name.startswith("instances")]
     for file in instances or annotations:
         if not file.name.startswith(_OTHER):
             yield file, given_split(file.name)
-    for file in sorted(folder.glob("*.json")):
+    for file in named_like(folder, "*.json"):
         yield file, given_split(file.name)
     for child, split in split_folders(folder):
-        yield from ((file, split) for file in sorted(child.glob("*.json")))
+        yield from ((file, split) for file in named_like(child, "*.json"))
 
 
 def _places(folder: Path, file: Path) -> Iterator[Path]:

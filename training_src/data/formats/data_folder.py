@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from training_src.data.formats.fields import AnnotationError, shown
+from training_src.data.formats.file_names import FolderNames, is_foreign
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.spill import Spill
 from training_src.data.splits import given_split
@@ -16,6 +17,8 @@ from training_src.errors import DataError
 
 # No tool writes a larger annotation file for a single image.
 LARGEST_TEXT = 16 << 20
+# Whose names are kept for a while.
+_LISTED_FOLDERS = 64
 
 
 class DataFolder:
@@ -30,6 +33,8 @@ class DataFolder:
         self._prefix = f"{path}/"
         self._real = os.path.realpath(path)
         self._inside: dict[str, bool] = {}
+        self._names: dict[str, FolderNames] = {}
+        self._children: dict[tuple[Path, str], Path | None] = {}
 
     def name(self, path: Path) -> str:
         """A file's name for people, relative to the folder."""
@@ -51,14 +56,24 @@ class DataFolder:
             inside = self._inside[parent] = self._is_within(parent)
         return (inside and not os.path.islink(path)) or self._is_within(path)  # noqa: PTH114
 
+    def check(self, file: Path) -> None:
+        """See that a file may be opened: a pipe would wait for ever, a link may lead to what is nobody's business.
+
+        Raises:
+            AnnotationError: It is a link out of the folder, or there and no file.
+        """
+        if not self.holds(str(file)):
+            raise AnnotationError("path", "is a link to a place outside the data set; copy the file in")
+        if exists(str(file)) and not is_file(str(file)):
+            raise AnnotationError("annotation", "is no file but a folder, pipe or device; copy the file itself")
+
     def read(self, file: Path, largest: int = LARGEST_TEXT) -> bytes:
         """An annotation file's bytes.
 
         Raises:
-            AnnotationError: It cannot be read, is too large, or is a link out of the folder.
+            AnnotationError: It cannot be read, is too large, or may not be opened (`check`).
         """
-        if not self.holds(str(file)):
-            raise AnnotationError("path", "is a link to a place outside the data set; copy the file in")
+        self.check(file)
         try:
             with file.open("rb") as stream:
                 content = stream.read(largest + 1)
@@ -85,8 +100,7 @@ class DataFolder:
         Raises:
             AnnotationError: As `text`, or a line is longer than any annotation file.
         """
-        if not self.holds(str(file)):
-            raise AnnotationError("path", "is a link to a place outside the data set; copy the file in")
+        self.check(file)
         with file.open("rb") as stream:
             number = 0
             while line := stream.readline(LARGEST_TEXT):
@@ -107,6 +121,9 @@ class DataFolder:
         Args:
             path: Such as an S3 key, or an absolute path; `..` in it counts for nothing.
             places: Folders to look in; the data set's own is always the last.
+
+        Raises:
+            AnnotationError: No file has exactly the name, and several have nearly that name.
         """
         if "\0" in path or not is_text(path):
             return None
@@ -116,6 +133,10 @@ class DataFolder:
                 found = place.joinpath(*parts[start:])
                 if exists(str(found)) and self.holds(str(found)):
                     return found
+        for start in range(len(parts)):
+            for place in (*places, self.path):
+                if alike := self._alike("/".join(parts[start:]), place):
+                    return Path(alike)
         return None
 
     def image(self, name: str, places: Sequence[Path]) -> Path:
@@ -144,6 +165,9 @@ class DataFolder:
                 where = self._where(places)
                 raise AnnotationError("path", f'lies outside {where}: "{shown(name)}" is a link; copy the image in')
             return path
+        for place in places:
+            if alike := self._alike(slashed, place):
+                return alike
         where = self._where(places)
         raise AnnotationError("missing_image", f'names the file "{shown(name)}", which is not in {where}')
 
@@ -157,14 +181,49 @@ class DataFolder:
         except (OSError, ValueError):
             return False
 
-    def beside(self, stem: str, places: Sequence[Path]) -> Path | None:
-        """The image of a stem, whatever its suffix; None where no folder has it."""
-        for suffix in IMAGE_SUFFIXES:
+    def _alike(self, name: str, place: Path) -> str | None:
+        """The file in a folder that a relative name means though no file has it letter by letter."""
+        within, _, last = name.rpartition("/")
+        folder = f"{place}/{within}" if within else str(place)
+        found = self._names_in(folder).meant(last)
+        path = f"{folder}/{found}"
+        return path if found and self.holds(path) else None
+
+    def child(self, place: Path, name: str) -> Path | None:
+        """A folder's folder of a name in small letters, whose capitals do not matter; asked for each image."""
+        key = (place, name)
+        if key not in self._children:
+            if len(self._children) > 10_000:
+                self._children.clear()
+            found = [one for one in named_like(place, "*") if one.name.lower() == name and one.is_dir()]
+            self._children[key] = max(found, default=None)  # small letters come behind capitals
+        return self._children[key]
+
+    def _names_in(self, folder: str) -> FolderNames:
+        names = self._names.get(folder)
+        if names is None:
+            if len(self._names) >= _LISTED_FOLDERS:
+                self._names.clear()
+            names = self._names[folder] = FolderNames(folder)
+        return names
+
+    def beside(self, stem: str, places: Sequence[Path], suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> Path | None:
+        """The file of a stem and one of some suffixes; None where no folder has it.
+
+        Raises:
+            AnnotationError: No file has exactly the name, and several have nearly that name.
+        """
+        for suffix in suffixes:
             for written in (suffix, suffix.upper()):
                 for place in places:
                     path = os.path.join(place, stem + written)  # noqa: PTH118
                     if is_file(path) and self.holds(path):
                         return Path(path)
+        for place in places:
+            within, _, last = f"{place}/{stem}".rpartition("/")
+            found = self._names_in(within).of_stem(last, suffixes)
+            if found and self.holds(f"{within}/{found}"):
+                return Path(within) / found
         return None
 
     def files(self, place: Path, suffixes: Sequence[str], *, deep: bool = False) -> Iterator[Path]:
@@ -182,6 +241,8 @@ class DataFolder:
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
+                    if is_foreign(entry.name):
+                        continue
                     if deep and entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
                     elif entry.name.lower().endswith(tuple(suffixes)) and entry.is_file():
@@ -196,6 +257,11 @@ class DataFolder:
     def _is_within(self, path: str) -> bool:
         real = os.path.realpath(path)
         return real == self._real or real.startswith(self._real.rstrip("/") + "/")
+
+
+def named_like(place: Path, pattern: str) -> list[Path]:
+    """A folder's files and folders of a pattern, by name, but for what an operating system left beside the data."""
+    return sorted(found for found in place.glob(pattern) if not is_foreign(found.name))
 
 
 def split_folders(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -14,18 +16,26 @@ from training_src.data.formats import (
     bbox_label_tool,
     coco,
     ground_truth,
+    mxnet_builtin,
     pascal_voc,
     sagemaker_builtin,
+    tables,
     tfrecord,
     yolo,
 )
 from training_src.data.formats.attributes_table import with_table
-from training_src.data.label_map import LabelMap, read_label_map
+from training_src.data.formats.data_folder import DataFolder, named_like
+from training_src.data.formats.fields import AnnotationError
+from training_src.data.formats.foreign import recognised_by_name
+from training_src.data.images import IMAGE_SUFFIXES
+from training_src.data.label_map import LabelMap, parse_label_map
 from training_src.data.splits import given_split
 from training_src.errors import DataError
 
 # How many faults are named where nothing else can be said about a data set.
 _SHOWN = 50
+# How many folders down a data set is looked for: VOCdevkit/VOC2012 in the folder of an archive's name.
+_DEEPEST = 3
 
 
 class Format(Protocol):
@@ -49,18 +59,21 @@ class Format(Protocol):
 # The first that recognises a folder reads it, so the surest signs stand first.
 FORMATS: tuple[Format, ...] = (
     sagemaker_builtin,
+    mxnet_builtin,
     coco,
     ground_truth,
     pascal_voc,
     bbox_label_tool,
     yolo,
+    tables,
     tfrecord,
 )
 
 _LAYOUTS = (
     "Pascal VOC (JPEGImages, Annotations, ImageSets), SageMaker's built-in layout (images, annotations.json), "
     "COCO (annotations/instances_*.json), Ground Truth (*.manifest), YOLO (data.yaml, images, labels), "
-    "BBox-Label-Tool (Images, Labels) and TFRecord (*.record, *.tfrecord)"
+    "BBox-Label-Tool (Images, Labels), SageMaker's older built-in layout (train, train_annotation), "
+    "CSV (filename, class, xmin, ...) and TFRecord (*.record, *.tfrecord)"
 )
 
 
@@ -75,13 +88,12 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
     try:
         fitting = [layout for layout in FORMATS if format == layout.NAME or (not format and layout.recognise(folder))]
         if not fitting:
-            seen = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
-            raise DataError(f"{folder.name} has no supported layout (it holds: {seen}); supported are {_LAYOUTS}.")
+            return _read_within(folder, label_map)
         dataset = fitting[0].read(folder, label_map or _own_label_map(folder))
     except OSError as error:
         raise DataError(f"{folder.name} cannot be read: {error}.") from None
     dataset = with_table(dataset, folder)
-    dataset = replace(dataset, entries=_guarded(dataset.entries, folder))
+    dataset = replace(dataset, entries=_guarded(dataset, folder))
     _refuse_empty(dataset, folder)
     if len(fitting) == 1:
         return dataset
@@ -93,24 +105,95 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
     return replace(dataset, notices=(notice, *dataset.notices))
 
 
+def _read_within(folder: Path, label_map: LabelMap | None) -> Dataset:
+    """The one data set that a folder holds further down, as archives often unpack.
+
+    Raises:
+        DataError: There is none, or there are several; what there is instead is named, with the way out.
+    """
+    found = list(_candidates(folder, _DEEPEST))
+    if len(found) == 1:
+        dataset = read_folder(found[0], label_map)
+        within = found[0].relative_to(folder).as_posix()
+        return replace(dataset, notices=(f"Read {within}/, which is the only data set in there.", *dataset.notices))
+    if found:
+        listed = ", ".join(f"{place.relative_to(folder).as_posix()}/" for place in found[:5])
+        raise DataError(
+            f"{folder.name} holds several data sets: {listed}; name one of them, or merge them by a "
+            "sources.yaml that lists them (docs/data.md)."
+        )
+    seen = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
+    known = recognised_by_name(folder)
+    advice = f"{known}. Supported" if known else "supported"
+    raise DataError(f"{folder.name} has no supported layout (it holds: {seen}); {advice} are {_LAYOUTS}.")
+
+
+def _candidates(folder: Path, depth: int) -> Iterator[Path]:
+    """The folders below that have a layout; none within another."""
+    for child in named_like(folder, "*"):
+        if not child.is_dir() or child.is_symlink() or child.name.startswith("."):
+            continue
+        if any(layout.recognise(child) for layout in FORMATS):
+            yield child
+        elif depth > 1:
+            yield from _candidates(child, depth - 1)
+
+
 def _own_label_map(folder: Path) -> LabelMap | None:
+    """The label map that lies in a data set: beside its parts, or in a folder of records further down."""
     inner = (child for child in sorted(folder.iterdir()) if given_split(child.name) or child.name == "metadata")
-    for place in (folder, *inner):
-        if found := sorted(place.glob("*label_map*.pbtxt")):
-            return read_label_map(found[0])
+    beside_records = dict.fromkeys(shard.parent for shard, _ in tfrecord.shards_of(folder))
+    for place in (folder, *inner, *beside_records):
+        if found := named_like(place, "*label_map*.pbtxt"):
+            return label_map_within(DataFolder(folder), found[0])
     return None
 
 
-def _guarded(entries: Callable[[], Iterator[Entry]], folder: Path) -> Callable[[], Iterator[Entry]]:
-    """The same entries; a disk's failure in their midst becomes an error of ours."""
+def label_map_within(folder: DataFolder, file: Path) -> LabelMap:
+    """A label map that lies in a data set.
+
+    Raises:
+        DataError: It may not be opened, or is no label map.
+    """
+    try:
+        return parse_label_map(folder.read(file), file.name)
+    except AnnotationError as error:
+        raise DataError(f"{folder.name(file)} {error}.") from None
+
+
+def _guarded(dataset: Dataset, folder: Path) -> Callable[[], Iterator[Entry]]:
+    """The same entries, and behind them what of the folder they left out.
+
+    A disk's failure in their midst becomes an error of ours.
+    """
 
     def guarded() -> Iterator[Entry]:
+        read: Counter[str] = Counter()
+        faults = 0
         try:
-            yield from entries()
+            for entry in dataset.entries():
+                if isinstance(entry, Fault):
+                    faults += entry.severity != "notice"
+                else:
+                    read[os.path.dirname(entry.encoded.file)] += 1  # noqa: PTH120
+                yield entry
+            if not dataset.tells_left_out:
+                yield from _left_out(DataFolder(folder), read, faults)
         except OSError as error:
             raise DataError(f"{folder.name} cannot be read: {error}.") from None
 
     return guarded
+
+
+def _left_out(folder: DataFolder, read: Counter[str], faults: int) -> Iterator[Fault]:
+    """How many images of the folder nothing lists; those that a fault may speak of are not counted."""
+    there = Counter(str(file.parent) for file in folder.files(folder.path, IMAGE_SUFFIXES, deep=True))
+    lacking = Counter({place: count - read[place] for place, count in there.items() if count > read[place]})
+    if (left_out := lacking.total() - faults) > 0:
+        places = ", ".join(folder.name(Path(place)) for place, _ in lacking.most_common(3))
+        where = "the folder itself" if places == "." else places + (", ..." if len(lacking) > 3 else "")
+        message = f"{left_out} images that no annotation names are left out; they lie in {where}."
+        yield Fault(folder.path.name, None, "unlisted", message, "notice")
 
 
 def _refuse_empty(dataset: Dataset, folder: Path) -> None:

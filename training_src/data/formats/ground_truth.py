@@ -2,22 +2,24 @@
 """SageMaker Ground Truth's augmented manifest: a JSON object a line, boxes as left, top, width and height in pixels.
 
 Every attribute whose metadata say `groundtruth/object-detection` counts, several of them together; where a job
-adjusted boxes, its attribute stands for all, the youngest of several. Class ids count from 0, and `class-map` names
-them. `source-ref` is an S3 address; its image is found in the folder by the longest end of its key.
+adjusted another's boxes, its attribute takes the other's place (`adjustments`). Class ids count from 0, and `class-map`
+names them. `source-ref` is an S3 address; its image is found in the folder by the longest end of its key.
 Source: https://docs.aws.amazon.com/sagemaker/latest/dg/sms-data-output.html
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from training_src.data.dataset import Box, Dataset, Entry, Fault, Severity, labelled_file
+from training_src.data.formats.adjustments import Adjustments, Attribute
 from training_src.data.formats.classes import SourceClasses, made_names
-from training_src.data.formats.data_folder import DataFolder, split_folders
+from training_src.data.formats.data_folder import LARGEST_TEXT, DataFolder, split_folders
 from training_src.data.formats.fields import (
     AnnotationError,
     attributes,
@@ -48,14 +50,17 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     manifests = list(_manifests(inside))
     if not manifests:
         raise DataError(f"{folder.name} holds no *.manifest or *.jsonl file; a labelling job writes output.manifest.")
+    adjustments = Adjustments(
+        _attributes(line.content) for file, _ in manifests for line in _lines(inside, file) if isinstance(line, _Line)
+    )
     if label_map is None:
         label_map = _made_label_map(inside, manifests)
-    fixed = label_map
+    reading = _Reading(inside, adjustments, label_map)
 
     def entries() -> Iterator[Entry]:
         for file, split in manifests:
             for line in _lines(inside, file):
-                yield from [line] if isinstance(line, Fault) else _labelled(inside, line, split, fixed)
+                yield from [line] if isinstance(line, Fault) else _labelled(reading, line, split)
 
     return Dataset(NAME, label_map, entries)
 
@@ -74,6 +79,15 @@ class _Line:
         return Fault(self.place, where, error.check, f"{self.place}: {where} {error}.", severity, image)
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """What every line is read with."""
+
+    folder: DataFolder
+    adjustments: Adjustments
+    label_map: LabelMap
+
+
 def _manifests(folder: DataFolder) -> Iterator[tuple[Path, str | None]]:
     for place in (folder.path, folder.path / "manifests" / "output"):
         for file in folder.files(place, _SUFFIXES):
@@ -84,37 +98,109 @@ def _manifests(folder: DataFolder) -> Iterator[tuple[Path, str | None]]:
 
 def _lines(folder: DataFolder, file: Path) -> Iterator[_Line | Fault]:
     place = folder.name(file)
-    number = 0
+    objects = _Objects()
     try:
         for number, text in folder.lines(file):
-            try:
-                content = json.loads(text)
-            except (ValueError, RecursionError):
-                content = None
-            if isinstance(content, dict):
-                yield _Line(file, place, number, content)
-            else:
-                where = f"line {number}"
-                yield Fault(place, where, "annotation", f"{place}: {where} is no JSON object; copy the file again.")
+            for at, content in objects.add(number, text):
+                yield _line(file, place, at, content)
     except AnnotationError as error:
         yield error.fault(place)
         return
-    if not number:
+    if (rest := objects.unfinished) is not None:
+        yield _line(file, place, rest, None)
+    elif not objects.found:
         yield Fault(place, None, "empty", f"{place} is empty; write it again, or remove it.")
 
 
-def _attributes(content: Mapping[str, Any]) -> Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
-    """Names, values and metadata of the line's box attributes; only the youngest of those that adjust others."""
+def _line(file: Path, place: str, number: int, content: object) -> _Line | Fault:
+    if isinstance(content, dict):
+        return _Line(file, place, number, content)
+    where = f"line {number}"
+    if isinstance(content, str):
+        rest = f'has the key "{shown(content)}" twice, of which one would be lost; give each its own name'
+        return Fault(place, where, "annotation", f"{place}: {where} {rest}.")
+    return Fault(place, where, "annotation", f"{place}: {where} is no JSON object; copy the file again.")
+
+
+class _Objects:
+    """Puts JSON objects together that editors and tools spread over several lines, or put into a list.
+
+    Attributes:
+        found: How many came out.
+        unfinished: The line at which an object began that has not ended; None where there is none.
+    """
+
+    def __init__(self) -> None:
+        self.found = 0
+        self.unfinished: int | None = None
+        self._text = ""
+
+    def add(self, number: int, text: str) -> Iterator[tuple[int, object]]:
+        """The objects that a line completes, with the number of the line at which each began.
+
+        One that is none is None; one that says a key twice is that key.
+        """
+        bare = text.rstrip(",")
+        if self.unfinished is None and bare in ("[", "]"):
+            return
+        alone = _parsed(bare)
+        if self.unfinished is not None and isinstance(alone, dict) and "source-ref" in alone:
+            yield self._ended(None)  # it was cut off, and this line is the next object
+        if self.unfinished is None:
+            if alone is not None or not bare.startswith("{"):
+                self.found += 1
+                yield number, alone
+                return
+            self.unfinished = number
+        self._text += f"{text}\n"
+        if self._text.count("{") <= self._text.count("}") or len(self._text) > LARGEST_TEXT:
+            yield self._ended(_parsed(self._text.rstrip().rstrip(",")))
+
+    def _ended(self, content: object) -> tuple[int, object]:
+        assert self.unfinished is not None
+        began, self.unfinished, self._text = self.unfinished, None, ""
+        self.found += 1
+        return began, content
+
+
+def _parsed(text: str) -> object:
+    """A JSON object, the key that it says twice, or None."""
+    try:
+        content = json.loads(text, object_pairs_hook=_without_doublets)
+    except _DoubletError as error:
+        return str(error)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+class _DoubletError(Exception):
+    """A key stands twice; the message is the key."""
+
+
+def _without_doublets(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise _DoubletError(next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1))
+    return content
+
+
+def _attributes(content: Mapping[str, Any]) -> Sequence[Attribute]:
+    """Names, values and metadata of the line's box attributes."""
     found = []
     for key, value in content.items():
         metadata = content.get(f"{key}-metadata")
         if isinstance(metadata, dict) and isinstance(value, dict) and metadata.get("type", _TYPE) == _TYPE:
             found.append((key, value, metadata))
-    adjusting = [attribute for attribute in found if "adjustment-status" in attribute[2]]
-    if not adjusting:
-        return found
-    # A chain of adjustments ends with the youngest; dates are ISO 8601, so texts compare.
-    return [max(adjusting, key=lambda attribute: str(attribute[2].get("creation-date")))]
+    return found
+
+
+def _video_type(content: Mapping[str, Any]) -> str | None:
+    """The type of a video job, if the line is one's: its boxes lie in a file of their own for each sequence."""
+    types = [
+        value.get("type") for key, value in content.items() if key.endswith("-metadata") and isinstance(value, dict)
+    ]
+    return next((kind for kind in types if isinstance(kind, str) and kind.startswith("groundtruth/video")), None)
 
 
 def _class_map(metadata: Mapping[str, Any]) -> dict[int, str]:
@@ -151,10 +237,14 @@ def _used(value: Mapping[str, Any]) -> Iterator[int]:
             yield number
 
 
-def _labelled(folder: DataFolder, line: _Line, split: str | None, label_map: LabelMap) -> Iterator[Entry]:
-    attributes = _attributes(line.content)
+def _labelled(reading: _Reading, line: _Line, split: str | None) -> Iterator[Entry]:
+    folder = reading.folder
     try:
+        if video := _video_type(line.content):
+            rest = f"is of a video job ({shown(video)}), whose boxes lie in a SeqLabel.json for each sequence of frames"
+            raise AnnotationError("annotation", f"{rest}; label frames as images, or convert these files to COCO")
         image = _image(folder, line)
+        attributes = reading.adjustments.standing(_attributes(line.content))
         if not attributes:
             raise AnnotationError("unlabelled", "has no boxes of a labelling job; the image is left out")
     except AnnotationError as error:
@@ -169,7 +259,7 @@ def _labelled(folder: DataFolder, line: _Line, split: str | None, label_map: Lab
                 rest = f'was not labelled ("{shown(metadata["failure-reason"])}"); the image is left out'
                 raise AnnotationError("unlabelled", rest)
             width, height = _size(value) if not width else (width, height)
-            classes = SourceClasses(_class_map(metadata), 1, label_map, by_name=True)
+            classes = SourceClasses(_class_map(metadata), 1, reading.label_map, by_name=True)
             within = f" {key}" if len(attributes) > 1 else ""
             found += _boxes(line, value, metadata, classes, within, named)
         except AnnotationError as error:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from training_src.data.formats.fields import AnnotationError
 from training_src.data.images import BrokenImageError, read_header
+from training_src.data.other_formats import is_other
+from training_src.data.other_formats import read_size as read_other_size
 
 # Most headers end within it; a thumbnail or a colour profile may make one longer.
 _BEGINNING = 1 << 14
@@ -16,11 +18,13 @@ def read_size(file: Path) -> tuple[int, int]:
     """Width and height in pixels, as stored: an orientation in EXIF changes nothing.
 
     Raises:
-        AnnotationError: The file is neither JPEG nor PNG, or ends before its size.
+        AnnotationError: The file is no picture that can be read, or ends before its size.
     """
     try:
         with file.open("rb") as stream:
             beginning = stream.read(_BEGINNING)
+            if is_other(beginning):
+                return read_other_size(beginning + stream.read())
             try:
                 facts = read_header(beginning)
             except BrokenImageError:

@@ -22,11 +22,11 @@ from training_src.data.formats.fields import (
     class_name,
     confidence,
     flag,
-    four_numbers,
     identifier,
     shown,
     size,
 )
+from training_src.data.formats.image_address import image_path
 from training_src.data.formats.json_stream import elements
 from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.spill import Key, Spill
@@ -39,12 +39,12 @@ class Convention:
 
     Attributes:
         format: The layout's name.
-        edges: Makes xmin, ymin, xmax, ymax of a `bbox`.
+        edges: Makes xmin, ymin, xmax, ymax of an annotation.
         from_zero: Whether category ids count from 0; None: only where one is 0.
     """
 
     format: str
-    edges: Callable[[Edges], Edges]
+    edges: Callable[[Mapping[str, Any]], Edges]
     from_zero: bool | None
 
 
@@ -97,6 +97,9 @@ class _Content:
     convention: Convention
     names: dict[int, str] = field(default_factory=dict)
     supercategories: set[str] = field(default_factory=set)
+    named: dict[str, str] = field(default_factory=dict)
+    unnamed: set[str] = field(default_factory=set)
+    numbers: dict[str, int] = field(default_factory=dict)
     used: set[int] = field(default_factory=set)
     images: Spill = field(default_factory=Spill)
     boxes: Spill = field(default_factory=Spill)
@@ -113,8 +116,10 @@ class _Content:
 
 def _read(folder: DataFolder, source: InstancesFile, convention: Convention) -> _Content:
     content = _Content(source, folder.name(source.file), convention)
-    if not folder.holds(str(source.file)):
-        raise DataError(f"{content.place} is a link to a place outside the data set; copy the file in.")
+    try:
+        folder.check(source.file)
+    except AnnotationError as error:
+        raise DataError(f"{content.place} {error}.") from None
     if not source.file.stat().st_size:
         raise DataError(f'{content.place} is empty; it must hold {{"images": [...], "annotations": [...]}}.')
     counts = dict.fromkeys(_SECTIONS, 0)
@@ -129,6 +134,7 @@ def _read(folder: DataFolder, source: InstancesFile, convention: Convention) -> 
         raise DataError(f"{content.place} is no JSON object: {error}; export it again.") from None
     if not counts["images"]:
         raise DataError(f'{content.place} is empty: it has no "images"; export it again, with at least one of them.')
+    _number_texts(content)
     _leave_out_placeholder(content)
     return content
 
@@ -148,7 +154,9 @@ def _add_image(content: _Content, number: int, element: Any) -> None:
 
 def _add_annotation(content: _Content, number: int, element: Any) -> None:
     try:
-        if not isinstance(element, dict) or not {"image_id", "bbox", "category_id"} <= element.keys():
+        if not isinstance(element, dict) or not {"image_id", "category_id"} <= element.keys():
+            raise AnnotationError("annotation", "lacks image_id, bbox or category_id")
+        if not {"bbox", "segmentation"} & element.keys():
             raise AnnotationError("annotation", "lacks image_id, bbox or category_id")
         key = identifier(element["image_id"])
     except AnnotationError as error:
@@ -156,24 +164,31 @@ def _add_annotation(content: _Content, number: int, element: Any) -> None:
         return
     row: _Row | _FaultyRow
     try:
-        category = identifier(element["category_id"])
-        edges = content.convention.edges(four_numbers(element["bbox"]))
+        category = _category(element["category_id"])
+        edges = content.convention.edges(element)
         # "ignore" marks regions that ask for nothing, which is what a crowd does.
         crowd = flag(element.get("iscrowd")) or flag(element.get("ignore"))
         flags = crowd, flag(element.get("difficult")), flag(element.get("truncated"))
         row = (number, category, edges, *flags, confidence(element.get("score")), area(element.get("area"), edges))
         if isinstance(category, int):
             content.used.add(category)
+        else:
+            content.unnamed.add(class_name(category))
     except AnnotationError as error:
         row = (number, error.check, str(error))
     content.boxes.add(key, row)
 
 
 def _add_category(content: _Content, number: int, element: Any) -> None:
-    if not isinstance(element, dict) or not isinstance(element.get("id"), int):
-        raise AnnotationError("class", f"has the category {number} without a whole number as id")
+    if not isinstance(element, dict) or "id" not in element:
+        raise AnnotationError("class", f"has the category {number} without an id")
+    try:
+        category = _category(element["id"])
+    except AnnotationError as error:
+        raise AnnotationError("class", f"has the category {number}, which {error}") from None
     name = class_name(element.get("name"))
-    if content.names.setdefault(element["id"], name) != name:
+    known: dict[Any, str] = content.names if isinstance(category, int) else content.named
+    if known.setdefault(category, name) != name:
         raise AnnotationError("class", f"has two categories with the id {shown(element['id'])}; give each its own")
     content.supercategories.add(str(element.get("supercategory")))
 
@@ -183,6 +198,23 @@ _SECTIONS: Mapping[str, Callable[[_Content, int, Any], None]] = {
     "annotations": _add_annotation,
     "categories": _add_category,
 }
+
+
+def _category(value: Any) -> int | str:
+    """A category's id: some tools write a text, which may be a number all the same."""
+    category = identifier(value)
+    return int(category) if isinstance(category, str) and category.isdecimal() and len(category) < 10 else category
+
+
+def _number_texts(content: _Content) -> None:
+    """Give categories whose ids are texts numbers behind the others', in the order of their names."""
+    texts = {**{text: text for text in content.unnamed}, **content.named}
+    first = max(content.names, default=0) + 1
+    for number, text in enumerate(sorted(texts, key=lambda text: (texts[text], text)), start=first):
+        content.numbers[text] = number
+        content.names[number] = texts[text]
+        if text in content.unnamed:
+            content.used.add(number)
 
 
 def _leave_out_placeholder(content: _Content) -> None:
@@ -213,7 +245,7 @@ def _image(
         if first[0] != number:
             other = f'the id {shown(key)}, which "{shown(first[1])}" has too'
             raise AnnotationError("duplicate", f'("{shown(name)}") has {other}')
-        file = folder.image_path(name, content.source.places)
+        file = image_path(folder, name, content.source.places)
     except AnnotationError as error:
         yield Fault(content.place, None, error.check, f"{content.place}: image {number} {error}.")
         return
@@ -232,7 +264,7 @@ def _boxes(
             if len(row) == 3:
                 raise AnnotationError(row[1], row[2])
             _, category, edges, crowd, difficult, truncated, score, square_pixels = row
-            label, name = classes.label(category)
+            label, name = classes.label(content.numbers.get(category, category))
             yield Box(*edges, label, name, where, difficult, truncated, crowd, score, square_pixels)
         except AnnotationError as error:
             sentence = f'{content.place}: {where} (of "{shown(name)}") {error}.'

@@ -24,6 +24,8 @@ def elements(file: Path, *, chunk: int = CHUNK) -> Iterator[tuple[str, Any]]:
     Raises:
         ValueError: The file is no JSON object; the message says what is wrong and where.
     """
+    if not file.is_file():
+        raise ValueError("it is no file")
     with file.open(encoding="utf-8-sig", newline="") as stream:
         window = _Window(stream, chunk)
         try:

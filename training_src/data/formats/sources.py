@@ -23,8 +23,8 @@ from training_src.data.formats import yaml_document
 from training_src.data.formats.classes import named_class
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, class_name, shown
-from training_src.data.formats.folder import FORMATS, read_folder
-from training_src.data.label_map import LabelMap, read_label_map
+from training_src.data.formats.folder import FORMATS, label_map_within, read_folder
+from training_src.data.label_map import LabelMap
 from training_src.errors import DataError
 
 NAME = "sources"
@@ -53,7 +53,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     for source, dataset in zip(sources, datasets, strict=True):
         _refuse_unknown(file, source, dataset)
     own = file.parent / "label_map.pbtxt"
-    label_map = label_map or (read_label_map(own) if own.is_file() else _merged_label_map(sources, datasets))
+    label_map = label_map or (label_map_within(inside, own) if own.exists() else _merged_label_map(sources, datasets))
     fixed, ids = label_map, label_map.ids
 
     def entries() -> Iterator[Entry]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML of plain texts, lists and mappings: no tags, no anchors, so that nothing small becomes large; no key twice.
+"""YAML of plain texts, lists and mappings: no tags, and of anchors no more than a person writes; no key twice.
 
-Every scalar stays the text that was written: a class may be called `no`, `1.0` or `2020-01-01`.
+Every scalar stays the text that was written: a class may be called `no`, `1.0` or `2020-01-01`. What aliases repeat is
+counted, so that nothing small becomes large.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import yaml
 from training_src.data.formats.fields import AnnotationError, shown
 
 LARGEST = 1 << 20
+_MERGE = "<<"
+
+
+# All that a document holds once its aliases are followed: texts, lists and mappings.
+LARGEST_EXPANDED = 100_000
 
 
 class _Loader(yaml.BaseLoader):
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("an alias (*name) is not allowed")
-        return super().compose_node(parent, index)
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        node.value = [*_merged(node), *((key, value) for key, value in node.value if key.value != _MERGE)]
         lines: dict[str, int] = {}
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             line = key.start_mark.line + 1
@@ -32,14 +34,43 @@ class _Loader(yaml.BaseLoader):
         return super().construct_mapping(node, deep)
 
 
+def _merged(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+    """The pairs that `<<: *base` takes from other mappings, those that the mapping says itself left out."""
+    own = {key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)}
+    found: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+    for key, value in node.value:
+        if key.value == _MERGE:
+            for base in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(base, yaml.MappingNode):
+                    raise AnnotationError(
+                        "annotation", f"has `<<:` in line {key.start_mark.line + 1} without a mapping"
+                    )
+                for pair in base.value:
+                    if isinstance(pair[0], yaml.ScalarNode) and pair[0].value not in own and pair[0].value != _MERGE:
+                        found.setdefault(pair[0].value, pair)
+    return list(found.values())
+
+
+def _expanded(value: Any, sizes: dict[int, int]) -> int:
+    """How many texts, lists and mappings a value is, what aliases repeat counted each time."""
+    if not isinstance(value, list | dict):
+        return 1
+    if id(value) not in sizes:
+        parts = value if isinstance(value, list) else [*value, *value.values()]
+        sizes[id(value)] = 1 + sum(_expanded(part, sizes) for part in parts)
+    return sizes[id(value)]
+
+
 def parse(text: str, *, may_be_empty: bool = False) -> dict[str, Any]:
     """The mapping that a document holds, an empty one where it may hold nothing.
 
     Raises:
-        AnnotationError: It is no YAML, no mapping, uses aliases, or has a key twice.
+        AnnotationError: It is no YAML, no mapping, has a key twice, or becomes huge where its aliases are followed.
     """
     try:
         content = yaml.load(text, _Loader)
+        if _expanded(content, {}) > LARGEST_EXPANDED:
+            raise AnnotationError("annotation", "becomes far too large where its aliases (*name) are followed")
     except AnnotationError:
         raise
     except (yaml.YAMLError, ValueError) as error:

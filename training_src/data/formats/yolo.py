@@ -1,141 +1,75 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YOLO: a text file an image, in a folder `labels` beside `images`, and `data.yaml` with the classes and splits.
+"""YOLO: a text file an image, in a folder `labels` beside `images` or beside the image itself.
 
 A line is a class, counted from 0, and the box's centre, width and height as shares of the image's; a sixth number is a
-confidence, and more than six are a polygon, which becomes the box around it. An image without a text file is
-background. Source: https://docs.ultralytics.com/datasets/detect/
+confidence, and more than six are a polygon, which becomes the box around it, or a pose's keypoints, which are passed
+over. An image without a text file is background. Source: https://docs.ultralytics.com/datasets/detect/
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from training_src.data.dataset import Box, Dataset, Entry, Fault, labelled_file
+from training_src.data.formats import yolo_settings
 from training_src.data.formats.classes import SourceClasses, made_names
-from training_src.data.formats.data_folder import DataFolder, split_folders
-from training_src.data.formats.fields import AnnotationError, Edges, class_name, confidence, number, shown
+from training_src.data.formats.data_folder import DataFolder, is_file
+from training_src.data.formats.fields import AnnotationError, Edges, confidence, number, shown
 from training_src.data.formats.image_size import read_size
+from training_src.data.formats.yolo_settings import Place, read_settings
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.label_map import LabelMap, make_label_map
-from training_src.errors import DataError
 
 NAME = "yolo"
 
-_KEYS = {"train": "train", "val": "validation", "valid": "validation", "test": "test"}
 # A share beyond this was meant as pixels; tools that clip late write a little more than 1.
 _GREATEST_SHARE = 2.0
 
-
-def recognise(folder: Path) -> bool:
-    """Whether there is a YAML file with `names`, or `labels` beside `images` (here or in a split's folder)."""
-    if any("names" in settings for _, settings in _settings(DataFolder(folder))):
-        return True
-    roots = [folder, *(child for child, _ in split_folders(folder))]
-    return any(_has(root, "images") and _has(root, "labels") for root in roots)
+recognise = yolo_settings.recognise
 
 
 def read(folder: Path, label_map: LabelMap | None) -> Dataset:
-    """Read all text files; class ids shift by one, names come from the label map or `names`."""
+    """Read all text files; class ids shift by one, names come from the label map or the tool's own list."""
     inside = DataFolder(folder)
-    file, settings = next(((f, s) for f, s in _settings(inside) if "names" in s or _KEYS.keys() & s), (None, {}))
-    try:
-        names = _names(inside, settings)
-    except AnnotationError as error:
-        raise DataError(f"{inside.name(file) if file else 'classes.txt'} {error}.") from None
-    places, notices = _places(inside, settings)
-    if not places:
-        raise DataError(f"{folder.name} holds no folder of images in YOLO's layout (images/ beside labels/).")
+    settings = read_settings(inside)
+    places = settings.places
     if label_map is None:
-        used = sorted(_used(inside, places)) if not names else []
-        label_map = make_label_map([made_names(names, used, 1)], folder.name)
-    classes = SourceClasses(names, 1, label_map, used=lambda: _used(inside, places))
+        used = sorted(_used(inside, places)) if not settings.names else []
+        label_map = make_label_map([made_names(settings.names, used, 1)], folder.name)
+    classes = SourceClasses(settings.names, 1, label_map, used=lambda: _used(inside, places))
+    reading = _Reading(inside, classes, settings.has_keypoints)
 
     def entries() -> Iterator[Entry]:
+        texts = 0
         for place in places:
             for image in _images(inside, place):
-                yield from [image] if isinstance(image, Fault) else _labelled(inside, image, place.split, classes)
+                if isinstance(image, Fault):
+                    yield image
+                    continue
+                try:
+                    text = _text_file(inside, image)
+                except AnnotationError as error:
+                    yield error.fault(inside.name(image))
+                    continue
+                texts += text is not None
+                yield from _labelled(reading, image, text, place.split)
+        yield from _lone_texts(inside, places, texts)
 
-    return Dataset(NAME, label_map, entries, (*notices, *classes.notices(file.name if file else "classes.txt")))
+    return Dataset(NAME, label_map, entries, (*settings.notices, *classes.notices(settings.source)))
 
 
 @dataclass(frozen=True)
-class _Place:
-    """A folder of images, or a text file that lists them, and its split."""
+class _Reading:
+    """What every text is read with."""
 
-    path: Path
-    split: str | None
-
-
-def _settings(folder: DataFolder) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """The folder's YAML files that can be read; `data.yaml` first."""
-    files = [*folder.path.glob("*.yaml"), *folder.path.glob("*.yml")]
-    if not files:
-        return
-    from training_src.data.formats import yaml_document  # here, since few data sets have any
-
-    for file in sorted(files, key=lambda file: (file.stem != "data", file.name)):
-        try:
-            yield file, yaml_document.parse(folder.text(file, yaml_document.LARGEST))
-        except AnnotationError as error:
-            if file.stem == "data":
-                raise DataError(f"{folder.name(file)} {error}.") from None
+    folder: DataFolder
+    classes: SourceClasses
+    has_keypoints: bool
 
 
-def _names(folder: DataFolder, settings: Mapping[str, Any]) -> dict[int, str]:
-    given = settings.get("names")
-    if given is None and (folder.path / "classes.txt").is_file():
-        given = [line for _, line in folder.lines(folder.path / "classes.txt")]
-    if isinstance(given, list):
-        return {position: class_name(name) for position, name in enumerate(given)}
-    if isinstance(given, dict):
-        if not all(isinstance(key, str) and key.isdecimal() and len(key) < 10 for key in given):
-            raise AnnotationError("class", f"has names that are not numbered: {shown(list(given))}")
-        return {int(key): class_name(name) for key, name in given.items()}
-    if given is None or given == "":
-        return {}
-    raise AnnotationError("class", f"has names that are neither a list nor a mapping: {shown(given)}")
-
-
-def _places(folder: DataFolder, settings: Mapping[str, Any]) -> tuple[list[_Place], tuple[str, ...]]:
-    """Where the images are: as `data.yaml` says, or else where the layout puts them."""
-    places, notices = [], []
-    base = settings.get("path") if isinstance(settings.get("path"), str) else ""
-    for key in (key for key in settings if key in _KEYS):
-        value = settings[key]
-        for text in value if isinstance(value, list) else [value]:
-            if not isinstance(text, str) or text in ("", "null", "~"):
-                continue
-            if (found := folder.ending(f"{base}/{text}")) is None:
-                notices.append(f'data.yaml names "{shown(text)}" for {key}, which is not in the data set.')
-            else:
-                places.append(_Place(found, _KEYS[key]))
-    if not places:
-        places = list(_usual_places(folder.path))
-    splits = {place.path: {other.split for other in places if other.path == place.path} for place in places}
-    for path, found_splits in splits.items():
-        if len(found_splits) > 1:
-            listed = ", ".join(sorted(map(str, found_splits)))
-            notices.append(f"{folder.name(path)} stands for {listed}: its images have no split of their own.")
-    places = [_Place(path, found.pop() if len(found) == 1 else None) for path, found in splits.items()]
-    return places, tuple(notices)
-
-
-def _usual_places(folder: Path) -> Iterator[_Place]:
-    for child, split in split_folders(folder):
-        if (child / "images").is_dir():
-            yield _Place(child / "images", split)
-    images = folder / "images"
-    if not images.is_dir():
-        if any(folder.glob("*.txt")):
-            yield _Place(folder, None)
-        return
-    yield from [_Place(child, split) for child, split in split_folders(images)] or [_Place(images, None)]
-
-
-def _images(folder: DataFolder, place: _Place) -> Iterator[Path | Fault]:
+def _images(folder: DataFolder, place: Place) -> Iterator[Path | Fault]:
     if place.path.is_dir():
         for file in folder.files(place.path, IMAGE_SUFFIXES, deep=place.path != folder.path):
             if folder.holds(str(file)):
@@ -158,20 +92,48 @@ def _images(folder: DataFolder, place: _Place) -> Iterator[Path | Fault]:
 
 
 def _text_file(folder: DataFolder, image: Path) -> Path | None:
-    """The twin in `labels` of an image in `images`, or the text file beside it."""
-    parts = list(image.relative_to(folder.path).parts[:-1])
-    beside = image.with_suffix(".txt")
-    if "images" in parts:
-        parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-        twin = folder.path.joinpath(*parts, beside.name)
-        if twin.is_file():
-            return twin
-    return beside if beside.is_file() else None
+    """The twin in `labels` of an image in `images`, or the text file beside it.
+
+    Raises:
+        AnnotationError: Several texts have nearly the image's name.
+    """
+    for place in (_labels_of(folder, image.parent), image.parent):
+        if place is None:
+            continue
+        exactly = place / f"{image.stem}.txt"
+        # A link out of the data set is one too, and refused when it is read.
+        if text := exactly if is_file(str(exactly)) else folder.beside(image.stem, (place,), (".txt",)):
+            return text
+    return None
 
 
-def _labelled(folder: DataFolder, image: Path, split: str | None, classes: SourceClasses) -> Iterator[Entry]:
+def _labels_of(folder: DataFolder, place: Path) -> Path | None:
+    """The twin in `labels` of a folder in `images`."""
+    parts = place.relative_to(folder.path).parts
+    at = next((at for at in reversed(range(len(parts))) if parts[at].lower() == "images"), None)
+    labels = folder.child(folder.path.joinpath(*parts[:at]), "labels") if at is not None else None
+    return labels.joinpath(*parts[at + 1 :]) if labels is not None and at is not None else None
+
+
+def _lone_texts(folder: DataFolder, places: tuple[Place, ...], used: int) -> Iterator[Fault]:
+    """Texts that belong to no image, counted."""
+    folders = {place.path for place in places if place.path.is_dir()}
+    homes = {_labels_of(folder, path) or path for path in folders}
+    texts = sum(
+        file.name not in yolo_settings.LISTS
+        for home in homes
+        for file in folder.files(home, (".txt",), deep=home != folder.path)
+    )
+    listings = sum(place.path.is_relative_to(home) for place in places if place.path.is_file() for home in homes)
+    if (lone := texts - used - listings) > 0:
+        where = ", ".join(sorted(folder.name(home) or folder.path.name for home in homes))
+        message = f"{lone} text files in {where} belong to no image and are left out."
+        yield Fault(where, None, "unlisted", message, "notice")
+
+
+def _labelled(reading: _Reading, image: Path, text: Path | None, split: str | None) -> Iterator[Entry]:
+    folder = reading.folder
     named = folder.name(image)
-    text = _text_file(folder, image)
     annotation = folder.name(text) if text else named
     try:
         size = read_size(image)
@@ -179,28 +141,28 @@ def _labelled(folder: DataFolder, image: Path, split: str | None, classes: Sourc
         yield error.fault(named)
         return
     try:
-        found = _boxes(folder, text, classes, size, named) if text else ()
+        found = _boxes(reading, text, size, named) if text else ()
         yield from labelled_file(named, str(image), annotation, found, size, split, written_as="shares")
     except AnnotationError as error:
         yield error.fault(annotation, image=named)
 
 
-def _boxes(
-    folder: DataFolder, file: Path, classes: SourceClasses, size: tuple[int, int], image: str
-) -> Iterator[Box | Fault]:
-    for line, written in folder.lines(file):
+def _boxes(reading: _Reading, file: Path, size: tuple[int, int], image: str) -> Iterator[Box | Fault]:
+    for line, written in reading.folder.lines(file):
         where = f"line {line}"
         try:
-            label, name, edges, score = _box(written, classes, *size)
+            label, name, edges, score = _box(written, reading, *size)
             yield Box(*edges, label, name, where, confidence=score)
         except AnnotationError as error:
-            yield error.fault(folder.name(file), where, image)
+            yield error.fault(reading.folder.name(file), where, image)
 
 
-def _box(written: str, classes: SourceClasses, width: int, height: int) -> tuple[int, str, Edges, float | None]:
+def _box(written: str, reading: _Reading, width: int, height: int) -> tuple[int, str, Edges, float | None]:
     fields = written.split()
     category, shares = _category(fields[0]), [number(field) for field in fields[1:]]
-    label, name = classes.label(category)
+    label, name = reading.classes.label(category)
+    if reading.has_keypoints:
+        shares = shares[:4]
     if any(abs(share) > _GREATEST_SHARE for share in shares):
         rest = f'has values beyond 1 where shares of the image are expected: "{shown(written)}"; divide by its size'
         raise AnnotationError("annotation", rest)
@@ -225,19 +187,15 @@ def _category(text: str) -> int:
         ) from None
 
 
-def _used(folder: DataFolder, places: list[_Place]) -> set[int]:
+def _used(folder: DataFolder, places: tuple[Place, ...]) -> set[int]:
     """Every class number in the text files, those that make no sense left out."""
     used = set()
     for place in places:
         for image in _images(folder, place):
-            text = None if isinstance(image, Fault) else _text_file(folder, image)
             try:
+                text = None if isinstance(image, Fault) else _text_file(folder, image)
                 for _, written in folder.lines(text) if text else ():
                     used.add(_category(written.split()[0]))
             except AnnotationError:
                 continue
     return {category for category in used if 0 <= category < 1 << 20}
-
-
-def _has(root: Path, name: str) -> bool:
-    return any(child.name == name and child.is_dir() for child in root.iterdir())

@@ -15,9 +15,10 @@ import numpy as np
 
 from containers.contract.cores import cores
 from containers.contract.orientation import turn_pixels
+from containers.contract.picture_header import BrokenHeaderError, read_header
+from containers.contract.pictures import MAX_PIXELS
 from training_src import drawing
 from training_src.data.dataset import Fault
-from training_src.data.images import read_orientation
 from training_src.data.report.content import (
     Collected,
     FaultPicture,
@@ -146,13 +147,20 @@ def _fault_picture(one: FaultPicture, colours: Mapping[int, str]) -> _Picture:
 
 
 def _thumbnail(encoded: bytes) -> tuple[str, int, int]:
-    """A JPEG as data URI and its size, upright; what is damaged, as far as it can be decoded."""
-    found = None
-    if encoded:
-        found = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    """A JPEG as data URI and its size, upright; what is damaged, as far as it can be decoded.
+
+    Of what the checks refuse by its header, being too large or neither JPEG nor PNG, nothing is decoded.
+    """
+    try:
+        header = read_header(encoded)
+    except BrokenHeaderError:
+        return "", 0, 0
+    if header.width * header.height > MAX_PIXELS:
+        return "", 0, 0
+    found = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if found is None:
         return "", 0, 0
-    image = turn_pixels(found, read_orientation(encoded))
+    image = turn_pixels(found, header.orientation)
     scale = min(1.0, PICTURE / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     # Averaging takes ten times as long, and shows only where several pixels become one.

@@ -185,6 +185,11 @@ def _second_layout(folder: Path) -> Path:
     return folder
 
 
+def _unlisted(folder: Path) -> Path:
+    (folder / "train" / "images" / "nobody.jpg").write_bytes(_encoded(NOISE, ".jpg"))
+    return folder
+
+
 def _unlabelled(folder: Path) -> Path:
     labelled = folder.with_name("labelled")
     for split, count in COUNTS.items():
@@ -240,6 +245,7 @@ NOISE = np.random.default_rng(5).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 PLANTS: dict[str, Plant] = {
     "image": _truncated,
     "bomb": _image(BOMB),
+    "other_format": _image(_encoded(NOISE, ".bmp")),
     "format": _image(_encoded(NOISE, ".jpg")),
     "size": _field("images", 3, width=WIDTH + 1),
     "orientation": _turned_by_exif,
@@ -269,6 +275,7 @@ PLANTS: dict[str, Plant] = {
     "annotation": _field("annotations", 6, bbox="left"),
     "record": _damaged_record,
     "layout": _second_layout,
+    "unlisted": _unlisted,
     "unlabelled": _unlabelled,
     "missing_image": _remove_image,
     "missing_shard": _missing_shard,

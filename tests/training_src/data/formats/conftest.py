@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -77,6 +78,8 @@ def writers() -> Mapping[str, Write]:
         "bbox_label_tool": write_bbox_label_tool,
         "yolo": write_yolo,
         "tfrecord": write_tfrecord,
+        "csv": write_csv,
+        "mxnet_builtin": write_mxnet_builtin,
     }
 
 
@@ -149,7 +152,6 @@ def write_builtin(folder: Path, images: Sequence[Image]) -> None:
                     "image_id": position,
                     "category_id": names.index(box.name),
                     "bbox": [box.xmin, box.ymin, box.xmax, box.ymax],
-                    "iscrowd": int(box.crowd),
                     "difficult": int(box.difficult),
                 }
                 for position, member in enumerate(members)
@@ -268,3 +270,43 @@ def write_tfrecord(folder: Path, images: Sequence[Image]) -> None:
             if stream.tell():
                 content = gzip.compress(stream.getvalue()) if number else stream.getvalue()
                 store(folder / f"{FOLDERS[split] or 'all'}_{number}.record", content)
+
+
+def write_csv(folder: Path, images: Sequence[Image]) -> None:
+    """xml_to_csv.py's table a split; an image without a box is in none, so it gets none either."""
+    for split, members in by_split(images).items():
+        inner = FOLDERS[split]
+        rows = [["filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"]]
+        for member in members:
+            one = member.labelled
+            store(folder / "images" / inner / one.source_id, member.encoded)
+            rows += [
+                [one.source_id, one.width, one.height, box.name, *map(repr, (box.xmin, box.ymin, box.xmax, box.ymax))]
+                for box in one.boxes
+            ]
+        table = io.StringIO(newline="")
+        csv.writer(table).writerows(rows)
+        store(folder / "data" / f"{inner or 'all'}_labels.csv", table.getvalue())
+
+
+def write_mxnet_builtin(folder: Path, images: Sequence[Image]) -> None:
+    names = classes(images)
+    for image in images:
+        one, channel = image.labelled, FOLDERS[image.labelled.given_split] or "images"
+        content = {
+            "file": f"somewhere/{one.source_id}",
+            "image_size": [{"width": one.width, "height": one.height, "depth": 3}],
+            "annotations": [
+                {
+                    "class_id": names.index(box.name),
+                    "left": box.xmin,
+                    "top": box.ymin,
+                    "width": box.xmax - box.xmin,
+                    "height": box.ymax - box.ymin,
+                }
+                for box in one.boxes
+            ],
+            "categories": [{"class_id": number, "name": name} for number, name in enumerate(names)],
+        }
+        store(folder / channel / one.source_id, image.encoded)
+        store(folder / f"{channel}_annotation" / f"{one.source_id.rpartition('.')[0]}.json", json.dumps(content))

@@ -262,3 +262,118 @@ def test_cuts_within_texts_and_inner_lists_are_noticed(tmp_path: Path) -> None:
     found = [list(elements(tmp_path / "a.json", chunk=chunk)) for chunk in (16, 50, 77, 200, 1 << 20)]
 
     assert found == [[("a", one) for one in content["a"]] + [("e", one) for one in content["e"]]] * 5
+
+
+def boxes_of(dataset: Dataset) -> list[tuple[float, ...]]:
+    return [(box.xmin, box.ymin, box.xmax, box.ymax) for image in images_of(dataset) for box in image.boxes]
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "box"),
+    [
+        ([[4, 6, 32, 6, 32, 30, 4, 30]], (4, 6, 32, 30)),
+        ([[4, 6, 10, 6, 10, 12], [20, 20, 32, 30, 20, 30]], (4, 6, 32, 30)),
+        ([4, 6, 32, 6, 32, 30], (4, 6, 32, 30)),
+    ],
+)
+@pytest.mark.parametrize("bbox", [{"bbox": []}, {}, {"bbox": None}])
+def test_polygon_without_a_box_becomes_the_box_around_it(
+    coco: Callable[..., Dataset], segmentation: list[Any], bbox: dict[str, Any], box: tuple[float, ...]
+) -> None:
+    annotation = {"id": 1, "image_id": 0, "category_id": 3, "segmentation": segmentation, **bbox}
+
+    assert boxes_of(coco("instances.json", "images", annotations=[annotation])) == [box]
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "sentence"),
+    [
+        ({"size": [48, 64], "counts": "01"}, "has no bbox, and a segmentation of run lengths; export it with boxes"),
+        ([[4, 6, 32]], "has no bbox, and a segmentation that is no polygon: [[4, 6, 32]]"),
+        ([["a"] * 6], 'has "a" where a number is expected'),
+    ],
+)
+def test_segmentation_that_gives_no_box_is_named(
+    coco: Callable[..., Dataset], segmentation: Any, sentence: str
+) -> None:
+    annotation = {"id": 1, "image_id": 0, "category_id": 3, "segmentation": segmentation, "bbox": []}
+    dataset = coco("instances.json", "images", annotations=[*content()["annotations"], annotation])
+
+    assert [message.partition(") ")[2] or message for message in messages(dataset)] == [f"{sentence}."]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "names"),
+    [("3", "5", {3: "vehicle", 5: "cyclist"}), ("a1b2", "c3d4", {1: "cyclist", 2: "vehicle"})],
+)
+def test_category_ids_may_be_texts(
+    coco: Callable[..., Dataset], first: str, second: str, names: dict[int, str]
+) -> None:
+    categories = [{"id": first, "name": "vehicle"}, {"id": second, "name": "cyclist"}]
+    annotations = [{**each, "category_id": second} for each in content()["annotations"]]
+
+    dataset = coco("instances.json", "images", categories=categories, annotations=annotations)
+
+    assert dataset.label_map.names == names
+    assert [box.name for image in images_of(dataset) for box in image.boxes] == ["cyclist", "cyclist"]
+
+
+def test_class_names_in_place_of_category_ids_are_the_classes(coco: Callable[..., Dataset]) -> None:
+    annotations = [{**each, "category_id": "van"} for each in content()["annotations"]]
+
+    dataset = coco("instances.json", "images", categories=[], annotations=annotations)
+
+    assert dataset.label_map.names == {1: "van"}
+    assert [box.name for image in images_of(dataset) for box in image.boxes] == ["van", "van"]
+
+
+@pytest.mark.parametrize(
+    ("degrees", "box"), [(0, (4, 6, 32, 30)), (90, (6, 4, 30, 32)), (180, (4, 6, 32, 30)), ("270.0", (6, 4, 30, 32))]
+)
+def test_box_that_cvat_turned_becomes_what_encloses_it(
+    coco: Callable[..., Dataset], degrees: Any, box: tuple[float, ...]
+) -> None:
+    turned = {**content()["annotations"][0], "attributes": {"occluded": False, "rotation": degrees}}
+
+    assert boxes_of(coco("instances.json", "images", annotations=[turned])) == [pytest.approx(box)]
+
+
+def test_box_turned_by_half_a_right_angle_grows(coco: Callable[..., Dataset]) -> None:
+    turned = {**content()["annotations"][0], "bbox": [10, 10, 20, 20], "attributes": {"rotation": 45.0}}
+
+    (box,) = boxes_of(coco("instances.json", "images", annotations=[turned]))
+
+    assert box == pytest.approx((20 - 200**0.5, 20 - 200**0.5, 20 + 200**0.5, 20 + 200**0.5))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/home/somebody/pictures/0.jpg",
+        "C:\\Users\\somebody\\pictures\\0.jpg",
+        "images\\0.jpg",
+        "project/images/0.jpg",
+        "/data/local-files/?d=project/images/0.jpg",
+        "http://127.0.0.1:8080/data/upload/7/0.jpg",
+        "s3://bucket/project/images/0.jpg",
+        "https://bucket.s3.amazonaws.com/project/0.jpg?X-Amz-Date=20260101",
+        "images/3f2a1b9c-0.jpg",
+        "my%20project/0.jpg",
+    ],
+)
+def test_image_is_found_by_the_longest_end_of_its_address(coco: Callable[..., Dataset], address: str) -> None:
+    images = [{**content()["images"][0], "file_name": address}, content()["images"][1]]
+
+    dataset = coco("result.json", "images", images=images)
+
+    assert not messages(dataset)
+    assert [image.image for image in images_of(dataset)] == ["images/0.jpg", "images/1.jpg"]
+
+
+def test_other_tools_json_beside_coco_is_not_taken_for_it(coco: Callable[..., Dataset], tmp_path: Path) -> None:
+    (tmp_path / "notes.json").write_text(json.dumps({"categories": [{"id": 0, "name": "car"}], "info": {"year": 2026}}))
+
+    dataset = coco("result.json", "images")
+
+    assert dataset.format == "coco" and len(images_of(dataset)) == 2
+    assert dataset.label_map.names == {3: "vehicle", 5: "cyclist"}

@@ -112,10 +112,24 @@ def trees(
         write(folder, images)
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         found[name] = {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+    found["darknet"] = _darknet(found["yolo"])
     found["sources"] = {f"voc/{name}": content for name, content in found["pascal_voc"].items()}
     found["sources"] |= {f"yolo/{name}": content for name, content in found["yolo"].items()}
     found["sources"]["sources.yaml"] = b"sources:\n  - path: voc\n    rename: {cyclist: rider}\n  - {path: yolo}\n"
     return found
+
+
+def _darknet(yolo: Tree) -> Tree:
+    """CVAT's YOLO 1.1 of the same images: texts beside them, and lists."""
+    beside = {f"obj_train_data/{Path(name).name}": content for name, content in yolo.items() if "/" in name}
+    images = [name for name in beside if not name.endswith(".txt")]
+    lists = {
+        "obj.data": b"classes = 2\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\n",
+        "obj.names": b"cyclist\nvehicle\n",
+        "train.txt": f"data/{images[0]}\n".encode(),
+        "valid.txt": f"data/{images[1]}\n".encode(),
+    }
+    return beside | lists
 
 
 def fuzz(trees: Mapping[str, Tree], cases: int) -> Counter[str]:

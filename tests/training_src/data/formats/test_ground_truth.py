@@ -47,7 +47,7 @@ def read(folder: Path, *lines: object) -> tuple[list[LabelledImage], list[Fault]
     (folder / "output.manifest").write_text("\n".join(texts) + "\n")
     entries = list(read_dataset(folder).entries())
     images = [entry for entry in entries if isinstance(entry, LabelledImage)]
-    return images, [entry for entry in entries if isinstance(entry, Fault)]
+    return images, [entry for entry in entries if isinstance(entry, Fault) and entry.check != "unlisted"]
 
 
 def test_box_class_and_confidence_are_read(folder: Path) -> None:
@@ -140,3 +140,102 @@ def test_faulty_line_is_named(folder: Path, content: object, sentence: str) -> N
 
     assert len(images) >= 1
     assert any(sentence in fault.message for fault in faults), [fault.message for fault in faults]
+
+
+def names_of(images: list[LabelledImage]) -> list[list[str]]:
+    return [sorted(box.name for box in image.boxes) for image in images]
+
+
+ADJUSTED = {"adjustment-status": "adjusted", "creation-date": "2026-01-01T00:00:00"}
+
+
+def test_adjusted_boxes_of_one_job_leave_those_of_another(folder: Path) -> None:
+    people, cars = attribute(0, "person"), attribute(0, "car")
+    adjusted = attribute(1, "van", **{**ADJUSTED, "class-map": {"0": "car", "1": "van"}})
+
+    images, faults = read(folder, line(people=people, cars=cars, again=adjusted))
+
+    assert (names_of(images), faults) == ([["person", "van"]], [])
+
+
+def test_each_of_two_adjustments_takes_its_own_place(folder: Path) -> None:
+    again = {"people-2": attribute(0, "person", **ADJUSTED), "cars-2": attribute(1, "lorry", **ADJUSTED)}
+
+    images, faults = read(folder, line(people=attribute(0, "person"), cars=attribute(0, "car"), **again))
+
+    assert (names_of(images), faults) == ([["lorry", "person"]], [])
+
+
+def test_the_same_boxes_tell_what_was_adjusted(folder: Path) -> None:
+    one, two = attribute(0, "dog"), attribute(1, "cat")
+    two[0]["annotations"][0]["left"] = 20
+    both = {"class-map": {"0": "dog", "1": "cat"}}
+    unchanged = attribute(1, "cat", **ADJUSTED, **both)
+    unchanged[0]["annotations"][0]["left"] = 20
+
+    images, faults = read(folder, line(a=one, b=two, c=unchanged))
+
+    assert (names_of(images), faults) == ([["cat", "dog"]], [])
+
+
+def test_adjustment_of_nobody_knows_what_is_an_error(folder: Path) -> None:
+    one, two, three = attribute(0, "dog"), attribute(1, "cat"), attribute(2, "cow", **ADJUSTED)
+
+    images, faults = read(folder, line(a=one, b=two, x=three))
+
+    assert not images
+    assert [fault.message for fault in faults] == [
+        'output.manifest: line 1 has "x" of an adjustment job, and nothing tells whether it takes the place of "a" and '
+        '"b"; remove the attribute that it replaces.'
+    ]
+
+
+def test_adjusted_boxes_without_the_first_ones_count(folder: Path) -> None:
+    images, faults = read(folder, line(people=attribute(0, "person"), cars=attribute(0, "car", **ADJUSTED)))
+
+    assert (names_of(images), faults) == ([["car", "person"]], [])
+
+
+def test_key_that_stands_twice_is_an_error(folder: Path) -> None:
+    text = json.dumps(line(b=attribute(0, "dog")))
+    twice = text[:-1] + ', "b": {"annotations": []}}'
+
+    images, faults = read(folder, twice, line("s3://x/one.jpg", b=attribute(0, "dog")))
+
+    assert len(images) == 1
+    assert [fault.message for fault in faults] == [
+        'output.manifest: line 1 has the key "b" twice, of which one would be lost; give each its own name.'
+    ]
+
+
+@pytest.mark.parametrize("kind", ["groundtruth/video-object-detection", "groundtruth/video-object-tracking"])
+def test_video_job_is_named(folder: Path, kind: str) -> None:
+    video = {
+        "source-ref": "s3://bucket/sequence1.json",
+        "boxes-ref": "s3://bucket/annotations/SeqLabel.json",
+        "boxes-ref-metadata": {"type": kind, "class-map": {"0": "car"}},
+    }
+
+    _, faults = read(folder, line(b=attribute(0, "dog")), video)
+
+    (message,) = [fault.message for fault in faults]
+    assert f"line 2 is of a video job ({kind}), whose boxes lie in a SeqLabel.json" in message
+
+
+@pytest.mark.parametrize("in_a_list", [False, True])
+def test_manifest_that_an_editor_spread_over_lines_is_read(folder: Path, in_a_list: bool) -> None:
+    lines = [line(b=attribute(0, "dog")), line("s3://x/one.jpg", b=attribute(0, "dog"))]
+    text = json.dumps(lines, indent=2) if in_a_list else "\n".join(json.dumps(each, indent=4) for each in lines)
+
+    images, faults = read(folder, text)
+
+    assert (names_of(images), faults) == ([["dog"], ["dog"]], [])
+
+
+def test_object_that_was_cut_off_does_not_swallow_the_next(folder: Path) -> None:
+    whole = json.dumps(line(b=attribute(0, "dog")))
+
+    images, faults = read(folder, whole[:40], whole, '{"source-ref": nonsense}', whole, whole[:-1])
+
+    assert names_of(images) == [["dog"], ["dog"]]
+    assert [fault.box for fault in faults] == ["line 1", "line 3", "line 5"]

@@ -103,7 +103,7 @@ def test_fault_of_a_source_says_which_source(merged: Path) -> None:
         ("sources: [{path: ../elsewhere}]", "which is no folder beside the list file"),
         ("sources: [{path: /etc}]", "which is no folder beside the list file"),
         ("sources: [{path: voc, drop: [vehicle, cyclist, pedestrian]}]", "drops every class"),
-        ("sources: &a [*a]", "an alias"),
+        ("sources: &a [*a]", "is no YAML"),
         (
             "sources:\n- path: voc\n  drop: [a]\n  drop: [b]",
             r'sources.yaml has the key "drop" twice, in lines 3 and 4',

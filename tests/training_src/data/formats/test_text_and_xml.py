@@ -158,3 +158,23 @@ def test_text_that_is_no_utf8_is_named(labelled: Callable[[str], Path]) -> None:
     (folder / "Labels/001/1.txt").write_bytes(b"1\n1 2 3 4 \xff\xfe\n")
 
     assert messages(folder) == ["Labels/001/1.txt is no UTF-8 text (line 2); export it again."]
+
+
+@pytest.mark.parametrize("texts", ["bbox", "labels", "Labels"])
+def test_one_folder_of_texts_beside_split_folders_is_read(
+    tmp_path: Path, encoded_image: Callable[..., bytes], texts: str
+) -> None:
+    for number, split in enumerate(("train", "validation")):
+        for place in (tmp_path / split / "images", tmp_path / texts):
+            place.mkdir(parents=True, exist_ok=True)
+        (tmp_path / split / "images" / f"{split}.jpg").write_bytes(encoded_image(number))
+        (tmp_path / texts / f"{split}.txt").write_text("1\n1 2 30 40 car\n")
+
+    dataset = read_dataset(tmp_path)
+    images = [entry for entry in dataset.entries() if isinstance(entry, LabelledImage)]
+
+    assert (dataset.format, dataset.notices, messages(tmp_path)) == ("bbox_label_tool", (), [])
+    assert {image.image: image.given_split for image in images} == {
+        "train/images/train.jpg": "train",
+        "validation/images/validation.jpg": "validation",
+    }

@@ -115,15 +115,17 @@ def test_size_that_is_not_stated_is_the_images_own(tmp_path: Path, example: Make
     assert (images_of(tmp_path)[0].width, images_of(tmp_path)[0].height) == (64, 48)
 
 
-def test_ids_that_are_off_by_one_are_named(tmp_path: Path, example: Make) -> None:
-    (tmp_path / "a.record").write_bytes(records(example()))
+def test_ids_that_are_off_by_one_here_and_there_are_named(tmp_path: Path, example: Make) -> None:
+    (tmp_path / "a.record").write_bytes(records(example(), example(1, labels=np.array([2, 5], np.int64))))
     items = enumerate(["background", "vehicle", "x", "y", "cyclist"], start=1)
     (tmp_path / "label_map.pbtxt").write_text("".join(f"item {{ id: {n} name: '{name}' }}\n" for n, name in items))
 
     faults = faults_of(tmp_path)
 
     assert [fault.check for fault in faults] == ["label_offset", "label_offset"]
-    assert faults[0].message.endswith('box 0 says class 1 is "vehicle", the label map says "background".')
+    assert 'a.record: record 0 ("0.jpg"): box 0 says class 1 is "vehicle", the label map says "background"' in (
+        faults[0].message
+    )
 
 
 def test_records_without_ids_take_them_from_the_names(tmp_path: Path, example: Make) -> None:
@@ -159,3 +161,101 @@ def test_damage_is_named(tmp_path: Path, example: Make, damage: Callable[[bytes]
         message = str(error)
 
     assert any(part in message for part in sentence.split("|")), message
+
+
+def test_training_and_validation_of_one_folder_are_read_beside_the_test(tmp_path: Path, example: Make) -> None:
+    drives = {"training_and_validation/a": "train", "training_and_validation/b": "train", "test/c": "test"}
+    for place in drives:
+        file = tmp_path / f"{place}.tfrecord"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(records(example(source_id=f"{place}.jpg")))
+
+    images = [entry for entry in read_dataset(tmp_path).entries() if isinstance(entry, LabelledImage)]
+
+    assert {image.source_id.removesuffix(".jpg"): image.given_split for image in images} == drives
+
+
+def test_records_in_folders_of_any_name_are_read(tmp_path: Path, example: Make) -> None:
+    for place in ("drives/monday", "drives/val/tuesday", "wednesday"):
+        (tmp_path / place).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / f"{place}.record").write_bytes(records(example(source_id=place)))
+
+    images = [entry for entry in read_dataset(tmp_path).entries() if isinstance(entry, LabelledImage)]
+
+    assert {image.source_id: image.given_split for image in images} == {
+        "drives/monday": None,
+        "drives/val/tuesday": "validation",
+        "wednesday": None,
+    }
+
+
+MAP = "item { id: 1 name: 'vehicle' } item { id: 2 name: 'pedestrian' } item { id: 4 name: 'cyclist' }"
+
+
+def labels_of(folder: Path) -> list[int]:
+    return [box.label for image in images_of(folder) for box in image.boxes]
+
+
+@pytest.mark.parametrize(
+    ("labels", "notice"),
+    [
+        ((1, 4), None),
+        ((0, 3), "The records' class ids count from 0; their class texts decide."),
+        ((0, 0), "Every record says class id 0, whatever its class text; the texts decide."),
+        ((2, 2), "Every record says class id 2, whatever its class text; the texts decide."),
+        ((7, 9), None),  # ids of nobody's: the texts are known
+    ],
+)
+def test_class_text_that_the_label_map_knows_decides(
+    tmp_path: Path, example: Make, labels: tuple[int, ...], notice: str | None
+) -> None:
+    found = np.array(labels, np.int64)
+    (tmp_path / "a.record").write_bytes(records(*(example(number, labels=found) for number in range(3))))
+    (tmp_path / "label_map.pbtxt").write_text(MAP)
+
+    assert labels_of(tmp_path) == [1, 4] * 3
+    assert [(fault.check, fault.message) for fault in faults_of(tmp_path)] == ([("layout", notice)] if notice else [])
+
+
+@pytest.mark.parametrize("labels", [(4, 1), (2, 4)])
+def test_id_of_another_text_is_an_error(tmp_path: Path, example: Make, labels: tuple[int, ...]) -> None:
+    (tmp_path / "a.record").write_bytes(records(example(labels=np.array(labels, np.int64))))
+    (tmp_path / "label_map.pbtxt").write_text(MAP)
+
+    assert any("the label map says" in fault.message for fault in faults_of(tmp_path))
+
+
+def test_ids_alone_decide_where_there_is_no_text(tmp_path: Path, example: Make) -> None:
+    (tmp_path / "a.record").write_bytes(records(example(names=("", ""))))
+    (tmp_path / "label_map.pbtxt").write_text(MAP)
+
+    assert labels_of(tmp_path) == [1, 4] and not faults_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        ((0, 1), {1: "vehicle", 2: "cyclist"}),
+        ((0, 0), {1: "cyclist", 2: "vehicle"}),
+        ((1, 4), {1: "vehicle", 4: "cyclist"}),
+    ],
+)
+def test_label_map_is_made_of_ids_that_tell_texts_apart(
+    tmp_path: Path, example: Make, labels: tuple[int, ...], names: dict[int, str]
+) -> None:
+    (tmp_path / "a.record").write_bytes(records(example(labels=np.array(labels, np.int64))))
+
+    assert read_dataset(tmp_path).label_map.names == names
+    assert [box.name for image in images_of(tmp_path) for box in image.boxes] == ["vehicle", "cyclist"]
+
+
+def test_edges_in_pixels_are_read_and_told(tmp_path: Path, example: Make) -> None:
+    """VoTT's export: https://github.com/microsoft/VoTT/blob/master/src/providers/export/tensorFlowRecords.ts."""
+    edges = np.array([[6, 4, 24, 19.25], [0, 0, 48, 64]], np.float32)
+    voc = [example(number, boxes=edges, labels=np.array([0, 1], np.int64)) for number in range(2)]
+    (tmp_path / "a.tfrecord").write_bytes(records(*voc))
+
+    (first, _) = images_of(tmp_path)
+
+    assert [(box.xmin, box.ymin, box.xmax, box.ymax) for box in first.boxes] == [(4, 6, 19.25, 24), (0, 0, 64, 48)]
+    assert sum("box edges are pixels" in fault.message for fault in faults_of(tmp_path)) == 1

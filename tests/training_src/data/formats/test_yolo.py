@@ -159,8 +159,11 @@ def test_faulty_line_is_named(tmp_path: Path, store: Callable[..., None], line: 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ("names: &a [*a, *a]", "an alias"),
-        ("a: &a [x]\nb: &b [*a, *a]\nnames: *b", "an alias"),
+        ("names: &a [*a, *a]", "is no YAML"),
+        (
+            "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]\n" for n in range(9)) + "names: *a8",
+            "becomes far too large where its aliases",
+        ),
         ("names: [" * 5000, "nests too deeply|is no YAML"),
         ("names: !!python/object/apply:os.system ['true']", "no YAML|neither a list|unknown class|nothing"),
         ("names: {cat: 0}", "names that are not numbered"),
@@ -178,6 +181,117 @@ def test_hostile_data_yaml_is_refused(tmp_path: Path, store: Callable[..., None]
         return
     with pytest.raises(DataError, match=sentence):
         read_dataset(tmp_path)
+
+
+def test_names_may_stand_under_an_anchor(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/a.jpg")
+    (tmp_path / "data.yaml").write_text("base: &base {nc: 2, names: &names [cat, dog]}\n<<: *base\nother: *names\n")
+
+    assert read_dataset(tmp_path).label_map.names == {1: "cat", 2: "dog"}
+
+
+def test_other_tools_settings_beside_the_right_ones_are_not_taken(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/train/a.jpg")
+    store("images/val/b.jpg")
+    (tmp_path / "config.yaml").write_text("train: {epochs: 3}\nval: nowhere\n")
+    (tmp_path / "model.yaml").write_text("names: [wrong, wrong too]\n")
+    (tmp_path / "set.yaml").write_text("train: images/train\nval: images/val\nnames: [cat, dog]\n")
+
+    dataset = read_dataset(tmp_path)
+
+    assert (dataset.label_map.names, dataset.notices) == ({1: "cat", 2: "dog"}, ())
+    assert [image.given_split for image in images_of(tmp_path)] == ["train", "validation"]
+
+
+def test_pose_labels_begin_with_their_box(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/a.jpg", "0 0.5 0.5 0.25 0.5 0.1 0.1 2 0.9 0.9 2\n")
+    (tmp_path / "data.yaml").write_text("names: [person]\nkpt_shape: [2, 3]\n")
+
+    (box,) = images_of(tmp_path)[0].boxes
+
+    assert (box.xmin, box.ymin, box.xmax, box.ymax) == (24, 12, 40, 36)
+
+
+@pytest.mark.parametrize("place", ["classes.txt", "labels/classes.txt"])
+def test_list_of_classes_gives_names(tmp_path: Path, store: Callable[..., None], place: str) -> None:
+    store("images/a.jpg")
+    (tmp_path / place).write_text("cat\ndog\n")
+
+    dataset = read_dataset(tmp_path)
+
+    assert dataset.label_map.names == {1: "cat", 2: "dog"}
+    assert not messages(tmp_path)
+
+
+@pytest.mark.parametrize(("images", "labels"), [("images", "Labels"), ("Images", "labels"), ("Images", "Labels")])
+def test_capitals_of_the_folders_do_not_matter(
+    tmp_path: Path, store: Callable[..., None], images: str, labels: str
+) -> None:
+    store(f"{images}/a.jpg", labels=f"{labels}/a.jpg")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]")
+
+    assert [len(image.boxes) for image in images_of(tmp_path)] == [1]
+
+
+def test_texts_without_an_image_and_images_elsewhere_are_counted(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/train/a.jpg")
+    store("images/val/b.jpg")
+    store("images/rest/c.jpg")
+    for name in ("x", "y"):
+        (tmp_path / f"labels/train/{name}.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [cat, dog]")
+
+    assert messages(tmp_path) == [
+        "2 text files in labels/train, labels/val belong to no image and are left out.",
+        "1 images that no annotation names are left out; they lie in images/rest.",
+    ]
+
+
+DARKNET = "classes = 2\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\nbackup = backup/\n"
+
+
+def test_cvats_yolo_is_read(tmp_path: Path, store: Callable[..., None]) -> None:
+    for name, split in (("a", "train"), ("b", "valid")):
+        place = f"obj_{split}_data/{name}.jpg"
+        store(place, labels=place)
+        (tmp_path / f"{split}.txt").write_text(f"data/{place}\n")
+    (tmp_path / "obj.data").write_text(DARKNET)
+    (tmp_path / "obj.names").write_text("cat\ndog\n")
+
+    assert read_dataset(tmp_path).label_map.names == {1: "cat", 2: "dog"}
+    assert [(image.image, image.given_split) for image in images_of(tmp_path)] == [
+        ("obj_train_data/a.jpg", "train"),
+        ("obj_valid_data/b.jpg", "validation"),
+    ]
+    assert not messages(tmp_path)
+
+
+def test_roboflows_darknet_is_read(tmp_path: Path, store: Callable[..., None]) -> None:
+    for name, split in (("a", "train"), ("b", "valid")):
+        store(f"{split}/{name}.jpg", labels=f"{split}/{name}.jpg")
+        (tmp_path / f"{split}/_darknet.labels").write_text("cat\ndog\n")
+
+    assert read_dataset(tmp_path).label_map.names == {1: "cat", 2: "dog"}
+    assert [image.given_split for image in images_of(tmp_path)] == ["train", "validation"]
+    assert not messages(tmp_path)
+
+
+def test_labelimgs_flat_yolo_is_read(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("a.jpg", labels="a.jpg")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+
+    assert [image.boxes[0].name for image in images_of(tmp_path)] == ["dog"]
+    assert not messages(tmp_path)
+
+
+def test_label_studios_yolo_is_read(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/3f2a1b9c-a.jpg")
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    (tmp_path / "notes.json").write_text('{"categories": [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]}')
+
+    dataset = read_dataset(tmp_path)
+
+    assert (dataset.format, dataset.label_map.names, dataset.notices) == ("yolo", {1: "cat", 2: "dog"}, ())
 
 
 def test_text_that_is_a_link_out_of_the_data_set_is_not_read(tmp_path: Path, store: Callable[..., None]) -> None:

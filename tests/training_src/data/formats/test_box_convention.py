@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`annotations.json` beside `images/` is COCO's or SageMaker's by what it says, and an error where nothing tells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from training_src.data.dataset import LabelledImage
+from training_src.data.formats import read_dataset
+from training_src.errors import DataError
+
+EncodedImage = Callable[..., bytes]
+
+IDS = {"id": 1}
+
+
+@pytest.fixture
+def write(tmp_path: Path, encoded_image: EncodedImage) -> Callable[..., Path]:
+    """Writes images of 64 x 48 pixels with a box each; what an annotation or the file has beside is given."""
+
+    def write(*boxes: tuple[float, ...], first: int = 1, mark: dict[str, Any] | None = None, **more: Any) -> Path:
+        content = {
+            "images": [{"id": n, "file_name": f"{n}.jpg", "width": 64, "height": 48} for n in range(len(boxes))],
+            "annotations": [
+                {"image_id": n, "bbox": list(box), "category_id": first, **(mark or {})} for n, box in enumerate(boxes)
+            ],
+            **more,
+        }
+        (tmp_path / "images").mkdir()
+        for number in range(len(boxes)):
+            (tmp_path / f"images/{number}.jpg").write_bytes(encoded_image(number))
+        (tmp_path / "annotations.json").write_text(json.dumps(content))
+        return tmp_path
+
+    return write
+
+
+def read(folder: Path, layout: str | None = None) -> tuple[str, tuple[float, ...]]:
+    dataset = read_dataset(folder, format=layout)
+    image = next(entry for entry in dataset.entries() if isinstance(entry, LabelledImage))
+    box = image.boxes[0]
+    return dataset.format, (box.xmin, box.ymin, box.xmax, box.ymax)
+
+
+CATEGORIES = [{"id": 1, "name": "car"}]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "told"),
+    [
+        # 40 pixels wide from x = 40 does not fit into 64; up to x = 60 it does.
+        ([(40, 2, 60, 20)], {"categories": CATEGORIES}),
+        ([(40, 2, 60, 20)], {"categories": CATEGORIES, "mark": IDS}),
+        ([(1, 2, 30, 40)] * 3 + [(40, 2, 60, 20)], {"categories": CATEGORIES}),
+        ([(1, 2, 30, 40)], {}),
+        ([(1, 2, 30, 40)], {"first": 0, "categories": [{"id": 0, "name": "car"}]}),
+    ],
+)
+def test_corners_are_read_as_the_built_in_layout(
+    write: Callable[..., Path], boxes: list[tuple[float, ...]], told: dict[str, Any]
+) -> None:
+    assert read(write(*boxes, **told)) == ("sagemaker_builtin", boxes[0])
+
+
+@pytest.mark.parametrize(
+    ("boxes", "told"),
+    [
+        # Turned inside out as corners.
+        ([(40, 20, 20, 10)], {"categories": CATEGORIES}),
+        ([(40, 20, 20, 10)], {}),
+        ([(40, 20, 20, 10)], {"first": 0, "categories": [{"id": 0, "name": "car"}]}),
+        ([(1, 2, 30, 40)], {"categories": CATEGORIES, "mark": IDS}),
+        ([(1, 2, 30, 40)], {"categories": CATEGORIES, "mark": {"iscrowd": 0}}),
+        ([(1, 2, 30, 40)], {"mark": {"segmentation": []}}),
+        ([(1, 2, 30, 40)], {"mark": {"area": 1200}}),
+    ],
+)
+def test_sizes_and_cocos_keys_are_read_as_coco(
+    write: Callable[..., Path], boxes: list[tuple[float, ...]], told: dict[str, Any]
+) -> None:
+    x, y, width, height = boxes[0]
+
+    assert read(write(*boxes, **told)) == ("coco", (x, y, x + width, y + height))
+
+
+@pytest.mark.parametrize("boxes", [[(1, 2, 30, 40)], [(40, 2, 60, 20), (40, 20, 20, 10)]])
+def test_what_can_be_read_both_ways_asks_for_the_format(
+    write: Callable[..., Path], boxes: list[tuple[float, ...]]
+) -> None:
+    folder = write(*boxes, categories=CATEGORIES)
+
+    with pytest.raises(DataError, match=r"annotations\.json: its boxes can be read as COCO's .* --format coco or"):
+        read_dataset(folder)
+
+    assert read(folder, "sagemaker_builtin") == ("sagemaker_builtin", boxes[0])
+    assert read(folder, "coco")[0] == "coco"

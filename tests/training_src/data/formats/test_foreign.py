@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder with a layout of nobody's, of another tool's, or one folder too many."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from training_src.data.dataset import LabelledImage
+from training_src.data.formats import read_dataset
+from training_src.data.writers.image import Image
+from training_src.errors import DataError
+
+Make = Callable[..., Image]
+Write = Callable[[Path, Sequence[Image]], None]
+
+LAYOUTS = ("coco", "sagemaker_builtin", "ground_truth", "pascal_voc", "yolo", "bbox_label_tool", "tfrecord")
+
+KNOWN: dict[str, tuple[dict[str, str], str]] = {
+    "KITTI": ({"label_2/000000.txt": "Car 0.00 0 -1.6", "image_2/000000.png": ""}, "COCO or Pascal VOC"),
+    "KITTI's own folder": ({"training/label_2/000000.txt": "Car 0.00", "training/image_2/0.png": ""}, "KITTI's"),
+    "BDD100K": ({"bdd100k_labels_images_val.json": '[{"name": "a.jpg", "labels": []}]'}, "bdd100k.label.to_coco"),
+    "Open Images": (
+        {"train-annotations-bbox.csv": "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax\n"},
+        "is Open Images' table",
+    ),
+    "LabelMe": ({"a.json": '{"version": "5", "shapes": [{}], "imagePath": "a.jpg"}', "a.jpg": ""}, "labelme2coco.py"),
+    "VIA": ({"via_project.json": '{"_via_settings": {}, "_via_img_metadata": {}}'}, "VGG Image Annotator"),
+    "VoTT": ({"street.vott": "{}", "1a2b-asset.json": '{"asset": {}, "regions": []}'}, "choose its export"),
+    "Supervisely": ({"meta.json": "{}", "ds0/ann/a.jpg.json": "{}", "ds0/img/a.jpg": ""}, "Export to COCO"),
+    "Label Studio": ({"project-1.json": '[{"id": 1, "annotations": [], "data": {"image": "x"}}]'}, "choose the export"),
+    "CVAT": ({"annotations.xml": "<annotations><version>1.1</version></annotations>"}, "COCO 1.0"),
+    "an archive": ({"street.zip": "PK"}, "street.zip is an archive: unpack it"),
+    "images alone": ({"images/a.jpg": "", "images/b.jpg": ""}, "images and no annotations"),
+}
+
+
+def put(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize("tool", KNOWN)
+def test_other_tools_layout_is_named_with_the_export_to_choose(tmp_path: Path, tool: str) -> None:
+    files, sentence = KNOWN[tool]
+    put(tmp_path, files)
+
+    with pytest.raises(DataError) as told:
+        read_dataset(tmp_path)
+
+    assert sentence in str(told.value) and "has no supported layout" in str(told.value)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("within", ["my_set", "VOCdevkit/VOC2012"])
+def test_one_folder_too_many_is_gone_through_and_told(
+    tmp_path: Path, make_image: Make, writers: Mapping[str, Write], layout: str, within: str
+) -> None:
+    writers[layout](tmp_path / within, [make_image("a.jpg", ("car", 1, 2, 30, 40), number=1)])
+    (tmp_path / "README.txt").write_text("read me")
+
+    dataset = read_dataset(tmp_path)
+
+    assert (dataset.format, dataset.label_map.names) == (layout, {1 if layout != "coco" else 10: "car"})
+    if layout == "tfrecord":  # whose shards may lie in any folder
+        assert not dataset.notices
+        return
+    assert dataset.notices[0] == f"Read {within}/, which is the only data set in there."
+    assert sum(isinstance(entry, LabelledImage) for entry in dataset.entries()) == 1
+
+
+def test_several_data_sets_in_a_folder_are_named(
+    tmp_path: Path, make_image: Make, writers: Mapping[str, Write]
+) -> None:
+    for number, name in enumerate(("one", "two")):
+        writers["pascal_voc"](tmp_path / name, [make_image("a.jpg", ("car", 1, 2, 30, 40), number=number)])
+
+    with pytest.raises(DataError, match=r"holds several data sets: one/, two/; name one of them, or merge them"):
+        read_dataset(tmp_path)
+
+
+def test_folder_of_nothing_known_says_what_is_supported(tmp_path: Path) -> None:
+    put(tmp_path, {"notes.json": json.dumps({"a": 1}), "deep/er/thing.bin": "x"})
+
+    with pytest.raises(DataError, match=r"no supported layout \(it holds: deep, notes\.json\); supported are Pascal"):
+        read_dataset(tmp_path)

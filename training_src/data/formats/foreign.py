@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layouts that people have and that no reader here reads: what they are, and which export to choose instead."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from training_src.data.formats.data_folder import DataFolder, named_like
+from training_src.data.formats.fields import AnnotationError
+from training_src.data.formats.json_stream import first
+from training_src.data.images import IMAGE_SUFFIXES
+
+_COCO = "export it as COCO"
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
+# So many files of a folder are looked into.
+_LOOKED_INTO = 5
+
+
+def recognised_by_name(folder: Path) -> str | None:
+    """A sentence's beginning that names a layout, or what is packed, with the way out; None for what nobody knows."""
+    for recognise in _KNOWN:
+        if (sentence := recognise(folder)) is not None:
+            return sentence
+    return None
+
+
+def _packed(folder: Path) -> str | None:
+    found = [file.name for file in named_like(folder, "*") if file.name.lower().endswith(_ARCHIVES)]
+    return f"{found[0]} is an archive: unpack it, and name the folder that comes out" if found else None
+
+
+def _kitti(folder: Path) -> str | None:
+    places = [place for root in (folder, folder / "training") for place in (root / "label_2", root / "image_2")]
+    if not any(place.is_dir() for place in places):
+        return None
+    return "label_2/ and image_2/ are KITTI's: read it into CVAT or FiftyOne and export it as COCO or Pascal VOC"
+
+
+def _supervisely(folder: Path) -> str | None:
+    if not (folder / "meta.json").is_file() or not any(place.name == "ann" for place in folder.glob("*/ann")):
+        return None
+    return "meta.json and ann/ are Supervisely's: choose its app `Export to COCO`, or `Export to Pascal VOC`"
+
+
+def _open_images(folder: Path) -> str | None:
+    inside = DataFolder(folder)
+    for file in list(inside.files(folder, (".csv",)))[:_LOOKED_INTO]:
+        head = _head(inside, file).replace(" ", "")
+        if head.startswith("ImageID,") and "LabelName" in head:
+            return f"{file.name} is Open Images' table: fetch it by FiftyOne's zoo and {_COCO}"
+    return None
+
+
+def _cvat(folder: Path) -> str | None:
+    inside = DataFolder(folder)
+    for file in list(inside.files(folder, (".xml",)))[:_LOOKED_INTO]:
+        try:
+            beginning = inside.read(file)[:4096]
+        except AnnotationError:
+            continue
+        if b"<annotations>" in beginning:
+            return f"{file.name} is `CVAT for images`: export the task as `COCO 1.0` or `PASCAL VOC 1.1`, with images"
+    return None
+
+
+def _vott(folder: Path) -> str | None:
+    if not any(folder.glob("*.vott")) and not any(name.name.endswith("-asset.json") for name in folder.glob("*.json")):
+        return None
+    return "*.vott and *-asset.json are VoTT's project: choose its export `Pascal VOC` or `CSV`"
+
+
+def _json(folder: Path) -> str | None:
+    """LabelMe, VIA, BDD100K and Label Studio tell themselves by the keys of their JSON."""
+    places = [folder, *(place for place in named_like(folder, "*") if place.is_dir())]
+    files = [file for place in places for file in named_like(place, "*.json")[:_LOOKED_INTO] if file.is_file()]
+    for file in files[: 4 * _LOOKED_INTO]:
+        name = file.relative_to(folder).as_posix()
+        if first(file, "shapes") and first(file, "imagePath"):
+            return f"{name} is LabelMe's: convert it by its own `labelme2coco.py` or `labelme2voc.py`"
+        if first(file, "_via_img_metadata", "_via_settings"):
+            return f"{name} is a project of the VGG Image Annotator: choose `Export Annotations (COCO format)`"
+        element = _first_of_list(file)
+        if isinstance(element, dict) and ("labels" in element and "name" in element):
+            return f"{name} is BDD100K's (Scalabel): convert it by `python -m bdd100k.label.to_coco`"
+        if isinstance(element, dict) and ("annotations" in element or "completions" in element) and "data" in element:
+            return f"{name} is Label Studio's JSON: choose the export `COCO`, `YOLO with Images` or `Pascal VOC XML`"
+    return None
+
+
+def _first_of_list(file: Path) -> Any:
+    """The first element of a file that is a JSON list; None where it is none, or far too long."""
+    try:
+        with file.open(encoding="utf-8-sig") as stream:
+            text = stream.read(1 << 20).lstrip()
+        if not text.startswith("["):
+            return None
+        element, _ = json.JSONDecoder().raw_decode(text[1:].lstrip())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return element
+
+
+def _images_only(folder: Path) -> str | None:
+    inside = DataFolder(folder)
+    if next(inside.files(folder, IMAGE_SUFFIXES, deep=True), None) is None:
+        return None
+    texts = (".json", ".xml", ".txt", ".csv", ".manifest", ".jsonl", ".yaml", ".yml")
+    if next(inside.files(folder, texts, deep=True), None) is not None:
+        return None
+    return "there are images and no annotations: add the labelling tool's export beside them"
+
+
+def _head(folder: DataFolder, file: Path) -> str:
+    try:
+        return next((text for _, text in folder.lines(file)), "")
+    except (AnnotationError, OSError):
+        return ""
+
+
+_KNOWN: tuple[Callable[[Path], str | None], ...] = (
+    _packed,
+    _kitti,
+    _supervisely,
+    _open_images,
+    _cvat,
+    _vott,
+    _json,
+    _images_only,
+)

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What YOLO's tools write beside images and texts: class names, the places of the splits, the kind of labels.
+
+Ultralytics and Roboflow write a YAML file, CVAT and Darknet `obj.data` with `obj.names` and lists of images, Roboflow's
+Darknet export `_darknet.labels` in each split's folder, labelImg and Label Studio `classes.txt`.
+Sources: https://docs.ultralytics.com/datasets/detect/, https://docs.cvat.ai/docs/manual/advanced/formats/format-yolo/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training_src.data.formats import bbox_label_tool
+from training_src.data.formats.data_folder import DataFolder, named_like, split_folders
+from training_src.data.formats.fields import AnnotationError, class_name, shown
+from training_src.data.images import IMAGE_SUFFIXES
+from training_src.errors import DataError
+
+DARKNET = "obj.data"
+_KEYS = {"train": "train", "val": "validation", "valid": "validation", "test": "test"}
+# One class a line, in these places.
+_LISTS = ("classes.txt", "obj.names", "_darknet.labels")
+LISTS = frozenset(_LISTS)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder of images, or a text file that lists them, and its split."""
+
+    path: Path
+    split: str | None
+
+
+@dataclass(frozen=True)
+class YoloSettings:
+    """What is known of a data set before a text is read.
+
+    Attributes:
+        source: The file that names the classes, for messages.
+        names: By number, from 0; empty where nothing names them.
+        places: Where the images are.
+        has_keypoints: Whether what follows a box are keypoints, not the corners of a polygon.
+        notices: What people should know.
+    """
+
+    source: str
+    names: Mapping[int, str]
+    places: tuple[Place, ...]
+    has_keypoints: bool
+    notices: tuple[str, ...]
+
+
+def recognise(folder: Path) -> bool:
+    """Whether there are class names of YOLO's tools, or `labels` beside `images` (here or in a split's folder)."""
+    if any("names" in settings for _, settings in _yaml(DataFolder(folder))) or (folder / DARKNET).is_file():
+        return True
+    if bbox_label_tool.recognise(folder):
+        return False  # which has Images and Labels, too
+    roots = [folder, *(child for child, _ in split_folders(folder))]
+    if any(DataFolder(root).child(root, "images") and DataFolder(root).child(root, "labels") for root in roots):
+        return True
+    return any((root / name).is_file() and _has_pair(root) for root in roots for name in _LISTS)
+
+
+def read_settings(folder: DataFolder) -> YoloSettings:
+    """Find names and places.
+
+    Raises:
+        DataError: A file that should say them cannot be read, or there is no folder of images.
+    """
+    file, settings = _chosen(folder)
+    try:
+        names, source = _names(folder, settings, file)
+        places, notices = _places(folder, settings)
+    except AnnotationError as error:
+        raise DataError(f"{folder.name(file) if file else 'classes.txt'} {error}.") from None
+    if not places:
+        raise DataError(f"{folder.path.name} holds no folder of images in YOLO's layout (images/ beside labels/).")
+    return YoloSettings(source, names, tuple(places), bool(settings.get("kpt_shape")), tuple(notices))
+
+
+def _yaml(folder: DataFolder) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """The folder's YAML files that can be read; `data.yaml` first."""
+    files = [*named_like(folder.path, "*.yaml"), *named_like(folder.path, "*.yml")]
+    if not files:
+        return
+    from training_src.data.formats import yaml_document  # here, since few data sets have any
+
+    for file in sorted(files, key=lambda file: (file.stem != "data", file.name)):
+        try:
+            yield file, yaml_document.parse(folder.text(file, yaml_document.LARGEST))
+        except AnnotationError as error:
+            if file.stem == "data":
+                raise DataError(f"{folder.name(file)} {error}.") from None
+
+
+def _chosen(folder: DataFolder) -> tuple[Path | None, Mapping[str, Any]]:
+    """The file that says most of what is asked: other tools' files speak of `train` and `val`, too."""
+    found = [*_yaml(folder), *_darknet(folder)]
+    told = [(("names" in settings) * 2 + bool(_KEYS.keys() & settings), file, settings) for file, settings in found]
+    return next(((file, settings) for most in (3, 2, 1) for told_, file, settings in told if told_ == most), (None, {}))
+
+
+def _darknet(folder: DataFolder) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """`obj.data`, whose lines are `key = value`; its names are a file's."""
+    file = folder.path / DARKNET
+    if not file.is_file():
+        return
+    try:
+        pairs = [text.partition("=") for _, text in folder.lines(file)]
+    except AnnotationError as error:
+        raise DataError(f"{folder.name(file)} {error}.") from None
+    yield file, {key.strip(): value.strip() for key, equals, value in pairs if equals}
+
+
+def _names(folder: DataFolder, settings: Mapping[str, Any], file: Path | None) -> tuple[dict[int, str], str]:
+    """Names by number, and the file that has them."""
+    given, source = settings.get("names"), folder.name(file) if file else "classes.txt"
+    if isinstance(given, str) and given and (listed := folder.ending(given)) is not None and listed.is_file():
+        return _lines(folder, listed), folder.name(listed)
+    if isinstance(given, list):
+        return {position: class_name(name) for position, name in enumerate(given)}, source
+    if isinstance(given, dict):
+        if not all(isinstance(key, str) and key.isdecimal() and len(key) < 10 for key in given):
+            raise AnnotationError("class", f"has names that are not numbered: {shown(list(given))}")
+        return {int(key): class_name(name) for key, name in given.items()}, source
+    if given not in (None, ""):
+        raise AnnotationError("class", f"has names that are neither a list nor a mapping: {shown(given)}")
+    for listed in _lists(folder):
+        return _lines(folder, listed), folder.name(listed)
+    return {}, source
+
+
+def _lists(folder: DataFolder) -> Iterator[Path]:
+    for root in [folder.path, *(place for place, _ in split_folders(folder.path))]:
+        for place in (root, folder.child(root, "labels")):
+            for name in _LISTS:
+                if place is not None and (place / name).is_file():
+                    yield place / name
+
+
+def _lines(folder: DataFolder, file: Path) -> dict[int, str]:
+    return {position: class_name(text) for position, (_, text) in enumerate(folder.lines(file))}
+
+
+def _places(folder: DataFolder, settings: Mapping[str, Any]) -> tuple[list[Place], list[str]]:
+    """Where the images are: as the settings say, or else where the layout puts them."""
+    places, notices = [], []
+    base = settings.get("path") if isinstance(settings.get("path"), str) else ""
+    for key in (key for key in settings if key in _KEYS):
+        value = settings[key]
+        for text in value if isinstance(value, list) else [value]:
+            if not isinstance(text, str) or text in ("", "null", "~"):
+                continue
+            if (found := folder.ending(f"{base}/{text}")) is None:
+                notices.append(f'data.yaml names "{shown(text)}" for {key}, which is not in the data set.')
+            else:
+                places.append(Place(found, _KEYS[key]))
+    if not places:
+        places = list(_usual_places(folder))
+    splits = {place.path: {other.split for other in places if other.path == place.path} for place in places}
+    for path, found_splits in splits.items():
+        if len(found_splits) > 1:
+            listed = ", ".join(sorted(map(str, found_splits)))
+            notices.append(f"{folder.name(path)} stands for {listed}: its images have no split of their own.")
+    return [Place(path, found.pop() if len(found) == 1 else None) for path, found in splits.items()], notices
+
+
+def _usual_places(folder: DataFolder) -> Iterator[Place]:
+    for place, split in split_folders(folder.path):
+        if inner := folder.child(place, "images"):
+            yield Place(inner, split)
+        elif _has_pair(place):
+            yield Place(place, split)
+    images = folder.child(folder.path, "images")
+    if images is None:
+        if _has_pair(folder.path):
+            yield Place(folder.path, None)
+        return
+    yield from [Place(place, split) for place, split in split_folders(images)] or [Place(images, None)]
+
+
+def _has_pair(folder: Path) -> bool:
+    """Whether a folder has a text beside an image of its name."""
+    texts = {file.stem for file in named_like(folder, "*.txt")}
+    return any(file.suffix.lower() in IMAGE_SUFFIXES and file.stem in texts for file in named_like(folder, "*"))
