@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`measure`, the step MeasureServing: let the real server answer the test set, for challenger and champion.
+"""`measure`, the step MeasureServing: let the real server answer the test set, for each model that is compared.
+
+These are the challenger, the champion, which serves, and the best version that ever served, where that is another.
 
 Every runtime of a model that this image has is started as an endpoint would start it, and gets each test image as an
 HTTP request. What it answers and how fast is written down; nothing is judged here.
@@ -37,6 +39,8 @@ from inference_src.time_limit import TimeLimit
 REFUSED_SHARE = 0.1
 """Of the test images, one at least: where a server refuses more, the test set or the server is wrong."""
 REPORT_SECONDS = 2
+OTHERS = ("champion", "best")
+"""The other models, in the order in which they are measured: names of inputs, and of entries in the report."""
 
 log = logging.getLogger(__name__)
 
@@ -70,36 +74,45 @@ def measure() -> int:
 
 
 def _measure_job(job: ProcessingJob) -> None:
-    """Write what the challenger and, where there is one, the champion do with the test set.
+    """Write what the challenger and, where there are any, the other models do with the test set.
 
-    `MAPGATE_CHAMPION_RUNTIME` names the only runtime in which the champion is measured; unset or `none` means each.
+    `MAPGATE_CHAMPION_RUNTIME` names the only runtime in which the champion is measured, `MAPGATE_BEST_RUNTIME` that of
+    the best version that served; unset or `none` means each.
     """
-    if "champion" not in job.inputs:
-        raise ConfigurationError('The job has no input "champion": one not given is a prefix with the object `none`.')
+    for role in OTHERS:
+        if role not in job.inputs:
+            raise ConfigurationError(
+                f'The job has no input "{role}": one not given is a prefix with the object `none`.'
+            )
     begun = time.monotonic()
-    folder, champion, target = job.required_input("test"), job.input("champion"), job.output("measurements")
+    folder, target = job.required_input("test"), job.output("measurements")
+    others = {role: given for role in OTHERS if (given := job.input(role))}
     images = count_images(folder)
     if not images:
         raise DataError(f"{folder}: the shards hold no image; give a data set with test images")
     test = TestSet(folder, TimeLimit(images, job.maximum_seconds, begun))
-    only = job.variable("MAPGATE_CHAMPION_RUNTIME")
     report: dict[str, Any] = {
         "schema_version": 1,
         "test": {"sha256": digest_of(shards(folder))},
         "challenger": _measure_model(
-            "challenger", job.required_input("model"), test, target, job.root, another=bool(champion)
+            "challenger", job.required_input("model"), test, target, job.root, others=len(others)
         ),
-        "champion": _measure_champion(champion, test, target, job.root, only) if champion else None,
+        **dict.fromkeys(OTHERS),
     }
+    for number, (role, given) in enumerate(others.items(), start=1):
+        only = job.variable(f"MAPGATE_{role.upper()}_RUNTIME")
+        report[role] = _measure_other(role, given, test, target, job.root, only, others=len(others) - number)
     report["refused"] = [{"source_id": name, "sentence": sentence} for name, sentence in test.refused.items()]
     write_whole(target / "measurements.json", json.dumps(report, indent=2))
 
 
-def _measure_champion(folder: Path, test: TestSet, target: Path, root: Path, only: str) -> dict[str, Any]:
-    """Measure the champion; one that this image cannot serve is a fact for the gate, not the challenger's failure."""
+def _measure_other(
+    role: str, folder: Path, test: TestSet, target: Path, root: Path, only: str, *, others: int
+) -> dict[str, Any]:
+    """Measure another model; one that this image cannot serve is a fact for the gate, not the challenger's failure."""
     runtime = None if only in ("", "none") else only
     try:
-        return {"runtime": runtime} | _measure_model("champion", folder, test, target, root, only=runtime)
+        return {"runtime": runtime} | _measure_model(role, folder, test, target, root, others=others, only=runtime)
     except TooLittleTimeError:
         raise
     except MapgateError as error:
@@ -108,9 +121,9 @@ def _measure_champion(folder: Path, test: TestSet, target: Path, root: Path, onl
 
 
 def _measure_model(
-    role: str, folder: Path, test: TestSet, target: Path, root: Path, *, another: bool = False, only: str | None = None
+    role: str, folder: Path, test: TestSet, target: Path, root: Path, *, others: int, only: str | None = None
 ) -> dict[str, Any]:
-    """Measure each runtime of the one archive in a folder; `another` model comes after it, or none."""
+    """Measure each runtime of the one archive in a folder; so many `others` come after it, each in one runtime."""
     archive = folder / "model.tar.gz"
     work = Path(tempfile.mkdtemp(prefix="measure-", dir=root))
     try:
@@ -119,7 +132,7 @@ def _measure_model(
         runtimes = _runtimes(role, description, only)
         # The fastest first: the others are taken to be as fast until they are measured, and nobody is stopped too soon.
         for number, runtime in enumerate(reversed(runtimes), start=1):
-            after = len(runtimes) - number + another
+            after = len(runtimes) - number + others
             _measure_runtime(role, runtime, description, test, work, target / role / runtime, after)
     except TooLittleTimeError:
         raise  # it names the server itself
@@ -132,6 +145,8 @@ def _measure_model(
         "architecture": description.architecture,
         "classes": [entry.model_dump() for entry in description.classes],
         "model_sha256": digest_of([archive]),
+        # Of 2^20 bytes, as the server's memory is told.
+        "artifact_megabytes": round(archive.stat().st_size / 2**20, 3),
     }
 
 

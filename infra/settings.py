@@ -18,11 +18,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
+from infra.floor_policy import BUNDLED, FloorPolicy, read_floor_policy
 from infra.instance_types import Use, as_of, has_local_nvme, refusals, regions
 
 ENVIRONMENTS = Path(__file__).with_name("environments")
@@ -227,11 +230,26 @@ class Settings(Section):
         description="How long a job's step waits for instances of a quota that other jobs use up; of a quota of 0 "
         "`mapgate run` tells before it starts",
     )
+    gate_policy: str | None = Field(
+        default=None,
+        description="The gate's policy, which an execution can only tighten: a file, by its path from this one; "
+        "otherwise infra/training/defaults/gate_policy.yaml",
+    )
     network: Network | None = Field(default=None, description="No VPC unless said")
     security: Security = Field(default=Security(), description="See below")
     processing: Processing = Field(default=Processing(), description="See below")
     training: Training = Field(default=Training(), description="See below")
     delivery: Delivery = Field(default=Delivery(), description="See below")
+    _floor_policy: FloorPolicy = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _gate_policy_is_one(self, info: ValidationInfo) -> Self:
+        folder = (info.context or {}).get("folder", ENVIRONMENTS)
+        try:
+            self._floor_policy = read_floor_policy(folder / self.gate_policy if self.gate_policy else BUNDLED)
+        except ValueError as error:
+            raise ValueError(f"gate_policy: {error}") from error
+        return self
 
     @model_validator(mode="after")
     def _instances_fit(self) -> Self:
@@ -274,6 +292,11 @@ class Settings(Section):
         return self.security.customer_managed_volumes and not has_local_nvme(instance_type)
 
     @property
+    def floor_policy(self) -> FloorPolicy:
+        """The gate's policy, as it was when the settings were read."""
+        return self._floor_policy
+
+    @property
     def prefix(self) -> str:
         """What every physical name starts with, so that two projects fit in one account."""
         return f"{self.project}-{self.environment}"
@@ -292,7 +315,7 @@ class Settings(Section):
                 f"{path}: no such environment; there are {known}. Choose one with -c environment=<name>"
             )
         try:
-            return cls.model_validate({"environment": environment, **_stated(path)})
+            return cls.model_validate({"environment": environment, **_stated(path)}, context={"folder": folder})
         except ValidationError as error:
             raise SettingsError(f"{path}: {'; '.join(_fault(each) for each in error.errors())}") from None
 

@@ -49,7 +49,9 @@ def pipeline() -> Pipeline:
     evaluate = evaluate_detector(session, parameters, prepare=prepare, train=train, champion=champion, measure=measure)
 
     register = register_detector(session, train=train, evaluate=evaluate)
-    publish = publish_dossier(session, register=register, evaluate=evaluate)
+    publish = publish_dossier(
+        session, prepare=prepare, plan=plan, train=train, champion=champion, evaluate=evaluate, register=register
+    )
     candidate = deploy_candidate(register=register, evaluate=evaluate, publish=publish)
     check = check_quality(
         parameters,

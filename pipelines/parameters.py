@@ -23,7 +23,7 @@ class Parameters:
         label_map_uri: Prefix of a label_map.pbtxt; otherwise made from the data.
         initial_checkpoint_uri: Prefix of a checkpoint to start from, a model.tar.gz, or `defaults/scratch/`; otherwise
             the training image's own weights where a bundled config's backbone is theirs.
-        gate_policy_uri: Prefix of gate_policy.yaml.
+        gate_policy_uri: Prefix of a gate policy of this execution's own, which can only tighten the environment's.
         training_steps: 0 takes `num_steps` of the pipeline.config; an environment's default may be another.
         training_instance_type: One of those that the environment's settings allow; the first of them is the default.
         map_threshold: Least mAP; it can only tighten the policy.
@@ -60,7 +60,7 @@ def pipeline_parameters() -> Parameters:
         pipeline_config_uri=ParameterString("PipelineConfigUri", default_value=NOT_GIVEN),
         label_map_uri=ParameterString("LabelMapUri", default_value=NOT_GIVEN),
         initial_checkpoint_uri=ParameterString("InitialCheckpointUri", default_value=NOT_GIVEN),
-        gate_policy_uri=ParameterString("GatePolicyUri", default_value=f"s3://{BUCKET}/defaults/gate-policy/"),
+        gate_policy_uri=ParameterString("GatePolicyUri", default_value=NOT_GIVEN),
         training_steps=ParameterInteger("TrainingSteps", default_value=0),
         training_instance_type=ParameterString("TrainingInstanceType", default_value=UNBOUND_INSTANCE_TYPE),
         map_threshold=ParameterFloat("MapThreshold", default_value=0.0),

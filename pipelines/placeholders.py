@@ -16,6 +16,8 @@ CHECK_PLAN = "arn:aws:lambda:us-east-1:000000000000:function:unbound-check-plan"
 FIND_CHAMPION = "arn:aws:lambda:us-east-1:000000000000:function:unbound-find-champion"
 PUBLISH_DOSSIER = "arn:aws:lambda:us-east-1:000000000000:function:unbound-publish-dossier"
 CALLBACK_QUEUE = "https://sqs.us-east-1.amazonaws.com/000000000000/unbound-callback-queue"
+# The folder of the environment's gate policy, named by the hash of the file.
+FLOOR_POLICY = f"s3://{BUCKET}/defaults/gate-policy/unbound-floor-policy/"
 MODEL_PACKAGE_GROUP = "unbound-model-package-group"
 ENDPOINT = "unbound-endpoint"
 # Instance types and volumes are bound by the name of their step; this one only has to be a type that SageMaker knows.

@@ -12,6 +12,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from containers.tags import IMAGE_NAMES, ImageName, image_tag, repository_name
+from infra.floor_policy import FILE, PREFIX, FloorPolicy
 from infra.instance_types import has_gpu
 from infra.lambda_function import Function
 from infra.permissions import allow
@@ -27,7 +28,6 @@ EVIDENCE = "evidence"
 """Prefix of what was signed about versions, and of their reports."""
 SIGNERS = ("publish-dossier", "deployer")
 """The functions that sign evidence, and alone write it."""
-DEFAULTS = ROOT / "infra" / "training" / "defaults"
 
 
 class FoundationStack(cdk.Stack):
@@ -69,6 +69,11 @@ class FoundationStack(cdk.Stack):
         on_gpus = name == "inference" and has_gpu(self._settings.delivery.instance_type)
         tag = image_tag(ROOT, name, "gpu" if on_gpus else "cpu")
         return self.repositories[name].repository_uri_for_tag(tag)
+
+    @property
+    def floor_policy_uri(self) -> str:
+        """The folder of the environment's gate policy, with a slash at its end."""
+        return f"s3://{self.bucket.bucket_name}/{self._settings.floor_policy.folder}"
 
     def data_arns(self, *prefixes: str) -> list[str]:
         """Return the ARNs of the objects below each prefix of the data bucket; of the bucket itself without any."""
@@ -273,7 +278,7 @@ class FoundationStack(cdk.Stack):
             allow(cleaner.role, "lambda:InvokeFunction", on=[self._own_function_arn("cleaner")])
         everything = "true" if self._empties else "false"
         contents: tuple[tuple[str, s3.Bucket, str, dict[str, str]], ...] = (
-            ("DefaultObjects", self.bucket, "data", default_objects()),
+            ("DefaultObjects", self.bucket, "data", default_objects(self._settings.floor_policy)),
             ("AccessLogsContents", self._access_logs, "access-logs", {}),
         )
         for name, bucket, kind, objects in contents:
@@ -292,7 +297,13 @@ class FoundationStack(cdk.Stack):
                 name,
                 resource_type="Custom::BucketContents",
                 service_token=cleaner.function.function_arn,
-                properties={"BucketName": bucket.bucket_name, "Objects": objects, "EmptyOnDelete": everything},
+                properties={
+                    "BucketName": bucket.bucket_name,
+                    "Objects": objects,
+                    # By which policy a version was judged can be read as long as the version is there.
+                    "Keep": f"{PREFIX}/",
+                    "EmptyOnDelete": everything,
+                },
             )
             # Made after, deleted before everything that the function works with.
             resource.node.add_dependency(bucket, cleaner)
@@ -324,11 +335,10 @@ class FoundationStack(cdk.Stack):
         )
 
 
-def default_objects() -> dict[str, str]:
+def default_objects(policy: FloorPolicy) -> dict[str, str]:
     """Return the text of each object that a fresh bucket holds, by key."""
-    policy = (DEFAULTS / "gate_policy.yaml").read_text()
     return {
         "defaults/none/none": "none\n",
         "defaults/scratch/scratch": "scratch\n",
-        "defaults/gate-policy/gate_policy.yaml": policy,
+        f"{policy.folder}{FILE}": policy.text,
     }

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from infra.floor_policy import NamedTestSet
 from infra.instance_types import instance_types
 from infra.settings import Settings
 from infra.training.several_instances import prepare_on_several_instances
@@ -30,12 +31,14 @@ class Resources:
     """What the stacks made, as the definition names it.
 
     Attributes:
+        floor_policy: SHA-256 of the environment's gate policy, which names its folder in the bucket.
         key: Of encryption; the definition has no stand-in for it, because whether it stands anywhere is the settings'.
     """
 
     data_bucket: str
     training_image: str
     inference_image: str
+    floor_policy: str
     processing_role: str
     training_role: str
     check_plan: str
@@ -69,6 +72,8 @@ def bind(definition: dict[str, Any], settings: Settings, resources: Resources) -
         arguments = steps[name]["Arguments"]
         _bind_cluster(arguments["ProcessingResources"]["ClusterConfig"], instance_type, settings)
         arguments["StoppingCondition"] = {"MaxRuntimeInSeconds": hours * HOUR}
+    if named := settings.floor_policy.test_set:
+        _bind_test_set(steps, named)
     for step in steps.values():
         _bind_patience(step.get("RetryPolicies", []), settings)
         if step["Type"] == "Processing":
@@ -126,6 +131,14 @@ def _processing_jobs(settings: Settings) -> dict[str, tuple[str, int]]:
         "MeasureServing": (settings.delivery.instance_type, processing.evaluate_maximum_hours),
         "EvaluateDetector": (processing.evaluate_instance_type, processing.evaluate_maximum_hours),
     }
+
+
+def _bind_test_set(steps: dict[str, dict[str, Any]], named: NamedTestSet) -> None:
+    """Have every model answer the environment's test set, whatever an execution has prepared."""
+    for name in ("MeasureServing", "EvaluateDetector"):
+        inputs = {each["InputName"]: each for each in steps[name]["Arguments"]["ProcessingInputs"]}
+        inputs["test"]["S3Input"]["S3Uri"] = named.uri
+    steps["EvaluateDetector"]["Arguments"]["Environment"]["MAPGATE_TEST_SET"] = "environment"
 
 
 def _bind_cluster(cluster: dict[str, Any], instance_type: str, settings: Settings) -> None:

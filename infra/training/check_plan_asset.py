@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CheckPlan's asset: its folder, FindChampion's modules of the champion, what judges of the training source, PyYAML.
+"""CheckPlan's asset: its folder, modules of FindChampion, what judges of the training source, and PyYAML.
 
 The modules keep their paths and so their imports; nothing of them is written twice. PyYAML is the synth's own, of which
 the part in Python is enough and runs on any architecture: no index, no docker and no second copy in the repository.
@@ -15,7 +15,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 HANDLER = Path(__file__).with_name("check_plan")
-CHAMPION = [Path(__file__).with_name("find_champion") / name for name in ("champion.py", "services.py")]
+FIND_CHAMPION = Path(__file__).with_name("find_champion")
+CHAMPION = [FIND_CHAMPION / name for name in ("champion.py", "image_digest.py", "services.py")]
 CARRIED = (
     "containers/__init__.py",
     "containers/contract/__init__.py",

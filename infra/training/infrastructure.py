@@ -19,7 +19,14 @@ from infra.settings import Settings
 from infra.ssm_parameters import publish
 from infra.training.binding import Resources, bind
 from infra.training.check_plan_asset import check_plan_asset
-from infra.training.roles import GIVEN, JobRoles, PipelineRole, allow_data_buckets, allow_registration
+from infra.training.roles import (
+    GIVEN,
+    JobRoles,
+    PipelineRole,
+    allow_data_buckets,
+    allow_image_digest,
+    allow_registration,
+)
 
 DEFINITION = ROOT / "pipelines" / "definition.json"
 HERE = Path(__file__).parent
@@ -69,6 +76,7 @@ class TrainingStack(cdk.Stack):
                 data_bucket=foundation.bucket.bucket_name,
                 training_image=foundation.image_uri("training"),
                 inference_image=foundation.image_uri("inference"),
+                floor_policy=settings.floor_policy.sha256,
                 processing_role=jobs.processing.role_arn,
                 training_role=jobs.training.role_arn,
                 check_plan=self.check_plan.function.function_arn,
@@ -107,12 +115,13 @@ class TrainingStack(cdk.Stack):
         allow(function.role, "s3:GetObject", on=foundation.data_arns(*GIVEN, "datasets"), because=EVERY_OBJECT)
         allow(function.role, "s3:ListBucket", on=foundation.data_arns())
         allow_data_buckets(function.role, self._settings)
+        allow_image_digest(function.role, foundation, "training")
         return function
 
     def _find_champion(self, foundation: FoundationStack, delivery: DeliveryStack) -> Function:
         function = self._function(
             "find-champion",
-            "Which version production serves, by the record of deployments",
+            "Which versions served, by the records of deployments, and which image measures",
             foundation,
             {
                 "TABLE": delivery.deployer.table.table_name,
@@ -122,9 +131,11 @@ class TrainingStack(cdk.Stack):
             timeout=cdk.Duration.seconds(30),
         )
         self._allow_champion(function, delivery)
-        # Whether the champion's artifact is still there; without ListBucket S3 would not say that it is not.
-        allow(function.role, "s3:GetObject", on=foundation.data_arns("models"), because=EVERY_OBJECT)
+        allow(function.role, "dynamodb:Query", on=[delivery.deployer.table.table_arn])
+        # Whether an artifact is still there; without ListBucket S3 would not say that it is not.
+        allow(function.role, "s3:GetObject", on=foundation.data_arns("models", "released"), because=EVERY_OBJECT)
         allow(function.role, "s3:ListBucket", on=foundation.data_arns())
+        allow_image_digest(function.role, foundation, "inference")
         return function
 
     @property

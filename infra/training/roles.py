@@ -27,7 +27,7 @@ from infra.settings import Settings
 
 TO_SAGEMAKER = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
 # Both read what a run is given by parameters, which may be a file of the user's own or what a run before it left.
-GIVEN = ("defaults", "executions", "inputs", "models")
+GIVEN = ("defaults", "executions", "inputs", "models", "released")
 
 
 class JobRoles(Construct):
@@ -55,6 +55,7 @@ class JobRoles(Construct):
                 settings.delivery.instance_type,
             ],
         )
+        allow_test_set(self.processing, settings)
         self.training = self._role(
             "Training",
             images=["training"],
@@ -160,6 +161,22 @@ def allow_data_buckets(role: iam.Role, settings: Settings) -> None:
         arn = cdk.Stack.of(role).format_arn(service="s3", region="", account="", resource=bucket)
         allow(role, "s3:GetObject", on=[f"{arn}/*"], because="The settings name this bucket as one of images.")
         allow(role, "s3:ListBucket", on=[arn])
+
+
+def allow_test_set(role: iam.Role, settings: Settings) -> None:
+    """Let a role read the test set that the gate's policy names, in whatever bucket, and nothing beside it."""
+    if (named := settings.floor_policy.test_set) is None:
+        return
+    arn = cdk.Stack.of(role).format_arn(service="s3", region="", account="", resource=named.bucket)
+    allow(role, "s3:GetObject", on=[f"{arn}/{named.prefix}*"], because="The gate's policy names this folder.")
+    # A job lists the prefix that it is handed.
+    allow(role, "s3:ListBucket", on=[arn], when={"StringLike": {"s3:prefix": f"{named.prefix}*"}})
+
+
+def allow_image_digest(role: iam.Role, foundation: FoundationStack, *names: ImageName) -> None:
+    """Let a role ask which image a tag names."""
+    repositories = [foundation.repositories[name].repository_arn for name in names]
+    allow(role, "ecr:DescribeImages", on=repositories)
 
 
 def allow_registration(role: iam.Role, foundation: FoundationStack) -> None:

@@ -23,6 +23,17 @@ def role_named(arn: str) -> Any | None:
         return next((role for role in roles.values() if role.arn == arn), None)
 
 
+def role_of_session(arn: str) -> Any | None:
+    """moto's role of a session's ARN, `arn:aws:sts::123456789012:assumed-role/role/session`; None where there is none.
+
+    The ARN leaves a role's path out, and names of roles are unique without it.
+    """
+    account, name = arn.split(":")[4], arn.split("/")[1]
+    with state_lock:
+        roles = list(backend("iam", account, PARTITION).roles.values())
+    return next((role for role in roles if role.name == name), None)
+
+
 def identity_policies(role_arn: str) -> tuple[list[Policy], Policy | None]:
     """The policies of a role, inline and managed, and its permissions boundary.
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localcloud.authorisation import deployed, operations, records, s3_requests, sessions
+from localcloud.authorisation.identities import ADMINISTRATOR, arn_of, principal_id_of
 from localcloud.authorisation.needs import Need
 from localcloud.authorisation.policies import PolicyError, parse
 from localcloud.authorisation.verdicts import Policies, Principal, Request, Verdict, evaluate
@@ -50,8 +51,6 @@ https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html
 HOME_REGION = "us-east-1"
 """Of requests that name none."""
 _ARN = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+")
-ADMINISTRATOR = "administrator"
-"""Whoever signs with credentials that this cloud did not give."""
 
 
 class DeniedError(Exception):
@@ -360,8 +359,7 @@ def _assume_role(call: Call) -> dict[str, Any]:
 
 
 def _caller_identity(call: Call) -> dict[str, Any]:
-    arn = call.caller or f"arn:aws:iam::{call.account}:user/{ADMINISTRATOR}"
-    return {"UserId": f"AIDA{arn.rsplit('/', 1)[-1]}", "Account": call.account, "Arn": arn}
+    return {"UserId": principal_id_of(call), "Account": call.account, "Arn": arn_of(call)}
 
 
 _EVERYTHING = parse({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}, "identity")

@@ -15,6 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.core.utils import utcnow
 
+from localcloud.authorisation.identities import user_context
 from localcloud.authorisation.needs import Need
 from localcloud.authorisation.operations import know
 from localcloud.clients import client
@@ -112,6 +113,7 @@ def _new_record(call: Call, pipeline: dict[str, Any]) -> dict[str, Any]:
         "status": "Executing",
         "created": created,
         "modified": created,
+        "created_by": user_context(call),
         "steps": {},
     }
 
@@ -128,8 +130,8 @@ def _describe(call: Call) -> dict[str, Any]:
         "FailureReason": record.get("failure_reason"),
         "CreationTime": record["created"],
         "LastModifiedTime": record["modified"],
-        "CreatedBy": {},
-        "LastModifiedBy": {},
+        "CreatedBy": record.get("created_by", {}),
+        "LastModifiedBy": record.get("modified_by", record.get("created_by", {})),
         "ParallelismConfiguration": _parallelism(record),
         "RoleArn": record.get("role"),
     }
@@ -205,6 +207,7 @@ def _stop(call: Call) -> dict[str, Any]:
                 "ConflictException",
                 f"Pipeline execution {execution.arn} is in status {execution.status}; only a running one can stop",
             )
+        execution.record["modified_by"] = user_context(call)
         execution.enter("Stopping")
     return {"PipelineExecutionArn": execution.arn}
 
@@ -218,6 +221,7 @@ def _retry(call: Call) -> dict[str, Any]:
                 f"Pipeline execution {execution.arn} is in status {execution.status}; only a failed or stopped one can "
                 "be retried",
             )
+        execution.record["modified_by"] = user_context(call)
         execution.forget_failed()
     driving.start(execution)
     return {"PipelineExecutionArn": execution.arn}

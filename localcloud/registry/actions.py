@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Any
 
+from localcloud.authorisation.identities import user_context
 from localcloud.context import CloudContext
 from localcloud.dispatch import Call, ServiceError, invalid, original_action, replace_action, state_lock
 from localcloud.events.event_bridge import announce
@@ -69,12 +70,14 @@ def _create_group(call: Call) -> dict[str, Any]:
         existing = call.backend("sagemaker").model_package_groups.get(name)
         if existing:
             raise invalid(f"Model Package Group already exists: {existing.arn}")
-        return original_action("sagemaker", "CreateModelPackageGroup", call)
+        answer = original_action("sagemaker", "CreateModelPackageGroup", call)
+        call.backend("sagemaker").model_package_groups[name].created_by = user_context(call)
+    return answer
 
 
 def _describe_group(call: Call) -> dict[str, Any]:
     group = _find_group(call, call.parameters["ModelPackageGroupName"])
-    return dict(group.gen_response_object())
+    return {**group.gen_response_object(), "CreatedBy": group.created_by}
 
 
 def _delete_group(call: Call) -> dict[str, Any]:
@@ -130,6 +133,7 @@ def _create(call: Call) -> dict[str, Any]:
             tags=given.get("Tags") or [],
         )
         package.beyond_moto = {name: given[name] for name in _BEYOND_MOTO if name in given}  # type: ignore[attr-defined]
+        package.created_by = user_context(call)
         state.model_package_name_mapping[package.model_package_name] = package.arn
         state.model_package_name_mapping[package.arn] = package.arn
         state.model_packages[package.arn] = package
@@ -161,6 +165,7 @@ def _update(call: Call) -> dict[str, Any]:
             package.add_additional_inference_specifications(given["AdditionalInferenceSpecificationsToAdd"])
         package.beyond_moto = {**_beyond(package), **{name: given[name] for name in _BEYOND_MOTO if name in given}}
         package.modifications_done()
+        package.last_modified_by = user_context(call)
         after = _described(package)
     watched = ("ModelApprovalStatus", "ApprovalDescription", "ModelLifeCycle", "CustomerMetadataProperties")
     changed = [name for name in (*watched, "InferenceSpecification") if before.get(name) != after.get(name)]

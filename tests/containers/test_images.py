@@ -96,7 +96,8 @@ def model(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def measured(engine: "Engine", prepared: Path, model: Path, processing_job: Callable[..., Path]) -> Path:
     """The output of `measure`."""
-    inputs = {"model": model, "champion": None, "test": prepared / "test", "metadata": prepared / "metadata"}
+    others = {"champion": None, "best": None}
+    inputs = {"model": model, **others, "test": prepared / "test", "metadata": prepared / "metadata"}
     ml = processing_job(inputs, ["measurements"])
     code, said = engine.run("inference", "measure", ml=ml)
     assert code == 0, said

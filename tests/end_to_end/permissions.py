@@ -16,6 +16,7 @@ from pipelines.client.connection import Connection
 
 ABSENT = "Without it a missing object would be forbidden instead of not found."
 BY_NAME = "Whether AWS looks at the pipeline or at its execution is not documented."
+COPIED = "A version that served lies where the deployer copied it, an older one where it was trained."
 GIVEN = "A run may be given a file of its own, or one that a run before it left."
 HALF_WAY = "Only an upload that breaks off half-way is aborted."
 LARGE = "Only a bucket of more than one run's objects is emptied by several."
@@ -45,6 +46,7 @@ REASONS: dict[Pattern, str] = {
     ("cleaner-function", "s3:DeleteObjectVersion", "*-access-logs-*"): "Access logs arrive within hours.",
     ("deployer-function", "sagemaker:SendPipelineExecutionStep*", "*:pipeline/*"): BY_NAME,
     ("deployer-function", "sns:Publish", "*"): TOLD,
+    ("find-champion-function", "s3:GetObject", "*"): COPIED,
     ("find-champion-function", "ssm:GetParameterHistory", "*"): WAIVED,
     ("notifier-function", "sagemaker:Describe*Job", "*"): "Which job failed decides after which it asks.",
     ("notifier-function", "sagemaker:DescribePipelineExecution", "*"): "Only where no step says why it failed.",

@@ -27,7 +27,7 @@ from inference_src.time_limit import TimeLimit
 from pipelines.client.locked_environment import make_environment
 
 ROOT = Path(__file__).parents[2]
-INPUTS = ("model", "champion", "test", "metadata")
+INPUTS = ("model", "champion", "best", "test", "metadata")
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Job:
 
 @pytest.fixture
 def job(tmp_path: Path, model_dir: Path, levels: list[list[int]], write_shard: Callable[..., None]) -> Job:
-    """A job whose test set is two shards of plainly coloured images, and which has no champion."""
+    """A job whose test set is two shards of plainly coloured images, and which has no other model."""
     job = Job(tmp_path / "ml")
     places = {name: f"/opt/ml/processing/input/{name}" for name in INPUTS}
     config = {
@@ -76,7 +76,8 @@ def job(tmp_path: Path, model_dir: Path, levels: list[list[int]], write_shard: C
     for name in INPUTS:
         job.input(name).mkdir(parents=True)
     pack(model_dir, job.input("model"))
-    (job.input("champion") / "none").write_text("none\n")
+    for name in ("champion", "best"):
+        (job.input(name) / "none").write_text("none\n")
     (job.input("metadata") / "label_map.pbtxt").write_text("")
     images = [
         (f"image-{number}", bytes(simplejpeg.encode_jpeg(np.full((20, 30, 3), level, np.uint8), quality=100)))
@@ -104,6 +105,9 @@ def test_each_runtime_s_answers_and_speed_are_written_down(job: Job, levels: lis
     assert report["schema_version"] == 1
     assert report["challenger"]["runtimes"] == ["tensorflow", "openvino"]
     assert report["champion"] is None
+    assert report["best"] is None
+    archive = job.input("model") / "model.tar.gz"
+    assert report["challenger"]["artifact_megabytes"] == pytest.approx(archive.stat().st_size / 2**20, abs=0.01)
     assert report["refused"] == []
     tables = []
     for runtime in ("tensorflow", "openvino"):
@@ -151,6 +155,53 @@ def test_a_champion_is_measured_with_its_own_runtime(
     challenger, _ = job.measured("challenger", "openvino")
     champion, _ = job.measured("champion", "openvino")
     np.testing.assert_array_equal(challenger["scores"], champion["scores"])
+
+
+def test_the_best_version_that_served_is_measured_as_the_champion_is_and_last(
+    job: Job, model_dir: Path, tmp_path: Path, describe_model: Callable[..., None]
+) -> None:
+    quick = shutil.copytree(model_dir, tmp_path / "quick")
+    describe_model(quick, runtimes={"openvino": {"path": "runtimes/openvino/model.xml", "precisions": ["f32"]}})
+    pack(quick, job.input("model"))
+    for name in ("champion", "best"):
+        (job.input(name) / "none").unlink()
+        pack(model_dir, job.input(name))
+    assert job.run(MAPGATE_CHAMPION_RUNTIME="openvino", MAPGATE_BEST_RUNTIME="tensorflow") == (0, "")
+    report = json.loads((job.root / "processing/output/measurements/measurements.json").read_text())
+    assert report["champion"]["runtimes"] == ["openvino"]
+    assert report["best"].keys() == report["champion"].keys() == report["challenger"].keys() | {"runtime"}
+    assert (report["best"]["runtime"], report["best"]["runtimes"]) == ("tensorflow", ["tensorflow"])
+    assert report["best"]["artifact_megabytes"] == report["champion"]["artifact_megabytes"] > 0
+    best, timings = job.measured("best", "tensorflow")
+    assert best["images"] == timings["images"] == 5
+    written = [
+        (job.root / "processing/output/measurements" / place / "timings.json").stat().st_mtime_ns
+        for place in ("challenger/openvino", "champion/openvino", "best/tensorflow")
+    ]
+    assert written == sorted(written)
+
+
+def test_each_model_that_comes_after_counts_for_the_time(
+    quick_job: Job, copied_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that is not given costs nothing, and is counted nowhere."""
+    asked: list[tuple[str, int]] = []
+
+    def note(_: TimeLimit, what: str, __: int, ___: float, runs_after: int, ____: float) -> None:
+        asked.append((what.split()[0], runs_after))
+
+    def measured() -> list[tuple[str, int]]:
+        asked.clear()
+        assert run(_measure_job, ProcessingJob) == 0
+        return list(dict.fromkeys(asked))
+
+    monkeypatch.setattr(TimeLimit, "check", note)
+    monkeypatch.setenv("MAPGATE_ML_ROOT", str(quick_job.root))
+    assert measured() == [("challenger", 0)]
+    for name in ("champion", "best"):
+        (quick_job.input(name) / "none").unlink()
+        pack(copied_model, quick_job.input(name))
+    assert measured() == [("challenger", 2), ("champion", 1), ("best", 0)]
 
 
 def test_a_champion_that_cannot_be_served_is_a_fact_for_the_gate(
@@ -238,19 +289,20 @@ def test_a_test_set_that_is_too_large_for_the_time_is_told_before_the_platform_s
     assert not (quick_job.root / "processing/output/measurements/measurements.json").exists()
 
 
-def test_a_champion_that_the_time_does_not_suffice_for_stops_the_job(
-    quick_job: Job, copied_model: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("role", ["champion", "best"])
+def test_another_model_that_the_time_does_not_suffice_for_stops_the_job(
+    quick_job: Job, copied_model: Path, monkeypatch: pytest.MonkeyPatch, role: str
 ) -> None:
     def too_slow(_: TimeLimit, what: str, *__: object) -> None:
-        if what.startswith("champion"):
+        if what.startswith(role):
             raise TooLittleTimeError(what)
 
-    (quick_job.input("champion") / "none").unlink()
-    pack(copied_model, quick_job.input("champion"))
+    (quick_job.input(role) / "none").unlink()
+    pack(copied_model, quick_job.input(role))
     monkeypatch.setattr(TimeLimit, "check", too_slow)
     monkeypatch.setenv("MAPGATE_ML_ROOT", str(quick_job.root))
     assert run(_measure_job, ProcessingJob) == 2
-    assert (quick_job.root / "output/message").read_text() == "champion on openvino f32"
+    assert (quick_job.root / "output/message").read_text() == f"{role} on openvino f32"
 
 
 def _no_images(job: Job) -> None:

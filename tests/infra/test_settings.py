@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from infra.settings import Settings, SettingsError
+from infra.settings import ENVIRONMENTS, Settings, SettingsError
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
@@ -39,6 +40,59 @@ def test_refuses_a_wrong_value_with_a_sentence(tmp_path: Path, text: str, senten
     assert sentence in str(caught.value)
     assert str(tmp_path / "dev.yaml") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+TEST_SET = "s3://fleet/test-sets/2026-11/"
+
+
+@pytest.mark.parametrize(
+    ("policy", "sentence"),
+    [
+        (None, "own.yaml cannot be read (No such file or directory); name a file beside this one"),
+        ("a: [", "own.yaml is no YAML: "),
+        ("a: 1\na: 2", 'own.yaml is no YAML: "a" is there twice at line 2, column 1'),
+        ("", "own.yaml is no gate policy: it has no schema_version; begin with a copy of "),
+        ("[1]", "own.yaml is no gate policy"),
+        ("schema_version: yes", "own.yaml is no gate policy"),
+        ("#" * 70_000, "own.yaml has 70,000 bytes, and 65,536 can be deployed"),
+        (f"schema_version: 2\ntest_set: {TEST_SET}", "own.yaml: test_set has not the form {uri: "),
+        (f"schema_version: 2\ntest_set: {{uri: {TEST_SET}}}", "own.yaml: test_set has not the form {uri: "),
+        (
+            f"schema_version: 2\ntest_set: {{uri: {TEST_SET[:-1]}, sha256: {'0a' * 32}}}",
+            "is no folder in S3 with a slash at its end",
+        ),
+        (
+            f"schema_version: 2\ntest_set: {{uri: '{TEST_SET}*/', sha256: {'0a' * 32}}}",
+            "is no folder in S3 with a slash at its end",
+        ),
+        (
+            f"schema_version: 2\ntest_set: {{uri: '{TEST_SET}', sha256: 5}}",
+            "test_set.sha256 '5' is no digest of 64 hexadecimal digits",
+        ),
+    ],
+)
+def test_refuses_a_gate_policy_that_cannot_be_used(tmp_path: Path, policy: str | None, sentence: str) -> None:
+    (tmp_path / "dev.yaml").write_text("gate_policy: own.yaml")
+    if policy is not None:
+        (tmp_path / "own.yaml").write_text(policy)
+    with pytest.raises(SettingsError) as caught:
+        Settings.read("dev", tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / 'dev.yaml'}: gate_policy: {tmp_path}")
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_gate_policy_is_named_by_its_bytes(tmp_path: Path) -> None:
+    policy = "schema_version: 2\r\nclasses: {Fu\u00dfg\u00e4nger: {AP50: 0.5}}\r\n"
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "own.yaml").write_bytes(policy.encode())
+    (tmp_path / "dev.yaml").write_text("gate_policy: policies/own.yaml")
+    floor = Settings.read("dev", tmp_path).floor_policy
+    assert floor.text == policy
+    assert floor.sha256 == hashlib.sha256(policy.encode()).hexdigest()
+    assert floor.test_set is None
+    bundled = (ENVIRONMENTS.parent / "training" / "defaults" / "gate_policy.yaml").read_bytes()
+    assert Settings.read("dev").floor_policy.sha256 == hashlib.sha256(bundled).hexdigest()
 
 
 def test_names_the_environments_when_asked_for_another() -> None:

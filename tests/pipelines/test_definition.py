@@ -90,10 +90,10 @@ def test_reads_and_writes_what_the_scripts_expect() -> None:
 
     assert inputs("PrepareDataset") == ["dataset", "label_map", "config"]
     assert outputs("PrepareDataset") == ["train", "validation", "test", "metadata"]
-    assert inputs("MeasureServing") == ["model", "champion", "test", "metadata"]
+    assert inputs("MeasureServing") == ["model", "champion", "best", "test", "metadata"]
     assert outputs("MeasureServing") == ["measurements"]
     assert inputs("EvaluateDetector") == [
-        "measurements", "test", "metadata", "model", "champion", "gate_policy",
+        "measurements", "test", "metadata", "model", "champion", "best", "gate_policy", "floor_policy",
     ]  # fmt: skip
     assert outputs("EvaluateDetector") == ["evaluation"]
     channels = [channel["ChannelName"] for channel in step("TrainDetector")["Arguments"]["InputDataConfig"]]
@@ -116,6 +116,52 @@ def test_another_gate_policy_prepares_and_trains_nothing_anew() -> None:
     for name in ("PrepareDataset", "TrainDetector"):
         arguments = json.dumps(step(name)["Arguments"])
         assert "GatePolicyUri" not in arguments and "Steps.CheckPlan" not in arguments
+
+
+def test_the_environments_policy_is_no_parameter_and_an_executions_own_is_none_unless_given() -> None:
+    """Whoever starts an execution chooses parameters, and nothing else."""
+    floor = "s3://unbound-data-bucket/defaults/gate-policy/unbound-floor-policy/"
+    inputs = {each["InputName"]: each for each in step("EvaluateDetector")["Arguments"]["ProcessingInputs"]}
+    assert inputs["floor_policy"]["S3Input"]["S3Uri"] == floor
+    assert inputs["gate_policy"]["S3Input"]["S3Uri"] == {"Get": "Parameters.GatePolicyUri"}
+    assert step("CheckPlan")["Arguments"]["floor_policy_uri"] == floor
+    parameters = {parameter["Name"]: parameter for parameter in DEFINITION["Parameters"]}
+    assert parameters["GatePolicyUri"]["DefaultValue"] == "s3://unbound-data-bucket/defaults/none/"
+
+
+def test_hands_on_what_a_verdict_is_about() -> None:
+    found = "Steps.FindChampion.OutputParameters['{}']"
+    assert step("EvaluateDetector")["Arguments"]["Environment"] == {
+        "MAPGATE_BEST_ARN": {"Get": found.format("BestModelPackageArn")},
+        "MAPGATE_BEST_RUNTIME": {"Get": found.format("BestRuntime")},
+        "MAPGATE_CHAMPION_ARN": {"Get": found.format("ChampionModelPackageArn")},
+        "MAPGATE_CHAMPION_RUNTIME": {"Get": found.format("ChampionRuntime")},
+        "MAPGATE_CHAMPION_WAIVER": {"Get": found.format("ChampionWaiver")},
+        "MAPGATE_FLOOR_POLICY_URI": "s3://unbound-data-bucket/defaults/gate-policy/unbound-floor-policy/",
+        "MAPGATE_GATE_POLICY_URI": {"Get": "Parameters.GatePolicyUri"},
+        "MAPGATE_MAP_THRESHOLD": {"Std:Join": {"On": "", "Values": [{"Get": "Parameters.MapThreshold"}]}},
+        "MAPGATE_TEST_SET": "execution",
+    }
+    assert step("MeasureServing")["Arguments"]["Environment"] == {
+        "MAPGATE_BEST_RUNTIME": {"Get": found.format("BestRuntime")},
+        "MAPGATE_CHAMPION_RUNTIME": {"Get": found.format("ChampionRuntime")},
+    }
+    published = step("PublishDossier")["Arguments"]
+    assert published["champion_arn"] == {"Get": found.format("ChampionModelPackageArn")}
+    assert published["inference_image_digest"] == {"Get": found.format("InferenceImageDigest")}
+    assert published["training_image_digest"] == {"Get": "Steps.CheckPlan.OutputParameters['TrainingImageDigest']"}
+    assert published["model_uri"] == {"Get": "Steps.TrainDetector.ModelArtifacts.S3ModelArtifacts"}
+    assert "Steps.PrepareDataset.ProcessingOutputConfig.Outputs['metadata']" in published["metadata_uri"]["Get"]
+
+
+def test_the_images_are_looked_at_before_they_work() -> None:
+    """A tag that was moved meanwhile would make a verdict that nobody can repeat."""
+    images = {
+        "CheckPlan": step("TrainDetector")["Arguments"]["AlgorithmSpecification"]["TrainingImage"],
+        "FindChampion": step("MeasureServing")["Arguments"]["AppSpecification"]["ImageUri"],
+    }
+    assert step("CheckPlan")["Arguments"]["training_image"] == images["CheckPlan"]
+    assert step("FindChampion")["Arguments"]["inference_image"] == images["FindChampion"]
 
 
 def test_studio_asks_for_the_data_and_offers_the_architectures_that_there_are() -> None:

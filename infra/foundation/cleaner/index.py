@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Custom::BucketContents: put a bucket's own objects, and empty it when its stack goes.
 
-Properties: `BucketName`, `Objects` (text by key) and `EmptyOnDelete` ("true" or "false").
+Properties: `BucketName`, `Objects` (text by key), `Keep` (prefix under which an object stays when it is in `Objects` no
+longer) and `EmptyOnDelete` ("true" or "false").
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requesttypes.html
 
 A bucket is emptied for good: its policy first denies writes, because S3 delivers access logs hours later. What takes
@@ -65,7 +66,8 @@ def serve(s3: S3Client, request: dict[str, Any], has_time: Callable[[], bool]) -
     before = request.get("OldResourceProperties") or {}
     if before.get("BucketName") == wanted["BucketName"]:
         for key in set(before.get("Objects") or {}) - set(wanted.get("Objects") or {}):
-            s3.delete_object(Bucket=wanted["BucketName"], Key=key)
+            if not (wanted.get("Keep") and key.startswith(wanted["Keep"])):
+                s3.delete_object(Bucket=wanted["BucketName"], Key=key)
     return True
 
 

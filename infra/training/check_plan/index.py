@@ -3,7 +3,8 @@
 
 A job would take minutes to say what this says in seconds. The judging is the training source's own, `training_src.plan`
 with what it imports, so that a laptop and EvaluateDetector judge by the same lines; here stands only where the gate
-policy and `dataset.json` come from.
+policies and `dataset.json` come from. A support that the environment's policy asks for is asked for whatever the
+execution's own policy says.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from champion import LostChampionError, find_champion, waiver_of
-from services import client, is_absent, split, table
+from image_digest import ImageError, image_digest
+from services import client, is_absent, require, split, table
 
 from training_src.evaluation.errors import PolicyError
 from training_src.evaluation.policy import GatePolicy, policy_of
@@ -22,6 +24,10 @@ from training_src.plan import judge_dataset, judge_settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+# What a job's environment variable holds at most.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateProcessingJob.html
+VALUE_CHARACTERS = 256
 
 
 class PlanError(Exception):
@@ -32,23 +38,46 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:  # noqa: 
     """Answer the Lambda step.
 
     Args:
-        event: The step's inputs `metadata_uri` (prefix of PrepareDataset's output), `gate_policy_uri`,
-            `training_settings`, `map_threshold` and `endpoint_name`.
+        event: The step's inputs `metadata_uri` (prefix of PrepareDataset's output), `floor_policy_uri` (the
+            environment's policy), `gate_policy_uri` (the execution's own, or the object that stands for none),
+            `training_settings`, `map_threshold`, `endpoint_name` and `training_image`.
         context: Unused.
+
+    Returns:
+        A sentence, and the digest of the image that is about to train and to judge.
 
     Raises:
         PlanError: With a sentence for everything that is wrong.
     """
+    require(event, "floor_policy_uri", "training_image")
     faults = judge_settings(event["training_settings"], float(event["map_threshold"]))
-    try:
-        policy = read_policy(client("s3"), event["gate_policy_uri"])
-        faults += judge_dataset(policy, read_dataset(client("s3"), event["metadata_uri"]))
-    except PolicyError as error:
-        faults.append(f"{error}.")
+    faults += address_faults(event["gate_policy_uri"])
+    dataset = read_dataset(client("s3"), event["metadata_uri"])
+    for name in ("floor_policy_uri", "gate_policy_uri"):
+        try:
+            policy = read_policy(client("s3"), event[name])
+            faults += judge_dataset(policy, dataset) if policy else []
+        except PolicyError as error:
+            faults.append(f"{error}.")
     faults += champion_faults(event["endpoint_name"])
+    digest = ""
+    try:
+        digest = image_digest(client("ecr"), event["training_image"])
+    except ImageError as error:
+        faults.append(str(error))
     if faults:
-        raise PlanError(" ".join(faults))
-    return {"Sentence": "Nothing that needs no model stands in the way."}
+        raise PlanError(" ".join(dict.fromkeys(faults)))
+    return {"Sentence": "Nothing that needs no model stands in the way.", "TrainingImageDigest": digest}
+
+
+def address_faults(gate_policy_uri: str) -> list[str]:
+    """Return why EvaluateDetector could not be told where the execution's policy lies."""
+    if len(gate_policy_uri) <= VALUE_CHARACTERS:
+        return []
+    return [
+        f"GatePolicyUri has {len(gate_policy_uri)} characters, of which a job is told {VALUE_CHARACTERS}; put the "
+        "policy under a shorter prefix."
+    ]
 
 
 def champion_faults(endpoint_name: str) -> list[str]:
@@ -79,8 +108,10 @@ def read_dataset(s3: S3Client, metadata_uri: str) -> dict[str, Any]:
     return content
 
 
-def read_policy(s3: S3Client, uri: str) -> GatePolicy:
+def read_policy(s3: S3Client, uri: str) -> GatePolicy | None:
     """Return the gate policy of a prefix, as a job is handed it: every object below comes, one must be YAML.
+
+    None where the prefix holds but the object that stands for nothing.
 
     Raises:
         PolicyError: There is not exactly one, or it is no policy.
@@ -89,8 +120,10 @@ def read_policy(s3: S3Client, uri: str) -> GatePolicy:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
     found = [key for key in keys if key.endswith((".yaml", ".yml"))]
+    if [key.rpartition("/")[2] for key in keys] == ["none"]:
+        return None
     if len(found) != 1:
         names = ", ".join(keys[:5]) or "nothing"
-        raise PolicyError(f"GatePolicyUri {uri}: one YAML file is needed, there is {names}")
+        raise PolicyError(f"the gate policy {uri}: one YAML file is needed, there is {names}")
     text = s3.get_object(Bucket=bucket, Key=found[0])["Body"].read()
     return policy_of(text, f"s3://{bucket}/{found[0]}")

@@ -71,7 +71,7 @@ def waiver_of(champion: Champion, s3: S3Client, ssm: SSMClient, parameter: str) 
     Raises:
         LostChampionError: The artifact is gone, and the parameter does not speak of this version.
     """
-    if _is_there(s3, champion.uri):
+    if is_there(s3, champion.uri):
         return None
     version, _, reason = (written := _newest(ssm, parameter)).get("Value", "").strip().partition(" ")
     if version == champion.arn and reason.strip():
@@ -87,7 +87,8 @@ def waiver_of(champion: Champion, s3: S3Client, ssm: SSMClient, parameter: str) 
     )
 
 
-def _is_there(s3: S3Client, uri: str) -> bool:
+def is_there(s3: S3Client, uri: str) -> bool:
+    """Whether an object is there."""
     bucket, key = split(uri)
     try:
         s3.head_object(Bucket=bucket, Key=key)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What FindChampion and CheckPlan ask AWS with: clients, made once a process, and places and answers of S3."""
+"""What FindChampion and CheckPlan are asked, and ask AWS with: clients, and places and answers of S3."""
 
 from __future__ import annotations
 
@@ -22,6 +22,23 @@ def client(service: str) -> Any:
 def table(name: str) -> Any:
     """A table of DynamoDB."""
     return boto3.resource("dynamodb").Table(name)
+
+
+class OlderDefinitionError(Exception):
+    """The execution is one of the deployment before this one."""
+
+
+def require(event: dict[str, Any], *names: str) -> None:
+    """See that a step was given what this deployment's definition gives it; one that is retried may be older.
+
+    Raises:
+        OlderDefinitionError: Something is not there.
+    """
+    if missing := [name for name in names if name not in event]:
+        raise OlderDefinitionError(
+            f"This execution was started before the stacks were last deployed, and hands on no {missing[0]}: start it "
+            "anew with the same parameters; what it has prepared and trained comes from the cache."
+        )
 
 
 def split(uri: str) -> tuple[str, str]:

@@ -53,6 +53,14 @@ def test_update_removes_only_what_is_no_longer_listed(cloud: Any, invoke: Any, r
     assert first["PhysicalResourceId"] == second["PhysicalResourceId"]
 
 
+def test_update_leaves_what_is_to_be_kept(cloud: Any, invoke: Any, responses: Any, bucket: str) -> None:
+    old = {"BucketName": bucket, "Keep": "policies/", "Objects": {"policies/1/p.yaml": "1", "policy": "1"}}
+    invoke("foundation/cleaner", request("Create", responses.url, bucket, properties=old))
+    new = {"Keep": "policies/", "Objects": {"policies/2/p.yaml": "2"}}
+    invoke("foundation/cleaner", request("Update", responses.url, bucket, properties=new, OldResourceProperties=old))
+    assert keys(cloud, bucket) == {"policies/1/p.yaml", "policies/2/p.yaml"}
+
+
 @pytest.mark.parametrize(("empty_on_delete", "left"), [("true", 0), ("false", 3)])
 def test_delete_empties_every_version_only_when_told(
     cloud: Any, invoke: Any, responses: Any, bucket: str, empty_on_delete: str, left: int

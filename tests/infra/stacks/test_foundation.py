@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -235,11 +236,13 @@ def test_default_objects_are_the_ones_that_parameters_default_to(dev: Any) -> No
     assert all(each["EmptyOnDelete"] == "true" for each in contents)
     (objects,) = [each["Objects"] for each in contents if each["Objects"]]
     policy = (ROOT / "infra" / "training" / "defaults" / "gate_policy.yaml").read_text()
+    digest = hashlib.sha256(policy.encode()).hexdigest()
     assert objects == {
         "defaults/none/none": "none\n",
         "defaults/scratch/scratch": "scratch\n",
-        "defaults/gate-policy/gate_policy.yaml": policy,
+        f"defaults/gate-policy/{digest}/gate_policy.yaml": policy,
     }
+    assert {each["Keep"] for each in contents} == {"defaults/gate-policy/"}
 
 
 def test_assets_hold_no_by_products(dev: Any) -> None:

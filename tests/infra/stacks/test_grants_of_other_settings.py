@@ -39,6 +39,8 @@ OTHERWISE: dict[str, Any] = {
     "removal": "retain",
     "log_retention_days": 365,
     "quota_wait_minutes": 60,
+    # Names a test set of the environment's own.
+    "gate_policy": str(Path(__file__).with_name("other_gate_policy.yaml")),
     "network": {"subnets": ["subnet-0a"], "security_groups": ["sg-0a"]},
     "security": {
         "network_isolation": False,
@@ -123,6 +125,12 @@ REASONS: dict[Pattern, str] = {
             ("check-plan-function", NOT_FOUND, "which must read the policy that EvaluateDetector will read"),
         )
         for action, objects in (("s3:GetObject", "/[*]"), ("s3:ListBucket", ""))
+    },
+    **{
+        ("processing", action, f"arn:aws:s3:::fleet{objects}"): (
+            f"gate_policy: {ROLES}#sagemaker-roles-createprocessingjob-perms, of ProcessingInputs: its test set."
+        )
+        for action, objects in (("s3:GetObject", "/test-sets/2026-11/[*]"), ("s3:ListBucket", ""))
     },
 }
 """By patterns of a grant that dev has not: the setting, the page that says why, and for what."""

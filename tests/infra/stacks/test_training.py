@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -16,6 +17,7 @@ EXAMPLES = {
     "CheckPlan": "arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-check-plan",
     "DataBucket": "mapgate-dev-data-123456789012-us-east-1",
     "Endpoint": "mapgate-dev",
+    "FloorPolicy": "5f" * 32,
     "FindChampion": "arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-find-champion",
     "InferenceImage": "123456789012.dkr.ecr.us-east-1.amazonaws.com/mapgate-dev-inference:0123456789abcdef",
     "Key": "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000",
@@ -92,10 +94,32 @@ def test_check_plan_reads_and_does_nothing_else(dev: Any) -> None:
     granted = {action for each in statements(dev, "mapgate-dev-check-plan-function") for action in actions(each)}
     assert {action for action in granted if not action.startswith(("kms:", "logs:"))} == {
         "dynamodb:GetItem",
+        "ecr:DescribeImages",
         "s3:GetObject",
         "s3:ListBucket",
         "ssm:GetParameterHistory",
     }
+
+
+def test_find_champion_reads_and_does_nothing_else(dev: Any) -> None:
+    granted = {action for each in statements(dev, "mapgate-dev-find-champion-function") for action in actions(each)}
+    assert {action for action in granted if not action.startswith(("kms:", "logs:"))} == {
+        "dynamodb:GetItem",
+        "dynamodb:Query",
+        "ecr:DescribeImages",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "ssm:GetParameterHistory",
+    }
+
+
+def test_the_floor_that_is_bound_is_the_one_that_is_deployed(dev: Any) -> None:
+    """A policy whose hash and whose object were not of one reading would judge nothing, or by another's rules."""
+    _, variables = pipeline(dev)["PipelineDefinition"]["PipelineDefinitionBody"]["Fn::Sub"]
+    contents = [each["Properties"]["Objects"] for each in dev.resources("Custom::BucketContents").values()]
+    (objects,) = [each for each in contents if each]
+    policy = objects[f"defaults/gate-policy/{variables['FloorPolicy']}/gate_policy.yaml"]
+    assert hashlib.sha256(policy.encode()).hexdigest() == variables["FloorPolicy"]
 
 
 def test_nobody_here_can_waive_the_comparison_with_a_champion(dev: Any) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ RESOURCES = Resources(
     data_bucket="mapgate-dev-data-123456789012-us-east-1",
     training_image="123456789012.dkr.ecr.us-east-1.amazonaws.com/mapgate-dev-training:0123456789abcdef",
     inference_image="123456789012.dkr.ecr.us-east-1.amazonaws.com/mapgate-dev-inference:0123456789abcdef",
+    floor_policy="5f" * 32,
     processing_role="arn:aws:iam::123456789012:role/mapgate-dev-processing",
     training_role="arn:aws:iam::123456789012:role/mapgate-dev-training",
     check_plan="arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-check-plan",
@@ -61,6 +63,7 @@ NAMES = Resources(
     data_bucket="the-bucket",
     training_image="the-training-image",
     inference_image="the-inference-image",
+    floor_policy="the-floor",
     processing_role="the-processing-role",
     training_role="the-training-role",
     check_plan="the-judge",
@@ -78,7 +81,7 @@ BOUND = {
     "PipelineConfigUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "LabelMapUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "InitialCheckpointUri.DefaultValue": "s3://the-bucket/defaults/none/",
-    "GatePolicyUri.DefaultValue": "s3://the-bucket/defaults/gate-policy/",
+    "GatePolicyUri.DefaultValue": "s3://the-bucket/defaults/none/",
     "TrainingInstanceType.DefaultValue": "ml.m5.24xlarge",
     "TrainingInstanceType.EnumValues": ["ml.m5.24xlarge", "ml.m5.12xlarge"],
     "PrepareDataset.AppSpecification.ImageUri": "the-training-image",
@@ -97,6 +100,8 @@ BOUND = {
     "PrepareDataset.NetworkConfig.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
     "PrepareDataset.StoppingCondition.MaxRuntimeInSeconds": 10800,
     "CheckPlan.endpoint_name": "the-endpoint",
+    "CheckPlan.floor_policy_uri": "s3://the-bucket/defaults/gate-policy/the-floor/",
+    "CheckPlan.training_image": "the-training-image",
     "CheckPlan.FunctionArn": "the-judge",
     "TrainDetector.AlgorithmSpecification.TrainingImage": "the-training-image",
     "TrainDetector.CheckpointConfig.S3Uri.Std:Join.Values[0]": "s3://the-bucket/checkpoints",
@@ -114,6 +119,7 @@ BOUND = {
     "TrainDetector.VpcConfig.SecurityGroupIds": ["sg-0c", "sg-0d"],
     "TrainDetector.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
     "FindChampion.endpoint_name": "the-endpoint",
+    "FindChampion.inference_image": "the-inference-image",
     "FindChampion.model_package_group": "the-group",
     "FindChampion.FunctionArn": "the-finder",
     "MeasureServing.AppSpecification.ImageUri": "the-inference-image",
@@ -129,6 +135,8 @@ BOUND = {
     "MeasureServing.NetworkConfig.VpcConfig.Subnets": ["subnet-0a", "subnet-0b"],
     "MeasureServing.StoppingCondition.MaxRuntimeInSeconds": 14400,
     "EvaluateDetector.AppSpecification.ImageUri": "the-training-image",
+    "EvaluateDetector.Environment.MAPGATE_FLOOR_POLICY_URI": "s3://the-bucket/defaults/gate-policy/the-floor/",
+    "EvaluateDetector.ProcessingInputs[7].S3Input.S3Uri": "s3://the-bucket/defaults/gate-policy/the-floor/",
     "evaluation.S3Output.S3Uri.Std:Join.Values[0]": "s3://the-bucket/executions",
     "EvaluateDetector.ProcessingOutputConfig.KmsKeyId": "the-key",
     "EvaluateDetector.ProcessingResources.ClusterConfig.InstanceType": "ml.m5.2xlarge",
@@ -256,12 +264,45 @@ def test_measures_on_the_type_that_serves() -> None:
     assert inference["SupportedRealtimeInferenceInstanceTypes"] == ["ml.c5.2xlarge"]
 
 
+def test_the_environments_own_test_set_stands_in_the_place_of_the_executions(tmp_path: Path) -> None:
+    uri = "s3://fleet-test-sets/streets/2026-11/"
+    policy = f"schema_version: 2\ntest_set: {{uri: {uri}, sha256: {'0a' * 32}}}\n"
+    (tmp_path / "dev.yaml").write_text("gate_policy: own.yaml")
+    (tmp_path / "own.yaml").write_text(policy)
+    before = dict(leaves(bind(COMMITTED, DEV, RESOURCES)))
+
+    bound = bind(COMMITTED, Settings.read("dev", tmp_path), RESOURCES)
+
+    assert check(bound) == []
+    for name in ("MeasureServing", "EvaluateDetector"):
+        inputs = {each["InputName"]: each["S3Input"] for each in step(bound, name)["Arguments"]["ProcessingInputs"]}
+        assert inputs["test"]["S3Uri"] == uri
+        assert inputs["test"]["LocalPath"] == "/opt/ml/processing/input/test"
+    changed = {path for path, value in leaves(bound) if before.get(path) != value}
+    assert changed == {
+        "MeasureServing.ProcessingInputs[3].S3Input.S3Uri",
+        "EvaluateDetector.ProcessingInputs[1].S3Input.S3Uri",
+        "EvaluateDetector.Environment.MAPGATE_TEST_SET",
+    }
+    assert step(bound, "EvaluateDetector")["Arguments"]["Environment"]["MAPGATE_TEST_SET"] == "environment"
+
+
+def test_jobs_have_no_more_inputs_than_sagemaker_takes() -> None:
+    """10, and 256 characters: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateProcessingJob.html."""
+    bound = bind(COMMITTED, Settings(environment="dev", processing=Processing(prepare_instance_count=3)), RESOURCES)
+    for job in [each["Arguments"] for each in walk(bound["Steps"]) if each["Type"] == "Processing"]:
+        assert len(job["ProcessingInputs"]) <= 10
+    longest = "a" * 63
+    widest = bind(COMMITTED, DEV, replace(RESOURCES, data_bucket=longest))
+    said = step(widest, "EvaluateDetector")["Arguments"]["Environment"].values()
+    assert max(len(value) for value in said if isinstance(value, str)) <= 256
+
+
 def test_lets_an_execution_choose_only_the_instances_of_the_settings() -> None:
     chosen = Settings(environment="dev", training=Training(instance_types=("ml.m5.xlarge", "ml.c5.2xlarge")))
     parameters = {each["Name"]: each for each in bind(COMMITTED, chosen, RESOURCES)["Parameters"]}
     assert parameters["TrainingInstanceType"]["DefaultValue"] == "ml.m5.xlarge"
     assert parameters["TrainingInstanceType"]["EnumValues"] == ["ml.m5.xlarge", "ml.c5.2xlarge"]
-    assert parameters["GatePolicyUri"]["DefaultValue"] == f"s3://{RESOURCES.data_bucket}/defaults/gate-policy/"
 
 
 def test_passes_expressions_of_cloudformation_through() -> None:

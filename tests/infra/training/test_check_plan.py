@@ -29,29 +29,76 @@ def asset() -> Iterator[str]:
 
 
 @pytest.fixture
-def answer(cloud: Any, invoke: Any, asset: str, bucket: str, table: Any) -> Any:
-    """Check a plan; returns the run."""
+def image(push: Any) -> tuple[str, str]:
+    """The image that trains and judges: URI and digest."""
+    pushed: tuple[str, str] = push()
+    return pushed
+
+
+@pytest.fixture
+def answer(cloud: Any, invoke: Any, asset: str, bucket: str, table: Any, image: tuple[str, str]) -> Any:
+    """Check a plan by the environment's policy, `policy`; returns the run."""
 
     def check(test: dict[str, Any] | None = None, policy: str = POLICY, **inputs: Any) -> Any:
         s3 = cloud.client("s3")
         if test is not None:
             body = json.dumps({"splits": {"test": {**TEST, **test}}})
             s3.put_object(Bucket=bucket, Key="executions/e/metadata/dataset.json", Body=body)
-        s3.put_object(Bucket=bucket, Key="defaults/gate-policy/gate_policy.yaml", Body=policy)
+        s3.put_object(Bucket=bucket, Key="defaults/gate-policy/5f/gate_policy.yaml", Body=policy)
+        s3.put_object(Bucket=bucket, Key="defaults/none/none", Body=b"none")
         event = {
             "metadata_uri": f"s3://{bucket}/executions/e/metadata",
-            "gate_policy_uri": f"s3://{bucket}/defaults/gate-policy/",
+            "floor_policy_uri": f"s3://{bucket}/defaults/gate-policy/5f/",
+            "gate_policy_uri": f"s3://{bucket}/defaults/none/",
             "training_settings": "seed=17",
             "map_threshold": 0.0,
             "endpoint_name": "mapgate-dev",
+            "training_image": image[0],
         }
         return invoke(asset, event | inputs, TABLE=table.name, WAIVER=f"/{bucket}/champion-waiver")
 
     return check
 
 
-def test_lets_a_sound_plan_pass(answer: Any) -> None:
-    assert answer({}).answer == {"Sentence": "Nothing that needs no model stands in the way."}
+def test_lets_a_sound_plan_pass(answer: Any, image: tuple[str, str]) -> None:
+    assert answer({}).answer == {
+        "Sentence": "Nothing that needs no model stands in the way.",
+        "TrainingImageDigest": image[1],
+    }
+
+
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        (POLICY.replace("images: 50", "images: 1"), "The test set has 40 images; 50 are required."),
+        (POLICY.replace("images: 50", "images: 70"), "The test set has 40 images; 70 are required."),
+    ],
+)
+def test_what_the_environments_policy_asks_for_is_asked_for_whatever_an_executions_own_says(
+    cloud: Any, answer: Any, bucket: str, own: str, sentence: str
+) -> None:
+    cloud.client("s3").put_object(Bucket=bucket, Key="inputs/own/gate_policy.yaml", Body=own)
+    told = answer({"images": 40}, gate_policy_uri=f"s3://{bucket}/inputs/own/").error.splitlines()[-1]
+    assert sentence in told
+    assert told.count("The test set has 40 images; 50 are required.") == 1
+
+
+def test_an_address_that_no_job_can_be_told_is_found_before_the_training(answer: Any, bucket: str) -> None:
+    uri = f"s3://{bucket}/inputs/{'x' * 256}/"
+    assert (
+        f"GatePolicyUri has {len(uri)} characters, of which a job is told 256" in answer({}, gate_policy_uri=uri).error
+    )
+
+
+def test_an_image_that_was_not_pushed_is_told_beside_all_else(answer: Any, image: tuple[str, str]) -> None:
+    told = answer({"images": 5}, training_image=f"{image[0]}f").error
+    assert f"{image[0]}f is not there: run `mapgate images push`" in told
+    assert "The test set has 5 images; 50 are required." in told
+
+
+def test_an_execution_of_an_older_definition_is_told_what_to_do(invoke: Any, asset: str) -> None:
+    told = invoke(asset, {"gate_policy_uri": "s3://b/defaults/gate-policy/"}).error
+    assert "started before the stacks were last deployed, and hands on no floor_policy_uri: start it anew" in told
 
 
 def test_tells_everything_at_once(answer: Any) -> None:
@@ -99,7 +146,9 @@ def test_a_faulty_policy_is_told_beside_faulty_settings(answer: Any, policy: str
 
 def test_a_prefix_without_a_policy_is_told(answer: Any, bucket: str) -> None:
     told = answer({}, gate_policy_uri=f"s3://{bucket}/executions/").error
-    assert f"GatePolicyUri s3://{bucket}/executions/: one YAML file is needed, there is executions/e/metadata/" in told
+    assert (
+        f"the gate policy s3://{bucket}/executions/: one YAML file is needed, there is executions/e/metadata/" in told
+    )
 
 
 def test_a_champion_whose_artifact_is_gone_is_found_before_the_training(

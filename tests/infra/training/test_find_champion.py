@@ -7,16 +7,23 @@ from typing import Any
 
 import pytest
 
-INPUTS = {"model_package_group": "mapgate-dev", "endpoint_name": "mapgate-dev"}
 VERSION = "arn:aws:sagemaker:us-east-1:123456789012:model-package/mapgate-dev/3"
 KEY = "models/job/output/model.tar.gz"
 
 
 @pytest.fixture
-def find(invoke: Any, table: Any, bucket: str) -> Any:
+def image(push: Any) -> tuple[str, str]:
+    """The image that measures: URI and digest."""
+    pushed: tuple[str, str] = push()
+    return pushed
+
+
+@pytest.fixture
+def find(invoke: Any, table: Any, bucket: str, image: tuple[str, str]) -> Any:
     """Run the function; its waiver is the parameter `/<bucket>/champion-waiver`."""
     environment = {"TABLE": table.name, "BUCKET": bucket, "WAIVER": f"/{bucket}/champion-waiver"}
-    return lambda: invoke("training/find_champion", INPUTS, **environment)
+    inputs = {"model_package_group": "mapgate-dev", "endpoint_name": "mapgate-dev", "inference_image": image[0]}
+    return lambda **other: invoke("training/find_champion", inputs | other, **environment)
 
 
 @pytest.fixture
@@ -28,23 +35,30 @@ def champion(table: Any, bucket: str) -> str:
     return uri
 
 
-def test_no_champion_is_told_as_none(find: Any, bucket: str) -> None:
+def test_no_champion_is_told_as_none(find: Any, bucket: str, image: tuple[str, str]) -> None:
     assert find().answer == {
         "ChampionModelPackageArn": "none",
         "ChampionModelUri": f"s3://{bucket}/defaults/none/",
         "ChampionRuntime": "none",
         "ChampionWaiver": "none",
+        "BestModelPackageArn": "none",
+        "BestModelUri": f"s3://{bucket}/defaults/none/",
+        "BestRuntime": "none",
+        "InferenceImageDigest": image[1],
+        "Sentence": "No version with a recorded verdict has served.",
     }
 
 
 def test_champion_is_what_production_serves(cloud: Any, find: Any, bucket: str, champion: str) -> None:
     cloud.client("s3").put_object(Bucket=bucket, Key=KEY, Body=b"model")
-    assert find().answer == {
+    answer = find().answer
+    assert {name: value for name, value in answer.items() if name.startswith("Champion")} == {
         "ChampionModelPackageArn": VERSION,
         "ChampionModelUri": champion,
         "ChampionRuntime": "openvino",
         "ChampionWaiver": "none",
     }
+    assert all(0 < len(value) <= 1024 for value in answer.values())
 
 
 def test_endpoint_that_served_nothing_yet_has_no_champion(find: Any, table: Any) -> None:
@@ -101,3 +115,15 @@ def test_a_waiver_is_not_looked_at_while_the_artifact_is_there(
     cloud.client("s3").put_object(Bucket=bucket, Key=KEY, Body=b"model")
     waive(cloud, bucket, f"{VERSION} I would rather not be compared")
     assert (find().answer["ChampionModelUri"], find().answer["ChampionWaiver"]) == (champion, "none")
+
+
+def test_an_image_that_is_gone_is_told_before_anything_is_measured(find: Any, image: tuple[str, str]) -> None:
+    gone = f"{image[0]}f"
+    assert f"{gone} is not there: run `mapgate images push`" in find(inference_image=gone).error
+    assert "latest is no image of ECR with a tag" in find(inference_image="latest").error
+
+
+def test_an_execution_of_an_older_definition_is_told_what_to_do(invoke: Any, table: Any, bucket: str) -> None:
+    inputs = {"model_package_group": "mapgate-dev", "endpoint_name": "mapgate-dev"}
+    run = invoke("training/find_champion", inputs, TABLE=table.name, BUCKET=bucket, WAIVER="/w")
+    assert "started before the stacks were last deployed, and hands on no inference_image: start it anew" in run.error

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 SPECIFICATION = {
     "Containers": [
@@ -49,6 +49,21 @@ def test_approving_keeps_everything_else(cloud: Any, group: str) -> None:
     assert described["CustomerMetadataProperties"] == {"mAP": "0.5", "gate": "passed"}
     assert described["ModelCard"] == card
     assert described["InferenceSpecification"]["Containers"][0]["Image"].endswith("/i:1")
+
+
+def test_the_figures_of_a_version_are_what_it_was_registered_with(cloud: Any, group: str) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html takes no ModelMetrics."""
+    statistics = {"ContentType": "application/json", "ContentDigest": f"sha256:{'a' * 64}", "S3Uri": "s3://b/e.json"}
+    metrics = {"ModelQuality": {"Statistics": statistics}}
+    arn = register(cloud, group, ModelMetrics=metrics)
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    with pytest.raises(ParamValidationError, match="ModelMetrics"):
+        sagemaker.update_model_package(ModelPackageArn=arn, ModelMetrics={})
+    assert sagemaker.describe_model_package(ModelPackageName=arn)["ModelMetrics"] == metrics
+    statistics["ContentDigest"] = "sha256:short"
+    with pytest.raises(ClientError, match="contentDigest"):
+        register(cloud, group, ModelMetrics=metrics)
 
 
 def test_version_numbers_are_never_used_twice(cloud: Any, group: str) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
@@ -43,6 +44,7 @@ DEPLOYMENT = Deployment(
 LAMBDA = f"arn:aws:lambda:{PLACE}:function:mapgate-dev"
 RESOURCES = Resources(
     data_bucket=BUCKET,
+    floor_policy=hashlib.sha256(POLICY.read_bytes()).hexdigest(),
     processing_role=ROLE,
     training_role=ROLE,
     check_plan=f"{LAMBDA}-check-plan",
