@@ -80,7 +80,7 @@ class Comparison:
             "per_class": {one.name: one.as_json() for one in self.classes},
             **{
                 part: {
-                    fact.name: {"first": fact.first, "second": fact.second, "differs": fact.differs}
+                    fact.name.replace(" ", "_"): {"first": fact.first, "second": fact.second, "differs": fact.differs}
                     for fact in self.facts
                     if fact.part == part
                 }
@@ -157,8 +157,8 @@ def _made(version: Version, evaluation: Mapping[str, Any]) -> dict[tuple[Part, s
         ("code", "training image"): ", ".join(job.get("training_environment", {}).get("container_image", [])) or None,
         ("code", "inference image"): version.image or None,
         ("code", "runtime"): f"{serving['runtime']} ({serving['precision']})",
-        ("policy", "environment's"): (policy.get("floor") or {}).get("sha256"),
-        ("policy", "execution's"): (policy.get("run") or {}).get("sha256"),
+        ("policy", "environment"): (policy.get("floor") or {}).get("sha256"),
+        ("policy", "execution"): (policy.get("run") or {}).get("sha256"),
     }
 
 

@@ -20,6 +20,10 @@ OVERRIDE = "override: "
 """How the description of an approval begins that lets a version go although its champion no longer serves."""
 REASON_CHARACTERS = 1024
 """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html, ApprovalDescription"""
+_HELD = (
+    "First the deployer holds evidence, artifact, image and gate policy against what was signed; what it finds is told "
+    "as a message and by `mapgate models history`."
+)
 _CANARY = (
     "a part of the traffic first, then all of it; while it rolls out, alarms on errors and latency roll it back by "
     "themselves"
@@ -45,13 +49,14 @@ class Outlook:
         return {"changes_production": self.changes, "refusal": self.refusal, "sentences": self.sentences}
 
 
-def approval(version: Version, records: Records, *, override: bool) -> Outlook:
-    """What approving a version will bring about.
+def approval(version: Version, records: Records, *, override: bool, pipeline: str = "") -> Outlook:
+    """What approving a version will bring about, as far as the records tell.
 
     Args:
         version: As the registry has it.
         records: The deployer's.
         override: Whether the approver lets it go although the champion that it was compared with no longer serves.
+        pipeline: Its name, for the command that compares anew.
     """
     told = []
     if version.approval == "Rejected":
@@ -65,7 +70,7 @@ def approval(version: Version, records: Records, *, override: bool) -> Outlook:
     serves = records.champion.version if records.champion else None
     if serves == version.number and version.approval == "Approved":
         return Outlook([*told, f"Production serves version {serves} already: nothing changes."])
-    if refusal := _refusal(version.number, records, override=override):
+    if refusal := _refusal(version, records, override=override, pipeline=pipeline):
         return Outlook([*told, _stays(serves)], refusal)
     if serves == version.number:
         return Outlook([*told, f"Production serves version {serves} already, and goes on doing so."])
@@ -75,6 +80,7 @@ def approval(version: Version, records: Records, *, override: bool) -> Outlook:
         told.append(f"Nothing serves yet: version {version.number} is brought up on a new endpoint.")
     else:
         told.append(f"Production goes from version {serves} to version {version.number}: {_CANARY}.")
+    told.append(_HELD)
     return Outlook(told, changes=True)
 
 
@@ -123,29 +129,61 @@ def reason_of(reason: str | None, *, override: bool) -> str | None:
     return told or None
 
 
-def _refusal(number: int, records: Records, *, override: bool) -> str | None:
+def _refusal(version: Version, records: Records, *, override: bool, pipeline: str) -> str | None:
     """Why the deployer will refuse a version, as far as its records tell."""
-    known = records.approvals.get(number)
+    known = records.approvals.get(version.number)
+    verdict = records.verdicts.get(version.number)
+    if verdict is not None and (edited := _edited(version, verdict)):
+        return edited
     if known is not None and known.has_served:
         return None
-    verdict = records.verdicts.get(number)
     if verdict is None:
         return (
-            f"version {number} was {UNSIGNED}, and has never served; run the pipeline again and approve the new version"
+            f"version {version.number} was {UNSIGNED}, and has never served; run the pipeline again and approve the "
+            "new version"
         )
-    return None if override else compared_with_another(verdict, records)
+    return None if override else _compared_with_another(verdict, records, pipeline)
 
 
-def compared_with_another(verdict: Verdict, records: Records) -> str | None:
-    """Why a comparison no longer counts: what it was made with does not serve any more; None where it does."""
+def _edited(version: Version, verdict: Verdict) -> str | None:
+    """What of a version is no longer what was judged; None where all is."""
+    for name, now, then in (
+        ("evaluation", version.evaluation_uri, verdict.evaluation_uri),
+        ("artifact", version.model_uri, verdict.model_uri),
+        ("image", version.image, verdict.image),
+    ):
+        if then and now != then:
+            return f"version {version.number} names the {name} {now}, its verdict was about {then}; somebody edited it"
+    return None
+
+
+def _compared_with_another(verdict: Verdict, records: Records, pipeline: str) -> str | None:
+    """Why a comparison no longer counts: what it was made with does not serve any more; None where it may go.
+
+    Whatever takes the place of a version that was rejected may go: production is to get rid of it.
+    """
     serves = records.champion.version if records.champion else None
-    if verdict.champion == serves:
+    reigning = records.approvals.get(serves) if serves is not None else None
+    if serves is None or serves in (verdict.champion, verdict.version) or (reigning and not reigning.standing):
         return None
     return (
-        f"version {verdict.version} was compared with {_named(verdict.champion)}, and {_named(serves)} serves now; "
-        "compare it anew (`mapgate run` with the same data and settings: all but measuring and evaluating comes from "
-        'the cache), or approve it with --override --reason "..."'
+        f"version {verdict.version} was compared with {_named(verdict.champion)}, and {_named(serves)} serves now. "
+        "Start the same execution again, of which all but measuring and evaluating comes from the cache, and approve "
+        f"the version that it registers: `{_again(pipeline, verdict.execution_arn)}`. Or approve it without a "
+        f"comparison: `mapgate models approve {verdict.version} --override --reason WHY`"
     )
+
+
+def _again(pipeline: str, execution_arn: str) -> str:
+    """The command that starts an execution with the parameters of another one.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ListPipelineParametersForExecution.html
+    """
+    parameters = (
+        f"aws sagemaker list-pipeline-parameters-for-execution --pipeline-execution-arn {execution_arn} "
+        "--query PipelineParameters --output json"
+    )
+    return f'aws sagemaker start-pipeline-execution --pipeline-name {pipeline} --pipeline-parameters "$({parameters})"'
 
 
 def _newest(records: Records, *, without: int) -> Approval | None:

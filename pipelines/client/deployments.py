@@ -95,6 +95,7 @@ class Verdict:
     version: int
     champion_arn: str = NOTHING_COMPARED
     waiver: str = ""
+    model_uri: str = ""
     model_sha256: str = ""
     evaluation_uri: str = ""
     evaluation_sha256: str = ""

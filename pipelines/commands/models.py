@@ -141,7 +141,7 @@ def approve_model(
     described = _described(reason, override)
     found = registry.version(connection, deployment.model_package_group, version)
     records = deployments.read(connection, deployment)
-    outlook = decisions.approval(found, records, override=override)
+    outlook = decisions.approval(found, records, override=override, pipeline=deployment.pipeline_name)
     if not as_json:
         evaluation, missing = _evaluation(connection, found)
         _print(list(judged(found, evaluation, records)) if evaluation else [])
@@ -270,7 +270,7 @@ def _ask(found: Version, outlook: Outlook, verb: str, yes: bool, as_json: bool) 
         typer.Exit: They would rather not.
     """
     if not as_json:
-        refused = [f"It will be refused: {outlook.refusal}."] if outlook.refusal else []
+        refused = [f"It will be refused: {outlook.refusal}"] if outlook.refusal else []
         console.print("")
         _say(*outlook.sentences, *refused, indent=0)
     if yes or not sys.stdin.isatty():

@@ -11,6 +11,8 @@ from typing import Any
 from pipelines.client.deployments import Approval, Records
 from pipelines.client.registry import Version
 
+APPROVING = ("approved", "override")
+
 
 @dataclass(frozen=True)
 class Happened:
@@ -64,23 +66,16 @@ def happened(versions: Iterable[Version], records: Records) -> list[Happened]:
         versions: As the registry has them, with when they were registered.
         records: The deployer's.
     """
-    told = {event.version for event in records.events if event.kind == "approved"}
     found = [Happened(one.number, one.created, "registered", _registered(one)) for one in versions]
+    # The record knows of the last approval who gave it, and why.
+    last = {event.version: event for event in records.events if event.kind in APPROVING}
     for event in records.events:
-        known = records.approvals.get(event.version)
-        is_of_record = event.kind == "approved" and known is not None and known.approved_at == event.at
-        found.append(
-            Happened(
-                event.version,
-                event.at,
-                event.kind,
-                [event.sentence] if event.sentence else [],
-                by=known.approved_by if known and is_of_record else "",
-                reason=known.reason if known and is_of_record else "",
-            )
-        )
+        known = records.approvals.get(event.version) if last.get(event.version) is event else None
+        by, reason = (known.approved_by, known.reason) if known else ("", "")
+        told = [event.sentence] if event.sentence else []
+        found.append(Happened(event.version, event.at, event.kind, told, by, reason))
     for approval in records.approvals.values():
-        if approval.version not in told:
+        if approval.version not in last:
             found += _of_record(approval)
     return sorted(found, key=lambda one: (one.at, one.version))
 

@@ -82,14 +82,16 @@ def approval_facts(version: Version, records: Records) -> dict[str, object]:
     known = records.approvals.get(version.number)
     serves = records.champion is not None and records.champion.version == version.number
     decided = version.is_decided
-    by = known.approved_by if known and version.approval == "Approved" and known.approved_by else version.decided_by
-    at = known.approved_at if known and version.approval == "Approved" else version.modified
+    # Whoever edits a version's metadata is its last modifier, too: the deployer's record of this very approval counts.
+    of_record = known is not None and version.approval == "Approved" and known.reason == version.reason
+    by, at = (known.approved_by, known.approved_at) if known and of_record else ("", None)
+    by, at = by or version.decided_by, at or version.modified
     return {
         "status": version.approval,
         "decided by": (by or "the registry does not say") if decided else None,
         "at": told_time(at) if decided and at else None,
         "reason": (version.reason or "none was given") if decided else None,
-        "override": "the champion that it was compared with no longer served" if known and known.override else None,
+        "override": "what it was compared with no longer served" if known and of_record and known.override else None,
         "production": "it serves" if serves else _fate(known),
         "since": told_time(since) if serves and (since := records.serves_since()) else None,
         "records": records.unreadable,

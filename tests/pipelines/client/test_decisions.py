@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,25 +43,46 @@ def records(
 def test_first_version_is_brought_up_on_a_new_endpoint() -> None:
     outlook = decisions.approval(version(), records(None, compared={3: None}), override=False)
     assert outlook.changes and outlook.refusal is None
-    assert outlook.sentences == ["Nothing serves yet: version 3 is brought up on a new endpoint."]
+    assert outlook.sentences[0] == "Nothing serves yet: version 3 is brought up on a new endpoint."
 
 
 def test_version_compared_with_what_serves_goes_to_production() -> None:
     outlook = decisions.approval(version(), records(2, served(2), compared={3: 2}), override=False)
     assert outlook.changes and outlook.refusal is None
-    assert outlook.sentences[-1].startswith("Production goes from version 2 to version 3: a part of the traffic first")
-    assert "alarms" in outlook.sentences[-1]
+    goes, held = outlook.sentences
+    assert goes.startswith("Production goes from version 2 to version 3: a part of the traffic first")
+    assert "alarms" in goes
+    assert "holds evidence, artifact, image and gate policy against what was signed" in held
 
 
 def test_version_compared_with_what_no_longer_serves_is_refused_unless_overridden() -> None:
     known = records(4, served(4), compared={3: 2})
-    outlook = decisions.approval(version(), known, override=False)
+    outlook = decisions.approval(version(), known, override=False, pipeline="mapgate-dev")
     assert not outlook.changes
     assert outlook.sentences == ["Production goes on serving version 4."]
     assert outlook.refusal is not None
-    assert outlook.refusal.startswith("version 3 was compared with version 2, and version 4 serves now; ")
-    assert "`mapgate run`" in outlook.refusal and "--override --reason" in outlook.refusal
+    assert outlook.refusal.startswith("version 3 was compared with version 2, and version 4 serves now. ")
+    assert "`aws sagemaker start-pipeline-execution --pipeline-name mapgate-dev " in outlook.refusal
+    assert "`mapgate models approve 3 --override --reason WHY`" in outlook.refusal
     assert decisions.approval(version(), known, override=True).changes
+
+
+def test_whatever_takes_the_place_of_a_rejected_champion_may_go() -> None:
+    withdrawn = records(4, served(4, standing=False), compared={3: 2})
+    assert decisions.approval(version(), withdrawn, override=False).changes
+    nothing_serves = records(None, compared={3: 2})
+    assert decisions.approval(version(), nothing_serves, override=False).changes
+
+
+@pytest.mark.parametrize("name", ["model_uri", "image", "evaluation_uri"])
+def test_version_that_somebody_edited_is_refused_even_if_it_has_served(name: str) -> None:
+    known = records(2, served(2), served(3), compared={3: 2})
+    then: dict[str, Any] = {name: "as it was"}
+    now: dict[str, Any] = {name: "another"}
+    known = replace(known, verdicts={3: replace(known.verdicts[3], **then)})
+    outlook = decisions.approval(version(**now), known, override=True)
+    assert outlook.refusal is not None
+    assert "another, its verdict was about as it was; somebody edited it" in outlook.refusal
 
 
 def test_version_that_has_served_goes_back_whatever_it_was_compared_with() -> None:

@@ -96,12 +96,20 @@ def test_who_approved_and_why_is_shown(deployed: Registered, run: Mapgate) -> No
     deployed.client("sagemaker").update_model_package(
         ModelPackageArn=deployed.arn(1), ModelApprovalStatus="Approved", ApprovalDescription="Better [on] bikes."
     )
-    deployed.serves(1)
+    deployed.serves(1, Reason="Better [on] bikes.")
     told = run("show")
     assert told.returncode == 0, told.stderr
     assert "Better [on] bikes." in told.stdout
     assert ANA in told.stdout
     assert "it serves" in told.stdout
+    deployed.client("sagemaker").update_model_package(
+        ModelPackageArn=deployed.arn(1), ModelApprovalStatus="Rejected", ApprovalDescription="No."
+    )
+    rejected = run("show").stdout
+    assert "user/administrator" in rejected and ANA not in rejected
+    deployed.client("sagemaker").update_model_package(
+        ModelPackageArn=deployed.arn(1), ModelApprovalStatus="Approved", ApprovalDescription="Better [on] bikes."
+    )
     as_json = json.loads(run("show", "--json").stdout)
     assert (as_json["approval"], as_json["reason"], as_json["serves"]) == ("Approved", "Better [on] bikes.", True)
     assert as_json["evaluation"]["gate"]["passed"] is True
@@ -148,7 +156,7 @@ def test_two_versions_stand_beside_each_other(deployed: Registered, run: Mapgate
     assert as_json["metrics"]["mAP"]["change"]["value"] == 0.012
     assert as_json["per_class"]["pedestrian"]["change"]["value"] == -0.031
     assert as_json["settings"]["architecture"]["differs"] is False
-    assert as_json["code"]["training image"] == {
+    assert as_json["code"]["training_image"] == {
         "first": "not known",
         "second": "registry/training:abc",
         "differs": True,
@@ -181,7 +189,7 @@ def test_approval_that_will_be_refused_says_why_and_how_to_override(deployed: Re
     deployed.serves(2)
     deployed.judged(3, 1)
     told = json.loads(run("approve", "3", "--json").stdout)
-    assert told["refusal"].startswith("version 3 was compared with version 1, and version 2 serves now")
+    assert told["refusal"].startswith("version 3 was compared with version 1, and version 2 serves now. ")
     assert told["changes_production"] is False
     deployed.approved(3, Outcome="refused", Sentence="compared with another")
     told = json.loads(run("approve", "3", "--override", "--reason", "v1 was withdrawn", "--json").stdout)
@@ -243,6 +251,8 @@ def test_history_tells_who_when_and_what_served(deployed: Registered, run: Mapga
     assert told.returncode == 0, told.stderr
     assert "v2 serves [now]" in told.stdout
     assert f"By {ANA}: Better on bikes." in told.stdout  # of version 1, which has no event of its approval
+    (approved,) = [one for one in json.loads(run("history", "2", "--json").stdout)["events"] if one["by"]]
+    assert (approved["kind"], approved["by"], approved["reason"]) == ("approved", ANA, "Better on bikes.")
     found = json.loads(run("history", "1", "--json").stdout)
     assert [one["kind"] for one in found["events"]] == ["serves", "approved", "registered"]
     assert found["served"] == [{"version": 1, "from": "2026-09-21T14:13:20+00:00", "to": "2026-09-21T14:13:29+00:00"}]
