@@ -4,6 +4,7 @@
 import json
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -71,10 +72,10 @@ class Version:
 
 def versions(connection: Connection, group: str) -> list[Version]:
     """Every version of the group, newest first."""
-    pages = connection.client("sagemaker").get_paginator("list_model_packages")
-    listed = pages.paginate(ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending")
-    arns = [item["ModelPackageArn"] for page in listed for item in page["ModelPackageSummaryList"]]
-    return sorted((describe(connection, arn) for arn in arns), key=lambda version: version.number, reverse=True)
+    numbered = _numbered(connection, group)
+    connection.client("sagemaker")  # made once, before threads share it
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(lambda arn: describe(connection, arn), numbered.values()))
 
 
 def version(connection: Connection, group: str, number: int | None) -> Version:
@@ -83,16 +84,22 @@ def version(connection: Connection, group: str, number: int | None) -> Version:
     Raises:
         BadInputError: The group holds no such version.
     """
-    known = versions(connection, group)
-    if not known:
+    numbered = _numbered(connection, group)
+    if not numbered:
         raise BadInputError(f"model package group {group} holds no version yet: `mapgate run` registers one")
-    if number is None:
-        return known[0]
-    for candidate in known:
-        if candidate.number == number:
-            return candidate
-    numbers = ", ".join(str(candidate.number) for candidate in reversed(known))
-    raise BadInputError(f"model package group {group} holds no version {number}, only {numbers}")
+    wanted = next(iter(numbered)) if number is None else number
+    if wanted not in numbered:
+        numbers = ", ".join(str(known) for known in reversed(numbered))
+        raise BadInputError(f"model package group {group} holds no version {number}, only {numbers}")
+    return describe(connection, numbered[wanted])
+
+
+def _numbered(connection: Connection, group: str) -> dict[int, str]:
+    """The ARN of each version by its number, which stands at its end, newest first."""
+    pages = connection.client("sagemaker").get_paginator("list_model_packages")
+    listed = pages.paginate(ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending")
+    arns = [item["ModelPackageArn"] for page in listed for item in page["ModelPackageSummaryList"]]
+    return dict(sorted(((int(arn.rsplit("/", 1)[-1]), arn) for arn in arns), reverse=True))
 
 
 def champion(connection: Connection, endpoint: str) -> int | None:

@@ -17,6 +17,7 @@ from pipelines.client.connection import Connection
 from pipelines.client.decisions import Outlook
 from pipelines.client.deployment import Deployment
 from pipelines.client.deployments import Records
+from pipelines.client.links import Recorded
 from pipelines.client.registry import Version
 from pipelines.commands.completion import version_numbers
 from pipelines.commands.terminal import Json, complaints, console, destination, print_json
@@ -219,7 +220,7 @@ def model_provenance(
     connection, deployment = _deployed(context)
     found = registry.version(connection, deployment.model_package_group, version)
     records = deployments.read(connection, deployment)
-    recorded = provenance.Recorded(records.verdicts.get(version), records.approvals.get(version))
+    recorded = Recorded(records.verdicts.get(version), records.approvals.get(version))
     chain = provenance.chain(connection, deployment, found.number, recorded, with_artifact=with_artifact)
     notes = [*chain.notes, *([records.unreadable] if records.unreadable else [])]
     if as_json:

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.client.provenance import Chain, Link
+from pipelines.client.links import Link
+from pipelines.client.provenance import Chain
 
 _NAMES = {
     "dataset": "Data set",

@@ -45,7 +45,8 @@ def sections(version: Version, evaluation: Mapping[str, Any] | None, records: Re
     """
     yield Section("What it is", _identity(version, evaluation))
     if evaluation is None:
-        yield Section("What its dossier says", dict(sorted(version.dossier.items())))
+        yield from _of_card(version.card)
+        yield Section("What its metadata says", dict(sorted(version.dossier.items())))
         yield Section("Approval", approval_facts(version, records))
         return
     yield Section("What it learned from, and was tested on", _data(version, evaluation))
@@ -114,6 +115,24 @@ def test_set(scored: Mapping[str, Any]) -> str:
 def told_time(moment: datetime) -> str:
     """A time as people read it, with its zone."""
     return f"{moment:%Y-%m-%d %H:%M:%S %Z}".rstrip()
+
+
+def _of_card(card: Mapping[str, Any]) -> Iterator[Section]:
+    """What a model card tells, for whoever may read the registry alone."""
+    uses, training = card.get("intended_uses") or {}, card.get("training_details") or {}
+    job = training.get("training_job_details") or {}
+    facts = {
+        "data set": ", ".join(job.get("training_datasets") or []) or None,
+        "training": training.get("training_observations"),
+        "meant for": uses.get("intended_uses"),
+        "weak at": uses.get("factors_affecting_model_efficiency"),
+        "caveats": (card.get("additional_information") or {}).get("caveats_and_recommendations"),
+    }
+    if any(facts.values()):
+        yield Section("What its model card says", facts)
+    for detail in card.get("evaluation_details") or []:
+        told = detail.get("evaluation_observation")
+        yield Section(str(detail.get("name")), sentences=[told] if told else [])
 
 
 def _identity(version: Version, evaluation: Mapping[str, Any] | None) -> dict[str, object]:

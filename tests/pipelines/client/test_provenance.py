@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from moto import mock_aws
@@ -16,7 +17,8 @@ from pipelines.client import provenance
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.deployments import Approval, Verdict
-from pipelines.client.provenance import Chain, Link, Recorded, examine
+from pipelines.client.links import Link, Recorded, examine
+from pipelines.client.provenance import Chain
 from tests.pipelines.registered import APPROVED_AT, chain_of, sign, verify
 
 DOCUMENTS = {
@@ -99,6 +101,30 @@ def test_statement_about_another_artifact_does_not_hold(made: dict[str, bytes]) 
     made[DEPLOYED] = envelope.seal(statement, sign, "a key")
     (fault,) = examined(made, recorded(made))["deployment"].faults
     assert fault.startswith(f"it is about another artifact, of sha256 {'0' * 64}")
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "told"),
+    [
+        ("provenance.json", ("buildDefinition", "resolvedDependencies", 0, "digest", "sha256"), "document of the data"),
+        ("verdict.json", ("mapgate_datasetSha256",), "content of the data set"),
+        ("verdict.json", ("mapgate_execution",), "execution"),
+        (DEPLOYED, ("image", "digest", "sha256"), "image"),
+    ],
+)
+def test_statement_that_names_another_thing_than_the_one_before_does_not_hold(
+    made: dict[str, bytes], name: str, place: tuple[str | int, ...], told: str
+) -> None:
+    statement = envelope.read(made[name])
+    *path, last = place
+    part: Any = statement["predicate"]
+    for step in path:
+        part = part[step]
+    part[last] = "another"
+    made[name] = envelope.seal(statement, sign, "a key")
+    link = examined(made, recorded(made))[name.split(".")[0].split("-")[0]]
+    assert link.signed and not link.linked
+    assert any(fault.startswith(f"it names the {told}") and "another" in fault for fault in link.faults)
 
 
 def test_verdict_of_a_failed_gate_does_not_hold(made: dict[str, bytes]) -> None:

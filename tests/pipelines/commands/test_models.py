@@ -91,6 +91,25 @@ def test_stranger_is_answered_by_show(deployed: Registered, run: Mapgate) -> Non
     assert "Worse at car" not in told.stdout
 
 
+def test_registry_entry_alone_answers_a_stranger(deployed: Registered, run: Mapgate) -> None:
+    """Who may not read the bucket learns from the model card."""
+    deployed.version(card=card())
+    s3, bucket = deployed.client("s3"), deployed.names["data_bucket"]
+    for item in s3.list_objects_v2(Bucket=bucket)["Contents"]:
+        s3.delete_object(Bucket=bucket, Key=item["Key"])
+    told = run("show").stdout
+    for sentence in (
+        "Counts bikes at crossings [not cars].",
+        "880 training images",
+        "Gate passed: mAP_50 is at least 0.597",
+        "mAP 0.412 (90 % interval 0.379 to 0.445)",
+        "Worse at pedestrian: AP -0.031",
+        "Not asked: No recall is asked of any class.",
+        "Its evaluation cannot be shown: s3://",
+    ):
+        assert sentence in told, sentence
+
+
 def test_who_approved_and_why_is_shown(deployed: Registered, run: Mapgate) -> None:
     deployed.version()
     deployed.client("sagemaker").update_model_package(
