@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
 import pytest
 from moto.events.models import EventPattern
 
+from infra.floor_policy import BUNDLED
 from localcloud.authorisation.enforcement import service_may
 
 
@@ -130,15 +132,19 @@ def test_deployer_is_told_what_it_needs(dev: Any) -> None:
         "DATA_CAPTURE_PERCENT",
         "ENDPOINT_NAME",
         "EXECUTION_ROLE_ARN",
+        "FLOOR_POLICY_SHA256",
         "INFERENCE_INSTANCE_COUNT",
         "INFERENCE_INSTANCE_TYPE",
+        "INFERENCE_REPOSITORY",
         "KMS_KEY_ARN",
         "LATENCY_ALARM_MILLISECONDS",
         "MODEL_PACKAGE_GROUP",
         "PREFIX",
+        "SIGNING_KEY_ARN",
         "TABLE",
         "TOPIC_ARN",
     }
+    assert told["FLOOR_POLICY_SHA256"] == hashlib.sha256(BUNDLED.read_bytes()).hexdigest()
     (deliveries,) = dev.resources("Custom::Deliveries").values()
     hosting = deliveries["Properties"]["Hosting"]
     assert {"INFERENCE_INSTANCE_TYPE", "INFERENCE_INSTANCE_COUNT", "DATA_CAPTURE_PERCENT", "KMS_KEY_ARN"} <= set(

@@ -47,6 +47,13 @@ _LACK = re.compile(
 )
 
 
+TAKEN = frozenset({"412", "PreconditionFailed"})
+"""What S3 says of a conditional write whose condition does not hold, and of two at the same time:
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html#conditional-error-response
+"""
+RACING = frozenset({"ConditionalRequestConflict"})
+
+
 class DeploymentError(Exception):
     """Base of this package's errors; the message is a sentence for people."""
 
@@ -72,6 +79,11 @@ def message(error: ClientError) -> str:
 def is_missing(error: ClientError) -> bool:
     """Whether a resource is not there; SageMaker says so with a ValidationException."""
     return code(error) in {"ResourceNotFound", "ResourceNotFoundException"} or bool(_MISSING.search(message(error)))
+
+
+def is_absent(error: ClientError) -> bool:
+    """Whether an object of S3, this version of it, or its bucket is not there."""
+    return code(error) in {"404", "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "NotFound"}
 
 
 def is_existing(error: ClientError) -> bool:

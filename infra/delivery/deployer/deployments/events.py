@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from . import candidate, names, production, removal, trial
 from .clients import Clients
 from .context import EventContext
-from .production import Announcement
+from .decisions import Announcement
 from .settings import DeployerSettings
 
 _ENDPOINT_EVENTS = frozenset({"SageMaker Endpoint State Change", "SageMaker Endpoint Deployment State Change"})

@@ -99,11 +99,11 @@ def test_settings_that_the_trial_does_not_survive_leave_production_alone(world: 
     world.change(instance_type="ml.c5.large")
     world.settle()
     assert (world.serving(), world.champion(), world.sagemaker.updates) == (before, 1, [])
-    assert [message["Subject"] for message in world.topic.sent] == ["mapgate-dev: v1 keeps its old settings"]
-    assert "v1 keeps serving with its old settings" in world.topic.sent[0]["Message"]
+    assert [message["Subject"] for message in world.topic.faults] == ["mapgate-dev: v1 keeps its old settings"]
+    assert "v1 keeps serving with its old settings" in world.topic.faults[0]["Message"]
     world.handle({"detail-type": "Scheduled Event"})
     world.settle()
-    assert (len(world.topic.sent), set(world.sagemaker.endpoints)) == (1, {"mapgate-dev"})
+    assert (len(world.topic.faults), set(world.sagemaker.endpoints)) == (1, {"mapgate-dev"})
 
 
 def test_trial_whose_beginning_died_is_taken_up_by_the_next_look(world: Any) -> None:
@@ -149,7 +149,7 @@ def test_settings_that_production_rolls_back_do_not_fail_their_version(world: An
     world.settle()
     assert (world.serving(), world.champion()) == (before, 2)
     assert world.record("version#000002")["Outcome"] is None
-    assert "SageMaker rolled it back to the old settings" in world.topic.sent[0]["Message"]
+    assert "SageMaker rolled it back to the old settings" in world.topic.faults[0]["Message"]
     assert len(world.sagemaker.updates) == 2
     assert world.sagemaker.alarms == {}
 
@@ -168,12 +168,12 @@ def test_old_name_without_settings_is_read_and_brought_up_to_date(world: Any) ->
 
 def test_another_type_than_the_measured_one_is_recorded_and_told_once(world: Any) -> None:
     serve(world)
-    assert world.topic.sent == []
+    assert world.topic.faults == []
     world.change(instance_type="ml.g5.xlarge")
     world.settle()
     champion = world.record()["Champion"]
     assert (champion["InstanceType"], champion["MeasuredInstanceType"]) == ("ml.g5.xlarge", "ml.m5.xlarge")
-    (message,) = world.topic.sent
+    (message,) = world.topic.faults
     assert "v1 serves on ml.g5.xlarge and was measured on ml.m5.xlarge" in message["Message"]
 
 
@@ -242,6 +242,9 @@ def test_latency_alarm_follows_the_setting() -> None:
                 "TOPIC_ARN",
                 "INFERENCE_INSTANCE_TYPE",
                 "EXECUTION_ROLE_ARN",
+                "SIGNING_KEY_ARN",
+                "FLOOR_POLICY_SHA256",
+                "INFERENCE_REPOSITORY",
             ],
             "x",
         )
