@@ -135,7 +135,8 @@ def _refusal(version: Version, records: Records, *, override: bool, pipeline: st
     verdict = records.verdicts.get(version.number)
     if verdict is not None and (edited := _edited(version, verdict)):
         return edited
-    if known is not None and known.has_served:
+    serves = records.champion is not None and records.champion.version == version.number
+    if serves or (known is not None and known.has_served):
         return None
     if verdict is None:
         return (

@@ -28,7 +28,7 @@ class Champion:
     """What production serves.
 
     Attributes:
-        artifact_uri: Of the released copy that serves; empty where an earlier release brought it up.
+        model_uri: Of the archive that serves: the released copy, or what an earlier release brought up.
     """
 
     version: int
@@ -37,7 +37,6 @@ class Champion:
     precision: str = ""
     instance_type: str = ""
     model_uri: str = ""
-    artifact_uri: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,14 +152,21 @@ class Records:
         """When the champion began to serve; None where nobody recorded it."""
         if self.champion is None:
             return None
-        begun = [event.at for event in self.events if event.kind == "serves" and event.version == self.champion.version]
+        terms = list(self.served())
+        if terms and terms[-1][0] == self.champion.version:
+            return terms[-1][1]
         known = self.approvals.get(self.champion.version)
-        return begun[-1] if begun else known.served_at if known else None
+        return known.served_at if known else None
 
     def served(self) -> Iterator[tuple[int, datetime, datetime | None]]:
-        """What served from when to when, oldest first; None is until now."""
-        begun = [event for event in self.events if event.kind == "serves"]
-        for event, following in zip(begun, [*begun[1:], None], strict=True):
+        """What served from when to when, oldest first; None is until now.
+
+        That a version goes on serving is told, too, and begins nothing.
+        """
+        told = [event for event in self.events if event.kind == "serves"]
+        before = [None, *(event.version for event in told)]
+        begun = [event for event, version in zip(told, before, strict=False) if event.version != version]
+        for event, following in zip(begun, [*begun[1:], None], strict=False):
             yield event.version, event.at, following.at if following else None
 
 
@@ -214,7 +220,6 @@ _ATTRIBUTES = {
     "precision": "Precision",
     "instance_type": "InstanceType",
     "model_uri": "ModelUri",
-    "artifact_uri": "ArtifactUri",
     "champion_arn": "ChampionArn",
     "waiver": "Waiver",
     "model_sha256": "ModelSha256",

@@ -100,7 +100,7 @@ def _production(connection: Connection, name: str, records: Records) -> Endpoint
     facts = _facts(
         runtime=f"{champion.runtime} ({champion.precision})",
         instance_type=champion.instance_type,
-        artifact=champion.artifact_uri or champion.model_uri,
+        artifact=champion.model_uri,
         config=config,
     )
     return Endpoint(name, status, champion.version, records.serves_since(), records.attempt, facts, note)

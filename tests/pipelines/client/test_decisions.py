@@ -90,6 +90,8 @@ def test_version_that_has_served_goes_back_whatever_it_was_compared_with() -> No
     assert decisions.approval(version(approval="Rejected"), known, override=False).changes
     old = approved(3, is_old=True)
     assert decisions.approval(version(), records(4, served(4), old), override=False).refusal is None
+    withdrawn = approved(3, is_old=True, standing=False)
+    assert decisions.approval(version(approval="Rejected"), records(3, withdrawn), override=False).refusal is None
 
 
 def test_version_without_a_signed_verdict_is_refused_and_no_override_helps() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from boto3.dynamodb.types import TypeSerializer
 from moto import mock_aws
 
+from infra.delivery.deployer.deployments import records as deployer
+from infra.delivery.deployer.deployments.approval import Approval
 from pipelines.client import deployments
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
@@ -23,21 +25,22 @@ def read(*items: dict[str, Any]) -> Records:
     """The records of a table that holds these items."""
     with mock_aws():
         connection = Connection(region="us-east-1")
-        table = connection.client("dynamodb")
-        names = {"EndpointName": "HASH", "Record": "RANGE"}
-        table.create_table(
-            TableName="records",
-            KeySchema=[
-                {"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"), strict=True)
-            ],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        _make_table(connection)
         for item in items:
             told = {"EndpointName": "mapgate-dev", "Revision": 1, **item}
             serialized = {name: TypeSerializer().serialize(value) for name, value in told.items()}
-            table.put_item(TableName="records", Item=serialized)
+            connection.client("dynamodb").put_item(TableName="records", Item=serialized)
         return deployments.read(connection, DEPLOYMENT)
+
+
+def _make_table(connection: Connection) -> None:
+    names = {"EndpointName": "HASH", "Record": "RANGE"}
+    connection.client("dynamodb").create_table(
+        TableName="records",
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in names.items()],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
+        BillingMode="PAY_PER_REQUEST",
+    )
 
 
 def test_records_of_this_release_are_read() -> None:
@@ -61,6 +64,7 @@ def test_records_of_this_release_are_read() -> None:
         {"Record": "verdict#000003", "Version": 3, "ChampionArn": f"{ARN}/1", "MeanAP": Decimal("0.4"), "Waiver": ""},
         {"Record": "event#0000000002000#2", "Version": 2, "Kind": "serves", "Sentence": "v2 serves", "At": 2000},
         {"Record": "event#0000000009000#3", "Version": 3, "Kind": "serves", "Sentence": "v3 serves", "At": 9000},
+        {"Record": "event#0000000003000#2", "Version": 2, "Kind": "serves", "Sentence": "v2 keeps serving", "At": 3000},
         {"Record": "version#000001", "EndpointName": "mapgate-dev-candidate-1", "Version": 1},
     )
     assert found.unreadable is None
@@ -72,9 +76,9 @@ def test_records_of_this_release_are_read() -> None:
     assert (refused.approved_by, refused.override, refused.outcome) == ("ben", True, "refused")
     assert not refused.has_served and not refused.is_eligible
     assert found.verdicts[3].champion == 1
-    assert [(event.version, event.kind) for event in found.events] == [(2, "serves"), (3, "serves")]
+    assert [(event.version, event.kind) for event in found.events] == [(2, "serves"), (2, "serves"), (3, "serves")]
     second, ninth = datetime.fromtimestamp(2, UTC), datetime.fromtimestamp(9, UTC)
-    assert found.serves_since() == second
+    assert found.serves_since() == second  # of the record, since production is told to serve another
     assert list(found.served()) == [(2, second, ninth), (3, ninth, None)]
 
 
@@ -96,6 +100,48 @@ def test_records_of_the_release_before_are_read() -> None:
     assert not found.approvals[2].has_served
     assert found.verdicts == {} and found.events == []
     assert found.serves_since() is None
+
+
+def test_what_the_deployer_writes_is_what_is_read() -> None:
+    with mock_aws():
+        connection = Connection(region="us-east-1")
+        _make_table(connection)
+        table = connection.session.resource("dynamodb").Table("records")
+        written = deployer.Records(table)
+        production = written.production("mapgate-dev")
+        approval = Approval(
+            version=2,
+            arn=f"{ARN}/2",
+            approved_at=1000,
+            announced=True,
+            approved_by="ana",
+            reason="override: v1 is gone",
+            served_at=2000,
+            approval_statement="a" * 64,
+        ).with_notice("serves", "v2 serves", "v2 serves production [now]", "mapgate endpoints", 2000)
+        written.save_approval("mapgate-dev", production, approval)
+        written.claim("mapgate-dev", 2, approval.untold[0], 2500)
+        production.champion = deployer.Champion(
+            version=2, arn=f"{ARN}/2", model_uri="s3://m", runtime="openvino", precision="f32"
+        )
+        written.save_endpoint("mapgate-dev", production)
+        found = deployments.read(connection, DEPLOYMENT)
+    assert found.champion == deployments.Champion(
+        version=2, arn=f"{ARN}/2", runtime="openvino", precision="f32", model_uri="s3://m"
+    )
+    assert found.approvals[2] == deployments.Approval(
+        version=2,
+        approved_at=datetime.fromtimestamp(1, UTC),
+        approved_by="ana",
+        reason="override: v1 is gone",
+        override=True,
+        served_at=datetime.fromtimestamp(2, UTC),
+        approval_statement="a" * 64,
+    )
+    assert [(event.kind, event.sentence, event.at) for event in found.events] == [
+        ("serves", "v2 serves production [now]", datetime.fromtimestamp(2, UTC))
+    ]
+    assert found.serves_since() == datetime.fromtimestamp(2, UTC)
 
 
 def test_nothing_deployed_is_no_record_at_all() -> None:
