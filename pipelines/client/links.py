@@ -47,6 +47,7 @@ class Link:
         signed: Whether the signature is the environment's.
         linked: Whether all that it names is what is there.
         faults: A sentence for each thing that does not hold.
+        unchecked: A sentence for each document that whoever asks may not read, so that nobody compared it.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Link:
     signed: bool = False
     linked: bool = False
     faults: Sequence[str] = ()
+    unchecked: Sequence[str] = ()
 
     @property
     def holds(self) -> bool:
@@ -75,6 +77,7 @@ class Link:
             "signed": self.signed,
             "linked": self.linked,
             "faults": list(self.faults),
+            "unchecked": list(self.unchecked),
             "statement": dict(self.statement) or None,
         }
 

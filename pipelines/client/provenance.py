@@ -10,7 +10,7 @@ they name still hold what was signed.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -101,10 +101,14 @@ def _with_documents(store: Store, link: Link, with_artifact: bool) -> Link:
                 named.append((str(descriptor.get("uri")), str(descriptor.get("digest", {}).get("sha256"))))
     if with_artifact and link.kind in ("provenance", "deployment") and link.subject:
         named.append((link.subject["uri"], link.subject["sha256"]))
-    faults = [fault for uri, sha256 in named if (fault := store.differs(uri, sha256))]
-    if not faults:
-        return link
-    return Link(**{**vars(link), "linked": False, "faults": [*link.faults, *faults]})
+    faults, unchecked = [], []
+    for uri, sha256 in named:
+        try:
+            faults += [fault] if (fault := store.differs(uri, sha256)) else []
+        except PermissionError as error:
+            unchecked.append(str(error))
+    linked = link.linked and not faults
+    return replace(link, linked=linked, faults=[*link.faults, *faults], unchecked=unchecked)
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,11 @@ class Store:
         return [(key, s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()) for key in sorted(ours, key=_made_at)]
 
     def differs(self, uri: str, sha256: str) -> str | None:
-        """Why an object is not what was signed; None where it is."""
+        """Why an object is not what was signed; None where it is.
+
+        Raises:
+            PermissionError: Whoever asks may not read it.
+        """
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         digest = hashlib.sha256()
         try:
@@ -139,7 +147,10 @@ class Store:
             for chunk in body.iter_chunks(_HASHED):
                 digest.update(chunk)
         except ClientError as error:
-            return f"{uri} cannot be read: {error.response['Error']['Message']}"
+            told = f"{uri} cannot be read: {error.response['Error']['Message']}"
+            if error.response["Error"]["Code"] in ("AccessDenied", "403"):
+                raise PermissionError(told) from error
+            return told
         if digest.hexdigest() == sha256:
             return None
         return f"{uri} is not what was signed: its sha256 is {digest.hexdigest()}, that of what was signed {sha256}"

@@ -14,13 +14,16 @@ from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.deployments import Records
 
+UNKNOWN = "unknown"
+"""The status of an endpoint that whoever asks may not describe."""
+
 
 @dataclass(frozen=True)
 class Endpoint:
     """An endpoint of the deployment.
 
     Attributes:
-        status: As SageMaker spells it; None where there is no such endpoint, or it may not be described.
+        status: As SageMaker spells it; None where there is no such endpoint.
         version: That it serves.
         since: When that version began to serve; None where nobody recorded it.
         on_its_way: The version that is being rolled out.
@@ -93,7 +96,8 @@ def _production(connection: Connection, name: str, records: Records) -> Endpoint
         status, config = described["EndpointStatus"], described["EndpointConfigName"]
     except ClientError as error:
         message = error.response["Error"]["Message"]
-        note = note or ("nothing is deployed yet" if "Could not find" in message else message)
+        if "Could not find" not in message:
+            status, note = UNKNOWN, note or message
     champion = records.champion
     if champion is None:
         return Endpoint(name, status, on_its_way=records.attempt, facts=_facts(config=config), note=note)

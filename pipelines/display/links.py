@@ -27,6 +27,8 @@ def told(chain: Chain) -> Iterator[tuple[str, dict[str, object]]]:
         facts["link"] = "holds" if link.linked else "DOES NOT HOLD"
         for number, fault in enumerate(link.faults, 1):
             facts["fault" if number == 1 else f"fault {number}"] = fault
+        for number, sentence in enumerate(link.unchecked, 1):
+            facts["not checked" if number == 1 else f"not checked {number}"] = sentence
         yield f"{_NAMES[link.kind]}{'' if link.holds else ' (broken)'}", facts
 
 

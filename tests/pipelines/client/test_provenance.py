@@ -198,6 +198,25 @@ def test_documents_that_a_chain_names_are_held_against_it(
     assert chain.holds
 
 
+def test_document_that_may_not_be_read_breaks_nothing_and_is_told(
+    made: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    differs = provenance.Store.differs
+
+    def refused(store: provenance.Store, uri: str, sha256: str) -> str | None:
+        if "gate-policy" in uri:
+            raise PermissionError(f"{uri} cannot be read: Access Denied")
+        return differs(store, uri, sha256)
+
+    monkeypatch.setattr(provenance, "_verifier", lambda *_: verify)
+    monkeypatch.setattr(provenance.Store, "differs", refused)
+    with mock_aws():
+        chain = stored(made, recorded(made))
+    assert chain.holds
+    (told,) = [link.unchecked for link in chain.links if link.unchecked]
+    assert told == ["s3://data/defaults/gate-policy/f/gate_policy.yaml cannot be read: Access Denied"]
+
+
 def test_version_of_before_has_nothing_to_prove_it() -> None:
     with mock_aws():
         chain = stored({}, Recorded())
