@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +25,8 @@ from localcloud.home import Home, private_directory, read_json, write_json
 DEFAULT_PORT = 4577
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+LEAST_ROOM = 1_000_000
+"""Bytes without which no server writes its state."""
 
 
 class CloudError(Exception):
@@ -186,6 +189,9 @@ def _is_alive(pid: int) -> bool:
 
 
 def _last_lines(home: Path) -> str:
+    """The end of the server's log; where nothing could be written, that."""
+    if shutil.disk_usage(home).free < LEAST_ROOM:
+        return f"no space is left where {home} lies: make room, or name another home"
     return "\n".join(Home(home).log.read_text(errors="replace").splitlines()[-15:])
 
 

@@ -5,7 +5,7 @@ import errno
 import shlex
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from boto3.exceptions import Boto3Error
@@ -138,21 +138,24 @@ def _typed(context: typer.Context) -> str:
 def main() -> None:
     """Run the command; what a caller can do something about is one sentence and its exit code."""
     try:
-        app(prog_name="mapgate")
+        ended = app(prog_name="mapgate", standalone_mode=False)
     except Exception as error:
         told = _told(error)
         if told is None:
             raise
-        sentence, exit_code = told
+        sentence, ended = told
+    else:
+        sentence = ""
+    if sentence:
         complaints.print(Text.assemble(("mapgate:", "red"), f" {complaints.addressed(sentence)}"))
-        sys.exit(exit_code)
+    sys.exit(ended if isinstance(ended, int) else 0)
 
 
 def _told(error: Exception) -> tuple[str, int] | None:
     """An error's sentence and exit code; None where it is a fault of this program."""
-    # Ours have it, and so have the laptop's cloud's, which may not be installed.
+    # Ours have it, and so have the laptop's cloud's, which may not be installed, and typer's of what was typed.
     if isinstance(code := getattr(error, "exit_code", None), int):
-        return str(error), code
+        return _of_typing(error) if hasattr(error, "format_message") else str(error), code
     if isinstance(error, ModuleNotFoundError) and error.name == "localcloud":
         way_out = "run `make setup` in the checkout, or `pip install ./localcloud` there"
         return f"this needs the package localcloud, which is not installed here: {way_out}", BadInputError.exit_code
@@ -160,10 +163,17 @@ def _told(error: Exception) -> tuple[str, int] | None:
         return _of_system(error), BadInputError.exit_code
     if isinstance(error, (NoRegionError, NoCredentialsError, ProfileNotFound, EndpointConnectionError)):
         way_out = "name --region and --profile, or take --local for the laptop's cloud"
-        return f"{error} {way_out}", BadInputError.exit_code
+        return f"{str(error).rstrip('.')}: {way_out}", BadInputError.exit_code
     if isinstance(error, (ClientError, BotoCoreError, Boto3Error)):
         return str(error), 1
     return None
+
+
+def _of_typing(error: Any) -> str:
+    """What is wrong with the words that were typed; nothing where none were, and the help was shown."""
+    message = str(error.format_message()).strip().rstrip(".")
+    path = error.ctx.command_path if error.ctx else "mapgate"
+    return f"{message}; `{path} --help` explains it" if message else ""
 
 
 # What the system refuses, and the way out.

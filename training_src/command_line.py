@@ -8,23 +8,31 @@ apart from Python's own.
 """
 
 import argparse
+import errno
 import inspect
 import sys
 from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 
-from training_src.errors import DataError, MapgateError
+from training_src.errors import BadInputError, DataError, MapgateError
 
 
 def call(command: Callable[..., int], name: str, words: Sequence[str]) -> int:
     """Call a command with the words that were typed after its name; returns its exit code.
 
-    Words that are no line of the command, and errors of ours, are a sentence each on the standard error.
+    Words that are no line of the command, errors of ours, and files that cannot be read or written are a sentence each
+    on the standard error.
     """
     given = parser_of(command, name).parse_args(words)
     try:
         return command(**vars(given))
+    except OSError as error:
+        if error.strerror is None:
+            raise  # not the system's: a fault of the program keeps its traceback
+        way_out = "make room" if error.errno == errno.ENOSPC else "name another"
+        print(f"{error.filename or name}: {error.strerror}; {way_out}", file=sys.stderr)
+        return BadInputError.exit_code
     except MapgateError as error:
         sentences = error.sentences if isinstance(error, DataError) else [str(error)]
         print(*sentences, sep="\n", file=sys.stderr)

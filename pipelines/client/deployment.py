@@ -40,9 +40,12 @@ class Deployment:
         missing = [name for name in needed if name not in published]
         if missing:
             where = connection.endpoint_url or f"region {connection.session.region_name}"
+            way_out = "run `cdk deploy --all`"
+            if connection.is_emulated:
+                way_out = "run `mapgate demo`, or `cdk deploy --all` with the variables that `mapgate local up` tells"
             raise BadInputError(
                 f"{connection.deployment_name} is not deployed at {where} (no SSM parameter "
-                f"/{connection.deployment_name}/{missing[0]}): run `cdk deploy --all`, or name another --environment"
+                f"/{connection.deployment_name}/{missing[0]}): {way_out}, or name another --environment"
             )
         return cls(**{field: published[name] for field, name in wanted.items() if name in published})
 

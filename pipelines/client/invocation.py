@@ -65,7 +65,10 @@ def _translated(error: ClientError, endpoint: str) -> Exception:
     told = error.response
     message = told["Error"]["Message"]
     if told["Error"]["Code"] in ("ValidationError", "ValidationException"):
-        return BadInputError(f"endpoint {endpoint}: {message}")
+        way_out = (
+            "; it comes up when a version is approved (`mapgate models approve`)" if "not found" in message else ""
+        )
+        return BadInputError(f"endpoint {endpoint}: {message.rstrip('.')}{way_out}")
     if 400 <= told.get("OriginalStatusCode", 500) < 500:  # type: ignore[operator]
         sentence = _sentence(str(told.get("OriginalMessage", message)))
         return BadInputError(f"endpoint {endpoint} refused the image: {sentence}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.terminal import Json, console, print_json
+from pipelines.commands.terminal import Json, console, left_to_the_shell, print_json
 from pipelines.errors import BadInputError
 
 app = typer.Typer()
@@ -22,7 +22,10 @@ COMMITTED = Path(__file__).resolve().parents[1] / "definition.json"
 def check(
     definition: Annotated[
         Path | None,
-        typer.Argument(help="A definition, such as a deployed one; pipelines/definition.json where left out."),
+        typer.Argument(
+            help="A definition, such as a deployed one; pipelines/definition.json where left out.",
+            autocompletion=left_to_the_shell,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

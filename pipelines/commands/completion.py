@@ -19,6 +19,7 @@ from pipelines.client import executions
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.initial_checkpoint import completed as checkpoints
+from pipelines.estimates.instance_types import known
 
 SECONDS = 2.0
 PATIENCE = Config(connect_timeout=1, read_timeout=SECONDS, retries={"total_max_attempts": 1})
@@ -34,6 +35,16 @@ DEFINED_STEPS = (
     "PublishDossier",
     "DeployCandidate",
     "QualityGateFailed",
+)
+FORMATS = (
+    "sagemaker_builtin",
+    "coco",
+    "ground_truth",
+    "pascal_voc",
+    "bbox_label_tool",
+    "yolo",
+    "tfrecord",
+    "sources",
 )
 ENVIRONMENTS = Path(__file__).resolve().parents[2] / "infra" / "environments"
 
@@ -66,6 +77,16 @@ def version_numbers(context: typer.Context, incomplete: str) -> list[str]:
     return [number for number in _asked(context, ask) if number.startswith(incomplete)]
 
 
+def endpoint_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Endpoints of this account and region."""
+
+    def ask(connection: Connection) -> list[str]:
+        answer = connection.client("sagemaker").list_endpoints(SortBy="CreationTime", MaxResults=50)
+        return [each["EndpointName"] for each in answer["Endpoints"]]
+
+    return [name for name in _asked(context, ask) if name.startswith(incomplete)]
+
+
 def initial_checkpoints(context: typer.Context, incomplete: str) -> list[str]:
     """What `--initial-checkpoint` takes by name, and the versions' numbers."""
     versions = version_numbers(context, incomplete) if incomplete == "" or incomplete.isdigit() else []
@@ -95,6 +116,11 @@ def regions(incomplete: str) -> list[str]:
 
     known = botocore.session.Session().get_available_regions("sagemaker")
     return sorted(name for name in known if name.startswith(incomplete))
+
+
+def instance_types(incomplete: str) -> list[str]:
+    """Those of which this command knows what they cost and hold; others may be named, too."""
+    return [name for name in known() if name.startswith(incomplete)]
 
 
 def chosen(*words: str) -> Callable[[str], list[str]]:

@@ -10,8 +10,8 @@ import typer
 from pipelines.commands.data import DEFAULT_GATE_POLICY
 from pipelines.commands.images import pretrained_or_none
 from pipelines.commands.invoke import found_by_pretrained
-from pipelines.commands.local import home
-from pipelines.commands.terminal import console
+from pipelines.commands.local import Port, home
+from pipelines.commands.terminal import console, left_to_the_shell
 from pipelines.commands.training_commands import run_training_command
 
 app = typer.Typer()
@@ -22,12 +22,14 @@ app = typer.Typer()
     "(shows a gate that does not pass)"
 )
 def demo(
-    data: Annotated[Path | None, typer.Option(help="Your own folder of labelled images.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Your own folder of labelled images.", autocompletion=left_to_the_shell)
+    ] = None,
     training_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the config's num_steps.")] = None,
     training_settings: Annotated[
         str | None, typer.Option(help='How training goes on, such as "seed=18 early_stopping_patience=5".')
     ] = None,
-    port: Annotated[int | None, typer.Option(help="A loopback port for the laptop's cloud.")] = None,
+    port: Port = None,
 ) -> None:
     """Tell the whole story on the laptop's cloud, from images to an approved model that answers."""
     from pipelines.demo.pretrained import PretrainedDetector

@@ -18,7 +18,7 @@ from pipelines.client.results import Results, origin, results, results_of, save
 from pipelines.commands.comparison import KEPT, beside, differing, facts, incomparable, markdown, transposed
 from pipelines.commands.completion import execution_ids, steps
 from pipelines.commands.ending import reason_of, told_of
-from pipelines.commands.terminal import Json, complaints, console, destination, print_facts, print_json
+from pipelines.commands.terminal import Json, complaints, console, destination, interruptible, print_facts, print_json
 from pipelines.display.progress import follow, known_of, log_of
 from pipelines.errors import BadInputError, MapgateError, WorkFailedError
 
@@ -222,14 +222,12 @@ def follow_to_the_end(connection: Connection, arn: str, as_json: bool, **further
         WorkFailedError: It did not succeed.
     """
     identifier = arn.rsplit("/", 1)[-1]
-    try:
+    goes_on = (
+        f"execution {identifier} goes on: `{connection.command} executions follow {identifier}` shows it again, "
+        f"`{connection.command} executions stop {identifier}` stops it"
+    )
+    with interruptible(goes_on):
         execution = follow(connection, arn, complaints if as_json else console)
-    except KeyboardInterrupt:
-        complaints.print(
-            f"mapgate: interrupted; execution {identifier} goes on: `{connection.command} executions follow "
-            f"{identifier}` shows it again, `{connection.command} executions stop {identifier}` stops it"
-        )
-        raise typer.Exit(130) from None
     told = _came_to(connection, execution)
     if as_json:
         print_json({**execution.as_json(), **told.as_json(), **further})

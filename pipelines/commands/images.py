@@ -9,6 +9,7 @@ import typer
 from pipelines.client import images
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
+from pipelines.commands.completion import chosen
 from pipelines.commands.local import home
 from pipelines.commands.terminal import Json, complaints, console, print_json
 from pipelines.commands.zoo import fetched_pretrained
@@ -16,15 +17,23 @@ from pipelines.errors import BadInputError
 from pipelines.zoo.npm import NpmError
 from pipelines.zoo.pretrained import pinned
 
-app = typer.Typer(name="images", no_args_is_help=True, help="The training and the inference image.")
+app = typer.Typer(
+    name="images",
+    no_args_is_help=True,
+    help="The training and the inference image: push.",
+    epilog="Example: `mapgate images push`",
+)
 
 
-@app.command("push")
+@app.command("push", epilog="Examples: `mapgate images push` · `mapgate images push --accelerator cpu`")
 def push_images(
     context: typer.Context,
     accelerator: Annotated[
         str,
-        typer.Option(help="What the training image is built for: cpu or gpu; the tag of the other says so."),
+        typer.Option(
+            help="What the training image is built for: cpu or gpu; the tag of the other says so.",
+            autocompletion=chosen("cpu", "gpu"),
+        ),
     ] = "gpu",
     pretrained: Annotated[
         bool, typer.Option(help="Put the pre-trained detector into the training image; npm brings it the first time.")

@@ -13,9 +13,10 @@ from pipelines.client import invocation
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.invocation import Detection
+from pipelines.commands.completion import chosen, endpoint_names
 from pipelines.commands.inference_commands import answers_of
 from pipelines.commands.local import home
-from pipelines.commands.terminal import Json, complaints, console, print_json
+from pipelines.commands.terminal import Json, complaints, console, destination, left_to_the_shell, print_json
 from pipelines.commands.zoo import fetched_pretrained
 from pipelines.errors import BadInputError
 from pipelines.zoo import pretrained
@@ -32,19 +33,22 @@ OPEN_IMAGES = "open-images"
 )
 def invoke(
     context: typer.Context,
-    image: Annotated[Path, typer.Argument(help="A JPEG or PNG file.")],
+    image: Annotated[Path, typer.Argument(help="A JPEG or PNG file.", autocompletion=left_to_the_shell)],
     model: Annotated[
         str | None,
         typer.Option(
             metavar=f"{OPEN_IMAGES}|ARCHIVE",
             help="Serve a model on this machine for this one image, without any cloud: a pre-trained detector of 23 "
             "classes such as Person, Car and Bicycle, or a model.tar.gz or its folder.",
-            autocompletion=lambda incomplete: [OPEN_IMAGES] if OPEN_IMAGES.startswith(incomplete) else [],
+            autocompletion=chosen(OPEN_IMAGES),
         ),
     ] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Instead of the deployment's production endpoint.")] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(help="Instead of the deployment's production endpoint.", autocompletion=endpoint_names),
+    ] = None,
     least_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out what scores less.")] = 0.3,
-    output: Annotated[Path | None, typer.Option(help="Draw the detections into this picture.")] = None,
+    output: Annotated[Path | None, destination("Draw the detections into this picture, a PNG or JPEG.")] = None,
     as_json: Json = False,
 ) -> None:
     """Send an image to the endpoint, or to a model of this machine, and print its detections."""

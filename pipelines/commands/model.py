@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipelines.commands.terminal import Json
+from pipelines.commands.terminal import Json, destination, left_to_the_shell, new_folder
 from pipelines.commands.training_commands import handed_on
 from pipelines.zoo.architectures import completed
 
@@ -14,11 +14,20 @@ app = typer.Typer(
     name="model",
     no_args_is_help=True,
     help="Detectors from a pipeline.config and a checkpoint: info, outputs, export.",
+    epilog="Examples: `mapgate model info --architecture efficientdet_d1_640x640` · `mapgate model export --checkpoint "
+    "./checkpoint/ckpt-0 --output ./exported`",
 )
 
-PipelineConfig = Annotated[Path, typer.Option(help="A pipeline.config, of TensorFlow 1 or 2.")]
+PipelineConfig = Annotated[
+    Path, typer.Option(help="A pipeline.config, of TensorFlow 1 or 2.", autocompletion=left_to_the_shell)
+]
 Checkpoint = Annotated[
-    str, typer.Option(metavar="PREFIX", help="Its path without .index, its folder, or a .tar.gz of the zoo.")
+    str,
+    typer.Option(
+        metavar="PREFIX",
+        help="Its path without .index, its folder, or a .tar.gz of the zoo.",
+        autocompletion=left_to_the_shell,
+    ),
 ]
 # As the OD API's exporter names them.
 InputType = Literal["image_tensor", "float_image_tensor", "encoded_image_string_tensor", "tf_example"]
@@ -31,7 +40,9 @@ InputType = Literal["image_tensor", "float_image_tensor", "encoded_image_string_
 @handed_on
 def info(
     *,
-    pipeline_config: Annotated[Path | None, typer.Option(help="A pipeline.config, of TensorFlow 1 or 2.")] = None,
+    pipeline_config: Annotated[
+        Path | None, typer.Option(help="A pipeline.config, of TensorFlow 1 or 2.", autocompletion=left_to_the_shell)
+    ] = None,
     architecture: Annotated[str | None, typer.Option(help="A zoo name instead.", autocompletion=completed)] = None,
     num_classes: Annotated[int | None, typer.Option(min=1, help="With --architecture; 90 where left out.")] = None,
     json_: Json = False,
@@ -48,14 +59,20 @@ def outputs(
     *,
     pipeline_config: PipelineConfig,
     checkpoint: Checkpoint,
-    images: Annotated[Path, typer.Option(help=".npz with image_0, image_1, ...: uint8, height x width x 3.")],
-    output: Annotated[Path, typer.Option(help="The .npz to write.")],
+    images: Annotated[
+        Path,
+        typer.Option(
+            help=".npz with image_0, image_1, ...: uint8, height x width x 3.", autocompletion=left_to_the_shell
+        ),
+    ],
+    output: Annotated[Path, destination("The .npz to write.")],
     training: Annotated[bool, typer.Option("--training", help="Targets, losses and gradient norms too.")] = False,
     groundtruth: Annotated[
         Path | None,
         typer.Option(
             help="With --training: .npz with groundtruth_boxes_0 (ymin, xmin, ymax, xmax, normalised), "
-            "groundtruth_classes_0 (from 0), ..."
+            "groundtruth_classes_0 (from 0), ...",
+            autocompletion=left_to_the_shell,
         ),
     ] = None,
 ) -> None:
@@ -75,17 +92,28 @@ def outputs(
 def export(
     *,
     checkpoint: Checkpoint,
-    output: Annotated[Path, typer.Option(help="A new or empty folder.")],
+    output: Annotated[Path, new_folder("A new or empty folder.")],
     pipeline_config: Annotated[
         Path | None,
-        typer.Option(help="A pipeline.config, of TensorFlow 1 or 2; the one beside the checkpoint where left out."),
+        typer.Option(
+            help="A pipeline.config, of TensorFlow 1 or 2; the one beside the checkpoint where left out.",
+            autocompletion=left_to_the_shell,
+        ),
     ] = None,
     label_map: Annotated[
-        Path | None, typer.Option(help="A label_map.pbtxt: only its ids are detected; every class where left out.")
+        Path | None,
+        typer.Option(
+            help="A label_map.pbtxt: only its ids are detected; every class where left out.",
+            autocompletion=left_to_the_shell,
+        ),
     ] = None,
     input_type: Annotated[InputType, typer.Option(help="What the SavedModel takes.")] = "image_tensor",
     calibration: Annotated[
-        Path | None, typer.Option(help="A prepared validation split (*.tfrecord): write OpenVINO's int8 too.")
+        Path | None,
+        typer.Option(
+            help="A prepared validation split (*.tfrecord): write OpenVINO's int8 too.",
+            autocompletion=left_to_the_shell,
+        ),
     ] = None,
     artifact: Annotated[
         bool,

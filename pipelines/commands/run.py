@@ -10,11 +10,11 @@ from pipelines.client import executions, images, initial_checkpoint, quotas
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import parameters_for
-from pipelines.client.initial_checkpoint import completed as completed_checkpoints
 from pipelines.commands.announcement import announce, with_defaults
+from pipelines.commands.completion import initial_checkpoints, instance_types
 from pipelines.commands.executions import follow_to_the_end
 from pipelines.commands.plan import judge
-from pipelines.commands.terminal import Json, console, print_json
+from pipelines.commands.terminal import Json, console, interruptible, left_to_the_shell, print_json
 from pipelines.commands.zoo import brought
 from pipelines.display.transfers import transfer
 from pipelines.errors import BadInputError
@@ -30,12 +30,23 @@ app = typer.Typer()
 )
 def run(
     context: typer.Context,
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A folder of labelled images, or its S3 URI.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="A folder of labelled images, or its S3 URI.", autocompletion=left_to_the_shell
+        ),
+    ],
     architecture: Annotated[
         str | None, typer.Option(help="An architecture by its zoo name.", autocompletion=completed)
     ] = None,
-    pipeline_config: Annotated[str | None, typer.Option(help="Your own pipeline.config: a file or its URI.")] = None,
-    label_map: Annotated[str | None, typer.Option(help="Your own label_map.pbtxt: a file or its URI.")] = None,
+    pipeline_config: Annotated[
+        str | None,
+        typer.Option(help="Your own pipeline.config: a file or its URI.", autocompletion=left_to_the_shell),
+    ] = None,
+    label_map: Annotated[
+        str | None,
+        typer.Option(help="Your own label_map.pbtxt: a file or its URI.", autocompletion=left_to_the_shell),
+    ] = None,
     checkpoint: Annotated[
         str | None,
         typer.Option(
@@ -43,15 +54,19 @@ def run(
             metavar="VERSION|champion|PATH|URI|NAME|scratch",
             help="What the training starts from: a version's number or ARN, what production serves, a checkpoint's "
             "folder or prefix, a model.tar.gz, an S3 URI, a zoo name, or nothing.",
-            autocompletion=completed_checkpoints,
+            autocompletion=initial_checkpoints,
         ),
     ] = None,
-    gate_policy: Annotated[str | None, typer.Option(help="Gate policy (YAML): a file or its URI.")] = None,
+    gate_policy: Annotated[
+        str | None, typer.Option(help="Gate policy (YAML): a file or its URI.", autocompletion=left_to_the_shell)
+    ] = None,
     training_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the config's num_steps.")] = None,
     training_settings: Annotated[
         str | None, typer.Option(help='How training goes on, such as "seed=18 early_stopping_patience=5".')
     ] = None,
-    training_instance_type: Annotated[str | None, typer.Option(help="Such as ml.g5.xlarge.")] = None,
+    training_instance_type: Annotated[
+        str | None, typer.Option(help="Such as ml.g5.xlarge.", autocompletion=instance_types)
+    ] = None,
     map_threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least mAP; it can only tighten the policy.")
     ] = None,
@@ -90,7 +105,8 @@ def run(
     if start:
         bucket = deployment.data_bucket
         uris["InitialCheckpointUri"] = start.source or brought(connection, bucket, start.zoo, quiet=as_json)
-    with transfer(console, "uploading", quiet=as_json) as progress:
+    nothing_lost = "nothing was started; the same command does not send again what is there already"
+    with interruptible(nothing_lost), transfer(console, "uploading", quiet=as_json) as progress:
         parameters = parameters_for(connection, deployment.data_bucket, data, uris, values, progress=progress)
     arn = executions.start(connection, deployment.pipeline_name, parameters, description=description)
     if not as_json:

@@ -8,7 +8,8 @@ word in bold prints a `rich.text.Text`.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,6 +106,44 @@ def destination(told: str, *names: str, **options: Any) -> OptionInfo:
     option = typer.Option(*names, help=told, callback=_writable, autocompletion=left_to_the_shell, **options)
     assert isinstance(option, OptionInfo)
     return option
+
+
+def new_folder(told: str, *names: str, **options: Any) -> OptionInfo:
+    """The same of a folder to make, or to fill where it is empty."""
+    option = typer.Option(*names, help=told, callback=makeable, autocompletion=left_to_the_shell, **options)
+    assert isinstance(option, OptionInfo)
+    return option
+
+
+def makeable(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    """A folder that can be made, as far as one can see beforehand.
+
+    Raises:
+        BadInputError: A file is in its way, or the folder above it may not be written.
+    """
+    if path is None:
+        return None
+    named = f"{parameter.opts[0]} {path}"
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise BadInputError(f"{named}: {there} is a file; name a folder")
+    if not os.access(there, os.W_OK):
+        raise BadInputError(f"{named}: nothing can be written into {there}; name another folder")
+    return path
+
+
+@contextmanager
+def interruptible(told: str) -> Iterator[None]:
+    """Who presses Ctrl-C in this block is told what that means, and the command ends.
+
+    Raises:
+        typer.Exit: With 130, as shells say it.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        complaints.print(f"mapgate: interrupted; {told}")
+        raise typer.Exit(130) from None
 
 
 def left_to_the_shell(incomplete: str) -> list[str]:  # noqa: ARG001

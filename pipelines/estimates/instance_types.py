@@ -49,6 +49,11 @@ def instance_type(name: str) -> InstanceType:
     return InstanceType(name, gpus=1 if "gpu_memory_gib" in numbers else 0, **numbers)
 
 
+def known() -> list[str]:
+    """The names of the types that the file has a line for."""
+    return sorted(_file()["instance_types"])
+
+
 def prices_of() -> str:
     """The date and the region of the prices."""
     return f"{_file()['prices_of']}, {_file()['region']}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -164,6 +165,15 @@ def file_server() -> Iterator[Callable[[dict[str, bytes]], FileServer]]:
     for server in started:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def least_room() -> Iterator[None]:
+    """Files of more than a kilobyte cannot be written, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(scope="session")

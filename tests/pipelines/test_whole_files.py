@@ -25,3 +25,13 @@ def test_what_was_not_written_to_its_end_is_not_there(tmp_path: Path) -> None:
         raise OSError("the disk is full")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path, least_room: None) -> None:  # noqa: ARG001
+    with pytest.raises(OSError, match=r"'.*/a\.json'"), written_whole(tmp_path / "a.json") as beside:
+        beside.write_text("x" * 5000)
+    with (
+        pytest.raises(OSError, match=r"'.*/nowhere/a\.json'"),
+        written_whole(tmp_path / "nowhere" / "a.json") as beside,
+    ):
+        beside.write_text("x")

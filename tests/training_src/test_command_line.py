@@ -104,6 +104,25 @@ def test_errors_of_ours_are_sentences_and_their_exit_code(capsys: pytest.Capture
     assert capsys.readouterr().err == "the loss is not finite\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (FileNotFoundError(2, "No such file", "nope.config"), "nope.config: No such file; name another"),
+        (OSError(28, "No space left on device"), "draw: No space left on device; make room"),
+    ],
+)
+def test_a_file_that_cannot_be_read_or_written_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], error: OSError, told: str
+) -> None:
+    def draw() -> int:
+        raise error
+
+    assert call(draw, "draw", []) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert len(said.splitlines()) == 1
+
+
 def test_an_unknown_name_lists_the_jobs_and_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cheque"]) == main([]) == 2
     first, _ = capsys.readouterr().err.splitlines()

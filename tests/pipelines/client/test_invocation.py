@@ -12,6 +12,8 @@ from pipelines.client.connection import Connection
 from pipelines.client.invocation import Detection, detect
 from pipelines.errors import BadInputError, MapgateError, WorkFailedError
 
+APPROVE = "it comes up when a version is approved (`mapgate models approve`)"
+
 
 class Endpoint:
     """Stands where the runtime's client would, and answers or refuses."""
@@ -42,7 +44,11 @@ def test_detections_have_their_labels_and_scores_that_are_too_low_are_left_out()
 @pytest.mark.parametrize(
     ("response", "kind", "told"),
     [
-        ({"Error": {"Code": "ValidationError", "Message": "e not found"}}, BadInputError, "endpoint e: e not found"),
+        (
+            {"Error": {"Code": "ValidationError", "Message": "e not found"}},
+            BadInputError,
+            "endpoint e: e not found; " + APPROVE,
+        ),
         (
             {
                 "Error": {"Code": "ModelError", "Message": "400"},

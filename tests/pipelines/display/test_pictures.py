@@ -54,6 +54,18 @@ def test_a_contact_sheet_holds_pictures_of_any_shape() -> None:
     assert (sheet == 200).any()
 
 
+def test_a_picture_is_written_as_its_name_says(tmp_path: Path) -> None:
+    for name, magic in (("a.png", b"\x89PNG"), ("a.jpg", b"\xff\xd8")):
+        pictures.write(tmp_path / name, GREY)
+        assert (tmp_path / name).read_bytes().startswith(magic)
+
+
+def test_a_disk_without_room_is_not_blamed_on_the_kind_of_file(tmp_path: Path, least_room: None) -> None:  # noqa: ARG001
+    with pytest.raises(OSError, match=r"File too large: '.*a\.png'"):
+        pictures.write(tmp_path / "a.png", np.random.default_rng(1).integers(0, 255, (90, 90, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_animation_holds_a_frame_for_each_picture(tmp_path: Path) -> None:
     frames = [np.full((40, 60, 3), shade, np.uint8) for shade in (0, 100, 200)]
 
