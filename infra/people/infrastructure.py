@@ -4,6 +4,7 @@
 Which actions know which resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -20,9 +21,9 @@ from infra.training.infrastructure import TrainingStack
 
 UPLOADS = ("datasets", "inputs")
 """Where `mapgate run` puts a person's images, and configurations, label maps, checkpoints and policies."""
-REPORTS = ("executions",)
+REPORTS = ("evidence", "executions")
 READ = (*UPLOADS, *REPORTS, "defaults", "models", "tensorboard")
-MADE = ("checkpoints", "defaults", "executions", "models", "tensorboard")
+MADE = ("checkpoints", "defaults", "evidence", "executions", "models", "released", "tensorboard")
 """What the pipeline and the deployment write, and nobody else."""
 APPROVALS = ["Approved", "PendingManualApproval", "Rejected"]
 
@@ -51,6 +52,7 @@ class PeopleStack(cdk.Stack):
         self._settings = settings
         self._foundation = foundation
         self._endpoint_name = delivery.endpoint_name
+        self._records = delivery.deployer.table
         self._versions = sagemaker_arns(self, f"model-package/{registry.group_name}/*")
         self._group = sagemaker_arns(self, f"model-package-group/{registry.group_name}")
         self.data_scientist = self._data_scientist(training)
@@ -81,7 +83,7 @@ class PeopleStack(cdk.Stack):
             because=EVERY_OBJECT,
         )
         allow(policy, "s3:GetBucketLocation", "s3:ListBucket", on=foundation.data_arns())
-        self._allow_key(policy, "kms:Decrypt", "kms:GenerateDataKey")
+        self._allow_key(policy, "kms:GenerateDataKey")
         self._keep_apart(policy)
         return policy
 
@@ -102,11 +104,10 @@ class PeopleStack(cdk.Stack):
             on=self._foundation.data_arns(),
             when={"StringLike": {"s3:prefix": [f"{prefix}/*" for prefix in REPORTS]}},
         )
-        self._allow_key(policy, "kms:Decrypt")
         return policy
 
     def _policy(self, kind: str, description: str) -> iam.ManagedPolicy:
-        """A policy with what both kinds of people read: the deployment's names, and the registry."""
+        """A policy with what both kinds of people read: the deployment's names, registry, records and evidence."""
         name = "-".join(word.lower() for word in _words(kind))
         policy = iam.ManagedPolicy(
             self, kind, managed_policy_name=f"{self._settings.prefix}-{name}", description=description
@@ -138,6 +139,7 @@ class PeopleStack(cdk.Stack):
             on=["*"],
             because=NO_RESOURCE,
         )
+        self._allow_evidence(policy)
         return policy
 
     def _allow_executions(self, policy: iam.ManagedPolicy, training: TrainingStack) -> None:
@@ -195,10 +197,21 @@ class PeopleStack(cdk.Stack):
             because=OWN_JOBS,
         )
 
-    def _allow_key(self, policy: iam.ManagedPolicy, *actions: str) -> None:
-        """Let the key be used for objects, and for nothing else that it encrypts."""
-        through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{self.region}.amazonaws.com"}}
-        allow(policy, *actions, on=[self._foundation.key.key_arn], when=through_s3)
+    def _allow_evidence(self, policy: iam.ManagedPolicy) -> None:
+        """Let what was decided be read, and be verified: nobody has to believe it."""
+        allow(policy, "dynamodb:GetItem", "dynamodb:Query", on=[self._records.table_arn])
+        allow(policy, "kms:GetPublicKey", "kms:Verify", on=[self._foundation.signing_key.key_arn])
+        self._allow_key(policy, "kms:Decrypt", through=("dynamodb", "s3"))
+
+    def _allow_key(self, policy: iam.ManagedPolicy, *actions: str, through: Sequence[str] = ("s3",)) -> None:
+        """Let the key be used through these services, and for nothing else that it encrypts."""
+        services = [f"{service}.{self.region}.amazonaws.com" for service in through]
+        allow(
+            policy,
+            *actions,
+            on=[self._foundation.key.key_arn],
+            when={"StringEquals": {"kms:ViaService": services if len(services) > 1 else services[0]}},
+        )
 
     def _keep_apart(self, policy: iam.ManagedPolicy) -> None:
         """Keep who trains from deciding, and from what the pipeline wrote, whatever else they are allowed.

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra.delivery.infrastructure import DeliveryStack
-from infra.foundation.infrastructure import ROOT, FoundationStack
+from infra.foundation.infrastructure import EVIDENCE, ROOT, FoundationStack
 from infra.lambda_function import Function
-from infra.permissions import EVERY_OBJECT, EVERY_VERSION, allow, deny, sagemaker_arns
+from infra.permissions import EVERY_OBJECT, EVERY_VERSION, allow, allow_signing, deny, sagemaker_arns
 from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 from infra.ssm_parameters import publish
 from infra.training.binding import Resources, bind
 from infra.training.check_plan_asset import check_plan_asset
+from infra.training.publish_dossier_asset import publish_dossier_asset
 from infra.training.roles import (
     GIVEN,
     JobRoles,
@@ -58,7 +60,7 @@ class TrainingStack(cdk.Stack):
         (self.pipeline_arn,) = sagemaker_arns(self, f"pipeline/{self.pipeline_name}")
         self.check_plan = self._check_plan(foundation, delivery)
         self.find_champion = self._find_champion(foundation, delivery)
-        self.publish_dossier = self._publish_dossier(foundation, registry)
+        self.publish_dossier = self._publish_dossier(foundation, registry, delivery)
         jobs = JobRoles(self, "Jobs", settings=settings, foundation=foundation)
         role = PipelineRole(
             self,
@@ -148,15 +150,39 @@ class TrainingStack(cdk.Stack):
         waiver = self.format_arn(service="ssm", resource="parameter", resource_name=self._waiver.removeprefix("/"))
         allow(function.role, "ssm:GetParameterHistory", on=[waiver])
 
-    def _publish_dossier(self, foundation: FoundationStack, registry: RegistryStack) -> Function:
-        function = self._function(
-            "publish-dossier",
-            "Writes an evaluation's figures and links onto the registered version",
-            foundation,
-            {"BUCKET": foundation.bucket.bucket_name},
-            timeout=cdk.Duration.minutes(1),
-        )
-        role = function.role
+    def _publish_dossier(
+        self, foundation: FoundationStack, registry: RegistryStack, delivery: DeliveryStack
+    ) -> Function:
+        settings, test_set = self._settings, self._settings.floor_policy.test_set
+        with publish_dossier_asset() as code:
+            function = self._function(
+                "publish-dossier",
+                "Pins, signs and records what was judged, and shows it on the registered version",
+                foundation,
+                {
+                    "TABLE": delivery.deployer.table.table_name,
+                    "ENDPOINT_NAME": delivery.endpoint_name,
+                    "BUCKET": foundation.bucket.bucket_name,
+                    "SIGNING_KEY_ARN": foundation.signing_key.key_arn,
+                    "FLOOR_POLICY_URI": foundation.floor_policy_uri,
+                    "FLOOR_POLICY_SHA256": settings.floor_policy.sha256,
+                    "FLOOR_TEST_SET": test_set.sha256 if test_set else "",
+                    "INFERENCE_IMAGE": foundation.image_uri("inference"),
+                    "TRAINING_IMAGE": foundation.image_uri("training"),
+                },
+                # It reads the artifact to its end; processors, and with them the network, come with the memory.
+                # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+                timeout=cdk.Duration.minutes(10),
+                memory_megabytes=1024,
+                code=code,
+                writes=True,
+            )
+        self._allow_dossier(function.role, foundation, registry)
+        allow(function.role, "dynamodb:GetItem", "dynamodb:PutItem", on=[delivery.deployer.table.table_arn])
+        return function
+
+    def _allow_dossier(self, role: iam.Role, foundation: FoundationStack, registry: RegistryStack) -> None:
+        """Let PublishDossier read what was judged, sign it, and write onto a version all but its approval."""
         versions = sagemaker_arns(self, f"model-package/{registry.group_name}/*")
         allow(
             role,
@@ -172,10 +198,20 @@ class TrainingStack(cdk.Stack):
             on=versions,
             when={"Null": {"sagemaker:ModelApprovalStatus": "false"}},
         )
-        allow(role, "s3:GetObject", on=foundation.data_arns("executions"), because=EVERY_OBJECT)
+        allow(
+            role,
+            "sagemaker:DescribePipelineExecution",
+            "sagemaker:ListPipelineParametersForExecution",
+            on=[f"{self.pipeline_arn}/execution/*"],
+            because="Executions of the environment's own pipeline.",
+        )
+        read = foundation.data_arns("defaults", EVIDENCE, "executions", "models")
+        allow(role, "s3:GetObject", on=read, because=EVERY_OBJECT)
+        allow(role, "s3:PutObject", on=foundation.data_arns(EVIDENCE), because=EVERY_OBJECT)
         allow(role, "s3:ListBucket", on=foundation.data_arns())
+        allow_signing(role, foundation.signing_key)
+        allow_image_digest(role, foundation, "training", "inference")
         allow_registration(role, foundation)
-        return function
 
     def _function(
         self,
@@ -185,7 +221,9 @@ class TrainingStack(cdk.Stack):
         environment: dict[str, str],
         *,
         timeout: cdk.Duration,
+        memory_megabytes: int = 256,
         code: Path | None = None,
+        writes: bool = False,
     ) -> Function:
         return Function(
             self,
@@ -197,6 +235,8 @@ class TrainingStack(cdk.Stack):
             key=foundation.key,
             environment={"PREFIX": self._settings.prefix, **environment},
             timeout=timeout,
+            memory_megabytes=memory_megabytes,
+            writes=writes,
         )
 
 

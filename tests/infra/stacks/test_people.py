@@ -15,6 +15,8 @@ ACCOUNT = "123456789012"
 SAGEMAKER = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}"
 BUCKET = f"arn:aws:s3:::mapgate-dev-data-{ACCOUNT}-us-east-1"
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/k"
+SIGNING_KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/s"
+RECORDS = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/mapgate-dev-deployments"
 PIPELINE = f"{SAGEMAKER}:pipeline/mapgate-dev"
 EXECUTION = f"{PIPELINE}/execution/abc"
 VERSION = f"{SAGEMAKER}:model-package/mapgate-dev/1"
@@ -22,6 +24,7 @@ GROUP = f"{SAGEMAKER}:model-package-group/mapgate-dev"
 LOGS = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/sagemaker"
 PARAMETERS = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/mapgate-dev"
 THROUGH_S3: dict[str, tuple[str, ...]] = {"kms:viaservice": ("s3.us-east-1.amazonaws.com",)}
+THROUGH_DYNAMODB: dict[str, tuple[str, ...]] = {"kms:viaservice": ("dynamodb.us-east-1.amazonaws.com",)}
 EVERYTHING = parse({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}, "identity")
 
 Asked = tuple[str, str] | tuple[str, str, dict[str, tuple[str, ...]]]
@@ -34,6 +37,13 @@ READ_BY_BOTH: list[Asked] = [
     ("s3:GetObject", f"{BUCKET}/executions/abc/EvaluateDetector/output/evaluation/report.html"),
     ("kms:Decrypt", KEY, THROUGH_S3),
     ("sagemaker:Search", "*"),
+    # `mapgate endpoints`, `mapgate models history` and `provenance`
+    ("dynamodb:GetItem", RECORDS),
+    ("dynamodb:Query", RECORDS),
+    ("kms:Decrypt", KEY, THROUGH_DYNAMODB),
+    ("s3:GetObject", f"{BUCKET}/evidence/v000003/verdict.json"),
+    ("kms:Verify", SIGNING_KEY),
+    ("kms:GetPublicKey", SIGNING_KEY),
 ]
 TRAINS: list[Asked] = [
     # `mapgate run`
@@ -84,7 +94,11 @@ OF_NOBODY: list[Asked] = [
     ("s3:PutBucketPolicy", BUCKET),
     ("s3:GetObject", "arn:aws:s3:::another/executions/abc/report.html"),
     ("kms:Decrypt", KEY),
-    ("kms:Decrypt", KEY, {"kms:viaservice": ("dynamodb.us-east-1.amazonaws.com",)}),
+    ("kms:Decrypt", KEY, {"kms:viaservice": ("sqs.us-east-1.amazonaws.com",)}),
+    ("kms:GenerateDataKey", KEY, THROUGH_DYNAMODB),
+    ("kms:Sign", SIGNING_KEY),
+    ("s3:PutObject", f"{BUCKET}/evidence/v000003/approval-1.json"),
+    ("s3:PutObject", f"{BUCKET}/released/0/model.tar.gz"),
     ("kms:ScheduleKeyDeletion", KEY),
     ("sagemaker:CreateModelPackage", VERSION, APPROVED),
     ("sagemaker:DeleteModelPackage", VERSION),
@@ -99,7 +113,8 @@ OF_NOBODY: list[Asked] = [
     ("ssm:GetParametersByPath", f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/mapgate-prod"),
     ("ssm:GetParametersByPath", f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/mapgate-development"),
     ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/mapgate-dev-training"),
-    ("dynamodb:PutItem", f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/mapgate-dev-deployments"),
+    ("dynamodb:PutItem", RECORDS),
+    ("dynamodb:UpdateItem", RECORDS),
     ("logs:GetLogEvents", f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/lambda/other:log-stream:s"),
 ]
 UNDONE_BY_NO_OTHER: list[Asked] = [
@@ -109,6 +124,8 @@ UNDONE_BY_NO_OTHER: list[Asked] = [
     ("s3:PutObject", f"{BUCKET}/models/pipelines-abc/output/model.tar.gz"),
     ("s3:PutObject", f"{BUCKET}/defaults/gate-policy/gate_policy.yaml"),
     ("s3:DeleteObjectVersion", f"{BUCKET}/executions/abc/report.html"),
+    ("s3:PutObject", f"{BUCKET}/evidence/v000003/verdict.json"),
+    ("s3:PutObject", f"{BUCKET}/released/0/model.tar.gz"),
 ]
 """What a data scientist may not, although AWS's policies for Studio would let them."""
 
@@ -124,6 +141,10 @@ def resolved(value: Any) -> Any:
         repositories = [name for name in ("Training", "Inference") if f"{name}Images" in of]
         if repositories:
             return f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mapgate-dev-{repositories[0].lower()}"
+        if "TableDeployments" in of or "Deployments" in of:
+            return RECORDS
+        if "GetAttSigningKey" in of:
+            return SIGNING_KEY
         assert "GetAttKey" in of
         return KEY
     return {name: resolved(each) for name, each in value.items()}
