@@ -28,6 +28,7 @@ from pipelines.commands import (
     data,
     demo,
     doctor,
+    endpoints,
     executions,
     images,
     invoke,
@@ -51,7 +52,22 @@ app = typer.Typer(
     "MAPGATE_HOME, the folder of the laptop's cloud and of what was downloaded (default `.mapgate` in the current "
     "folder). `mapgate --install-completion` sets up tab completion.",
 )
-for noun in (run, invoke, check, demo, doctor, architectures, executions, images, models, data, model, zoo, local):
+for noun in (
+    run,
+    invoke,
+    check,
+    demo,
+    doctor,
+    architectures,
+    executions,
+    images,
+    models,
+    endpoints,
+    data,
+    model,
+    zoo,
+    local,
+):
     app.add_typer(noun.app)
 
 

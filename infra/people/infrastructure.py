@@ -166,6 +166,8 @@ class PeopleStack(cdk.Stack):
             on=["*"],
             because=NO_RESOURCE,
         )
+        # Whose version production serves: for an approval, and as what a training starts from.
+        allow(policy, "sagemaker:DescribeEndpoint", on=sagemaker_arns(self, f"endpoint/{self._endpoint_name}"))
         self._allow_evidence(policy)
         return policy
 
@@ -188,8 +190,6 @@ class PeopleStack(cdk.Stack):
             on=[f"{training.pipeline_arn}/execution/*"],
             because="Executions of the environment's own pipeline.",
         )
-        # Whose version production serves, as what a training starts from.
-        allow(policy, "sagemaker:DescribeEndpoint", on=sagemaker_arns(self, f"endpoint/{self._endpoint_name}"))
         # What an execution needs is held against the account's quotas before it starts.
         allow(
             policy,

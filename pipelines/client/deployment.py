@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 
 from pipelines.client.connection import Connection, refusals_told
 from pipelines.errors import BadInputError
@@ -11,7 +11,12 @@ from pipelines.errors import BadInputError
 
 @dataclass(frozen=True)
 class Deployment:
-    """The names that a deployment publishes under `/<project>-<environment>/`, a parameter each."""
+    """The names that a deployment publishes under `/<project>-<environment>/`, a parameter each.
+
+    Attributes:
+        deployment_table: Of the deployer's records.
+        signing_key: ARN of the key that signs evidence; empty where the deployment is of a release that signed none.
+    """
 
     data_bucket: str
     pipeline_name: str
@@ -19,6 +24,8 @@ class Deployment:
     endpoint_name: str
     training_image: str
     inference_image: str
+    deployment_table: str = ""
+    signing_key: str = ""
 
     @classmethod
     def find(cls, connection: Connection) -> Deployment:
@@ -29,7 +36,8 @@ class Deployment:
         """
         published = _parameters_under(connection, f"/{connection.deployment_name}/")
         wanted = {field.name: field.name.replace("_", "-") for field in fields(cls)}
-        missing = [name for name in wanted.values() if name not in published]
+        needed = [wanted[field.name] for field in fields(cls) if field.default is MISSING]
+        missing = [name for name in needed if name not in published]
         if missing:
             where = connection.endpoint_url or f"region {connection.session.region_name}"
             way_out = "run `cdk deploy --all`"
@@ -39,7 +47,7 @@ class Deployment:
                 f"{connection.deployment_name} is not deployed at {where} (no SSM parameter "
                 f"/{connection.deployment_name}/{missing[0]}): {way_out}, or name another --environment"
             )
-        return cls(**{field: published[name] for field, name in wanted.items()})
+        return cls(**{field: published[name] for field, name in wanted.items() if name in published})
 
 
 def _parameters_under(connection: Connection, path: str) -> dict[str, str]:

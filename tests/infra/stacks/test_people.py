@@ -41,6 +41,7 @@ READ_BY_BOTH: list[Asked] = [
     ("kms:Decrypt", KEY, THROUGH_S3),
     ("sagemaker:Search", "*"),
     # `mapgate endpoints`, `mapgate models history` and `provenance`
+    ("sagemaker:DescribeEndpoint", f"{SAGEMAKER}:endpoint/mapgate-dev"),
     ("dynamodb:GetItem", TABLE),
     ("dynamodb:Query", TABLE),
     ("kms:Decrypt", KEY, THROUGH_DYNAMODB),
@@ -71,8 +72,6 @@ TRAINS: list[Asked] = [
     ("servicequotas:ListServiceQuotas", "*"),
     ("sagemaker:RetryPipelineExecution", EXECUTION),
     ("sagemaker:DescribeTrainingJob", f"{SAGEMAKER}:training-job/pipelines-abc-TrainDetector-xyz"),
-    # The champion as what a training starts from
-    ("sagemaker:DescribeEndpoint", f"{SAGEMAKER}:endpoint/mapgate-dev"),
     # What came of it
     ("s3:GetObject", f"{BUCKET}/models/pipelines-abc/output/model.tar.gz"),
     ("s3:GetObject", f"{BUCKET}/tensorboard/pipelines-abc/events"),

@@ -14,18 +14,21 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from containers.evidence.signing import signer
 from infra.settings import Settings
 from infra.training.binding import bind
 from infra.training.check_plan_asset import check_plan_asset
 from localcloud import cloud as local_cloud
 from localcloud.pushing import push
-from pipelines.client import executions, images, initial_checkpoint, quotas, registry
+from pipelines.client import deployments, executions, images, initial_checkpoint, provenance, quotas, registry, serving
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import uri_of
+from pipelines.client.links import Recorded
 from pipelines.errors import BadInputError
-from tests.infra.stacks.test_people import ACCOUNT, BUCKET, KEY, TABLE, policies
+from tests.infra.stacks.test_people import ACCOUNT, BUCKET, KEY, SIGNING_KEY, TABLE, policies
 from tests.infra.training.test_binding import COMMITTED, NAMES, step
+from tests.pipelines.registered import chain_of
 
 REFUSED = "is not authorized to perform"
 DATA = BUCKET.removeprefix("arn:aws:s3:::")
@@ -47,6 +50,14 @@ PUBLISHED = {
     "endpoint-name": "mapgate-dev",
     "training-image": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/mapgate-dev-training:0123456789abcdef",
     "inference-image": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/mapgate-dev-inference:0123456789abcdef",
+    "deployment-table": TABLE.rpartition("/")[2],
+}
+
+DOCUMENTS = {
+    "executions/abc/metadata/dataset.json": b"{}",
+    "executions/abc/evaluation/evaluation.json": b"{}",
+    "defaults/gate-policy/f/gate_policy.yaml": b"schema_version: 2",
+    "models/pipelines-abc/output/model.tar.gz": b"an archive",
 }
 
 
@@ -91,10 +102,11 @@ def _furnish(administrator: Connection, documents: dict[str, Any]) -> None:
         administrator.client("ssm").put_parameter(Name=f"/mapgate-dev/{name}", Value=value, Type="String")
     for name in ("training", "inference"):
         administrator.client("ecr").create_repository(repositoryName=f"mapgate-dev-{name}")
+    signing_key = _sign(administrator)
     trust = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
     for name, document in documents.items():
         role = name.removeprefix("mapgate-dev-")
-        text = json.dumps(document).replace(KEY, key)
+        text = json.dumps(document).replace(SIGNING_KEY, signing_key).replace(KEY, key)
         arn = iam.create_policy(PolicyName=name, PolicyDocument=text)["Policy"]["Arn"]
         iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)
         iam.attach_role_policy(RoleName=role, PolicyArn=arn)
@@ -116,6 +128,26 @@ def _furnish(administrator: Connection, documents: dict[str, Any]) -> None:
             "SupportedResponseMIMETypes": ["application/json"],
         },
     )
+
+
+def _sign(administrator: Connection) -> str:
+    """Records of production, evidence of version 1, and the key that signed it."""
+    names = {"EndpointName": "HASH", "Record": "RANGE"}
+    administrator.client("dynamodb").create_table(
+        TableName=PUBLISHED["deployment-table"],
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in names.items()],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    kms = administrator.client("kms")
+    key = str(kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"])
+    administrator.client("ssm").put_parameter(Name="/mapgate-dev/signing-key", Value=key, Type="String")
+    documents = {f"s3://{DATA}/{key}": body for key, body in DOCUMENTS.items()}
+    for uri, body in documents.items():
+        administrator.client("s3").put_object(Bucket=DATA, Key=uri.removeprefix(f"s3://{DATA}/"), Body=body)
+    for name, body in chain_of(documents, 1, signed_by=signer(kms, key)).items():
+        administrator.client("s3").put_object(Bucket=DATA, Key=f"evidence/v000001/{name}", Body=body)
+    return key
 
 
 @pytest.fixture
@@ -173,6 +205,23 @@ def test_both_read_a_version_and_its_report(place: Place, who: str, tmp_path: Pa
     connection = place.connection(who)
     registry.save_report(connection, newest(connection), tmp_path / "report.html")
     assert (tmp_path / "report.html").read_bytes() == b"<html>"
+
+
+@pytest.mark.parametrize("who", ["data-scientist", "approver"])
+def test_both_read_what_happened_and_verify_who_signed_it(place: Place, who: str) -> None:
+    connection = place.connection(who)
+    deployment = Deployment.find(connection)
+    records = deployments.read(connection, deployment)
+    assert records == deployments.Records()
+    assert serving.endpoints(connection, deployment, records)[0].version is None
+    chain = provenance.chain(connection, deployment, 1, Recorded())
+    assert len(chain.links) == 5
+    assert all(link.signed for link in chain.links)
+    # An approver reads no policy, which is told and proves nothing against it.
+    assert [bool(link.unchecked) for link in chain.links] == [False, False, who == "approver", False, False]
+    assert [fault for link in chain.links for fault in link.faults] == [
+        "the deployer's records have no verdict of this version"
+    ]
 
 
 def test_only_an_approver_decides(data_scientist: Connection, approver: Connection) -> None:

@@ -156,7 +156,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], i
     connection.client("s3").create_bucket(Bucket=BUCKET)
     for key, body in OBJECTS.items():
         connection.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
-    for name, value in vars(DEPLOYMENT).items():
+    for name, value in {name: value for name, value in vars(DEPLOYMENT).items() if value}.items():
         path = f"/mapgate-dev/{name.replace('_', '-')}"
         connection.client("ssm").put_parameter(Name=path, Value=value, Type="String")
     connection.client("sagemaker").create_pipeline(
