@@ -2,7 +2,7 @@
 """`plan`: an execution judged where it is started, as far as a laptop can see: nothing is uploaded, nothing is paid."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,32 +24,35 @@ def run(
     architecture: str | None = None,
     config: Path | None = None,
     label_map: Path | None = None,
+    floor_policy: Path | None = None,
     gate_policy: Path | None = None,
     training_settings: str = "",
     map_threshold: float = 0.0,
 ) -> int:
     """Judge what an execution is started with, a sentence for each fault: 0 nothing is wrong, 2 something is.
 
-    What is not given lies elsewhere and is judged there.
+    What is not given lies elsewhere and is judged there. `floor_policy` is the environment's gate policy, and
+    `gate_policy` the execution's own, which takes nothing from it.
     """
     faults = judge_settings(training_settings, map_threshold)
     if config is None and architecture and architecture not in (known := bundled_architectures()):
         faults.append(f'Architecture "{architecture}" is not known; choose one of {", ".join(known)}.')
-    policy = None
-    with _noted(faults):
-        policy = read_policy(gate_policy) if gate_policy else None
+    policies = []
+    for file in (floor_policy, gate_policy):
+        with _noted(faults):
+            policies += [read_policy(file)] if file else []
     with _noted(faults):
         if folder is not None:
-            _judge_folder(folder, config, label_map, policy, faults)
+            _judge_folder(folder, config, label_map, policies, faults)
         else:
-            _judge_classes(config, label_map, policy, faults)
-    for fault in faults:
+            _judge_classes(config, label_map, policies, faults)
+    for fault in dict.fromkeys(faults):
         print(fault, file=sys.stderr)
     return BadInputError.exit_code if faults else 0
 
 
 def _judge_folder(
-    folder: Path, config: Path | None, label_map: Path | None, policy: GatePolicy | None, faults: list[str]
+    folder: Path, config: Path | None, label_map: Path | None, policies: Sequence[GatePolicy], faults: list[str]
 ) -> None:
     """Add what PrepareDataset and CheckPlan would say of a folder, of whose images only the headers are read."""
     data_policy = replace(read_policy_of(folder), decode_check="header")
@@ -59,17 +62,19 @@ def _judge_folder(
         if examined.findings.number("error"):
             faults += examined.findings.sentences("error", SHOWN)
             return
-        if policy is not None:
+        for policy in policies:
             faults += judge_dataset(policy, examined.description)
         if config is not None:
             load(config, examined.label_map.greatest_id)
 
 
-def _judge_classes(config: Path | None, label_map: Path | None, policy: GatePolicy | None, faults: list[str]) -> None:
-    """Add what a label map tells of a config and a policy, and a config of itself."""
+def _judge_classes(
+    config: Path | None, label_map: Path | None, policies: Sequence[GatePolicy], faults: list[str]
+) -> None:
+    """Add what a label map tells of a config and of policies, and a config of itself."""
     labels = read_label_map(label_map) if label_map else None
-    if labels is not None and policy is not None:
-        faults += judge_class_names(policy, list(labels.names.values()))
+    for policy in policies:
+        faults += judge_class_names(policy, list(labels.names.values())) if labels is not None else []
     if config is not None:
         load(config, labels.greatest_id if labels else 1)
 
