@@ -16,20 +16,23 @@ from typing import Any
 
 import numpy as np
 
+from containers.contract.errors import MapgateError
 from containers.contract.files import write_whole
 from containers.contract.job import ProcessingJob, run
 from training_src.data.images import decode_picture
 from training_src.data.label_map import read_label_map
 from training_src.drawing import encode_jpeg
 from training_src.evaluation import assembly
-from training_src.evaluation.artifact import read_artifact
+from training_src.evaluation.artifact import Artifact, read_artifact
 from training_src.evaluation.assembly import Dossier, Scored, ScoredChampion, Source
 from training_src.evaluation.boxes import to_pixels
+from training_src.evaluation.diagnosis import diagnose
+from training_src.evaluation.enclosures import Explained, enclosures
 from training_src.evaluation.errors import EvaluationError, PolicyError
 from training_src.evaluation.gate import judge
 from training_src.evaluation.measurements import ChampionMeasurements, read_measurements
 from training_src.evaluation.outcomes import examples, outcomes
-from training_src.evaluation.pictures import galleries
+from training_src.evaluation.pictures import pictures
 from training_src.evaluation.policy import read_policy
 from training_src.evaluation.reference import RUNTIME, Asked, answer, answer_champion
 from training_src.evaluation.report import render
@@ -67,6 +70,7 @@ def evaluate(job: ProcessingJob) -> None:
         artifact,
         job.sources.get("model") or None,
         JudgedBy(floor=floor, map_threshold=threshold),
+        _champions_archive(job),
     )
     measured = read_measurements(job.required_input("measurements"))
 
@@ -82,10 +86,15 @@ def evaluate(job: ProcessingJob) -> None:
     results = {RUNTIME: reference} | found
     evaluation = assembly.evaluation(challenger, results, champion, verdict, source, measured.refused)
     print(_headline(evaluation), *measured.refused.values(), challenger.metrics, verdict, sep="\n\n", flush=True)
-    pictures = galleries(
-        test_set, challenger.measurement.detections, labels, challenger.metrics.score, measured.refused
-    )
-    _write(job.output("evaluation"), Dossier(evaluation, challenger.metrics, source, pictures), challenger)
+    detections, score = challenger.measurement.detections, challenger.metrics.score
+    diagnosis = diagnose(test_set.truth, detections, labels, score)
+    seen = pictures(test_set, detections, labels, score, diagnosis.doubts, measured.refused)
+    folder, made = job.output("evaluation"), Dossier(evaluation, challenger.metrics, source, diagnosis, seen)
+    history = artifact.history
+    explained = Explained(diagnosis, challenger.metrics, detections, labels, history, measured.refused)
+    for name, content in enclosures(explained, test_set, job.destinations.get("evaluation", ""), made.made):
+        write_whole(folder / name, content)
+    _write(folder, made, challenger)
     job.leave_message(verdict.sentence)
 
 
@@ -97,6 +106,15 @@ def _champion(
     recorded, waived = (None if said in ("", "none") else said for said in (runtime, waiver))
     answered = answer_champion(measured, recorded, job.input("champion"), asked)
     return assembly.score_champion(answered, recorded, asked.test_set, labels, waived)
+
+
+def _champions_archive(job: ProcessingJob) -> Artifact | None:
+    """What the champion says of itself; one that cannot be read is told where it is compared."""
+    folder = job.input("champion")
+    try:
+        return read_artifact(_only_file(folder, "*.tar.gz")) if folder else None
+    except MapgateError:
+        return None
 
 
 def _headline(evaluation: Evaluation) -> str:

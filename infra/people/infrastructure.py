@@ -78,6 +78,7 @@ class PeopleStack(cdk.Stack):
         self._settings = settings
         self._foundation = foundation
         self._endpoint_name = delivery.endpoint_name
+        self._records = delivery.deployer.table
         self._versions = sagemaker_arns(self, f"model-package/{registry.group_name}/*")
         self._group = sagemaker_arns(self, f"model-package-group/{registry.group_name}")
         self.data_scientist = self._data_scientist(training)
@@ -108,7 +109,7 @@ class PeopleStack(cdk.Stack):
             because=EVERY_OBJECT,
         )
         allow(policy, "s3:GetBucketLocation", "s3:ListBucket", on=foundation.data_arns())
-        self._allow_key(policy, "kms:Decrypt", "kms:GenerateDataKey")
+        self._allow_evidence(policy, "kms:GenerateDataKey")
         self._keep_apart(policy, training)
         return policy
 
@@ -129,7 +130,7 @@ class PeopleStack(cdk.Stack):
             on=self._foundation.data_arns(),
             when={"StringLike": {"s3:prefix": [f"{prefix}/*" for prefix in REPORTS]}},
         )
-        self._allow_key(policy, "kms:Decrypt")
+        self._allow_evidence(policy)
         return policy
 
     def _policy(self, kind: str, description: str) -> iam.ManagedPolicy:
@@ -212,7 +213,7 @@ class PeopleStack(cdk.Stack):
         allow(
             policy,
             "logs:DescribeLogStreams",
-            on=[*groups, *(f"{group}:*" for group in groups)],
+            on=[f"{group}*" for group in groups],
             because="CloudWatch Logs writes a group's ARN with and without its end.",
         )
         allow(
@@ -222,10 +223,19 @@ class PeopleStack(cdk.Stack):
             because=OWN_JOBS,
         )
 
-    def _allow_key(self, policy: iam.ManagedPolicy, *actions: str) -> None:
-        """Let the key be used for objects, and for nothing else that it encrypts."""
-        through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{self.region}.amazonaws.com"}}
-        allow(policy, *actions, on=[self._foundation.key.key_arn], when=through_s3)
+    def _allow_evidence(self, policy: iam.ManagedPolicy, *further: str) -> None:
+        """Let what was decided be read, and be verified: nobody has to believe it.
+
+        Args:
+            policy: Whose.
+            further: What else the key may be used for; for nothing that it encrypts but objects and records.
+        """
+        allow(policy, "dynamodb:GetItem", "dynamodb:Query", on=[self._records.table_arn])
+        allow(policy, "kms:GetPublicKey", "kms:Verify", on=[self._foundation.signing_key.key_arn])
+        # In one statement, as a policy holds little; in the table nobody here writes what the key would encrypt.
+        services = [f"{service}.{self.region}.amazonaws.com" for service in ("dynamodb", "s3")]
+        through = {"StringEquals": {"kms:ViaService": services}}
+        allow(policy, "kms:Decrypt", *further, on=[self._foundation.key.key_arn], when=through)
 
     def _keep_apart(self, policy: iam.ManagedPolicy, training: TrainingStack) -> None:
         """Keep who trains from deciding, and from what the pipeline wrote, whatever else they are allowed.

@@ -22,6 +22,7 @@ HALF_WAY = "Only an upload that breaks off half-way is aborted."
 LARGE = "Only a bucket of more than one run's objects is emptied by several."
 OUTPUTS = "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OutputDataConfig.html asks for it."
 POLLER = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html asks for it, to poll a queue."
+REPEATED = "Only a step that is tried again finds a record and statements of its own."
 STOPPED = "Only an execution that somebody stops stops its jobs."
 TAGGED = "https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-tagging.html: Pipelines tags what it makes."
 TOLD = "Only what went wrong while a version was deployed or removed is told to people."
@@ -56,6 +57,8 @@ REASONS: dict[Pattern, str] = {
     ("pipeline", "sagemaker:Stop*Job", "*"): STOPPED,
     ("processing", "kms:Encrypt", "*"): OUTPUTS,
     ("processing", "s3:GetObject", "*"): GIVEN,
+    ("publish-dossier-function", "dynamodb:GetItem", "*"): REPEATED,
+    ("publish-dossier-function", "kms:Verify", "*"): REPEATED,
     ("step-failures-function", "*", "*"): UNANSWERED,
     ("training", "kms:Encrypt", "*"): OUTPUTS,
     ("training", "s3:GetObject", "*"): GIVEN,

@@ -240,7 +240,8 @@ def test_a_good_detector_passes_in_its_fastest_equal_runtime(finished: Finished)
     assert content["serving"]["parity"]["matched"] == 1.0
     assert (content["champion"], content["best"]) == (None, None)
     assert sorted(path.name for path in finished.job.output("").iterdir()) == [
-        "detections.json", "evaluation.json", "report.html", "sample.jpg", "samples",
+        "curves.json", "detections.json", "evaluation.json", "label_errors.manifest", "report.html", "sample.jpg",
+        "samples",
     ]  # fmt: skip
 
 
@@ -293,8 +294,7 @@ def test_the_report_is_one_page_that_loads_nothing(finished: Finished) -> None:
     page = finished.job.output("report.html").read_text()
     assert "The gate is passed" in page
     assert page.count("data:image/jpeg;base64,") >= 6
-    assert not re.search(r"""(src|href)=["'](?!data:)|<script|@import|url\(""", page)
-    assert page.count("<svg") == 5  # two precision-recall curves, loss, learning rate, validation mAP
+    assert not re.search(r"""(src|href)=["'](?!data:|#)|<script|@import|url\(""", page)
     assert "street_" in page
 
 
@@ -386,7 +386,7 @@ def test_a_model_with_no_form_but_its_savedmodel_is_scored_and_does_not_pass(job
     assert content["gate"]["passed"] is False
     assert content["gate"]["sentence"].startswith("Nothing can serve this model: it has no form that the image")
     assert content["metrics"]["mAP"]["value"] > 0.5
-    assert "answered by its SavedModel" in job.output("report.html").read_text()
+    assert "<dt>Answered by</dt><dd>its SavedModel" in job.output("report.html").read_text()
 
 
 def test_the_savedmodel_s_own_answers_stand_beside_the_measured_ones_without_a_speed(finished: Finished) -> None:
@@ -451,7 +451,7 @@ def test_a_champion_that_serves_by_tensorflow_is_answered_by_its_savedmodel(
     assert (champion["runtime"], champion["reason"], content["gate"]["passed"]) == ("tensorflow", None, passes)
     assert champion["images_per_second"]["value"] is None
     assert "EvaluateDetector ran its SavedModel" in champion["images_per_second"]["reason"]
-    assert "an unknown number of images a second: EvaluateDetector ran" in job.output("report.html").read_text()
+    assert champion["images_per_second"]["reason"] in html.unescape(job.output("report.html").read_text())
 
 
 def test_a_champion_whose_savedmodel_cannot_be_run_could_not_be_measured(job: JobDirectory) -> None:

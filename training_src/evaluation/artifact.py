@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model.tar.gz says of itself; only the two JSON files in it are read."""
+"""What a model.tar.gz says of itself; only its descriptions are read."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from containers.contract.archive import extract
 from training_src.evaluation.errors import EvaluationError
 
-DESCRIPTION, HISTORY = "model.json", "history.json"
+DESCRIPTION, HISTORY, CONFIG = "model.json", "history.json", "pipeline.config"
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,13 @@ class Artifact:
         sha256: Of the archive.
         description: `model.json`.
         history: `history.json`, one entry a training or validation record; empty when there is none.
+        pipeline_config: Its `pipeline.config`; "" when there is none.
     """
 
     sha256: str
     description: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
+    pipeline_config: str = ""
 
     @property
     def measured_as(self) -> str:
@@ -61,7 +63,7 @@ class Artifact:
 
 
 def read_artifact(path: Path) -> Artifact:
-    """Read an archive; nothing of it is unpacked but its two descriptions.
+    """Read an archive; nothing of it is unpacked but its descriptions.
 
     Raises:
         ArchiveError: It is missing or damaged, or was made to do harm.
@@ -69,9 +71,12 @@ def read_artifact(path: Path) -> Artifact:
     """
     with tempfile.TemporaryDirectory(prefix="artifact-") as scratch:
         folder = Path(scratch) / "model"
-        extract(path, folder, lambda name: str(name) in (DESCRIPTION, HISTORY))
+        extract(path, folder, lambda name: str(name) in (DESCRIPTION, HISTORY, CONFIG))
         try:
             description, history = _read(folder / DESCRIPTION), _read(folder / HISTORY)
+            config = (
+                (folder / CONFIG).read_text(encoding="utf-8", errors="replace") if (folder / CONFIG).is_file() else ""
+            )
         except (OSError, ValueError) as error:
             raise EvaluationError(f"{path}: its description cannot be read ({error}); train again") from error
     if not isinstance(description, dict):
@@ -79,7 +84,7 @@ def read_artifact(path: Path) -> Artifact:
     entries = history if isinstance(history, list) else []
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Artifact(digest, description, [entry for entry in entries if isinstance(entry, dict)])
+    return Artifact(digest, description, [entry for entry in entries if isinstance(entry, dict)], config)
 
 
 def _read(file: Path) -> object:

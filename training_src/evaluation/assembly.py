@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measured numbers brought together: as evidence for the gate, as evaluation.json, and for the report."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from training_src.evaluation import schema
 from training_src.evaluation.artifact import Artifact
-from training_src.evaluation.bootstrap import Resampled, bootstrap, difference, standard_deviation
+from training_src.evaluation.bootstrap import Resampled, bootstrap, difference, interval, standard_deviation
 from training_src.evaluation.boxes import Detections, Floats
-from training_src.evaluation.coco import ClassMetrics, CocoMetrics, match
+from training_src.evaluation.changes import Made, changes
+from training_src.evaluation.coco import ClassMetrics, CocoMetrics
+from training_src.evaluation.diagnosis import Diagnosis
 from training_src.evaluation.errors import EvaluationError
 from training_src.evaluation.gate import ChampionEvidence, ClassEvidence, Evidence, ParityEvidence, Verdict
+from training_src.evaluation.matches import match
 from training_src.evaluation.measurements import ChampionMeasurements, Measurement
-from training_src.evaluation.pictures import Gallery
+from training_src.evaluation.pictures import Seen
 from training_src.evaluation.serving import Candidate, choose, scored
 from training_src.evaluation.test_set import TestSet
 
@@ -49,6 +53,7 @@ class Source:
         artifact: The challenger's archive.
         model_uri: Where it was read from.
         policy: Who asked for what.
+        champion: The champion's archive; None where there is none, or it cannot be read.
     """
 
     test_set: TestSet
@@ -56,6 +61,7 @@ class Source:
     artifact: Artifact
     model_uri: str | None
     policy: schema.JudgedBy
+    champion: Artifact | None = None
 
     @property
     def sha256(self) -> str:
@@ -65,12 +71,23 @@ class Source:
 
 @dataclass(frozen=True)
 class Dossier:
-    """All that the report shows."""
+    """All that the report shows.
+
+    Attributes:
+        evaluation: The verdict and its numbers.
+        metrics: What lies behind them.
+        source: What was evaluated.
+        diagnosis: The detections explained.
+        seen: Pictures.
+        made: When, in UTC.
+    """
 
     evaluation: schema.Evaluation
     metrics: CocoMetrics
     source: Source
-    galleries: Sequence[Gallery]
+    diagnosis: Diagnosis
+    seen: Seen
+    made: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def score(chosen: Candidate, test_set: TestSet, labels: Mapping[int, str]) -> Scored:
@@ -206,38 +223,49 @@ def _model(source: Source) -> schema.Model:
         steps=steps,
         best_step=best_step,
         seed=seed,
+        changes=changes(_made(source.artifact), _made(source.champion)) if source.champion else [],
     )
 
 
+def _made(artifact: Artifact) -> Made:
+    return Made(artifact.description, artifact.pipeline_config)
+
+
 def _estimates(one: Scored) -> dict[str, schema.Estimate]:
-    samples = {"mAP": one.resampled.mean_ap, "mAP_50": one.resampled.mean_ap_50}
     return {
-        name: _estimate(value, samples.get(name), one.metrics.reasons.get(name))
+        name: _estimate(value, one.resampled.metrics[name], one.metrics.reasons.get(name))
         for name, value in one.metrics.values.items()
     }
 
 
 def _estimate(value: float | None, samples: Floats | None, reason: str | None) -> schema.Estimate:
     """With its interval, where it was resampled; nothing is known of how far an unknown value moves."""
-    known = None if samples is None or value is None else samples[np.isfinite(samples)]
-    if known is None or len(known) < 2:
+    ends = None if samples is None or value is None else interval(samples)
+    if samples is None or ends is None:
         return schema.Estimate(value=value, reason=reason)
-    lower, upper = np.quantile(known, [0.05, 0.95])
-    return schema.Estimate(
-        value=value, standard_deviation=standard_deviation(known), lower=float(lower), upper=float(upper), reason=reason
-    )
+    deviation = standard_deviation(samples)
+    return schema.Estimate(value=value, standard_deviation=deviation, lower=ends[0], upper=ends[1], reason=reason)
 
 
 def _class_result(one: ClassMetrics, resampled: Resampled) -> schema.ClassResult:
     reason = None if one.support else f'the test set has no box of class "{one.name}"'
+    samples = resampled.per_class[one.id]
+
+    def estimate(name: str) -> schema.Estimate:
+        unknown = reason or f'class "{one.name}" has no such box in the test set'
+        return _estimate(one.values[name], samples[name], unknown if one.values[name] is None else None)
+
     return schema.ClassResult(
         id=one.id,
         support=one.support,
         support_images=one.support_images,
-        AP=_estimate(one.values["AP"], resampled.ap[one.id], reason),
-        AP50=_estimate(one.values["AP50"], resampled.ap_50[one.id], reason),
-        AP75=_estimate(one.values["AP75"], None, reason),
-        AR_100=_estimate(one.values["AR_100"], None, reason),
+        AP=estimate("AP"),
+        AP50=estimate("AP50"),
+        AP75=estimate("AP75"),
+        AR_100=estimate("AR_100"),
+        AP_small=estimate("AP_small"),
+        AP_medium=estimate("AP_medium"),
+        AP_large=estimate("AP_large"),
     )
 
 
@@ -247,21 +275,21 @@ def _champion(challenger: Scored, champion: ScoredChampion) -> schema.Compared:
         return schema.Compared(
             runtime=champion.runtime, metrics={}, change={}, reason=champion.reason, waiver=champion.waiver
         )
-    ours, theirs = challenger.resampled, scored.resampled
     speed, untimed = scored.measurement.timings.images_per_second, scored.measurement.untimed
+    ours, theirs = challenger.resampled.per_class, scored.resampled.per_class
     classes = zip(challenger.metrics.per_class, scored.metrics.per_class, strict=True)
     return schema.Compared(
         runtime=champion.runtime,
         metrics=_estimates(scored),
         images_per_second=schema.Estimate(value=speed, reason=untimed),
         change={
-            "mAP": _change(challenger.metrics["mAP"], scored.metrics["mAP"], ours.mean_ap, theirs.mean_ap),
-            "mAP_50": _change(
-                challenger.metrics["mAP_50"], scored.metrics["mAP_50"], ours.mean_ap_50, theirs.mean_ap_50
-            ),
+            name: _change(value, scored.metrics[name], challenger.resampled.metrics[name], samples)
+            for (name, value), samples in zip(
+                challenger.metrics.values.items(), scored.resampled.metrics.values(), strict=True
+            )
         },
         per_class_change={
-            one.name: _change(one.values["AP"], other.values["AP"], ours.ap[one.id], theirs.ap[one.id])
+            one.name: _change(one.values["AP"], other.values["AP"], ours[one.id]["AP"], theirs[one.id]["AP"])
             for one, other in classes
         },
     )

@@ -1,44 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far mAP would move with other test images: the bootstrap over images.
+"""How far every metric would move with other test images: the bootstrap over images, or over groups of images.
 
-Images are drawn with replacement and every average precision is computed again. A detection's match never depends on
-another image, so a resample only weighs images, and COCO's sums are taken over weighted matches; nothing is matched
-twice. The tests compare this with evaluating the drawn images themselves.
+Images are drawn with replacement and every metric is computed again. A detection's match never depends on another
+image, so a resample only weighs images; nothing is matched twice. Where images belong together, as those of a drive do,
+whole groups are drawn: else an interval would be narrower than what is known.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training_src.evaluation.boxes import Floats
-from training_src.evaluation.coco import IOU_THRESHOLDS, RECALLS, ClassMatches, Matches
+from training_src.evaluation.boxes import Floats, Integers
+from training_src.evaluation.coco import CLASS_METRICS, METRICS
 from training_src.evaluation.errors import EvaluationError
+from training_src.evaluation.matches import SIZES, ClassMatches, Matches
+from training_src.evaluation.weighted_metrics import AT_ONCE, class_metrics, precision_and_recall, recall_at
 
 RESAMPLES = 1000
 SEED = 17
-# Resamples that are computed at once: bounds the memory to this many numbers for each detection of a class.
-_AT_ONCE = 100
+# The ends of an interval.
+QUANTILES = (0.05, 0.95)
+
+Draws = NDArray[np.unsignedinteger]
+"""Shape `(B, N)`: how often each of N images counts in each of B resamples."""
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """Metrics of `B` resamples of the same images; NaN where a resample has no box of the class.
+    """Metrics of `B` resamples of the same images; NaN where a resample has no box that the metric asks for.
 
-    Two models' resamples of the same images with the same seed drew the same images: their differences are paired.
+    Two models' resamples by the same draws are paired: their differences say how sure a difference is.
 
     Attributes:
-        mean_ap: Shape `(B,)`.
-        mean_ap_50: Shape `(B,)`.
-        ap: By label-map id, shape `(B,)`.
-        ap_50: By label-map id, shape `(B,)`.
+        draws: Shape `(B, N)`, by which the images were weighed.
+        metrics: Shape `(B,)` by the names of `coco.METRICS`, such as `mAP_50`.
+        per_class: By label-map id, then by the names of `coco.CLASS_METRICS`, such as `AP50`: shape `(B,)`.
     """
 
-    mean_ap: Floats
-    mean_ap_50: Floats
-    ap: Mapping[int, Floats]
-    ap_50: Mapping[int, Floats]
+    draws: Draws
+    metrics: Mapping[str, Floats]
+    per_class: Mapping[int, Mapping[str, Floats]]
 
 
 @dataclass(frozen=True)
@@ -58,25 +61,88 @@ class Difference:
     probability_better: float
 
 
-def bootstrap(matches: Matches, resamples: int = RESAMPLES, seed: int = SEED) -> Resampled:
-    """Average precision in `resamples` draws of as many images as there are."""
-    if matches.images == 0:
+def bootstrap(
+    matches: Matches, *, groups: Integers | None = None, resamples: int = RESAMPLES, seed: int = SEED
+) -> Resampled:
+    """Every metric in `resamples` draws of as many images, or groups, as there are.
+
+    Args:
+        matches: Of the model's detections.
+        groups: Shape `(N,)`, the number of each image's group; None: each image is drawn by itself.
+        resamples: How many, B.
+        seed: The same seed and groups draw the same images.
+
+    Raises:
+        EvaluationError: There are no images.
+    """
+    return weighted(matches, draw(matches.images, groups=groups, resamples=resamples, seed=seed))
+
+
+def draw(images: int, *, groups: Integers | None = None, resamples: int = RESAMPLES, seed: int = SEED) -> Draws:
+    """How often each image counts in each resample, shape `(B, N)`; see `bootstrap`."""
+    if images == 0:
         raise EvaluationError("bootstrap: there are no images to draw from")
-    draws = np.random.default_rng(seed).multinomial(
-        matches.images, np.full(matches.images, 1 / matches.images), size=resamples
-    )
-    return weighted(matches, draws)
+    position, units = np.arange(images), images
+    if groups is not None:
+        if groups.shape != (images,):
+            raise EvaluationError(f"bootstrap: groups have the shape {groups.shape} for {images} images")
+        names, position = np.unique(groups, return_inverse=True)
+        units = len(names)
+    random, share = np.random.default_rng(seed), np.full(units, 1 / units)
+    # Each is drawn at most as often as there are units.
+    draws = np.empty((resamples, images), np.min_scalar_type(units))
+    for part in _parts(resamples, units):
+        draws[part] = random.multinomial(units, share, size=part.stop - part.start)[:, position]
+    return draws
 
 
-def weighted(matches: Matches, weights: NDArray[np.int64]) -> Resampled:
-    """Average precision when each image counts as often as `weights`, shape `(B, N)`, says."""
-    ap: dict[int, Floats] = {}
-    ap_50: dict[int, Floats] = {}
-    for number, found in matches.classes.items():
-        parts = [_average_precision(found, weights[at : at + _AT_ONCE]) for at in range(0, len(weights), _AT_ONCE)]
-        curves = np.concatenate(parts)
-        ap[number], ap_50[number] = curves.mean(axis=1), curves[:, 0]
-    return Resampled(_mean(ap), _mean(ap_50), ap, ap_50)
+def weighted(matches: Matches, draws: Draws | Integers, sizes: Iterable[str] = SIZES) -> Resampled:
+    """Every metric when each image counts as often as the draws say.
+
+    Args:
+        matches: Of a model's detections; `Matches.subset` gives those of a slice.
+        draws: Shape `(B, N)`, such as another model's `Resampled.draws`.
+        sizes: For boxes of which sizes; `("all",)` leaves out the metrics that ask for small, medium or large ones, and
+            takes half as long.
+    """
+    sizes = tuple(sizes)
+    names = [name for name in CLASS_METRICS if (name[3:] if name[3:] in SIZES else "all") in sizes]
+    per_class = {number: {name: np.empty(len(draws)) for name in names} for number in matches.classes}
+    for part in _parts(len(draws), matches.images):
+        weights = np.ascontiguousarray(draws[part].T, np.float64)
+        for number, found in matches.classes.items():
+            for size in sizes:
+                for name, samples in class_metrics(found, size, weights).items():
+                    per_class[number][name][part] = samples
+    overall = {
+        name: _mean([samples[one] for samples in per_class.values()])
+        for name, one in zip(METRICS, CLASS_METRICS, strict=True)
+        if one in names
+    }
+    return Resampled(np.asarray(draws), overall, per_class)
+
+
+def mean_over(resampled: Resampled, classes: Iterable[int], name: str) -> Floats:
+    """The mean over some classes in each resample, shape `(B,)`: COCO's own where all classes are named.
+
+    Classes that a resample does not know are left out; NaN where it knows none.
+
+    Args:
+        resampled: Of a model.
+        classes: Label-map ids, such as those that another model has too.
+        name: One of `coco.CLASS_METRICS`.
+    """
+    unknown = np.full(len(resampled.draws), np.nan)
+    return _mean([unknown, *(resampled.per_class[number][name] for number in classes)])
+
+
+def interval(samples: Floats) -> tuple[float, float] | None:
+    """The 5 % and the 95 % quantile of the resamples that know the metric; None with fewer than two."""
+    known = samples[np.isfinite(samples)]
+    if len(known) < 2:
+        return None
+    lower, upper = np.quantile(known, QUANTILES)
+    return float(lower), float(upper)
 
 
 def standard_deviation(samples: Floats) -> float | None:
@@ -91,46 +157,50 @@ def difference(challenger: Floats, champion: Floats) -> Difference | None:
     change = change[np.isfinite(change)]
     if len(change) < 2:
         return None
-    lower, upper = np.quantile(change, [0.05, 0.95])
+    lower, upper = np.quantile(change, QUANTILES)
     return Difference(float(change.std(ddof=1)), float(lower), float(upper), float((change > 0).mean()))
 
 
-def _average_precision(found: ClassMatches, weights: NDArray[np.int64]) -> Floats:
-    """COCO's interpolated average precision at each IoU threshold, shape `(B, T)`; NaN without a box to be found.
+def recall_at_precision(found: ClassMatches, precision: float, draws: Draws | Integers) -> Floats:
+    """The greatest recall at IoU 0.5 whose interpolated precision is at least so great, shape `(B,)`.
 
-    Only detections that found a box can raise the interpolated precision, so the curve is followed on these alone. A
-    found box that counts several times adds several points, of which the last has the greatest precision and recall.
+    0 where no score gives that precision, NaN where a resample has no box of the class. The value without a bootstrap
+    is that of the single draw `np.ones((1, N), int)`.
+
+    Args:
+        found: Of one class, `matches.classes[id]`.
+        precision: From 0 to 1.
+        draws: Shape `(B, N)`, such as `Resampled.draws`.
     """
-    truths = weights @ found.truths
-    seen = np.cumsum(weights[:, found.image_index], axis=1)
-    result = np.zeros((len(weights), len(IOU_THRESHOLDS)))
-    for at in range(len(IOU_THRESHOLDS)):
-        hits = np.flatnonzero(found.matched[at])
-        if not len(hits):
-            continue
-        true = np.cumsum(weights[:, found.image_index[hits]], axis=1)
-        counted = seen[:, hits] - _ignored_before(found, weights, at, hits)
-        precision = true / np.maximum(counted, 1)
-        envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        recall = true / np.maximum(truths, 1)[:, None]
-        reached = np.searchsorted(RECALLS, recall, side="right") * (true > 0)
-        result[:, at] = (envelope * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(RECALLS)
-    return np.where((truths > 0)[:, None], result, np.nan)
+    result = np.empty(len(draws))
+    for part in _parts(len(draws), max(found.images, int(found.matched[0].sum()))):
+        result[part] = recall_at(found, precision, np.ascontiguousarray(draws[part].T, np.float64))
+    return result
 
 
-def _ignored_before(
-    found: ClassMatches, weights: NDArray[np.int64], at: int, hits: NDArray[np.intp]
-) -> NDArray[np.int64]:
-    """How many detections ranked before each hit count as nothing, shape `(B, hits)`."""
-    ignored = np.flatnonzero(found.ignored[at])
-    total = np.cumsum(weights[:, found.image_index[ignored]], axis=1)
-    total = np.concatenate([np.zeros((len(weights), 1), np.int64), total], axis=1)
-    return total[:, np.searchsorted(ignored, hits)]
+def at_score(found: ClassMatches, score: float, draws: Draws | Integers) -> tuple[Floats, Floats]:
+    """Precision and recall at IoU 0.5 of the detections from a score on, each of shape `(B,)`.
+
+    Precision is NaN where a resample has none of them, recall where it has no box of the class; 1 minus recall is the
+    share of boxes that are missed. The values without a bootstrap are those of the single draw `np.ones((1, N), int)`.
+    """
+    result = np.empty((2, len(draws)))
+    for part in _parts(len(draws), found.images):
+        result[:, part] = precision_and_recall(found, score, np.ascontiguousarray(draws[part].T, np.float64))
+    return result[0], result[1]
 
 
-def _mean(classes: Mapping[int, Floats]) -> Floats:
+def _mean(classes: Sequence[Floats]) -> Floats:
     """Mean over the classes that a resample knows; NaN where it knows none."""
-    values = np.stack(list(classes.values()))
+    values = np.stack(classes)
     known = np.isfinite(values)
     total = np.where(known, values, 0.0).sum(axis=0)
     return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
+
+
+def _parts(count: int, width: int) -> Iterator[slice]:
+    """Ranges of rows, about equally many, of which each has `AT_ONCE` numbers at most where a row has no more."""
+    parts = -(-count * width // AT_ONCE)
+    step = max(1, -(-count // max(parts, 1)))
+    for begin in range(0, count, step):
+        yield slice(begin, min(begin + step, count))

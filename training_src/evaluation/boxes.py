@@ -2,7 +2,7 @@
 """Ground truth and detections of a set of images, as columns, checked before anything is computed from them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -29,8 +29,11 @@ class GroundTruth:
         image_index: Shape `(M,)`, the image (0 to N - 1) of each box.
         boxes: Shape `(M, 4)`, ymin, xmin, ymax, xmax as fractions of the image.
         classes: Shape `(M,)`, label-map ids.
-        ignored: Shape `(M,)`, boxes neither to be found nor false when found (COCO's `iscrowd`, VOC's `difficult`).
+        ignored: Shape `(M,)`, crowds (COCO's `iscrowd`): neither to be found nor false when found.
         source_ids: The images' names, unique; empty when they have none.
+        areas: Shape `(M,)`, square pixels by which a box is small, medium or large, where its annotation states them
+            (COCO's `area`, that of an outline): not-a-number where one states none, and the box's own area counts.
+            None where none does.
     """
 
     sizes: Integers
@@ -39,6 +42,7 @@ class GroundTruth:
     classes: Integers
     ignored: Booleans
     source_ids: tuple[str, ...] = ()
+    areas: Floats | None = None
 
     @classmethod
     def from_images(
@@ -48,18 +52,41 @@ class GroundTruth:
         classes: Sequence[ArrayLike],
         ignored: Sequence[ArrayLike] | None = None,
         source_ids: Iterable[str] = (),
+        areas: Sequence[ArrayLike] | None = None,
     ) -> Self:
-        """Ground truth from one array an image: boxes `(m, 4)`, classes `(m,)`, ignored `(m,)`."""
-        counts = _counts("ground truth", len(sizes), boxes, classes, *([ignored] if ignored is not None else []))
+        """Ground truth from one array an image: boxes `(m, 4)`, classes `(m,)`, ignored `(m,)`, areas `(m,)`."""
+        optional = [column for column in (ignored, areas) if column is not None]
+        counts = _counts("ground truth", len(sizes), boxes, classes, *optional)
         flags = _column(ignored, bool) if ignored is not None else np.zeros(sum(counts), bool)
         index = np.repeat(np.arange(len(sizes)), counts)
         pixels = np.asarray(sizes, np.int64).reshape(-1, 2)
-        return cls(pixels, index, _rows(boxes), _column(classes, np.int64), flags, tuple(source_ids))
+        stated = None if areas is None else _column(areas, np.float64)
+        return cls(pixels, index, _rows(boxes), _column(classes, np.int64), flags, tuple(source_ids), stated)
 
     @property
     def images(self) -> int:
         """How many images there are, those without a box included."""
         return len(self.sizes)
+
+    def square_pixels(self) -> Floats:
+        """What decides a box's size, shape `(M,)`: the area that its annotation states, else its own."""
+        boxes = to_pixels(self.boxes, self.sizes, self.image_index)
+        own = boxes[:, 2] * boxes[:, 3]
+        return own if self.areas is None else np.where(np.isfinite(self.areas), self.areas, own)
+
+    def subset(self, images: Booleans) -> Self:
+        """What is in some of the images, shape `(N,)`, which are counted anew from 0."""
+        kept = images[self.image_index]
+        return replace(
+            self,
+            sizes=self.sizes[images],
+            image_index=_counted_anew(images)[self.image_index[kept]],
+            boxes=self.boxes[kept],
+            classes=self.classes[kept],
+            ignored=self.ignored[kept],
+            source_ids=tuple(name for name, keep in zip(self.source_ids, images.tolist(), strict=False) if keep),
+            areas=None if self.areas is None else self.areas[kept],
+        )
 
 
 @dataclass(frozen=True)
@@ -85,6 +112,14 @@ class Detections:
         index = np.repeat(np.arange(len(boxes)), counts)
         return cls(index, _rows(boxes), _column(scores, np.float64), _column(classes, np.int64))
 
+    def subset(self, images: Booleans) -> Self:
+        """What was found in some of the images, shape `(N,)`, which are counted anew from 0."""
+        kept = images[self.image_index]
+        index = _counted_anew(images)[self.image_index[kept]]
+        return replace(
+            self, image_index=index, boxes=self.boxes[kept], scores=self.scores[kept], classes=self.classes[kept]
+        )
+
 
 def check_ground_truth(truth: GroundTruth, label_map: Mapping[int, str]) -> None:
     """Refuse ground truth from which COCO's numbers would be silently wrong.
@@ -105,8 +140,17 @@ def check_ground_truth(truth: GroundTruth, label_map: Mapping[int, str]) -> None
         if name in seen:
             raise EvaluationError(f'ground truth: two images have the source id "{name}"; each must be there once')
         seen.add(name)
-    columns = {"image_index": truth.image_index, "classes": truth.classes, "ignored": truth.ignored}
+    columns: dict[str, NDArray[Any]] = {"image_index": truth.image_index, "classes": truth.classes}
+    columns["ignored"] = truth.ignored
+    if truth.areas is not None:
+        columns["areas"] = truth.areas
     _check_columns("ground truth", truth.boxes, truth.images, label_map, columns)
+    if truth.areas is not None and ((truth.areas < 0) | np.isinf(truth.areas)).any():
+        at = int(((truth.areas < 0) | np.isinf(truth.areas)).argmax())
+        raise EvaluationError(
+            f"ground truth: box {at} (image {truth.image_index[at]}) has the area {truth.areas[at]:g}; "
+            "an area is a number of square pixels"
+        )
 
 
 def check_detections(detections: Detections, images: int, label_map: Mapping[int, str]) -> None:
@@ -146,6 +190,11 @@ def to_pixels(boxes: Floats, sizes: Integers, image_index: Integers) -> Floats:
     height, width = sizes[image_index].T.astype(np.float64)
     ymin, xmin, ymax, xmax = boxes.astype(np.float64).T
     return np.column_stack([xmin * width, ymin * height, (xmax - xmin) * width, (ymax - ymin) * height])
+
+
+def _counted_anew(images: Booleans) -> Integers:
+    """The new index of each image that stays, shape `(N,)`."""
+    return np.cumsum(images) - 1
 
 
 def _areas(boxes: Floats) -> Floats:

@@ -5,15 +5,14 @@ Its answers are those of pycocotools (the tests compare them); its inputs are ch
 turned inside out and unknown ids without a word.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from hotcoco import COCO, COCOeval
 from numpy.typing import NDArray
 
 from training_src.evaluation.boxes import (
-    Booleans,
     Detections,
     Floats,
     GroundTruth,
@@ -22,15 +21,18 @@ from training_src.evaluation.boxes import (
     check_ground_truth,
     to_pixels,
 )
+from training_src.evaluation.matches import MAXIMUM_DETECTIONS, Matches, match
 
 # COCO's twelve numbers in its own order, by the names that evaluation.json gives them.
 METRICS = (
     *("mAP", "mAP_50", "mAP_75", "mAP_small", "mAP_medium", "mAP_large"),
     *("AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"),
 )
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALLS = np.linspace(0.0, 1.0, 101)
-MAXIMUM_DETECTIONS = 100
+# The same of one class, in the same order, by the names under which evaluation.json has them.
+CLASS_METRICS = (
+    *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
+    *("AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"),
+)
 _AREAS = {"small": "below 32² pixels", "medium": "of 32² to 96² pixels", "large": "above 96² pixels"}
 # Shapes of COCO's arrays: precision (IoU, recall, class, area, maximum), recall (IoU, class, area, maximum).
 _ALL, _LAST = 0, -1
@@ -45,7 +47,7 @@ class ClassMetrics:
         name: Label-map name.
         support: Ground truth boxes, ignored ones left out.
         support_images: Images with at least one of them.
-        values: `AP`, `AP50`, `AP75` and `AR_100`; None where COCO says -1.
+        values: By the names of `CLASS_METRICS`; None where COCO says -1.
         precision_50: Shape `(101,)`, precision at the recalls 0, 0.01, ..., 1 at IoU 0.5; empty without support.
         precision: Shape `(101,)`, the same averaged over the ten IoU thresholds.
     """
@@ -116,38 +118,6 @@ class CocoMetrics:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class ClassMatches:
-    """How one class's detections were matched, in falling order of score (ties in order of images).
-
-    Attributes:
-        image_index: Shape `(D,)`.
-        scores: Shape `(D,)`.
-        matched: Shape `(T, D)`, whether the detection found a box at each IoU threshold.
-        ignored: Shape `(T, D)`, whether it counts as nothing (it found an ignored box).
-        truths: Shape `(N,)`, boxes to be found in each image, ignored ones left out.
-    """
-
-    image_index: Integers
-    scores: Floats
-    matched: Booleans
-    ignored: Booleans
-    truths: Integers
-
-
-@dataclass(frozen=True)
-class Matches:
-    """Every class's matches in the same images: all that AP depends on.
-
-    Attributes:
-        images: Number of images N.
-        classes: By label-map id, in its order.
-    """
-
-    images: int
-    classes: dict[int, ClassMatches] = field(default_factory=dict)
-
-
 def evaluate(truth: GroundTruth, detections: Detections, label_map: Mapping[int, str]) -> CocoMetrics:
     """COCO's box metrics of detections against ground truth.
 
@@ -177,22 +147,11 @@ def evaluate(truth: GroundTruth, detections: Detections, label_map: Mapping[int,
     )
 
 
-def match(truth: GroundTruth, detections: Detections, label_map: Mapping[int, str]) -> Matches:
-    """COCO's matching of detections to ground truth, at each IoU threshold, boxes of every size.
-
-    Raises:
-        EvaluationError: As `evaluate`.
-    """
-    evaluator = _evaluator(truth, detections, label_map)
-    evaluator.params.areaRng = [[0.0, 1e10]]
-    evaluator.params.areaRngLbl = ["all"]
-    evaluator.params.maxDets = [MAXIMUM_DETECTIONS]
-    evaluator.evaluate()
-    entries: dict[int, list[dict[str, object]]] = {number: [] for number in sorted(label_map)}
-    for entry in evaluator.eval_imgs:
-        if entry is not None:
-            entries[entry["category_id"]].append(entry)
-    return Matches(truth.images, {number: _class_matches(found, truth.images) for number, found in entries.items()})
+def mean_value(metrics: CocoMetrics, classes: Collection[int], name: str) -> float | None:
+    """The mean over some classes, by their ids, of one of `CLASS_METRICS`; None where it is unknown of all of them."""
+    values = [one.values[name] for one in metrics.per_class if one.id in classes]
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def operating_score(matches: Matches) -> float:
@@ -220,6 +179,7 @@ def _evaluator(truth: GroundTruth, detections: Detections, label_map: Mapping[in
         image_ids=truth.image_index.astype(np.int64) + 1,
         category_ids=truth.classes.astype(np.int64),
         boxes=to_pixels(truth.boxes, truth.sizes, truth.image_index),
+        area=truth.square_pixels(),
         iscrowd=truth.ignored.astype(np.int64),
     )
     boxes = to_pixels(detections.boxes, truth.sizes, detections.image_index)
@@ -229,27 +189,19 @@ def _evaluator(truth: GroundTruth, detections: Detections, label_map: Mapping[in
 
 def _per_class(evaluator: COCOeval, truth: GroundTruth, label_map: Mapping[int, str]) -> tuple[ClassMetrics, ...]:
     accumulated = evaluator.eval or {}
-    precision = accumulated["precision"][:, :, :, _ALL, _LAST]
-    recall = accumulated["recall"][:, :, _ALL, _LAST]
+    precision, recall = accumulated["precision"], accumulated["recall"]
     found = []
     for position, number in enumerate(sorted(label_map)):
         mine = (truth.classes == number) & ~truth.ignored
-        curves = precision[:, :, position]
-        known = bool(mine.any())
-        values = {
-            "AP": _known(curves.mean()) if known else None,
-            "AP50": _known(curves[0].mean()) if known else None,
-            "AP75": _known(curves[5].mean()) if known else None,
-            "AR_100": _known(recall[:, position].mean()) if known else None,
-        }
-        empty = np.zeros(0)
+        curves = precision[:, :, position, _ALL, _LAST]
+        known, empty = bool(mine.any()), np.zeros(0)
         found.append(
             ClassMetrics(
                 id=number,
                 name=label_map[number],
                 support=int(mine.sum()),
                 support_images=len(np.unique(truth.image_index[mine])),
-                values=values,
+                values=_class_values(precision[:, :, position], recall[:, position]),
                 precision_50=np.array(curves[0]) if known else empty,
                 precision=curves.mean(axis=0) if known else empty,
             )
@@ -257,37 +209,22 @@ def _per_class(evaluator: COCOeval, truth: GroundTruth, label_map: Mapping[int, 
     return tuple(found)
 
 
+def _class_values(precision: Floats, recall: Floats) -> dict[str, float | None]:
+    """One class's numbers of its precision (IoU, recall, area, maximum) and recall (IoU, area, maximum)."""
+    areas = range(1, precision.shape[2])
+    values = [
+        *(precision[:, :, _ALL, _LAST], precision[0, :, _ALL, _LAST], precision[5, :, _ALL, _LAST]),
+        *(precision[:, :, area, _LAST] for area in areas),
+        *(recall[:, _ALL, maximum] for maximum in range(recall.shape[2])),
+        *(recall[:, area, _LAST] for area in areas),
+    ]
+    return {name: _known(value.mean()) for name, value in zip(CLASS_METRICS, values, strict=True)}
+
+
 def _confusion(evaluator: COCOeval, label_map: Mapping[int, str], score: float) -> ConfusionMatrix:
     found = evaluator.confusion_matrix(iou_thr=0.5, max_det=MAXIMUM_DETECTIONS, min_score=score)
     counts: NDArray[np.int64] = np.asarray(found["matrix"]).astype(np.int64)
     return ConfusionMatrix(counts, tuple(label_map[number] for number in found["cat_ids"]), score)
-
-
-def _class_matches(entries: list[dict[str, object]], images: int) -> ClassMatches:
-    thresholds = len(IOU_THRESHOLDS)
-    truths = np.zeros(images, np.int64)
-    index, scores, matched, ignored = [], [], [np.zeros((thresholds, 0), bool)], [np.zeros((thresholds, 0), bool)]
-    for entry in sorted(entries, key=lambda entry: int(str(entry["image_id"]))):
-        image = int(str(entry["image_id"])) - 1
-        truths[image] = int((~np.asarray(entry["gtIgnore"], bool)).sum())
-        found = np.asarray(entry["dtScores"], np.float64)
-        index.append(np.full(len(found), image))
-        scores.append(found)
-        skip = np.asarray(entry["dtIgnore"], bool).reshape(thresholds, -1)
-        ignored.append(skip)
-        matched.append(np.asarray(entry["dtMatched"], bool).reshape(thresholds, -1) & ~skip)
-    if not index:
-        none = np.zeros((thresholds, 0), bool)
-        return ClassMatches(np.zeros(0, np.int64), np.zeros(0), none, none, truths)
-    joined = np.concatenate(scores)
-    order = np.argsort(-joined, kind="stable")
-    return ClassMatches(
-        np.concatenate(index)[order].astype(np.int64),
-        joined[order],
-        np.concatenate(matched, axis=1)[:, order],
-        np.concatenate(ignored, axis=1)[:, order],
-        truths,
-    )
 
 
 def _known(value: float) -> float | None:

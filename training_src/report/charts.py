@@ -11,30 +11,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 SERIES = ("var(--line-1)", "var(--line-2)", "var(--line-3)")
+# Told apart without colour, in the order of the lines; "" is drawn through.
+DASHES = ("", "9 5", "2 4", "12 4 2 4", "5 3", "14 5", "2 2", "9 3 2 3 2 3")
 WIDTH, HEIGHT = 460, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 12, 48
 _ACROSS = WIDTH - _LEFT - _RIGHT
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: points in data units, a name and a CSS colour."""
+    """One curve: points in data units, a name, a CSS colour, and dashes that tell it from others without colour."""
 
     name: str
     points: Sequence[tuple[float, float]]
     colour: str
     marked: bool = False
+    dash: str = ""
 
 
 @dataclass(frozen=True)
 class Axes:
-    """Names and ranges; a range that is None follows the data."""
+    """Names and ranges; a range that is None follows the data.
+
+    Attributes:
+        title: For those who do not see it.
+        description: For them, too: what there is to be seen.
+        mark: A value of the horizontal axis to mark, and its name.
+    """
 
     title: str
     x: str
     y: str
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
+    description: str = ""
+    mark: tuple[float, str] | None = None
 
 
 # Where along an axis a tick is, from 0 to 1, and what stands there.
@@ -52,7 +63,10 @@ def line_chart(lines: Sequence[Line], axes: Axes) -> str:
         HEIGHT,
         (axes.x, [((value - left) / (right - left), f"{value:g}") for value in _round_numbers(left, right)]),
         (axes.y, [((value - low) / (high - low), f"{value:g}") for value in _round_numbers(low, high)]),
+        description=axes.description,
     )
+    if axes.mark is not None:
+        parts.append(_mark(HEIGHT, (axes.mark[0] - left) / (right - left), axes.mark[1]))
     for line, points in zip(lines, finite, strict=True):
         places = [_place(HEIGHT, (x - left) / (right - left), (y - low) / (high - low)) for x, y in points]
         parts.extend(_curve(line, places))
@@ -90,10 +104,33 @@ def histogram(
                     f"<title>{escape(label)}</title></rect>"
                 )
     if threshold is not None:
-        mark, top = _place(height, float(np.interp(threshold, edges, range(len(edges)))) / slots, 1.0)
-        place = f'x1="{mark:.1f}" x2="{mark:.1f}" y1="{top}" y2="{height - _BOTTOM}"'
-        parts.append(f'<line class="mark-line" {place}><title>{threshold:g}</title></line>')
+        share = float(np.interp(threshold, edges, range(len(edges)))) / slots
+        parts.append(_mark(height, share, f"{threshold:g}"))
     return "".join([*parts, "</svg>"])
+
+
+def reliability(axes: Axes, bins: Sequence[tuple[float, float, float | None, str]], colour: str = SERIES[0]) -> str:
+    """Bars of what came true over what was promised, with the line on which both are equal.
+
+    Args:
+        axes: Its ranges do not count: both axes go from 0 to 1.
+        bins: Lower and upper edge, height or None, and a text for each.
+        colour: A CSS colour.
+    """
+    ticks = [(value, f"{value:g}") for value in _round_numbers(0.0, 1.0)]
+    parts = _frame(axes.title, HEIGHT, (axes.x, ticks), (axes.y, ticks), description=axes.description)
+    for lower, upper, share, text in bins:
+        if share is None:
+            continue
+        left, top = _place(HEIGHT, lower + 0.1 * (upper - lower), share)
+        right, bottom = _place(HEIGHT, upper - 0.1 * (upper - lower), 0.0)
+        size = f'width="{right - left:.1f}" height="{max(bottom - top, 1):.1f}"'
+        parts.append(
+            f'<rect x="{left:.1f}" y="{top:.1f}" {size} rx="1.5" fill="{colour}"><title>{escape(text)}</title></rect>'
+        )
+    (left, bottom), (right, top) = _place(HEIGHT, 0.0, 0.0), _place(HEIGHT, 1.0, 1.0)
+    place = f'x1="{left}" y1="{bottom}" x2="{right}" y2="{top}"'
+    return "".join([*parts, f'<line class="mark-line" {place}><title>as sure as right</title></line></svg>'])
 
 
 def shapes(title: str, groups: Sequence[tuple[str, str, NDArray[Any]]], anchors: NDArray[Any]) -> str:
@@ -144,14 +181,28 @@ def heat_map(title: str, counts: Sequence[Sequence[int]]) -> str:
     return "".join([*parts, "</svg>"])
 
 
+def _mark(height: int, share: float, text: str) -> str:
+    """A dashed line upright, so far along the horizontal axis."""
+    at, top = _place(height, share, 1.0)
+    place = f'x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{height - _BOTTOM}"'
+    return f'<line class="mark-line" {place}><title>{escape(text)}</title></line>'
+
+
 def _frame(
-    title: str, height: int, x: tuple[str, _Ticks], y: tuple[str, _Ticks], *, upright_grid: bool = True
+    title: str,
+    height: int,
+    x: tuple[str, _Ticks],
+    y: tuple[str, _Ticks],
+    *,
+    upright_grid: bool = True,
+    description: str = "",
 ) -> list[str]:
     """An SVG's beginning with grid, labels and the axes' names."""
     bottom = height - _BOTTOM
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">',
         f"<title>{escape(title)}</title>",
+        f"<desc>{escape(description)}</desc>" if description else "",
     ]
     for share, label in y[1]:
         _, at = _place(height, 0.0, share)
@@ -161,7 +212,7 @@ def _frame(
         at, _ = _place(height, share, 0.0)
         if upright_grid:
             parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{bottom}"/>')
-        parts.append(f'<text x="{at:.1f}" y="{bottom + 17}" text-anchor="middle">{label}</text>')
+        parts.append(f'<text x="{at:.1f}" y="{bottom + 19}" text-anchor="middle">{label}</text>')
     middle = f'x="{_LEFT + _ACROSS / 2:.0f}" y="{height - 6}"'
     turned = f'transform="translate(13 {(bottom + _TOP) / 2:.0f}) rotate(-90)"'
     for place, name in ((middle, x[0]), (turned, y[0])):
@@ -179,7 +230,9 @@ def _curve(line: Line, places: Sequence[tuple[float, float]]) -> list[str]:
         return []
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     title = f"<title>{escape(line.name)}</title>"
-    parts = [f'<polyline points="{path}" fill="none" stroke="{line.colour}" stroke-width="2">{title}</polyline>']
+    dash = f' stroke-dasharray="{line.dash}"' if line.dash else ""
+    stroke = f'stroke="{line.colour}" stroke-width="2.2"{dash}'
+    parts = [f'<polyline points="{path}" fill="none" {stroke}>{title}</polyline>']
     if line.marked or len(places) == 1:
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{line.colour}"/>' for x, y in places]
     return parts

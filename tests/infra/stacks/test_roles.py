@@ -39,8 +39,8 @@ def dev(synthesize: Any) -> dict[str, dict[str, str]]:
     [
         (
             "kms:GenerateDataKey",
-            "cleaner-function deployer-function notifier-function publish-dossier-function "
-            "pipeline processing training",
+            "cleaner-function deployer-function notifier-function pipeline processing publish-dossier-function "
+            "training",
         ),
         # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OutputDataConfig.html
         ("kms:Encrypt", "processing training"),
@@ -59,6 +59,19 @@ def dev(synthesize: Any) -> dict[str, dict[str, str]]:
 )
 def test_only_those_who_use_an_action_may(dev: dict[str, dict[str, str]], action: str, roles: str) -> None:
     assert {role for role, actions in dev.items() if action in actions} == set(roles.split())
+
+
+def test_the_functions_that_keep_evidence_alone_sign_it(dev: dict[str, dict[str, str]]) -> None:
+    signers = {role for role, actions in dev.items() if "kms:Sign" in actions}
+    assert "publish-dossier-function" in signers
+    assert signers <= {"publish-dossier-function", "deployer-function"}
+    for role in signers:
+        assert "SigningKey" in dev[role]["kms:Sign"]
+
+
+def test_publish_dossier_writes_evidence_and_no_other_object(dev: dict[str, dict[str, str]]) -> None:
+    written = dev["publish-dossier-function"]["s3:PutObject"]
+    assert written.count("arn:") == written.count("/evidence/*") == 1
 
 
 def test_a_job_reads_what_it_is_given_and_no_other_jobs_data(dev: dict[str, dict[str, str]]) -> None:

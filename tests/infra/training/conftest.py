@@ -10,6 +10,10 @@ import pytest
 
 @pytest.fixture
 def table(cloud: Any) -> Any:
+    return deployment_records(cloud)
+
+
+def deployment_records(cloud: Any) -> Any:
     """A table like that of the deployment records."""
     name = f"deployments-{uuid4().hex[:12]}"
     keys = {"EndpointName": "HASH", "Record": "RANGE"}

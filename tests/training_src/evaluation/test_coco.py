@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """COCO metrics: pycocotools is the oracle, and wrong inputs are refused by name."""
 
-import contextlib
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from training_src.evaluation.boxes import Detections, GroundTruth, to_pixels
-from training_src.evaluation.coco import METRICS, evaluate, match
+from tests.training_src.evaluation.pycocotools_oracle import judged
+from training_src.evaluation.boxes import Detections, GroundTruth
+from training_src.evaluation.coco import CLASS_METRICS, METRICS, evaluate, mean_value
 from training_src.evaluation.errors import EvaluationError
 
 Scenes = Callable[..., tuple[GroundTruth, Detections]]
@@ -110,13 +107,50 @@ def test_the_operating_score_has_the_greatest_f1(labels: dict[int, str]) -> None
     assert evaluate(truth, detections, labels).score == pytest.approx(0.7)
 
 
-def test_matches_follow_falling_scores(scenes: Scenes, labels: dict[int, str]) -> None:
-    matches = match(*scenes(1), labels)
-    assert list(matches.classes) == [1, 2, 4]
-    for found in matches.classes.values():
-        assert (np.diff(found.scores) <= 0).all()
-        assert found.matched.shape == (10, len(found.scores))
-        assert (found.matched.sum(axis=1) <= found.truths.sum()).all()
+def test_an_annotations_own_area_decides_its_size(scenes: Scenes, labels: dict[int, str]) -> None:
+    truth, detections = scenes(2)
+    outlines = truth.square_pixels() * np.random.default_rng(0).uniform(0.1, 1, len(truth.boxes))
+    outlines[::7] = np.nan
+    outlined = replace(truth, areas=outlines)
+    assert_agrees(outlined, detections, labels)
+    assert evaluate(outlined, detections, labels)["mAP_small"] != evaluate(truth, detections, labels)["mAP_small"]
+
+
+@pytest.mark.parametrize(("area", "shown"), [(-1.0, "-1"), (np.inf, "inf")])
+def test_refuses_an_area_that_is_none(area: float, shown: str, labels: dict[int, str]) -> None:
+    truth = GroundTruth.from_images([(100, 100)], [BOX], [[1]], areas=[[area]])
+    with pytest.raises(
+        EvaluationError, match=rf"box 0 \(image 0\) has the area {shown}; an area is a number of square"
+    ):
+        evaluate(truth, NOTHING, labels)
+
+
+def test_each_classs_numbers_are_those_of_the_class_alone(scenes: Scenes, labels: dict[int, str]) -> None:
+    truth, detections = scenes(4)
+    metrics = evaluate(truth, detections, labels)
+    for one in metrics.per_class:
+        alone, found = truth.classes == one.id, detections.classes == one.id
+        truth_alone = GroundTruth(
+            truth.sizes, truth.image_index[alone], truth.boxes[alone], truth.classes[alone], truth.ignored[alone]
+        )
+        seen = Detections(
+            detections.image_index[found], detections.boxes[found], detections.scores[found], detections.classes[found]
+        )
+        expected, _ = oracle(truth_alone, seen, {one.id: one.name})
+        assert [-1.0 if (value := one.values[name]) is None else value for name in CLASS_METRICS] == pytest.approx(
+            expected, abs=1e-9
+        )
+
+
+def test_a_mean_over_some_classes_leaves_the_unknown_ones_out(scenes: Scenes, labels: dict[int, str]) -> None:
+    truth, detections = scenes(2)
+    metrics = evaluate(replace(truth, ignored=truth.ignored | (truth.classes == 4)), detections, labels)
+    first, second, third = (one.values["AP75"] for one in metrics.per_class)
+    assert first is not None and second is not None and third is None
+    assert mean_value(metrics, [1, 4], "AP75") == first
+    assert mean_value(metrics, {1, 2}, "AP75") == pytest.approx((first + second) / 2)
+    assert mean_value(metrics, [1, 2, 4], "AR_10") == pytest.approx(metrics["AR_10"])
+    assert mean_value(metrics, [4], "AP") is None
 
 
 BOX = [[0.1, 0.2, 0.3, 0.4]]
@@ -185,33 +219,5 @@ def assert_agrees(truth: GroundTruth, detections: Detections, labels: dict[int, 
 
 def oracle(truth: GroundTruth, detections: Detections, labels: dict[int, str]) -> tuple[list[float], str]:
     """The twelve numbers of pycocotools, and what it prints."""
-    boxes = to_pixels(truth.boxes, truth.sizes, truth.image_index)
-    images = [{"id": index + 1, "height": int(h), "width": int(w)} for index, (h, w) in enumerate(truth.sizes)]
-    categories = [{"id": number, "name": name} for number, name in labels.items()]
-    annotations = [
-        {"id": at + 1, "image_id": int(image) + 1, "category_id": int(kind), "bbox": list(map(float, box)),
-         "area": float(box[2] * box[3]), "iscrowd": int(skip)}
-        for at, (image, kind, box, skip) in enumerate(
-            zip(truth.image_index, truth.classes, boxes, truth.ignored, strict=True)
-        )
-    ]  # fmt: skip
-    found = to_pixels(detections.boxes, truth.sizes, detections.image_index)
-    results = [
-        {"id": at + 1, "image_id": int(image) + 1, "category_id": int(kind), "bbox": list(map(float, box)),
-         "area": float(box[2] * box[3]), "iscrowd": 0, "score": float(score)}
-        for at, (image, kind, box, score) in enumerate(
-            zip(detections.image_index, detections.classes, found, detections.scores, strict=True)
-        )
-    ]  # fmt: skip
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        pair = []
-        for entries in (annotations, results):
-            dataset = COCO()
-            dataset.dataset = {"images": images, "categories": categories, "annotations": entries}
-            dataset.createIndex()
-            pair.append(dataset)
-        evaluator = COCOeval(*pair, "bbox")
-        evaluator.evaluate()
-        evaluator.accumulate()
-        evaluator.summarize()
-    return [float(value) for value in evaluator.stats], printed.getvalue()
+    evaluator, printed = judged(truth, detections, labels)
+    return [float(value) for value in evaluator.stats], printed
