@@ -7,12 +7,12 @@ failed gate is a result, not an error: the exit code is 0, and CheckQuality deci
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,24 +21,31 @@ from containers.contract.files import write_whole
 from containers.contract.job import ProcessingJob, run
 from training_src.data.images import decode_picture
 from training_src.data.label_map import read_label_map
+from training_src.data.seen_groups import SeenGroups, of_dataset
 from training_src.drawing import encode_jpeg
 from training_src.evaluation import assembly
 from training_src.evaluation.artifact import Artifact, read_artifact
-from training_src.evaluation.assembly import Dossier, Scored, ScoredChampion, Source
+from training_src.evaluation.assembly import Dossier, Results, Source
+from training_src.evaluation.bootstrap import draw
 from training_src.evaluation.boxes import to_pixels
+from training_src.evaluation.compared import OtherModel, Recorded, score_other
 from training_src.evaluation.diagnosis import diagnose
 from training_src.evaluation.enclosures import Explained, enclosures
 from training_src.evaluation.errors import EvaluationError, PolicyError
+from training_src.evaluation.exclusion import Learner, without_own
 from training_src.evaluation.gate import judge
+from training_src.evaluation.judged_by import GivenPolicy, Rules, read_rules
 from training_src.evaluation.measurements import ChampionMeasurements, read_measurements
 from training_src.evaluation.outcomes import examples, outcomes
 from training_src.evaluation.pictures import pictures
-from training_src.evaluation.policy import read_policy
 from training_src.evaluation.reference import RUNTIME, Asked, answer, answer_champion
 from training_src.evaluation.report import render
-from training_src.evaluation.schema import Evaluation, JudgedBy, PolicyFile
+from training_src.evaluation.schema import Evaluation
+from training_src.evaluation.scoring import Scored, score
 from training_src.evaluation.serving import candidates, choose, scored
-from training_src.evaluation.test_set import TestSet, read_test_set
+from training_src.evaluation.slices import measure_slices
+from training_src.evaluation.test_images import ScoredImages, read_test_images
+from training_src.evaluation.test_set import TestSet
 
 SAMPLES = 24
 JPEG = b"\xff\xd8"
@@ -55,66 +62,124 @@ def evaluate(job: ProcessingJob) -> None:
     Raises:
         MapgateError: Something of the job's inputs is missing or not what it should be.
     """
-    file = _only_file(job.required_input("gate_policy"), "*.y*ml")
-    policy = read_policy(file)
     threshold = _threshold(job.variable("MAPGATE_MAP_THRESHOLD"))
-    metadata = job.required_input("metadata")
-    labels = read_label_map(metadata / "label_map.pbtxt").names
+    rules = _read_rules(job, threshold)
+    labels = read_label_map(job.required_input("metadata") / "label_map.pbtxt").names
+    images = read_test_images(job.required_input("test"), labels)
+    measured = read_measurements(job.required_input("measurements"))
     archive = _only_file(job.required_input("model"), "*.tar.gz")
     artifact = read_artifact(archive)
-    test_set = read_test_set(job.required_input("test"))
-    floor = PolicyFile(uri=job.sources.get("gate_policy") or None, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
-    source = Source(
-        test_set,
-        _read_facts(metadata / "dataset.json"),
-        artifact,
-        job.sources.get("model") or None,
-        JudgedBy(floor=floor, map_threshold=threshold),
-        _champions_archive(job),
-    )
-    measured = read_measurements(job.required_input("measurements"))
 
-    asked = Asked(test_set, job.root, measured.refused, job.maximum_seconds)
-    reference = scored(answer(archive, artifact, asked, "answered"), test_set.truth, labels)
-    found = candidates(measured.challenger, reference, test_set.truth, labels, policy.serving)
+    asked = Asked(images.whole, job.root, measured.refused, job.maximum_seconds)
+    answered = answer(archive, artifact, asked, "answered")
+    champion = _other(job, "champion", measured.champion, asked)
+    best = _other(job, "best", measured.best, asked)
+    kept = images.leave_out(_seen(job, artifact, champion, best))
+
+    truth, policy = kept.test_set.truth, rules.policy
+    reference = scored(answered.subset(kept.mask), truth, labels)
+    runtimes = {name: one.subset(kept.mask) for name, one in measured.challenger.items()}
+    found = candidates(runtimes, reference, truth, labels, policy.serving)
     served = choose(found or {RUNTIME: reference})
-    challenger = assembly.score(served, test_set, labels)
-    champion = _champion(job, measured.champion, asked, labels)
-    evidence = assembly.evidence(challenger, served, champion, measured.model, source)
-    verdict = judge(evidence, policy, threshold)
+    challenger = score(served, kept.test_set, labels, draw(truth.images, groups=kept.drawn))
+    uri = job.sources.get("model") or None
+    source = Source(kept.test_set, _read_facts(job), artifact, uri, rules.judged_by, champion.artifact)
+    results = Results(
+        images=kept,
+        rules=rules,
+        challenger=challenger,
+        served=served,
+        runtimes={RUNTIME: reference} | found,
+        champion=champion.beside(challenger, kept, labels),
+        best=best.beside(challenger, kept, labels),
+        slices=measure_slices(source.facts, truth.source_ids, challenger, policy.slices),
+        measured=measured,
+        overlap=kept.overlap(champion.seen.test),
+        unlearnt=images.unlearnt,
+    )
+    verdict = judge(assembly.evidence(results, source), policy, threshold)
+    evaluation = assembly.evaluation(results, verdict, source)
 
-    results = {RUNTIME: reference} | found
-    evaluation = assembly.evaluation(challenger, results, champion, verdict, source, measured.refused)
-    print(_headline(evaluation), *measured.refused.values(), challenger.metrics, verdict, sep="\n\n", flush=True)
-    detections, score = challenger.measurement.detections, challenger.metrics.score
-    diagnosis = diagnose(test_set.truth, detections, labels, score)
-    seen = pictures(test_set, detections, labels, score, diagnosis.doubts, measured.refused)
-    folder, made = job.output("evaluation"), Dossier(evaluation, challenger.metrics, source, diagnosis, seen)
-    history = artifact.history
-    explained = Explained(diagnosis, challenger.metrics, detections, labels, history, measured.refused)
-    for name, content in enclosures(explained, test_set, job.destinations.get("evaluation", ""), made.made):
-        write_whole(folder / name, content)
-    _write(folder, made, challenger)
+    refused = evaluation.dataset.refused
+    print(_headline(evaluation), *refused.values(), challenger.metrics, verdict, sep="\n\n", flush=True)
+    _leave(job, evaluation, challenger, source, labels)
     job.leave_message(verdict.sentence)
 
 
-def _champion(
-    job: ProcessingJob, measured: ChampionMeasurements | None, asked: Asked, labels: Mapping[int, str]
-) -> ScoredChampion | None:
-    """What production serves, scored by the runtime that its version records, where the pipeline hands that over."""
-    runtime, waiver = (job.variable(f"MAPGATE_CHAMPION_{name}") for name in ("RUNTIME", "WAIVER"))
-    recorded, waived = (None if said in ("", "none") else said for said in (runtime, waiver))
-    answered = answer_champion(measured, recorded, job.input("champion"), asked)
-    return assembly.score_champion(answered, recorded, asked.test_set, labels, waived)
+def _leave(
+    job: ProcessingJob, evaluation: Evaluation, challenger: Scored, source: Source, labels: Mapping[int, str]
+) -> None:
+    """Explain the detections, and write all files."""
+    test_set, refused = source.test_set, evaluation.dataset.refused
+    detections, metrics = challenger.measurement.detections, challenger.metrics
+    diagnosis = diagnose(test_set.truth, detections, labels, metrics.score)
+    seen = pictures(test_set, detections, labels, metrics.score, diagnosis.doubts, refused)
+    folder, made = job.output("evaluation"), Dossier(evaluation, metrics, source, diagnosis, seen)
+    explained = Explained(diagnosis, metrics, detections, labels, source.artifact.history, refused)
+    for name, content in enclosures(explained, test_set, job.destinations.get("evaluation", ""), made.made):
+        write_whole(folder / name, content)
+    _write(folder, made, challenger)
 
 
-def _champions_archive(job: ProcessingJob) -> Artifact | None:
-    """What the champion says of itself; one that cannot be read is told where it is compared."""
-    folder = job.input("champion")
+@dataclass(frozen=True)
+class _Other:
+    """What serves now, or the best that ever served: what is recorded and measured of it, and what it has seen."""
+
+    recorded: Recorded
+    measured: ChampionMeasurements | None
+    seen: SeenGroups
+    artifact: Artifact | None
+
+    def beside(self, challenger: Scored, kept: ScoredImages, labels: Mapping[int, str]) -> OtherModel | None:
+        """Scored on the same images as the challenger; None where there is no such model."""
+        measured = self.measured.subset(kept.mask) if self.measured else None
+        return score_other(measured, self.recorded, challenger, kept.test_set, labels)
+
+
+def _read_rules(job: ProcessingJob, threshold: float) -> Rules:
+    """The environment's policy, which every job is given, and the execution's own, where it has one."""
+    floor, run = job.required_input("floor_policy"), job.input("gate_policy")
+    given = [
+        GivenPolicy(_only_file(folder, "*.y*ml"), job.variable(variable) or job.sources.get(name) or None)
+        for name, folder, variable in (
+            ("floor_policy", floor, "MAPGATE_FLOOR_POLICY_URI"),
+            ("gate_policy", run, "MAPGATE_GATE_POLICY_URI"),
+        )
+        if folder is not None
+    ]
+    return read_rules(given[0], given[1] if len(given) > 1 else None, threshold)
+
+
+def _other(
+    job: ProcessingJob, who: Literal["champion", "best"], measured: ChampionMeasurements | None, asked: Asked
+) -> _Other:
+    """Another model, by the runtime that its version records, where the pipeline hands that over."""
+    said = (job.variable(f"MAPGATE_{who.upper()}_{name}") for name in ("ARN", "RUNTIME", "WAIVER"))
+    arn, runtime, waiver = (None if one in ("", "none") else one for one in said)
+    folder = job.input(who)
+    answered = answer_champion(measured, runtime, folder, asked, f"{who}_answered")
+    artifact = _artifact(folder) if folder else None
+    seen = artifact.seen if artifact else SeenGroups(unknown=(f"the {who}",) if folder else ())
+    return _Other(Recorded(arn, runtime, waiver), answered, seen, artifact)
+
+
+def _artifact(folder: Path) -> Artifact | None:
+    """What another model says of itself; None where it cannot be read, which is told where it is compared."""
     try:
-        return read_artifact(_only_file(folder, "*.tar.gz")) if folder else None
+        return read_artifact(_only_file(folder, "*.tar.gz"))
     except MapgateError:
         return None
+
+
+def _seen(job: ProcessingJob, artifact: Artifact, champion: _Other, best: _Other) -> dict[Learner, SeenGroups]:
+    """Who has learnt from what; the challenger's own data set apart from what its ancestors have seen."""
+    own = of_dataset(job.required_input("metadata") / "dataset.json")
+    return {
+        "challenger": replace(own, unknown=tuple(dict.fromkeys((*own.unknown, *artifact.seen.unknown)))),
+        "ancestors": without_own(artifact.seen, own),
+        "champion": champion.seen,
+        "best": best.seen,
+    }
 
 
 def _headline(evaluation: Evaluation) -> str:
@@ -185,7 +250,8 @@ def _only_file(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
+def _read_facts(job: ProcessingJob) -> dict[str, Any]:
+    path = job.required_input("metadata") / "dataset.json"
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

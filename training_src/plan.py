@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from containers.contract.pictures import MAX_BODY_BYTES, MAX_PIXELS
-from training_src.evaluation.gate import support_rules
 from training_src.evaluation.policy import GatePolicy
+from training_src.evaluation.support import class_name_rules, support_rules
 from training_src.training.written_settings import settings_faults
 
 MEGA = 10**6
@@ -34,17 +34,19 @@ def judge_dataset(policy: GatePolicy, dataset: Mapping[str, Any]) -> list[str]:
     """
     try:
         test = dataset["splits"]["test"]
-        rules = support_rules(test["images"], test["boxes_to_find_per_class"], policy)
+        classes = test["boxes_to_find_per_class"]
+        # Where the policy names the test set, the execution's own test split is not what is judged by.
+        counted = policy.test_set is None
+        rules = support_rules(test["images"], classes, policy) if counted else class_name_rules(classes, policy)
         faults = [rule.sentence for rule in rules if not rule.passed]
-        return [*faults, *_size_faults(test["largest_image"], test["largest_file"])]
+        return [*faults, *(_size_faults(test["largest_image"], test["largest_file"]) if counted else ())]
     except (KeyError, TypeError) as error:
         return [f"dataset.json does not tell what the test split holds ({error!r}); prepare the data set again."]
 
 
 def judge_class_names(policy: GatePolicy, names: Sequence[str]) -> list[str]:
     """Which classes a policy names that a label map does not have, where nothing more of the data set is known yet."""
-    rules = support_rules(None, dict.fromkeys(names), policy)
-    return [rule.sentence for rule in rules if rule.rule.startswith("class[")]
+    return [rule.sentence for rule in class_name_rules(dict.fromkeys(names), policy)]
 
 
 def _size_faults(image: Mapping[str, Any] | None, file: Mapping[str, Any] | None) -> Iterator[str]:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 # Those of the server take how long each of their measurements lasts.
 SERVING = ("serving", "arrivals", "overload", "connections")
-NAMES = ("data", "evaluation", "input_pipeline", "od_api", *SERVING, "training")
+NAMES = ("data", "evaluation", "intervals", "input_pipeline", "od_api", *SERVING, "training")
 # Run only where they are named: they take hours.
 LONG = ("od_api_quality",)
 

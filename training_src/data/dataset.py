@@ -49,6 +49,8 @@ class Box:
         place: Where it stands in its file, for messages, such as `object 3`.
         difficult, truncated, crowd: As the annotation says.
         confidence: Of whoever or whatever drew it, from 0 to 1; None where the annotation says nothing.
+        area: Square pixels that decide whether it is small, medium or large (COCO's `area`, that of an outline); None
+            where the annotation says nothing else than the box's own.
     """
 
     xmin: float
@@ -62,6 +64,7 @@ class Box:
     truncated: bool = False
     crowd: bool = False
     confidence: float | None = None
+    area: float | None = None
 
     def __str__(self) -> str:
         """The edges as people write them."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from training_src.data.checks.image import CheckedImage
 from training_src.data.dataset import Box, Encoded
 
-# An object as `Located.objects` has it, and the bits of its flags.
+# An object as `Located.objects` has it, and the bits of its flags; its area is 0 where it is its box's own.
 OBJECT = np.dtype(
     [
         ("xmin", "<f4"),
@@ -30,10 +30,12 @@ OBJECT = np.dtype(
         ("ymax", "<f4"),
         ("label", "<i4"),
         ("flags", "<i4"),
+        ("area", "<f4"),
     ]
 )
 DIFFICULT, TRUNCATED, CROWD = 1, 2, 4
-_OBJECT = struct.Struct("<ffffii")
+_OBJECT = struct.Struct("<ffffiif")
+_AREA = _OBJECT.size - 4  # where it begins
 
 Objects = NDArray[Any]
 
@@ -59,8 +61,7 @@ def row(image: CheckedImage, size: int, annotation: bytes | None) -> Row:
         annotation: Its TFRecord without its bytes, see `records.example.encode_annotation`; None: none is kept.
     """
     labelled = image.labelled
-    objects = b"".join(map(_object, labelled.boxes))
-    digest = hashlib.sha256(f"{labelled.source_id}\0{image.content}\0".encode() + objects).digest()[:16]
+    objects = list(map(_object, labelled.boxes))
     seen = image.fingerprint
     encoded = labelled.encoded
     return (
@@ -77,8 +78,8 @@ def row(image: CheckedImage, size: int, annotation: bytes | None) -> Row:
         labelled.height,
         image.clipped,
         image.dropped,
-        objects,
-        digest,
+        b"".join(objects),
+        _digest(image, objects),
         encoded.file,
         encoded.offset,
         size,
@@ -87,9 +88,16 @@ def row(image: CheckedImage, size: int, annotation: bytes | None) -> Row:
     )
 
 
+def _digest(image: CheckedImage, objects: Sequence[bytes]) -> bytes:
+    """A hash of what training and evaluation see of an image; areas count only where one is stated."""
+    named = f"{image.labelled.source_id}\0{image.content}\0".encode()
+    areas = [packed[_AREA:] for packed in objects] if any(box.area for box in image.labelled.boxes) else []
+    return hashlib.sha256(b"".join([named, *(packed[:_AREA] for packed in objects), *areas])).digest()[:16]
+
+
 def _object(box: Box) -> bytes:
     flags = DIFFICULT * box.difficult | TRUNCATED * box.truncated | CROWD * box.crowd
-    return _OBJECT.pack(box.xmin, box.ymin, box.xmax, box.ymax, box.label, flags)
+    return _OBJECT.pack(box.xmin, box.ymin, box.xmax, box.ymax, box.label, flags, box.area or 0)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which images a model has seen: the hashes of their groups in `dataset.json`, its own and those of all its ancestors.
 
-`model.json` holds them under `seen`, as `dataset.json` holds `groups`: what a later test must leave out.
+`model.json` holds them under `seen`, as `dataset.json` holds `groups`: what a later test must leave out. Beside them
+stand the groups by which it was tested, so that a later test can say how much of it is the same.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from containers.contract.files import json_object, write_whole
 from training_src.data.statistics import MOST_GROUPS
 
-SPLITS = ("train", "validation")
+SPLITS, TEST = ("train", "validation"), "test"
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,24 @@ class SeenGroups:
         train: Hashes of the groups that weights were fitted to.
         validation: Of those by which weights were chosen.
         unknown: What else it has learnt from, of which nobody knows the images: weights from outside, by their names.
+        test: Of those that its own data set tests by; neither it nor anything has learnt from them here.
     """
 
     train: frozenset[str] = frozenset()
     validation: frozenset[str] = frozenset()
     unknown: tuple[str, ...] = ()
+    test: frozenset[str] = frozenset()
+
+    @property
+    def learnt_from(self) -> frozenset[str]:
+        """Groups that weights were fitted to or chosen by."""
+        return self.train | self.validation
 
     def joined(self, ancestor: SeenGroups) -> SeenGroups:
         """With what the model to start from has seen."""
         unknown = dict.fromkeys((*self.unknown, *ancestor.unknown))
-        return SeenGroups(self.train | ancestor.train, self.validation | ancestor.validation, tuple(unknown))
+        train, validation = self.train | ancestor.train, self.validation | ancestor.validation
+        return SeenGroups(train, validation, tuple(unknown), self.test)
 
 
 def of_dataset(description: Path) -> SeenGroups:
@@ -69,7 +78,7 @@ def write_seen(seen: SeenGroups, folder: Path, most: int = MOST_GROUPS) -> dict[
     """What `model.json` says under `seen`; the groups of a split that has more than `most` go into a file beside it."""
     groups: dict[str, list[str]] = {}
     files: dict[str, str] = {}
-    for split in SPLITS:
+    for split in (*SPLITS, *([TEST] if seen.test else [])):
         found = sorted(getattr(seen, split))
         if len(found) > most:
             files[split] = f"groups-{split}.txt"
@@ -79,12 +88,12 @@ def write_seen(seen: SeenGroups, folder: Path, most: int = MOST_GROUPS) -> dict[
 
 
 def _groups(content: Mapping[str, Any], folder: Path) -> SeenGroups | None:
-    """The groups of both splits, out of files where they are named; None where some are not told."""
+    """The groups of the splits, out of files where they are named; None where some are not told."""
     listed, files = content.get("groups"), content.get("groups_files", {})
     if not isinstance(listed, Mapping) or not isinstance(files, Mapping):
         return None
     found: dict[str, Iterable[str]] = {}
-    for split in SPLITS:
+    for split in (*SPLITS, *([TEST] if TEST in listed else [])):
         if split in files:
             try:
                 # A name, never a path: archives come from anywhere.
@@ -95,4 +104,4 @@ def _groups(content: Mapping[str, Any], folder: Path) -> SeenGroups | None:
             found[split] = map(str, listed[split])
         else:
             return None
-    return SeenGroups(frozenset(found["train"]), frozenset(found["validation"]))
+    return SeenGroups(frozenset(found["train"]), frozenset(found["validation"]), test=frozenset(found.get(TEST, ())))

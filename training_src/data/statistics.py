@@ -64,7 +64,7 @@ class Tally:
     Attributes:
         images, backgrounds, difficult: int64 [S]: images, those without a box, and difficult boxes.
         boxes: int64 [S, C].
-        ignored: int64 [S, C]: those of them that are difficult or a crowd, which an evaluation does not ask for.
+        ignored: int64 [S, C]: those of them that are crowds, which an evaluation does not ask for.
         sizes: int64 [S, 3]: boxes by COCO's small, medium and large.
         clipped, dropped: Repaired boxes.
         co_occurrence: int64 [C, C]: images that hold both classes.
@@ -105,7 +105,7 @@ def tally(index: Index, label_map: LabelMap) -> Tally:
         backgrounds += np.bincount(split[counts == 0], minlength=splits)
         difficult += np.bincount(home[objects["flags"] & DIFFICULT > 0], minlength=splits)
         np.add.at(boxes, (home, place), 1)
-        np.add.at(ignored, (home, place), objects["flags"] & (DIFFICULT | CROWD) > 0)
+        np.add.at(ignored, (home, place), objects["flags"] & CROWD > 0)
         drawn = _drawn(objects, columns[owner], home)
         np.add.at(sizes, (home, np.digitize(drawn[:, 8], (32**2, 96**2))), 1)
         present = np.zeros((len(rows), classes), np.int64)
@@ -144,7 +144,8 @@ def _drawn(objects: NDArray[Any], images: Floats, split: Counts) -> Floats:
     across, down = images[:, 0], images[:, 1]
     centre_x = (objects["xmin"] + objects["xmax"]) / 2 / across
     centre_y = (objects["ymin"] + objects["ymax"]) / 2 / down
-    columns = (width, height, across, down, centre_x, centre_y, objects["label"], split, width * height)
+    area = np.where(objects["area"] > 0, objects["area"], width * height)
+    columns = (width, height, across, down, centre_x, centre_y, objects["label"], split, area)
     return np.stack(columns, axis=1).astype(np.float32)
 
 
@@ -192,7 +193,7 @@ def content_sha256(index: Index, label_map: LabelMap) -> str:
 
 def groups(index: Index, split: int) -> Iterator[str]:
     """Short hashes of the keys of a split's groups, sorted: what a model that was trained on it has seen."""
-    index.connection.create_function("short_hash", 1, _short_hash, deterministic=True)
+    index.connection.create_function("short_hash", 1, short_hash, deterministic=True)
     query = (
         "SELECT DISTINCT short_hash(CASE sequence WHEN '' THEN content ELSE sequence END) AS hash FROM images "
         "WHERE split = ? ORDER BY hash"
@@ -201,7 +202,8 @@ def groups(index: Index, split: int) -> Iterator[str]:
         yield str(found)
 
 
-def _short_hash(group: str) -> str:
+def short_hash(group: str) -> str:
+    """How `dataset.json` and `model.json` name a group by its key."""
     return hashlib.sha256(group.encode()).hexdigest()[:12]
 
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model.tar.gz says of itself; only its descriptions are read."""
+"""What a model.tar.gz says of itself; only its descriptions and its lists of groups are read."""
 
 import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 from typing import Any
 
 from containers.contract.archive import extract
+from training_src.data.seen_groups import SeenGroups, of_model
 from training_src.evaluation.errors import EvaluationError
 
 DESCRIPTION, HISTORY, CONFIG = "model.json", "history.json", "pipeline.config"
@@ -24,12 +25,16 @@ class Artifact:
         description: `model.json`.
         history: `history.json`, one entry a training or validation record; empty when there is none.
         pipeline_config: Its `pipeline.config`; "" when there is none.
+        seen: The groups of images that it and its ancestors have learnt from.
+        bytes: Size of the archive.
     """
 
     sha256: str
     description: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
     pipeline_config: str = ""
+    seen: SeenGroups = field(default_factory=SeenGroups)
+    bytes: int = 0
 
     @property
     def measured_as(self) -> str:
@@ -71,7 +76,7 @@ def read_artifact(path: Path) -> Artifact:
     """
     with tempfile.TemporaryDirectory(prefix="artifact-") as scratch:
         folder = Path(scratch) / "model"
-        extract(path, folder, lambda name: str(name) in (DESCRIPTION, HISTORY, CONFIG))
+        extract(path, folder, _is_description)
         try:
             description, history = _read(folder / DESCRIPTION), _read(folder / HISTORY)
             config = (
@@ -79,12 +84,18 @@ def read_artifact(path: Path) -> Artifact:
             )
         except (OSError, ValueError) as error:
             raise EvaluationError(f"{path}: its description cannot be read ({error}); train again") from error
+        seen = of_model(folder / DESCRIPTION)
     if not isinstance(description, dict):
         raise EvaluationError(f"{path}: has no {DESCRIPTION} that describes it; train again")
     entries = history if isinstance(history, list) else []
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Artifact(digest, description, [entry for entry in entries if isinstance(entry, dict)], config)
+    entries = [entry for entry in entries if isinstance(entry, dict)]
+    return Artifact(digest, description, entries, config, seen, path.stat().st_size)
+
+
+def _is_description(name: PurePath) -> bool:
+    return str(name) in (DESCRIPTION, HISTORY, CONFIG) or name.match("groups-*.txt")
 
 
 def _read(file: Path) -> object:

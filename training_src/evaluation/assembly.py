@@ -2,7 +2,7 @@
 """Measured numbers brought together: as evidence for the gate, as evaluation.json, and for the report."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,37 +10,24 @@ import numpy as np
 
 from training_src.evaluation import schema
 from training_src.evaluation.artifact import Artifact
-from training_src.evaluation.bootstrap import Resampled, bootstrap, difference, interval, standard_deviation
-from training_src.evaluation.boxes import Detections, Floats
+from training_src.evaluation.bootstrap import recall_at_precision
 from training_src.evaluation.changes import Made, changes
-from training_src.evaluation.coco import ClassMetrics, CocoMetrics
+from training_src.evaluation.coco import CocoMetrics
+from training_src.evaluation.compared import OtherModel, compared, compared_evidence
 from training_src.evaluation.diagnosis import Diagnosis
-from training_src.evaluation.errors import EvaluationError
-from training_src.evaluation.gate import ChampionEvidence, ClassEvidence, Evidence, ParityEvidence, Verdict
-from training_src.evaluation.matches import match
-from training_src.evaluation.measurements import ChampionMeasurements, Measurement
+from training_src.evaluation.gate import ClassEvidence, Evidence, ParityEvidence, ResourceEvidence, Verdict
+from training_src.evaluation.judged_by import Rules
+from training_src.evaluation.measurements import Measurements
+from training_src.evaluation.notes import notes
 from training_src.evaluation.pictures import Seen
-from training_src.evaluation.serving import Candidate, choose, scored
+from training_src.evaluation.policy import GatePolicy
+from training_src.evaluation.resolution import resolution
+from training_src.evaluation.rules import Estimate
+from training_src.evaluation.scoring import Scored, class_result, estimated, estimates
+from training_src.evaluation.serving import Candidate
+from training_src.evaluation.slices import Slice, slice_evidence, slice_results
+from training_src.evaluation.test_images import ScoredImages
 from training_src.evaluation.test_set import TestSet
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The answers that count, their metrics, and how these move with other test images."""
-
-    measurement: Measurement
-    metrics: CocoMetrics
-    resampled: Resampled
-
-
-@dataclass(frozen=True)
-class ScoredChampion:
-    """What serves now: scored, or the reason why it could not be, and an administrator's word to go on without it."""
-
-    runtime: str | None
-    scored: Scored | None
-    reason: str | None
-    waiver: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +35,7 @@ class Source:
     """What was evaluated on what.
 
     Attributes:
-        test_set: The test images.
+        test_set: The test images that were scored.
         facts: `dataset.json`.
         artifact: The challenger's archive.
         model_uri: Where it was read from.
@@ -67,6 +54,37 @@ class Source:
     def sha256(self) -> str:
         """Content hash of the prepared data set."""
         return str(self.facts["sha256"])
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was found.
+
+    Attributes:
+        images: The test images that were scored, and what was left out of them.
+        rules: By whose rules.
+        challenger: What will be served.
+        served: The runtime that will serve it.
+        runtimes: All that were measured, and the SavedModel.
+        champion: None where nothing serves yet.
+        best: None where no other version ever served, or the champion is it.
+        slices: Parts of the test set.
+        measured: What MeasureServing left.
+        overlap: How many test images belong to the champion's test set; None where that is not known.
+        unlearnt: Boxes to be found of classes that the test set asks for and the challenger has not, by name.
+    """
+
+    images: ScoredImages
+    rules: Rules
+    challenger: Scored
+    served: Candidate
+    runtimes: Mapping[str, Candidate]
+    champion: OtherModel | None
+    best: OtherModel | None
+    slices: Mapping[str, Slice]
+    measured: Measurements
+    overlap: int | None = None
+    unlearnt: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,122 +108,108 @@ class Dossier:
     made: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-def score(chosen: Candidate, test_set: TestSet, labels: Mapping[int, str]) -> Scored:
-    """Resample the chosen runtime's matches."""
-    matches = match(test_set.truth, chosen.measurement.detections, labels)
-    return Scored(chosen.measurement, chosen.metrics, bootstrap(matches))
-
-
-def score_champion(
-    measured: ChampionMeasurements | None,
-    recorded: str | None,
-    test_set: TestSet,
-    labels: Mapping[int, str],
-    waiver: str | None = None,
-) -> ScoredChampion | None:
-    """The champion on the same images, in the runtime by which it serves; None when nothing serves yet.
-
-    Args:
-        measured: Its answers, from the server or from its SavedModel.
-        recorded: The runtime that its version records, where that is known; else the fastest one counts.
-        test_set: The present test images.
-        labels: The present label map.
-        waiver: Why an administrator lets it go, whose artifact is gone.
-    """
-    if measured is None:
-        if recorded is None:
-            return None
-        missing = "its artifact is gone" if waiver else "its detections are missing among the measurements"
-        return ScoredChampion(recorded, None, missing, waiver)
-    runtime = recorded or measured.runtime
-    if measured.reason is not None:
-        return ScoredChampion(runtime, None, measured.reason)
-    try:
-        translated = {name: _translated(one, measured.label_map, labels) for name, one in measured.runtimes.items()}
-        chosen = choose({name: scored(one, test_set.truth, labels) for name, one in translated.items()}, runtime)
-        return ScoredChampion(chosen.measurement.runtime, score(chosen, test_set, labels), None)
-    except EvaluationError as error:
-        return ScoredChampion(runtime, None, str(error).rstrip("."))
-
-
-def _translated(one: Measurement, theirs: Mapping[int, str] | None, ours: Mapping[int, str]) -> Measurement:
-    """The champion's detections by the present label map's ids; those of classes that it has no more are left out."""
-    if theirs is None or dict(theirs) == dict(ours):
-        return one
-    ids = {name: number for number, name in ours.items()}
-    renamed = np.array([ids.get(theirs.get(int(number), ""), 0) for number in one.detections.classes], np.int64)
-    kept = renamed > 0
-    found = one.detections
-    detections = Detections(found.image_index[kept], found.boxes[kept], found.scores[kept], renamed[kept])
-    return replace(one, detections=detections)
-
-
-def evidence(
-    challenger: Scored, served: Candidate, champion: ScoredChampion | None, measured_model: str | None, source: Source
-) -> Evidence:
+def evidence(found: Results, source: Source) -> Evidence:
     """The numbers that the gate looks at."""
+    challenger, served, policy = found.challenger, found.served, found.rules.policy
     metrics = challenger.metrics
-    classes = {one.name: ClassEvidence(one.values, one.support) for one in metrics.per_class}
-    theirs = None
-    if champion is not None:
-        scored = champion.scored
-        theirs = ChampionEvidence(
-            metrics=scored.metrics.values if scored else {},
-            test_set=scored.measurement.test_set if scored else None,
-            reason=champion.reason,
-            waiver=champion.waiver,
-        )
     parity = None
     if served.parity is not None:
         parity = ParityEvidence(challenger.measurement.runtime, served.parity.matched, served.mean_ap_difference)
+    dataset, told = _dataset(found, source), resolution(challenger, found.champion, policy)
     return Evidence(
         test_set=source.test_set.digest,
         scored=challenger.measurement.test_set,
         model=source.artifact.measured_as,
-        measured=measured_model,
+        measured=found.measured.model,
         dataset=source.sha256,
         trained_on=source.artifact.trained_on,
         images=metrics.images,
-        metrics=metrics.values,
-        classes=classes,
-        champion=theirs,
+        metrics={name: estimated(value, challenger.resampled.metrics[name]) for name, value in metrics.values.items()},
+        classes=_classes(challenger, policy),
+        champion=compared_evidence(challenger, found.champion) if found.champion else None,
         parity=parity,
+        best=compared_evidence(challenger, found.best) if found.best else None,
+        slices=slice_evidence(found.slices),
+        resources=_resource_evidence(resources(found, source)),
+        left_out=found.images.exclusion.left_out,
+        unlearnt=dict(found.unlearnt),
+        notes=tuple(notes(dataset, told, policy, found.champion is not None, found.images.sequences)),
     )
 
 
-def evaluation(
-    challenger: Scored,
-    measured: Mapping[str, Candidate],
-    champion: ScoredChampion | None,
-    verdict: Verdict,
-    source: Source,
-    refused: Mapping[str, str],
-) -> schema.Evaluation:
+def evaluation(found: Results, verdict: Verdict, source: Source) -> schema.Evaluation:
     """What evaluation.json says."""
+    challenger, served = found.challenger, found.served
     metrics = challenger.metrics
-    chosen = measured[challenger.measurement.runtime]
     return schema.Evaluation(
-        dataset=schema.ScoredDataset(
-            sha256=source.sha256,
-            images=metrics.images,
-            boxes=metrics.boxes,
-            test_set=source.test_set.digest,
-            refused=dict(refused),
-        ),
+        dataset=_dataset(found, source),
         model=_model(source),
-        metrics=_estimates(challenger),
-        per_class={one.name: _class_result(one, challenger.resampled) for one in metrics.per_class},
+        metrics=estimates(metrics, challenger.resampled),
+        per_class={one.name: class_result(one, challenger) for one in metrics.per_class},
+        slices=slice_results(found.slices),
         score_threshold=metrics.score,
-        champion=_champion(challenger, champion) if champion else None,
+        champion=compared(challenger, found.champion) if found.champion else None,
+        best=compared(challenger, found.best) if found.best else None,
         policy=source.policy,
-        resources=_resources(chosen),
+        resolution=resolution(challenger, found.champion, found.rules.policy),
+        resources=resources(found, source),
         serving=schema.Serving(
-            runtime=chosen.measurement.runtime,
-            precision=chosen.measurement.timings.precision,
-            parity=_parity(chosen),
-            runtimes={name: _runtime(one) for name, one in measured.items()},
+            runtime=served.measurement.runtime,
+            precision=served.measurement.timings.precision,
+            parity=_parity(served),
+            runtimes={name: _runtime(one) for name, one in found.runtimes.items()},
         ),
         gate=schema.Gate.of(verdict),
+    )
+
+
+def resources(found: Results, source: Source) -> schema.Resources:
+    """What serving costs."""
+    timings = found.served.measurement.timings
+    return schema.Resources(
+        artifact_megabytes=found.measured.artifact_megabytes or source.artifact.bytes / 2**20 or None,
+        resident_megabytes=timings.resident_megabytes,
+        latency_milliseconds={name: value for name, value in timings.latency_milliseconds.items() if value is not None},
+    )
+
+
+def _classes(challenger: Scored, policy: GatePolicy) -> dict[str, ClassEvidence]:
+    samples = challenger.resampled.per_class
+    return {
+        one.name: ClassEvidence(
+            {name: estimated(value, samples[one.id][name]) for name, value in one.values.items()},
+            one.support,
+            _recall(challenger, one.id, policy.recall[one.name].precision) if one.name in policy.recall else None,
+        )
+        for one in challenger.metrics.per_class
+    }
+
+
+def _recall(challenger: Scored, number: int, precision: float) -> Estimate:
+    found = challenger.matches.classes[number]
+    value = float(recall_at_precision(found, precision, np.ones((1, found.images), np.uint8))[0])
+    known = value if np.isfinite(value) else None
+    return estimated(known, recall_at_precision(found, precision, challenger.resampled.draws))
+
+
+def _resource_evidence(found: schema.Resources) -> ResourceEvidence:
+    return ResourceEvidence(found.latency_milliseconds.get("p99"), found.resident_megabytes, found.artifact_megabytes)
+
+
+def _dataset(found: Results, source: Source) -> schema.ScoredDataset:
+    metrics, exclusion, shared = found.challenger.metrics, found.images.exclusion, found.overlap
+    names = set(source.test_set.truth.source_ids)
+    return schema.ScoredDataset(
+        sha256=source.sha256,
+        images=metrics.images,
+        boxes=metrics.boxes,
+        test_set=source.test_set.digest,
+        refused={name: why for name, why in found.measured.refused.items() if name in names},
+        chosen_by=found.rules.chosen_by,
+        overlap_with_champion=None if shared is None else schema.Overlap(images=shared, share=shared / metrics.images),
+        left_out=schema.LeftOut(images=exclusion.left_out, groups=exclusion.groups, by=dict(exclusion.by)),
+        unknown_ancestors=list(exclusion.unknown),
+        groups=None if found.images.drawn is None else found.images.sequences,
     )
 
 
@@ -229,83 +233,6 @@ def _model(source: Source) -> schema.Model:
 
 def _made(artifact: Artifact) -> Made:
     return Made(artifact.description, artifact.pipeline_config)
-
-
-def _estimates(one: Scored) -> dict[str, schema.Estimate]:
-    return {
-        name: _estimate(value, one.resampled.metrics[name], one.metrics.reasons.get(name))
-        for name, value in one.metrics.values.items()
-    }
-
-
-def _estimate(value: float | None, samples: Floats | None, reason: str | None) -> schema.Estimate:
-    """With its interval, where it was resampled; nothing is known of how far an unknown value moves."""
-    ends = None if samples is None or value is None else interval(samples)
-    if samples is None or ends is None:
-        return schema.Estimate(value=value, reason=reason)
-    deviation = standard_deviation(samples)
-    return schema.Estimate(value=value, standard_deviation=deviation, lower=ends[0], upper=ends[1], reason=reason)
-
-
-def _class_result(one: ClassMetrics, resampled: Resampled) -> schema.ClassResult:
-    reason = None if one.support else f'the test set has no box of class "{one.name}"'
-    samples = resampled.per_class[one.id]
-
-    def estimate(name: str) -> schema.Estimate:
-        unknown = reason or f'class "{one.name}" has no such box in the test set'
-        return _estimate(one.values[name], samples[name], unknown if one.values[name] is None else None)
-
-    return schema.ClassResult(
-        id=one.id,
-        support=one.support,
-        support_images=one.support_images,
-        AP=estimate("AP"),
-        AP50=estimate("AP50"),
-        AP75=estimate("AP75"),
-        AR_100=estimate("AR_100"),
-        AP_small=estimate("AP_small"),
-        AP_medium=estimate("AP_medium"),
-        AP_large=estimate("AP_large"),
-    )
-
-
-def _champion(challenger: Scored, champion: ScoredChampion) -> schema.Compared:
-    scored = champion.scored
-    if scored is None:
-        return schema.Compared(
-            runtime=champion.runtime, metrics={}, change={}, reason=champion.reason, waiver=champion.waiver
-        )
-    speed, untimed = scored.measurement.timings.images_per_second, scored.measurement.untimed
-    ours, theirs = challenger.resampled.per_class, scored.resampled.per_class
-    classes = zip(challenger.metrics.per_class, scored.metrics.per_class, strict=True)
-    return schema.Compared(
-        runtime=champion.runtime,
-        metrics=_estimates(scored),
-        images_per_second=schema.Estimate(value=speed, reason=untimed),
-        change={
-            name: _change(value, scored.metrics[name], challenger.resampled.metrics[name], samples)
-            for (name, value), samples in zip(
-                challenger.metrics.values.items(), scored.resampled.metrics.values(), strict=True
-            )
-        },
-        per_class_change={
-            one.name: _change(one.values["AP"], other.values["AP"], ours[one.id]["AP"], theirs[one.id]["AP"])
-            for one, other in classes
-        },
-    )
-
-
-def _change(ours: float | None, theirs: float | None, samples: Floats, others: Floats) -> schema.Change:
-    if ours is None or theirs is None:
-        return schema.Change(value=None)
-    found = difference(samples, others)
-    return schema.Change(value=ours - theirs, **(vars(found) if found else {}))
-
-
-def _resources(chosen: Candidate) -> schema.Resources:
-    timings = chosen.measurement.timings
-    latencies = {name: value for name, value in timings.latency_milliseconds.items() if value is not None}
-    return schema.Resources(resident_megabytes=timings.resident_megabytes, latency_milliseconds=latencies)
 
 
 def _runtime(one: Candidate) -> schema.RuntimeResult:

@@ -61,6 +61,7 @@ class GroundTruth:
         index = np.repeat(np.arange(len(sizes)), counts)
         pixels = np.asarray(sizes, np.int64).reshape(-1, 2)
         stated = None if areas is None else _column(areas, np.float64)
+        stated = None if stated is None or np.isnan(stated).all() else stated
         return cls(pixels, index, _rows(boxes), _column(classes, np.int64), flags, tuple(source_ids), stated)
 
     @property
@@ -176,12 +177,17 @@ def rows_by_image(image_index: Integers, images: int) -> list[Integers]:
     return np.split(order, np.searchsorted(image_index[order], np.arange(1, images))) if images else []
 
 
-def intersection_over_union(boxes: Floats, others: Floats) -> Floats:
-    """IoU of boxes `(m, 4)` with others `(n, 4)` (ymin, xmin, ymax, xmax), shape `(m, n)`; 0 where both are empty."""
+def intersection_over_union(boxes: Floats, others: Floats, crowd: Booleans | None = None) -> Floats:
+    """IoU of boxes `(m, 4)` with others `(n, 4)` (ymin, xmin, ymax, xmax), shape `(m, n)`; 0 where both are empty.
+
+    Of others that are crowds, shape `(n,)`, the share of the box that lies in them counts instead, as COCO counts it.
+    """
     corner = np.maximum(boxes[:, None, :2], others[None, :, :2])
     extent = np.clip(np.minimum(boxes[:, None, 2:], others[None, :, 2:]) - corner, 0, None)
     shared = extent.prod(axis=2)
-    union = _areas(boxes)[:, None] + _areas(others)[None, :] - shared
+    own = _areas(boxes)[:, None]
+    union = own + _areas(others)[None, :] - shared
+    union = union if crowd is None else np.where(crowd, own, union)
     return np.asarray(np.where(union > 0, shared / np.where(union > 0, union, 1), 0.0))
 
 

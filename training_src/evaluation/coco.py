@@ -45,7 +45,7 @@ class ClassMetrics:
     Attributes:
         id: Label-map id.
         name: Label-map name.
-        support: Ground truth boxes, ignored ones left out.
+        support: Ground truth boxes, crowds left out.
         support_images: Images with at least one of them.
         values: By the names of `CLASS_METRICS`; None where COCO says -1.
         precision_50: Shape `(101,)`, precision at the recalls 0, 0.01, ..., 1 at IoU 0.5; empty without support.
@@ -88,7 +88,7 @@ class CocoMetrics:
         score: The score at which the harmonic mean of precision and recall at IoU 0.5 is greatest.
         confusion: At that score.
         images: Images evaluated.
-        boxes: Ground truth boxes, ignored ones left out.
+        boxes: Ground truth boxes, crowds left out.
     """
 
     values: dict[str, float | None]

@@ -10,6 +10,7 @@ from training_src.evaluation.schema import Change, Compared, Difference, Estimat
 
 # As many as an eye takes in; the rest is a click away.
 SHOWN = 6
+SERVES = "Serves now"
 _LONGEST_NAME = 40
 
 
@@ -54,6 +55,16 @@ class Beside:
     reach: float
 
     @property
+    def serves(self) -> bool:
+        """Whether it is what serves now."""
+        return self.title == SERVES
+
+    @property
+    def surely_worse(self) -> int:
+        """How many metrics after the first two fell by more than chance explains."""
+        return sum(one.kind == "worse" for one in self.metrics[2:])
+
+    @property
     def worse(self) -> tuple[Compare, ...]:
         """Classes whose AP fell, whether by chance or not."""
         return tuple(one for one in self.classes if one.change.value is not None and one.change.value < 0)
@@ -95,7 +106,7 @@ class FirstScreen:
 def first_screen(evaluation: Evaluation, diagnosis: Diagnosis) -> FirstScreen:
     """The rows of the first screen."""
     rules = evaluation.gate.rules
-    others = (("Serves now", evaluation.champion), ("The best that ever served", evaluation.best))
+    others = ((SERVES, evaluation.champion), ("The best that ever served", evaluation.best))
     return FirstScreen(
         failed=tuple(rule for rule in rules if not rule.passed),
         passed=tuple(rule for rule in rules if rule.passed),

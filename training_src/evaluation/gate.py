@@ -3,48 +3,45 @@
 
 A rule passes only when its number is known, finite, within its range and good enough. Everything else, a missing
 metric, NaN, too little support, a score of other images, a champion that could not be measured, is a failure with a
-sentence that says what to do.
+sentence that says what to do. Of a metric the lower end of its interval is asked, so that luck with few images does not
+pass; `comparison.py` asks how the challenger stands beside the champion and the best version that ever served.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
-from training_src.evaluation.policy import GatePolicy
+from training_src.evaluation.comparison import ComparedEvidence, comparison_rules
+from training_src.evaluation.policy import GatePolicy, ServingRule
+from training_src.evaluation.rules import (
+    UNKNOWN,
+    Estimate,
+    Rule,
+    count_rule,
+    floor_rule,
+    known,
+    limit_rule,
+    share_rule,
+    statement,
+)
+from training_src.evaluation.support import is_exempt, support_rules
 
-UNKNOWN = -1.0
 _NAMED = 3
 
 
 @dataclass(frozen=True)
 class ClassEvidence:
-    """One class's numbers: `values` by `AP`, `AP50`, ..., and how many boxes of it the test set has."""
-
-    values: Mapping[str, float | None]
-    support: float | None
-
-
-@dataclass(frozen=True)
-class ChampionEvidence:
-    """What serves now, measured on the same images.
+    """One class's numbers.
 
     Attributes:
-        metrics: COCO's numbers.
-        test_set: Digest of the images it was measured on; None when that is not known.
-        reason: Why it could not be measured; None if it was.
-        waiver: What an administrator wrote to go on without it; None where nobody did. It counts only beside a reason.
+        values: By `AP`, `AP50`, ...
+        support: How many boxes of it the test set has.
+        recall: At the precision that the policy names for the class; None where it names none.
     """
 
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
-    test_set: str | None = None
-    reason: str | None = None
-    waiver: str | None = None
-
-    @property
-    def is_waived(self) -> bool:
-        """Whether the comparison passes without a number."""
-        return self.reason is not None and bool(self.waiver)
+    values: Mapping[str, Estimate]
+    support: float | None
+    recall: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,21 @@ class ParityEvidence:
 
 
 @dataclass(frozen=True)
+class ResourceEvidence:
+    """What serving costs on the endpoint's instance type; None where it is unknown.
+
+    Attributes:
+        latency_p99_milliseconds: Of 99 of 100 answers, with one request after the other.
+        resident_megabytes: Memory of the server.
+        artifact_megabytes: Size of model.tar.gz.
+    """
+
+    latency_p99_milliseconds: float | None = None
+    resident_megabytes: float | None = None
+    artifact_megabytes: float | None = None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All numbers that the gate looks at.
 
@@ -71,13 +83,19 @@ class Evidence:
         scored: Digest of the images that the detections belong to; None when not known.
         model: Digest of the model's archive.
         measured: Digest of the archive that was measured; None when not known.
-        dataset: Content hash of the prepared data set that the test set is part of.
+        dataset: Content hash of the prepared data set that the execution brought.
         trained_on: The same hash as the model recorded it; None when not known.
-        images: Test images that were scored.
-        metrics: COCO's numbers of what will be served, None where unknown.
+        images: Test images that were scored, those left out not among them.
+        metrics: COCO's numbers of what will be served.
         classes: Every class of the label map, by name.
         champion: None when nothing serves yet.
         parity: None where no runtime was measured that could serve.
+        best: The best version that ever served; None where there is none, or the champion is it.
+        slices: COCO's numbers of parts of the test set, by `column=value`.
+        resources: What serving costs.
+        left_out: Test images that a model has learnt from, which were not scored.
+        unlearnt: Classes that the test set asks for and the model has not, by name, with their boxes to be found.
+        notes: What whoever reads the verdict must know besides: a sentence each.
     """
 
     test_set: str
@@ -87,22 +105,16 @@ class Evidence:
     dataset: str
     trained_on: str | None
     images: float | None
-    metrics: Mapping[str, float | None]
+    metrics: Mapping[str, Estimate]
     classes: Mapping[str, ClassEvidence]
-    champion: ChampionEvidence | None
+    champion: ComparedEvidence | None
     parity: ParityEvidence | None
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule's outcome; `actual` is -1 where the number is unknown."""
-
-    rule: str
-    comparison: Literal["at least", "at most"]
-    required: float
-    actual: float
-    passed: bool
-    sentence: str
+    best: ComparedEvidence | None = None
+    slices: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    resources: ResourceEvidence = field(default_factory=ResourceEvidence)
+    left_out: int = 0
+    unlearnt: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -131,56 +143,59 @@ def judge(evidence: Evidence, policy: GatePolicy, map_threshold: float = 0.0) ->
     """
     rules = tuple(_rules(evidence, policy, map_threshold))
     failed = [rule.sentence for rule in rules if not rule.passed]
-    mean_ap = _number(evidence.metrics.get("mAP"), 0, 1)
-    if not failed:
-        shown = ", ".join(f"{name} {evidence.metrics[name]:.4f}" for name in sorted({"mAP", *policy.metrics}))
-        sentence = f"All {len(rules)} rules are met ({shown})."
-        if evidence.champion is not None and evidence.champion.is_waived:
-            # Whoever approves must read of it.
-            sentence += "".join(f" {rule.sentence}" for rule in rules if rule.rule.startswith("regression["))
-        return Verdict(True, sentence, mean_ap, rules)
-    more = f" And {len(failed) - _NAMED} more." if len(failed) > _NAMED else ""
-    return Verdict(False, " ".join(failed[:_NAMED]) + more, mean_ap, rules)
+    found = evidence.metrics.get("mAP")
+    mean_ap = known(found.value if found else None, 0, 1)
+    if failed:
+        more = [f"And {len(failed) - _NAMED} more."] if len(failed) > _NAMED else []
+        return Verdict(False, " ".join([*failed[:_NAMED], *more, *evidence.notes]), mean_ap, rules)
+    shown = ", ".join(f"{name} {evidence.metrics[name].value:.4f}" for name in sorted({"mAP", *policy.metrics}))
+    # Whoever approves must read of a waiver.
+    waived = [rule.sentence for rule in rules if rule.rule == "champion"]
+    sentences = [f"All {len(rules)} rules are met ({shown}).", *waived, *evidence.notes]
+    return Verdict(True, " ".join(sentences), mean_ap, rules)
 
 
 def _rules(evidence: Evidence, policy: GatePolicy, map_threshold: float) -> Iterator[Rule]:
-    yield _same_test_set(evidence)
+    yield from _test_set_rules(evidence, policy)
     yield _same_model(evidence)
     yield _same_dataset(evidence)
     support = {name: found.support for name, found in evidence.classes.items()}
     yield from support_rules(evidence.images, support, policy)
+    for name in evidence.unlearnt:
+        if name not in policy.exempt_classes:
+            sentence = f'The test set asks for class "{name}", which the model has not learnt.'
+            yield statement(f"class[{name}]", False, sentence)
+    if policy.least_images_left is not None and evidence.left_out:
+        what = f"Without the {evidence.left_out} test images that a model has learnt from, the test set"
+        yield count_rule("exclusion.images", policy.least_images_left, evidence.images, what, "images")
     yield from _metric_rules(evidence, policy, map_threshold)
     yield from _class_rules(evidence, policy)
-    yield from _champion_rules(evidence, policy)
-    yield from _serving_rules(evidence, policy)
+    yield from _slice_rules(evidence, policy)
+    exempt = [name for name, boxes in support.items() if is_exempt(name, boxes, policy)]
+    yield from comparison_rules(evidence.champion, policy.champion, evidence.test_set, exempt)
+    yield from comparison_rules(evidence.best, policy.champion, evidence.test_set, exempt, best=True)
+    yield from _serving_rules(evidence.parity, policy.serving)
+    yield from _resource_rules(evidence.resources, policy.serving)
 
 
-def support_rules(images: float | None, support: Mapping[str, float | None], policy: GatePolicy) -> Iterator[Rule]:
-    """What a test set must hold for a policy to judge by it, whatever the detector.
-
-    Args:
-        images: Test images.
-        support: Boxes to be found in them of every class of the label map, by name.
-        policy: The rules.
-    """
-    yield _at_least("support.images", policy.support.images, images, "The test set", "images", math.inf)
-    for name in sorted({*policy.classes, *policy.exempt_classes} - set(support)):
-        sentence = f'The policy names a class "{name}" that the label map does not have.'
-        yield Rule(f"class[{name}]", "at least", 1.0, 0.0, False, sentence)
-    for name, boxes in support.items():
-        if name not in policy.exempt_classes or policy.classes.get(name):
-            least = policy.support.boxes_per_class
-            yield _at_least(f"support[{name}]", least, boxes, f'Class "{name}"', "boxes in the test set", math.inf)
-
-
-def _same_test_set(evidence: Evidence) -> Rule:
+def _test_set_rules(evidence: Evidence, policy: GatePolicy) -> Iterator[Rule]:
     same = bool(evidence.test_set) and evidence.scored == evidence.test_set
     sentence = (
         "The score was computed on the present test set."
         if same
         else "The score was not computed on the present test set: the measured images are others; measure again."
     )
-    return Rule("test_set", "at least", 1.0, float(same), same, sentence)
+    yield statement("test_set", same, sentence)
+    if policy.test_set is None:
+        return
+    named = evidence.test_set == policy.test_set.sha256
+    sentence = (
+        "The test set is the one that the policy names."
+        if named
+        else f"The policy names the test set {policy.test_set.uri} by the digest {policy.test_set.sha256[:16]}; "
+        f"measured was {(evidence.test_set or 'an unknown one')[:16]}: put the policy or the test set right."
+    )
+    yield statement("test_set.named", named, sentence)
 
 
 def _same_model(evidence: Evidence) -> Rule:
@@ -190,26 +205,31 @@ def _same_model(evidence: Evidence) -> Rule:
         if same
         else "The measured model is not the one to be registered; measure again."
     )
-    return Rule("model", "at least", 1.0, float(same), same, sentence)
+    return statement("model", same, sentence)
 
 
 def _same_dataset(evidence: Evidence) -> Rule:
     same = bool(evidence.dataset) and evidence.trained_on == evidence.dataset
     trained = evidence.trained_on[:16] if evidence.trained_on else "an unknown data set"
     sentence = (
-        "The model was trained on the data set that the test set is part of."
+        "The model was trained on the data set that this execution prepared."
         if same
-        else f"The model was trained on {trained}, the test set is of {(evidence.dataset or 'an unknown one')[:16]}: "
+        else f"The model was trained on {trained}, prepared was {(evidence.dataset or 'an unknown one')[:16]}: "
         "test images may be among those it was trained on; train again."
     )
-    return Rule("dataset", "at least", 1.0, float(same), same, sentence)
+    return statement("dataset", same, sentence)
 
 
 def _metric_rules(evidence: Evidence, policy: GatePolicy, map_threshold: float) -> Iterator[Rule]:
     required = {"mAP": 0.0, **policy.metrics}
     required["mAP"] = _tightened(required["mAP"], map_threshold)
     for name, lowest in required.items():
-        yield _at_least(name, lowest, evidence.metrics.get(name), f"{name} of the test set", "", 1)
+        yield floor_rule(name, lowest, evidence.metrics.get(name), f"{name} of the test set")
+    for name, greatest in policy.support.interval_width.items():
+        found = evidence.metrics.get(name)
+        width = None if found is None or found.lower is None or found.upper is None else found.upper - found.lower
+        what = f"The width of {name}'s interval, which more test images make smaller,"
+        yield limit_rule(f"interval_width[{name}]", greatest, width, what, "")
 
 
 def _tightened(own: float, threshold: float) -> float:
@@ -221,63 +241,42 @@ def _tightened(own: float, threshold: float) -> float:
 
 def _class_rules(evidence: Evidence, policy: GatePolicy) -> Iterator[Rule]:
     for name, found in evidence.classes.items():
-        lowest = {**policy.every_class} if name not in policy.exempt_classes else {}
+        lowest = {} if is_exempt(name, found.support, policy) else {**policy.every_class}
         for metric, value in policy.classes.get(name, {}).items():
             lowest[metric] = max(value, lowest.get(metric, 0.0))
         for metric, value in lowest.items():
-            yield _at_least(f"{metric}[{name}]", value, found.values.get(metric), f'{metric} of class "{name}"', "", 1)
+            yield floor_rule(f"{metric}[{name}]", value, found.values.get(metric), f'{metric} of class "{name}"')
+        if (asked := policy.recall.get(name)) is not None:
+            what = f'Recall of class "{name}" at a precision of {asked.precision:g}'
+            yield floor_rule(f"recall[{name}]", asked.recall, found.recall, what)
     if not evidence.classes:
-        yield Rule("classes", "at least", 1.0, 0.0, False, "No class was scored.")
+        yield statement("classes", False, "No class was scored.")
 
 
-def _champion_rules(evidence: Evidence, policy: GatePolicy) -> Iterator[Rule]:
-    champion = evidence.champion
-    if policy.champion is None or champion is None:
-        return
-    unmeasured = champion.reason
-    if unmeasured is None and champion.test_set != evidence.test_set:
-        unmeasured = "it was measured on other images"
-    for name, greatest in policy.champion.greatest_regression.items():
-        rule = f"regression[{name}]"
-        theirs, ours = _number(champion.metrics.get(name), 0, 1), _number(evidence.metrics.get(name), 0, 1)
-        reason = unmeasured or (f"its {name} is unknown" if theirs == UNKNOWN else None)
-        if champion.is_waived:
-            sentence = (
-                f"The champion could not be measured ({reason}); an administrator waived the comparison in {name}: "
-                f"{champion.waiver}."
-            )
-            yield Rule(rule, "at most", greatest, UNKNOWN, True, sentence)
-        elif reason is not None:
-            sentence = f"The champion could not be measured ({reason}), so no regression can be excluded."
-            yield Rule(rule, "at most", greatest, UNKNOWN, False, sentence)
-        elif ours == UNKNOWN:
-            sentence = f"{name} of the test set is unknown, so no regression can be excluded."
-            yield Rule(rule, "at most", greatest, UNKNOWN, False, sentence)
-        else:
-            fall = theirs - ours
-            passed = fall <= greatest
-            sentence = f"{name} is {ours:.4f}, the champion's {theirs:.4f} on the same images: " + (
-                f"a fall of {fall:.4f}, {'within' if passed else 'more than'} the {greatest:g} allowed."
-                if fall > 0
-                else f"no fall, {greatest:g} is allowed."
-            )
-            yield Rule(rule, "at most", greatest, fall, passed, sentence)
+def _slice_rules(evidence: Evidence, policy: GatePolicy) -> Iterator[Rule]:
+    for name, lowest in policy.slices.items():
+        found = evidence.slices.get(name)
+        if found is None:
+            sentence = f'The policy names a slice "{name}" that the test set does not have.'
+            yield statement(f"slice[{name}]", False, sentence)
+            continue
+        for metric, value in lowest.items():
+            yield floor_rule(f"{metric}[{name}]", value, found.get(metric), f'{metric} of the slice "{name}"')
 
 
-def _serving_rules(evidence: Evidence, policy: GatePolicy) -> Iterator[Rule]:
-    parity, least = evidence.parity, policy.serving.least_matched
+def _serving_rules(parity: ParityEvidence | None, rule: ServingRule) -> Iterator[Rule]:
     if parity is None:
         sentence = (
             "Nothing can serve this model: it has no form that the image of the endpoint's instance type runs, beside "
             "its SavedModel; the training's log says why none was written."
         )
-        yield Rule("serving.matched", "at least", least, UNKNOWN, False, sentence)
+        yield Rule("serving.matched", "at least", rule.least_matched, UNKNOWN, False, sentence)
         return
     what = f"The share of detections in which {parity.runtime} equals the SavedModel"
-    matched = _at_least("serving.matched", least, parity.matched, what, "", 1)
-    difference = _mean_ap_difference(parity, policy.serving.greatest_difference["mAP"])
-    for rule in (matched, difference):
-        yield rule if rule.passed else replace(rule, sentence=_nothing_serves(rule.sentence))
+    matched = share_rule("serving.matched", rule.least_matched, parity.matched, what)
+    difference = _mean_ap_difference(parity, rule.greatest_difference["mAP"])
+    for found in (matched, difference):
+        yield found if found.passed else replace(found, sentence=_nothing_serves(found.sentence))
 
 
 def _mean_ap_difference(parity: ParityEvidence, greatest: float) -> Rule:
@@ -296,22 +295,12 @@ def _nothing_serves(sentence: str) -> str:
     return f"No runtime of the endpoint's image gives the SavedModel's detections: {sentence[0].lower()}{sentence[1:]}"
 
 
-def _at_least(rule: str, required: float, actual: float | None, what: str, unit: str, greatest: float) -> Rule:
-    value = _number(actual, 0, greatest)
-    passed = value != UNKNOWN and value >= required
-    if value == UNKNOWN:
-        sentence = f"{what}: {f'the number of {unit}' if unit else 'the value'} is unknown; {required:g} is required."
-    elif unit:
-        sentence = f"{what} has {value:.0f} {unit}; {required:g} are required."
-    elif required > greatest:
-        sentence = f"{what} is {value:.4f}; the threshold given is no number from 0 to 1, so nothing can meet it."
-    else:
-        sentence = f"{what} is {value:.4f}; {f'{required:g} is required' if required else 'it must be known'}."
-    return Rule(rule, "at least", float(required), value, passed, sentence)
-
-
-def _number(value: float | None, least: float, greatest: float) -> float:
-    """The value, or UNKNOWN for what is no finite number within its range."""
-    if value is None or not math.isfinite(value) or not least <= value <= greatest:
-        return UNKNOWN
-    return float(value)
+def _resource_rules(found: ResourceEvidence, rule: ServingRule) -> Iterator[Rule]:
+    for name, what, unit in (
+        ("latency_p99_milliseconds", "The time in which 99 of 100 answers were given", " ms"),
+        ("resident_megabytes", "The memory of the server", " MB"),
+        ("artifact_megabytes", "The size of model.tar.gz", " MB"),
+    ):
+        greatest = getattr(rule, name)
+        if greatest is not None:
+            yield limit_rule(f"serving.{name}", greatest, getattr(found, name), what, unit)

@@ -4,7 +4,7 @@
 import math
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
 from containers.contract.errors import first_fault
-from training_src.evaluation.boxes import Detections
+from training_src.evaluation.boxes import Booleans, Detections
 from training_src.evaluation.errors import EvaluationError
 from training_src.evaluation.test_set import digest
 
@@ -63,6 +63,7 @@ class _Entry(BaseModel):
     runtime: str | None = None
     error: str | None = None
     classes: list[_Class] = Field(default_factory=list)
+    artifact_megabytes: Known = None
 
 
 class _Shards(BaseModel):
@@ -75,12 +76,13 @@ class _Refused(BaseModel):
 
 
 class _Index(BaseModel):
-    """`measurements.json`; the champion's entry is read by itself, as it may be damaged."""
+    """`measurements.json`; other models' entries are read by themselves, as they may be damaged."""
 
     schema_version: Literal[1]
     test: _Shards = Field(default_factory=_Shards)
     challenger: _Entry
     champion: object = None
+    best: object = None
     refused: list[_Refused] = Field(default_factory=list)
 
 
@@ -104,15 +106,19 @@ class Measurement:
     timings: Timings
     untimed: str | None = None
 
+    def subset(self, images: Booleans) -> "Measurement":
+        """The answers to some of the images, shape `(N,)`, which are counted anew from 0."""
+        return replace(self, detections=self.detections.subset(images), images=int(images.sum()))
+
 
 @dataclass(frozen=True)
 class ChampionMeasurements:
-    """The champion's runtimes, or the reason why there are none.
+    """The runtimes of what serves now, or of the best version that ever served, or why there are none.
 
     Attributes:
         runtimes: What was measured, by name.
         runtime: The one by which it serves, where that is known.
-        label_map: The champion's own names by id; None where it is not known.
+        label_map: Its own names by id; None where it is not known.
         reason: Why it was not measured.
     """
 
@@ -121,28 +127,36 @@ class ChampionMeasurements:
     label_map: Mapping[int, str] | None = None
     reason: str | None = None
 
+    def subset(self, images: Booleans) -> "ChampionMeasurements":
+        """The answers to some of the images; see `Measurement.subset`."""
+        return replace(self, runtimes={name: one.subset(images) for name, one in self.runtimes.items()})
+
 
 @dataclass(frozen=True)
 class Measurements:
-    """The challenger's runtimes, and the champion's if there is a champion.
+    """The challenger's runtimes, and those of what it is compared with.
 
     Attributes:
         challenger: Its runtimes by name; none where it has no form that the measured image runs.
         model: Digest of the archive that was measured; None where it is not known.
         champion: None when nothing serves yet.
         refused: Why a server refused a test image, by its source id; such an image has no detections.
+        best: The best version that ever served; None when there is none, or the champion is it.
+        artifact_megabytes: Size of the challenger's archive in 2^20 bytes; None where it is not known.
     """
 
     challenger: Mapping[str, Measurement]
     model: str | None
     champion: ChampionMeasurements | None
     refused: Mapping[str, str] = field(default_factory=dict)
+    best: ChampionMeasurements | None = None
+    artifact_megabytes: float | None = None
 
 
 def read_measurements(folder: Path) -> Measurements:
     """Read `measurements.json` and all that it names.
 
-    A champion that cannot be read is a fact for the gate, not an error: it carries its reason.
+    Another model that cannot be read is a fact for the gate, not an error: it carries its reason.
 
     Raises:
         EvaluationError: The index or something of the challenger is missing or not what it should be.
@@ -151,12 +165,14 @@ def read_measurements(folder: Path) -> Measurements:
     challenger = {
         name: _read_measurement(folder / "challenger" / name, index.test.sha256) for name in index.challenger.runtimes
     }
-    champion = _read_champion(folder / "champion", index.champion, index.test.sha256)
+    champion = _read_other(folder / "champion", index.champion, index.test.sha256)
+    best = _read_other(folder / "best", index.best, index.test.sha256)
     refused = {one.source_id: one.sentence for one in index.refused}
-    return Measurements(challenger, index.challenger.model_sha256, champion, refused)
+    size = index.challenger.artifact_megabytes
+    return Measurements(challenger, index.challenger.model_sha256, champion, refused, best, size)
 
 
-def _read_champion(folder: Path, entry: object, shards: str) -> ChampionMeasurements | None:
+def _read_other(folder: Path, entry: object, shards: str) -> ChampionMeasurements | None:
     if entry is None:
         return None
     try:

@@ -19,7 +19,7 @@ class Outcome:
         hits: Detections that found a box of their class.
         found: The boxes that they found, in the same order.
         missed: Boxes that nothing found.
-        false_alarms: Detections that found nothing, those on ignored boxes left out.
+        false_alarms: Detections that found nothing, those in crowds left out.
     """
 
     image: int
@@ -66,7 +66,7 @@ def examples(found: list[Outcome], each: int = 3) -> Examples:
 
 def _outcome(truth: GroundTruth, detections: Detections, image: int, mine: Integers, theirs: Integers) -> Outcome:
     theirs = theirs[np.argsort(-detections.scores[theirs], kind="stable")]
-    overlap = intersection_over_union(detections.boxes[theirs], truth.boxes[mine])
+    overlap = intersection_over_union(detections.boxes[theirs], truth.boxes[mine], truth.ignored[mine])
     overlap *= detections.classes[theirs][:, None] == truth.classes[mine][None, :]
     free = ~truth.ignored[mine]
     hits, found, alarms = [], [], []

@@ -1,69 +1,130 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate's policy: what a detector must reach, as a YAML file says it.
 
-PyYAML and the standard library are enough: the step CheckPlan carries this module into a Lambda function.
+Two of them judge: the environment's is the floor, an execution's own can only tighten it (`floor.py`). PyYAML and the
+standard library are enough: the step CheckPlan carries this module into a Lambda function.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import yaml
 
 from training_src.evaluation.errors import PolicyError
+from training_src.evaluation.policy_values import count, mapping, names, number, positive, section, shown, thresholds
 
 Metric = Literal[
     "mAP", "mAP_50", "mAP_75", "mAP_small", "mAP_medium", "mAP_large",
     "AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large",
 ]  # fmt: skip
-ClassMetric = Literal["AP", "AP50", "AP75", "AR_100"]
-_METRICS, _CLASS_METRICS = get_args(Metric), get_args(ClassMetric)
-_SECTIONS = ("schema_version", "metrics", "every_class", "support", "champion", "serving")
-_OPTIONAL = ("classes", "exempt_classes")
+ClassMetric = Literal["AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR_100"]
+METRICS, CLASS_METRICS = get_args(Metric), get_args(ClassMetric)
+SCHEMA_VERSION = 2
+_NEEDED = ("schema_version", "metrics", "every_class", "support", "champion", "serving")
+_OPTIONAL = ("classes", "exempt_classes", "slices", "recall", "test_set", "exclusion")
+_RESOURCES = ("latency_p99_milliseconds", "resident_megabytes", "artifact_megabytes")
+_RENAMED = (
+    "schema_version: 1 is of an earlier release. Write schema_version: 2, and champion: {greatest_fall: {mAP: 0.025}} "
+    "for champion: {greatest_regression: {mAP: 0.02}}. All other keys keep their names, but metrics, every_class and "
+    "classes now ask the lower end of the interval (its 5 % quantile), so lower their values by what your test set "
+    "leaves open; docs/gate.md tells how much that is"
+)
+_DIGEST = 64
+
+Built = TypeVar("Built")
 
 
 @dataclass(frozen=True)
 class Support:
-    """The least evidence without which no score means anything; both are 1 or more."""
+    """The least evidence without which no score means anything.
+
+    Attributes:
+        images: Test images that were scored, 1 or more.
+        boxes_per_class: Boxes of every class in them, 1 or more.
+        interval_width: By metric, how far the ends of its interval (5 % and 95 % quantile) may lie apart, above 0.
+    """
 
     images: int
     boxes_per_class: int
+    interval_width: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ChampionRule:
-    """How far the challenger may fall behind the champion on the same test images: at least one metric, 0 to 1."""
+    """How the challenger must stand beside the champion, and beside the best version that ever served.
 
-    greatest_regression: Mapping[str, float]
+    Beside what is said here, neither mAP nor any class's AP may be significantly worse.
+
+    Attributes:
+        greatest_fall: By metric, how far its value may fall on the same test images, 0 to 1; at least one.
+        least_common_classes: Share of the other model's classes that the challenger must have, too, above 0.
+    """
+
+    greatest_fall: Mapping[str, float]
+    least_common_classes: float = 0.5
 
 
 @dataclass(frozen=True)
 class ServingRule:
-    """How closely the serving runtime's detections must follow the SavedModel's.
+    """How closely the serving runtime's detections must follow the SavedModel's, and what serving may cost.
 
     Attributes:
         least_matched: Share of detections that both must have, above 0.
         greatest_difference: Of `mAP`, 0 to 1.
+        latency_p99_milliseconds: Of 99 of 100 answers on the endpoint's instance type; None asks for nothing.
+        resident_megabytes: Memory of the server; None asks for nothing.
+        artifact_megabytes: Size of model.tar.gz; None asks for nothing.
     """
 
     least_matched: float
     greatest_difference: Mapping[str, float]
+    latency_p99_milliseconds: float | None = None
+    resident_megabytes: float | None = None
+    artifact_megabytes: float | None = None
+
+
+@dataclass(frozen=True)
+class RecallRule:
+    """Recall at IoU 0.5 that a class must reach at a score at which this precision is kept; both above 0."""
+
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True)
+class NamedTestSet:
+    """The test set that every detector must answer.
+
+    Attributes:
+        uri: Its folder in S3, with a slash at the end.
+        sha256: Its digest, as evaluation.json has it under `dataset.test_set`.
+    """
+
+    uri: str
+    sha256: str
 
 
 @dataclass(frozen=True)
 class GatePolicy:
-    """All rules. Every section must be there: what is not asked for is said, not forgotten.
+    """All rules. Every section that always had to be there must be: what is not asked for is said, not forgotten.
 
     Attributes:
-        metrics: Lowest values of COCO's numbers, above 0; at least one.
-        every_class: Lowest values that every class must reach.
+        metrics: Lowest values of COCO's numbers, above 0; at least one. The lower end of the interval is asked.
+        every_class: The same that every class must reach.
         support: Least evidence.
-        champion: Comparison with what serves now; None asks for none.
-        serving: Parity between runtimes.
+        champion: Comparison with what serves now and with the best that ever did; None asks for none.
+        serving: Parity between runtimes, and what serving costs.
         classes: Lowest values for single classes by name, besides `every_class`.
         exempt_classes: Classes of the label map from which neither support nor a score is asked.
+        exempt_without_boxes: Classes that are exempt as long as the test set has no box of them: what an execution's
+            own policy can exempt. No file says it; `floor.tightened` does.
+        slices: Lowest values of COCO's numbers in a slice of the test set, by `column=value`.
+        recall: Recall at a precision, by class.
+        test_set: The one that must be answered; None: the execution brings its own.
+        least_images_left: Test images that must remain when those are left out that a model was trained on; None: no
+            more than `support.images` says.
     """
 
     metrics: Mapping[str, float]
@@ -73,6 +134,11 @@ class GatePolicy:
     serving: ServingRule
     classes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     exempt_classes: tuple[str, ...] = ()
+    exempt_without_boxes: tuple[str, ...] = ()
+    slices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    recall: Mapping[str, RecallRule] = field(default_factory=dict)
+    test_set: NamedTestSet | None = None
+    least_images_left: int | None = None
 
     @classmethod
     def of(cls, content: object) -> Self:
@@ -81,18 +147,26 @@ class GatePolicy:
         Raises:
             PolicyError: Something is missing, unknown or out of range; the message names its place.
         """
-        whole = _section(content, "", _SECTIONS, _OPTIONAL)
-        if whole["schema_version"] != 1 or isinstance(whole["schema_version"], bool):
-            raise PolicyError(f"schema_version: {_shown(whole['schema_version'])} is not known; give 1")
-        classes = _mapping(whole.get("classes", {}), "classes")
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if version == 1 and not isinstance(version, bool):
+            raise PolicyError(_RENAMED)
+        whole = section(content, "", _NEEDED, _OPTIONAL)
+        if version != SCHEMA_VERSION or isinstance(version, bool):
+            raise PolicyError(f"schema_version: {shown(version)} is not known; give {SCHEMA_VERSION}")
         return cls(
-            metrics=_thresholds(whole["metrics"], "metrics", _METRICS, at_least_one=True),
-            every_class=_thresholds(whole["every_class"], "every_class", _CLASS_METRICS),
+            metrics=thresholds(whole["metrics"], "metrics", METRICS, at_least_one=True),
+            every_class=thresholds(whole["every_class"], "every_class", CLASS_METRICS),
             support=_support(whole["support"]),
             champion=_champion(whole["champion"]),
             serving=_serving(whole["serving"]),
-            classes={name: _thresholds(rules, f"classes.{name}", _CLASS_METRICS) for name, rules in classes.items()},
-            exempt_classes=_names(whole.get("exempt_classes", []), "exempt_classes"),
+            classes=_by_name(
+                whole.get("classes", {}), "classes", lambda rules, place: thresholds(rules, place, CLASS_METRICS)
+            ),
+            exempt_classes=names(whole.get("exempt_classes", []), "exempt_classes"),
+            slices=_by_name(whole.get("slices", {}), "slices", _slice),
+            recall=_by_name(whole.get("recall", {}), "recall", _recall),
+            test_set=_test_set(whole.get("test_set")),
+            least_images_left=_least_images_left(whole.get("exclusion")),
         )
 
 
@@ -137,86 +211,75 @@ class _Loader(yaml.SafeLoader):
 
 
 def _support(content: object) -> Support:
-    found = _section(content, "support", ("images", "boxes_per_class"))
+    found = section(content, "support", ("images", "boxes_per_class"), ("interval_width",))
     return Support(
-        images=_count(found["images"], "support.images"),
-        boxes_per_class=_count(found["boxes_per_class"], "support.boxes_per_class"),
+        images=count(found["images"], "support.images"),
+        boxes_per_class=count(found["boxes_per_class"], "support.boxes_per_class"),
+        interval_width=thresholds(found.get("interval_width", {}), "support.interval_width", METRICS),
     )
 
 
 def _champion(content: object) -> ChampionRule | None:
     if content is None:
         return None
-    place = "champion.greatest_regression"
-    found = _section(content, "champion", ("greatest_regression",))
-    shares = _thresholds(found["greatest_regression"], place, _METRICS, zero=True, at_least_one=True)
-    return ChampionRule(shares)
+    found = section(content, "champion", ("greatest_fall",), ("least_common_classes",))
+    falls = thresholds(found["greatest_fall"], "champion.greatest_fall", METRICS, zero=True, at_least_one=True)
+    if "least_common_classes" not in found:
+        return ChampionRule(falls)
+    return ChampionRule(falls, number(found["least_common_classes"], "champion.least_common_classes"))
 
 
 def _serving(content: object) -> ServingRule:
     place = "serving.greatest_difference"
-    found = _section(content, "serving", ("least_matched", "greatest_difference"))
+    found = section(content, "serving", ("least_matched", "greatest_difference"), _RESOURCES)
+    latency, resident, artifact = (
+        positive(found[name], f"serving.{name}") if name in found else None for name in _RESOURCES
+    )
     return ServingRule(
-        least_matched=_number(found["least_matched"], "serving.least_matched"),
-        greatest_difference=_thresholds(found["greatest_difference"], place, ("mAP",), zero=True, at_least_one=True),
+        least_matched=number(found["least_matched"], "serving.least_matched"),
+        greatest_difference=thresholds(found["greatest_difference"], place, ("mAP",), zero=True, at_least_one=True),
+        latency_p99_milliseconds=latency,
+        resident_megabytes=resident,
+        artifact_megabytes=artifact,
     )
 
 
-def _section(content: object, place: str, needed: tuple[str, ...], optional: tuple[str, ...] = ()) -> Mapping[str, Any]:
-    found = _mapping(content, place)
-    within = f"{place}." if place else ""
-    for name in found:
-        if name not in (*needed, *optional):
-            raise PolicyError(f"{within}{name}: is not known; the known are {', '.join((*needed, *optional))}")
-    for name in needed:
-        if name not in found:
-            raise PolicyError(f"{within}{name}: is missing")
-    return found
+def _by_name(content: object, place: str, read: Callable[[object, str], Built]) -> dict[str, Built]:
+    return {name: read(value, f"{place}.{name}") for name, value in mapping(content, place).items()}
 
 
-def _mapping(content: object, place: str) -> Mapping[str, Any]:
-    if not isinstance(content, dict):
-        raise PolicyError(f"{place or 'the whole file'}: {_shown(content)} stands where names with values are needed")
-    for name in content:
-        if not isinstance(name, str):
-            raise PolicyError(f'{place or "the whole file"}: {_shown(name)} is no name; quote it: "{name}"')
-    return content
+def _slice(content: object, place: str) -> dict[str, float]:
+    column, equals, value = place.removeprefix("slices.").partition("=")
+    if not (column and equals and value):
+        raise PolicyError(f'{place}: is no slice; write its column and its value, such as "camera=front"')
+    return thresholds(content, place, METRICS, at_least_one=True)
 
 
-def _thresholds(
-    content: object, place: str, known: tuple[str, ...], *, zero: bool = False, at_least_one: bool = False
-) -> dict[str, float]:
-    found = _mapping(content, place)
-    for name in found:
-        if name not in known:
-            raise PolicyError(f"{place}.{name}: is not known; the known are {', '.join(known)}")
-    if at_least_one and not found:
-        raise PolicyError(f"{place}: is empty; give at least one of {', '.join(known)}")
-    return {name: _number(value, f"{place}.{name}", zero=zero) for name, value in found.items()}
+def _recall(content: object, place: str) -> RecallRule:
+    found = section(content, place, ("precision", "recall"))
+    return RecallRule(
+        precision=number(found["precision"], f"{place}.precision"), recall=number(found["recall"], f"{place}.recall")
+    )
 
 
-def _number(value: object, place: str, *, zero: bool = False) -> float:
-    """A number up to 1. YAML takes `1e-3`, which has no point, for a text."""
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        number = math.nan
-    if not (0 <= number <= 1 if zero else 0 < number <= 1):
-        raise PolicyError(f"{place}: {_shown(value)} is no number {'from 0 to 1' if zero else 'above 0, up to 1'}")
-    return number
+def _test_set(content: object) -> NamedTestSet | None:
+    if content is None:
+        return None
+    found = section(content, "test_set", ("uri", "sha256"))
+    uri, sha256 = found["uri"], found["sha256"]
+    if not isinstance(uri, str) or not uri.startswith("s3://") or not uri.endswith("/"):
+        raise PolicyError(
+            f"test_set.uri: {shown(uri)} is no folder in S3; give s3://, bucket and a prefix with a slash at its end"
+        )
+    if not isinstance(sha256, str) or len(sha256) != _DIGEST or set(sha256) - set("0123456789abcdef"):
+        raise PolicyError(
+            f"test_set.sha256: {shown(sha256)} is no digest of a test set; an evaluation.json of it has it under "
+            "dataset.test_set"
+        )
+    return NamedTestSet(uri, sha256)
 
 
-def _count(value: object, place: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise PolicyError(f"{place}: {_shown(value)} is no whole number of 1 or more")
-    return value
-
-
-def _names(content: object, place: str) -> tuple[str, ...]:
-    if not isinstance(content, list) or not all(isinstance(name, str) for name in content):
-        raise PolicyError(f"{place}: {_shown(content)} stands where a list of names is needed")
-    return tuple(content)
-
-
-def _shown(value: object) -> str:
-    return "nothing" if value is None else repr(value)
+def _least_images_left(content: object) -> int | None:
+    if content is None:
+        return None
+    return count(section(content, "exclusion", ("least_images",))["least_images"], "exclusion.least_images")

@@ -84,7 +84,11 @@ def answer(archive: Path, artifact: Artifact, asked: Asked, verb: str) -> Measur
 
 
 def answer_champion(
-    measured: ChampionMeasurements | None, recorded: str | None, folder: Path | None, asked: Asked
+    measured: ChampionMeasurements | None,
+    recorded: str | None,
+    folder: Path | None,
+    asked: Asked,
+    verb: str = "champion_answered",
 ) -> ChampionMeasurements | None:
     """The champion's measurements, with the SavedModel's answers where its version serves by them and no server gave.
 
@@ -93,13 +97,14 @@ def answer_champion(
         recorded: The runtime that its version records, where that is known.
         folder: Holds its model.tar.gz; None where there is none.
         asked: The images.
+        verb: What progress calls an answered image.
     """
     if recorded != RUNTIME or folder is None or (measured is not None and RUNTIME in measured.runtimes):
         return measured
     archive = folder / "model.tar.gz"
     try:
         artifact = read_artifact(archive)
-        found = answer(archive, artifact, asked, "champion_answered")
+        found = answer(archive, artifact, asked, verb)
     except MapgateError as error:
         return ChampionMeasurements(runtime=recorded, reason=str(error).rstrip("."))
     return ChampionMeasurements({RUNTIME: found}, RUNTIME, artifact.class_names)

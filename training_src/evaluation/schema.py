@@ -56,8 +56,9 @@ class LeftOut(_Part):
     Attributes:
         images: Left out of the test set; nothing of them is in any number of this evaluation.
         groups: Distinct groups that these images belong to.
-        by: Images by whose training leaves them out: `challenger`, `champion`, `best`, and `ancestors` for what only a
-            model has seen that one of the three was trained from. An image may count more than once.
+        by: Images by whose training leaves them out: `challenger`, `champion`, `best` (each with its own ancestors, but
+            for the challenger's), and `ancestors` for what the challenger has seen only by the models that it was
+            trained from. An image may count more than once.
     """
 
     images: int = 0
@@ -271,7 +272,8 @@ class Resolution(_Part):
     """What this test set can tell.
 
     Attributes:
-        smallest_difference: By metric, the fall against the champion that this test would notice in 8 of 10 cases.
+        smallest_difference: By metric, the fall against the champion that this test would notice in 8 of 10 cases;
+            without a champion, what could be said in the worst case.
         images_needed: By metric, how many such images would be needed to notice the fall that the policy allows.
     """
 
@@ -283,7 +285,7 @@ class Resources(_Part):
     """What serving costs, as MeasureServing saw the chosen runtime on the endpoint's instance type.
 
     Attributes:
-        artifact_megabytes: Size of model.tar.gz, in 10^6 bytes.
+        artifact_megabytes: Size of model.tar.gz, in 2^20 bytes.
         resident_megabytes: Memory of the server.
         latency_milliseconds: By `p50`, `p90`, `p99`, with one request after the other.
     """
@@ -339,7 +341,10 @@ class RuleResult(_Part):
     """One rule of the gate.
 
     Attributes:
-        rule: Its name, such as `mAP_50`, `AP50[cyclist]`, `support[cyclist]` or `regression[mAP]`.
+        rule: Its name, such as `mAP_50`, `AP50[cyclist]`, `mAP_50[camera=front]`, `recall[cyclist]`,
+            `support[cyclist]`, `regression[mAP]` (the fall against the champion), `significance[mAP]` and
+            `significance[cyclist]` (what chance does not explain of it), or the same with `best.` before it. What is
+            not measured of the champion at all is the rule `champion`, and `best`.
         required: The bound.
         actual: The number that was compared with it, of an interval the end that counts; -1 where it is unknown.
         sentence: Both, in words.

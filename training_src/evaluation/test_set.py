@@ -3,13 +3,15 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from containers.contract.files import digest_of
 from containers.contract.tfrecord import shards
 from training_src.data.records.example import read_examples
-from training_src.evaluation.boxes import GroundTruth
+from training_src.evaluation.boxes import Booleans, GroundTruth, Integers
 from training_src.evaluation.errors import EvaluationError
 
 
@@ -21,6 +23,7 @@ class TestSet:
         folder: Of the shards.
         truth: With `source_ids`, in order of the records.
         digest: Of the shards' content and of the source ids in order: equal digests, equal test sets.
+        places: Shape `(N,)`, which record of the shards each image is; None: they are all of them, in order.
     """
 
     __test__ = False  # no test class for pytest
@@ -28,21 +31,26 @@ class TestSet:
     folder: Path
     truth: GroundTruth
     digest: str
+    places: Integers | None = None
+
+    def subset(self, images: Booleans) -> "TestSet":
+        """Some of the images, shape `(N,)`, which are counted anew from 0; the digest stays that of the whole."""
+        return replace(self, truth=self.truth.subset(images), places=np.flatnonzero(images))
 
     def encoded(self, images: Iterable[int]) -> dict[int, bytes]:
         """The image files of these indices."""
-        wanted = set(images)
-        return {index: example.encoded for index, example in enumerate(read_examples(self.folder)) if index in wanted}
+        wanted = {index if self.places is None else int(self.places[index]): index for index in images}
+        return {wanted[at]: one.encoded for at, one in enumerate(read_examples(self.folder)) if at in wanted}
 
 
 def read_test_set(folder: Path) -> TestSet:
-    """Read every record of a split. Boxes that are a crowd or difficult are ignored.
+    """Read every record of a split. Crowds are ignored.
 
     Raises:
         DataError: The folder has no shards, or a record is damaged.
         EvaluationError: There is no image, or one without source id or size.
     """
-    sizes, boxes, labels, ignored, names = [], [], [], [], []
+    sizes, boxes, labels, ignored, names, areas = [], [], [], [], [], []
     for index, example in enumerate(read_examples(folder)):
         if not example.source_id:
             raise EvaluationError(f"{folder}: image {index} has no source id; prepare the data set again")
@@ -51,11 +59,12 @@ def read_test_set(folder: Path) -> TestSet:
         sizes.append((example.height, example.width))
         boxes.append(example.boxes)
         labels.append(example.labels)
-        ignored.append((example.crowd != 0) | (example.difficult != 0))
+        ignored.append(example.crowd != 0)
         names.append(example.source_id)
+        areas.append(example.stated_areas())
     if not names:
         raise EvaluationError(f"{folder}: the test set has no image; give the data set a test split")
-    truth = GroundTruth.from_images(sizes, boxes, labels, ignored, names)
+    truth = GroundTruth.from_images(sizes, boxes, labels, ignored, names, areas)
     return TestSet(folder, truth, digest(names, digest_of(shards(folder))))
 
 

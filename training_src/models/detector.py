@@ -38,7 +38,7 @@ class GroundTruth(NamedTuple):
     Attributes:
         boxes: `(batch, boxes, 4)` float32: ymin, xmin, ymax, xmax, normalised to the padded image.
         classes: `(batch, boxes)` int32, from 0 (label-map id minus 1).
-        weights: `(batch, boxes)` float32; 0 for padding and for what is not to be learnt: crowds, difficult boxes.
+        weights: `(batch, boxes)` float32; 0 for padding and for what is not to be learnt: crowds.
     """
 
     boxes: tf.Tensor

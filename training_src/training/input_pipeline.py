@@ -39,7 +39,7 @@ class Batch(NamedTuple):
         true_shapes: `(batch, 3)` int32: height, width and channels without padding.
         boxes: `(batch, boxes, 4)` float32: ymin, xmin, ymax, xmax, normalised to the padded image.
         classes: `(batch, boxes)` int32, from 0.
-        weights: `(batch, boxes)` float32: 0 for padding, and for crowds and difficult boxes.
+        weights: `(batch, boxes)` float32: 0 for padding, and for crowds.
     """
 
     images: tf.Tensor
@@ -199,8 +199,7 @@ class _Loader:
     def __call__(self, position: int) -> Labelled:
         epoch, offset = divmod(position, len(self._records))
         example, image = self._records.decoded(int(self._order(epoch)[offset]))
-        weightless = (example.difficult > 0) | (example.crowd > 0)
-        weights = np.where(weightless, 0, 1).astype(np.float32)
+        weights = np.where(example.crowd > 0, 0, 1).astype(np.float32)
         classes = example.labels.astype(np.int32) - 1
         seen = self._augment(Labelled(image, example.boxes, classes, weights), position)
         # The image is kept, or another one will be decoded into it.

@@ -69,7 +69,8 @@ class Validation:
             sizes=[(example.height, example.width) for example in examples],
             boxes=[example.boxes for example in examples],
             classes=[example.labels for example in examples],
-            ignored=[(example.difficult + example.crowd) > 0 for example in examples],
+            ignored=[example.crowd > 0 for example in examples],
+            areas=[example.stated_areas() for example in examples],
         )
         self.traces = 0
         self._batches = self._read_batches()
@@ -129,7 +130,7 @@ class Validation:
 
     def _load(self, index: NDArray[np.int64]) -> tuple[NDArray[np.generic], ...]:
         example, image = self._records.decoded(int(index))
-        weights = ((example.difficult + example.crowd) == 0).astype(np.float32)
+        weights = (example.crowd == 0).astype(np.float32)
         # A copy: TensorFlow reads the array where it lies, and another image may come to lie there.
         return image.copy(), example.boxes, (example.labels - 1).astype(np.int32), weights
 

@@ -3,8 +3,8 @@
 
 A job would take minutes to say what this says in seconds. The judging is the training source's own, `training_src.plan`
 with what it imports, so that a laptop and EvaluateDetector judge by the same lines; here stands only where the gate
-policies and `dataset.json` come from. A support that the environment's policy asks for is asked for whatever the
-execution's own policy says.
+policies and `dataset.json` come from. The execution's own policy can only tighten the environment's, and what of it is
+overruled is told.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from image_digest import ImageError, image_digest
 from services import client, is_absent, require, split, table
 
 from training_src.evaluation.errors import PolicyError
+from training_src.evaluation.floor import tightened
 from training_src.evaluation.policy import GatePolicy, policy_of
 from training_src.plan import judge_dataset, judge_settings
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # What a job's environment variable holds at most.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateProcessingJob.html
 VALUE_CHARACTERS = 256
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OutputParameter.html
+OUTPUT_CHARACTERS = 1024
 
 
 class PlanError(Exception):
@@ -44,7 +47,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:  # noqa: 
         context: Unused.
 
     Returns:
-        A sentence, and the digest of the image that is about to train and to judge.
+        A sentence, with what of the execution's policy is overruled, and the digest of the image that is about to train
+        and to judge.
 
     Raises:
         PlanError: With a sentence for everything that is wrong.
@@ -53,12 +57,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:  # noqa: 
     faults = judge_settings(event["training_settings"], float(event["map_threshold"]))
     faults += address_faults(event["gate_policy_uri"])
     dataset = read_dataset(client("s3"), event["metadata_uri"])
-    for name in ("floor_policy_uri", "gate_policy_uri"):
-        try:
-            policy = read_policy(client("s3"), event[name])
-            faults += judge_dataset(policy, dataset) if policy else []
-        except PolicyError as error:
-            faults.append(f"{error}.")
+    found, overruled = policy_faults(event["floor_policy_uri"], event["gate_policy_uri"], dataset)
+    faults += found
     faults += champion_faults(event["endpoint_name"])
     digest = ""
     try:
@@ -67,7 +67,25 @@ def handler(event: dict[str, Any], context: object) -> dict[str, str]:  # noqa: 
         faults.append(str(error))
     if faults:
         raise PlanError(" ".join(dict.fromkeys(faults)))
-    return {"Sentence": "Nothing that needs no model stands in the way.", "TrainingImageDigest": digest}
+    sentence = " ".join(["Nothing that needs no model stands in the way.", *overruled])
+    return {"Sentence": sentence[:OUTPUT_CHARACTERS], "TrainingImageDigest": digest}
+
+
+def policy_faults(floor_uri: str, run_uri: str, dataset: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return why no detector could pass, by both policies together, and what of the execution's is overruled."""
+    found: list[GatePolicy | None] = []
+    faults = []
+    for uri in (floor_uri, run_uri):
+        try:
+            found.append(read_policy(client("s3"), uri))
+        except PolicyError as error:
+            found.append(None)
+            faults.append(f"{error}.")
+    floor, run = found
+    if floor is None:
+        return faults or [f"The environment's gate policy {floor_uri} is gone; deploy the environment again."], []
+    policy, overruled, _ = tightened(floor, run)
+    return [*faults, *judge_dataset(policy, dataset)], overruled
 
 
 def address_faults(gate_policy_uri: str) -> list[str]:

@@ -146,7 +146,10 @@ def test_names_that_are_no_files_get_one(tmp_path: Path, encoded_image: Callable
 
 
 def test_shards_roll_over_and_groups_and_confidences_stay(tmp_path: Path, encoded_image: Callable[..., bytes]) -> None:
-    boxes = (Box(1, 2, 3, 4, 1, "cat", "", confidence=0.25), Box(5, 6, 7, 8, 1, "cat", "", crowd=True))
+    boxes = (
+        Box(1, 2, 3, 4, 1, "cat", "", confidence=0.25, area=2.5),
+        Box(5, 6, 7, 8, 1, "cat", "", crowd=True),
+    )
     with TFRecordWriter(tmp_path, LabelMap({1: "cat"}), shard_bytes=1) as writer:
         for number in range(3):
             labelled = LabelledImage(f"{number}.jpg", "", "", Encoded(""), boxes, 64, 48, group="drive 7")
@@ -158,7 +161,7 @@ def test_shards_roll_over_and_groups_and_confidences_stay(tmp_path: Path, encode
         f"dataset-{number:05d}-of-00003.tfrecord" for number in range(3)
     ]
     assert isinstance(first, LabelledImage) and len(read) == 3
-    assert (first.group, [(box.confidence, box.crowd) for box in first.boxes]) == (
+    assert (first.group, [(box.confidence, box.crowd, box.area) for box in first.boxes]) == (
         "drive 7",
-        [(0.25, False), (None, True)],
+        [(0.25, False, 2.5), (None, True, None)],
     )

@@ -29,7 +29,9 @@ def test_three_generations_have_seen_what_each_of_them_has(tmp_path: Path, most:
     first = model(tmp_path / "m1", dataset(tmp_path / "d1", ["a", "b"], ["c"]), most)
     second = model(tmp_path / "m2", dataset(tmp_path / "d2", ["b", "d"], ["e"]).joined(first), most)
     third = model(tmp_path / "m3", dataset(tmp_path / "d3", ["c"], ["g"]).joined(second), most)
-    assert third == SeenGroups(frozenset("abcd"), frozenset("ceg"))
+    # Of what its ancestors were tested by, nothing was learnt.
+    assert third == SeenGroups(frozenset("abcd"), frozenset("ceg"), test=frozenset(["f" * 12]))
+    assert third.learnt_from == frozenset("abcdeg")
     assert (tmp_path / "m3" / "groups-train.txt").exists() == (most < 100)
 
 
@@ -60,5 +62,5 @@ def test_an_older_model_is_unknown_by_its_fingerprint_and_so_are_its_heirs(tmp_p
     (tmp_path / "model.json").write_text(json.dumps({"training": {"fingerprint": "0123456789abcdef"}}))
     older = of_model(tmp_path / "model.json")
     heir = model(tmp_path / "m2", dataset(tmp_path / "d2", ["a"], []).joined(older))
-    assert heir == SeenGroups(frozenset("a"), frozenset(), ("model 0123456789abcdef",))
+    assert heir == SeenGroups(frozenset("a"), frozenset(), ("model 0123456789abcdef",), frozenset(["f" * 12]))
     assert heir.joined(older).unknown == ("model 0123456789abcdef",)

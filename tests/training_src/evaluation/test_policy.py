@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from training_src.evaluation.errors import PolicyError
-from training_src.evaluation.policy import read_policy
+from training_src.evaluation.policy import NamedTestSet, RecallRule, read_policy
 
 DEFAULT = Path(__file__).parents[3] / "infra/training/defaults/gate_policy.yaml"
 
@@ -26,8 +26,29 @@ def test_a_number_that_yaml_takes_for_a_text_is_a_number(tmp_path: Path) -> None
 def test_accepts_no_comparison_when_it_is_said(tmp_path: Path) -> None:
     kept = DEFAULT.read_text().split("champion:\n")
     path = tmp_path / "policy.yaml"
-    path.write_text(kept[0] + "champion: null\n" + "\n".join(kept[1].splitlines()[2:]))
+    path.write_text(kept[0] + "champion: null\n" + "\n".join(kept[1].splitlines()[3:]))
     assert read_policy(path).champion is None
+
+
+def test_a_policy_of_an_earlier_release_is_told_how_its_keys_are_written_now(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("schema_version: 1\nchampion: {greatest_regression: {mAP: 0.02}}\n")
+    with pytest.raises(PolicyError, match=r"policy\.yaml: schema_version: 1 is of an earlier release"):
+        read_policy(path)
+
+
+def test_reads_what_is_optional(tmp_path: Path) -> None:
+    content = DEFAULT.read_text().replace("slices: {}", 'slices: {"camera=front": {mAP_50: 0.4}}')
+    content = content.replace("recall: {}", "recall: {car: {precision: 0.9, recall: 0.6}}")
+    content = content.replace("least_matched: 0.98", "least_matched: 0.98\n  latency_p99_milliseconds: 80.5")
+    path = tmp_path / "policy.yaml"
+    path.write_text(f"{content}\ntest_set: {{uri: s3://bucket/test/, sha256: {'0a' * 32}}}\n")
+    policy = read_policy(path)
+    assert policy.slices == {"camera=front": {"mAP_50": 0.4}}
+    assert policy.recall == {"car": RecallRule(precision=0.9, recall=0.6)}
+    assert (policy.serving.latency_p99_milliseconds, policy.serving.resident_megabytes) == (80.5, None)
+    assert policy.test_set == NamedTestSet("s3://bucket/test/", "0a" * 32)
+    assert (policy.support.interval_width, policy.least_images_left) == ({"mAP": 0.15}, 50)
 
 
 @pytest.mark.parametrize(
@@ -42,14 +63,42 @@ def test_accepts_no_comparison_when_it_is_said(tmp_path: Path) -> None:
         ("mAP_50: 0.5", "mAP_50: 0.5\n  mAP_50: 0.1", '"mAP_50" is there twice'),
         ("  mAP_50: 0.5", "  {}", "metrics: is empty; give at least one of mAP"),
         ("  mAP_50: 0.5", "  0.5", "metrics: 0.5 stands where names with values are needed"),
-        ("    mAP: 0.02", "    mAP: -0.02", "champion.greatest_regression.mAP: -0.02 is no number from 0 to 1"),
-        ("    mAP: 0.02", "    {}", "champion.greatest_regression: is empty; give at least one of mAP"),
-        ("champion:\n  greatest_regression:\n    mAP: 0.02", "", "champion: is missing"),
+        ("    mAP: 0.025", "    mAP: -0.02", "champion.greatest_fall.mAP: -0.02 is no number from 0 to 1"),
+        ("    mAP: 0.025", "    {}", "champion.greatest_fall: is empty; give at least one of mAP"),
+        ("least_common_classes: 0.5", "least_common_classes: 0", "champion.least_common_classes: 0 is no number above"),
+        (
+            "champion:\n  greatest_fall:\n    mAP: 0.025\n  least_common_classes: 0.5",
+            "",
+            "champion: is missing",
+        ),
         ("serving:\n", "served:\n", "served: is not known; the known are schema_version, metrics"),
         ("    mAP: 0.005", "    mAP_50: 0.005", "serving.greatest_difference.mAP_50: is not known; the known are mAP;"),
         ("boxes_per_class: 20", "boxes_per_class: 0", "support.boxes_per_class: 0 is no whole number of 1 or more"),
         ("boxes_per_class: 20", "boxes_per_class: 2.5", "support.boxes_per_class: 2.5 is no whole number of 1 or more"),
-        ("schema_version: 1", "schema_version: 2", "schema_version: 2 is not known; give 1"),
+        ("schema_version: 2", "schema_version: 3", "schema_version: 3 is not known; give 2"),
+        ("schema_version: 2", "schema_version: true", "schema_version: True is not known; give 2"),
+        (
+            "schema_version: 2",
+            "schema_version: 1",
+            "Write schema_version: 2, and champion: {greatest_fall: {mAP: 0.025}} for champion: {greatest_regression:",
+        ),
+        ("slices: {}", "slices: {front: {mAP: 0.1}}", "slices.front: is no slice; write its column and its value"),
+        ("slices: {}", "slices: {a=b: {}}", "slices.a=b: is empty; give at least one of mAP"),
+        ("recall: {}", "recall: {car: {recall: 0.5}}", "recall.car.precision: is missing"),
+        ("recall: {}", "recall: {car: {recall: 2, precision: 1}}", "recall.car.recall: 2 is no number above 0, up to"),
+        ("    mAP: 0.15", "    mAP: 15", "support.interval_width.mAP: 15 is no number above 0, up to 1"),
+        ("least_matched: 0.98", "least_matched: 0.98\n  artifact_megabytes: 0", "serving.artifact_megabytes: 0 is no"),
+        ("least_images: 50", "least_images: many", "exclusion.least_images: 'many' is no whole number of 1 or more"),
+        (
+            "classes: {}",
+            "classes: {}\ntest_set: {uri: s3://bucket/here, sha256: aa}",
+            "test_set.uri: 's3://bucket/here' is no folder in S3; give s3://, bucket and a prefix with a slash",
+        ),
+        (
+            "classes: {}",
+            "classes: {}\ntest_set: {uri: s3://bucket/here/, sha256: aa}",
+            "test_set.sha256: 'aa' is no digest of a test set; an evaluation.json of it has it under dataset.test_set",
+        ),
         (
             "classes: {}",
             "classes: {cyclist: {AP5O: 0.3}}",

@@ -98,15 +98,15 @@ def test_more_boxes_take_the_next_count_and_the_greatest_bounds_them(tmp_path: P
         plain = replace(config, data_augmentation_options=(), batch_size=1, max_number_of_boxes=most)
         batch = next(iter(training_batches(records, plain, sized(64, 64), seed=5, first_step=0)))
         assert batch.weights.shape == (1, count)
-        assert float(tf.reduce_sum(batch.weights)) == min(20, most) - 2  # one is a crowd, one difficult
+        assert float(tf.reduce_sum(batch.weights)) == min(20, most) - 1  # one is a crowd
 
 
-def test_crowds_and_difficult_boxes_are_weightless(tmp_path: Path, config: TrainConfig) -> None:
+def test_crowds_are_weightless_and_difficult_boxes_are_not(tmp_path: Path, config: TrainConfig) -> None:
     records = Records(written(tmp_path, boxes=4))
     flip = replace(config, data_augmentation_options=options("random_horizontal_flip { probability: 1.0 }"))
     for chosen in (flip, replace(config, data_augmentation_options=())):
         batch = next(iter(training_batches(records, replace(chosen, batch_size=1), sized(64, 64), 5, 0)))
-        assert batch.weights.numpy()[0].tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
+        assert batch.weights.numpy()[0].tolist() == [0, 1, 1, 1, 0, 0, 0, 0]
         assert (batch.boxes.numpy()[0, :4] != 0).any(axis=1).all()
 
 

@@ -228,7 +228,8 @@ def test_starts_from_another_trainings_archive_ends_when_nothing_improves_and_ex
     assert (initial["kind"], initial["name"]) == ("model", "model.tar.gz")
     assert initial["model"]["fingerprint"] == json.loads((parent / "model.json").read_text())["training"]["fingerprint"]
     assert "classes kept     3 square, disc, bar" in output
-    seen = {"groups": {"train": ["a", "b"], "validation": ["c"]}, "unknown": ["data set 000000000000"]}
+    groups = {"train": ["a", "b"], "validation": ["c"], "test": ["d"]}
+    seen = {"groups": groups, "unknown": ["data set 000000000000"]}
     assert description["seen"] == seen
     assert losses[best] == min(losses.values())
     assert [path.name for path in root.glob("checkpoints/*/best-*")] == [f"best-{best:08d}"]

@@ -92,7 +92,9 @@ class _BoxChecks:
         self._fixed["multiplied by the image's size"] = len(boxes)
         wide, high = self._width, self._height
         return [
-            replace(box, xmin=box.xmin * wide, ymin=box.ymin * high, xmax=box.xmax * wide, ymax=box.ymax * high)
+            replace(
+                box, xmin=box.xmin * wide, ymin=box.ymin * high, xmax=box.xmax * wide, ymax=box.ymax * high, area=None
+            )
             for box in boxes
         ]
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -120,6 +121,18 @@ def confidence(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         return None
     return float(value)
+
+
+def area(value: Any, edges: Edges) -> float | None:
+    """Square pixels of an object, where they are not its box's own.
+
+    None also where there is no such number, or 0, which tools write for what they did not compute.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < GREATEST:
+        return None
+    xmin, ymin, xmax, ymax = edges
+    # float32, as TFRecords have it, keeps seven digits.
+    return None if math.isclose(value, (xmax - xmin) * (ymax - ymin), rel_tol=1e-5) else float(value)
 
 
 def class_name(value: Any) -> str:

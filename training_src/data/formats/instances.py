@@ -17,6 +17,7 @@ from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import (
     AnnotationError,
     Edges,
+    area,
     class_name,
     confidence,
     flag,
@@ -82,8 +83,8 @@ def read_instances(
     return Dataset(convention.format, label_map, entries, tuple(notice for found in notices for notice in found))
 
 
-# number, category id, edges, crowd, difficult, truncated, confidence
-_Row = tuple[int, Any, Edges, bool, bool, bool, float | None]
+# number, category id, edges, crowd, difficult, truncated, confidence, area
+_Row = tuple[int, Any, Edges, bool, bool, bool, float | None, float | None]
 # number, check, rest of the sentence
 _FaultyRow = tuple[int, str, str]
 
@@ -155,9 +156,10 @@ def _add_annotation(content: _Content, number: int, element: Any) -> None:
     try:
         category = identifier(element["category_id"])
         edges = content.convention.edges(four_numbers(element["bbox"]))
-        difficult = flag(element.get("difficult")) or flag(element.get("ignore"))
-        flags = flag(element.get("iscrowd")), difficult, flag(element.get("truncated"))
-        row = (number, category, edges, *flags, confidence(element.get("score")))
+        # "ignore" marks regions that ask for nothing, which is what a crowd does.
+        crowd = flag(element.get("iscrowd")) or flag(element.get("ignore"))
+        flags = crowd, flag(element.get("difficult")), flag(element.get("truncated"))
+        row = (number, category, edges, *flags, confidence(element.get("score")), area(element.get("area"), edges))
         if isinstance(category, int):
             content.used.add(category)
     except AnnotationError as error:
@@ -226,9 +228,9 @@ def _boxes(
         try:
             if len(row) == 3:
                 raise AnnotationError(row[1], row[2])
-            _, category, edges, crowd, difficult, truncated, score = row
+            _, category, edges, crowd, difficult, truncated, score, square_pixels = row
             label, name = classes.label(category)
-            yield Box(*edges, label, name, where, difficult, truncated, crowd, score)
+            yield Box(*edges, label, name, where, difficult, truncated, crowd, score, square_pixels)
         except AnnotationError as error:
             sentence = f'{content.place}: {where} (of "{shown(name)}") {error}.'
             yield Fault(content.place, where, error.check, sentence, image=image)

@@ -19,7 +19,7 @@ from containers.contract.tfrecord import read_records
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
 from training_src.data.formats.classes import listed
 from training_src.data.formats.data_folder import DataFolder
-from training_src.data.formats.fields import AnnotationError, class_name, confidence, shown
+from training_src.data.formats.fields import AnnotationError, area, class_name, confidence, shown
 from training_src.data.images import BrokenImageError, read_header
 from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.records.compression import decompress, is_compressed
@@ -196,7 +196,8 @@ def _labelled(record: _Record, split: str | None, label_map: LabelMap, ids: Mapp
             bool(values[number]) for values in (example.difficult, example.truncated, example.crowd)
         )
         score = None if example.confidence is None else confidence(float(example.confidence[number]))
-        boxes.append(Box(xmin, ymin, xmax, ymax, label, name, where, difficult, truncated, crowd, score))
+        stated = None if example.areas is None else area(float(example.areas[number]), (xmin, ymin, xmax, ymax))
+        boxes.append(Box(xmin, ymin, xmax, ymax, label, name, where, difficult, truncated, crowd, score, stated))
     yield LabelledImage(
         source_id=example.source_id or example.filename or record.place,
         image=record.named,

@@ -45,6 +45,8 @@ class DetectionExample:
         confidence: float32 [N] from 0 to 1, not-a-number where nobody said; None where nobody said for any box.
         group: Key of the images that must stay in one split; empty: none is stated.
         sha256: Of `encoded`, hexadecimal; empty: it is not stated.
+        areas: float32 [N], square pixels that decide whether a box is small, medium or large (COCO's `area`),
+            not-a-number where nobody said; None where nobody said for any box.
     """
 
     source_id: str
@@ -62,12 +64,18 @@ class DetectionExample:
     confidence: Floats | None = None
     group: str = ""
     sha256: str = ""
+    areas: Floats | None = None
+
+    def stated_areas(self) -> Floats:
+        """float32 [N]: `areas`, not-a-number where nobody said."""
+        return np.full(len(self.boxes), np.nan, np.float32) if self.areas is None else self.areas
 
 
 def example_of(labelled: LabelledImage, image_format: str, encoded: bytes = b"", sha256: str = "") -> DetectionExample:
     """The example of a labelled image whose size is known, its boxes as shares of that size."""
     boxes, width, height = labelled.boxes, labelled.width, labelled.height
     edges = np.array([(box.ymin, box.xmin, box.ymax, box.xmax) for box in boxes], np.float64).reshape(-1, 4)
+    areas = [box.area for box in boxes]
     scored = any(box.confidence is not None for box in boxes)
     scores = [np.nan if box.confidence is None else box.confidence for box in boxes]
     return DetectionExample(
@@ -86,6 +94,7 @@ def example_of(labelled: LabelledImage, image_format: str, encoded: bytes = b"",
         confidence=np.array(scores, np.float32) if scored else None,
         group=labelled.group,
         sha256=sha256,
+        areas=np.array([np.nan if area is None else area for area in areas], np.float32) if any(areas) else None,
     )
 
 
@@ -106,6 +115,8 @@ def encode_annotation(example: DetectionExample) -> bytes:
     stated: dict[str, Feature] = {}
     if example.confidence is not None:
         stated["image/object/confidence"] = example.confidence
+    if example.areas is not None:
+        stated["image/object/area"] = example.areas
     if example.group:
         stated["image/group"] = [example.group.encode()]
     if example.sha256:
@@ -162,6 +173,8 @@ def decode_stored(data: bytes) -> DetectionExample:
     count = len(edges[0])
     labels = _integers(features, "image/object/class/label")
     confidence = _floats(features, "image/object/confidence")
+    areas = _floats(features, "image/object/area")
+    areas[~((areas > 0) & (areas < np.inf))] = np.nan
     lengths = {len(edge) for edge in edges} | ({len(labels)} if len(labels) else set())
     if lengths != {count}:
         raise ValueError(f"its lists of box edges and labels have different lengths: {sorted(lengths)}")
@@ -181,6 +194,7 @@ def decode_stored(data: bytes) -> DetectionExample:
         confidence=confidence if len(confidence) == count and count else None,
         group=next((group for key in _GROUPS if (group := _text(features, key))), ""),
         sha256=_text(features, "image/key/sha256"),
+        areas=areas if len(areas) == count and count else None,
     )
 
 

@@ -96,7 +96,7 @@ def _annotation(box: Box) -> dict[str, Any]:
     annotation: dict[str, Any] = {
         "category_id": box.label,
         "bbox": [box.xmin, box.ymin, width, height],
-        "area": width * height,
+        "area": width * height if box.area is None else box.area,
         "iscrowd": int(box.crowd),
         "segmentation": [],
     }

@@ -121,7 +121,7 @@ def write_coco(folder: Path, images: Sequence[Image]) -> None:
                     "image_id": 7 * position,
                     "category_id": 10 + names.index(box.name),
                     "bbox": [box.xmin, box.ymin, box.xmax - box.xmin, box.ymax - box.ymin],
-                    "area": 1.0,
+                    "area": (box.xmax - box.xmin) * (box.ymax - box.ymin) if box.area is None else box.area,
                     "iscrowd": int(box.crowd),
                     "difficult": int(box.difficult),
                     "segmentation": {"size": [1, 1], "counts": "01"} if box.crowd else [[1, 1, 2, 2, 3, 1]],

@@ -76,6 +76,25 @@ def test_usual_folders_are_found(coco: Callable[..., Dataset], file: str, pictur
     assert images_of(dataset)[1].boxes == (Box(4, 6, 32, 30, 3, "vehicle", "annotation 1", crowd=True),)
 
 
+def test_an_outlines_area_is_kept_and_a_region_to_ignore_is_a_crowd(
+    coco: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    coco("instances.json", "images")
+    file = tmp_path / "instances.json"
+    content = json.loads(file.read_text())
+    box = content["annotations"][0]
+    stated = [400.5, 672.001, 0, -3, "many", None, True, float("nan")]
+    content["annotations"] = [{**box, "id": n, "area": area} for n, area in enumerate(stated)]
+    content["annotations"].append({**box, "id": 99, "ignore": 1, "iscrowd": 0, "difficult": 1})
+    file.write_text(json.dumps(content))
+
+    boxes = next(image.boxes for image in images_of(read_dataset(tmp_path)) if image.boxes)
+
+    # 672 is the box's own.
+    assert [one.area for one in boxes] == [400.5, *[None] * 8]
+    assert [(one.crowd, one.difficult) for one in boxes[-2:]] == [(False, False), (True, True)]
+
+
 def test_other_annotations_of_the_same_images_are_not_read(coco: Callable[..., Dataset], tmp_path: Path) -> None:
     (tmp_path / "annotations").mkdir()
     for name in ("captions_train2017", "person_keypoints_train2017", "notes"):

@@ -22,6 +22,7 @@ from training_src.data.writers.image import Image
 FORMATS = ("coco", "sagemaker_builtin", "ground_truth", "pascal_voc", "bbox_label_tool", "yolo", "tfrecord")
 KEEP_CROWD = {"coco", "sagemaker_builtin", "tfrecord"}
 KEEP_DIFFICULT = {"coco", "sagemaker_builtin", "pascal_voc", "tfrecord"}
+KEEP_AREA = {"coco", "tfrecord"}
 NAMES = ("vehicle", "pedestrian", "traffic light", "Fahrrad & Rad", "自行车", "no", "7")
 
 Make = Callable[..., Image]
@@ -42,6 +43,7 @@ STEMS = st.sampled_from(["frame", "été", "IMG", "a.b"])
 SUFFIXES = st.sampled_from([".jpg", ".png", ".JPG", ".jpeg"])
 CLASSES = st.sampled_from(NAMES)
 FLAGS = st.booleans()
+AREA_SHARES = st.sampled_from([None, 0.5, 0.75])
 
 
 @cache
@@ -56,7 +58,9 @@ def drawn_boxes(draw: st.DrawFn, width: int, height: int) -> tuple[Box, ...]:
     for _ in range(draw(HOW_MANY_BOXES)):
         (xmin, xmax), (ymin, ymax) = draw(edges(width)), draw(edges(height))
         flags = {"difficult": draw(FLAGS), "crowd": draw(FLAGS)}
-        found.append(Box(xmin, ymin, xmax, ymax, 0, draw(CLASSES), "", **flags))
+        share = draw(AREA_SHARES)
+        area = None if share is None else share * (xmax - xmin) * (ymax - ymin)
+        found.append(Box(xmin, ymin, xmax, ymax, 0, draw(CLASSES), "", **flags, area=area))
     return tuple(found)
 
 
@@ -176,3 +180,5 @@ def _assert_same(found: Sequence[Image], expected: Sequence[Image], through: set
             assert box.name == original.name
             assert box.crowd == (original.crowd if through <= KEEP_CROWD else False)
             assert box.difficult == (original.difficult if through <= KEEP_DIFFICULT else False)
+            kept = original.area if through <= KEEP_AREA else None
+            assert box.area == (None if kept is None else pytest.approx(kept, rel=1e-6))

@@ -44,6 +44,7 @@ def examples(draw: st.DrawFn) -> DetectionExample:
         truncated=numbers.integers(0, 2, count),
         crowd=numbers.integers(0, 2, count),
         sha256=draw(st.sampled_from(["", "0" * 64])),
+        areas=numbers.random(count, np.float32) + 1 if count and draw(st.booleans()) else None,
     )
 
 

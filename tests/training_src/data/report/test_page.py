@@ -1,15 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report: what it shows, what it never does, and how a real browser takes it."""
 
-import contextlib
 import json
-import os
 import re
-import shutil
-import signal
-import subprocess
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
@@ -17,6 +11,7 @@ import numpy as np
 import pytest
 
 from containers.contract.files import write_whole
+from tests.browser import Seen, browse
 from training_src.data.report.content import ReportContent
 from training_src.data.report.figures import figures
 from training_src.data.report.page import render
@@ -27,22 +22,6 @@ HOSTILE = [
     "<svg onload=document.title='owned'>",
     "{{ 7 * 7 }}' onfocus='document.title=`owned`",
 ]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-class Seen(HTMLParser):
-    """Tags with their attributes, and the text of scripts."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def test_everything_that_it_loads_is_in_it(drawn: Callable[..., ReportContent]) -> None:
@@ -119,25 +98,6 @@ def test_a_picture_is_no_larger_than_needed(bccd: ReportContent, tmp_path: Path)
     write_whole(tmp_path / "metadata" / "report.html", render(bccd))
     assert [file.name for file in (tmp_path / "metadata").iterdir()] == ["report.html"]
     assert (tmp_path / "metadata" / "report.html").stat().st_size < 3_000_000
-
-
-def browse(page: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium is installed")
-    profile = f"--user-data-dir={page.parent / 'profile'}"
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr",
-               "--virtual-time-budget=3000", profile, *options, page.as_uri()]  # fmt: skip
-    # Its helpers outlive a browser that is killed, unless all are.
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        output, errors = process.communicate(timeout=240)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0, errors
-    return subprocess.CompletedProcess(command, 0, output, errors)
 
 
 def test_a_browser_draws_it_and_complains_of_nothing(bccd: ReportContent, tmp_path: Path) -> None:

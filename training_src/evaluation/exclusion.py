@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which test images a model has learnt from, so that they say nothing of how it does on others.
+
+An image belongs to a group: the sequence or drive that its record names or its file's name suggests, else the images
+with the same bytes. `dataset.json` and `model.json` name groups by short hashes of these keys.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import xxhash
+
+from training_src.data.checks.policy import DataPolicy
+from training_src.data.records.example import read_examples
+from training_src.data.seen_groups import SeenGroups
+from training_src.data.statistics import short_hash
+from training_src.evaluation.boxes import Booleans, Integers
+
+LEAST_GROUPS = 5
+"""With fewer groups their draws tell nothing, and images are drawn."""
+
+Learner = Literal["challenger", "champion", "best", "ancestors"]
+
+
+@dataclass(frozen=True)
+class ImageGroup:
+    """What an image belongs to.
+
+    Attributes:
+        name: Its sequence or drive; empty: none is told.
+        hashes: By which it may be known to have been seen: of the sequence, of the one that its name suggests, and of
+            its bytes.
+    """
+
+    name: str
+    hashes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """What is left of the test images.
+
+    Attributes:
+        kept: Shape `(N,)`, which images nobody has learnt from.
+        groups: How many groups the others belong to.
+        by: Images by who has learnt from them.
+        unknown: What else was learnt from, of which nobody knows the images.
+    """
+
+    kept: Booleans
+    groups: int = 0
+    by: Mapping[Learner, int] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> int:
+        """Images that somebody has learnt from."""
+        return int((~self.kept).sum())
+
+
+def image_groups(folder: Path) -> list[ImageGroup]:
+    """The group of each record of a split, in their order.
+
+    Args:
+        folder: Of the shards.
+    """
+    policy = DataPolicy()
+    found = []
+    for example in read_examples(folder):
+        likely, _ = policy.sequence_of(example.source_id)
+        keys = {example.group, likely, xxhash.xxh3_128_hexdigest(example.encoded)} - {""}
+        found.append(ImageGroup(example.group or likely, frozenset(short_hash(key) for key in keys)))
+    return found
+
+
+def exclude(groups: Sequence[ImageGroup], seen: Mapping[Learner, SeenGroups]) -> Exclusion:
+    """Leave out the images of every group that somebody has learnt from."""
+    learnt = {who: one.learnt_from for who, one in seen.items()}
+    hits = {who: np.array([bool(one.hashes & theirs) for one in groups], bool) for who, theirs in learnt.items()}
+    left = np.logical_or.reduce(list(hits.values())) if hits else np.zeros(len(groups), bool)
+    gone = {one.name or min(one.hashes) for one, out in zip(groups, left.tolist(), strict=True) if out}
+    unknown = dict.fromkeys(name for one in seen.values() for name in one.unknown)
+    return Exclusion(~left, len(gone), {who: int(hit.sum()) for who, hit in hits.items() if hit.any()}, tuple(unknown))
+
+
+def without_own(seen: SeenGroups, own: SeenGroups) -> SeenGroups:
+    """What a model has seen only by the models that it was trained from."""
+    return SeenGroups(seen.train - own.learnt_from, seen.validation - own.learnt_from)
+
+
+def sequences(groups: Sequence[ImageGroup]) -> Integers:
+    """The number of each image's sequence, shape `(N,)`; an image of none is one by itself."""
+    names = [one.name or f"\0{at}" for at, one in enumerate(groups)]
+    return np.unique(names, return_inverse=True)[1]
+
+
+def drawn_groups(sequences: Integers) -> Integers | None:
+    """What the bootstrap draws together; None: images one by one, as they are of none, or of too few to tell anything.
+
+    Args:
+        sequences: Shape `(N,)`, the number of each image's.
+    """
+    return sequences if LEAST_GROUPS <= len(np.unique(sequences)) < len(sequences) else None
+
+
+def overlap(groups: Sequence[ImageGroup], tested: frozenset[str]) -> int | None:
+    """How many images belong to groups by which another model was tested; None where it does not tell them."""
+    return sum(bool(one.hashes & tested) for one in groups) if tested else None
