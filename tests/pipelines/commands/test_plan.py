@@ -75,8 +75,10 @@ def test_a_policy_of_ones_own_is_held_beside_the_deployed_one(
 ) -> None:
     draw_scenes(tmp_path / "scenes", train=3, validation=1, test=1, size=(160, 120))
     policy = DEFAULT_GATE_POLICY.read_text().replace("boxes_per_class: 20", "boxes_per_class: 1")
-    deploy(connection, policy.replace("images: 50", "images: 7"))
-    own = {"weaker": policy.replace("images: 50", "images: 1"), "stronger": policy.replace("images: 50", "images: 9")}
+    deploy(connection, policy.replace("  images: 50", "  images: 7"))
+    own = {
+        name: policy.replace("  images: 50", f"  images: {least}") for name, least in (("weaker", 1), ("stronger", 9))
+    }
     for name, text in own.items():
         key = f"inputs/{name}/gate_policy.yaml"
         connection.client("s3").put_object(Bucket=BUCKET, Key=key, Body=text)
@@ -85,8 +87,11 @@ def test_a_policy_of_ones_own_is_held_beside_the_deployed_one(
             judge(connection, DEPLOYMENT, files, {}, quiet=True)
 
     said = capfd.readouterr().err
-    assert said.count("The test set has 1 images; 7 are required.") == 2
-    assert said.count("The test set has 1 images; 9 are required.") == 1
+    assert said.splitlines() == [
+        "support.images: the execution's 1 is below the environment's 7, which counts.",
+        "The test set has 1 images; 7 are required.",
+        "The test set has 1 images; 9 are required.",
+    ]
 
 
 def test_what_lies_elsewhere_is_left_to_the_pipeline(connection: Connection) -> None:
