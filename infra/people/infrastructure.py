@@ -109,7 +109,7 @@ class PeopleStack(cdk.Stack):
             because=EVERY_OBJECT,
         )
         allow(policy, "s3:GetBucketLocation", "s3:ListBucket", on=foundation.data_arns())
-        self._allow_evidence(policy, "kms:GenerateDataKey")
+        self._allow_key(policy, "kms:Decrypt", "kms:GenerateDataKey")
         self._keep_apart(policy, training)
         return policy
 
@@ -130,11 +130,11 @@ class PeopleStack(cdk.Stack):
             on=self._foundation.data_arns(),
             when={"StringLike": {"s3:prefix": [f"{prefix}/*" for prefix in REPORTS]}},
         )
-        self._allow_evidence(policy)
+        self._allow_key(policy, "kms:Decrypt")
         return policy
 
     def _policy(self, kind: str, description: str) -> iam.ManagedPolicy:
-        """A policy with what both kinds of people read: the deployment's names, and the registry."""
+        """A policy with what both kinds of people read: the deployment's names, registry, records and evidence."""
         name = "-".join(word.lower() for word in _words(kind))
         policy = iam.ManagedPolicy(
             self, kind, managed_policy_name=f"{self._settings.prefix}-{name}", description=description
@@ -166,6 +166,7 @@ class PeopleStack(cdk.Stack):
             on=["*"],
             because=NO_RESOURCE,
         )
+        self._allow_evidence(policy)
         return policy
 
     def _allow_executions(self, policy: iam.ManagedPolicy, training: TrainingStack) -> None:
@@ -213,7 +214,7 @@ class PeopleStack(cdk.Stack):
         allow(
             policy,
             "logs:DescribeLogStreams",
-            on=[f"{group}*" for group in groups],
+            on=[*groups, *(f"{group}:*" for group in groups)],
             because="CloudWatch Logs writes a group's ARN with and without its end.",
         )
         allow(
@@ -223,19 +224,15 @@ class PeopleStack(cdk.Stack):
             because=OWN_JOBS,
         )
 
-    def _allow_evidence(self, policy: iam.ManagedPolicy, *further: str) -> None:
-        """Let what was decided be read, and be verified: nobody has to believe it.
-
-        Args:
-            policy: Whose.
-            further: What else the key may be used for; for nothing that it encrypts but objects and records.
-        """
+    def _allow_evidence(self, policy: iam.ManagedPolicy) -> None:
+        """Let what was decided be read, and be verified: nobody has to believe it."""
         allow(policy, "dynamodb:GetItem", "dynamodb:Query", on=[self._records.table_arn])
         allow(policy, "kms:GetPublicKey", "kms:Verify", on=[self._foundation.signing_key.key_arn])
-        # In one statement, as a policy holds little; in the table nobody here writes what the key would encrypt.
+
+    def _allow_key(self, policy: iam.ManagedPolicy, *actions: str) -> None:
+        """Let the key be used for objects and records, and for nothing else that it encrypts."""
         services = [f"{service}.{self.region}.amazonaws.com" for service in ("dynamodb", "s3")]
-        through = {"StringEquals": {"kms:ViaService": services}}
-        allow(policy, "kms:Decrypt", *further, on=[self._foundation.key.key_arn], when=through)
+        allow(policy, *actions, on=[self._foundation.key.key_arn], when={"StringEquals": {"kms:ViaService": services}})
 
     def _keep_apart(self, policy: iam.ManagedPolicy, training: TrainingStack) -> None:
         """Keep who trains from deciding, and from what the pipeline wrote, whatever else they are allowed.

@@ -44,7 +44,6 @@ READ_BY_BOTH: list[Asked] = [
     ("dynamodb:GetItem", TABLE),
     ("dynamodb:Query", TABLE),
     ("kms:Decrypt", KEY, THROUGH_DYNAMODB),
-    ("s3:GetObject", f"{BUCKET}/evidence/v000003/verdict.json"),
     ("kms:Verify", SIGNING_KEY),
     ("kms:GetPublicKey", SIGNING_KEY),
 ]
@@ -102,10 +101,6 @@ OF_NOBODY: list[Asked] = [
     ("s3:GetObject", "arn:aws:s3:::another/executions/abc/report.html"),
     ("kms:Decrypt", KEY),
     ("kms:Decrypt", KEY, {"kms:viaservice": ("sqs.us-east-1.amazonaws.com",)}),
-    ("kms:GenerateDataKey", KEY, {"kms:viaservice": ("sqs.us-east-1.amazonaws.com",)}),
-    ("kms:Sign", SIGNING_KEY),
-    ("s3:PutObject", f"{BUCKET}/evidence/v000003/approval-1.json"),
-    ("s3:PutObject", f"{BUCKET}/released/0/model.tar.gz"),
     ("kms:ScheduleKeyDeletion", KEY),
     ("sagemaker:CreateModelPackage", VERSION, APPROVED),
     ("sagemaker:DeleteModelPackage", VERSION),
@@ -123,7 +118,7 @@ OF_NOBODY: list[Asked] = [
     *((f"dynamodb:{write}", TABLE) for write in ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem")),
     ("lambda:InvokeFunction", f"{FUNCTIONS}:mapgate-dev-find-champion"),
     ("lambda:InvokeFunction", f"{FUNCTIONS}:mapgate-dev-publish-dossier"),
-    ("kms:Sign", KEY),
+    ("kms:Sign", SIGNING_KEY),
     ("logs:GetLogEvents", f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/lambda/other:log-stream:s"),
 ]
 UNDONE_BY_NO_OTHER: list[Asked] = [
@@ -163,7 +158,7 @@ def resolved(value: Any) -> Any:
         repositories = [name for name in ("Training", "Inference") if f"{name}Images" in of]
         if repositories:
             return f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mapgate-dev-{repositories[0].lower()}"
-        if "TableDeployments" in of or "Deployments" in of:
+        if "GetAttDeployments" in of:
             return TABLE
         if "GetAttSigningKey" in of:
             return SIGNING_KEY
@@ -213,8 +208,10 @@ def test_policies_are_as_short_as_iam_wants_them(dev: Any) -> None:
     """6,144 characters, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html."""
     longest = "m" * 28  # of which the names of buckets can still be made
     for document in policies(dev).values():
-        text = json.dumps(document, separators=(",", ":")).replace(KEY, f"{KEY}{'k' * 35}")
-        assert len(text.replace("mapgate-dev", longest)) <= 6_144
+        written = json.dumps(document, separators=(",", ":")).replace("mapgate-dev", longest)
+        for key in (KEY, SIGNING_KEY):
+            written = written.replace(key, f"{key.rpartition('/')[0]}/{'0' * 36}")
+        assert len(written) <= 6_144
 
 
 def test_everybody_finds_the_policies_by_their_parameters(dev: Any) -> None:
