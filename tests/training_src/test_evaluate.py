@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import xxhash
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -543,6 +544,191 @@ def test_a_champion_with_other_ids_is_compared_by_names(job: JobDirectory) -> No
     assert 0.2 < content["champion"]["metrics"]["mAP"]["value"] < content["metrics"]["mAP"]["value"]
 
 
+WEAK = """
+schema_version: 2
+metrics: {mAP_50: 0.01}
+every_class: {}
+exempt_classes: [vehicle, pedestrian, cyclist]
+support: {images: 1, boxes_per_class: 1}
+champion: null
+serving: {least_matched: 0.01, greatest_difference: {mAP: 1}}
+"""
+
+
+def test_an_executions_weak_policy_changes_nothing_and_every_rule_that_it_would_loosen_is_told(
+    job: JobDirectory,
+) -> None:
+    for runtime in ("openvino", "openvino-int8"):
+        job.measure("challenger", runtime, 10.0, missed=0.7)
+    assert job.run() == 0
+    verdict = job.evaluation()["gate"]
+    (job.input("gate_policy") / "none").unlink()
+    (job.input("gate_policy") / "weak.yaml").write_text(WEAK)
+    assert job.run() == 0
+    content = job.evaluation()
+    assert (content["gate"]["passed"], content["gate"]["rules"]) == (False, verdict["rules"])
+    policy = content["policy"]
+    assert policy["run"] == {"uri": "s3://bucket/gate_policy", "sha256": hashlib.sha256(WEAK.encode()).hexdigest()}
+    assert "metrics.mAP_50: the execution's 0.01 is below the environment's 0.5, which counts." in policy["overruled"]
+    assert "champion: the execution asks for no comparison; the environment's counts." in policy["overruled"]
+    assert (
+        'Of class "cyclist" nothing is asked where the test set has no box of it (exempt_classes).'
+        in (policy["left_out"])
+    )
+
+
+def test_without_the_environments_policy_nothing_is_judged(job: JobDirectory) -> None:
+    (job.input("floor_policy") / "gate_policy.yaml").rename(job.input("floor_policy") / "none")
+    assert job.run() == 2
+    assert 'The job has no input "floor_policy"' in job.sentence()
+
+
+def test_the_verdict_says_who_chose_the_test_set_and_what_it_can_show(job: JobDirectory) -> None:
+    assert job.run() == 0
+    content = job.evaluation()
+    assert "The execution chose its own test set of 60 images." in content["gate"]["sentence"]
+    shown, needed = (content["resolution"][name]["mAP"] for name in ("smallest_difference", "images_needed"))
+    assert 0.02 < shown < 0.1
+    assert (
+        f"shows a fall of {shown:.3f} mAP in 8 of 10 cases; 0.025 would need {needed} such images"
+        in (content["gate"]["sentence"])
+    )
+    assert content["dataset"]["overlap_with_champion"] is None
+
+
+def test_images_that_a_model_has_learnt_from_are_left_out_and_counted(job: JobDirectory) -> None:
+    groups = _groups(job)
+    job.archive(seen={"groups": {"train": groups[:2], "validation": []}, "unknown": ["weights from outside"]})
+    job.archive("champion", seen={"groups": {"train": groups[1:6], "validation": groups[6:7], "test": groups[:15]}})
+    job.measure("champion", "openvino", 38.0, missed=0.3)
+    job.index({"runtimes": ["openvino"]})
+    assert job.run() == 0
+    content = job.evaluation()
+    assert content["dataset"]["images"] == 53
+    assert content["dataset"]["left_out"] == {"images": 7, "groups": 7, "by": {"ancestors": 2, "champion": 6}}
+    assert content["dataset"]["unknown_ancestors"] == ["weights from outside"]
+    assert content["dataset"]["overlap_with_champion"] == {"images": 8, "share": pytest.approx(8 / 53)}
+    sentence = content["gate"]["sentence"]
+    assert "its own test set of 53 images, of which 8 (15%) are in the champion's." in sentence
+    assert "7 test images of 7 groups are left out: they were learnt from (ancestors 2, champion 6)." in sentence
+    assert "Nobody knows the images that weights from outside learnt from, so none of them is left out." in sentence
+    samples = {path.name for path in job.output("samples").iterdir()}
+    assert len(samples) == 24
+    found = json.loads(job.output("detections.json").read_text())
+    assert not {one["source_id"] for one in found} & set(job.source_ids[:7])
+    kept = {one["source_id"] for one in found}
+    assert {job.source_ids[7], job.source_ids[59]} <= kept
+
+
+def test_a_test_set_of_which_too_little_is_left_fails(job: JobDirectory) -> None:
+    seen = {"groups": {"train": _groups(job)[:20], "validation": []}, "unknown": []}
+    job.archive(seen=seen)
+    job.index()
+    assert job.run() == 0
+    gate = job.evaluation()["gate"]
+    assert gate["passed"] is False
+    assert (
+        "Without the 20 test images that a model has learnt from, the test set has 40 images; 50 are required."
+        in (gate["sentence"])
+    )
+    job.archive(seen={"groups": {"train": _groups(job), "validation": []}, "unknown": []})
+    job.index()
+    assert job.run() == 2
+    assert "every test image was learnt from (ancestors); bring test images that no model has seen" in job.sentence()
+
+
+def test_a_class_that_the_champion_does_not_know_counts_for_nobody(job: JobDirectory) -> None:
+    ids = {1: 3, 2: 9, 4: 2}  # what we call a pedestrian it calls nothing that we have
+    job.measure("champion", "openvino", 38.0, missed=0.0, shift=0.001, ids=ids)
+    classes = [{"id": 3, "name": "vehicle"}, {"id": 9, "name": "person"}, {"id": 2, "name": "cyclist"}]
+    job.index({"runtimes": ["openvino"], "classes": classes})
+    assert job.run() == 0
+    content = job.evaluation()
+    champion = content["champion"]
+    assert champion["classes"] == {
+        "common": ["vehicle", "cyclist"], "new": ["pedestrian"], "missing": ["person"], "renamed": [],
+    }  # fmt: skip
+    # Over the classes that both have it is better, so a class that it never knew hides no regression.
+    assert champion["metrics"]["mAP"]["value"] > 0.9
+    assert champion["change"]["mAP"]["value"] < -0.1
+    assert set(champion["per_class_change"]) == {"vehicle", "cyclist"}
+    assert content["gate"]["passed"] is False
+
+
+def test_too_few_common_classes_fail(job: JobDirectory) -> None:
+    job.measure("champion", "openvino", 38.0, missed=0.9)
+    classes = [{"id": 1, "name": "vehicle"}, {"id": 2, "name": "person"}, {"id": 4, "name": "bicycle"}]
+    job.index({"runtimes": ["openvino"], "classes": classes})
+    assert job.run() == 0
+    content = job.evaluation()
+    assert content["champion"]["classes"]["renamed"] == [["person", "pedestrian"], ["bicycle", "cyclist"]]
+    assert "Of 3 classes of the champion the challenger has 1, 0.5 of them are required" in content["gate"]["sentence"]
+
+
+def test_the_best_version_that_ever_served_is_compared_too(job: JobDirectory) -> None:
+    job.measure("champion", "openvino", 38.0, missed=0.3)
+    job.measure("best", "openvino", 20.0, missed=0.0, shift=0.001)
+    job.index({"runtimes": ["openvino"]}, best={"runtimes": ["openvino"], "runtime": "openvino"})
+    job.environment |= {"MAPGATE_BEST_ARN": "arn:aws:sagemaker:::model-package/m/2", "MAPGATE_BEST_RUNTIME": "openvino"}
+    assert job.run() == 0
+    content = job.evaluation()
+    assert content["champion"]["change"]["mAP"]["value"] > 0
+    best = content["best"]
+    assert (best["arn"], best["runtime"]) == ("arn:aws:sagemaker:::model-package/m/2", "openvino")
+    assert best["change"]["mAP"]["value"] < -0.02
+    assert content["gate"]["passed"] is False
+    assert "the best version that ever served's" in content["gate"]["sentence"]
+
+
+def test_the_environments_test_set_is_answered_by_class_names_and_known_by_its_digest(job: JobDirectory) -> None:
+    theirs = LabelMap({1: "pedestrian", 2: "vehicle", 4: "cyclist"})
+    write_label_map(theirs, job.input("test") / "label_map.pbtxt")
+    assert job.run() == 0
+    swapped = job.evaluation()
+    assert swapped["gate"]["passed"] is False  # boxes are what that label map calls them
+    write_label_map(LabelMap({7: "vehicle", 2: "pedestrian", 4: "cyclist"}), job.input("test") / "label_map.pbtxt")
+    assert job.run() == 0
+    lost = job.evaluation()["gate"]
+    assert 'The test set asks for class "id 1", which the model has not learnt.' in lost["sentence"]
+    write_label_map(LabelMap(LABELS), job.input("test") / "label_map.pbtxt")
+    policy = job.input("floor_policy") / "gate_policy.yaml"
+    digest = swapped["dataset"]["test_set"]
+    named = f"\ntest_set: {{uri: s3://bucket/test/, sha256: {digest}}}\n"
+    policy.write_text(policy.read_text() + named)
+    assert job.run() == 0
+    content = job.evaluation()
+    assert (content["gate"]["passed"], content["dataset"]["chosen_by"]) == (True, "environment")
+    assert "chose its own" not in content["gate"]["sentence"]
+    policy.write_text(policy.read_text().replace(digest, "f" * 64))
+    assert job.run() == 0
+    gate = job.evaluation()["gate"]
+    assert (gate["passed"], gate["sentence"][:43]) == (False, "The policy names the test set s3://bucket/t")
+
+
+def test_slices_recall_and_resources_are_measured_and_asked(job: JobDirectory) -> None:
+    facts = json.loads((job.input("metadata") / "dataset.json").read_text())
+    columns = {"camera": {"front": job.source_ids[:40], "rear": job.source_ids[40:], "none": ["elsewhere.jpg"]}}
+    (job.input("metadata") / "dataset.json").write_text(json.dumps({**facts, "columns": columns}))
+    policy = job.input("floor_policy") / "gate_policy.yaml"
+    asked = policy.read_text().replace("slices: {}", 'slices: {"camera=front": {mAP_50: 0.4}}')
+    asked = asked.replace("recall: {}", "recall: {cyclist: {precision: 0.5, recall: 0.3}}")
+    asked = asked.replace("least_matched: 0.98", "least_matched: 0.98\n  resident_megabytes: 200")
+    policy.write_text(asked)
+    assert job.run() == 0
+    content = job.evaluation()
+    assert {name: one["images"] for name, one in content["slices"].items()} == {"camera=front": 40, "camera=rear": 20}
+    front = content["slices"]["camera=front"]["metrics"]["mAP_50"]
+    assert front["lower"] < front["value"] < front["upper"]
+    rules = {rule["rule"]: rule for rule in content["gate"]["rules"]}
+    assert rules["mAP_50[camera=front]"]["actual"] == front["lower"]
+    assert rules["recall[cyclist]"]["passed"]
+    assert not rules["serving.resident_megabytes"]["passed"]
+    assert content["gate"]["sentence"].startswith("The memory of the server is 210 MB; 200 MB is allowed.")
+    cyclist = content["per_class"]["cyclist"]
+    assert cyclist["missed"]["count"] == round(cyclist["missed"]["share"] * cyclist["support"])
+    assert cyclist["recall_at_threshold"]["value"] == pytest.approx(1 - cyclist["missed"]["share"])
+
+
 def test_wrong_inputs_end_with_two_and_one_sentence(job: JobDirectory) -> None:
     policy = job.input("floor_policy") / "gate_policy.yaml"
     policy.write_text(policy.read_text().replace("mAP_50: 0.5", "mAP_50: high"))
@@ -562,6 +748,14 @@ def test_a_threshold_that_is_no_share_ends_with_two(job: JobDirectory) -> None:
     job.environment["MAPGATE_MAP_THRESHOLD"] = "nan"
     assert job.run() == 2
     assert 'MAPGATE_MAP_THRESHOLD: "nan" is no number from 0 to 1' in job.sentence()
+
+
+def _groups(job: JobDirectory) -> list[str]:
+    """How a data set that had these test images among its own would name their groups."""
+    return [
+        hashlib.sha256(xxhash.xxh3_128_hexdigest(one.encoded).encode()).hexdigest()[:12]
+        for one in read_examples(job.input("test"))
+    ]
 
 
 def _digest(paths: list[Path]) -> str:

@@ -39,7 +39,7 @@ def notes(
             f"The test images are of so few sequences ({sequences}) that intervals are drawn over images, and are "
             "narrower than what is known."
         )
-    yield from _resolution(resolution, policy, has_champion)
+    yield from _resolution(resolution, policy)
 
 
 def _overlap(dataset: schema.ScoredDataset, has_champion: bool) -> str:
@@ -51,11 +51,11 @@ def _overlap(dataset: schema.ScoredDataset, has_champion: bool) -> str:
     return f", of which {shared.images} ({shared.share:.0%}) are in the champion's"
 
 
-def _resolution(resolution: schema.Resolution, policy: GatePolicy, has_champion: bool) -> Iterator[str]:
+def _resolution(resolution: schema.Resolution, policy: GatePolicy) -> Iterator[str]:
     smallest, needed = resolution.smallest_difference.get(OVERALL), resolution.images_needed.get(OVERALL)
     if smallest is None:
         return
     told = f"This test set shows a fall of {smallest:.3f} mAP in 8 of 10 cases"
     if needed is not None and policy.champion is not None:
         told += f"; {policy.champion.greatest_fall[OVERALL]:g} would need {needed} such images"
-    yield f"{told}." if has_champion else f"{told}, or a smaller one once there is a champion beside it."
+    yield f"{told}."
