@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `mapgate` command: its nouns, the options that all of them share, and how errors are told."""
 
+import errno
+import shlex
 import sys
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -20,6 +23,7 @@ from pipelines.client.connection import Connection
 from pipelines.commands import (
     architectures,
     check,
+    completion,
     data,
     demo,
     doctor,
@@ -32,26 +36,40 @@ from pipelines.commands import (
     run,
     zoo,
 )
-from pipelines.commands.terminal import complaints
+from pipelines.commands.terminal import complaints, console
 from pipelines.errors import BadInputError
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="From labelled images to a monitored object-detection endpoint on Amazon SageMaker, gated by measured mAP.",
-    epilog="Exit codes: 0 done, 1 the work failed (a gate, a step), 2 bad input. "
-    "`mapgate --install-completion` sets up tab completion.",
+    epilog="Examples: `mapgate demo` · `mapgate --environment staging run ./street_images` · `mapgate --local models "
+    "list`. Exit codes: 0 done, 1 the work failed (a gate, a step), 2 bad input, 130 interrupted. Variables: "
+    "MAPGATE_HOME, the folder of the laptop's cloud and of what was downloaded (default `.mapgate` in the current "
+    "folder). `mapgate --install-completion` sets up tab completion.",
 )
 for noun in (run, invoke, check, demo, doctor, architectures, executions, images, models, data, model, zoo, local):
     app.add_typer(noun.app)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        console.print(f"mapgate {version('mapgate')}")
+        raise typer.Exit
 
 
 @app.callback()
 def _connect(
     context: typer.Context,
     environment: Annotated[
-        str, typer.Option(envvar="MAPGATE_ENVIRONMENT", help="The deployment's environment.")
+        str,
+        typer.Option(
+            envvar="MAPGATE_ENVIRONMENT",
+            help="The deployment's environment.",
+            autocompletion=completion.environments,
+        ),
     ] = "dev",
     project: Annotated[str, typer.Option(envvar="MAPGATE_PROJECT", help="The deployment's project.")] = "mapgate",
     use_local: Annotated[
@@ -60,22 +78,45 @@ def _connect(
     endpoint_url: Annotated[
         str | None, typer.Option(envvar="AWS_ENDPOINT_URL", help="Talk to this address instead of AWS's.")
     ] = None,
-    profile: Annotated[str | None, typer.Option(envvar="AWS_PROFILE", help="AWS profile.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(envvar="AWS_PROFILE", help="AWS profile.", autocompletion=completion.profiles)
+    ] = None,
     role: Annotated[
         str | None, typer.Option(help="With --local: act as this role, by name or ARN, and not as administrator.")
     ] = None,
-    region: Annotated[str | None, typer.Option(envvar="AWS_REGION", help="AWS region.")] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(envvar="AWS_REGION", help="AWS region.", autocompletion=completion.regions),
+    ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show mapgate's version and exit.", callback=_tell_version, is_eager=True)
+    ] = False,
 ) -> None:
     if use_local:
         from localcloud import cloud
 
         running = cloud.status(local.home())
         if running is None and context.invoked_subcommand not in ("local", "demo"):
-            raise BadInputError("the laptop's cloud is not running: start it with `mapgate local up`")
+            raise BadInputError(
+                f"the laptop's cloud of {local.home()} is not running: start it with `mapgate local up` from the same "
+                "folder, or with the same MAPGATE_HOME"
+            )
         endpoint_url = running.endpoint_url if running else None
     elif role:
         raise BadInputError("--role goes with --local; on AWS, name a --profile that assumes the role")
-    context.obj = Connection(f"{project}-{environment}", endpoint_url, profile, region, role)
+    complaints.command = command = _typed(context)
+    context.obj = Connection(f"{project}-{environment}", endpoint_url, profile, region, role, command)
+
+
+def _typed(context: typer.Context) -> str:
+    """The command line up to its noun, without what variables say: whoever repeats it has these still."""
+    words = ["mapgate"]
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            value = context.params.get(option.name or "")
+            words += [option.opts[0]] if value is True else [option.opts[0], shlex.quote(str(value))]
+    return " ".join(words)
 
 
 def main() -> None:
@@ -87,7 +128,7 @@ def main() -> None:
         if told is None:
             raise
         sentence, exit_code = told
-        complaints.print(Text.assemble(("mapgate:", "red"), f" {sentence}"))
+        complaints.print(Text.assemble(("mapgate:", "red"), f" {complaints.addressed(sentence)}"))
         sys.exit(exit_code)
 
 
@@ -99,12 +140,33 @@ def _told(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, ModuleNotFoundError) and error.name == "localcloud":
         way_out = "run `make setup` in the checkout, or `pip install ./localcloud` there"
         return f"this needs the package localcloud, which is not installed here: {way_out}", BadInputError.exit_code
+    if isinstance(error, OSError) and error.strerror and error.errno != errno.EPIPE:
+        return _of_system(error), BadInputError.exit_code
     if isinstance(error, (NoRegionError, NoCredentialsError, ProfileNotFound, EndpointConnectionError)):
         way_out = "name --region and --profile, or take --local for the laptop's cloud"
         return f"{error} {way_out}", BadInputError.exit_code
     if isinstance(error, (ClientError, BotoCoreError, Boto3Error)):
         return str(error), 1
     return None
+
+
+# What the system refuses, and the way out.
+WAYS_OUT = {
+    errno.ENOSPC: "make room, or name a place on another disk",
+    errno.EDQUOT: "make room, or name a place on another disk",
+    errno.EROFS: "name another folder; MAPGATE_HOME says where this command keeps what it needs",
+    errno.EACCES: "name another folder; MAPGATE_HOME says where this command keeps what it needs",
+    errno.EPERM: "name another folder; MAPGATE_HOME says where this command keeps what it needs",
+    errno.ENOTDIR: "a part of this path is a file; name another",
+    errno.EMFILE: "raise the limit of open files (`ulimit -n`)",
+}
+
+
+def _of_system(error: OSError) -> str:
+    """A system's refusal: the place, the reason in its own words, and the way out."""
+    place = f"{error.filename}: " if error.filename else ""
+    way_out = WAYS_OUT.get(error.errno or 0)
+    return f"{place}{error.strerror}{f'; {way_out}' if way_out else ''}"
 
 
 if __name__ == "__main__":

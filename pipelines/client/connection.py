@@ -26,6 +26,8 @@ class Connection:
     Attributes:
         deployment_name: `<project>-<environment>`, the prefix of every physical name.
         endpoint_url: None for AWS; a loopback URL for the laptop's cloud.
+        command: How the present command line begins, to be repeated in what people are told to type.
+        config: Of the clients; None asks patiently.
         role: Name or ARN of the role whose session talks to the laptop's cloud; None for its administrator.
     """
 
@@ -34,6 +36,8 @@ class Connection:
     profile: str | None = None
     region: str | None = None
     role: str | None = None
+    command: str = field(default="mapgate", compare=False)
+    config: Config | None = field(default=None, compare=False)
     _clients: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -73,9 +77,9 @@ class Connection:
     def client(self, service: str) -> Any:
         """A boto3 client of `service`, made once."""
         if service not in self._clients:
-            retries = Config(retries={"max_attempts": 5, "mode": "standard"})
+            config = self.config or Config(retries={"max_attempts": 5, "mode": "standard"})
             make: Any = self.session.client  # boto3-stubs has an overload for each service, none for a variable
-            self._clients[service] = make(service, endpoint_url=self.endpoint_url, config=retries)
+            self._clients[service] = make(service, endpoint_url=self.endpoint_url, config=config)
         return self._clients[service]
 
 

@@ -21,6 +21,7 @@ class Step:
     Attributes:
         attempts: How often it was begun.
         waits_for: The quota that is in use, where its job could not be made for that reason.
+        reused_from: ARN of the execution whose result was taken, where one was.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Step:
     metadata: dict[str, Any] = field(default_factory=dict)
     attempts: int = 1
     waits_for: str | None = None
+    reused_from: str | None = None
 
     @property
     def job(self) -> tuple[str, str] | None:
@@ -51,13 +53,20 @@ class Step:
 
 @dataclass(frozen=True)
 class Execution:
-    """One execution of the pipeline with the steps that it has begun, oldest first."""
+    """One execution of the pipeline with the steps that it has begun, oldest first.
+
+    Attributes:
+        description: What it is for.
+        author: Who started it, where SageMaker knows.
+    """
 
     arn: str
     status: str
     started: datetime
     failure_reason: str | None
     steps: list[Step]
+    description: str | None = None
+    author: str | None = None
 
     @property
     def identifier(self) -> str:
@@ -74,6 +83,8 @@ class Execution:
             "arn": self.arn,
             "status": self.status,
             "started": self.started.isoformat(),
+            "description": self.description,
+            "author": self.author,
             "failure_reason": self.failure_reason,
             "steps": [
                 {
@@ -89,21 +100,29 @@ class Execution:
         }
 
 
-def start(connection: Connection, pipeline: str, parameters: dict[str, str], *, name: str | None = None) -> str:
+def start(
+    connection: Connection,
+    pipeline: str,
+    parameters: dict[str, str],
+    *,
+    name: str | None = None,
+    description: str | None = None,
+) -> str:
     """Start an execution and return its ARN.
 
     Args:
         parameters: Pipeline parameters by name; those not given keep the deployment's defaults.
+        description: What the execution is for, one line of at most 3,072 characters.
 
     Raises:
         BadInputError: SageMaker refused the parameters, in its own words.
     """
-    display_name = {"PipelineExecutionDisplayName": name} if name else {}
+    further = {"PipelineExecutionDisplayName": name, "PipelineExecutionDescription": description}
     with refusals_told(f"pipeline {pipeline}"):
         answer = connection.client("sagemaker").start_pipeline_execution(
             PipelineName=pipeline,
             PipelineParameters=[{"Name": key, "Value": value} for key, value in parameters.items()],
-            **display_name,
+            **{key: value for key, value in further.items() if value},
         )
     return str(answer["PipelineExecutionArn"])
 
@@ -127,6 +146,8 @@ def describe(connection: Connection, arn: str) -> Execution:
         started=told["CreationTime"],
         failure_reason=told.get("FailureReason"),
         steps=[_with_wait(connection, arn, _with_exit_message(connection, step)) for step in steps],
+        description=told.get("PipelineExecutionDescription"),
+        author=told.get("CreatedBy", {}).get("UserProfileName") or _principal(told.get("CreatedBy", {})),
     )
 
 
@@ -225,6 +246,15 @@ def _with_wait(connection: Connection, arn: str, step: Step) -> Step:
     return replace(step, waits_for=waited_for(connection, arn, step.name))
 
 
+def _principal(creator: dict[str, Any]) -> str | None:
+    """Who called, by the ARN of its session: the last part names the person, where an account's sessions do so.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_IamIdentity.html
+    """
+    arn = creator.get("IamIdentity", {}).get("Arn")
+    return str(arn).rsplit(":", 1)[-1] if arn else None
+
+
 def _step(item: dict[str, Any]) -> Step:
     return Step(
         name=item["StepName"],
@@ -233,6 +263,7 @@ def _step(item: dict[str, Any]) -> Step:
         ended=item.get("EndTime"),
         failure_reason=item.get("FailureReason"),
         cached="CacheHitResult" in item,
+        reused_from=item.get("CacheHitResult", {}).get("SourcePipelineExecutionArn"),
         metadata=item.get("Metadata", {}),
         attempts=item.get("AttemptCount", 1),
     )

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from pipelines.client.connection import Connection
 from pipelines.client.readiness import findings
-from pipelines.commands.terminal import Json, console, print_json
+from pipelines.commands.terminal import Json, complaints, console, print_json
 
 app = typer.Typer()
 
@@ -24,7 +24,9 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
     for finding in findings(connection, context.parent.params["environment"]):
         found.append(finding)
         if not as_json:
-            console.print(Text.assemble(MARKS[finding.verdict], f" {finding.thing}: {finding.told}"))
+            console.print(
+                Text.assemble(MARKS[finding.verdict], f" {finding.thing}: {complaints.addressed(finding.told)}")
+            )
     if as_json:
         print_json([asdict(finding) for finding in found])
     if any(finding.verdict == "wrong" for finding in found):

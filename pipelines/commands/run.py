@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mapgate run`: data to the bucket, and an execution of the deployed pipeline on it."""
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -25,7 +26,7 @@ app = typer.Typer()
 @app.command(
     epilog="Examples: `mapgate run ./street_images` · `mapgate run s3://bucket/prefix --architecture "
     "ssd_mobilenet_v2_fpnlite_640x640 --training-steps 20000 --no-wait` · "
-    "`mapgate run ./more_images --initial-checkpoint champion`"
+    "`mapgate run ./more_images --initial-checkpoint champion --description 'Images of the new camera'`"
 )
 def run(
     context: typer.Context,
@@ -54,12 +55,16 @@ def run(
     map_threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least mAP; it can only tighten the policy.")
     ] = None,
+    description: Annotated[
+        str | None, typer.Option(help="What this run is for, in one line: kept with the execution and shown with it.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Start without asking.")] = False,
     wait: Annotated[bool, typer.Option(help="Follow the execution to its end.")] = True,
     as_json: Json = False,
 ) -> None:
     """Tell what will be done and what it takes, upload the data, and start an execution of the deployed pipeline."""
     connection: Connection = context.obj
+    _require_one_line(description)
     deployment = Deployment.find(connection)
     _require_images(connection, deployment)
     start = initial_checkpoint.find(connection, deployment, checkpoint) if checkpoint is not None else None
@@ -87,13 +92,19 @@ def run(
         uris["InitialCheckpointUri"] = start.source or brought(connection, bucket, start.zoo, quiet=as_json)
     with transfer(console, "uploading", quiet=as_json) as progress:
         parameters = parameters_for(connection, deployment.data_bucket, data, uris, values, progress=progress)
-    arn = executions.start(connection, deployment.pipeline_name, parameters)
+    arn = executions.start(connection, deployment.pipeline_name, parameters, description=description)
     if not as_json:
         console.print(f"started {arn}")
     if wait:
         follow_to_the_end(connection, arn, as_json, plan=plan)
     elif as_json:
         print_json({"arn": arn, "parameters": parameters, "plan": plan})
+
+
+def _require_one_line(description: str | None) -> None:
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StartPipelineExecution.html
+    if description is not None and not re.fullmatch(r".{0,3072}", description):
+        raise BadInputError("--description: one line of at most 3,072 characters, says SageMaker")
 
 
 def _require_images(connection: Connection, deployment: Deployment) -> None:

@@ -7,6 +7,7 @@ word in bold prints a `rich.text.Text`.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,8 @@ from pipelines.errors import BadInputError
 # Of what is no screen: nothing is wrapped for it.
 UNLIMITED = 1_000_000
 PAGE = 80
+# Those that talk to a deployment.
+_COMMANDS = re.compile(r"`mapgate (?=(run|invoke|doctor|executions|images|models|endpoints|zoo)\b)")
 # What would move a cursor, ring or colour is shown as a sign of its own; tabs and line ends stay.
 _STEERING = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
 
@@ -30,7 +33,12 @@ class Terminal(Console):
     """Prints text as it is: no markup, no control characters, no line broken that somebody may copy.
 
     Where no screen is behind it, tables are as wide as what they hold.
+
+    Attributes:
+        command: How the present command line begins, such as `mapgate --local`.
     """
+
+    command = "mapgate"
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**({"highlight": False, "markup": False, "emoji": False} | options))
@@ -57,6 +65,10 @@ class Terminal(Console):
     def rule(self, title: Any = "", **options: Any) -> None:
         """A line across the page, with a title."""
         self.print(Rule(title=title, **options), width=min(PAGE, self.width))
+
+    def addressed(self, sentence: str) -> str:
+        """The sentence, with the commands that it tells to type meant for the deployment of the present one."""
+        return _COMMANDS.sub(f"`{self.command} ", sentence)
 
     def _has_screen(self) -> bool:
         # `is_terminal` is also true of a pipe, where a variable forces colours.

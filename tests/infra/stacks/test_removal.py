@@ -84,3 +84,30 @@ def test_what_was_retained_is_taken_into_new_stacks(
     assert aliases["alias/mapgate-staging"] == key
     assert aliases["alias/mapgate-staging-signing"] == signing_key
     record("deployment of staging over what it had retained", "1")
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(900)
+def test_what_was_signed_and_released_goes_with_an_environment_that_is_destroyed(
+    laptop: dict[str, str], synthesize: Callable[[str], Any], record: Callable[[str, str], None]
+) -> None:
+    app, bucket = ("--app", str(synthesize("dev").folder)), "mapgate-dev-data-123456789012-us-east-1"
+
+    def cdk(*arguments: str) -> None:
+        ran = subprocess.run([str(CDK), *arguments, *app], env=laptop, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    s3: Any = boto3.client("s3", endpoint_url=laptop["AWS_ENDPOINT_URL"], **keys)  # type: ignore[call-overload]
+    cdk("bootstrap", "aws://123456789012/us-east-1")
+    cdk("deploy", "--all", "--require-approval", "never")
+    policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    s3.delete_bucket_policy(Bucket=bucket)
+    for key in ("released/0/model.tar.gz", "evidence/v000001/verdict.json", "evidence/v000001/report.html"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"kept")
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+    with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
+        s3.delete_object(Bucket=bucket, Key="released/0/model.tar.gz")
+    cdk("destroy", "--all", "--force")
+    assert bucket not in {each["Name"] for each in s3.list_buckets()["Buckets"]}
+    record("destruction of dev with evidence in its bucket", "1")

@@ -21,7 +21,7 @@ from containers.evidence.statements import Resource
 
 from . import execution as executions
 from . import objects
-from .chain import Keeper, Kept, write_chain
+from .chain import Keeper, write_chain
 from .errors import DossierError
 from .execution import Execution
 from .judged import Found, Verdict, judge
@@ -54,12 +54,17 @@ def publish(inputs: Inputs, settings: Settings) -> Published:
     verdict = judge(found, inputs, settings)
     execution = executions.describe(_client("sagemaker"), inputs.execution_arn)
     folder = f"evidence/v{inputs.version:06d}"
+    report = f"s3://{settings.bucket}/{folder}/report.html"
+    # Whatever could fail of what is only shown fails before anything is written.
+    page, card = _page(inputs, execution, described), _card(inputs, found, verdict, execution, report)
     keeper = Keeper(_client("s3"), _client("kms"), settings.bucket, settings.signing_key_arn, folder)
     now = executions.moment(datetime.now(UTC))
     kept = write_chain(keeper, inputs, settings, found, verdict, execution, now)
     save(_table(settings.table), item(inputs, settings, found, verdict, kept))
-    report = _write_report(inputs, settings, f"{folder}/report.html", execution, described)
-    _show(inputs, found, verdict, execution, kept, report, described)
+    # A report that is there may have been filled further since.
+    objects.put_if_free(_client("s3"), settings.bucket, f"{folder}/report.html", page, "text/html; charset=utf-8")
+    shown = properties(inputs, found, verdict, kept, report, described.get("CustomerMetadataProperties") or {})
+    _show(described, verdict, shown, card)
     return Published(report, kept.sha256)
 
 
@@ -84,11 +89,9 @@ def _image(uri: str) -> Resource:
         raise DossierError(str(error)) from error
 
 
-def _write_report(inputs: Inputs, settings: Settings, key: str, execution: Execution, described: Any) -> str:
-    """Keep the report with what is known of it only now; one that is there may have been filled further since."""
-    s3, bucket = _client("s3"), settings.bucket
-    source, name = objects.split(inputs.report)
-    page = objects.read_if_there(s3, source, name)
+def _page(inputs: Inputs, execution: Execution, described: Any) -> bytes:
+    """The report, with what is known of the version only now."""
+    page = objects.read_if_there(_client("s3"), *objects.split(inputs.report))
     if page is None:
         raise DossierError(f"{inputs.report} is gone; run the pipeline again")
     slots = {
@@ -98,44 +101,41 @@ def _write_report(inputs: Inputs, settings: Settings, key: str, execution: Execu
         "author": execution.started_by,
         "purpose": execution.description,
     }
-    objects.put_if_free(s3, bucket, key, fill(page, slots), "text/html; charset=utf-8")
-    return f"s3://{bucket}/{key}"
+    return fill(page, slots)
 
 
-def _show(
-    inputs: Inputs, found: Found, verdict: Verdict, execution: Execution, kept: Kept, report: str, described: Any
-) -> None:
+def _card(inputs: Inputs, found: Found, verdict: Verdict, execution: Execution, report: str) -> str:
+    """The content of the version's model card."""
+    version = RegisteredVersion(
+        arn=inputs.model_package_arn,
+        model_uri=inputs.model_uri,
+        execution_arn=inputs.execution_arn,
+        report_uri=report,
+        dataset_uri=inputs.metadata_uri,
+        training_image=f"{found.training_image.uri}@{found.training_image.sha256}",
+        inference_image=f"{found.inference_image.uri}@{found.inference_image.sha256}",
+        author=execution.started_by,
+        purpose=execution.description,
+        champion_arn="" if verdict.champion_arn == "none" else verdict.champion_arn,
+        hyperparameters=execution.parameters,
+    )
+    return str(model_card_content(found.evaluation.content, found.dataset.content, version))
+
+
+def _show(described: Any, verdict: Verdict, shown: dict[str, str], card: str) -> None:
     """Write onto the version what its readers look for; whoever deploys believes none of it.
 
     The approval is left alone: only people approve. The version's containers get the runtime and precision that were
-    measured, so that whoever deploys it by hand serves what the gate has seen.
+    measured, so that whoever deploys it by hand serves what the gate has seen. A card that is written for the first
+    time is a draft.
     """
     specification = described["InferenceSpecification"]
     measured = {"MAPGATE_RUNTIME": verdict.runtime, "MAPGATE_PRECISION": verdict.precision}
     for container in specification["Containers"]:
         container["Environment"] = {**container.get("Environment", {}), **measured}
-    card = model_card_content(
-        found.evaluation.content,
-        found.dataset.content,
-        RegisteredVersion(
-            arn=inputs.model_package_arn,
-            model_uri=inputs.model_uri,
-            execution_arn=inputs.execution_arn,
-            report_uri=report,
-            dataset_uri=inputs.metadata_uri,
-            training_image=f"{found.training_image.uri}@{found.training_image.sha256}",
-            inference_image=f"{found.inference_image.uri}@{found.inference_image.sha256}",
-            author=execution.started_by,
-            purpose=execution.description,
-            champion_arn="" if verdict.champion_arn == "none" else verdict.champion_arn,
-            hyperparameters=execution.parameters,
-        ),
-    )
     _client("sagemaker").update_model_package(
-        ModelPackageArn=inputs.model_package_arn,
-        CustomerMetadataProperties=properties(
-            inputs, found, verdict, kept, report, described.get("CustomerMetadataProperties") or {}
-        ),
+        ModelPackageArn=described["ModelPackageArn"],
+        CustomerMetadataProperties=shown,
         InferenceSpecification=specification,
         ModelCard={"ModelCardContent": card, "ModelCardStatus": "Draft"},
     )
