@@ -68,15 +68,37 @@ class Deployer(Construct):
             ).queue,
         )
         self.hosting = hosting_variables(settings, key.key_arn)
+        deployer = self._deployer(settings, foundation, registry, notifications, model_role)
+        self.function, self.role = deployer.function, deployer.role
+        self.removes_with: list[IDependable] = [deployer, self.table, notifications, model_role]
+        self._allow_own()
+        allow(self.role, "sns:Publish", on=[notifications.topic_arn])
+        allow_deployments(
+            self.role,
+            settings=settings,
+            foundation=foundation,
+            group_name=registry.group_name,
+            model_role=model_role,
+        )
+        allow_verification(self.role, foundation=foundation)
+
+    def _deployer(
+        self,
+        settings: Settings,
+        foundation: FoundationStack,
+        registry: RegistryStack,
+        notifications: Notifications,
+        model_role: iam.Role,
+    ) -> Function:
         with evidence_asset(Path(__file__).with_name("deployer")) as code:
-            deployer = Function(
+            return Function(
                 self,
                 "Deployer",
                 name="deployer",
                 description="Makes SageMaker's endpoints what the deployment records desire",
                 code=code,
                 settings=settings,
-                key=key,
+                key=foundation.key,
                 environment={
                     "TABLE": self.table.table_name,
                     "BUCKET": foundation.bucket.bucket_name,
@@ -94,18 +116,6 @@ class Deployer(Construct):
                 memory_megabytes=1769,
                 dead_letters=self.dead_letters,
             )
-        self.function, self.role = deployer.function, deployer.role
-        self.removes_with: list[IDependable] = [deployer, self.table, notifications, model_role]
-        self._allow_own()
-        allow(self.role, "sns:Publish", on=[notifications.topic_arn])
-        allow_deployments(
-            self.role,
-            settings=settings,
-            foundation=foundation,
-            group_name=registry.group_name,
-            model_role=model_role,
-        )
-        allow_verification(self.role, foundation=foundation)
 
     def _records(self, settings: Settings, key: kms.IKey) -> dynamodb.Table:
         return dynamodb.Table(

@@ -48,10 +48,12 @@ class Approval:
         reason: What they wrote.
         rejected_by: Who rejected it, when it was rejected last.
         served_at: When it last began to serve production, milliseconds since 1970; 0 when it never has.
+        served_until: When another version took over from it; 0 while it serves, or when it never has.
         candidate: Token of the Callback step after whose candidate the version waited for approval.
         approval_statement: SHA-256 of the signed statement of this approval; empty while it has still to be written.
         deployment_statement: SHA-256 of that of its last deployment.
         stated_at: The `served_at` that this statement is about.
+        shown_until: The `served_until` that its report shows.
         untold: Notices that have still to go out, oldest first.
         last_notice: Time of the newest notice that there ever was.
     """
@@ -68,10 +70,12 @@ class Approval:
     reason: str = ""
     rejected_by: str = ""
     served_at: int = 0
+    served_until: int = 0
     candidate: str = ""
     approval_statement: str = ""
     deployment_statement: str = ""
     stated_at: int = 0
+    shown_until: int = 0
     untold: tuple[Notice, ...] = ()
     last_notice: int = 0
 

@@ -44,7 +44,7 @@ def settle(context: EventContext, read: Production) -> None:
         return
     for approval in list(read.approvals.values()):
         settled = approval
-        if _owes_approval(approval) or _owes_deployment(approval, read.champion):
+        if _owes_approval(approval) or _owes_deployment(approval, read.champion) or _owes_report(approval):
             record = context.records.verdict(context.settings.endpoint_name, approval.version)
             settled = _stated(context, approval, record, read.champion)
         if settled != approval:
@@ -60,6 +60,10 @@ def _owes_deployment(approval: Approval, champion: Champion | None) -> bool:
     return serves and approval.served_at != approval.stated_at
 
 
+def _owes_report(approval: Approval) -> bool:
+    return approval.served_until != approval.shown_until
+
+
 def _stated(
     context: EventContext, approval: Approval, record: VerdictRecord | None, champion: Champion | None
 ) -> Approval:
@@ -73,8 +77,8 @@ def _stated(
         written = _write_deployment(context, approval, record, champion) if record else NOTHING
         approval = replace(approval, deployment_statement=written, stated_at=approval.served_at)
     if record is not None:
-        _fill_report(context, approval, champion)
-    return approval
+        _fill_report(context, approval)
+    return replace(approval, shown_until=approval.served_until)
 
 
 def _write_approval(context: EventContext, approval: Approval, record: VerdictRecord) -> str:
@@ -131,7 +135,7 @@ def _write_once(context: EventContext, key: str, statement: dict[str, Any]) -> s
     return digest(envelope)
 
 
-def _fill_report(context: EventContext, approval: Approval, champion: Champion | None) -> None:
+def _fill_report(context: EventContext, approval: Approval) -> None:
     """Put who approved and what serves into the version's report, where there is one."""
     s3, bucket, key = context.clients.s3, context.settings.bucket, f"{folder(approval.version)}/report.html"
     try:
@@ -146,8 +150,10 @@ def _fill_report(context: EventContext, approval: Approval, champion: Champion |
         why = f": {approval.why}" if approval.why else ""
         slots["approval"] = f"Approved by {approval.approved_by} at {_moment(approval.approved_at)}{how}{why}"
     if approval.served_at:
-        serves = champion is not None and champion.version == approval.version
-        slots["serving"] = f"{'Serves' if serves else 'Served'} production since {_moment(approval.served_at)}"
+        since, until = _moment(approval.served_at), approval.served_until
+        slots["serving"] = (
+            f"Served production from {since} to {_moment(until)}" if until else f"Serves production since {since}"
+        )
     filled = fill(page, slots)
     if filled != page:
         s3.put_object(Bucket=bucket, Key=key, Body=filled, ContentType="text/html; charset=utf-8")

@@ -190,7 +190,10 @@ def _deploy(context: EventContext, read: Production, endpoint: Endpoint, version
         else:
             hosting.create(settings.endpoint_name, config)
     except RefusedError as refusal:
-        _fail(context, read, version, "refused", str(refusal))
+        if names.production_version(settings.prefix, endpoint.config) == version:
+            _keep(context, read, version, str(refusal))  # it serves, and refused are its new settings
+        else:
+            _fail(context, read, version, "refused", str(refusal))
         return False
     except ClientError as error:
         return _explain(context, read, package, error)

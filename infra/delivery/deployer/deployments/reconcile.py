@@ -279,9 +279,11 @@ def _lasting(known: Approval, fresh: Approval) -> Approval:
         fresh,
         rejected_by=known.rejected_by,
         served_at=known.served_at,
+        served_until=known.served_until,
         candidate=known.candidate,
         deployment_statement=known.deployment_statement,
         stated_at=known.stated_at,
+        shown_until=known.shown_until,
         untold=known.untold,
         last_notice=known.last_notice,
     )

@@ -121,10 +121,12 @@ _APPROVAL = {
     "reason": "Reason",
     "rejected_by": "RejectedBy",
     "served_at": "ServedAt",
+    "served_until": "ServedUntil",
     "candidate": "CandidateToken",
     "approval_statement": "ApprovalStatement",
     "deployment_statement": "DeploymentStatement",
     "stated_at": "StatedAt",
+    "shown_until": "ShownUntil",
     "last_notice": "LastNotice",
 }
 _NOTICE = {"kind": "Kind", "subject": "Subject", "sentence": "Sentence", "command": "Command", "at": "At"}

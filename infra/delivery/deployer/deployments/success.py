@@ -58,20 +58,21 @@ def end_attempt(context: EventContext, read: Production) -> None:
 def _record_serving(context: EventContext, read: Production, endpoint: Endpoint, version: int) -> None:
     known = read.approvals[version]
     sentence = "" if known.sentence.endswith(TRIED_AGAIN) else known.sentence
-    serving = replace(known, sentence=sentence, served_at=endpoint.modified_at)
+    serving = replace(known, sentence=sentence, served_at=endpoint.modified_at, served_until=0, shown_until=0)
     if known.served_at != endpoint.modified_at and (read.champion is None or read.champion.version != version):
         told, subject = _news(read, known), f"v{version} serves production"
         serving = serving.with_notice("serves", subject, told, "mapgate endpoints", context.clients.now())
-        _keep_served(context, read)
+        _end_service(context, read, endpoint.modified_at)
     if serving != known:
         context.records.save_approval(context.settings.endpoint_name, read, serving)
 
 
-def _keep_served(context: EventContext, read: Production) -> None:
-    """Write down that what served until now has served: an older deployer's record does not say it by itself."""
+def _end_service(context: EventContext, read: Production, moment: int) -> None:
+    """Write down until when the version of before has served; that it has, an older deployer's record does not say."""
     before = read.approvals.get(read.champion.version) if read.champion else None
-    if before is not None:
-        context.records.save_approval(context.settings.endpoint_name, read, before)
+    if before is not None and before.served_until != moment:
+        ended = replace(before, served_until=moment)
+        context.records.save_approval(context.settings.endpoint_name, read, ended)
 
 
 def _news(read: Production, known: Approval) -> str:

@@ -14,6 +14,7 @@ from containers.evidence.signing import signer
 from containers.evidence.statements import Resource
 
 FLOOR = "f" * 64
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-publish-dossier"
 REPORT = b"""<html><dl>
 <div data-row="approval" hidden><dd data-slot="approval"></dd></div>
 <div data-row="serving" hidden><dd data-slot="serving"></dd></div>
@@ -48,51 +49,7 @@ class Publisher:
         passed: bool = True,
         **changes: Any,
     ) -> dict[str, Any]:
-        """Sign and record a verdict; `changes` are of the record alone, for what a test wants to be wrong."""
-        facts: dict[str, Any] = {
-            "execution_arn": execution_arn,
-            "model": Resource(uri=model_uri, sha256=model_sha256),
-        }
-        document = Resource(uri=f"s3://{self.bucket}/metadata/dataset.json", sha256="d" * 64)
-        opening = statements.dataset(document=document, content_sha256="c" * 64, facts={})
-        before = self.put(version, "dataset", opening)
-        made = statements.provenance(
-            **facts,
-            started_by="arn:aws:sts::123456789012:assumed-role/scientists/jo",
-            started_at="2026-11-30T12:00:00Z",
-            description="more night images",
-            parameters={},
-            pipeline_arn=execution_arn.partition("/execution/")[0],
-            builder="arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-publish-dossier",
-            training_image=Resource(uri="training:tag", sha256="7" * 64),
-            dataset_document=document,
-            previous=before,
-        )
-        before = self.put(version, "provenance", made)
-        evaluation_sha256 = hashlib.sha256(evaluation).hexdigest()
-        judged = statements.verdict(
-            **facts,
-            version=version,
-            model_package_arn=arn,
-            evaluation=Resource(uri=evaluation_uri, sha256=evaluation_sha256),
-            floor_policy=Resource(
-                uri=f"s3://{self.bucket}/defaults/gate-policy/{floor}/gate_policy.yaml", sha256=floor
-            ),
-            gate_policy=None,
-            image=Resource(uri=image, sha256=image_digest),
-            test_set="e" * 64,
-            dataset_sha256="c" * 64,
-            champion_arn=champion_arn,
-            waiver="",
-            passed=passed,
-            sentence="good",
-            mean_ap=0.7,
-            runtime=changes.get("Runtime", "openvino"),
-            precision=changes.get("Precision", "f32"),
-            verifier="arn:aws:lambda:us-east-1:123456789012:function:mapgate-dev-publish-dossier",
-            verified_at="2026-11-30T13:00:00Z",
-            previous=before,
-        )
+        """Sign and record a verdict; `changes` are of the record, of which runtime and precision are signed, too."""
         record = {
             "EndpointName": self.endpoint_name,
             "Record": f"verdict#{version:06d}",
@@ -100,7 +57,7 @@ class Publisher:
             "ModelPackageArn": arn,
             "PipelineExecutionArn": execution_arn,
             "EvaluationUri": evaluation_uri,
-            "EvaluationSha256": evaluation_sha256,
+            "EvaluationSha256": hashlib.sha256(evaluation).hexdigest(),
             "ModelUri": model_uri,
             "ModelSha256": model_sha256,
             "Image": image,
@@ -112,16 +69,61 @@ class Publisher:
             "ChampionArn": champion_arn,
             "Waiver": "",
             "MeanAP": Decimal("0.7"),
-            "Runtime": "openvino",
-            "Precision": "f32",
+            "Runtime": changes.get("Runtime", "openvino"),
+            "Precision": changes.get("Precision", "f32"),
             "StatementUri": f"s3://{self.bucket}/evidence/v{version:06d}/verdict.json",
-            "StatementSha256": self.put(version, "verdict", judged),
             "PublishedAt": "2026-11-30T13:00:00Z",
             "Revision": 1,
-        } | changes
+        }
+        record |= {"StatementSha256": self._sign(record, passed=passed)} | changes
         self.table.put_item(Item=record)
         self.s3.put_object(Bucket=self.bucket, Key=f"evidence/v{version:06d}/report.html", Body=REPORT)
         return record
+
+    def _sign(self, record: dict[str, Any], *, passed: bool) -> str:
+        """Sign what a record says, and return the digest of the verdict's envelope."""
+        version, execution_arn = record["Version"], record["PipelineExecutionArn"]
+        model = Resource(uri=record["ModelUri"], sha256=record["ModelSha256"])
+        document = Resource(uri=f"s3://{self.bucket}/metadata/dataset.json", sha256="d" * 64)
+        opening = statements.dataset(document=document, content_sha256=record["DatasetSha256"], facts={})
+        made = statements.provenance(
+            model=model,
+            execution_arn=execution_arn,
+            started_by="arn:aws:sts::123456789012:assumed-role/scientists/jo",
+            started_at="2026-11-30T12:00:00Z",
+            description="more night images",
+            parameters={},
+            pipeline_arn=execution_arn.partition("/execution/")[0],
+            builder=FUNCTION,
+            training_image=Resource(uri="training:tag", sha256="7" * 64),
+            dataset_document=document,
+            previous=self.put(version, "dataset", opening),
+        )
+        floor = record["FloorPolicySha256"]
+        policy = f"s3://{self.bucket}/defaults/gate-policy/{floor}/gate_policy.yaml"
+        judged = statements.verdict(
+            model=model,
+            version=version,
+            model_package_arn=record["ModelPackageArn"],
+            execution_arn=execution_arn,
+            evaluation=Resource(uri=record["EvaluationUri"], sha256=record["EvaluationSha256"]),
+            floor_policy=Resource(uri=policy, sha256=floor),
+            gate_policy=None,
+            image=Resource(uri=record["Image"], sha256=record["ImageDigest"]),
+            test_set=record["TestSet"],
+            dataset_sha256=record["DatasetSha256"],
+            champion_arn=record["ChampionArn"],
+            waiver=record["Waiver"],
+            passed=passed,
+            sentence="good",
+            mean_ap=float(record["MeanAP"]),
+            runtime=record["Runtime"],
+            precision=record["Precision"],
+            verifier=FUNCTION,
+            verified_at=record["PublishedAt"],
+            previous=self.put(version, "provenance", made),
+        )
+        return self.put(version, "verdict", judged)
 
     def put(
         self, version: int, name: str, statement: dict[str, Any], *, key_arn: str | None = None, again: bool = False

@@ -58,6 +58,21 @@ def test_each_approval_and_each_deployment_is_a_statement_of_its_own(world: Any)
     )
 
 
+def test_report_of_what_another_version_replaced_says_until_when_it_served(world: Any) -> None:
+    first, second = world.register(), world.register()
+    for version, serves in (
+        (first, {1: "Serves"}),
+        (second, {1: "Served", 2: "Serves"}),
+        (first, {1: "Serves", 2: "Served"}),
+    ):
+        world.approve(version)
+        world.settle()
+        for number, verb in serves.items():
+            page = world.get(f"s3://{BUCKET}/evidence/v{number:06d}/report.html").decode()
+            assert f"{verb} production " in page
+            assert world.record(f"version#{number:06d}")["ServedUntil"] > 0 if verb == "Served" else True
+
+
 def test_reason_that_somebody_writes_stays_text(world: Any) -> None:
     world.approve(world.register(), why="<script>alert(1)</script>")
     world.settle()

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from tests.infra.delivery.deployer.conftest import BUCKET
 
 NAME = "mapgate-dev-candidate-1"
 TOKEN = "0123456789"  # noqa: S105
@@ -351,3 +354,38 @@ def test_message_that_could_not_be_handled_comes_back_in_minutes(world: Any) -> 
     assert [(one["ReceiptHandle"], one["VisibilityTimeout"]) for one in world.queue.returns] == [
         ("r1", 60), ("r2", 120), ("r3", 240), ("r4", 480), ("r5", 900), ("r6", 900),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("calls", range(50))
+def test_function_that_dies_anywhere_while_it_deploys_ends_with_what_was_approved(world: Any, calls: int) -> None:
+    """Every one of its calls, to whichever service, may be the last one."""
+    world.approve(world.register())
+    world.settle()
+    world.approve(world.register())
+    left = calls
+
+    def die(operation: str) -> None:  # noqa: ARG001
+        nonlocal left
+        left -= 1
+        if left == -1:
+            raise DiedError
+
+    world.sagemaker.before_call = die
+    with contextlib.suppress(DiedError):
+        world.handle(world.sagemaker.events[-1])
+    world.sagemaker.before_call = nothing
+    for _ in range(2):
+        world.settle()
+        world.look()
+    world.settle()
+    assert (world.serving(), world.champion()) == (world.named(2), 2)
+    assert (world.topic.faults, world.sagemaker.violations) == ([], [])
+    kinds = [(each["Kind"], int(each["Version"])) for each in world.history()]
+    assert kinds == [("override", 1), ("serves", 1), ("override", 2), ("serves", 2)]
+    assert 4 <= len(world.topic.sent) <= 5
+    assert len(world.s3.list_object_versions(Bucket=BUCKET, Prefix="released/")["Versions"]) == 2
+    assert set(world.sagemaker.configs) == set(world.sagemaker.models) == {world.named(2)}
+
+
+class DiedError(BaseException):
+    """The function's process ended, so that nothing in it could catch that."""

@@ -275,3 +275,22 @@ def test_production_of_an_older_release_moves_to_its_released_copy_by_itself(wor
     assert served["Image"].endswith(image_digest(version.image))
     assert set(sagemaker.models) == set(sagemaker.configs) == {world.named(1)}
     assert (world.champion(), world.record()["Champion"]["ModelUri"]) == (1, world.released(version))
+
+
+def test_model_that_was_made_beforehand_for_new_settings_does_not_fail_what_serves(world: Any) -> None:
+    before = serve(world)
+    world.approve(world.register())
+    world.settle()
+    world.change(instance_count=2)
+    world.sagemaker.create_model(
+        ModelName=world.named(2),
+        PrimaryContainer={"Image": "attacker:tag", "ModelDataUrl": "s3://own/model.tar.gz"},
+        ExecutionRoleArn=world.settings.execution_role_arn,
+    )
+    world.settle()
+    world.look()
+    assert (world.champion(), world.record("version#000002")["Outcome"]) == (2, None)
+    assert world.serving() not in (before, world.named(2))
+    (message,) = world.topic.faults
+    assert message["Subject"] == "mapgate-dev: v2 keeps its old settings"
+    assert f"the model {world.named(2)} is there already" in message["Message"]

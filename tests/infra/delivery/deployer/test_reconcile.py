@@ -277,7 +277,7 @@ def test_no_approval_is_later_than_the_registrys_last_change() -> None:
 def test_what_a_version_did_and_what_is_still_to_be_told_outlive_a_new_approval() -> None:
     notice = Notice(kind="refused", subject="v1 was refused", sentence="broke", command="look", at=5)
     lasting: dict[str, object] = {"served_at": 3, "stated_at": 3, "deployment_statement": "d", "candidate": "token"}
-    lasting |= {"rejected_by": "jo", "untold": (notice,), "last_notice": 5}
+    lasting |= {"served_until": 4, "shown_until": 4, "rejected_by": "jo", "untold": (notice,), "last_notice": 5}
     owed = approval(1, 10_000, **lasting)
     failed = replace(owed, outcome="failed", sentence="broke", approved_by="kim", reason="why", approval_statement="a")
     again = observe(failed, version=1, arn="arn/1", approved=True, modified_at=30_000, announced_at=30_000)
