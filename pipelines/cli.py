@@ -121,7 +121,7 @@ def _connect(
         endpoint_url = running.endpoint_url if running else None
     elif role:
         raise BadInputError("--role goes with --local; on AWS, name a --profile that assumes the role")
-    complaints.command = command = _typed(context)
+    console.command = complaints.command = command = _typed(context)
     context.obj = Connection(f"{project}-{environment}", endpoint_url, profile, region, role, command)
 
 

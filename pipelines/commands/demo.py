@@ -11,7 +11,7 @@ from pipelines.commands.data import DEFAULT_GATE_POLICY
 from pipelines.commands.images import pretrained_or_none
 from pipelines.commands.invoke import found_by_pretrained
 from pipelines.commands.local import Port, home
-from pipelines.commands.terminal import console, left_to_the_shell
+from pipelines.commands.terminal import console, interruptible, left_to_the_shell
 from pipelines.commands.training_commands import run_training_command
 
 app = typer.Typer()
@@ -40,4 +40,6 @@ def demo(
     training = {"TrainingSteps": training_steps, "TrainingSettings": training_settings}
     # The story asks for it twice; a machine that cannot fetch it is told so once.
     pretrained = PretrainedDetector(cache(pretrained_or_none), found_by_pretrained)
-    tell(home(), data=data, training=training, pretrained=pretrained, port=port, console=console)
+    goes_on = "the laptop's cloud and what runs in it go on; the same command takes the story up where it is"
+    with interruptible(goes_on):
+        tell(home(), data=data, training=training, pretrained=pretrained, port=port, console=console)

@@ -85,7 +85,7 @@ def show_execution(context: typer.Context, execution: ExecutionId = None, as_jso
     status = known.pop("status")
     console.print(Text.assemble(f"{known.pop('execution')} ", (status, "bold")))
     ended = status in executions.FINISHED
-    known["reason"] = reason_of(told) if ended and status != "Succeeded" else ""
+    known["reason"] = console.addressed(reason_of(told)) if ended and status != "Succeeded" else ""
     known |= {f"report of the {report.subject}": report.uri for report in told.reports}
     print_facts({name: value or None for name, value in known.items()})
     console.print(_table_of_steps(told.execution))

@@ -8,9 +8,11 @@ import shutil
 import signal
 import socket
 import stat
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -63,6 +65,15 @@ def test_a_port_of_another_program_is_named(tmp_path: Path, free_port: Callable[
         other.listen()
         with pytest.raises(cloud.CloudError, match=f"port {port} is taken by another program"):
             cloud.up(tmp_path, port)
+
+
+def test_a_disk_without_room_is_named_where_a_server_could_not_even_say_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    monkeypatch.setattr(sys, "executable", "/bin/false")  # ends as a server does that cannot write its state
+    with pytest.raises(cloud.CloudError, match=f"no space is left where {tmp_path} lies: make room"):
+        cloud.up(tmp_path, free_port())
 
 
 def test_a_cloud_whose_directory_was_removed_ends_and_does_not_come_back(home: Path) -> None:

@@ -24,3 +24,14 @@ def test_a_machine_that_cannot_fetch_the_detector_is_told_so_once(monkeypatch: p
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 0, result.output
     assert result.output.count("the training image goes without the pre-trained detector") == 1
+
+
+def test_who_interrupts_the_story_is_told_what_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "tell", interrupted)
+    result = CliRunner().invoke(app, ["demo"])
+
+    assert result.exit_code == 130
+    assert "mapgate: interrupted; the laptop's cloud and what runs in it go on" in result.output

@@ -150,7 +150,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], i
     )
     broken = step("PrepareDataset", status="Failed", failure_reason=REASON)
     seed(home, "badsbadsbads", "Failed", [broken, step("CheckPlan", "Lambda")])
-    seed(home, "stopstopstop", "Stopped", [])
+    seed(home, "stopstopstop", "Stopped", [], failure_reason="Run `mapgate images push`.")
     seed(home, "laterlaterla", "Succeeded", [step("EvaluateDetector")])
     connection = Connection(endpoint_url=local_cloud.up(home, free_port()).endpoint_url)
     connection.client("s3").create_bucket(Bucket=BUCKET)
@@ -223,6 +223,10 @@ def test_a_reason_is_told_whole_and_as_it_is(asked: Mapgate) -> None:
 
     assert f"reason                  PrepareDataset: {REASON}" in done.stdout.splitlines()
     assert json.loads(asked("show", "bads", "--json").stdout)["steps"][0]["failure_reason"] == REASON
+
+
+def test_a_reason_names_the_command_for_the_same_deployment(asked: Mapgate, deployed: Connection) -> None:
+    assert f"Run `mapgate --endpoint-url {deployed.endpoint_url} images push`." in asked("show", "stop").stdout
 
 
 def test_a_gate_that_did_not_pass_gives_its_rules_as_the_reason(asked: Mapgate) -> None:
@@ -363,7 +367,7 @@ def test_following_ends_with_what_came_of_it_and_what_to_type_next(asked: Mapgat
     [
         ("weak", "executions report weakweakweak --output report.html", "failed: 1 of 2 rules is not met."),
         ("bads", "executions report badsbadsbads --output report.html", f"failed: PrepareDataset: {REASON}"),
-        ("stop", "executions show stopstopstop", "was stopped: somebody stopped it; the same run goes on"),
+        ("stop", "executions show stopstopstop", "was stopped: Run `mapgate --endpoint-url"),
     ],
 )
 def test_following_what_failed_ends_with_the_reason_and_the_way_on(
