@@ -4,7 +4,6 @@
 Which actions know which resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -22,9 +21,36 @@ from infra.training.infrastructure import TrainingStack
 UPLOADS = ("datasets", "inputs")
 """Where `mapgate run` puts a person's images, and configurations, label maps, checkpoints and policies."""
 REPORTS = ("evidence", "executions")
-READ = (*UPLOADS, *REPORTS, "defaults", "models", "tensorboard")
-MADE = ("checkpoints", "defaults", "evidence", "executions", "models", "released", "tensorboard")
-"""What the pipeline and the deployment write, and nobody else."""
+READ = (*UPLOADS, *REPORTS, "defaults", "models", "released", "tensorboard")
+MADE = ("checkpoints", "defaults", "executions", "models", "tensorboard")
+"""What the pipeline and the deployment write, and nobody else; the bucket guards what was released and signed."""
+OF_OTHERS = (
+    # Deciding is an approver's.
+    "sagemaker:CreateModelPackage",
+    "sagemaker:DeleteModelPackage",
+    "sagemaker:UpdateModelPackage",
+    # Another definition, and an answer in a step's place, would judge otherwise.
+    "sagemaker:DeletePipeline",
+    "sagemaker:SendPipelineExecutionStep*",
+    "sagemaker:UpdatePipeline",
+    # What serves, and what is recorded of it, are the deployer's.
+    "sagemaker:CreateEndpoint",
+    "sagemaker:DeleteEndpoint",
+    "sagemaker:UpdateEndpoint*",
+    "lambda:InvokeFunction",
+    "lambda:UpdateFunction*",
+    "dynamodb:BatchWriteItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:PartiQL*",
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+    # Such as an administrator's waiver.
+    "ssm:DeleteParameter",
+    "ssm:PutParameter",
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+)
+"""What no data scientist does, whatever other policies let them."""
 APPROVALS = ["Approved", "PendingManualApproval", "Rejected"]
 
 
@@ -83,8 +109,8 @@ class PeopleStack(cdk.Stack):
             because=EVERY_OBJECT,
         )
         allow(policy, "s3:GetBucketLocation", "s3:ListBucket", on=foundation.data_arns())
-        self._allow_key(policy, "kms:GenerateDataKey")
-        self._keep_apart(policy)
+        self._allow_key(policy, "kms:Decrypt", "kms:GenerateDataKey")
+        self._keep_apart(policy, training)
         return policy
 
     def _approver(self) -> iam.ManagedPolicy:
@@ -104,6 +130,7 @@ class PeopleStack(cdk.Stack):
             on=self._foundation.data_arns(),
             when={"StringLike": {"s3:prefix": [f"{prefix}/*" for prefix in REPORTS]}},
         )
+        self._allow_key(policy, "kms:Decrypt")
         return policy
 
     def _policy(self, kind: str, description: str) -> iam.ManagedPolicy:
@@ -201,33 +228,36 @@ class PeopleStack(cdk.Stack):
         """Let what was decided be read, and be verified: nobody has to believe it."""
         allow(policy, "dynamodb:GetItem", "dynamodb:Query", on=[self._records.table_arn])
         allow(policy, "kms:GetPublicKey", "kms:Verify", on=[self._foundation.signing_key.key_arn])
-        self._allow_key(policy, "kms:Decrypt", through=("dynamodb", "s3"))
 
-    def _allow_key(self, policy: iam.ManagedPolicy, *actions: str, through: Sequence[str] = ("s3",)) -> None:
-        """Let the key be used through these services, and for nothing else that it encrypts."""
-        services = [f"{service}.{self.region}.amazonaws.com" for service in through]
-        allow(
-            policy,
-            *actions,
-            on=[self._foundation.key.key_arn],
-            when={"StringEquals": {"kms:ViaService": services if len(services) > 1 else services[0]}},
-        )
+    def _allow_key(self, policy: iam.ManagedPolicy, *actions: str) -> None:
+        """Let the key be used for objects and records, and for nothing else that it encrypts."""
+        services = [f"{service}.{self.region}.amazonaws.com" for service in ("dynamodb", "s3")]
+        allow(policy, *actions, on=[self._foundation.key.key_arn], when={"StringEquals": {"kms:ViaService": services}})
 
-    def _keep_apart(self, policy: iam.ManagedPolicy) -> None:
+    def _keep_apart(self, policy: iam.ManagedPolicy, training: TrainingStack) -> None:
         """Keep who trains from deciding, and from what the pipeline wrote, whatever else they are allowed.
 
-        AWS's own policies for Studio allow every action of SageMaker on every resource.
+        AWS's own policies for Studio allow every action of SageMaker on every resource. No condition tells an execution
+        of chosen steps or of an older definition apart; what such a one leaves out, the verdict's record asks for.
         """
-        versions = [*self._versions, *self._group]
+        prefix, colon = self._settings.prefix, cdk.ArnFormat.COLON_RESOURCE_NAME
+        (bucket,) = self._foundation.data_arns()
+        # In one statement, since a policy holds 6,144 characters: an action concerns the resources of its service only.
         deny(
             policy,
-            "sagemaker:CreateModelPackage",
-            "sagemaker:DeleteModelPackage",
-            "sagemaker:UpdateModelPackage",
-            on=versions,
+            *OF_OTHERS,
+            on=[
+                *self._versions,
+                *self._group,
+                f"{training.pipeline_arn}*",
+                *sagemaker_arns(self, f"endpoint/{self._endpoint_name}"),
+                self.format_arn(service="lambda", resource="function", resource_name=f"{prefix}-*", arn_format=colon),
+                self.format_arn(service="dynamodb", resource="table", resource_name=f"{prefix}-*"),
+                self.format_arn(service="ssm", resource="parameter", resource_name=f"{prefix}/*"),
+                f"{bucket}/*",
+            ],
         )
         deny(policy, "s3:PutObject", on=self._foundation.data_arns(*MADE))
-        deny(policy, "s3:DeleteObject", "s3:DeleteObjectVersion", on=self._foundation.data_arns(*UPLOADS, *MADE))
 
 
 def _words(name: str) -> list[str]:

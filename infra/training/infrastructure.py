@@ -12,7 +12,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra.delivery.infrastructure import DeliveryStack
-from infra.foundation.infrastructure import EVIDENCE, ROOT, FoundationStack
+from infra.foundation.infrastructure import ROOT, FoundationStack
 from infra.lambda_function import Function
 from infra.permissions import EVERY_OBJECT, EVERY_VERSION, allow, allow_signing, deny, sagemaker_arns
 from infra.registry.infrastructure import RegistryStack
@@ -153,36 +153,37 @@ class TrainingStack(cdk.Stack):
     def _publish_dossier(
         self, foundation: FoundationStack, registry: RegistryStack, delivery: DeliveryStack
     ) -> Function:
-        settings, test_set = self._settings, self._settings.floor_policy.test_set
+        test_set = self._settings.floor_policy.test_set
+        environment = {
+            "TABLE": delivery.deployer.table.table_name,
+            "ENDPOINT_NAME": delivery.endpoint_name,
+            "BUCKET": foundation.bucket.bucket_name,
+            "SIGNING_KEY_ARN": foundation.signing_key.key_arn,
+            "FLOOR_POLICY_URI": foundation.floor_policy_uri,
+            "FLOOR_POLICY_SHA256": self._settings.floor_policy.sha256,
+            "FLOOR_TEST_SET": test_set.sha256 if test_set else "",
+            "INFERENCE_IMAGE": foundation.image_uri("inference"),
+            "TRAINING_IMAGE": foundation.image_uri("training"),
+        }
         with publish_dossier_asset() as code:
             function = self._function(
                 "publish-dossier",
-                "Pins, signs and records what was judged, and shows it on the registered version",
+                "Records and signs the verdict on a registered version, and writes its figures and links onto it",
                 foundation,
-                {
-                    "TABLE": delivery.deployer.table.table_name,
-                    "ENDPOINT_NAME": delivery.endpoint_name,
-                    "BUCKET": foundation.bucket.bucket_name,
-                    "SIGNING_KEY_ARN": foundation.signing_key.key_arn,
-                    "FLOOR_POLICY_URI": foundation.floor_policy_uri,
-                    "FLOOR_POLICY_SHA256": settings.floor_policy.sha256,
-                    "FLOOR_TEST_SET": test_set.sha256 if test_set else "",
-                    "INFERENCE_IMAGE": foundation.image_uri("inference"),
-                    "TRAINING_IMAGE": foundation.image_uri("training"),
-                },
-                # It reads the artifact to its end; processors, and with them the network, come with the memory.
-                # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
-                timeout=cdk.Duration.minutes(10),
-                memory_megabytes=1024,
+                environment,
+                # It reads the whole artifact. A Lambda step waits ten minutes at most, and was seen to miss the answer
+                # of a function that took seven: https://github.com/aws/sagemaker-python-sdk/issues/3236.
+                timeout=cdk.Duration.minutes(5),
                 code=code,
+                memory_megabytes=1024,
                 writes=True,
             )
         self._allow_dossier(function.role, foundation, registry)
-        allow(function.role, "dynamodb:GetItem", "dynamodb:PutItem", on=[delivery.deployer.table.table_arn])
+        self._allow_verdict(function.role, foundation, delivery)
         return function
 
     def _allow_dossier(self, role: iam.Role, foundation: FoundationStack, registry: RegistryStack) -> None:
-        """Let PublishDossier read what was judged, sign it, and write onto a version all but its approval."""
+        """Let the dossier be written onto versions; it is for whoever decides, and decides nothing."""
         versions = sagemaker_arns(self, f"model-package/{registry.group_name}/*")
         allow(
             role,
@@ -191,27 +192,30 @@ class TrainingStack(cdk.Stack):
             on=versions,
             because=EVERY_VERSION,
         )
-        # The dossier is for whoever decides; it decides nothing.
         deny(
             role,
             "sagemaker:UpdateModelPackage",
             on=versions,
             when={"Null": {"sagemaker:ModelApprovalStatus": "false"}},
         )
+        allow_registration(role, foundation)
+
+    def _allow_verdict(self, role: iam.Role, foundation: FoundationStack, delivery: DeliveryStack) -> None:
+        """Let what was judged be read and hashed, and the verdict on it be recorded and signed."""
+        read = foundation.data_arns("executions", "models", "defaults", "evidence")
+        allow(role, "s3:GetObject", on=read, because=EVERY_OBJECT)
+        allow(role, "s3:ListBucket", on=foundation.data_arns())
+        allow(role, "s3:PutObject", on=foundation.data_arns("evidence"), because=EVERY_OBJECT)
+        allow(role, "dynamodb:GetItem", "dynamodb:PutItem", on=[delivery.deployer.table.table_arn])
+        allow_signing(role, foundation.signing_key)
+        allow_image_digest(role, foundation, "training")
         allow(
             role,
             "sagemaker:DescribePipelineExecution",
             "sagemaker:ListPipelineParametersForExecution",
             on=[f"{self.pipeline_arn}/execution/*"],
-            because="Executions of the environment's own pipeline.",
+            because="The pipeline's own executions.",
         )
-        read = foundation.data_arns("defaults", EVIDENCE, "executions", "models")
-        allow(role, "s3:GetObject", on=read, because=EVERY_OBJECT)
-        allow(role, "s3:PutObject", on=foundation.data_arns(EVIDENCE), because=EVERY_OBJECT)
-        allow(role, "s3:ListBucket", on=foundation.data_arns())
-        allow_signing(role, foundation.signing_key)
-        allow_image_digest(role, foundation, "training", "inference")
-        allow_registration(role, foundation)
 
     def _function(
         self,
@@ -221,8 +225,8 @@ class TrainingStack(cdk.Stack):
         environment: dict[str, str],
         *,
         timeout: cdk.Duration,
-        memory_megabytes: int = 256,
         code: Path | None = None,
+        memory_megabytes: int = 256,
         writes: bool = False,
     ) -> Function:
         return Function(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from moto.events.models import EventPattern
 
 from infra.floor_policy import BUNDLED
 from localcloud.authorisation.enforcement import service_may
+from tests.infra.stacks.test_roles import grants
 
 
 def rule(assembly: Any, name: str) -> dict[str, Any]:
@@ -151,6 +153,35 @@ def test_deployer_is_told_what_it_needs(dev: Any) -> None:
         hosting
     )
     assert {name: told[name] for name in hosting} == hosting  # so that a change of any of them wakes the deployer
+
+
+def test_deployer_reads_what_a_verdict_rests_on_and_writes_what_it_releases_and_signs(dev: Any) -> None:
+    granted = grants(dev)["deployer-function"]
+    prefixes = {
+        "s3:GetObject": {"executions", "models", "released", "evidence"},
+        "s3:GetObjectVersion": {"models"},
+        "s3:PutObject": {"released", "evidence"},
+    }
+    found = {action: set(re.findall(r"/(\w+)/\*", granted[action])) for action in prefixes}
+    assert found == prefixes
+    assert "s3:DeleteObject" not in granted
+    assert granted["kms:Sign"] == granted["kms:Verify"]
+    assert granted["ecr:DescribeImages"].count("InferenceImages") == 1
+    for action in ("sagemaker:DescribeModel", "sagemaker:DescribeEndpointConfig"):
+        assert "/mapgate-dev-v*" in granted[action] and "/mapgate-dev-candidate-*" in granted[action]
+
+
+def test_model_reads_released_artifacts_alone(dev: Any) -> None:
+    assert re.findall(r"/(\w+)/\*", grants(dev)["model"]["s3:GetObject"]) == ["released"]
+
+
+def test_deployer_has_time_and_a_processor_to_hash_an_artifact_twice(dev: Any) -> None:
+    """1,769 MB come with one processor; less memory comes with a share of one.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+    """
+    deployer = function(dev, "deployer")
+    assert (deployer["Timeout"], deployer["MemorySize"]) == (600, 1769)
 
 
 def test_deployer_makes_and_removes_alarms_of_its_own_names_only(dev: Any) -> None:

@@ -39,8 +39,8 @@ def dev(synthesize: Any) -> dict[str, dict[str, str]]:
     [
         (
             "kms:GenerateDataKey",
-            "cleaner-function deployer-function notifier-function pipeline processing publish-dossier-function "
-            "training",
+            "cleaner-function deployer-function notifier-function publish-dossier-function "
+            "pipeline processing training",
         ),
         # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OutputDataConfig.html
         ("kms:Encrypt", "processing training"),

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Outcome = Literal["failed", "refused", "waiting"]
-Kind = Literal["waits", "approved", "rejected", "serves", "refused", "rolled back", "override"]
+Kind = Literal["waits", "approved", "rejected", "serves", "refused", "rolled back", "override", "noted"]
+"""`serves` is the beginning of a service; whatever else is worth a message is `noted`."""
 
 OVERRIDE = "override:"
 """How the description of an approval begins that lets a version go although its champion no longer serves."""

@@ -61,6 +61,23 @@ def observe_registry(context: EventContext, read: Production, announcement: Anno
     _note_withdrawn_champion(context, read)
 
 
+def approved_anew(context: EventContext) -> list[Announcement]:
+    """Return the versions that were approved again after a refusal, for another reason, as far as no event said so.
+
+    Whether an event announces that a version was approved which already was is not documented, and an override is just
+    that: the description tells the two approvals apart.
+    """
+    found = []
+    read = context.records.production(context.settings.endpoint_name)
+    for known in read.approvals.values():
+        if not (known.standing and known.approved_by and known.outcome in ("failed", "refused")):
+            continue
+        package = registry.describe(context.clients.sagemaker, known.arn)
+        if package is not None and package.approved and package.reason != known.reason:
+            found.append(Announcement(arn=known.arn, approved_at=package.modified_at))
+    return found
+
+
 def decided(
     known: Approval | None, seen: Approval | None, package: Package | None, *, version: int, arn: str, now: int
 ) -> Approval | None:
@@ -126,4 +143,4 @@ def _note_withdrawn_champion(context: EventContext, read: Production) -> None:
         f"v{known.version} serves production and its approval was withdrawn, but no other approval stands: it keeps "
         "serving; approve a version to replace it, or delete the endpoint"
     )
-    note_once(context, read, known, "serves", f"v{known.version} keeps serving", sentence, "mapgate models list")
+    note_once(context, read, known, "noted", f"v{known.version} keeps serving", sentence, "mapgate models list")

@@ -14,6 +14,7 @@ _TRANSIENT = frozenset(
         "InternalFailure",
         "InternalServerError",
         "ModelNotReadyException",
+        "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "RequestTimeout",
         "ServiceUnavailable",
@@ -24,7 +25,9 @@ _ACCOUNT = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
+        "DisabledException",
         "ExpiredTokenException",
+        "KMSInvalidStateException",
         "LimitExceededException",
         "ResourceLimitExceeded",
         "ServiceQuotaExceededException",
@@ -32,8 +35,9 @@ _ACCOUNT = frozenset(
         "UnrecognizedClientException",
     }
 )
-"""Refusals of what the account, its quotas or its roles allow.
+"""Refusals of what the account, its quotas, its roles or its keys allow.
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
+https://docs.aws.amazon.com/kms/latest/APIReference/API_Verify.html#API_Verify_Errors
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html#API_CreateEndpoint_Errors
 """
 _MISSING = re.compile(r"could not find|does not exist|not found", re.IGNORECASE)

@@ -130,7 +130,7 @@ def _round(context: EventContext, announcement: Announcement | None) -> bool:
         if chosen and chosen.version == serving and tried == "failed" and described.hosting != desired.hosting:
             sentence = f"v{serving} keeps serving with its old settings: {why}; change them again, or approve it anew"
             subject = f"v{serving} keeps its old settings"
-            note_once(context, read, chosen, "rolled back", subject, sentence, "mapgate endpoints")
+            note_once(context, read, chosen, "noted", subject, sentence, "mapgate endpoints")
         _remove_unused(context, endpoint)
         return True
     ended = False
@@ -212,7 +212,8 @@ def _approvable(context: EventContext, read: Production, package: Package) -> Ap
     if stale:
         raise RefusedError(stale)
     for caveat in approvable.caveats:
-        context.log.tell(caveat)
+        subject, command = f"v{package.version} goes back all the same", f"mapgate models show {package.version}"
+        note_once(context, read, read.approvals[package.version], "noted", subject, caveat, command)
     return approvable
 
 

@@ -11,7 +11,7 @@ from .records import Champion
 from .telling import TRIED_AGAIN, note_once
 
 if TYPE_CHECKING:
-    from .approval import Approval, Kind
+    from .approval import Approval
     from .context import EventContext
     from .hosting import Endpoint
     from .records import Production
@@ -45,7 +45,7 @@ def succeed(context: EventContext, read: Production, endpoint: Endpoint, version
             "that of the report; run the pipeline again to measure it"
         )
         subject = f"v{version} serves on another instance type"
-        note_once(context, read, read.approvals[version], "serves", subject, sentence, f"mapgate models show {version}")
+        note_once(context, read, read.approvals[version], "noted", subject, sentence, f"mapgate models show {version}")
 
 
 def end_attempt(context: EventContext, read: Production) -> None:
@@ -60,10 +60,8 @@ def _record_serving(context: EventContext, read: Production, endpoint: Endpoint,
     sentence = "" if known.sentence.endswith(TRIED_AGAIN) else known.sentence
     serving = replace(known, sentence=sentence, served_at=endpoint.modified_at)
     if known.served_at != endpoint.modified_at and (read.champion is None or read.champion.version != version):
-        kind, told = _news(read, known)
-        serving = serving.with_notice(
-            kind, f"v{version} serves production", told, "mapgate endpoints", context.clients.now()
-        )
+        told, subject = _news(read, known), f"v{version} serves production"
+        serving = serving.with_notice("serves", subject, told, "mapgate endpoints", context.clients.now())
         _keep_served(context, read)
     if serving != known:
         context.records.save_approval(context.settings.endpoint_name, read, serving)
@@ -76,13 +74,13 @@ def _keep_served(context: EventContext, read: Production) -> None:
         context.records.save_approval(context.settings.endpoint_name, read, before)
 
 
-def _news(read: Production, known: Approval) -> tuple[Kind, str]:
-    """Return what kind of news it is that a version serves, and the sentence."""
+def _news(read: Production, known: Approval) -> str:
+    """Return the sentence that tells that a version serves now, and after what."""
     version = f"v{known.version}"
     before = read.approvals.get(read.champion.version) if read.champion else None
     if before is None:
-        return "serves", f"{version} serves production"
+        return f"{version} serves production"
     if before.standing and before.outcome is None:
-        return "serves", f"{version} serves production, after v{before.version}"
+        return f"{version} serves production, after v{before.version}"
     why = before.sentence if before.standing else f"the approval of v{before.version} was withdrawn"
-    return "rolled back", f"production was rolled back to {version}: {why}"
+    return f"production was rolled back to {version}: {why}"

@@ -243,8 +243,9 @@ def test_withdrawal_of_the_last_approval_is_told_although_the_topic_was_down(wor
         refusal("CreateModel", "AccessDeniedException", "not authorized to perform: iam:PassRole"),
         refusal("CreateEndpoint", "ResourceLimitExceeded", "The account-level service limit is 0 Instances"),
         refusal("CreateModel", "ValidationException", "Could not access model data at s3://b/k."),
+        refusal("verify", "DisabledException", "key/1 is disabled."),
     ],
-    ids=["permission", "quota", "role"],
+    ids=["permission", "quota", "role", "key"],
 )
 def test_version_waits_for_what_the_account_lacks(world: Any, error: ClientError) -> None:
     world.sagemaker.before_call = failing(error.operation_name, 2, error)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from infra.delivery.deployer.deployments.comparison import again
@@ -71,6 +72,21 @@ def test_override_with_a_reason_is_recorded_and_lets_it_go(world: Any) -> None:
     assert "with an override: a recall of the camera's maker" in told["Sentence"]
 
 
+def test_override_that_no_event_announced_is_found_by_the_next_look(world: Any) -> None:
+    first = serve(world, compared(world, None))
+    second, third = compared(world, first), compared(world, first)
+    serve(world, second)
+    serve(world, third)
+    world.look()
+    world.settle()
+    assert world.champion() == 2
+    world.approve(third, why="override: a recall of the camera's maker")
+    world.sagemaker.events.clear()
+    world.look()
+    world.settle()
+    assert (world.champion(), world.record("version#000003")["Override"]) == (3, True)
+
+
 def test_override_waives_nothing_else(world: Any) -> None:
     world.approve(world.register(passed=False), why="override: I know better")
     world.settle()
@@ -97,7 +113,8 @@ def test_what_a_rejection_rolls_back_to_goes_through(world: Any) -> None:
     world.reject(third)
     world.settle()
     assert world.champion() == 2
-    (told,) = [each for each in world.history() if each["Kind"] == "rolled back"]
+    told = world.history()[-1]
+    assert (told["Kind"], told["Version"]) == ("serves", 2)
     assert told["Sentence"] == "production was rolled back to v2: the approval of v3 was withdrawn"
 
 
@@ -123,3 +140,18 @@ def test_version_of_an_older_release_that_serves_or_has_served_goes(world: Any) 
     world.approve(versions[2])
     world.settle()
     assert (world.champion(), world.record("version#000003")["Outcome"]) == (2, "refused")
+
+
+def test_version_that_goes_back_under_another_floor_is_told_once(world: Any) -> None:
+    first = serve(world, compared(world, None))
+    serve(world, compared(world, first))
+    world.settings = replace(world.settings, floor_policy_sha256="0" * 64)
+    serve(world, first)
+    world.look()
+    world.settle()
+    assert world.champion() == 1
+    (message,) = world.topic.faults
+    assert message["Subject"] == "mapgate-dev: v1 goes back all the same"
+    assert message["Message"].startswith(
+        "v1 was judged under the gate policy ffffffffffff, and the environment's is 0000"
+    )

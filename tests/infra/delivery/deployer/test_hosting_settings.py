@@ -9,6 +9,7 @@ import pytest
 
 from infra.delivery.deployer.deployments import names, rollback
 from infra.delivery.deployer.deployments.settings import DeployerSettings
+from tests.infra.delivery.deployer.conftest import image_digest
 from tests.infra.delivery.deployer.test_removal import request
 
 TRIAL = "mapgate-dev-candidate-1"
@@ -251,3 +252,26 @@ def test_latency_alarm_follows_the_setting() -> None:
         | {"INFERENCE_INSTANCE_COUNT": "1", "LATENCY_ALARM_MILLISECONDS": "700"}
     )
     assert told.latency_alarm_milliseconds == 700
+
+
+def test_production_of_an_older_release_moves_to_its_released_copy_by_itself(world: Any) -> None:
+    """It serves where it was trained, from an image by its tag, under a name of before, and has no verdict's record."""
+    version = world.register()
+    world.approve(version)
+    world.settle()
+    sagemaker, old = world.sagemaker, "mapgate-dev-v1-a0b1c2"
+    config, model = sagemaker.configs.pop(world.serving()), sagemaker.models.pop(world.serving())
+    container = model["PrimaryContainer"] | {"Image": version.image, "ModelDataUrl": version.model_uri}
+    sagemaker.models[old] = model | {"ModelName": old, "PrimaryContainer": container}
+    variant = config["ProductionVariants"][0] | {"ModelName": old}
+    sagemaker.configs[old] = config | {"EndpointConfigName": old, "ProductionVariants": [variant]}
+    sagemaker.endpoints["mapgate-dev"].config = old
+    world.forget_verdict(version)
+    world.look()
+    world.settle()
+    assert world.serving() == world.named(1)
+    served = sagemaker.models[world.named(1)]["PrimaryContainer"]
+    assert served["ModelDataUrl"] == world.released(version)
+    assert served["Image"].endswith(image_digest(version.image))
+    assert set(sagemaker.models) == set(sagemaker.configs) == {world.named(1)}
+    assert (world.champion(), world.record()["Champion"]["ModelUri"]) == (1, world.released(version))

@@ -60,7 +60,8 @@ def test_rejection_of_what_serves_is_told_as_a_roll_back(world: Any) -> None:
         world.settle()
     world.reject(versions[1])
     world.settle()
-    assert world.topic.kinds[-2:] == [("rejected", "2"), ("rolled back", "1")]
+    assert world.topic.kinds[-2:] == [("rejected", "2"), ("serves", "1")]
+    assert world.history()[-1]["Sentence"].startswith("production was rolled back to v1: the approval of v2")
 
 
 def test_changed_settings_of_what_serves_are_no_news(world: Any) -> None:

@@ -51,7 +51,12 @@ def asset() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def images(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
     """URI and digest of an image that serves and of one that trains."""
-    folder, made = tmp_path_factory.mktemp("image"), {}
+    return pushed_images(cloud, tmp_path_factory.mktemp("image"))
+
+
+def pushed_images(cloud: Cloud, folder: Path) -> dict[str, tuple[str, str]]:
+    """Push them; returns their URIs and digests by name."""
+    made = {}
     for name in ("inference", "training"):
         (folder / "serve.py").write_text(name)
         cloud.client("ecr").create_repository(repositoryName=f"mapgate-dev-{name}")
@@ -137,37 +142,41 @@ def make_stage(
     cloud: Cloud, images: dict[str, tuple[str, str]], asset: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[], Stage]:
     invoke = invoking(cloud, tmp_path_factory.mktemp("function"))
-    return lambda: _stage(cloud, images, invoke, asset)
+    return lambda: staged(cloud, images, invoke, asset)
 
 
-def _stage(cloud: Cloud, images: dict[str, tuple[str, str]], invoke: Invoke, asset: Path) -> Stage:
-    name = uuid4().hex[:12]
-    table = deployment_records(cloud)
+def staged(
+    cloud: Cloud,
+    images: dict[str, tuple[str, str]],
+    invoke: Invoke,
+    asset: Path,
+    *,
+    name: str = "",
+    bucket: str = "",
+    key_policy: str = "",
+) -> Stage:
+    """Make a stage, whose pipeline, group and table are named by `name`, or by nobody."""
+    name = name or f"d-{uuid4().hex[:12]}"
+    bucket = bucket or f"data-{name}"
+    table = deployment_records(cloud, f"{name}-deployments")
+    key_given = {"Policy": key_policy} if key_policy else {}
     s3, sagemaker = cloud.client("s3"), cloud.client("sagemaker")
-    s3.create_bucket(Bucket=f"data-{name}")
-    s3.put_bucket_versioning(Bucket=f"data-{name}", VersioningConfiguration={"Status": "Enabled"})
-    key = cloud.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    key = cloud.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY", **key_given)["KeyMetadata"][
+        "Arn"
+    ]
     role = "arn:aws:iam::123456789012:role/pipeline"
     sagemaker.create_pipeline(
-        PipelineName=name, PipelineDefinition=json.dumps(DEFINITION), ClientRequestToken=name * 3, RoleArn=role
+        PipelineName=name, PipelineDefinition=json.dumps(DEFINITION), ClientRequestToken=uuid4().hex, RoleArn=role
     )
     execution = sagemaker.start_pipeline_execution(PipelineName=name, PipelineExecutionDescription="more night images")
-    made = Stage(cloud, f"data-{name}", table, key, images, execution["PipelineExecutionArn"], invoke, asset)
+    made = Stage(cloud, bucket, table, key, images, execution["PipelineExecutionArn"], invoke, asset)
     made.evaluate()
     model, policy = made.put(MODEL, b"weights"), made.put("defaults/gate-policy/p/gate_policy.yaml", POLICY)
     made.put("executions/abc/metadata/dataset.json", PREPARED)
     made.put(f"{MEASURED}/report.html", REPORT)
-    sagemaker.create_model_package_group(ModelPackageGroupName=f"group-{name}")
-    made.package = sagemaker.create_model_package(
-        ModelPackageGroupName=f"group-{name}",
-        ModelApprovalStatus="PendingManualApproval",
-        CustomerMetadataProperties={"reviewer": "nobody"},
-        InferenceSpecification={
-            "Containers": [{"Image": images["inference"][0], "ModelDataUrl": model, "Environment": {"OWN": "1"}}],
-            "SupportedContentTypes": ["image/jpeg"],
-            "SupportedResponseMIMETypes": ["application/json"],
-        },
-    )["ModelPackageArn"]
+    made.package = _registered(sagemaker, name, images["inference"][0], model)
     made.inputs = {
         "model_package_arn": made.package,
         "evaluation_uri": f"s3://{made.bucket}/{MEASURED}",
@@ -190,3 +199,20 @@ def _stage(cloud: Cloud, images: dict[str, tuple[str, str]], invoke: Invoke, ass
         "TRAINING_IMAGE": images["training"][0],
     }
     return made
+
+
+def _registered(sagemaker: Any, group: str, serves: str, model: str) -> str:
+    """Register a version as RegisterDetector does, in a group of its own; returns its ARN."""
+    sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    return str(
+        sagemaker.create_model_package(
+            ModelPackageGroupName=group,
+            ModelApprovalStatus="PendingManualApproval",
+            CustomerMetadataProperties={"reviewer": "nobody"},
+            InferenceSpecification={
+                "Containers": [{"Image": serves, "ModelDataUrl": model, "Environment": {"OWN": "1"}}],
+                "SupportedContentTypes": ["image/jpeg"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+        )["ModelPackageArn"]
+    )
