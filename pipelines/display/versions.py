@@ -285,7 +285,7 @@ def _serving(evaluation: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _megabytes(value: object) -> str | None:
-    return f"{value:.0f} MB" if isinstance(value, int | float) else None
+    return f"{value:.0f} MiB" if isinstance(value, int | float) else None
 
 
 def _fate(known: Any) -> str | None:

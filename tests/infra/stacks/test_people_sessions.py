@@ -131,14 +131,7 @@ def _furnish(administrator: Connection, documents: dict[str, Any]) -> None:
 
 
 def _sign(administrator: Connection) -> str:
-    """Records of production, evidence of version 1, and the key that signed it."""
-    names = {"EndpointName": "HASH", "Record": "RANGE"}
-    administrator.client("dynamodb").create_table(
-        TableName=PUBLISHED["deployment-table"],
-        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in names.items()],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    """Leave evidence of version 1, and return the key that signed it."""
     kms = administrator.client("kms")
     key = str(kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"])
     administrator.client("ssm").put_parameter(Name="/mapgate-dev/signing-key", Value=key, Type="String")
