@@ -656,6 +656,7 @@ def test_a_class_that_the_champion_does_not_know_counts_for_nobody(job: JobDirec
     assert champion["metrics"]["mAP"]["value"] > 0.9
     assert champion["change"]["mAP"]["value"] < -0.1
     assert set(champion["per_class_change"]) == {"vehicle", "cyclist"}
+    assert "The challenger has not the champion's classes person: they are not compared." in content["gate"]["sentence"]
     assert content["gate"]["passed"] is False
 
 
