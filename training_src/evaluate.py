@@ -92,7 +92,7 @@ def evaluate(job: ProcessingJob) -> None:
         runtimes={RUNTIME: reference} | found,
         champion=champion.beside(challenger, kept, labels),
         best=best.beside(challenger, kept, labels),
-        slices=measure_slices(source.facts, truth.source_ids, challenger, policy.slices),
+        slices=measure_slices(kept.test_set.columns, challenger, policy.slices),
         measured=measured,
         overlap=kept.overlap(champion.seen.test),
         unlearnt=images.unlearnt,

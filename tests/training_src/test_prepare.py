@@ -27,6 +27,7 @@ from training_src.__main__ import main
 from training_src.data.images import decode_upright, read_header
 from training_src.data.label_map import read_label_map
 from training_src.data.records.example import encode, read_examples
+from training_src.data.statistics import short_hash
 from training_src.evaluation.test_set import read_test_set
 from training_src.models.anchor_overlaps import anchors_of
 from training_src.models.box_shapes import BoxShapes
@@ -200,6 +201,39 @@ def test_description_tells_what_is_judged_before_a_training(
     assert (largest["bytes"], largest["width"], largest["height"]) == (max(sizes.values()), 160, 120)
     assert sizes[Path(largest["name"]).name] == largest["bytes"]
     assert test["largest_image"]["width"] == 160
+
+
+def test_groups_columns_and_areas_reach_the_test_set(
+    tmp_path: Path, prepare: Callable[..., tuple[Result, Path]]
+) -> None:
+    """Twenty drives of two frames, in COCO's layout."""
+    folder = tmp_path / "dataset"
+    (folder / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for number in range(40):
+        pixels = np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8)
+        (folder / "images" / f"{number}.jpg").write_bytes(simplejpeg.encode_jpeg(pixels))
+        images.append({"id": number, "file_name": f"{number}.jpg", "group": f"drive {number // 2}"})
+        images[-1]["attributes"] = {"camera": "front" if number % 2 else "rear"}
+        # Of 28 x 40 pixels; the outline of every second one is small.
+        area = 1120 if number % 2 else 400
+        annotations.append({"id": number, "image_id": number, "category_id": 1, "bbox": [2, 3, 28, 40], "area": area})
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "vehicle"}]}
+    (folder / "instances.json").write_text(json.dumps(content))
+
+    _, root = prepare(folder)
+    output = root / "processing/output"
+    described = json.loads((output / "metadata/dataset.json").read_text())
+    test_set = read_test_set(output / "test")
+
+    images_tested = described["splits"]["test"]["images"]
+    assert sorted({short_hash(name) for name in test_set.groups}) == described["groups"]["test"]
+    assert len(set(test_set.groups)) == images_tested / 2
+    assert set(test_set.columns) == {"camera", "sequence"}
+    assert described["splits"]["test"]["columns"]["camera"] == {"front": images_tested // 2, "rear": images_tested // 2}
+    assert set(described["splits"]["test"]["columns"]["sequence"].values()) == {2}
+    small = test_set.truth.square_pixels() < 32**2
+    assert small.sum() == described["splits"]["test"]["box_statistics"]["coco_sizes"]["small"] == images_tested / 2
 
 
 def test_same_data_give_the_same_bytes_however_many_processes_work(

@@ -11,6 +11,7 @@ from training_src.data.checks.policy import read_policy_of
 from training_src.data.examination import examine
 from training_src.data.label_map import read_label_map
 from training_src.errors import BadInputError, DataError
+from training_src.evaluation.floor import tightened
 from training_src.evaluation.policy import GatePolicy, read_policy
 from training_src.models.config.pipeline import bundled_architectures, load
 from training_src.plan import judge_class_names, judge_dataset, judge_settings
@@ -25,6 +26,7 @@ def run(
     config: Path | None = None,
     label_map: Path | None = None,
     gate_policy: Path | None = None,
+    floor_policy: Path | None = None,
     training_settings: str = "",
     map_threshold: float = 0.0,
 ) -> int:
@@ -38,6 +40,9 @@ def run(
     policy = None
     with _noted(faults):
         policy = read_policy(gate_policy) if gate_policy else None
+    with _noted(faults):
+        # The environment's, which the execution's own can only tighten.
+        policy = tightened(read_policy(floor_policy), policy)[0] if floor_policy else policy
     with _noted(faults):
         if folder is not None:
             _judge_folder(folder, config, label_map, policy, faults)

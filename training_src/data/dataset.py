@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from training_src.data.label_map import LabelMap
@@ -84,6 +84,7 @@ class LabelledImage:
         width, height: As the annotation states them, 0 where it does not.
         given_split: See `splits.given_split`.
         group: Key of the images that must stay in one split, such as a video's name; empty: none is stated.
+        attributes: What else is known of it, by which a test set can be sliced: `{"camera": "front"}`.
         written_as: What box edges were written as, which matters where EXIF turns the image: pixels of an image of the
             stated size; shares of the sides of whatever was shown; or shares of the stored pixels. Shares became
             pixels by `width` and `height`.
@@ -99,6 +100,7 @@ class LabelledImage:
     given_split: str | None = None
     group: str = ""
     written_as: Written = "pixels"
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ def labelled_file(
     split: str | None = None,
     group: str = "",
     written_as: Written = "pixels",
+    attributes: Mapping[str, str] | None = None,
 ) -> Iterator[Entry]:
     """An image in a file of its own, whose name is its id, after the faults that were found among its boxes."""
     boxes: list[Box] = []
@@ -142,7 +145,8 @@ def labelled_file(
             boxes.append(one)
         else:
             yield one
-    yield LabelledImage(name, name, annotation, Encoded(file), tuple(boxes), *size, split, group, written_as)
+    stated = attributes or {}
+    yield LabelledImage(name, name, annotation, Encoded(file), tuple(boxes), *size, split, group, written_as, stated)
 
 
 @dataclass(frozen=True)

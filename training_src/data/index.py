@@ -7,6 +7,7 @@ Many machines write one such file each; `merge` joins them.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,11 +44,11 @@ _IMAGES = """
 CREATE TABLE images (
     number INTEGER PRIMARY KEY, source_id TEXT, image TEXT, annotation TEXT, given TEXT, sequence TEXT, likely INTEGER,
     content TEXT, dhash INTEGER, brightness REAL, width INTEGER, height INTEGER, clipped INTEGER, dropped INTEGER,
-    objects BLOB, digest BLOB, path TEXT, start INTEGER, length INTEGER, format TEXT, split INTEGER)
+    objects BLOB, attributes TEXT, digest BLOB, path TEXT, start INTEGER, length INTEGER, format TEXT, split INTEGER)
 """
 _RECORDS = "CREATE TABLE records (number INTEGER PRIMARY KEY, annotation BLOB)"
 _FACTS = "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT)"
-_COLUMNS = 19  # those of an image that are known before its number and the splits are
+_COLUMNS = 20  # those of an image that are known before its number and the splits are
 
 Row = tuple[Any, ...]
 
@@ -62,6 +63,7 @@ def row(image: CheckedImage, size: int, annotation: bytes | None) -> Row:
     """
     labelled = image.labelled
     objects = list(map(_object, labelled.boxes))
+    attributes = json.dumps(image.columns, sort_keys=True) if image.columns else ""
     seen = image.fingerprint
     encoded = labelled.encoded
     return (
@@ -79,7 +81,8 @@ def row(image: CheckedImage, size: int, annotation: bytes | None) -> Row:
         image.clipped,
         image.dropped,
         b"".join(objects),
-        _digest(image, objects),
+        attributes,
+        _digest(image, objects, attributes),
         encoded.file,
         encoded.offset,
         size,
@@ -88,11 +91,12 @@ def row(image: CheckedImage, size: int, annotation: bytes | None) -> Row:
     )
 
 
-def _digest(image: CheckedImage, objects: Sequence[bytes]) -> bytes:
-    """A hash of what training and evaluation see of an image; areas count only where one is stated."""
+def _digest(image: CheckedImage, objects: Sequence[bytes], attributes: str) -> bytes:
+    """A hash of what training and evaluation see of an image; areas and attributes count only where they are stated."""
     named = f"{image.labelled.source_id}\0{image.content}\0".encode()
     areas = [packed[_AREA:] for packed in objects] if any(box.area for box in image.labelled.boxes) else []
-    return hashlib.sha256(b"".join([named, *(packed[:_AREA] for packed in objects), *areas])).digest()[:16]
+    parts = (named, *(packed[:_AREA] for packed in objects), *areas, attributes.encode())
+    return hashlib.sha256(b"".join(parts)).digest()[:16]
 
 
 def _object(box: Box) -> bytes:

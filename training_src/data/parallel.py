@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from containers.contract.cores import cores
 from training_src.data.checks.findings import Findings
-from training_src.data.checks.image import ImageChecks
+from training_src.data.checks.image import CheckedImage, ImageChecks
 from training_src.data.dataset import Dataset, Entry, Fault, LabelledImage
 from training_src.data.index import Index, Row, row
 from training_src.data.processes import in_order
 from training_src.data.records.example import encode_annotation, example_of
+from training_src.data.statistics import short_hash
 
 # Entries that go to a process at once: enough to be worth the way, few enough to keep all processes busy to the end.
 _BATCH = 32
@@ -112,5 +113,10 @@ class _Worker:
         if outcome.faults:
             checked.faults.append((outcome.faults, outcome.shown or labelled))
         if image := outcome.image:
-            annotation = encode_annotation(example_of(image.labelled, image.format)) if self.records else None
-            checked.rows.append(row(image, len(outcome.encoded), annotation))
+            checked.rows.append(row(image, len(outcome.encoded), _annotation(image) if self.records else None))
+
+
+def _annotation(image: CheckedImage) -> bytes:
+    """The image's record without its bytes, as it will be written."""
+    labelled = replace(image.labelled, attributes=image.columns)
+    return encode_annotation(example_of(labelled, image.format, group_hash=short_hash(image.group)))

@@ -26,6 +26,8 @@ COCO_AREAS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, fl
 # Figures that need every single value are computed from an even sample of so many, exact up to there.
 _SAMPLED = 200_000
 _CHUNK = 4096
+# So many values of a column are counted.
+MOST_VALUES = 1000
 # So many groups a split are listed in dataset.json; a set with more has them all in files beside it.
 MOST_GROUPS = 100_000
 
@@ -202,6 +204,22 @@ def groups(index: Index, split: int) -> Iterator[str]:
         yield str(found)
 
 
+def columns(index: Index, split: int) -> dict[str, dict[str, int]]:
+    """How many of a split's images have each value of each attribute: what a test set can be sliced by.
+
+    Of a column with more values than `MOST_VALUES` the most frequent ones are counted.
+    """
+    query = (
+        "SELECT key, value, count(*) AS images FROM images, json_each(attributes) WHERE split = ? AND attributes != '' "
+        "GROUP BY key, value ORDER BY key, images DESC, value"
+    )
+    found: dict[str, dict[str, int]] = {}
+    for name, value, images in index.rows(query, split):
+        if len(values := found.setdefault(str(name), {})) < MOST_VALUES:
+            values[str(value)] = int(images)
+    return found
+
+
 def short_hash(group: str) -> str:
     """How `dataset.json` and `model.json` name a group by its key."""
     return hashlib.sha256(group.encode()).hexdigest()[:12]
@@ -222,6 +240,7 @@ def _split(index: Index, counted: Tally, split: int, label_map: LabelMap) -> dic
         "largest_file": _largest(index, split, "length"),
         "box_statistics": _box_statistics(counted, split),
         "box_shapes": shapes.as_json() if (shapes := box_shapes(counted, split, label_map)) else None,
+        "columns": columns(index, split),
     }
 
 

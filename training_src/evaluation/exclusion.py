@@ -7,17 +7,13 @@ with the same bytes. `dataset.json` and `model.json` name groups by short hashes
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import xxhash
 
-from training_src.data.checks.policy import DataPolicy
-from training_src.data.records.example import read_examples
 from training_src.data.seen_groups import SeenGroups
-from training_src.data.statistics import short_hash
 from training_src.evaluation.boxes import Booleans, Integers
+from training_src.evaluation.test_set import TestSet
 
 LEAST_GROUPS = 5
 """With fewer groups their draws tell nothing, and images are drawn."""
@@ -61,19 +57,9 @@ class Exclusion:
         return int((~self.kept).sum())
 
 
-def image_groups(folder: Path) -> list[ImageGroup]:
-    """The group of each record of a split, in their order.
-
-    Args:
-        folder: Of the shards.
-    """
-    policy = DataPolicy()
-    found = []
-    for example in read_examples(folder):
-        likely, _ = policy.sequence_of(example.source_id)
-        keys = {example.group, likely, xxhash.xxh3_128_hexdigest(example.encoded)} - {""}
-        found.append(ImageGroup(example.group or likely, frozenset(short_hash(key) for key in keys)))
-    return found
+def image_groups(test_set: TestSet) -> list[ImageGroup]:
+    """The group of each image, in their order."""
+    return [ImageGroup(name, hashes) for name, hashes in zip(test_set.groups, test_set.hashes, strict=True)]
 
 
 def exclude(groups: Sequence[ImageGroup], seen: Mapping[Learner, SeenGroups]) -> Exclusion:

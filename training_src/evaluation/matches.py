@@ -261,16 +261,15 @@ def _assign(pairs: _Overlaps, crowd: Booleans, skipped: Booleans, detections: in
         skipped: Shape `(M,)`: boxes that count as nothing; they are taken only where no other fits.
         detections: How many there are, D.
     """
-    thresholds = np.minimum(IOU_THRESHOLDS, 1 - 1e-10)
-    matched, ignored = (np.zeros((detections, len(thresholds)), bool) for _ in range(2))
-    taken = np.zeros((len(crowd), len(thresholds)), bool)
+    matched, ignored = (np.zeros((detections, len(IOU_THRESHOLDS)), bool) for _ in range(2))
+    taken = np.zeros((len(crowd), len(IOU_THRESHOLDS)), bool)
     # The last of a detection's pairs that is free is the one that COCO takes.
     order = np.lexsort((pairs.box, pairs.iou, ~skipped[pairs.box], pairs.detection, pairs.turn))
     detection, box, iou, turn = (column[order] for column in (pairs.detection, pairs.box, pairs.iou, pairs.turn))
     turns = int(turn[-1]) + 1 if len(turn) else 0
     for begin, end in pairwise(np.searchsorted(turn, np.arange(turns + 1))):
         some, boxes = detection[begin:end], box[begin:end]
-        fits = (~taken[boxes] | crowd[boxes][:, None]) & (iou[begin:end, None] >= thresholds)
+        fits = (~taken[boxes] | crowd[boxes][:, None]) & (iou[begin:end, None] >= IOU_THRESHOLDS)
         starts = np.flatnonzero(np.append(True, some[1:] != some[:-1]))
         last = np.maximum.reduceat(np.where(fits, np.arange(len(some))[:, None], -1), starts, axis=0)
         chosen, rows = boxes[last], some[starts]

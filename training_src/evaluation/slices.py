@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The numbers of parts of the test set: of each value of a column that `dataset.json` carries, such as a camera.
+"""The numbers of parts of the test set: of each value of a column, such as a camera.
 
-`columns` there is a mapping: `{"camera": {"front": ["a.jpg", "b.jpg"], "rear": [...]}}`, of source ids.
+`dataset.json` says which columns there are, and the records which value each image has.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -37,18 +36,15 @@ class Slice:
     resampled: Resampled
 
 
-def measure_slices(
-    facts: Mapping[str, Any], source_ids: Sequence[str], scored: Scored, named: Collection[str]
-) -> dict[str, Slice]:
+def measure_slices(columns: Mapping[str, Sequence[str]], scored: Scored, named: Collection[str]) -> dict[str, Slice]:
     """Every part by `column=value`.
 
     Args:
-        facts: The content of `dataset.json`.
-        source_ids: Of the images that were scored.
-        scored: What was found in them.
+        columns: Each image's value, by the column's name; "" for none.
+        scored: What was found in the images.
         named: What the policy asks for.
     """
-    return {name: _measure(kept, scored) for name, kept in _masks(facts, source_ids, named).items()}
+    return {name: _measure(kept, scored) for name, kept in _masks(columns, named).items()}
 
 
 def slice_evidence(slices: Mapping[str, Slice]) -> dict[str, dict[str, Estimate]]:
@@ -74,19 +70,14 @@ def slice_results(slices: Mapping[str, Slice]) -> dict[str, schema.SliceResult]:
     }
 
 
-def _masks(facts: Mapping[str, Any], source_ids: Sequence[str], named: Collection[str]) -> dict[str, Booleans]:
-    columns = facts.get("columns")
-    places = {name: at for at, name in enumerate(source_ids)}
+def _masks(columns: Mapping[str, Sequence[str]], named: Collection[str]) -> dict[str, Booleans]:
     found = {}
-    for column, values in (columns if isinstance(columns, Mapping) else {}).items():
-        for value, images in (values if isinstance(values, Mapping) else {}).items():
+    for column, of_images in columns.items():
+        values = sorted(set(of_images) - {""})
+        for value in values:
             name = f"{column}={value}"
-            if name not in named and len(values) > MOST_VALUES:
-                continue
-            kept = np.zeros(len(source_ids), bool)
-            kept[[places[image] for image in images if image in places]] = True
-            if kept.any():
-                found[name] = kept
+            if name in named or len(values) <= MOST_VALUES:
+                found[name] = np.array([one == value for one in of_images], bool)
     return found
 
 

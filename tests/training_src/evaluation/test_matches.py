@@ -53,6 +53,17 @@ def test_agrees_where_boxes_overlap_equally(seed: int, crowded: bool) -> None:
     assert_agrees(truth, detections, {1: "a", 3: "b"})
 
 
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_of_boxes_that_overlap_equally_the_last_is_taken(order: list[int]) -> None:
+    left, right, between = ([0, start / 64, 0.5, (start + 20) / 64] for start in (11, 21, 16))
+    truth = GroundTruth.from_images([(64, 64)], [np.array([left, right])[order]], [[1, 1]])
+    # Whether anything is left for the less sure one depends on which box the surer one takes.
+    detections = Detections.from_images([[between, right]], [[0.9, 0.8]], [[1, 1]])
+    assert_agrees(truth, detections, {1: "a"})
+    found = match(truth, detections, {1: "a"}).classes[1]
+    assert found.matched[0].tolist() == [True, order == [1, 0]]
+
+
 def test_agrees_with_more_than_a_hundred_detections_an_image() -> None:
     random = np.random.default_rng(5)
     corners = random.uniform(0, 0.5, (400, 2))

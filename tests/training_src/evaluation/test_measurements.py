@@ -50,6 +50,24 @@ def test_the_champions_names_come_with_its_detections(tmp_path: Path) -> None:
     assert champion.runtimes["tensorflow"].detections.classes.tolist() == [4]
 
 
+def test_the_best_version_that_ever_served_stands_beside_the_champion(tmp_path: Path) -> None:
+    found = measured(tmp_path)
+    assert (found.best, found.artifact_megabytes) == (None, None)
+    (tmp_path / "champion").rename(tmp_path / "best")
+    entry = {"runtimes": ["tensorflow"], "runtime": "tensorflow", "classes": [{"id": 4, "name": "cyclist"}]}
+    content = json.loads((tmp_path / "measurements.json").read_text())
+    content["challenger"]["artifact_megabytes"] = 9.5
+    (tmp_path / "measurements.json").write_text(json.dumps({**content, "champion": None, "best": entry}))
+    again = read_measurements(tmp_path)
+    assert again.champion is None and again.best is not None
+    assert (again.best.label_map, again.artifact_megabytes) == ({4: "cyclist"}, 9.5)
+    left = again.best.subset(np.array([True, False])).runtimes["tensorflow"]
+    assert (left.images, len(left.detections.scores)) == (1, 0)
+    (tmp_path / "measurements.json").write_text(json.dumps({**content, "best": {"error": "its archive is gone."}}))
+    lost = read_measurements(tmp_path).best
+    assert lost is not None and lost.reason == "its archive is gone"
+
+
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [

@@ -8,11 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import xxhash
 
 from containers.contract.tfrecord import write_record
 from training_src.data.records.example import DetectionExample, encode
+from training_src.data.statistics import short_hash
 from training_src.evaluation.boxes import Detections
 from training_src.evaluation.coco import evaluate
+from training_src.evaluation.errors import EvaluationError
 from training_src.evaluation.outcomes import outcomes
 from training_src.evaluation.test_set import TestSet, read_test_set
 
@@ -84,3 +87,33 @@ def test_a_stated_area_decides_the_size(write: Write) -> None:
     truth = write(outlined, example("b", [WHOLE])).truth
     np.testing.assert_allclose(truth.square_pixels(), [900, 160, 10_000], rtol=1e-6)
     assert write(example("a", [WHOLE])).truth.areas is None
+
+
+def test_an_image_is_known_by_all_that_a_model_may_have_seen_it_by(write: Write) -> None:
+    told = replace(example("a", []), attributes={"sequence": "drive_7"}, group_hash=short_hash("drive_7"))
+    stated, likely = replace(example("b", []), group="drive 7"), example("east_frame_0012.png", [])
+    test_set = write(told, stated, likely, example("c", []))
+    content = short_hash(xxhash.xxh3_128_hexdigest(told.encoded))
+    assert test_set.groups == ("drive_7", "drive 7", "east", "")
+    assert test_set.hashes == (
+        *(frozenset({short_hash(key), content}) for key in ("drive_7", "drive 7", "east")),
+        frozenset({content}),
+    )
+
+
+def test_columns_hold_each_images_value(write: Write) -> None:
+    front = replace(example("a", []), attributes={"camera": "front", "hour": "7"})
+    rear, none = replace(example("b", []), attributes={"camera": "rear"}), example("c", [])
+    test_set = write(front, rear, none)
+    assert test_set.columns == {"camera": ("front", "rear", ""), "hour": ("7", "", "")}
+    some = test_set.subset(np.array([False, True, True]))
+    assert some.columns == {"camera": ("rear", ""), "hour": ("", "")}
+    assert (some.groups, len(some.hashes), some.truth.source_ids) == (("", ""), 2, ("b", "c"))
+
+
+def test_classes_are_named_as_the_records_name_them(write: Write) -> None:
+    named = replace(example("a", [WHOLE, INSIDE]), names=("tram", "vehicle"), labels=np.array([1, 3]))
+    silent = replace(named, source_id="b", names=())
+    assert write(named, silent).names == {1: "tram", 3: "vehicle"}
+    with pytest.raises(EvaluationError, match='image "c" names class 1 "bus", others "tram"'):
+        write(named, replace(named, source_id="c", names=("bus", "vehicle")))

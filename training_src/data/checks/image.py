@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -55,6 +55,12 @@ class CheckedImage:
     def group(self) -> str:
         """What must stay in one split: the sequence, else all images with the same bytes."""
         return self.sequence or self.content
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """What a test set can be sliced by: the image's attributes, and its sequence where that is more than likely."""
+        sequence = {} if self.likely or not self.sequence else {"sequence": self.sequence}
+        return {**sequence, **self.labelled.attributes}
 
 
 class ImageOutcome(NamedTuple):

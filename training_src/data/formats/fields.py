@@ -135,6 +135,24 @@ def area(value: Any, edges: Edges) -> float | None:
     return None if math.isclose(value, (xmax - xmin) * (ymax - ymin), rel_tol=1e-5) else float(value)
 
 
+def attributes(value: Any) -> dict[str, str]:
+    """Names and values of an image's attributes, as texts; what is no short printable text or number is left out."""
+    if not isinstance(value, dict):
+        return {}
+    found = {}
+    for name, given in value.items():
+        text = (
+            str(given).lower() if isinstance(given, bool) else str(given) if isinstance(given, int | float) else given
+        )
+        if isinstance(text, str) and _is_short(name.strip()) and _is_short(text.strip()):
+            found[name.strip()] = text.strip()
+    return found
+
+
+def _is_short(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_NAME and text.isprintable()
+
+
 def class_name(value: Any) -> str:
     """A class's name, without blanks around it.
 

@@ -19,6 +19,7 @@ from training_src.data.formats import (
     tfrecord,
     yolo,
 )
+from training_src.data.formats.attributes_table import with_table
 from training_src.data.label_map import LabelMap, read_label_map
 from training_src.data.splits import given_split
 from training_src.errors import DataError
@@ -79,6 +80,7 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
         dataset = fitting[0].read(folder, label_map or _own_label_map(folder))
     except OSError as error:
         raise DataError(f"{folder.name} cannot be read: {error}.") from None
+    dataset = with_table(dataset, folder)
     dataset = replace(dataset, entries=_guarded(dataset.entries, folder))
     _refuse_empty(dataset, folder)
     if len(fitting) == 1:

@@ -18,7 +18,15 @@ from typing import Any
 from training_src.data.dataset import Box, Dataset, Entry, Fault, Severity, labelled_file
 from training_src.data.formats.classes import SourceClasses, made_names
 from training_src.data.formats.data_folder import DataFolder, split_folders
-from training_src.data.formats.fields import AnnotationError, class_name, confidence, four_numbers, shown, size
+from training_src.data.formats.fields import (
+    AnnotationError,
+    attributes,
+    class_name,
+    confidence,
+    four_numbers,
+    shown,
+    size,
+)
 from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.splits import given_split
 from training_src.errors import DataError
@@ -168,7 +176,18 @@ def _labelled(folder: DataFolder, line: _Line, split: str | None, label_map: Lab
             yield from (fault for fault in found if isinstance(fault, Fault))
             yield line.fault(error, image=named)
             return
-    yield from labelled_file(named, str(image), line.place, found, (width, height), split)
+    stated = _image_attributes(line.content)
+    yield from labelled_file(named, str(image), line.place, found, (width, height), split, attributes=stated)
+
+
+def _image_attributes(content: Mapping[str, Any]) -> dict[str, str]:
+    """What the line says of the whole image: plain values, and the classes of jobs that classified images."""
+    stated = {key: value for key, value in content.items() if not key.endswith(("-ref", "-metadata"))}
+    for key in stated:
+        metadata = content.get(f"{key}-metadata")
+        if isinstance(metadata, dict):
+            stated[key] = metadata.get("class-name")
+    return attributes(stated)
 
 
 def _image(folder: DataFolder, line: _Line) -> Path:

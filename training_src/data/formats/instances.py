@@ -18,6 +18,7 @@ from training_src.data.formats.fields import (
     AnnotationError,
     Edges,
     area,
+    attributes,
     class_name,
     confidence,
     flag,
@@ -139,7 +140,8 @@ def _add_image(content: _Content, number: int, element: Any) -> None:
         key = identifier(element["id"])
         sizes = size(element.get("width"), element.get("height"))
         group = element.get("group") or element.get("video_id") or ""
-        content.images.add(key, (number, element["file_name"], sizes, str(group)[:200]))
+        stated = attributes(element.get("attributes"))
+        content.images.add(key, (number, element["file_name"], sizes, str(group)[:200], stated))
     except AnnotationError as error:
         content.faults.add(f"image {number}", (error.check, str(error)))
 
@@ -202,10 +204,10 @@ def _image(
     content: _Content,
     classes: SourceClasses,
     key: Key,
-    listed: tuple[int, str, tuple[int, int], str],
+    listed: tuple[int, str, tuple[int, int], str, dict[str, str]],
 ) -> Iterator[Entry]:
     """An image as it is listed with its boxes, after what is wrong with them."""
-    number, name, sizes, group = listed
+    number, name, sizes, group, stated = listed
     first = content.images.rows(key)[0]
     try:
         if first[0] != number:
@@ -217,7 +219,8 @@ def _image(
         return
     image = folder.name_of(file)
     found = _boxes(content, content.boxes.rows(key), name, classes, image)
-    yield from labelled_file(image, file, content.place, found, sizes, content.source.split, group)
+    split = content.source.split
+    yield from labelled_file(image, file, content.place, found, sizes, split, group, attributes=stated)
 
 
 def _boxes(

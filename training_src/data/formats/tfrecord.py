@@ -19,7 +19,7 @@ from containers.contract.tfrecord import read_records
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
 from training_src.data.formats.classes import listed
 from training_src.data.formats.data_folder import DataFolder
-from training_src.data.formats.fields import AnnotationError, area, class_name, confidence, shown
+from training_src.data.formats.fields import AnnotationError, area, attributes, class_name, confidence, shown
 from training_src.data.images import BrokenImageError, read_header
 from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.records.compression import decompress, is_compressed
@@ -209,6 +209,7 @@ def _labelled(record: _Record, split: str | None, label_map: LabelMap, ids: Mapp
         given_split=split,
         group=example.group or _drive(example.filename or example.source_id),
         written_as="stored shares",
+        attributes=attributes(dict(example.attributes)),
     )
 
 

@@ -8,7 +8,7 @@ Source: https://github.com/tensorflow/models/tree/master/research/object_detecti
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,9 @@ from training_src.errors import DataError
 
 # Ours, and what exports of Waymo's frames call the drive that a frame is from.
 _GROUPS = ("image/group", "image/context_name", "image/context/name", "context_name", "context/name")
+
+# Ours: a feature for each attribute of an image, such as `image/slice/camera`.
+_ATTRIBUTE = "image/slice/"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class DetectionExample:
         sha256: Of `encoded`, hexadecimal; empty: it is not stated.
         areas: float32 [N], square pixels that decide whether a box is small, medium or large (COCO's `area`),
             not-a-number where nobody said; None where nobody said for any box.
+        group_hash: Of the key of what was not torn apart when the data set was prepared (`statistics.short_hash`), as
+            `dataset.json` lists it; empty: it is not stated.
+        attributes: What else is known of the image: `{"camera": "front"}`.
     """
 
     source_id: str
@@ -65,13 +71,17 @@ class DetectionExample:
     group: str = ""
     sha256: str = ""
     areas: Floats | None = None
+    group_hash: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     def stated_areas(self) -> Floats:
         """float32 [N]: `areas`, not-a-number where nobody said."""
         return np.full(len(self.boxes), np.nan, np.float32) if self.areas is None else self.areas
 
 
-def example_of(labelled: LabelledImage, image_format: str, encoded: bytes = b"", sha256: str = "") -> DetectionExample:
+def example_of(
+    labelled: LabelledImage, image_format: str, encoded: bytes = b"", sha256: str = "", group_hash: str = ""
+) -> DetectionExample:
     """The example of a labelled image whose size is known, its boxes as shares of that size."""
     boxes, width, height = labelled.boxes, labelled.width, labelled.height
     edges = np.array([(box.ymin, box.xmin, box.ymax, box.xmax) for box in boxes], np.float64).reshape(-1, 4)
@@ -95,6 +105,8 @@ def example_of(labelled: LabelledImage, image_format: str, encoded: bytes = b"",
         group=labelled.group,
         sha256=sha256,
         areas=np.array([np.nan if area is None else area for area in areas], np.float32) if any(areas) else None,
+        group_hash=group_hash,
+        attributes=labelled.attributes,
     )
 
 
@@ -119,6 +131,10 @@ def encode_annotation(example: DetectionExample) -> bytes:
         stated["image/object/area"] = example.areas
     if example.group:
         stated["image/group"] = [example.group.encode()]
+    if example.group_hash:
+        stated["image/group/sha256"] = [example.group_hash.encode()]
+    for name, value in example.attributes.items():
+        stated[f"{_ATTRIBUTE}{name}"] = [value.encode()]
     if example.sha256:
         stated["image/key/sha256"] = [example.sha256.encode()]
     return encode_features(
@@ -195,6 +211,10 @@ def decode_stored(data: bytes) -> DetectionExample:
         group=next((group for key in _GROUPS if (group := _text(features, key))), ""),
         sha256=_text(features, "image/key/sha256"),
         areas=areas if len(areas) == count and count else None,
+        group_hash=_text(features, "image/group/sha256"),
+        attributes={
+            name.removeprefix(_ATTRIBUTE): _text(features, name) for name in features if name.startswith(_ATTRIBUTE)
+        },
     )
 
 

@@ -63,6 +63,8 @@ class _Split:
         entry |= {"width": labelled.width, "height": labelled.height}
         if labelled.group:
             entry["group"] = labelled.group
+        if labelled.attributes:
+            entry["attributes"] = dict(labelled.attributes)
         _append(self._images, entry, first=self._image_count == 1)
         for box in labelled.boxes:
             self._box_count += 1
