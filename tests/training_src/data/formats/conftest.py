@@ -276,7 +276,7 @@ def write_csv(folder: Path, images: Sequence[Image]) -> None:
     """xml_to_csv.py's table a split; an image without a box is in none, so it gets none either."""
     for split, members in by_split(images).items():
         inner = FOLDERS[split]
-        rows = [["filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"]]
+        rows: list[list[object]] = [["filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"]]
         for member in members:
             one = member.labelled
             store(folder / "images" / inner / one.source_id, member.encoded)
