@@ -116,6 +116,7 @@ def evidence(found: Results, source: Source) -> Evidence:
     if served.parity is not None:
         parity = ParityEvidence(challenger.measurement.runtime, served.parity.matched, served.mean_ap_difference)
     dataset, told = _dataset(found, source), resolution(challenger, found.champion, policy)
+    champion = found.champion.classes if found.champion else None
     return Evidence(
         test_set=source.test_set.digest,
         scored=challenger.measurement.test_set,
@@ -133,7 +134,7 @@ def evidence(found: Results, source: Source) -> Evidence:
         resources=_resource_evidence(resources(found, source)),
         left_out=found.images.exclusion.left_out,
         unlearnt=dict(found.unlearnt),
-        notes=tuple(notes(dataset, told, policy, found.champion is not None, found.images.sequences)),
+        notes=tuple(notes(dataset, told, policy, champion, found.images.sequences)),
     )
 
 

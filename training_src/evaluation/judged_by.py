@@ -26,15 +26,11 @@ class GivenPolicy:
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules that count, and who asked for what."""
+    """The rules that count, who asked for what, and who chose the test set."""
 
     policy: GatePolicy
     judged_by: JudgedBy
-
-    @property
-    def chosen_by(self) -> Literal["environment", "execution"]:
-        """Who chose the test set: where a policy names none, the execution brought its own."""
-        return "execution" if self.policy.test_set is None else "environment"
+    chosen_by: Literal["environment", "execution"]
 
 
 def read_rules(floor: GivenPolicy, run: GivenPolicy | None, map_threshold: float) -> Rules:
@@ -48,7 +44,8 @@ def read_rules(floor: GivenPolicy, run: GivenPolicy | None, map_threshold: float
     Raises:
         PolicyError: One of them is no policy.
     """
-    policy, overruled, left_out = tightened(read_policy(floor.file), read_policy(run.file) if run else None)
+    environment = read_policy(floor.file)
+    policy, overruled, left_out = tightened(environment, read_policy(run.file) if run else None)
     return Rules(
         policy,
         JudgedBy(
@@ -58,4 +55,5 @@ def read_rules(floor: GivenPolicy, run: GivenPolicy | None, map_threshold: float
             overruled=overruled,
             left_out=left_out,
         ),
+        "execution" if environment.test_set is None else "environment",
     )

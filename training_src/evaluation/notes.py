@@ -4,13 +4,17 @@
 from collections.abc import Iterator
 
 from training_src.evaluation import schema
-from training_src.evaluation.comparison import OVERALL
+from training_src.evaluation.comparison import OVERALL, CommonClasses
 from training_src.evaluation.exclusion import LEAST_GROUPS
 from training_src.evaluation.policy import GatePolicy
 
 
 def notes(
-    dataset: schema.ScoredDataset, resolution: schema.Resolution, policy: GatePolicy, has_champion: bool, sequences: int
+    dataset: schema.ScoredDataset,
+    resolution: schema.Resolution,
+    policy: GatePolicy,
+    champion: CommonClasses | None,
+    sequences: int,
 ) -> Iterator[str]:
     """A sentence each.
 
@@ -18,11 +22,13 @@ def notes(
         dataset: What was scored.
         resolution: What it can tell.
         policy: The rules.
-        has_champion: Whether anything serves.
+        champion: Which classes what serves has, too; None where nothing does.
         sequences: How many sequences the test images are of, images of none counted one by one.
     """
     if dataset.chosen_by == "execution":
-        yield f"The execution chose its own test set of {dataset.images} images{_overlap(dataset, has_champion)}."
+        yield f"The execution chose its own test set of {dataset.images} images{_overlap(dataset, champion)}."
+    if champion is not None and champion.missing:
+        yield f"The challenger has not the champion's classes {', '.join(champion.missing)}: they are not compared."
     if dataset.left_out.images:
         by = ", ".join(f"{who} {images}" for who, images in dataset.left_out.by.items())
         yield (
@@ -42,8 +48,8 @@ def notes(
     yield from _resolution(resolution, policy)
 
 
-def _overlap(dataset: schema.ScoredDataset, has_champion: bool) -> str:
-    if not has_champion:
+def _overlap(dataset: schema.ScoredDataset, champion: CommonClasses | None) -> str:
+    if champion is None:
         return ""
     shared = dataset.overlap_with_champion
     if shared is None:

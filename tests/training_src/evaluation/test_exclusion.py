@@ -21,6 +21,7 @@ from training_src.evaluation.exclusion import (
     sequences,
     without_own,
 )
+from training_src.evaluation.test_set import TestSet, read_test_set
 
 NONE = np.zeros(0, np.int64)
 EXAMPLE = DetectionExample(
@@ -34,7 +35,7 @@ def key(text: str) -> str:
 
 
 @pytest.fixture
-def shards(tmp_path: Path) -> Path:
+def test_set(tmp_path: Path) -> TestSet:
     """Images of a stated drive, of one that their names suggest, and of none."""
     images = [
         replace(EXAMPLE, group="drive 7"),
@@ -45,32 +46,37 @@ def shards(tmp_path: Path) -> Path:
     with (tmp_path / "test-00000-of-00001.tfrecord").open("wb") as stream:
         for one in images:
             write_record(stream, encode(one))
-    return tmp_path
+    return read_test_set(tmp_path)
 
 
-def test_an_image_is_known_by_its_drive_and_by_its_bytes(shards: Path) -> None:
-    found = image_groups(shards)
+def test_an_image_is_known_by_its_drive_and_by_its_bytes(test_set: TestSet) -> None:
+    found = image_groups(test_set)
     assert [one.name for one in found] == ["drive 7", "drive_8", "drive_8", ""]
     assert found[0].hashes == {key("drive 7"), key(xxhash.xxh3_128_hexdigest(b"\xff\xd8 a"))}
     assert found[3].hashes == {key(xxhash.xxh3_128_hexdigest(b"d"))}
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
-def test_a_whole_drive_is_left_out_for_one_image_of_it(shards: Path, split: str) -> None:
+def test_a_whole_drive_is_left_out_for_one_image_of_it(test_set: TestSet, split: str) -> None:
     seen = SeenGroups(**{split: frozenset([key("drive_8")])}, unknown=("weights",))
-    found = exclude(image_groups(shards), {"champion": seen, "challenger": SeenGroups(unknown=("weights", "more"))})
+    found = exclude(image_groups(test_set), {"champion": seen, "challenger": SeenGroups(unknown=("weights", "more"))})
     assert found.kept.tolist() == [True, False, False, True]
     assert (found.left_out, found.groups, dict(found.by)) == (2, 1, {"champion": 2})
     assert found.unknown == ("weights", "more")
 
 
-def test_the_same_bytes_under_another_name_are_left_out(shards: Path) -> None:
+def test_the_same_bytes_under_another_name_are_left_out(test_set: TestSet) -> None:
     seen = {"challenger": SeenGroups(frozenset([key(xxhash.xxh3_128_hexdigest(b"d"))]))}
-    assert exclude(image_groups(shards), {"challenger": seen["challenger"]}).kept.tolist() == [True, True, True, False]
+    assert exclude(image_groups(test_set), {"challenger": seen["challenger"]}).kept.tolist() == [
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
-def test_nothing_is_left_out_for_what_was_only_tested_by(shards: Path) -> None:
-    groups = image_groups(shards)
+def test_nothing_is_left_out_for_what_was_only_tested_by(test_set: TestSet) -> None:
+    groups = image_groups(test_set)
     tested = SeenGroups(test=frozenset([key("drive_8")]))
     assert exclude(groups, {"champion": tested}).kept.all()
     assert (overlap(groups, tested.test), overlap(groups, frozenset())) == (2, None)
