@@ -457,6 +457,10 @@ def test_a_champion_that_serves_by_tensorflow_is_answered_by_its_savedmodel(
     assert (champion["runtime"], champion["reason"], content["gate"]["passed"]) == ("tensorflow", None, passes)
     assert champion["images_per_second"]["value"] is None
     assert "EvaluateDetector ran its SavedModel" in champion["images_per_second"]["reason"]
+    named = [str(one["name"]) for one in classes]
+    assert content["model"]["changes"] == [
+        {"what": "data", "name": "classes", "champion": ", ".join(named), "challenger": ", ".join(LABELS.values())}
+    ] or named == list(LABELS.values())
     assert champion["images_per_second"]["reason"] in html.unescape(job.output("report.html").read_text())
 
 

@@ -133,7 +133,8 @@ def _matched(overlaps: Overlaps, scores: Floats, boxes: int) -> tuple[Integers, 
     found, finder = np.full(len(scores), NONE), np.full(boxes, NONE)
     near = np.flatnonzero(overlaps.own_class & (overlaps.iou >= FOUND))
     mine, iou = overlaps.detection[near], overlaps.iou[near]
-    order = near[np.lexsort((-iou, mine, -scores[mine]))]
+    # Of equal overlaps pycocotools takes the last box.
+    order = near[np.lexsort((-overlaps.truth[near], -iou, mine, -scores[mine]))]
     for detection, box in zip(overlaps.detection[order].tolist(), overlaps.truth[order].tolist(), strict=True):
         if found[detection] == NONE and finder[box] == NONE:
             found[detection], finder[box] = box, detection

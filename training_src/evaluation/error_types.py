@@ -108,12 +108,13 @@ def _gains(truth: GroundTruth, detections: Detections, found: Assignment, kinds:
     labels, numbers = np.unique(truth.classes[~truth.ignored], return_counts=True)
     truths = dict(zip(labels.tolist(), numbers.tolist(), strict=True))
     as_it_is = _mean_precision(scores[counted], classes[counted], found.right[counted], truths)
+    meant_first = _first_for_a_free_box(kinds.meant, found.finder, scores)
     gains: dict[str, float | None] = {}
     for kind, name in NAMES.items():
         of_kind = kinds.kind == kind
         mended, left, labels = found.right.copy(), counted & ~of_kind, classes
         if kind in (CLASSIFICATION, LOCALISATION):
-            first = _first_for_a_free_box(of_kind, kinds.meant, found.finder, scores)
+            first = meant_first & of_kind
             mended, left, labels = mended | first, left | first, classes.copy()
             labels[first] = truth.classes[kinds.meant[first]]
         wanted = truths
@@ -125,9 +126,10 @@ def _gains(truth: GroundTruth, detections: Detections, found: Assignment, kinds:
     return gains
 
 
-def _first_for_a_free_box(of_kind: Booleans, meant: Integers, finder: Integers, scores: Floats) -> Booleans:
-    """Shape `(D,)`, the surest of the kind for each box that nothing found; the others would be duplicates."""
-    rows = np.flatnonzero(of_kind & (finder[meant] == NONE) if len(finder) else of_kind & False)
+def _first_for_a_free_box(meant: Integers, finder: Integers, scores: Floats) -> Booleans:
+    """Shape `(D,)`, the surest that is meant for each box that nothing found; the others would be duplicates."""
+    rows = np.flatnonzero(meant != NONE)
+    rows = rows[finder[meant[rows]] == NONE]
     rows = rows[np.argsort(-scores[rows], kind="stable")]
     first = np.zeros(len(scores), bool)
     first[rows[np.unique(meant[rows], return_index=True)[1]]] = True

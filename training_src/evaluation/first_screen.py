@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an approver decides by, as rows of the report's first screen: every number of it stands in evaluation.json."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,8 +124,15 @@ def version_of(arn: str | None) -> str:
 
 
 def _beside(title: str, other: Compared, evaluation: Evaluation) -> Beside:
-    metrics = [_compare(name, change, evaluation.metrics, other.metrics) for name, change in other.change.items()]
-    classes = [_compare(name, change, {}, {}) for name, change in other.per_class_change.items()]
+    judged = _judged(evaluation.gate.rules, "" if title == SERVES else "best.")
+    metrics = [
+        Compare(name, evaluation.metrics.get(name), other.metrics.get(name), change, *_said(change, judged.get(name)))
+        for name, change in other.change.items()
+    ]
+    classes = [
+        Compare(name, None, None, change, *_said(change, judged.get(name)))
+        for name, change in other.per_class_change.items()
+    ]
     classes.sort(key=lambda one: (one.change.value is None, one.change.value or 0.0, one.name))
     bounds = [
         abs(bound)
@@ -136,23 +143,24 @@ def _beside(title: str, other: Compared, evaluation: Evaluation) -> Beside:
     return Beside(title, version_of(other.arn), other, tuple(metrics), tuple(classes), max(bounds, default=0.0) or 1.0)
 
 
-def _compare(name: str, change: Change, ours: Mapping[str, Estimate], theirs: Mapping[str, Estimate]) -> Compare:
-    word, kind = _said(change)
-    return Compare(name, ours.get(name), theirs.get(name), change, word, kind)
+def _judged(rules: Sequence[RuleResult], prefix: str) -> dict[str, bool]:
+    """By metric or class, whether the gate's own test of significance is passed, which reckons with many classes."""
+    start = f"{prefix}significance["
+    return {rule.rule[len(start) : -1]: rule.passed for rule in rules if rule.rule.startswith(start)}
 
 
-def _said(change: Change) -> tuple[str, str]:
+def _said(change: Change, judged: bool | None) -> tuple[str, str]:
+    """Whether a change can be told from chance, in words, and its kind."""
     if change.value is None:
         return "unknown", "same"
     if change.lower is None or change.upper is None:
-        return (
-            ("worse", "worse") if change.value < 0 else ("better", "better") if change.value > 0 else ("equal", "same")
-        )
-    if change.upper < 0:
-        return "surely worse", "worse"
+        word = "worse" if change.value < 0 else "better" if change.value > 0 else "equal"
+        return word, "same" if word == "equal" else word
+    if judged is False or change.upper < 0:
+        return ("likely worse" if judged else "surely worse"), "worse"
     if change.lower > 0:
         return "surely better", "better"
-    return ("equal", "same") if change.value == 0 else ("may be chance", "same")
+    return ("equal" if change.value == 0 else "may be chance"), "same"
 
 
 def _missed(evaluation: Evaluation, diagnosis: Diagnosis) -> Iterator[MissedClass]:

@@ -172,7 +172,7 @@ def _doubted(doubt: LabelError, found: str, labelled: str) -> str:
 
 
 def _window(boxes: Floats, height: int, width: int) -> Floats:
-    """A square of pixels around boxes, as ymin, xmin, ymax, xmax in fractions of the image, moved into it."""
+    """A square around boxes, as far as the image has room for it: ymin, xmin, ymax, xmax in fractions of the image."""
     size = np.array([height, width], np.float64)
     low, high = boxes[:, :2].min(axis=0) * size, boxes[:, 2:].max(axis=0) * size
     side = (high - low).max() + 2 * max(_AROUND * float((high - low).max()), _LEAST_AROUND * max(height, width))

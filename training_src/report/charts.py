@@ -14,7 +14,7 @@ SERIES = ("var(--line-1)", "var(--line-2)", "var(--line-3)")
 # Told apart without colour, in the order of the lines; "" is drawn through.
 DASHES = ("", "9 5", "2 4", "12 4 2 4", "5 3", "14 5", "2 2", "9 3 2 3 2 3")
 WIDTH, HEIGHT = 460, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 12, 48
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 12, 48
 _ACROSS = WIDTH - _LEFT - _RIGHT
 
 

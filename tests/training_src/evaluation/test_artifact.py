@@ -31,6 +31,17 @@ def test_the_descriptions_and_the_digest_are_the_archives_own(tmp_path: Path) ->
     assert (artifact.trained_on, artifact.training, artifact.history) == ("ab", {"seed": 17}, [{"step": 1}])
 
 
+def test_the_config_is_read_beside_the_descriptions(tmp_path: Path) -> None:
+    path = tmp_path / "model.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in {"model.json": b"{}", "pipeline.config": b"model { \xff }"}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    assert read_artifact(path).pipeline_config == "model { \N{REPLACEMENT CHARACTER} }"
+    assert read_artifact(_archive(tmp_path, model=b"{}")).pipeline_config == ""
+
+
 def test_a_model_without_history_has_an_empty_one(tmp_path: Path) -> None:
     artifact = read_artifact(_archive(tmp_path, model=b"{}"))
     assert (artifact.trained_on, artifact.history) == (None, [])

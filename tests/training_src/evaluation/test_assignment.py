@@ -31,6 +31,12 @@ def test_a_detection_takes_the_box_that_it_overlaps_most() -> None:
     assert found.found.tolist() == [1]
 
 
+def test_of_boxes_that_it_overlaps_equally_it_takes_the_last_one() -> None:
+    truth = GroundTruth.from_images([(100, 100)], [[[0, 0, 0.5, 0.5], [0, 0, 0.5, 0.5]]], [[1, 1]])
+    found = assign(truth, Detections.from_images([[[0, 0, 0.5, 0.5]]], [[0.9]], [[1]]))
+    assert found.found.tolist() == [1]
+
+
 def test_what_lies_in_a_crowd_of_its_class_counts_as_nothing() -> None:
     truth = GroundTruth.from_images([(100, 100)], [[[0, 0, 1, 1]]], [[1]], [[True]])
     small = [0.1, 0.1, 0.2, 0.2]

@@ -28,7 +28,7 @@ from training_src.evaluation.pictures import pictures
 from training_src.evaluation.report import SLOTS, render
 from training_src.evaluation.test_set import read_test_set
 
-SECTIONS = ("verdict", "beside", "missed", "changes", "policy", "curves", "classes", "confusion", "seen", "labels",
+SECTIONS = ("verdict", "policy", "beside", "missed", "changes", "curves", "classes", "confusion", "seen", "labels",
             "errors", "calibration", "slices", "serving", "making", "provenance")  # fmt: skip
 HOSTILE = "</td><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">{{ 7 * 7 }}"
 SHA256 = "5e" * 32
@@ -115,7 +115,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
             "ab" * 32,
             {"initial_checkpoint": {"kind": "pretrained", "name": name}, "training": {"steps": 100, "seed": 17}},
             [{"step": 50, "loss": 1.5, "images_per_second": 4.0}, {"step": 100, "mAP": 0.4, "mAP_50": 0.6}],
-            "train_config { batch_size: 8 }",
+            pipeline_config="train_config { batch_size: 8 }",
         )
         judged = schema.JudgedBy(
             floor=schema.PolicyFile(uri=f"s3://bucket/{name}", sha256=SHA256), map_threshold=0.3,
@@ -308,14 +308,16 @@ def test_a_first_version_without_anything_to_compare_is_still_a_page(dossier: Do
 
 
 def test_a_champion_that_is_lost_is_told_with_its_waiver(dossier: Dossier) -> None:
-    lost = schema.Compared(runtime=None, metrics={}, change={}, reason="its artifact is gone", waiver="Ada let it go")
+    lost = schema.Compared(
+        runtime=None, metrics={}, change={}, reason="its artifact is gone", waiver="its bucket is gone"
+    )
     page = render(replace(dossier, evaluation=dossier.evaluation.model_copy(update={"champion": lost})))
     first = words(page[: page.index("<nav")])
     assert (
-        "It could not be measured: its artifact is gone. An administrator waived the comparison: Ada let it go."
+        "It could not be measured: its artifact is gone. An administrator waived the comparison: its bucket is gone."
         in first
     )
-    assert "Waived by an administrator Ada let it go" in first
+    assert "Waived by an administrator its bucket is gone" in first
 
 
 @pytest.mark.parametrize("look", [(), (DARK,)], ids=["light", "dark"])
