@@ -3,6 +3,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
@@ -12,7 +13,7 @@ from infra.foundation.infrastructure import FoundationStack
 from infra.observability.infrastructure import ObservabilityStack
 from infra.people.infrastructure import PeopleStack
 from infra.registry.infrastructure import RegistryStack
-from infra.settings import Settings, SettingsError
+from infra.settings import ENVIRONMENTS, Settings, SettingsError
 from infra.training.infrastructure import TrainingStack
 
 # Grants and their acknowledgements spell ARNs out, which works only where CDK writes the partition as a word.
@@ -22,10 +23,13 @@ NAMED_PARTITIONS = "@aws-cdk/core:enablePartitionLiterals"
 def build(app: cdk.App) -> cdk.App:
     """Add the stacks of the environment that the context names, `dev` if it names none.
 
+    Its file lies in the context's folder `environments`, in `infra/environments` if it names none.
+
     Raises:
         SettingsError: The environment is unknown, its settings are wrong, or the context is not cdk.json's.
     """
-    settings = Settings.read(app.node.try_get_context("environment") or "dev")
+    folder = Path(app.node.try_get_context("environments") or ENVIRONMENTS)
+    settings = Settings.read(app.node.try_get_context("environment") or "dev", folder)
     where = _where(settings)
     if not app.node.try_get_context(NAMED_PARTITIONS):
         raise SettingsError(

@@ -15,15 +15,18 @@ EVIDENCE = ROOT / "containers" / "evidence"
 
 
 @contextmanager
-def evidence_asset(handler: Path) -> Iterator[Path]:
+def evidence_asset(handler: Path, *modules: Path) -> Iterator[Path]:
     """A folder with all that the function needs, there as long as the context lasts; CDK copies it meanwhile.
 
     Args:
         handler: The function's own folder, whose modules lie at the asset's root.
+        modules: Those of other functions that it needs too; they lie there as well.
     """
     with tempfile.TemporaryDirectory(prefix="evidence-") as temporary:
         folder = Path(temporary)
         _copy(handler, folder)
+        for module in modules:
+            shutil.copyfile(module, folder / module.name)
         _copy(EVIDENCE, folder / "containers" / "evidence")
         shutil.copyfile(ROOT / "containers" / "__init__.py", folder / "containers" / "__init__.py")
         yield folder

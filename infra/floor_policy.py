@@ -14,7 +14,9 @@ from typing import Any
 
 import yaml
 
-BUNDLED = Path(__file__).with_name("training") / "defaults" / "gate_policy.yaml"
+ROOT = Path(__file__).resolve().parents[1]
+BUNDLED = ROOT / "infra" / "training" / "defaults" / "gate_policy.yaml"
+SCHEMA_VERSION = 2
 PREFIX = "defaults/gate-policy"
 """In the data bucket; each policy lies in a folder below it that its hash names, as `FILE`."""
 FILE = "gate_policy.yaml"
@@ -98,8 +100,12 @@ def read_floor_policy(path: Path) -> FloorPolicy:
         place = getattr(error, "problem_mark", None)
         where = f" at line {place.line + 1}, column {place.column + 1}" if place else ""
         raise FloorPolicyError(f"{path} is no YAML: {getattr(error, 'problem', None) or error}{where}") from None
-    if not isinstance(policy, dict) or not _is_whole(policy.get("schema_version")):
-        raise FloorPolicyError(f"{path} is no gate policy: it has no schema_version; begin with a copy of {BUNDLED}")
+    version = policy.get("schema_version") if isinstance(policy, dict) else None
+    if isinstance(version, bool) or version != SCHEMA_VERSION:
+        raise FloorPolicyError(
+            f"{path} is no gate policy of this release: its schema_version is {_shown(version)}, not {SCHEMA_VERSION}; "
+            f"begin with a copy of {BUNDLED.relative_to(ROOT)}, which tells what each key asks"
+        )
     return FloorPolicy(text, hashlib.sha256(content).hexdigest(), _test_set(policy.get("test_set"), path))
 
 
@@ -123,8 +129,8 @@ def _test_set(stated: object, path: Path) -> NamedTestSet | None:
     return NamedTestSet(uri, sha256)
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _shown(value: object) -> str:
+    return "missing" if value is None else repr(value)
 
 
 class _Loader(yaml.SafeLoader):

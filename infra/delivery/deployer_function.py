@@ -10,8 +10,9 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct, IDependable
 
 from infra.delivery.notifications import Notifications
-from infra.delivery.permissions import allow_deployments
+from infra.delivery.permissions import allow_deployments, allow_verification
 from infra.delivery.step_failures_function import StepFailures
+from infra.evidence_asset import evidence_asset
 from infra.foundation.infrastructure import FoundationStack
 from infra.instance_types import inference_ami
 from infra.lambda_function import Function
@@ -21,7 +22,8 @@ from infra.registry.infrastructure import RegistryStack
 from infra.removal import removal_policy
 from infra.settings import Settings
 
-TIMEOUT = cdk.Duration.minutes(5)
+TIMEOUT = cdk.Duration.minutes(10)
+"""Fits reading an artifact of some gigabytes twice: before it is released, and the released copy."""
 
 
 class Deployer(Construct):
@@ -66,27 +68,32 @@ class Deployer(Construct):
             ).queue,
         )
         self.hosting = hosting_variables(settings, key.key_arn)
-        deployer = Function(
-            self,
-            "Deployer",
-            name="deployer",
-            description="Makes SageMaker's endpoints what the deployment records desire",
-            code=Path(__file__).with_name("deployer"),
-            settings=settings,
-            key=key,
-            environment={
-                "TABLE": self.table.table_name,
-                "BUCKET": foundation.bucket.bucket_name,
-                "MODEL_PACKAGE_GROUP": registry.group_name,
-                "TOPIC_ARN": notifications.topic_arn,
-                "CALLBACK_QUEUE_URL": self.callback_queue.queue_url,
-                "EXECUTION_ROLE_ARN": model_role.role_arn,
-                **self.hosting,
-            },
-            timeout=TIMEOUT,
-            memory_megabytes=512,
-            dead_letters=self.dead_letters,
-        )
+        with evidence_asset(Path(__file__).with_name("deployer")) as code:
+            deployer = Function(
+                self,
+                "Deployer",
+                name="deployer",
+                description="Makes SageMaker's endpoints what the deployment records desire",
+                code=code,
+                settings=settings,
+                key=key,
+                environment={
+                    "TABLE": self.table.table_name,
+                    "BUCKET": foundation.bucket.bucket_name,
+                    "MODEL_PACKAGE_GROUP": registry.group_name,
+                    "TOPIC_ARN": notifications.topic_arn,
+                    "CALLBACK_QUEUE_URL": self.callback_queue.queue_url,
+                    "EXECUTION_ROLE_ARN": model_role.role_arn,
+                    "SIGNING_KEY_ARN": foundation.signing_key.key_arn,
+                    "FLOOR_POLICY_SHA256": settings.floor_policy.sha256,
+                    "INFERENCE_REPOSITORY": foundation.repositories["inference"].repository_uri,
+                    **self.hosting,
+                },
+                timeout=TIMEOUT,
+                # A processor of Lambda's comes with 1,769 MB: hashing takes one.
+                memory_megabytes=1769,
+                dead_letters=self.dead_letters,
+            )
         self.function, self.role = deployer.function, deployer.role
         self.removes_with: list[IDependable] = [deployer, self.table, notifications, model_role]
         self._allow_own()
@@ -98,6 +105,7 @@ class Deployer(Construct):
             group_name=registry.group_name,
             model_role=model_role,
         )
+        allow_verification(self.role, foundation=foundation)
 
     def _records(self, settings: Settings, key: kms.IKey) -> dynamodb.Table:
         return dynamodb.Table(

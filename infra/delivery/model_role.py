@@ -4,7 +4,7 @@
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.foundation.infrastructure import FoundationStack
+from infra.foundation.infrastructure import RELEASED, FoundationStack
 from infra.permissions import EVERY_OBJECT, NO_RESOURCE, allow, allow_container, allow_key, allow_network
 from infra.settings import Settings
 
@@ -32,7 +32,7 @@ class ModelRole(Construct):
         )
         allow_network(self.role, settings)
         allow_key(self.role, foundation.key, writes=bool(settings.delivery.data_capture_percent))
-        allow(self.role, "s3:GetObject", on=foundation.data_arns("models"), because=EVERY_OBJECT)
+        allow(self.role, "s3:GetObject", on=foundation.data_arns(RELEASED), because=EVERY_OBJECT)
         if settings.delivery.data_capture_percent:
             allow(self.role, "s3:PutObject", on=foundation.data_arns("data-capture"), because=EVERY_OBJECT)
         # SageMaker watches the roll-back alarms as this role.

@@ -4,8 +4,16 @@
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
-from infra.foundation.infrastructure import FoundationStack
-from infra.permissions import EVERY_OBJECT, EVERY_VERSION, NO_RESOURCE, allow, allow_volumes, sagemaker_arns
+from infra.foundation.infrastructure import EVIDENCE, RELEASED, FoundationStack
+from infra.permissions import (
+    EVERY_OBJECT,
+    EVERY_VERSION,
+    NO_RESOURCE,
+    allow,
+    allow_signing,
+    allow_volumes,
+    sagemaker_arns,
+)
 from infra.settings import Settings
 
 BY_VERSION = "The deployer names models, configurations, their alarms and candidates by the version that they serve."
@@ -20,12 +28,11 @@ def allow_deployments(
     group_name: str,
     model_role: iam.Role,
 ) -> None:
-    """Let the deployer read verdicts, make and remove endpoints, and answer the pipeline."""
+    """Let the deployer read the registry, make and remove endpoints, and answer the pipeline."""
     stack = cdk.Stack.of(role)
     prefix = settings.prefix
     versions = sagemaker_arns(stack, f"model-package/{group_name}/*")
-    served_models = sagemaker_arns(stack, f"model/{prefix}-v*")
-    models = [*served_models, *sagemaker_arns(stack, f"model/{prefix}-candidate-*")]
+    models = sagemaker_arns(stack, f"model/{prefix}-v*", f"model/{prefix}-candidate-*")
     served = sagemaker_arns(stack, f"endpoint-config/{prefix}-v*")
     configurations = [*served, *sagemaker_arns(stack, f"endpoint-config/{prefix}-candidate-*")]
     candidates = sagemaker_arns(stack, f"endpoint/{prefix}-candidate-*")
@@ -36,9 +43,10 @@ def allow_deployments(
     if settings.removal == "destroy":
         allow(role, "sagemaker:DeleteModelPackage", on=versions, because=EVERY_VERSION)
     allow(role, "sagemaker:CreateModel", "sagemaker:DeleteModel", on=models, because=BY_VERSION)
-    # What production serves and with which settings decides how it is updated.
-    allow(role, "sagemaker:DescribeEndpointConfig", on=served, because=BY_VERSION)
-    allow(role, "sagemaker:DescribeModel", on=served_models, because=BY_VERSION)
+    # What production serves and with which settings decides how it is updated; what is there already under a name that
+    # the deployer gives is held against what it would make.
+    allow(role, "sagemaker:DescribeEndpointConfig", on=configurations, because=BY_VERSION)
+    allow(role, "sagemaker:DescribeModel", on=models, because=BY_VERSION)
     allow(
         role,
         "sagemaker:CreateEndpointConfig",
@@ -80,10 +88,20 @@ def allow_deployments(
         on=[model_role.role_arn],
         when={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
     )
-    allow(role, "s3:GetObject", on=foundation.data_arns("executions", "models"), because=EVERY_OBJECT)
+    allow_volumes(role, foundation.key, settings, [settings.delivery.instance_type])
+
+
+def allow_verification(role: iam.Role, *, foundation: FoundationStack) -> None:
+    """Let the deployer read all that a verdict rests on, release what passed, and sign what became of it."""
+    read = foundation.data_arns("executions", "models", RELEASED, EVIDENCE)
+    allow(role, "s3:GetObject", on=read, because=EVERY_OBJECT)
+    # What is copied is the version of the artifact that was hashed.
+    allow(role, "s3:GetObjectVersion", on=foundation.data_arns("models"), because=EVERY_OBJECT)
+    allow(role, "s3:PutObject", on=foundation.data_arns(RELEASED, EVIDENCE), because=EVERY_OBJECT)
     # Without it a missing object is "forbidden" instead of "not found".
     allow(role, "s3:ListBucket", on=foundation.data_arns())
-    allow_volumes(role, foundation.key, settings, [settings.delivery.instance_type])
+    allow(role, "ecr:DescribeImages", on=[foundation.repositories["inference"].repository_arn])
+    allow_signing(role, foundation.signing_key)
 
 
 def allow_step_failures(role: iam.Role, settings: Settings) -> None:

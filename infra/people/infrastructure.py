@@ -78,6 +78,7 @@ class PeopleStack(cdk.Stack):
         self._settings = settings
         self._foundation = foundation
         self._endpoint_name = delivery.endpoint_name
+        self._records = delivery.deployer.table
         self._versions = sagemaker_arns(self, f"model-package/{registry.group_name}/*")
         self._group = sagemaker_arns(self, f"model-package-group/{registry.group_name}")
         self.data_scientist = self._data_scientist(training)
@@ -133,7 +134,7 @@ class PeopleStack(cdk.Stack):
         return policy
 
     def _policy(self, kind: str, description: str) -> iam.ManagedPolicy:
-        """A policy with what both kinds of people read: the deployment's names, and the registry."""
+        """A policy with what both kinds of people read: the deployment's names, registry, records and evidence."""
         name = "-".join(word.lower() for word in _words(kind))
         policy = iam.ManagedPolicy(
             self, kind, managed_policy_name=f"{self._settings.prefix}-{name}", description=description
@@ -165,6 +166,7 @@ class PeopleStack(cdk.Stack):
             on=["*"],
             because=NO_RESOURCE,
         )
+        self._allow_evidence(policy)
         return policy
 
     def _allow_executions(self, policy: iam.ManagedPolicy, training: TrainingStack) -> None:
@@ -222,10 +224,15 @@ class PeopleStack(cdk.Stack):
             because=OWN_JOBS,
         )
 
+    def _allow_evidence(self, policy: iam.ManagedPolicy) -> None:
+        """Let what was decided be read, and be verified: nobody has to believe it."""
+        allow(policy, "dynamodb:GetItem", "dynamodb:Query", on=[self._records.table_arn])
+        allow(policy, "kms:GetPublicKey", "kms:Verify", on=[self._foundation.signing_key.key_arn])
+
     def _allow_key(self, policy: iam.ManagedPolicy, *actions: str) -> None:
-        """Let the key be used for objects, and for nothing else that it encrypts."""
-        through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{self.region}.amazonaws.com"}}
-        allow(policy, *actions, on=[self._foundation.key.key_arn], when=through_s3)
+        """Let the key be used for objects and records, and for nothing else that it encrypts."""
+        services = [f"{service}.{self.region}.amazonaws.com" for service in ("dynamodb", "s3")]
+        allow(policy, *actions, on=[self._foundation.key.key_arn], when={"StringEquals": {"kms:ViaService": services}})
 
     def _keep_apart(self, policy: iam.ManagedPolicy, training: TrainingStack) -> None:
         """Keep who trains from deciding, and from what the pipeline wrote, whatever else they are allowed.

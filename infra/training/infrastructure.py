@@ -12,7 +12,6 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra.delivery.infrastructure import DeliveryStack
-from infra.evidence_asset import evidence_asset
 from infra.foundation.infrastructure import ROOT, FoundationStack
 from infra.lambda_function import Function
 from infra.permissions import EVERY_OBJECT, EVERY_VERSION, allow, allow_signing, deny, sagemaker_arns
@@ -21,6 +20,7 @@ from infra.settings import Settings
 from infra.ssm_parameters import publish
 from infra.training.binding import Resources, bind
 from infra.training.check_plan_asset import check_plan_asset
+from infra.training.publish_dossier_asset import publish_dossier_asset
 from infra.training.roles import (
     GIVEN,
     JobRoles,
@@ -153,6 +153,7 @@ class TrainingStack(cdk.Stack):
     def _publish_dossier(
         self, foundation: FoundationStack, registry: RegistryStack, delivery: DeliveryStack
     ) -> Function:
+        test_set = self._settings.floor_policy.test_set
         environment = {
             "TABLE": delivery.deployer.table.table_name,
             "ENDPOINT_NAME": delivery.endpoint_name,
@@ -160,10 +161,11 @@ class TrainingStack(cdk.Stack):
             "SIGNING_KEY_ARN": foundation.signing_key.key_arn,
             "FLOOR_POLICY_URI": foundation.floor_policy_uri,
             "FLOOR_POLICY_SHA256": self._settings.floor_policy.sha256,
+            "FLOOR_TEST_SET": test_set.sha256 if test_set else "",
             "INFERENCE_IMAGE": foundation.image_uri("inference"),
             "TRAINING_IMAGE": foundation.image_uri("training"),
         }
-        with evidence_asset(HERE / "publish_dossier") as code:
+        with publish_dossier_asset() as code:
             function = self._function(
                 "publish-dossier",
                 "Records and signs the verdict on a registered version, and writes its figures and links onto it",
@@ -207,8 +209,13 @@ class TrainingStack(cdk.Stack):
         allow(role, "dynamodb:GetItem", "dynamodb:PutItem", on=[delivery.deployer.table.table_arn])
         allow_signing(role, foundation.signing_key)
         allow_image_digest(role, foundation, "training")
-        executions = f"{self.pipeline_arn}/execution/*"
-        allow(role, "sagemaker:DescribePipelineExecution", on=[executions], because="The pipeline's own executions.")
+        allow(
+            role,
+            "sagemaker:DescribePipelineExecution",
+            "sagemaker:ListPipelineParametersForExecution",
+            on=[f"{self.pipeline_arn}/execution/*"],
+            because="The pipeline's own executions.",
+        )
 
     def _function(
         self,

@@ -34,6 +34,8 @@ from localcloud.jobs import actions as jobs
 LOOK = 0.3
 """Seconds between two looks at a running job."""
 NAME_LENGTH = 63
+LONGEST_OUTPUT = 1024
+"""Of a function's and a callback's: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OutputParameter.html."""
 
 
 class StepError(Exception):
@@ -251,6 +253,11 @@ def _outputs(step: Mapping[str, Any], given: Mapping[str, Any], who: str) -> dic
             outputs[name] = typed(kind, name, given[name] if not isinstance(given[name], bool) else str(given[name]))
         except ParameterError as error:
             raise StepError(f"ClientError: {who} gave a wrong output: {error}") from error
+        if len(as_text(outputs[name])) > LONGEST_OUTPUT:
+            raise StepError(
+                f"ClientError: {who} gave the output {name} {len(as_text(outputs[name])):,} characters, and "
+                f"{LONGEST_OUTPUT:,} are the most"
+            )
     return outputs
 
 

@@ -30,6 +30,8 @@ ADDRESSES = {
 }
 """Where a message goes: the member that says it, and its form."""
 LONGEST_FAIL_MESSAGE = 3072
+MOST_OUTPUTS = 50
+"""Of a function's or a callback's: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_LambdaStepMetadata.html."""
 
 
 def argument_faults(step: Step, references: References) -> Iterator[Fault]:
@@ -153,6 +155,9 @@ def _message_faults(step: Step) -> Iterator[Fault]:
         if isinstance(value, list) or (isinstance(value, Mapping) and not is_expression(value)):
             yield Fault(step["Name"], f"Arguments.{name}", value, "must be a string, a number or an expression")
     seen: set[str] = set()
+    if len(step.get("OutputParameters", [])) > MOST_OUTPUTS:
+        rule = f"must be at most {MOST_OUTPUTS} outputs"
+        yield Fault(step["Name"], "OutputParameters", len(step["OutputParameters"]), rule)
     for index, output in enumerate(step.get("OutputParameters", [])):
         where, name = f"OutputParameters[{index}]", output.get("OutputName")
         if not isinstance(name, str) or not name:

@@ -72,16 +72,18 @@ def announce(
     if connection.is_emulated and plan:
         instance = replace(instance, speed=plan["cores"] / plan["reference_cores"])
     estimate = Estimate(plan, instance, deployed, connection.is_emulated)
+    gate = _gate(deployed, uris["GatePolicyUri"], chosen["MapThreshold"])
     if not quiet:
         begins = start.said if start else _default_start(uris["PipelineConfigUri"])
-        for subject, sentence in [("data", _of_data(connection, data, plan)), ("start", begins), *estimate.lines()]:
+        told = [("data", _of_data(connection, data, plan)), ("start", begins), ("gate", gate)]
+        for subject, sentence in [*told, *estimate.lines()]:
             console.print(f"{subject:<10}{sentence}")
     if refusal := estimate.refusal():
         raise BadInputError(refusal)
     if ask and not quiet and sys.stdin.isatty() and sys.stdout.isatty() and not typer.confirm("start?", default=True):
         complaints.print("mapgate: nothing was uploaded or started")
         raise typer.Exit(1)
-    return {**estimate.as_json(), "initial_checkpoint": start.said if start else None}
+    return {**estimate.as_json(), "initial_checkpoint": start.said if start else None, "gate": gate}
 
 
 def _default_start(pipeline_config: str | None) -> str:
@@ -89,6 +91,19 @@ def _default_start(pipeline_config: str | None) -> str:
     if pipeline_config is not None:
         return "as the config's fine_tune_checkpoint says, from scratch where it names none"
     return "from the training image's own weights where they fit the architecture, else from scratch"
+
+
+def _gate(deployed: Deployed, own: str | None, map_threshold: object) -> str:
+    """By which policy, and on whose test set, the detector will be judged."""
+    if not deployed.floor_policy_uri:
+        return own or f"the environment's policy in {deployed.defaults['GatePolicyUri']}"
+    digest = deployed.floor_policy_uri.rstrip("/").rpartition("/")[2]
+    asked = [own] if own is not None else []
+    asked += [f"a mAP of at least {map_threshold}"] if float(str(map_threshold or 0)) > 0 else []
+    policy = f"the environment's policy {digest[:12]}"
+    if asked:
+        policy += f", which {' and '.join(asked)} can only tighten: what would loosen it is overruled, and told"
+    return policy + (f"; on the environment's test set {deployed.test_set_uri}" if deployed.test_set_uri else "")
 
 
 def _deployed(connection: Connection, deployment: Deployment) -> Deployed:

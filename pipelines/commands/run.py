@@ -46,7 +46,9 @@ def run(
             autocompletion=completed_checkpoints,
         ),
     ] = None,
-    gate_policy: Annotated[str | None, typer.Option(help="Gate policy (YAML): a file or its URI.")] = None,
+    gate_policy: Annotated[
+        str | None, typer.Option(help="Gate policy (YAML), a file or its URI; it can only tighten the environment's.")
+    ] = None,
     training_steps: Annotated[int | None, typer.Option(min=1, help="Instead of the config's num_steps.")] = None,
     training_settings: Annotated[
         str | None, typer.Option(help='How training goes on, such as "seed=18 early_stopping_patience=5".')

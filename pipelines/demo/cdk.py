@@ -31,18 +31,19 @@ INPUTS = (
 Told = Callable[[str], None]
 
 
-def deploy(connection: Connection, log: Path, told: Told) -> None:
+def deploy(connection: Connection, log: Path, told: Told, *, environments: Path | None = None) -> None:
     """`cdk bootstrap` where that has not been done, then `cdk deploy --all`; one synth serves both and later calls.
 
     Args:
         log: Where all that the CLI says is kept; the assembly is made beside it.
         told: Called with each line that the CLI says.
+        environments: Folder of the environments' files; the checkout's own otherwise.
 
     Raises:
         WorkFailedError: The CLI ended with an error, which the message quotes.
     """
     log.unlink(missing_ok=True)
-    assembly = Assembly(log.with_name("cdk.out"), inputs(CHECKOUT))
+    assembly = Assembly(log.with_name("cdk.out"), inputs(CHECKOUT, environments), environments)
     if not _is_bootstrapped(connection):
         place = f"aws://{EMULATED_ACCOUNT}/{EMULATED_REGION}"
         cdk(connection, ["bootstrap", place, *assembly.options()], log, told)
@@ -59,10 +60,12 @@ class Assembly:
     Attributes:
         folder: The CDK's cloud assembly.
         inputs: The hash of what the app reads now.
+        environments: Folder of the environments' files; None is the checkout's own.
     """
 
     folder: Path
     inputs: str
+    environments: Path | None = None
 
     def options(self) -> list[str]:
         """What tells the CLI to take the assembly, or where its inputs have changed to make it anew."""
@@ -71,7 +74,8 @@ class Assembly:
             return ["--app", str(self.folder)]
         # A synth that is killed leaves a part.
         self._recorded.unlink(missing_ok=True)
-        return ["--output", str(self.folder)]
+        context = ["--context", f"environments={self.environments}"] if self.environments else []
+        return ["--output", str(self.folder), *context]
 
     def record(self) -> None:
         """Record that the CLI has ended well, and so the inputs that the assembly is of."""
@@ -83,11 +87,12 @@ class Assembly:
         return self.folder.with_name(f"{self.folder.name}.inputs")
 
 
-def inputs(checkout: Path) -> str:
+def inputs(checkout: Path, environments: Path | None = None) -> str:
     """The hash of all that a synth reads, by paths and contents."""
+    further = content_digest(environments, sorted(source_files(environments))) if environments else ""
     places = [checkout / name for name in INPUTS]
     files = [path for place in places for path in ([place] if place.is_file() else source_files(place))]
-    return content_digest(checkout, sorted(files))
+    return content_digest(checkout, sorted(files)) + further
 
 
 def cdk(connection: Connection, arguments: list[str], log: Path, told: Told) -> None:

@@ -34,12 +34,18 @@ class Deployed:
         training_types: What `TrainingInstanceType` may be.
         jobs: The training and the Processing jobs.
         spot: Whether the training runs on spare capacity.
+        floor_policy_uri: Folder of the environment's gate policy, which its hash names; empty in an older deployment,
+            whose executions took another in its place.
+        test_set_uri: Folder of the test set that the environment's policy names; empty where an execution answers its
+            own.
     """
 
     defaults: Mapping[str, Any]
     training_types: tuple[str, ...]
     jobs: tuple[Job, ...]
     spot: bool
+    floor_policy_uri: str = ""
+    test_set_uri: str = ""
 
     @property
     def training(self) -> Job:
@@ -51,12 +57,17 @@ def read_definition(definition: Mapping[str, Any]) -> Deployed:
     """Read a bound definition, as DescribePipeline returns its text."""
     parameters = {parameter["Name"]: parameter for parameter in definition["Parameters"]}
     steps = list(_walk(definition["Steps"]))
-    training = next(step["Arguments"] for step in steps if step["Name"] == TRAINING)
+    arguments = {step["Name"]: step["Arguments"] for step in steps}
+    training, evaluating = arguments[TRAINING], arguments["EvaluateDetector"]
+    inputs = {each["InputName"]: each["S3Input"]["S3Uri"] for each in evaluating["ProcessingInputs"]}
+    named = evaluating["Environment"].get("MAPGATE_TEST_SET") == "environment"
     return Deployed(
         defaults={name: parameter.get("DefaultValue") for name, parameter in parameters.items()},
         training_types=tuple(parameters["TrainingInstanceType"].get("EnumValues", [])),
         jobs=tuple(_job(step) for step in steps if step["Type"] in ("Training", "Processing")),
         spot=bool(training.get("EnableManagedSpotTraining")),
+        floor_policy_uri=arguments["CheckPlan"].get("floor_policy_uri", ""),
+        test_set_uri=inputs["test"] if named else "",
     )
 
 

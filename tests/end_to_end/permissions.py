@@ -22,9 +22,10 @@ HALF_WAY = "Only an upload that breaks off half-way is aborted."
 LARGE = "Only a bucket of more than one run's objects is emptied by several."
 OUTPUTS = "https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_OutputDataConfig.html asks for it."
 POLLER = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html asks for it, to poll a queue."
+REPEATED = "Only a step that is tried again finds a record and statements of its own."
 STOPPED = "Only an execution that somebody stops stops its jobs."
 TAGGED = "https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-tagging.html: Pipelines tags what it makes."
-TOLD = "Only what went wrong while a version was deployed or removed is told to people."
+MADE_BEFORE = "Only what somebody made under a candidate's name before it is held against what the deployer makes."
 UNANSWERED = "Only a callback that nobody could handle is answered by this function."
 UNHANDLED = "Only what a function could not handle goes to its dead letters."
 VARIABLES = "The function's own environment variables are under the key."
@@ -45,7 +46,7 @@ REASONS: dict[Pattern, str] = {
     ("cleaner-function", "s3:DeleteObject", "*"): "A default object that is no longer one, and versions called null.",
     ("cleaner-function", "s3:DeleteObjectVersion", "*-access-logs-*"): "Access logs arrive within hours.",
     ("deployer-function", "sagemaker:SendPipelineExecutionStep*", "*:pipeline/*"): BY_NAME,
-    ("deployer-function", "sns:Publish", "*"): TOLD,
+    ("deployer-function", "sagemaker:Describe*", "*-candidate-*"): MADE_BEFORE,
     ("find-champion-function", "s3:GetObject", "*"): COPIED,
     ("find-champion-function", "ssm:GetParameterHistory", "*"): WAIVED,
     ("notifier-function", "sagemaker:Describe*Job", "*"): "Which job failed decides after which it asks.",
@@ -56,6 +57,8 @@ REASONS: dict[Pattern, str] = {
     ("pipeline", "sagemaker:Stop*Job", "*"): STOPPED,
     ("processing", "kms:Encrypt", "*"): OUTPUTS,
     ("processing", "s3:GetObject", "*"): GIVEN,
+    ("publish-dossier-function", "dynamodb:GetItem", "*"): REPEATED,
+    ("publish-dossier-function", "kms:Verify", "*"): REPEATED,
     ("step-failures-function", "*", "*"): UNANSWERED,
     ("training", "kms:Encrypt", "*"): OUTPUTS,
     ("training", "s3:GetObject", "*"): GIVEN,

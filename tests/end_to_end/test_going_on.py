@@ -26,6 +26,7 @@ import pytest
 from numpy.typing import NDArray
 
 from containers.contract.archive import extract
+from infra.settings import ENVIRONMENTS
 from pipelines.client import executions
 from pipelines.client.deployment import Deployment
 from pipelines.demo import cdk, production
@@ -113,10 +114,8 @@ class Story:
 
     def train(self, name: str, data: Path, steps: int, *words: str) -> Training:
         """`mapgate run`, followed to its end, and what a user then looks at; a validation after each second step."""
-        policy = self.folder / "gate.yaml"
-        policy.write_text(POLICY)
         settings = "validation_interval=2 xla=off"
-        asked = ["--training-steps", str(steps), "--training-settings", settings, "--gate-policy", str(policy)]
+        asked = ["--training-steps", str(steps), "--training-settings", settings]
         ran = self.user.mapgate("--local", "run", str(data), *words, *asked, seconds=900)
         logged = self.user.mapgate("--local", "executions", "logs", "TrainDetector")
         assert logged.returncode == 0, ran.stdout + ran.stderr + logged.stderr
@@ -140,7 +139,12 @@ def story(newcomer: User, open_images: OpenImages, tmp_path_factory: pytest.Temp
     shutil.copytree(open_images.folder, newcomer.home / "zoo" / open_images.folder.name)
     assert newcomer.mapgate("local", "up").returncode == 0
     folder = tmp_path_factory.mktemp("story")
-    cdk.deploy(newcomer.connection, folder / "cdk.log", lambda _: None)
+    # No execution can ask for less than the environment's policy, and of so short a training nobody can ask much.
+    environments = folder / "environments"
+    environments.mkdir()
+    (environments / "gate.yaml").write_text(POLICY)
+    (environments / "dev.yaml").write_text(f"{(ENVIRONMENTS / 'dev.yaml').read_text()}gate_policy: gate.yaml\n")
+    cdk.deploy(newcomer.connection, folder / "cdk.log", lambda _: None, environments=environments)
     pushed = newcomer.mapgate("--local", "images", "push")
     assert pushed.returncode == 0, pushed.stderr
     return Story(newcomer, folder, {})

@@ -130,13 +130,18 @@ Invoke = Callable[..., Run]
 @pytest.fixture
 def invoke(cloud: Cloud, tmp_path: Path) -> Invoke:
     """Run a function's asset in a process of its own, isolated, with only boto3 beside it."""
+    return invoking(cloud, tmp_path)
 
-    def run(asset: str, event: dict[str, Any], **environment: str) -> Run:
+
+def invoking(cloud: Cloud, folder: Path) -> Invoke:
+    """What `invoke` does, in a folder, against a cloud."""
+
+    def run(asset: str | Path, event: dict[str, Any], **environment: str) -> Run:
         process = subprocess.run(
             [sys.executable, "-I", "-c", RUN, str(ASSETS / asset)],
             input=json.dumps(event),
             env={"PATH": os.environ["PATH"], **cloud.environment(), **environment},
-            cwd=tmp_path,
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=60,

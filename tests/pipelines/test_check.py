@@ -262,6 +262,13 @@ PLANTED = {
         put(["step", "FindChampion", "OutputParameters", 0, "OutputType"], "Uri"),
         "FindChampion: OutputParameters[0].OutputType: must be one of String",
     ),
+    "many outputs": (
+        put(
+            ["step", "PublishDossier", "OutputParameters"],
+            [{"OutputName": f"Output{number}", "OutputType": "String"} for number in range(51)],
+        ),
+        "PublishDossier: OutputParameters: must be at most 50 outputs",
+    ),
     "nested message": (
         put(["step", "FindChampion", "Arguments", "endpoint_name"], ["a"]),
         "FindChampion: Arguments.endpoint_name: must be a string, a number or an expression",

@@ -25,32 +25,45 @@ def run(
     architecture: str | None = None,
     config: Path | None = None,
     label_map: Path | None = None,
-    gate_policy: Path | None = None,
     floor_policy: Path | None = None,
+    gate_policy: Path | None = None,
     training_settings: str = "",
     map_threshold: float = 0.0,
 ) -> int:
     """Judge what an execution is started with, a sentence for each fault: 0 nothing is wrong, 2 something is.
 
-    What is not given lies elsewhere and is judged there.
+    What is not given lies elsewhere and is judged there. `floor_policy` is the environment's gate policy, and
+    `gate_policy` the execution's own, which can only tighten it: what it would loosen is told, and is no fault.
     """
     faults = judge_settings(training_settings, map_threshold)
     if config is None and architecture and architecture not in (known := bundled_architectures()):
         faults.append(f'Architecture "{architecture}" is not known; choose one of {", ".join(known)}.')
-    policy = None
-    with _noted(faults):
-        policy = read_policy(gate_policy) if gate_policy else None
-    with _noted(faults):
-        # The environment's, which the execution's own can only tighten.
-        policy = tightened(read_policy(floor_policy), policy)[0] if floor_policy else policy
+    policy, overruled = _policy(floor_policy, gate_policy, faults)
     with _noted(faults):
         if folder is not None:
             _judge_folder(folder, config, label_map, policy, faults)
         else:
             _judge_classes(config, label_map, policy, faults)
-    for fault in faults:
-        print(fault, file=sys.stderr)
+    for sentence in (*overruled, *faults):
+        print(sentence, file=sys.stderr)
     return BadInputError.exit_code if faults else 0
+
+
+def _policy(
+    floor_policy: Path | None, gate_policy: Path | None, faults: list[str]
+) -> tuple[GatePolicy | None, list[str]]:
+    """The policy by which will be judged, as far as it is here, and what of the execution's own is overruled."""
+    found: list[GatePolicy | None] = []
+    for file in (floor_policy, gate_policy):
+        read = None
+        with _noted(faults):
+            read = read_policy(file) if file else None
+        found.append(read)
+    floor, own = found
+    if floor is None:
+        return own, []
+    policy, overruled, _ = tightened(floor, own)
+    return policy, overruled
 
 
 def _judge_folder(

@@ -96,14 +96,10 @@ def served_versions(table: Table, endpoint_name: str) -> list[Served]:
 
     One of before verdicts were recorded has none, and nobody knows its figures.
     """
-    records = {item["Record"]: item for item in _partition(table, endpoint_name)}
-    served = []
-    for name, item in records.items():
-        kind, _, number = name.partition("#")
-        verdict = records.get(f"verdict#{number}")
-        if kind == "version" and item.get("ServedAt") and verdict:
-            served.append(_served(verdict))
-    return served
+    versions, verdicts = (_records(table, endpoint_name, kind) for kind in ("version#", "verdict#"))
+    return [
+        _served(verdicts[number]) for number, item in versions.items() if item.get("ServedAt") and number in verdicts
+    ]
 
 
 def _served(verdict: Mapping[str, Any]) -> Served:
@@ -125,17 +121,20 @@ def _places(served: Served) -> Iterator[str]:
     yield served.uri
 
 
-def _partition(table: Table, endpoint_name: str) -> Iterator[dict[str, Any]]:
+def _records(table: Table, endpoint_name: str, kind: str) -> dict[str, dict[str, Any]]:
+    """The endpoint's records of a kind, by what follows it in their key; its history, which grows, is not read."""
     query: dict[str, Any] = {
-        "KeyConditionExpression": "EndpointName = :name",
-        "ExpressionAttributeValues": {":name": endpoint_name},
+        "KeyConditionExpression": "EndpointName = :name AND begins_with(#record, :kind)",
+        "ExpressionAttributeNames": {"#record": "Record"},
+        "ExpressionAttributeValues": {":name": endpoint_name, ":kind": kind},
         "ConsistentRead": True,
     }
+    found: dict[str, dict[str, Any]] = {}
     while True:
         page = table.query(**query)
-        yield from page["Items"]
+        found |= {str(item["Record"]).removeprefix(kind): item for item in page["Items"]}
         if "LastEvaluatedKey" not in page:
-            return
+            return found
         query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 

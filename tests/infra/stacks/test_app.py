@@ -44,6 +44,13 @@ def test_security_findings_are_really_looked_for(tmp_path: Path) -> None:
         app.synth()
 
 
+def test_an_environments_file_may_lie_in_another_folder(tmp_path: Path) -> None:
+    context = json.loads((ROOT / "cdk.json").read_text())["context"] | {"environments": str(tmp_path)}
+    (tmp_path / "own.yaml").write_text("account: '12'")
+    with pytest.raises(SettingsError, match=rf"{tmp_path / 'own.yaml'}: account: String should match pattern"):
+        build(cdk.App(context=context | {"environment": "own"}))
+
+
 def test_two_synths_give_the_same_templates_and_need_no_credentials(dev: Any, tmp_path: Path) -> None:
     context = {**json.loads((ROOT / "cdk.json").read_text())["context"], "environment": "dev"}
     environment = {

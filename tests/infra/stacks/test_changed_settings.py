@@ -21,6 +21,7 @@ import pytest
 from infra.app import build
 from infra.settings import Settings
 from localcloud.pushing import push
+from tests.infra.delivery.deployer.publishing import Publisher
 from tests.infra.delivery.deployer.test_on_the_laptops_cloud import SERVER
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -111,30 +112,75 @@ def _approve(client: Callable[[str], Any], folder: Path) -> None:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         archive.addfile(tarfile.TarInfo("weights"), io.BytesIO())
+    artifact, image_uri = hashlib.sha256(packed.getvalue()).hexdigest(), f"{REGISTRY}/mapgate-dev-inference:1"
+    floor = Settings.read("dev").floor_policy.sha256
     judged = {
-        "model": {"sha256": hashlib.sha256(packed.getvalue()).hexdigest()},
+        "model": {"sha256": artifact},
         "serving": {"runtime": "openvino", "precision": "f32"},
         "gate": {"passed": True, "sentence": "good", "mAP": 0.7},
+        "policy": {"floor": {"sha256": floor}},
     }
+    evaluation = json.dumps(judged).encode()
     objects = {
         "models/1/model.tar.gz": packed.getvalue(),
-        "executions/1/evaluation.json": json.dumps(judged).encode(),
+        "executions/1/evaluation.json": evaluation,
         "executions/1/sample.jpg": b"\xff\xd8",
     }
     for key, body in objects.items():
         client("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
-    uri = f"s3://{BUCKET}/executions/1/evaluation.json"
+    uri, model_uri = f"s3://{BUCKET}/executions/1/evaluation.json", f"s3://{BUCKET}/models/1/model.tar.gz"
     made = client("sagemaker").create_model_package(
         ModelPackageGroupName="mapgate-dev",
         ModelApprovalStatus="PendingManualApproval",
         InferenceSpecification={
-            "Containers": [
-                {"Image": f"{REGISTRY}/mapgate-dev-inference:1", "ModelDataUrl": f"s3://{BUCKET}/models/1/model.tar.gz"}
-            ],
+            "Containers": [{"Image": image_uri, "ModelDataUrl": model_uri}],
             "SupportedContentTypes": ["application/x-image"],
             "SupportedResponseMIMETypes": ["application/json"],
             "SupportedRealtimeInferenceInstanceTypes": ["ml.m5.large"],
         },
         ModelMetrics={"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": uri}}},
     )
+    found = client("ecr").describe_images(repositoryName="mapgate-dev-inference", imageIds=[{"imageTag": "1"}])
+    _publisher(client).publish(
+        version=1,
+        arn=made["ModelPackageArn"],
+        execution_arn="arn:aws:sagemaker:us-east-1:123456789012:pipeline/mapgate-dev/execution/abcdefghijkl",
+        evaluation_uri=uri,
+        evaluation=evaluation,
+        model_uri=model_uri,
+        model_sha256=artifact,
+        image=image_uri,
+        image_digest=found["imageDetails"][0]["imageDigest"],
+        floor=floor,
+    )
     client("sagemaker").update_model_package(ModelPackageArn=made["ModelPackageArn"], ModelApprovalStatus="Approved")
+
+
+def _publisher(client: Callable[[str], Any]) -> Publisher:
+    """Return the rights of PublishDossier's role: bucket and key let nobody else write evidence, nor sign it."""
+    iam, name = client("iam"), "mapgate-dev-publish-dossier-function"
+    trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "sts:AssumeRole"}
+    rights = {"Effect": "Allow", "Action": ["kms:*", "s3:*"], "Resource": "*"}
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))
+    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=_policy(rights))
+    role = f"arn:aws:iam::123456789012:role/{name}"
+    session = client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    place: Any = {"endpoint_url": client("s3").meta.endpoint_url, "region_name": "us-east-1"}
+    keys: Any = {
+        "aws_access_key_id": session["AccessKeyId"],
+        "aws_secret_access_key": session["SecretAccessKey"],
+        "aws_session_token": session["SessionToken"],
+    }
+    administrator: Any = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    return Publisher(
+        s3=boto3.client("s3", **place, **keys),
+        kms=boto3.client("kms", **place, **keys),
+        table=boto3.resource("dynamodb", **place, **administrator).Table("mapgate-dev-deployments"),
+        bucket=BUCKET,
+        endpoint_name="mapgate-dev",
+        key_arn=client("ssm").get_parameter(Name="/mapgate-dev/signing-key")["Parameter"]["Value"],
+    )
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

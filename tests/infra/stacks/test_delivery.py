@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from typing import Any
 
 import pytest
 from moto.events.models import EventPattern
 
+from infra.floor_policy import BUNDLED
 from localcloud.authorisation.enforcement import service_may
+from tests.infra.stacks.test_roles import grants
 
 
 def rule(assembly: Any, name: str) -> dict[str, Any]:
@@ -130,21 +134,54 @@ def test_deployer_is_told_what_it_needs(dev: Any) -> None:
         "DATA_CAPTURE_PERCENT",
         "ENDPOINT_NAME",
         "EXECUTION_ROLE_ARN",
+        "FLOOR_POLICY_SHA256",
         "INFERENCE_INSTANCE_COUNT",
         "INFERENCE_INSTANCE_TYPE",
+        "INFERENCE_REPOSITORY",
         "KMS_KEY_ARN",
         "LATENCY_ALARM_MILLISECONDS",
         "MODEL_PACKAGE_GROUP",
         "PREFIX",
+        "SIGNING_KEY_ARN",
         "TABLE",
         "TOPIC_ARN",
     }
+    assert told["FLOOR_POLICY_SHA256"] == hashlib.sha256(BUNDLED.read_bytes()).hexdigest()
     (deliveries,) = dev.resources("Custom::Deliveries").values()
     hosting = deliveries["Properties"]["Hosting"]
     assert {"INFERENCE_INSTANCE_TYPE", "INFERENCE_INSTANCE_COUNT", "DATA_CAPTURE_PERCENT", "KMS_KEY_ARN"} <= set(
         hosting
     )
     assert {name: told[name] for name in hosting} == hosting  # so that a change of any of them wakes the deployer
+
+
+def test_deployer_reads_what_a_verdict_rests_on_and_writes_what_it_releases_and_signs(dev: Any) -> None:
+    granted = grants(dev)["deployer-function"]
+    prefixes = {
+        "s3:GetObject": {"executions", "models", "released", "evidence"},
+        "s3:GetObjectVersion": {"models"},
+        "s3:PutObject": {"released", "evidence"},
+    }
+    found = {action: set(re.findall(r"/(\w+)/\*", granted[action])) for action in prefixes}
+    assert found == prefixes
+    assert "s3:DeleteObject" not in granted
+    assert granted["kms:Sign"] == granted["kms:Verify"]
+    assert granted["ecr:DescribeImages"].count("InferenceImages") == 1
+    for action in ("sagemaker:DescribeModel", "sagemaker:DescribeEndpointConfig"):
+        assert "/mapgate-dev-v*" in granted[action] and "/mapgate-dev-candidate-*" in granted[action]
+
+
+def test_model_reads_released_artifacts_alone(dev: Any) -> None:
+    assert re.findall(r"/(\w+)/\*", grants(dev)["model"]["s3:GetObject"]) == ["released"]
+
+
+def test_deployer_has_time_and_a_processor_to_hash_an_artifact_twice(dev: Any) -> None:
+    """1,769 MB come with one processor; less memory comes with a share of one.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+    """
+    deployer = function(dev, "deployer")
+    assert (deployer["Timeout"], deployer["MemorySize"]) == (600, 1769)
 
 
 def test_deployer_makes_and_removes_alarms_of_its_own_names_only(dev: Any) -> None:

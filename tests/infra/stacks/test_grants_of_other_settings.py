@@ -32,7 +32,7 @@ from tests.infra.stacks.conftest import ROOT, Assembly
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 DATA = "mapgate-dev-data-123456789012-us-east-1"
-ARTIFACT = "models/1/model.tar.gz"
+ARTIFACT = "released/1/model.tar.gz"
 
 OTHERWISE: dict[str, Any] = {
     "further_instance_types": ["ml.m99.large"],

@@ -61,6 +61,19 @@ def test_only_those_who_use_an_action_may(dev: dict[str, dict[str, str]], action
     assert {role for role, actions in dev.items() if action in actions} == set(roles.split())
 
 
+def test_the_functions_that_keep_evidence_alone_sign_it(dev: dict[str, dict[str, str]]) -> None:
+    signers = {role for role, actions in dev.items() if "kms:Sign" in actions}
+    assert "publish-dossier-function" in signers
+    assert signers <= {"publish-dossier-function", "deployer-function"}
+    for role in signers:
+        assert "SigningKey" in dev[role]["kms:Sign"]
+
+
+def test_publish_dossier_writes_evidence_and_no_other_object(dev: dict[str, dict[str, str]]) -> None:
+    written = dev["publish-dossier-function"]["s3:PutObject"]
+    assert written.count("arn:") == written.count("/evidence/*") == 1
+
+
 def test_a_job_reads_what_it_is_given_and_no_other_jobs_data(dev: dict[str, dict[str, str]]) -> None:
     reads = {role: dev[role]["s3:GetObject"] for role in ("processing", "training")}
 

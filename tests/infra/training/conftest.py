@@ -10,8 +10,12 @@ import pytest
 
 @pytest.fixture
 def table(cloud: Any) -> Any:
+    return deployment_records(cloud)
+
+
+def deployment_records(cloud: Any, name: str = "") -> Any:
     """A table like that of the deployment records."""
-    name = f"deployments-{uuid4().hex[:12]}"
+    name = name or f"deployments-{uuid4().hex[:12]}"
     keys = {"EndpointName": "HASH", "Record": "RANGE"}
     return cloud.resource("dynamodb").create_table(
         TableName=name,

@@ -133,5 +133,5 @@ def test_reads_every_page_of_the_records(find: Any, record: Any, table: Any) -> 
     """A page of DynamoDB's holds a megabyte."""
     record(999999, "0.9")
     for number in range(4):
-        table.put_item(Item={**ENDPOINT, "Record": f"event#{number}", "Sentence": "s" * 390_000})
+        table.put_item(Item={**ENDPOINT, "Record": f"version#{number:06d}", "Sentence": "s" * 390_000})
     assert find()[0] == "999999"

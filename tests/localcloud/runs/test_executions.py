@@ -388,12 +388,18 @@ def test_a_second_execution_goes_on_from_the_checkpoints_under_its_fingerprint_o
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"), [("fail", "no champion here"), ("short", "did not give the output Number")]
+    ("name", "sentence"),
+    [
+        ("fail", "no champion here"),
+        ("short", "did not give the output Number"),
+        ("n" * 1013, "gave the output Uri 1,025 characters"),
+    ],
+    ids=["fail", "short", "long"],
 )
 def test_a_function_that_fails_or_forgets_an_output_fails_the_step(
     pipelines: Pipelines, function: str, name: str, sentence: str
 ) -> None:
-    arn, _ = pipelines.run(pipelines.create(f"finding-{name}", find(function, name)))
+    arn, _ = pipelines.run(pipelines.create(f"finding-{name[:9]}", find(function, name)))
     assert sentence in pipelines.steps(arn)["Find"]["FailureReason"]
 
 

@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from infra.settings import Settings
+from infra.settings import ENVIRONMENTS, Settings
 from infra.training.binding import Resources, bind
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
@@ -21,7 +21,7 @@ from pipelines.demo.scenes import draw_scenes
 from pipelines.errors import BadInputError
 
 COMMITTED = json.loads((Path(__file__).parents[3] / "pipelines" / "definition.json").read_text())
-RESOURCES = Resources(**dict.fromkeys(Resources.__dataclass_fields__, "named"))
+RESOURCES = Resources(**dict.fromkeys(Resources.__dataclass_fields__, "named") | {"floor_policy": "5f" * 32})
 DEPLOYMENT = Deployment(**dict.fromkeys(Deployment.__dataclass_fields__, "named"))
 LAPTOP = "http://127.0.0.1:14577"
 NO_URIS = dict.fromkeys(("PipelineConfigUri", "LabelMapUri", "InitialCheckpointUri", "GatePolicyUri"))
@@ -37,10 +37,10 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def connected(environment: str, endpoint_url: str | None = None) -> Connection:
+def connected(environment: str, endpoint_url: str | None = None, folder: Path = ENVIRONMENTS) -> Connection:
     """A connection whose SageMaker describes an environment's pipeline."""
     sagemaker = boto3.Session("emulated", "emulated", region_name="us-east-1").client("sagemaker")
-    body = json.dumps(bind(COMMITTED, Settings.read(environment), RESOURCES))
+    body = json.dumps(bind(COMMITTED, Settings.read(environment, folder), RESOURCES))
     stubber = Stubber(sagemaker)
     stubber.add_response("describe_pipeline", {"PipelineDefinition": body}, {"PipelineName": "named"})
     stubber.activate()
@@ -81,6 +81,38 @@ def test_tells_what_the_training_starts_from(
     plan = announced(connected("dev"), scenes, start)
     assert told in capsys.readouterr().out
     assert plan["initial_checkpoint"] == (start.said if start else None)
+
+
+@pytest.mark.parametrize(
+    ("own", "threshold", "told"),
+    [
+        (None, None, "gate      the environment's policy 5f5f5f5f5f5f\n"),
+        (
+            "mine.yaml",
+            None,
+            "policy 5f5f5f5f5f5f, which mine.yaml can only tighten: what would loosen it is overruled, and told",
+        ),
+        (
+            "mine.yaml",
+            0.4,
+            "the environment's policy 5f5f5f5f5f5f, which mine.yaml and a mAP of at least 0.4 can only tighten",
+        ),
+    ],
+)
+def test_tells_whose_policy_decides_and_that_ones_own_only_tightens_it(
+    scenes: Path, capsys: pytest.CaptureFixture[str], own: str | None, threshold: float | None, told: str
+) -> None:
+    uris, values = NO_URIS | {"GatePolicyUri": own}, NO_VALUES | {"MapThreshold": threshold}
+    plan = announce(connected("dev"), DEPLOYMENT, str(scenes), uris, values, ask=False, quiet=False)
+    assert told in capsys.readouterr().out
+    assert told.strip().removeprefix("gate      ") in plan["gate"]
+
+
+def test_tells_of_the_environments_own_test_set(scenes: Path, tmp_path: Path) -> None:
+    (tmp_path / "dev.yaml").write_text("gate_policy: own.yaml")
+    (tmp_path / "own.yaml").write_text(f"schema_version: 2\ntest_set: {{uri: s3://fleet/t/, sha256: {'0a' * 32}}}\n")
+    plan = announced(connected("dev", folder=tmp_path), scenes)
+    assert plan["gate"] == "the environment's policy 5f5f5f5f5f5f; on the environment's test set s3://fleet/t/"
 
 
 def test_a_checkpoint_of_the_zoo_brings_its_schedule(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:

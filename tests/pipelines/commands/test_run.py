@@ -67,7 +67,8 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], i
     s3 = connection.client("s3")
     s3.create_bucket(Bucket=BUCKET)
     policy = POLICY.read_text().replace("images: 50", "images: 1").replace("boxes_per_class: 20", "boxes_per_class: 1")
-    s3.put_object(Bucket=BUCKET, Key="defaults/gate-policy/gate_policy.yaml", Body=policy.encode())
+    floor = f"defaults/gate-policy/{RESOURCES.floor_policy}/gate_policy.yaml"
+    s3.put_object(Bucket=BUCKET, Key=floor, Body=policy.encode())
     s3.put_object(Bucket=BUCKET, Key="defaults/scratch/scratch", Body=b"scratch\n")
     for name, value in vars(DEPLOYMENT).items():
         path = f"/mapgate-dev/{name.replace('_', '-')}"

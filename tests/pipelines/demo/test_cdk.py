@@ -51,6 +51,18 @@ def test_inputs_are_names_and_contents_without_by_products(tmp_path: Path) -> No
     assert len(set(seen)) == len(seen)
 
 
+def test_environments_of_another_folder_are_inputs_too(tmp_path: Path) -> None:
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments" / "dev.yaml").write_text("removal: destroy")
+    seen = [inputs(tmp_path), inputs(tmp_path, tmp_path / "environments")]
+    (tmp_path / "environments" / "gate.yaml").write_text("")
+    seen.append(inputs(tmp_path, tmp_path / "environments"))
+
+    assert len(set(seen)) == len(seen)
+    anew = Assembly(tmp_path / "cdk.out", "as they are", tmp_path / "environments").options()
+    assert anew[-2:] == ["--context", f"environments={tmp_path / 'environments'}"]
+
+
 def test_inputs_cover_the_checkout() -> None:
     checkout = Path(__file__).resolve().parents[3]
 

@@ -48,15 +48,18 @@ def test_nothing_is_wrong_with_a_sound_plan(told: Told, scenes: Path, policy: Pa
     assert told(scenes, "--gate-policy", policy, *words) == (0, [])
 
 
-def test_an_executions_own_policy_only_tightens_the_environments(
+def test_an_executions_own_policy_takes_nothing_from_the_environments(
     told: Told, scenes: Path, policy: Path, tmp_path: Path
 ) -> None:
     floor = tmp_path / "floor.yaml"
-    floor.write_text(policy.read_text().replace("  images: 2", "  images: 3"))
-    told_by_both = told(scenes, "--gate-policy", policy, "--floor-policy", floor)
-    assert told_by_both == (2, ["The test set has 2 images; 3 are required."])
-    assert told(scenes, "--floor-policy", floor) == told_by_both
-    assert told(scenes, "--gate-policy", floor, "--floor-policy", policy) == told_by_both
+    floor.write_text(policy.read_text().replace("  images: 2", "  images: 7"))
+    asked = "The test set has 2 images; 7 are required."
+    assert told(scenes, "--floor-policy", floor) == (2, [asked])
+    code, sentences = told(scenes, "--floor-policy", floor, "--gate-policy", policy)
+    assert (code, sentences[-1]) == (2, asked)
+    assert len(sentences) == 2 and "support.images" in sentences[0], "what is overruled is told"
+    assert told(scenes, "--floor-policy", policy, "--gate-policy", floor) == (2, [asked])
+    assert told(scenes, "--floor-policy", floor, "--gate-policy", floor) == (2, [asked])
 
 
 def test_everything_is_told_at_once(told: Told, scenes: Path, policy: Path) -> None:

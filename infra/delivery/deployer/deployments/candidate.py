@@ -8,17 +8,20 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-steps-types.htm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import ClientError
 
 from . import errors, names, registry
+from .approval import Approval
 from .errors import ConflictError, RefusedError
+from .places import split
 from .reconcile import is_stale
 from .records import Candidate, CandidateState
 from .smoke import UnfitAnswerError, smoke_test
-from .verdict import evaluation_location, split, verify
+from .telling import note, tell_untold
+from .verdict import evaluation_location, verify
 
 if TYPE_CHECKING:
     from .context import EventContext
@@ -158,8 +161,9 @@ def _start(context: EventContext, candidate: Candidate) -> bool:
         package = registry.describe(context.clients.sagemaker, candidate.package_arn)
         if package is None:
             raise RefusedError(f"{candidate.package_arn} is not in the registry")
-        verdict = verify(context.clients.s3, package, candidate.evaluation_uri)
-        context.hosting.prepare(name, package, verdict, instance_count=1, capture=False)
+        # No pipeline waits for a trial of new settings: its version serves already.
+        approvable = verify(context, package, served=not candidate.token, evaluation_uri=candidate.evaluation_uri)
+        context.hosting.prepare(name, approvable, instance_count=1, capture=False)
         context.hosting.create(name, name)
     except RefusedError as refusal:
         _answer_failure(context, candidate, str(refusal))
@@ -225,9 +229,36 @@ def _answer_success(context: EventContext, candidate: Candidate, measured: Smoke
             )
     except ClientError as error:
         _accept_answered(context, error)
+    if candidate.token:
+        _note_waiting(context, candidate, measured)
     candidate.passed = True
     milliseconds = f"{measured.latency_milliseconds:.0f} ms"
     _close(context, candidate, f"answered in {milliseconds} with {measured.detections} detections")
+    if candidate.token:
+        tell_untold(context, context.records.production(context.settings.endpoint_name))
+
+
+def _note_waiting(context: EventContext, candidate: Candidate, measured: Smoke) -> None:
+    """Record, once for each request of a pipeline, that a version waits for somebody to decide on it."""
+    endpoint_name, version = context.settings.endpoint_name, names.package_version(candidate.package_arn)
+    read = context.records.production(endpoint_name)
+    unknown = Approval(
+        version=version, arn=candidate.package_arn, approved_at=0, announced=False, standing=False, decision=""
+    )
+    known = read.approvals.get(version, unknown)
+    if read.retired or known.candidate == candidate.token or known.decision:
+        return
+    record = context.records.verdict(endpoint_name, version)
+    quality = f" (mAP {record.mean_ap:.3f})" if record else ""
+    sentence = (
+        f"v{version}{quality} waits for approval; its candidate answered in "
+        f"{measured.latency_milliseconds:.0f} ms with {measured.detections} detections"
+    )
+    command = f"mapgate models show {version}, then mapgate models approve {version} --reason WHY, or reject"
+    waiting = replace(known, candidate=candidate.token).with_notice(
+        "waits", f"v{version} waits for approval", sentence, command, context.clients.now()
+    )
+    note(context, read, waiting)
 
 
 def _answer_failure(context: EventContext, candidate: Candidate, sentence: str) -> None:

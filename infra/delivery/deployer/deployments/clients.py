@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb.service_resource import Table
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -60,8 +62,18 @@ class Clients:
 
     @cached_property
     def s3(self) -> S3Client:
-        """Evaluations, samples and artifacts."""
+        """Evaluations, samples, artifacts and evidence."""
         return self.given.get("s3") or boto3.client("s3", config=_RETRIES)
+
+    @cached_property
+    def ecr(self) -> ECRClient:
+        """What a tag means."""
+        return self.given.get("ecr") or boto3.client("ecr", config=_RETRIES)
+
+    @cached_property
+    def kms(self) -> KMSClient:
+        """The key that signs evidence."""
+        return self.given.get("kms") or boto3.client("kms", config=_RETRIES)
 
     @cached_property
     def sns(self) -> SNSClient:

@@ -12,6 +12,7 @@ from .notices import EventLog, publish
 from .records import Records
 
 if TYPE_CHECKING:
+    from .approval import Notice
     from .clients import Clients
     from .settings import DeployerSettings
 
@@ -36,9 +37,9 @@ class EventContext:
             settings, clients, records, Hosting(clients.sagemaker, clients.cloudwatch, settings), EventLog(trigger)
         )
 
-    def notify(self, subject: str, sentence: str) -> None:
+    def notify(self, version: int, notice: Notice) -> None:
         """Tell people."""
-        publish(self.clients.sns, self.settings.topic_arn, f"{self.settings.prefix}: {subject}", sentence)
+        publish(self.clients.sns, self.settings.topic_arn, self.settings.prefix, version, notice)
 
     def ask_again(self, message: dict[str, object], *, seconds: int = _NUDGE_SECONDS) -> bool:
         """Send the deployer a message that arrives in a minute; False when the stack gave it no queue."""

@@ -14,6 +14,7 @@ _TRANSIENT = frozenset(
         "InternalFailure",
         "InternalServerError",
         "ModelNotReadyException",
+        "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "RequestTimeout",
         "ServiceUnavailable",
@@ -24,7 +25,9 @@ _ACCOUNT = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
+        "DisabledException",
         "ExpiredTokenException",
+        "KMSInvalidStateException",
         "LimitExceededException",
         "ResourceLimitExceeded",
         "ServiceQuotaExceededException",
@@ -32,8 +35,9 @@ _ACCOUNT = frozenset(
         "UnrecognizedClientException",
     }
 )
-"""Refusals of what the account, its quotas or its roles allow.
+"""Refusals of what the account, its quotas, its roles or its keys allow.
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
+https://docs.aws.amazon.com/kms/latest/APIReference/API_Verify.html#API_Verify_Errors
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html#API_CreateEndpoint_Errors
 """
 _MISSING = re.compile(r"could not find|does not exist|not found", re.IGNORECASE)
@@ -45,6 +49,13 @@ _LACK = re.compile(
     r"|InsufficientInstanceCapacity|insufficient capacity|unable to provision",
     re.IGNORECASE,
 )
+
+
+TAKEN = frozenset({"412", "PreconditionFailed"})
+"""What S3 says of a conditional write whose condition does not hold, and of two at the same time:
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html#conditional-error-response
+"""
+RACING = frozenset({"ConditionalRequestConflict"})
 
 
 class DeploymentError(Exception):
@@ -72,6 +83,11 @@ def message(error: ClientError) -> str:
 def is_missing(error: ClientError) -> bool:
     """Whether a resource is not there; SageMaker says so with a ValidationException."""
     return code(error) in {"ResourceNotFound", "ResourceNotFoundException"} or bool(_MISSING.search(message(error)))
+
+
+def is_absent(error: ClientError) -> bool:
+    """Whether an object of S3, this version of it, or its bucket is not there."""
+    return code(error) in {"404", "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "NotFound"}
 
 
 def is_existing(error: ClientError) -> bool:

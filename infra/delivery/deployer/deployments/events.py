@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from . import candidate, names, production, removal, trial
 from .clients import Clients
 from .context import EventContext
-from .production import Announcement
+from .decisions import Announcement, approved_anew
 from .settings import DeployerSettings
 
 _ENDPOINT_EVENTS = frozenset({"SageMaker Endpoint State Change", "SageMaker Endpoint Deployment State Change"})
@@ -134,6 +134,8 @@ def _look(context: EventContext) -> None:
     https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
     """
     production.try_waiting_again(context)
+    for announcement in approved_anew(context):
+        production.bring_about(context, announcement)
     faults: list[Exception] = []
     named = {*context.hosting.owned_endpoints(), *context.hosting.owned_names(), *trial.under_way(context)}
     candidates = {name for name in named if names.candidate_version(context.settings.prefix, name) is not None}

@@ -10,27 +10,25 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from . import errors, names, rollback
+from .errors import ConflictError, RefusedError
+from .existing import configuration_differences, model_differences
 from .rollback import VARIANT
+from .rollout import deployment_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_sagemaker import SageMakerClient
 
-    from .registry import Package
+    from .approvable import Approvable
     from .settings import DeployerSettings
-    from .verdict import Verdict
-
-_BAKING_SECONDS = 300
-_UPDATE_SECONDS = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,20 +85,32 @@ class Hosting:
             modified_at=round(answer["LastModifiedTime"].timestamp() * 1000),
         )
 
-    def prepare(self, name: str, package: Package, verdict: Verdict, *, instance_count: int, capture: bool) -> None:
-        """Make the model and the endpoint configuration of a version, unless they are there.
+    def prepare(self, name: str, approvable: Approvable, *, instance_count: int, capture: bool) -> None:
+        """Make the model and the endpoint configuration of a version, unless they are there as they would be made.
 
         Args:
             name: Of both.
-            package: The version.
-            verdict: Says with which runtime and precision it serves.
+            approvable: What serves, and with which runtime and precision.
             instance_count: Instances that the configuration starts with.
             capture: Whether requests are kept when the settings want that.
+
+        Raises:
+            RefusedError: Another model or configuration has this name.
+            ConflictError: It went away meanwhile.
         """
-        with _unless_existing():
-            self._sagemaker.create_model(**self._model(name, package, verdict))
-        with _unless_existing():
-            self._sagemaker.create_endpoint_config(**self._config(name, instance_count, capture))
+        sagemaker = self._sagemaker
+        model = self._model(name, approvable)
+        try:
+            sagemaker.create_model(**model)
+        except ClientError as error:
+            described = _described(error, lambda: sagemaker.describe_model(ModelName=name))
+            _refuse("model", "model", name, model_differences(model, described))
+        config = self._config(name, instance_count, capture)
+        try:
+            sagemaker.create_endpoint_config(**config)
+        except ClientError as error:
+            described = _described(error, lambda: sagemaker.describe_endpoint_config(EndpointConfigName=name))
+            _refuse("endpoint configuration", "endpoint-config", name, configuration_differences(config, described))
 
     def create(self, endpoint_name: str, config: str) -> None:
         """Create an endpoint."""
@@ -182,7 +192,8 @@ class Hosting:
         return {name for name in listed if names.is_owned(prefix, name)}
 
     def _fingerprint(self) -> str:
-        said = [self._config("", self._settings.instance_count, capture=True), self._placement()]
+        # A model of before there were released copies has another hash: production moves to its copy by itself.
+        said = [self._config("", self._settings.instance_count, capture=True), self._placement(), "released"]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:6]
 
     def _retainable(self, config: str | None) -> tuple[Any, ...] | None:
@@ -211,18 +222,21 @@ class Hosting:
             }
         return placement
 
-    def _model(self, name: str, package: Package, verdict: Verdict) -> dict[str, Any]:
-        environment = package.environment | {
-            "MAPGATE_RUNTIME": verdict.runtime,
-            "MAPGATE_PRECISION": verdict.precision,
-            "MAPGATE_METRICS_NAMESPACE": self._settings.prefix,
-        }
+    def _model(self, name: str, approvable: Approvable) -> dict[str, Any]:
+        """Return CreateModel's request: nothing of it comes from the registry but what was verified.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html takes images by digest.
+        """
         return {
             "ModelName": name,
             "PrimaryContainer": {
-                "Image": package.image,
-                "ModelDataUrl": package.model_uri,
-                "Environment": environment,
+                "Image": approvable.image,
+                "ModelDataUrl": approvable.artifact_uri,
+                "Environment": {
+                    "MAPGATE_RUNTIME": approvable.verdict.runtime,
+                    "MAPGATE_PRECISION": approvable.verdict.precision,
+                    "MAPGATE_METRICS_NAMESPACE": self._settings.prefix,
+                },
             },
             "Tags": self._tags(),
             **self._placement(),
@@ -268,53 +282,34 @@ class Hosting:
         return [{"Key": key, "Value": value} for key, value in self._settings.tags.items()]
 
 
-def deployment_config(settings: DeployerSettings, alarms: Iterable[str], living: int, coming: int) -> dict[str, Any]:
-    """Return UpdateEndpoint's DeploymentConfig: blue/green, by a canary where one is possible.
-
-    A canary is at most half of a fleet, of the one that serves and of the one that comes, so both take two instances.
-    The alarms watch the canary, and both ways they watch the new fleet once more under all of the traffic, before the
-    old one ends.
-    https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green-canary.html
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TrafficRoutingConfig.html
-
-    Args:
-        settings: The environment's.
-        alarms: Names of alarms on the new fleet.
-        living: Instances that serve now.
-        coming: Instances of the new fleet.
-    """
-    routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
-    fewest = min(living, coming)
-    if fewest >= 2:
-        one_instance = math.ceil(100 / fewest)
-        size = min(50, max(settings.canary_percent, one_instance))
-        routing = {
-            "Type": "CANARY",
-            "WaitIntervalInSeconds": _BAKING_SECONDS,
-            "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": size},
-        }
-    return {
-        "BlueGreenUpdatePolicy": {
-            "TrafficRoutingConfiguration": routing,
-            "TerminationWaitInSeconds": _BAKING_SECONDS,
-            "MaximumExecutionTimeoutInSeconds": _UPDATE_SECONDS,
-        },
-        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in alarms]},
-    }
-
-
 def _counts(variant: dict[str, Any]) -> list[int]:
     named = ("CurrentInstanceCount", "DesiredInstanceCount")
     return [int(variant[name]) for name in named if name in variant] or [0]
 
 
-@contextlib.contextmanager
-def _unless_existing() -> Iterator[None]:
+def _described(error: ClientError, describe: Callable[[], Any]) -> dict[str, Any]:
+    """Return what is there already, where that is what the refusal of a creation says.
+
+    Raises:
+        ConflictError: It is no longer there.
+    """
+    if not errors.is_existing(error):
+        raise error
     try:
-        yield
-    except ClientError as error:
-        if not errors.is_existing(error):
+        return dict(describe())
+    except ClientError as missing:
+        if not errors.is_missing(missing):
             raise
+        raise ConflictError("another event removed what this one found") from missing
+
+
+def _refuse(kind: str, command: str, name: str, differences: list[str]) -> None:
+    if differences:
+        raise RefusedError(
+            f"the {kind} {name} is there already and is not what the deployer makes: {'; '.join(differences)}; find "
+            f"out who made it, delete it by `aws sagemaker delete-{command} --{command}-name {name}`, and approve the "
+            "version again"
+        )
 
 
 @contextlib.contextmanager

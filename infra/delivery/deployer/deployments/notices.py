@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the deployer tells: one log line an event, and a message to people when something went wrong."""
+"""What the deployer tells: one log line an event, and a message to people for each thing that happened to a version."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
+
+    from .approval import Notice
 
 _SUBJECT_CHARACTERS = 100
 
@@ -37,7 +39,19 @@ class EventLog:
         print(json.dumps(line, default=str), flush=True)
 
 
-def publish(sns: SNSClient, topic_arn: str, subject: str, sentence: str) -> None:
-    """Send people a message; SNS takes printable ASCII up to 100 characters as a subject."""
-    plain = subject.encode("ascii", "replace").decode()[:_SUBJECT_CHARACTERS]
-    sns.publish(TopicArn=topic_arn, Subject=plain, Message=sentence)
+def publish(sns: SNSClient, topic_arn: str, prefix: str, version: int, notice: Notice) -> None:
+    """Send people a notice: what happened, and what to do or to look at next.
+
+    SNS takes printable ASCII up to 100 characters as a subject. Kind and version go along as attributes, by which a
+    subscription can choose what it wants to hear.
+    https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+    https://docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html
+    """
+    plain = f"{prefix}: {notice.subject}".encode("ascii", "replace").decode()[:_SUBJECT_CHARACTERS]
+    said = {"kind": notice.kind, "version": str(version)}
+    sns.publish(
+        TopicArn=topic_arn,
+        Subject=plain,
+        Message=f"{notice.sentence}\n\nNext: {notice.command}",
+        MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in said.items()},
+    )

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from . import errors, names, registry, trial
+from . import attestations, errors, names, registry, trial
+from .comparison import stale_comparison
+from .decisions import observe_registry
 from .errors import ConflictError, RefusedError
 from .reconcile import (
     Abandon,
     Action,
-    Approval,
     AskAgain,
     Delete,
     Deploy,
@@ -21,39 +22,28 @@ from .reconcile import (
     Desired,
     Fail,
     Keep,
-    Outcome,
     Succeed,
     Try,
     choose,
     is_stale,
-    observe,
     reconcile,
 )
-from .records import Champion
+from .success import end_attempt, succeed
+from .telling import TRIED_AGAIN, note_once, tell_untold
 from .verdict import verify
 
 if TYPE_CHECKING:
+    from .approvable import Approvable
+    from .approval import Kind, Outcome
     from .context import EventContext
+    from .decisions import Announcement
     from .hosting import Endpoint
     from .records import Production
     from .registry import Package
 
-_TRIED_AGAIN = "; it stays approved and is tried again with the next scheduled look"
 _SUBJECTS: dict[Outcome, str] = {"failed": "was not deployed", "refused": "was refused", "waiting": "waits"}
 _ROUNDS = 12
 """Looks at the world in one event. Each round ends in an action; SageMaker being busy ends the event long before."""
-
-
-@dataclass(frozen=True)
-class Announcement:
-    """A model package event.
-
-    Attributes:
-        approved_at: LastModifiedTime, milliseconds since 1970, when the event announces an approval.
-    """
-
-    arn: str
-    approved_at: int | None
 
 
 def bring_about(context: EventContext, announcement: Announcement | None = None) -> None:
@@ -73,12 +63,21 @@ def bring_about(context: EventContext, announcement: Announcement | None = None)
     for _ in range(_ROUNDS):
         try:
             if _round(context, announcement):
-                _tell_untold(context)
+                _settle(context)
                 return
         except ConflictError as error:
             conflict = error
     name = context.settings.endpoint_name
     raise conflict or ConflictError(f"{name} does not come to rest; the event is handled once more")
+
+
+def _settle(context: EventContext) -> None:
+    """Tell people and sign what the records owe; neither waits for the other, nor a deployment for either."""
+    read = context.records.production(context.settings.endpoint_name)
+    try:
+        tell_untold(context, read)
+    finally:
+        attestations.settle(context, read)
 
 
 def try_waiting_again(context: EventContext) -> None:
@@ -96,7 +95,7 @@ def _round(context: EventContext, announcement: Announcement | None) -> bool:
     if read.retired:
         context.log.tell("the stack is being deleted, so nothing is deployed")
         return True
-    _observe_registry(context, read, announcement)
+    observe_registry(context, read, announcement)
     endpoint = context.hosting.endpoint(endpoint_name)
     serving = names.production_version(context.settings.prefix, endpoint.config)
     chosen = choose(read.approvals.values())
@@ -130,7 +129,8 @@ def _round(context: EventContext, announcement: Announcement | None) -> bool:
         _tell_rest(context, endpoint, serving, desired)
         if chosen and chosen.version == serving and tried == "failed" and described.hosting != desired.hosting:
             sentence = f"v{serving} keeps serving with its old settings: {why}; change them again, or approve it anew"
-            _note(context, read, chosen, f"v{serving} keeps its old settings", sentence)
+            subject = f"v{serving} keeps its old settings"
+            note_once(context, read, chosen, "noted", subject, sentence, "mapgate endpoints")
         _remove_unused(context, endpoint)
         return True
     ended = False
@@ -139,79 +139,13 @@ def _round(context: EventContext, announcement: Announcement | None) -> bool:
     return ended
 
 
-def _observe_registry(context: EventContext, read: Production, announcement: Announcement | None) -> None:
-    """Bring the approvals' records up to date with the registry."""
-    sagemaker, settings = context.clients.sagemaker, context.settings
-    listed = registry.approved(sagemaker, settings.model_package_group)
-    doubtful = {version: arn for version, arn in listed.items() if not _stands(read, version)}
-    # A listing may lag behind: a version that is no longer listed is asked for by name before it counts as withdrawn.
-    doubtful |= {v: known.arn for v, known in read.approvals.items() if known.standing and v not in listed}
-    if announcement is not None:
-        doubtful[names.package_version(announcement.arn)] = announcement.arn
-    for version, arn in sorted(doubtful.items()):
-        package = registry.describe(sagemaker, arn)
-        known = read.approvals.get(version)
-        announced = announcement.approved_at if announcement is not None and announcement.arn == arn else None
-        seen = observe(
-            known,
-            version=version,
-            arn=arn,
-            approved=package is not None and package.approved,
-            modified_at=package.modified_at if package else 0,
-            announced_at=announced,
-        )
-        if seen is None:
-            context.log.tell(f"v{version} is not approved")
-            continue
-        if seen != known:
-            context.records.save_approval(settings.endpoint_name, read, seen)
-            context.log.tell(f"v{version} is approved" if seen.standing else f"v{version}'s approval was withdrawn")
-    _note_withdrawn_champion(context, read)
-
-
-def _stands(read: Production, version: int) -> bool:
-    return version in read.approvals and read.approvals[version].standing
-
-
-def _note_withdrawn_champion(context: EventContext, read: Production) -> None:
-    known = read.approvals.get(read.champion.version) if read.champion else None
-    if known is None or known.standing or choose(read.approvals.values()) is not None:
-        return
-    sentence = (
-        f"v{known.version} serves production and its approval was withdrawn, but no other approval stands: it keeps "
-        "serving; approve a version to replace it, or delete the endpoint"
-    )
-    _note(context, read, known, f"v{known.version} keeps serving", sentence)
-
-
-def _note(context: EventContext, read: Production, known: Approval, subject: str, sentence: str) -> None:
-    """Record what people are to be told of a version, once."""
-    context.log.tell(sentence)
-    if known.sentence != sentence:
-        noted = replace(known, sentence=sentence, untold=subject)
-        context.records.save_approval(context.settings.endpoint_name, read, noted)
-
-
-def _tell_untold(context: EventContext) -> None:
-    """Tell people what the records say that nobody has told them yet.
-
-    A notice is recorded together with what it is about and struck off when it is sent: when that fails, the event
-    fails, and whichever comes next tells it.
-    """
-    read = context.records.production(context.settings.endpoint_name)
-    for approval in [] if read.retired else list(read.approvals.values()):
-        if approval.untold:
-            context.notify(approval.untold, approval.sentence)
-            context.records.save_approval(context.settings.endpoint_name, read, replace(approval, untold=""))
-
-
 def _perform(context: EventContext, read: Production, endpoint: Endpoint, action: Action) -> bool:
     """Perform one action; True when the event has to end here."""
     match action:
         case Deploy(version, update):
             return _deploy(context, read, endpoint, version, update)
         case Succeed(version):
-            _succeed(context, read, endpoint, version)
+            succeed(context, read, endpoint, version)
         case Try(version):
             context.log.tell(f"v{version} is tried with changed settings before production gets them")
             trial.begin(context, read.approvals[version])
@@ -222,7 +156,7 @@ def _perform(context: EventContext, read: Production, endpoint: Endpoint, action
             _fail(context, read, version, outcome, sentence)
         case Abandon():
             context.log.tell(f"the endpoint of v{read.attempt} is gone, somebody deleted it")
-            _end_attempt(context, read)
+            end_attempt(context, read)
             context.records.save_endpoint(context.settings.endpoint_name, read)
         case Delete():
             context.log.tell("the failed endpoint is deleted")
@@ -246,8 +180,8 @@ def _deploy(context: EventContext, read: Production, endpoint: Endpoint, version
         raise ConflictError(f"v{version} is no longer approved")
     config = names.production(settings.prefix, version, hosting.fingerprint)
     try:
-        verdict = verify(context.clients.s3, package)
-        hosting.prepare(config, package, verdict, instance_count=settings.instance_count, capture=True)
+        approvable = _approvable(context, read, package)
+        hosting.prepare(config, approvable, instance_count=settings.instance_count, capture=True)
         # Recorded first, so that whoever comes in between, or after a death, knows a description of before the order.
         read.ordered_at, read.ordered_over = context.clients.now(), endpoint.modified_at
         context.records.save_endpoint(settings.endpoint_name, read)
@@ -260,10 +194,27 @@ def _deploy(context: EventContext, read: Production, endpoint: Endpoint, version
         return False
     except ClientError as error:
         return _explain(context, read, package, error)
-    context.log.tell(f"v{version} is being {'rolled out' if update else 'brought up'} ({verdict.runtime})")
+    context.log.tell(f"v{version} is being {'rolled out' if update else 'brought up'} ({approvable.verdict.runtime})")
     read.attempt, read.attempt_hosting = version, hosting.fingerprint
     context.records.save_endpoint(settings.endpoint_name, read)
     return False
+
+
+def _approvable(context: EventContext, read: Production, package: Package) -> Approvable:
+    """Return what a version is served from, verified anew and compared with what serves.
+
+    Raises:
+        RefusedError: It must not be deployed.
+    """
+    known = read.approvals[package.version]
+    approvable = verify(context, package, served=bool(known.served_at))
+    stale = stale_comparison(approvable.record, read, known, context.settings.prefix)
+    if stale:
+        raise RefusedError(stale)
+    for caveat in approvable.caveats:
+        subject, command = f"v{package.version} goes back all the same", f"mapgate models show {package.version}"
+        note_once(context, read, read.approvals[package.version], "noted", subject, caveat, command)
+    return approvable
 
 
 def _explain(context: EventContext, read: Production, package: Package, error: ClientError) -> bool:
@@ -282,13 +233,8 @@ def _explain(context: EventContext, read: Production, package: Package, error: C
         raise ConflictError(f"another event brought v{package.version} up") from error
     sentence = f"v{package.version} could not be deployed: {errors.message(error)} ({error.operation_name})"
     if errors.is_about_account(error):
-        _note(
-            context,
-            read,
-            read.approvals[package.version],
-            f"v{package.version} waits",
-            f"{sentence}{_TRIED_AGAIN}",
-        )
+        known, subject = read.approvals[package.version], f"v{package.version} waits"
+        note_once(context, read, known, "waits", subject, f"{sentence}{TRIED_AGAIN}", "mapgate endpoints")
         return True
     if names.production_version(context.settings.prefix, present) == package.version:
         _keep(context, read, package.version, sentence)
@@ -297,61 +243,34 @@ def _explain(context: EventContext, read: Production, package: Package, error: C
     return False
 
 
-def _succeed(context: EventContext, read: Production, endpoint: Endpoint, version: int) -> None:
-    served = context.hosting.served(str(endpoint.config))
-    known = read.approvals[version]
-    package = registry.describe(context.clients.sagemaker, known.arn)
-    measured_on = package.measured_on if package else ""
-    _end_attempt(context, read)
-    read.champion = Champion(
-        version=version,
-        arn=read.approvals[version].arn,
-        model_uri=served.model_uri,
-        runtime=served.runtime,
-        precision=served.precision,
-        instance_type=served.instance_type,
-        measured_on=measured_on,
-    )
-    context.records.save_endpoint(context.settings.endpoint_name, read)
-    context.log.tell(f"v{version} serves production")
-    if known.sentence.endswith(_TRIED_AGAIN):
-        known = replace(known, sentence="", untold="")
-        context.records.save_approval(context.settings.endpoint_name, read, known)
-    if measured_on not in ("", served.instance_type):
-        sentence = (
-            f"v{version} serves on {served.instance_type} and was measured on {measured_on}: its latency there is not "
-            "that of the report; run the pipeline again to measure it"
-        )
-        _note(context, read, known, f"v{version} serves on another instance type", sentence)
-
-
 def _keep(context: EventContext, read: Production, version: int, sentence: str) -> None:
     """Let production serve a version as it did before its settings changed, and tell people why."""
     if read.attempt == version:
-        _end_attempt(context, read)
+        end_attempt(context, read)
         context.records.save_endpoint(context.settings.endpoint_name, read)
     trial.overrule(context, version, sentence)
-
-
-def _end_attempt(context: EventContext, read: Production) -> None:
-    """Forget an attempt in what was read, and remove the alarms that watched it."""
-    if read.attempt is not None and read.attempt_hosting is not None:
-        context.hosting.end_update(names.production(context.settings.prefix, read.attempt, read.attempt_hosting))
-    read.attempt, read.attempt_hosting, read.ordered_at = None, None, 0
 
 
 def _fail(context: EventContext, read: Production, version: int, outcome: Outcome, sentence: str) -> None:
     known = read.approvals.get(version)
     if known is not None:
-        subject = f"v{version} {_SUBJECTS[outcome]}"
-        told = sentence + _TRIED_AGAIN if outcome == "waiting" else sentence
-        again = outcome == "waiting" and told == known.sentence
-        failed = replace(known, outcome=outcome, sentence=told, untold=known.untold if again else subject)
+        told = sentence + TRIED_AGAIN if outcome == "waiting" else sentence
+        failed = replace(known, outcome=outcome, sentence=told)
+        if outcome != "waiting" or told != known.sentence:
+            kind = _kind(outcome, attempted=read.attempt == version)
+            subject, command = f"v{version} {_SUBJECTS[outcome]}", f"mapgate models show {version}"
+            failed = failed.with_notice(kind, subject, told, command, context.clients.now())
         context.records.save_approval(context.settings.endpoint_name, read, failed)
     if read.attempt == version:
-        _end_attempt(context, read)
+        end_attempt(context, read)
         context.records.save_endpoint(context.settings.endpoint_name, read)
     context.log.tell(sentence)
+
+
+def _kind(outcome: Outcome, *, attempted: bool) -> Kind:
+    if outcome == "waiting":
+        return "waits"
+    return "rolled back" if attempted else "refused"
 
 
 def _tell_rest(context: EventContext, endpoint: Endpoint, serving: int | None, desired: Desired) -> None:

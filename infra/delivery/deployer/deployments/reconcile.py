@@ -11,42 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from .approval import Approval
 from .errors import speaks_of_lack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Outcome = Literal["failed", "refused", "waiting"]
+    from .approval import Outcome
+
 Trial = Literal["under way", "passed", "failed"]
 
 CLOCK_TOLERANCE_MILLISECONDS = 1000
 """How far the times that an event and an API call give for one and the same approval may lie apart."""
 SETTLING_MILLISECONDS = 5 * 60 * 1000
 """How long DescribeEndpoint may go on describing what was before an order."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Approval:
-    """One version's approval, as the deployer last saw it.
-
-    Attributes:
-        approved_at: Milliseconds since 1970.
-        announced: Whether an event said so; otherwise the time is that of the package's last change, perhaps later.
-        standing: Whether the registry still says Approved.
-        outcome: How its deployment ended, when it ended badly; a new approval starts afresh, and what waits is tried
-            again with the next scheduled look.
-        sentence: Why.
-        untold: Subject of a notice that has still to go out; its text is the sentence.
-    """
-
-    version: int
-    arn: str
-    approved_at: int
-    announced: bool
-    standing: bool = True
-    outcome: Outcome | None = None
-    sentence: str = ""
-    untold: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,8 +262,8 @@ def observe(
         announced_at = min(announced_at, modified_at + CLOCK_TOLERANCE_MILLISECONDS)
     at = modified_at if announced_at is None else announced_at
     fresh = Approval(version=version, arn=arn, approved_at=at, announced=announced_at is not None)
-    if known is not None and known.untold and known.outcome is not None:
-        fresh = replace(fresh, sentence=known.sentence, untold=known.untold)
+    if known is not None:
+        fresh = _lasting(known, fresh)
     if known is None or not known.standing:
         return fresh
     if announced_at is None:
@@ -293,3 +271,17 @@ def observe(
     if announced_at > known.approved_at + CLOCK_TOLERANCE_MILLISECONDS:
         return fresh
     return known if known.announced else replace(known, approved_at=announced_at, announced=True)
+
+
+def _lasting(known: Approval, fresh: Approval) -> Approval:
+    """Return a new approval with what outlives the one before: what the version did, and what is still to be told."""
+    return replace(
+        fresh,
+        rejected_by=known.rejected_by,
+        served_at=known.served_at,
+        candidate=known.candidate,
+        deployment_statement=known.deployment_statement,
+        stated_at=known.stated_at,
+        untold=known.untold,
+        last_notice=known.last_notice,
+    )

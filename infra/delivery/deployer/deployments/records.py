@@ -2,14 +2,15 @@
 """The deployment records: what was approved, what was tried, what serves.
 
 One DynamoDB table, partition key `EndpointName`, sort key `Record`. Of production's partition the item `endpoint` says
-what it serves and `version#000003` how version 3 fared; a candidate's partition has only `endpoint`. Every item carries
-a `Revision`, and a write that does not find the revision that was read fails with a ConflictError.
+what it serves, `version#000003` how version 3 fared, `verdict#000003` what PublishDossier found of it, and
+`event#1790000000123#3` what happened to it then; a candidate's partition has only `endpoint`. Every item carries a
+`Revision`, and a write that does not find the revision that was read fails with a ConflictError.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,12 +18,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.exceptions import ClientError
 
 from . import errors
-from .reconcile import Approval
+from .approval import Approval, Notice
+from .verdict_record import VerdictRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 ENDPOINT = "endpoint"
+CLAIM_MILLISECONDS = 5 * 60 * 1000
+"""How long another event waits for the one that has set out to tell people something."""
 CandidateState = Literal["requested", "started", "answered"]
 
 
@@ -31,6 +35,7 @@ class Champion:
     """What production serves; FindChampion hands it to the pipeline.
 
     Attributes:
+        model_uri: What serves: the released copy, or what an older deployer brought up.
         instance_type: On which it serves.
         measured_on: Instance type on which MeasureServing measured it.
     """
@@ -111,8 +116,18 @@ _APPROVAL = {
     "standing": "Standing",
     "outcome": "Outcome",
     "sentence": "Sentence",
-    "untold": "Untold",
+    "decision": "Decision",
+    "approved_by": "ApprovedBy",
+    "reason": "Reason",
+    "rejected_by": "RejectedBy",
+    "served_at": "ServedAt",
+    "candidate": "CandidateToken",
+    "approval_statement": "ApprovalStatement",
+    "deployment_statement": "DeploymentStatement",
+    "stated_at": "StatedAt",
+    "last_notice": "LastNotice",
 }
+_NOTICE = {"kind": "Kind", "subject": "Subject", "sentence": "Sentence", "command": "Command", "at": "At"}
 _CANDIDATE = {
     "endpoint_name": "EndpointName",
     "token": "Token",
@@ -129,6 +144,18 @@ _CANDIDATE = {
 }
 
 
+_LOOK = "mapgate endpoints"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Whose it is to tell people a notice, and the item of the history that says so."""
+
+    whose: Literal["mine", "another's", "told"]
+    key: str
+    item: dict[str, Any]
+
+
 class Records:
     """The table."""
 
@@ -138,17 +165,22 @@ class Records:
     def production(self, endpoint_name: str) -> Production:
         """Read all that is known of the production endpoint."""
         read = Production()
-        for item in self._partition(endpoint_name):
+        item = self._item(endpoint_name, ENDPOINT)
+        if item:
+            read.revisions[ENDPOINT] = int(item["Revision"])
+            read.champion = Champion(**_fields(item["Champion"], _CHAMPION)) if item.get("Champion") else None
+            read.attempt = int(item["Attempt"]) if item.get("Attempt") is not None else None
+            read.attempt_hosting = item.get("AttemptHosting")
+            read.ordered_at, read.ordered_over = (int(item.get(name, 0)) for name in ("OrderedAt", "OrderedOver"))
+            read.retired = bool(item.get("Retired", False))
+        for item in self._versions(endpoint_name):
             read.revisions[item["Record"]] = int(item["Revision"])
-            if item["Record"] == ENDPOINT:
-                read.champion = Champion(**_fields(item["Champion"], _CHAMPION)) if item.get("Champion") else None
-                read.attempt = int(item["Attempt"]) if item.get("Attempt") is not None else None
-                read.attempt_hosting = item.get("AttemptHosting")
-                read.ordered_at, read.ordered_over = (int(item.get(name, 0)) for name in ("OrderedAt", "OrderedOver"))
-                read.retired = bool(item.get("Retired", False))
-            else:
-                approval = Approval(**_fields(item, _APPROVAL))
-                read.approvals[approval.version] = approval
+            approval = _approval(item)
+            read.approvals[approval.version] = approval
+        if read.champion and (known := read.approvals.get(read.champion.version)) and not known.served_at:
+            # An older deployer brought it up, and its approval was withdrawn since.
+            moment = max(1, known.approved_at)
+            read.approvals[known.version] = replace(known, served_at=moment, stated_at=moment)
         return read
 
     def save_endpoint(self, endpoint_name: str, read: Production) -> None:
@@ -167,25 +199,63 @@ class Records:
     def save_approval(self, endpoint_name: str, read: Production, approval: Approval) -> None:
         """Write one version's record back."""
         key = f"version#{approval.version:06d}"
-        item = {"EndpointName": endpoint_name, **_attributes(approval, _APPROVAL)}
+        item = {"EndpointName": endpoint_name, **_attributes(approval, _APPROVAL), "Override": approval.override}
+        item["Untold"] = [_attributes(notice, _NOTICE) for notice in approval.untold]
         read.revisions[key] = self._put(key, item, read.revisions.get(key, 0))
         read.approvals[approval.version] = approval
 
     def candidate(self, endpoint_name: str) -> Candidate | None:
         """Read a candidate's record."""
-        item: dict[str, Any] | None = self._table.get_item(
-            Key={"EndpointName": endpoint_name, "Record": ENDPOINT}, ConsistentRead=True
-        ).get("Item")
+        item = self._item(endpoint_name, ENDPOINT)
         return Candidate(**_fields(item, _CANDIDATE)) if item else None
 
     def save_candidate(self, candidate: Candidate) -> None:
         """Write a candidate's record back."""
         candidate.revision = self._put(ENDPOINT, _attributes(candidate, _CANDIDATE), candidate.revision)
 
-    def _partition(self, endpoint_name: str) -> list[dict[str, Any]]:
+    def verdict(self, endpoint_name: str, version: int) -> VerdictRecord | None:
+        """Read what PublishDossier recorded of a version's verdict; None where it recorded nothing."""
+        item = self._item(endpoint_name, f"verdict#{version:06d}")
+        return VerdictRecord.read(item) if item else None
+
+    def claim(self, endpoint_name: str, version: int, notice: Notice, now: int) -> Claim:
+        """Enter a notice into the endpoint's history and set out to tell it, unless another event did.
+
+        Args:
+            endpoint_name: The endpoint.
+            version: Which the notice is about.
+            notice: What has still to be told.
+            now: Milliseconds since 1970.
+
+        Returns:
+            Whose the notice is; only a claim that is `mine` is to be told.
+        """
+        key = f"event#{notice.at:013d}#{version}"
+        item = {"EndpointName": endpoint_name, "Version": version, **_attributes(notice, _NOTICE)}
+        item |= {"ClaimedAt": now, "ToldAt": 0}
+        known = self._item(endpoint_name, key)
+        if known and known["ToldAt"]:
+            return Claim("told", key, known)
+        if known and now - int(known["ClaimedAt"]) < CLAIM_MILLISECONDS:
+            return Claim("another's", key, known)
+        item["Revision"] = self._put(key, item, int(known["Revision"]) if known else 0)
+        return Claim("mine", key, item)
+
+    def end_claim(self, claim: Claim, *, told_at: int) -> None:
+        """Record that a notice was told, or, by a 0, that whoever comes next is to tell it."""
+        item = {**claim.item, "ToldAt": told_at, "ClaimedAt": claim.item["ClaimedAt"] if told_at else 0}
+        self._put(claim.key, item, int(claim.item["Revision"]))
+
+    def _item(self, endpoint_name: str, key: str) -> dict[str, Any] | None:
+        found = self._table.get_item(Key={"EndpointName": endpoint_name, "Record": key}, ConsistentRead=True)
+        item: dict[str, Any] | None = found.get("Item")
+        return item
+
+    def _versions(self, endpoint_name: str) -> list[dict[str, Any]]:
         query: dict[str, Any] = {
-            "KeyConditionExpression": "EndpointName = :name",
-            "ExpressionAttributeValues": {":name": endpoint_name},
+            "KeyConditionExpression": "EndpointName = :name AND begins_with(#record, :version)",
+            "ExpressionAttributeNames": {"#record": "Record"},
+            "ExpressionAttributeValues": {":name": endpoint_name, ":version": "version#"},
             "ConsistentRead": True,
         }
         items: list[dict[str, Any]] = []
@@ -212,7 +282,33 @@ class Records:
         return revision + 1
 
 
-def _attributes(record: Champion | Approval | Candidate, names: Mapping[str, str]) -> dict[str, Any]:
+def _approval(item: Mapping[str, Any]) -> Approval:
+    """Read a version's record, an older deployer's too.
+
+    That one knew neither who approved nor what has served: an approval that stands and did not fail may have served,
+    and is what a rejection rolls back to. Its one untold notice was a subject, with the sentence as its text.
+    """
+    found = _fields(item, _APPROVAL)
+    untold = item.get("Untold") or []
+    if isinstance(untold, str):
+        notice = Notice(
+            kind="refused", subject=untold, sentence=found["sentence"], command=_LOOK, at=found["approved_at"]
+        )
+        return Approval(**found, untold=(notice,), last_notice=notice.at, **_before(item, found))
+    notices = tuple(Notice(**_fields(each, _NOTICE)) for each in untold)
+    return Approval(**found, untold=notices, **_before(item, found))
+
+
+def _before(item: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """What an older deployer's record means for the fields that it lacks."""
+    if "ApprovedBy" in item:
+        return {}
+    served = found["approved_at"] if found.get("standing", True) and found.get("outcome") is None else 0
+    decision = "Approved" if found.get("standing", True) else ""
+    return {"served_at": served, "stated_at": served, "decision": decision}
+
+
+def _attributes(record: Champion | Approval | Candidate | Notice, names: Mapping[str, str]) -> dict[str, Any]:
     """What an item says of a record."""
     return {attribute: getattr(record, name) for name, attribute in names.items()}
 

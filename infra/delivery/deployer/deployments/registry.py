@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sagemaker import SageMakerClient
 
+UNKNOWN = "unknown"
+"""Who decided, where the cloud does not say."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
@@ -23,7 +26,10 @@ class Package:
     Attributes:
         modified_at: LastModifiedTime, milliseconds since 1970.
         statistics_uri: S3 URI of evaluation.json as registered; unlike metadata nobody can change it afterwards.
-        environment: The container's environment as registered.
+        containers: As registered, with everything that they say.
+        status: ModelApprovalStatus, such as `Rejected`.
+        decided_by: Who changed the version last, ARN or principal; right after a decision that is who took it.
+        reason: ApprovalDescription.
         measured_on: Instance type on which MeasureServing ran: the pipeline registers it as the one to serve on.
     """
 
@@ -34,9 +40,12 @@ class Package:
     image: str
     model_uri: str
     statistics_uri: str | None
-    environment: dict[str, str]
+    containers: tuple[dict[str, Any], ...]
     metadata: dict[str, str]
     measured_on: str = ""
+    status: str = ""
+    decided_by: str = UNKNOWN
+    reason: str = ""
 
 
 def describe(sagemaker: SageMakerClient, arn: str) -> Package | None:
@@ -48,19 +57,22 @@ def describe(sagemaker: SageMakerClient, arn: str) -> Package | None:
             return None
         raise
     specification = answer.get("InferenceSpecification", {})
-    container = specification.get("Containers", [{}])[0]
+    containers = tuple(dict(each) for each in specification.get("Containers", [])) or ({},)
     statistics = answer.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
     return Package(
         arn=arn,
         version=int(answer.get("ModelPackageVersion") or names.package_version(arn)),
         approved=answer.get("ModelApprovalStatus") == "Approved",
         modified_at=_milliseconds(answer.get("LastModifiedTime") or answer["CreationTime"]),
-        image=container.get("Image", ""),
-        model_uri=container.get("ModelDataUrl", ""),
+        image=containers[0].get("Image", ""),
+        model_uri=containers[0].get("ModelDataUrl", ""),
         statistics_uri=statistics.get("S3Uri"),
-        environment=dict(container.get("Environment") or {}),
+        containers=containers,
         metadata=dict(answer.get("CustomerMetadataProperties") or {}),
         measured_on=next(iter(specification.get("SupportedRealtimeInferenceInstanceTypes") or ()), ""),
+        status=answer.get("ModelApprovalStatus", ""),
+        decided_by=_who(answer.get("LastModifiedBy") or {}),
+        reason=answer.get("ApprovalDescription", ""),
     )
 
 
@@ -99,6 +111,15 @@ def delete_all(sagemaker: SageMakerClient, group: str) -> int:
             if not errors.is_missing(error):
                 raise
     return len(doomed)
+
+
+def _who(user: dict[str, Any]) -> str:
+    """Return who a UserContext means: by ARN, by principal, or by the profile in Studio.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UserContext.html
+    """
+    identity = user.get("IamIdentity") or {}
+    return str(identity.get("Arn") or identity.get("PrincipalId") or user.get("UserProfileName") or UNKNOWN)
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -17,6 +17,9 @@ class DeployerSettings:
 
     Attributes:
         prefix: `<project>-<environment>`, in front of every name that the deployer gives.
+        signing_key_arn: Of the KMS key that signs the environment's evidence.
+        floor_policy_sha256: Digest of the environment's gate policy, under which a verdict must have been reached.
+        inference_repository: URI without tag of the only repository whose images serve.
         ami_version: Of the instances' host, with a newer GPU driver than SageMaker's own choice; None leaves it that.
         kms_key_arn: Of volumes; None where the instances encrypt their own storage, and SageMaker refuses a key.
         latency_alarm_milliseconds: P90 of the model's latency at which an update rolls back.
@@ -33,6 +36,9 @@ class DeployerSettings:
     instance_type: str
     instance_count: int
     execution_role_arn: str
+    signing_key_arn: str
+    floor_policy_sha256: str
+    inference_repository: str
     ami_version: str | None = None
     kms_key_arn: str | None = None
     latency_alarm_milliseconds: int = 2000
@@ -55,6 +61,9 @@ class DeployerSettings:
             instance_type=environment["INFERENCE_INSTANCE_TYPE"],
             instance_count=int(environment["INFERENCE_INSTANCE_COUNT"]),
             execution_role_arn=environment["EXECUTION_ROLE_ARN"],
+            signing_key_arn=environment["SIGNING_KEY_ARN"],
+            floor_policy_sha256=environment["FLOOR_POLICY_SHA256"],
+            inference_repository=environment["INFERENCE_REPOSITORY"],
             ami_version=environment.get("INFERENCE_AMI_VERSION") or None,
             kms_key_arn=environment.get("KMS_KEY_ARN") or None,
             latency_alarm_milliseconds=int(environment.get("LATENCY_ALARM_MILLISECONDS") or 2000),

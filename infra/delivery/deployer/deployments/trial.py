@@ -14,8 +14,9 @@ from .reconcile import choose
 from .records import Candidate
 
 if TYPE_CHECKING:
+    from .approval import Approval
     from .context import EventContext
-    from .reconcile import Approval, Trial
+    from .reconcile import Trial
 
 
 def begin(context: EventContext, approval: Approval) -> None:

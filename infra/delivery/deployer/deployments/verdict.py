@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The evaluation's verdict, read again before anything is deployed.
+"""The verdict on a version, of which nothing is believed that cannot be computed again.
 
-An approval is a click; the gate is a measurement. A version goes to an endpoint only when the evaluation that was
-registered with it passed its gate and is an evaluation of this very artifact.
+An approval is a click; the gate is a measurement. A version goes to an endpoint only when PublishDossier's record of
+its verdict, the signed statements, the evaluation, the artifact and the image are what they were when it was judged,
+and when it was judged under the floor of now. A version that has served before is told of another floor, and goes.
 """
 
 from __future__ import annotations
@@ -10,56 +11,135 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
 from . import errors
+from .approvable import Approvable, Verdict
+from .chain import verify_chain
 from .errors import RefusedError
+from .places import split
+from .registration import check_registration, image_digest
+from .released import release
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from .context import EventContext
     from .registry import Package
-
-_CHUNK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What the evaluation allows to be served.
-
-    Attributes:
-        runtime: The runtime whose detections were judged, such as `openvino`.
-        precision: Its precision, such as `f32`.
-        artifact_sha256: Of the model.tar.gz that was judged.
-        sentence: The gate's own.
-    """
-
-    runtime: str
-    precision: str
-    artifact_sha256: str
-    sentence: str
+    from .settings import DeployerSettings
+    from .verdict_record import VerdictRecord
 
 
-def verify(s3: S3Client, package: Package, evaluation_uri: str | None = None) -> Verdict:
-    """Read the verdict of a version and see that its artifact is there.
+def verify(
+    context: EventContext, package: Package, *, served: bool = False, evaluation_uri: str | None = None
+) -> Approvable:
+    """Verify all that a version's verdict rests on, and release its artifact.
 
     Args:
-        s3: Client.
+        context: Settings, services and records.
         package: The registered version.
+        served: Whether the version has served production before.
         evaluation_uri: Where the pipeline says that the evaluation lies; needed only when none was registered.
 
     Raises:
         RefusedError: The version must not be deployed; the message says why and what to do.
+        ConflictError: Its artifact is being released by another event.
     """
+    settings, clients = context.settings, context.clients
+    check_registration(package, settings.inference_repository)
+    record = context.records.verdict(settings.endpoint_name, package.version)
+    caveats = _caveats(record, package, settings, served=served)
     uri = evaluation_location(package, evaluation_uri)
-    evaluation = _read_json(s3, uri, package)
-    verdict = judge(evaluation, package, uri)
-    _check_artifact(s3, verdict.artifact_sha256, package)
-    return verdict
+    body = _read(clients.s3, uri, package)
+    if record is not None:
+        _hold_against_record(record, package, uri, body)
+    verdict = judge(_parse(body, uri, package), package, uri)
+    digest = image_digest(clients.ecr, package)
+    if record is not None:
+        _hold_verdict_against_record(record, verdict, package, digest)
+        verify_chain(clients.s3, clients.kms, bucket=settings.bucket, key_arn=settings.signing_key_arn, record=record)
+    artifact = release(
+        clients.s3,
+        settings.bucket,
+        source=split(package.model_uri),
+        sha256=verdict.artifact_sha256,
+        version=package.version,
+    )
+    return Approvable(
+        verdict=verdict,
+        image=f"{settings.inference_repository}@{digest}",
+        artifact_uri=artifact,
+        record=record,
+        caveats=caveats,
+    )
+
+
+def _caveats(
+    record: VerdictRecord | None, package: Package, settings: DeployerSettings, *, served: bool
+) -> tuple[str, ...]:
+    """Return what is wrong with a version that has served, as far as it goes all the same.
+
+    Raises:
+        RefusedError: The version has not served.
+    """
+    version = f"v{package.version}"
+    if record is None:
+        wrong = f"{version} has no verdict record: it was registered by hand, or by an older release"
+        way_out = "run the pipeline again and approve the version that it registers"
+    elif record.floor_policy_sha256 != settings.floor_policy_sha256:
+        wrong = (
+            f"{version} was judged under the gate policy {record.floor_policy_sha256[:12]}, and the environment's is "
+            f"{settings.floor_policy_sha256[:12] or 'unknown'} now"
+        )
+        way_out = "run the pipeline again, of which all but evaluating comes from the cache, and approve that version"
+    else:
+        return ()
+    if not served:
+        raise RefusedError(f"{wrong}; {way_out}")
+    return (f"{wrong}; it has served before",)
+
+
+def _hold_against_record(record: VerdictRecord, package: Package, uri: str, evaluation: bytes) -> None:
+    """See that registry and evaluation are those of which the verdict was recorded."""
+    version = f"v{package.version}"
+    found = {
+        "version": (package.arn, record.arn),
+        "evaluation": (uri, record.evaluation_uri),
+        "artifact": (package.model_uri, record.model_uri),
+        "image": (package.image, record.image),
+    }
+    for name, (now, then) in found.items():
+        if now != then:
+            raise RefusedError(f"{version} names the {name} {now}, its verdict was about {then}; somebody edited it")
+    digest = hashlib.sha256(evaluation).hexdigest()
+    if digest != record.evaluation_sha256:
+        raise RefusedError(
+            f"{version}: {uri} was changed after its verdict (its sha256 begins with {digest[:12]}, the recorded one "
+            f"with {record.evaluation_sha256[:12]}); restore the object's first version, or run the pipeline again"
+        )
+
+
+def _hold_verdict_against_record(record: VerdictRecord, verdict: Verdict, package: Package, digest: str) -> None:
+    version = f"v{package.version}"
+    if digest != record.image_digest:
+        raise RefusedError(
+            f"{version}: {package.image} is {digest[:19]} now and was {record.image_digest[:19]} when it was measured; "
+            "run the pipeline again"
+        )
+    judged = {
+        "artifact": (verdict.artifact_sha256, record.model_sha256),
+        "floor": (verdict.floor_sha256, record.floor_policy_sha256),
+        "runtime": (verdict.runtime, record.runtime),
+        "precision": (verdict.precision, record.precision),
+    }
+    for name, (evaluated, recorded) in judged.items():
+        if evaluated != recorded:
+            raise RefusedError(
+                f"{version}: its evaluation names the {name} {evaluated or 'nowhere'}, {recorded} was recorded; "
+                "run the pipeline again"
+            )
 
 
 def evaluation_location(package: Package, evaluation_uri: str | None = None) -> str:
@@ -120,13 +200,14 @@ def judge(evaluation: Any, package: Package, uri: str) -> Verdict:
         precision=chosen["precision"],
         artifact_sha256=evaluated,
         sentence=sentence,
+        floor_sha256=_floor(evaluation),
     )
 
 
-def split(uri: str) -> tuple[str, str]:
-    """Return bucket and key of an S3 URI."""
-    parts = urlsplit(uri)
-    return parts.netloc, parts.path.lstrip("/")
+def _floor(evaluation: dict[str, Any]) -> str:
+    policy = evaluation.get("policy")
+    floor = policy.get("floor") if isinstance(policy, dict) else None
+    return str(floor.get("sha256") or "") if isinstance(floor, dict) else ""
 
 
 def _part(evaluation: Any, name: str, version: str, uri: str) -> dict[str, Any]:
@@ -136,38 +217,18 @@ def _part(evaluation: Any, name: str, version: str, uri: str) -> dict[str, Any]:
     return part
 
 
-def _read_json(s3: S3Client, uri: str, package: Package) -> Any:
+def _read(s3: S3Client, uri: str, package: Package) -> bytes:
     bucket, key = split(uri)
     try:
-        return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:
-        if not is_absent(error):
+        if not errors.is_absent(error):
             raise
         raise RefusedError(f"v{package.version}: its evaluation {uri} is gone; run the pipeline again") from error
+
+
+def _parse(body: bytes, uri: str, package: Package) -> Any:
+    try:
+        return json.loads(body)
     except ValueError as error:
         raise RefusedError(f"v{package.version}: {uri} is not JSON ({error}); run the pipeline again") from error
-
-
-def _check_artifact(s3: S3Client, evaluated: str, package: Package) -> None:
-    bucket, key = split(package.model_uri)
-    digest = hashlib.sha256()
-    try:
-        for chunk in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(_CHUNK_BYTES):
-            digest.update(chunk)
-    except ClientError as error:
-        if not is_absent(error):
-            raise
-        raise RefusedError(
-            f"v{package.version}: its artifact {package.model_uri} is gone; "
-            "run the pipeline again and approve the new version"
-        ) from error
-    if digest.hexdigest() != evaluated:
-        raise RefusedError(
-            f"v{package.version}: {package.model_uri} is not the artifact that was evaluated (its sha256 begins with "
-            f"{digest.hexdigest()[:12]}, the evaluated one's with {evaluated[:12]}); run the pipeline again"
-        )
-
-
-def is_absent(error: ClientError) -> bool:
-    """Whether an object or its bucket is not there."""
-    return errors.code(error) in {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}

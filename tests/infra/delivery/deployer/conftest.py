@@ -15,20 +15,25 @@ from typing import Any
 
 import boto3
 import pytest
+from boto3.dynamodb.conditions import Key
 from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 from moto import mock_aws
 
 from infra.delivery.deployer.deployments.clients import Clients
+from infra.delivery.deployer.deployments.context import EventContext
 from infra.delivery.deployer.deployments.events import route
 from infra.delivery.deployer.deployments.hosting import Hosting
 from infra.delivery.deployer.deployments.names import production
 from infra.delivery.deployer.deployments.settings import DeployerSettings
 from infra.delivery.triggers import DECISION, ENDPOINT_CHANGES, LOOK_MINUTES, decisions, endpoint_changes
 from localcloud.events.patterns import EventPattern
+from tests.infra.delivery.deployer.publishing import FLOOR, Publisher
 
 REGION, ACCOUNT, GROUP, PREFIX, BUCKET = "us-east-1", "123456789012", "mapgate-dev", "mapgate-dev", "mapgate-dev-data"
+REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/mapgate-dev-inference"
+APPROVER = f"arn:aws:sts::{ACCOUNT}:assumed-role/approvers/kim"
 KEYS: Any = {"region_name": REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
 WAITING = "0123456789"
 BUSY = {"Creating", "Updating", "SystemUpdating"}
@@ -65,9 +70,14 @@ def sagemaker_meta() -> Any:
 
 
 @cache
-def storage() -> tuple[Any, Any]:
-    """Return S3 and DynamoDB; making a client takes longer than most tests."""
-    return boto3.client("s3", **KEYS), boto3.resource("dynamodb", **KEYS)
+def storage() -> tuple[Any, Any, Any]:
+    """Return S3, DynamoDB and KMS; making a client takes longer than most tests."""
+    return boto3.client("s3", **KEYS), boto3.resource("dynamodb", **KEYS), boto3.client("kms", **KEYS)
+
+
+def image_digest(image: str) -> str:
+    """What ECR says of an image; every tag is there, and each is another image."""
+    return f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
 
 
 def _version(config: str) -> int:
@@ -88,8 +98,11 @@ class Package:
     version: int
     approval: str = "PendingManualApproval"
     modified: float = 0.0
-    image: str = "image:tag"
+    image: str = f"{REPOSITORY}:tag"
     metadata: dict[str, str] = field(default_factory=dict)
+    modified_by: str = "arn:aws:sts::123456789012:assumed-role/pipeline/jo"
+    description: str = ""
+    container: dict[str, Any] = field(default_factory=dict)
 
     @property
     def arn(self) -> str:
@@ -129,6 +142,7 @@ class FakeSageMaker:
         before_call: Called before each call; it may fail, or do something else in between.
         violations: What SageMaker would let pass although its documentation forbids it.
         lacking: What SageMaker says that the account lacks, when a fleet does not come up.
+        containers: How many each version has.
         lag: How many descriptions within minutes of an order are those of before it: consistency is not promised.
     """
 
@@ -148,6 +162,7 @@ class FakeSageMaker:
         self.violations: list[str] = []
         self.lacking = ""
         self.lag = 0
+        self.containers = 1
         self._before: dict[str, tuple[Endpoint | None, int, float]] = {}
         self._request: dict[str, Any] = {}
 
@@ -183,8 +198,9 @@ class FakeSageMaker:
         self._touch(version, [])
         return self.packages[version]
 
-    def review(self, version: int, approval: str) -> None:
-        self.packages[version].approval = approval
+    def review(self, version: int, approval: str, description: str = "", by: str = APPROVER) -> None:
+        package = self.packages[version]
+        package.approval, package.description, package.modified_by = approval, description, by
         self._touch(version, ["ModelApprovalStatus"])
 
     def annotate(self, version: int) -> None:
@@ -234,11 +250,14 @@ class FakeSageMaker:
             "CreationTime": moment,
             "LastModifiedTime": moment,
             "InferenceSpecification": {
-                "Containers": [{"Image": package.image, "ModelDataUrl": package.model_uri}],
+                "Containers": [{"Image": package.image, "ModelDataUrl": package.model_uri, **package.container}]
+                * self.containers,
                 "SupportedRealtimeInferenceInstanceTypes": ["ml.m5.xlarge"],
             },
             "ModelMetrics": {"ModelQuality": {"Statistics": statistics}},
             "CustomerMetadataProperties": dict(package.metadata),
+            "ApprovalDescription": package.description,
+            "LastModifiedBy": {"IamIdentity": {"Arn": package.modified_by}} if package.modified_by else {},
         }
 
     def _list_model_packages(self, model_approval_status: str | None = None, **_: Any) -> dict[str, Any]:
@@ -478,9 +497,22 @@ class Outbox:
         self.sent: list[dict[str, Any]] = []
         self.returns: list[dict[str, Any]] = []
         self.failures = 0
+        self.before_call: Callable[[str], None] = nothing
+
+    @property
+    def faults(self) -> list[dict[str, Any]]:
+        """What was sent of anything but decisions and versions that serve or wait for a decision."""
+        return [message for message in self.sent if not _ORDINARY.search(message["Subject"])]
+
+    @property
+    def kinds(self) -> list[tuple[str, str]]:
+        """Kind and version of each message to people."""
+        said = [message["MessageAttributes"] for message in self.sent]
+        return [(each["kind"]["StringValue"], each["version"]["StringValue"]) for each in said]
 
     def publish(self, **message: Any) -> None:
         assert len(message["Subject"]) <= 100
+        self.before_call("Publish")
         if self.failures:
             self.failures -= 1
             raise refusal("Publish", "The request could not be served.", "InternalError")
@@ -494,18 +526,51 @@ class Outbox:
         self.sent.append(message)
 
 
-class DisturbedTable:
-    """The table of records, whose calls can be disturbed as SageMaker's can."""
+_ORDINARY = re.compile("was approved|was rejected|lost its approval|serves production|waits for approval")
 
-    def __init__(self, table: Any, sagemaker: FakeSageMaker) -> None:
-        self._table, self._sagemaker = table, sagemaker
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+class FakeEcr:
+    """Every tag is there."""
+
+    def __init__(self) -> None:
+        self.moved: dict[str, str] = {}
+
+    def describe_images(self, registryId: str, repositoryName: str, imageIds: list[Any]) -> dict[str, Any]:  # noqa: N803
+        image = f"{registryId}.dkr.ecr.{REGION}.amazonaws.com/{repositoryName}:{imageIds[0]['imageTag']}"
+        return {"imageDetails": [{"imageDigest": self.moved.get(image) or image_digest(image)}]}
+
+
+class Disturbed:
+    """A service whose calls can be disturbed as SageMaker's can."""
+
+    def __init__(self, service: Any, sagemaker: FakeSageMaker) -> None:
+        self._service, self._sagemaker = service, sagemaker
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._service, name)
+        if not callable(found):
+            return found
+
         def call(**parameters: Any) -> Any:
             self._sagemaker.before_call(name)
-            return getattr(self._table, name)(**parameters)
+            return found(**parameters)
 
         return call
+
+
+class ConditionalS3(Disturbed):
+    """moto's S3 with conditions on copies, which it lacks."""
+
+    def copy_object(self, **parameters: Any) -> Any:
+        self._sagemaker.before_call("copy_object")
+        free = parameters.pop("IfNoneMatch") == "*"
+        source = self._service.head_object(**parameters["CopySource"])
+        taken = free and "Contents" in self._service.list_objects_v2(
+            Bucket=parameters["Bucket"], Prefix=parameters["Key"]
+        )
+        if taken or source["ETag"] != parameters["CopySourceIfMatch"]:
+            raise refusal("CopyObject", "At least one of the pre-conditions did not hold", "PreconditionFailed")
+        return self._service.copy_object(**parameters)
 
 
 class World:
@@ -515,8 +580,9 @@ class World:
         self._closed = False
         self._mock = mock_aws()
         self._mock.start()
-        self.s3, dynamodb = storage()
+        self.s3, dynamodb, self.kms = storage()
         self.s3.create_bucket(Bucket=BUCKET)
+        self.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         keys = {"EndpointName": "HASH", "Record": "RANGE"}
         self.table: Any = dynamodb.create_table(
             TableName="deployments",
@@ -526,16 +592,19 @@ class World:
         )
         self.sagemaker = FakeSageMaker()
         self.runtime = FakeRuntime(self.sagemaker)
-        self.topic, self.queue = Outbox(), Outbox()
+        self.topic, self.queue, self.ecr = Outbox(), Outbox(), FakeEcr()
+        self.topic.before_call = lambda operation: self.sagemaker.before_call(operation)
         self.clients = Clients(
             {
                 "sagemaker": self.sagemaker,
                 "sagemaker-runtime": self.runtime,
                 "cloudwatch": FakeCloudWatch(self.sagemaker),
-                "s3": self.s3,
+                "s3": ConditionalS3(self.s3, self.sagemaker),
+                "kms": Disturbed(self.kms, self.sagemaker),
+                "ecr": self.ecr,
                 "sns": self.topic,
                 "sqs": self.queue,
-                "table": DisturbedTable(self.table, self.sagemaker),
+                "table": Disturbed(self.table, self.sagemaker),
             },
             clock=lambda: self.sagemaker.now,
         )
@@ -550,27 +619,66 @@ class World:
             "instance_count": 1,
             "execution_role_arn": f"arn:aws:iam::{ACCOUNT}:role/mapgate-dev",
             "callback_queue_url": "https://queue",
+            "signing_key_arn": self.make_key(),
+            "floor_policy_sha256": FLOOR,
+            "inference_repository": REPOSITORY,
         }
         self.settings = DeployerSettings(**(given | settings))
+        self.publisher = Publisher(
+            s3=self.s3,
+            kms=self.kms,
+            table=self.table,
+            bucket=BUCKET,
+            endpoint_name=PREFIX,
+            key_arn=self.settings.signing_key_arn,
+        )
 
     def close(self) -> None:
         if not self._closed:
             self._mock.stop()
         self._closed = True
 
-    def register(self, *, passed: bool = True, **evaluation: Any) -> Package:
-        """Register a version with its artifact and its evaluation."""
+    def make_key(self) -> str:
+        """Make a key that signs."""
+        answer = self.kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+        return str(answer["KeyMetadata"]["Arn"])
+
+    def register(
+        self, *, passed: bool = True, tag: str = "tag", recorded: dict[str, Any] | None = None, **evaluation: Any
+    ) -> Package:
+        """Register a version with its artifact, its evaluation and the verdict, of which `recorded` is another."""
         package = self.sagemaker.register()
+        package.image = f"{REPOSITORY}:{tag}"
         artifact = f"model {package.version}".encode()
-        judged = {
+        judged: dict[str, Any] = {
             "model": {"sha256": hashlib.sha256(artifact).hexdigest(), "uri": package.model_uri},
             "serving": {"runtime": "openvino", "precision": "f32"},
             "gate": {"passed": passed, "sentence": "mAP 0.7 is at least 0.5" if passed else "mAP 0.1", "mAP": 0.7},
-        }
+            "policy": {"floor": {"sha256": (recorded or {}).get("floor", FLOOR)}},
+        } | evaluation
+        body = json.dumps(judged).encode()
         self.put(package.model_uri, artifact)
-        self.put(f"{package.evaluation_uri}/evaluation.json", json.dumps(judged | evaluation).encode())
+        self.put(f"{package.evaluation_uri}/evaluation.json", body)
         self.put(f"{package.evaluation_uri}/sample.jpg", b"\xff\xd8jpeg")
+        found = {"Runtime": judged["serving"]["runtime"], "Precision": judged["serving"]["precision"]}
+        self.publisher.publish(
+            version=package.version,
+            arn=package.arn,
+            execution_arn=arn("pipeline", f"{PREFIX}/execution/{package.version:012d}"),
+            evaluation_uri=f"{package.evaluation_uri}/evaluation.json",
+            evaluation=body,
+            model_uri=package.model_uri,
+            model_sha256=hashlib.sha256(artifact).hexdigest(),
+            image=package.image,
+            image_digest=image_digest(package.image),
+            passed=passed,
+            **(found | (recorded or {})),
+        )
         return package
+
+    def forget_verdict(self, package: Package) -> None:
+        """Let a version be one that no PublishDossier recorded."""
+        self.table.delete_item(Key={"EndpointName": PREFIX, "Record": f"verdict#{package.version:06d}"})
 
     def die_between_order_and_record(self) -> None:
         """Handle the last event with a function that times out between UpdateEndpoint and what it records of it."""
@@ -587,11 +695,20 @@ class World:
     def put(self, uri: str, body: bytes) -> None:
         self.s3.put_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"), Body=body)
 
+    def get(self, uri: str) -> bytes:
+        answer = self.s3.get_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))
+        return bytes(answer["Body"].read())
+
+    def context(self) -> EventContext:
+        """Return what an event has at hand."""
+        return EventContext.begin(self.settings, self.clients, "test")
+
     def remove(self, uri: str) -> None:
         self.s3.delete_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))
 
-    def approve(self, package: Package) -> None:
-        self.sagemaker.review(package.version, "Approved")
+    def approve(self, package: Package, why: str = "override: whatever serves") -> None:
+        """Approve a version; what it was compared with matters only where a test says so."""
+        self.sagemaker.review(package.version, "Approved", why)
 
     def reject(self, package: Package) -> None:
         self.sagemaker.review(package.version, "Rejected")
@@ -660,6 +777,16 @@ class World:
     def record(self, key: str = "endpoint", endpoint: str = PREFIX) -> dict[str, Any]:
         item: dict[str, Any] = self.table.get_item(Key={"EndpointName": endpoint, "Record": key}).get("Item", {})
         return item
+
+    def released(self, package: Package) -> str:
+        """Return where a version is served from."""
+        digest = hashlib.sha256(f"model {package.version}".encode()).hexdigest()
+        return f"s3://{BUCKET}/released/{digest}/model.tar.gz"
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the endpoint's history, oldest first."""
+        key = Key("EndpointName").eq(PREFIX) & Key("Record").begins_with("event#")
+        return list(self.table.query(KeyConditionExpression=key)["Items"])
 
     def champion(self) -> int | None:
         champion = self.record().get("Champion")

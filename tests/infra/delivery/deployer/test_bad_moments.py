@@ -105,7 +105,7 @@ def test_late_description_does_not_read_as_a_roll_back(world: Any, lag: int) -> 
     world.settle()
     assert (world.serving(), world.champion()) == (world.named(2), 2)
     assert [update["EndpointConfigName"] for update in world.sagemaker.updates] == [world.named(2)]
-    assert (world.topic.sent, world.sagemaker.violations) == ([], [])
+    assert (world.topic.faults, world.sagemaker.violations) == ([], [])
 
 
 def test_roll_back_is_still_seen_when_descriptions_are_late(world: Any) -> None:
@@ -156,7 +156,7 @@ def test_event_that_read_the_records_before_another_ones_order_does_not_fail_its
     world.settle()
     assert (world.serving(), world.champion()) == (world.named(2), 2)
     assert [update["EndpointConfigName"] for update in world.sagemaker.updates] == [world.named(2)]
-    assert (world.topic.sent, world.sagemaker.violations) == ([], [])
+    assert (world.topic.faults, world.sagemaker.violations) == ([], [])
 
 
 @pytest.mark.parametrize("lag", [1, 2, 3])
@@ -169,7 +169,7 @@ def test_order_that_its_function_died_after_is_known_to_the_next_event(world: An
     world.sagemaker.progress("mapgate-dev")
     world.settle()
     assert (world.serving(), world.champion()) == (world.named(2), 2)
-    assert (world.topic.sent, world.sagemaker.violations) == ([], [])
+    assert (world.topic.faults, world.sagemaker.violations) == ([], [])
 
 
 @pytest.mark.parametrize("serving", [False, True])
@@ -188,7 +188,7 @@ def test_order_that_perhaps_was_not_taken_is_given_again(world: Any, serving: bo
     world.settle()
     assert (world.serving(), world.champion()) == (world.named(version.version), version.version)
     assert 300 <= world.sagemaker.now - ordered_at < 420
-    assert (world.topic.sent, world.sagemaker.violations) == ([], [])
+    assert (world.topic.faults, world.sagemaker.violations) == ([], [])
 
 
 def test_order_that_was_refused_holds_nobody_up(world: Any) -> None:
@@ -211,7 +211,7 @@ def test_notice_that_could_not_be_sent_is_sent_by_the_next_event(world: Any) -> 
     assert world.record("version#000001")["Outcome"] == "refused"
     world.look()
     world.look()
-    assert [message["Subject"] for message in world.topic.sent] == ["mapgate-dev: v1 was refused"]
+    assert [message["Subject"] for message in world.topic.faults] == ["mapgate-dev: v1 was refused"]
 
 
 def test_topic_that_is_down_does_not_keep_a_version_from_production(world: Any) -> None:
@@ -234,7 +234,7 @@ def test_withdrawal_of_the_last_approval_is_told_although_the_topic_was_down(wor
     with pytest.raises(ClientError):
         world.deliver()
     world.look()
-    assert [message["Subject"] for message in world.topic.sent] == ["mapgate-dev: v1 keeps serving"]
+    assert [message["Subject"] for message in world.topic.faults] == ["mapgate-dev: v1 keeps serving"]
 
 
 @pytest.mark.parametrize(
@@ -243,8 +243,9 @@ def test_withdrawal_of_the_last_approval_is_told_although_the_topic_was_down(wor
         refusal("CreateModel", "AccessDeniedException", "not authorized to perform: iam:PassRole"),
         refusal("CreateEndpoint", "ResourceLimitExceeded", "The account-level service limit is 0 Instances"),
         refusal("CreateModel", "ValidationException", "Could not access model data at s3://b/k."),
+        refusal("verify", "DisabledException", "key/1 is disabled."),
     ],
-    ids=["permission", "quota", "role"],
+    ids=["permission", "quota", "role", "key"],
 )
 def test_version_waits_for_what_the_account_lacks(world: Any, error: ClientError) -> None:
     world.sagemaker.before_call = failing(error.operation_name, 2, error)
@@ -252,13 +253,13 @@ def test_version_waits_for_what_the_account_lacks(world: Any, error: ClientError
     world.settle()
     assert world.record("version#000001")["Outcome"] is None
     world.look()
-    (message,) = world.topic.sent
+    (message,) = world.topic.faults
     assert message["Subject"] == "mapgate-dev: v1 waits"
     assert error.response["Error"]["Message"] in message["Message"]
     world.look()
     world.settle()
     assert world.champion() == 1
-    assert len(world.topic.sent) == 1
+    assert len(world.topic.faults) == 1
 
 
 @pytest.mark.parametrize("serving", [False, True])
@@ -284,7 +285,7 @@ def test_version_waits_for_what_its_roll_out_found_lacking(world: Any, serving: 
     world.settle()
     assert world.champion() == (1 if serving else None)
     assert world.record(f"version#{number:06d}")["Outcome"] == "waiting"
-    (message,) = world.topic.sent
+    (message,) = world.topic.faults
     assert message["Subject"] == f"mapgate-dev: v{number} waits"
     assert lacking in message["Message"]
     world.sagemaker.doomed.clear()
@@ -292,7 +293,7 @@ def test_version_waits_for_what_its_roll_out_found_lacking(world: Any, serving: 
     world.settle()
     assert world.champion() == number
     assert world.record(f"version#{number:06d}")["Sentence"] == ""
-    assert len(world.topic.sent) == 1
+    assert len(world.topic.faults) == 1
 
 
 def test_event_of_a_clock_that_is_wrong_does_not_pin_its_version(world: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from infra.delivery.deployer.deployments import names, rollback
 from infra.delivery.deployer.deployments.settings import DeployerSettings
+from tests.infra.delivery.deployer.conftest import image_digest
 from tests.infra.delivery.deployer.test_removal import request
 
 TRIAL = "mapgate-dev-candidate-1"
@@ -99,11 +100,11 @@ def test_settings_that_the_trial_does_not_survive_leave_production_alone(world: 
     world.change(instance_type="ml.c5.large")
     world.settle()
     assert (world.serving(), world.champion(), world.sagemaker.updates) == (before, 1, [])
-    assert [message["Subject"] for message in world.topic.sent] == ["mapgate-dev: v1 keeps its old settings"]
-    assert "v1 keeps serving with its old settings" in world.topic.sent[0]["Message"]
+    assert [message["Subject"] for message in world.topic.faults] == ["mapgate-dev: v1 keeps its old settings"]
+    assert "v1 keeps serving with its old settings" in world.topic.faults[0]["Message"]
     world.handle({"detail-type": "Scheduled Event"})
     world.settle()
-    assert (len(world.topic.sent), set(world.sagemaker.endpoints)) == (1, {"mapgate-dev"})
+    assert (len(world.topic.faults), set(world.sagemaker.endpoints)) == (1, {"mapgate-dev"})
 
 
 def test_trial_whose_beginning_died_is_taken_up_by_the_next_look(world: Any) -> None:
@@ -149,7 +150,7 @@ def test_settings_that_production_rolls_back_do_not_fail_their_version(world: An
     world.settle()
     assert (world.serving(), world.champion()) == (before, 2)
     assert world.record("version#000002")["Outcome"] is None
-    assert "SageMaker rolled it back to the old settings" in world.topic.sent[0]["Message"]
+    assert "SageMaker rolled it back to the old settings" in world.topic.faults[0]["Message"]
     assert len(world.sagemaker.updates) == 2
     assert world.sagemaker.alarms == {}
 
@@ -168,12 +169,12 @@ def test_old_name_without_settings_is_read_and_brought_up_to_date(world: Any) ->
 
 def test_another_type_than_the_measured_one_is_recorded_and_told_once(world: Any) -> None:
     serve(world)
-    assert world.topic.sent == []
+    assert world.topic.faults == []
     world.change(instance_type="ml.g5.xlarge")
     world.settle()
     champion = world.record()["Champion"]
     assert (champion["InstanceType"], champion["MeasuredInstanceType"]) == ("ml.g5.xlarge", "ml.m5.xlarge")
-    (message,) = world.topic.sent
+    (message,) = world.topic.faults
     assert "v1 serves on ml.g5.xlarge and was measured on ml.m5.xlarge" in message["Message"]
 
 
@@ -242,9 +243,35 @@ def test_latency_alarm_follows_the_setting() -> None:
                 "TOPIC_ARN",
                 "INFERENCE_INSTANCE_TYPE",
                 "EXECUTION_ROLE_ARN",
+                "SIGNING_KEY_ARN",
+                "FLOOR_POLICY_SHA256",
+                "INFERENCE_REPOSITORY",
             ],
             "x",
         )
         | {"INFERENCE_INSTANCE_COUNT": "1", "LATENCY_ALARM_MILLISECONDS": "700"}
     )
     assert told.latency_alarm_milliseconds == 700
+
+
+def test_production_of_an_older_release_moves_to_its_released_copy_by_itself(world: Any) -> None:
+    """It serves where it was trained, from an image by its tag, under a name of before, and has no verdict's record."""
+    version = world.register()
+    world.approve(version)
+    world.settle()
+    sagemaker, old = world.sagemaker, "mapgate-dev-v1-a0b1c2"
+    config, model = sagemaker.configs.pop(world.serving()), sagemaker.models.pop(world.serving())
+    container = model["PrimaryContainer"] | {"Image": version.image, "ModelDataUrl": version.model_uri}
+    sagemaker.models[old] = model | {"ModelName": old, "PrimaryContainer": container}
+    variant = config["ProductionVariants"][0] | {"ModelName": old}
+    sagemaker.configs[old] = config | {"EndpointConfigName": old, "ProductionVariants": [variant]}
+    sagemaker.endpoints["mapgate-dev"].config = old
+    world.forget_verdict(version)
+    world.look()
+    world.settle()
+    assert world.serving() == world.named(1)
+    served = sagemaker.models[world.named(1)]["PrimaryContainer"]
+    assert served["ModelDataUrl"] == world.released(version)
+    assert served["Image"].endswith(image_digest(version.image))
+    assert set(sagemaker.models) == set(sagemaker.configs) == {world.named(1)}
+    assert (world.champion(), world.record()["Champion"]["ModelUri"]) == (1, world.released(version))

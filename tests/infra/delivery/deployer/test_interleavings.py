@@ -31,12 +31,12 @@ SETTINGS = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 picks = st.integers(0, 1_000)
-calls = st.integers(0, 20)
-kinds = st.sampled_from(["fit", "fit", "doomed", "stuck", "gate", "artifact"])
+calls = st.integers(0, 45)
+kinds = st.sampled_from(["fit", "fit", "doomed", "stuck", "gate", "artifact", "floor", "hand"])
 
 
-class DiedError(Exception):
-    """The function's process ended."""
+class DiedError(BaseException):
+    """The function's process ended, so that nothing in it could catch that."""
 
 
 class Machine(RuleBasedStateMachine):
@@ -45,6 +45,8 @@ class Machine(RuleBasedStateMachine):
     Attributes:
         moments: When each version was last approved, by version.
         fit: Versions that pass the verdict and come up.
+        overridden: Versions whose last approval was an override.
+        died: Whether a function has died, after which a message may come twice.
     """
 
     world: Any
@@ -55,7 +57,8 @@ class Machine(RuleBasedStateMachine):
         self.world = type(self).make_world()
         self.moments: dict[int, float] = {}
         self.fit: set[int] = set()
-        self.ever_served: str | None = None
+        self.overridden: set[int] = set()
+        self.died = False
 
     @property
     def sagemaker(self) -> Any:
@@ -74,18 +77,25 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.sagemaker.packages) < 6)
     @rule(kind=kinds)
     def register(self, kind: str) -> None:
-        version = self.world.register(passed=kind != "gate")
+        serving = self.world.record().get("Champion")
+        recorded = {"champion_arn": serving["ModelPackageArn"] if serving else "none"}
+        if kind == "floor":
+            recorded["floor"] = "0" * 64
+        version = self.world.register(passed=kind != "gate", recorded=recorded)
         if kind == "artifact":
             self.world.remove(version.model_uri)
+        if kind == "hand":
+            self.world.forget_verdict(version)
         {"doomed": self.sagemaker.doomed, "stuck": self.sagemaker.stuck, "fit": self.fit}.get(kind, set()).add(
             version.version
         )
 
     @precondition(lambda self: self.sagemaker.packages)
-    @rule(pick=picks)
-    def approve(self, pick: int) -> None:
+    @rule(pick=picks, override=st.booleans())
+    def approve(self, pick: int, override: bool = True) -> None:
         version = self._version(pick)
-        self.world.approve(version)
+        self.world.approve(version, why="override: whatever serves" if override else "")
+        (self.overridden.add if override else self.overridden.discard)(version.version)
         self.moments[version.version] = version.modified
 
     @precondition(lambda self: self.sagemaker.packages)
@@ -129,6 +139,7 @@ class Machine(RuleBasedStateMachine):
             raise DiedError
 
         self._disturb(after, stop)
+        self.died = True
         with contextlib.suppress(DiedError):
             self.world.handle(self._event(pick))
         self.sagemaker.before_call = print_nothing
@@ -181,7 +192,9 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_told_that_a_fit_version_failed(self) -> None:
-        for message in self.world.topic.sent:
+        for message in self.world.topic.faults:
+            if "was compared with" in message["Message"]:
+                continue
             told = message["Subject"].removeprefix("mapgate-dev: ")
             assert told.endswith("keeps serving") or int(told.split()[0].removeprefix("v")) not in self.fit
 
@@ -204,7 +217,7 @@ class Machine(RuleBasedStateMachine):
 
     def _check_end(self) -> None:
         standing = {v for v, package in self.sagemaker.packages.items() if package.approval == "Approved"}
-        good = standing & self.fit
+        good = (standing & self.fit) - self._compared_with_another()
         endpoint = self.sagemaker.endpoints.get("mapgate-dev")
         if good:
             newest = max(good, key=lambda version: self.moments[version])
@@ -217,6 +230,28 @@ class Machine(RuleBasedStateMachine):
             assert self.world.champion() == production_version("mapgate-dev", endpoint.config)
             assert set(self.sagemaker.configs) == set(self.sagemaker.models) == {endpoint.config}
         assert self.world.record()["Attempt"] is None
+        self._check_history()
+
+    def _compared_with_another(self) -> set[int]:
+        """Return the versions that were refused because another champion serves than they were compared with."""
+        records = {version: self.world.record(f"version#{version:06d}") for version in self.sagemaker.packages}
+        stale = {v for v, record in records.items() if "was compared with" in (record.get("Sentence") or "")}
+        assert not any(records[version]["ServedAt"] for version in stale)
+        return {version for version in stale if records[version]["Outcome"] == "refused"} - self.overridden
+
+    def _check_history(self) -> None:
+        """Everything was told, once where nobody died, and what serves is signed for."""
+        history = self.world.history()
+        assert all(event["ToldAt"] for event in history)
+        sent = len(self.world.topic.sent)
+        assert sent == len(history) or (self.died and sent > len(history))
+        for version in self.sagemaker.packages:
+            assert not self.world.record(f"version#{version:06d}").get("Untold")
+        champion = self.world.record(f"version#{self.world.champion():06d}") if self.world.champion() else None
+        if champion:
+            assert champion["ServedAt"] == champion["StatedAt"] > 0
+            assert champion["ApprovalStatement"] or not champion["Standing"]
+            assert champion["DeploymentStatement"]
 
     def _version(self, pick: int) -> Any:
         return self.sagemaker.packages[1 + pick % len(self.sagemaker.packages)]

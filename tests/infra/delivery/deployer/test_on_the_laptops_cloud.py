@@ -18,6 +18,7 @@ from typing import Any
 
 import boto3
 import pytest
+from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
 from infra.delivery.deployer.deployments.clients import Clients
@@ -27,6 +28,7 @@ from infra.delivery.deployer.deployments.names import production
 from infra.delivery.deployer.deployments.settings import DeployerSettings
 from localcloud import cloud as local_cloud
 from localcloud.pushing import push
+from tests.infra.delivery.deployer.publishing import FLOOR, Publisher
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 SERVER = """
@@ -43,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer("come again", 429)
         time.sleep(0.02)
         PLACES.release()
-        self.answer(ANSWER, int(os.environ.get("ALWAYS", 200)))
+        self.answer(ANSWER)
     def answer(self, body, status=200):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -95,41 +97,65 @@ class Laptop:
         wait(rests)
         return dict(self.client("sagemaker").describe_endpoint(EndpointName="mapgate-dev"))
 
-    def register(self, version: int, **environment: str) -> str:
+    def register(self, version: int, tag: str = "1") -> str:
         """Register a version with its artifact and evaluation; returns its ARN."""
         s3, model, folder = self.client("s3"), f"models/{version}/model.tar.gz", f"executions/{version}"
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:
             archive.addfile(tarfile.TarInfo(f"weights of {version}"), io.BytesIO())
+        artifact = hashlib.sha256(packed.getvalue()).hexdigest()
         judged = {
-            "model": {"sha256": hashlib.sha256(packed.getvalue()).hexdigest()},
+            "model": {"sha256": artifact},
             "serving": {"runtime": "openvino", "precision": "f32"},
             "gate": {"passed": True, "sentence": "good", "mAP": 0.7},
+            "policy": {"floor": {"sha256": FLOOR}},
         }
-        objects = {model: packed.getvalue(), f"{folder}/evaluation.json": json.dumps(judged).encode()}
+        evaluation = json.dumps(judged).encode()
+        objects = {model: packed.getvalue(), f"{folder}/evaluation.json": evaluation}
         for key, body in {**objects, f"{folder}/sample.jpg": b"\xff\xd8"}.items():
             s3.put_object(Bucket="data", Key=key, Body=body)
-        container = {
-            "Image": f"{REGISTRY}/server:1",
-            "ModelDataUrl": f"s3://data/{model}",
-            "Environment": environment,
-        }
+        image = f"{REGISTRY}/server:{tag}"
+        container = {"Image": image, "ModelDataUrl": f"s3://data/{model}"}
         statistics = {"ContentType": "application/json", "S3Uri": f"s3://data/{folder}/evaluation.json"}
-        return str(
-            self.client("sagemaker").create_model_package(
-                ModelPackageGroupName="mapgate-dev",
-                ModelApprovalStatus="PendingManualApproval",
-                InferenceSpecification={
-                    "Containers": [container],
-                    "SupportedContentTypes": ["application/x-image"],
-                    "SupportedResponseMIMETypes": ["application/json"],
-                },
-                ModelMetrics={"ModelQuality": {"Statistics": statistics}},
-            )["ModelPackageArn"]
+        arn = self.client("sagemaker").create_model_package(
+            ModelPackageGroupName="mapgate-dev",
+            ModelApprovalStatus="PendingManualApproval",
+            InferenceSpecification={
+                "Containers": [container],
+                "SupportedContentTypes": ["application/x-image"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+            ModelMetrics={"ModelQuality": {"Statistics": statistics}},
+        )["ModelPackageArn"]
+        found = self.client("ecr").describe_images(repositoryName="server", imageIds=[{"imageTag": tag}])
+        self.publisher().publish(
+            version=version,
+            arn=arn,
+            execution_arn="arn:aws:sagemaker:us-east-1:123456789012:pipeline/mapgate-dev/execution/abcdefghijkl",
+            evaluation_uri=statistics["S3Uri"],
+            evaluation=evaluation,
+            model_uri=f"s3://data/{model}",
+            model_sha256=artifact,
+            image=image,
+            image_digest=found["imageDetails"][0]["imageDigest"],
+        )
+        return str(arn)
+
+    def publisher(self) -> Publisher:
+        """Return PublishDossier's rights."""
+        return Publisher(
+            s3=self.client("s3"),
+            kms=self.client("kms"),
+            table=boto3.resource("dynamodb").Table("deployments"),
+            bucket="data",
+            endpoint_name="mapgate-dev",
+            key_arn=self.settings.signing_key_arn,
         )
 
     def approve(self, arn: str) -> None:
-        self.client("sagemaker").update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+        self.client("sagemaker").update_model_package(
+            ModelPackageArn=arn, ModelApprovalStatus="Approved", ApprovalDescription="override: as it comes"
+        )
         moment = self.client("sagemaker").describe_model_package(ModelPackageName=arn)["LastModifiedTime"]
         detail = {
             "ModelPackageGroupName": "mapgate-dev",
@@ -163,6 +189,7 @@ def wait(question: Callable[[], bool], seconds: float = 30) -> None:
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     home, images = tmp_path_factory.mktemp("laptop") / ".mapgate", tmp_path_factory.mktemp("images")
     (images / "serve.py").write_text(SERVER)
+    (images / "fail.py").write_text(SERVER.replace("self.answer(ANSWER)", "self.answer(ANSWER, 500)"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MAPGATE_BAKE_SCALE", str(1 / 300))  # a bake of five minutes takes a second
         information = local_cloud.up(home)
@@ -176,8 +203,11 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
 
 def _furnish(images: Path) -> DeployerSettings:
     boto3.client("s3").create_bucket(Bucket="data")
+    boto3.client("s3").put_bucket_versioning(Bucket="data", VersioningConfiguration={"Status": "Enabled"})
     boto3.client("ecr").create_repository(repositoryName="server")
-    push(boto3.client("ecr"), "server", "1", directory=images, python=sys.executable, entrypoint=["python", "serve.py"])
+    for tag, program in (("1", "serve.py"), ("broken", "fail.py")):
+        entrypoint = ["python", program]
+        push(boto3.client("ecr"), "server", tag, directory=images, python=sys.executable, entrypoint=entrypoint)
     boto3.client("sagemaker").create_model_package_group(ModelPackageGroupName="mapgate-dev")
     keys: dict[str, Any] = {"EndpointName": "HASH", "Record": "RANGE"}
     boto3.client("dynamodb").create_table(
@@ -187,6 +217,7 @@ def _furnish(images: Path) -> DeployerSettings:
         BillingMode="PAY_PER_REQUEST",
     )
     _make_role()
+    key = boto3.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
     return DeployerSettings(
         prefix="mapgate-dev",
         table="deployments",
@@ -197,6 +228,9 @@ def _furnish(images: Path) -> DeployerSettings:
         instance_type="ml.m5.large",
         instance_count=1,
         execution_role_arn="arn:aws:iam::123456789012:role/model",
+        signing_key_arn=key["KeyMetadata"]["Arn"],
+        floor_policy_sha256=FLOOR,
+        inference_repository=f"{REGISTRY}/server",
         callback_queue_url=boto3.client("sqs").create_queue(QueueName="callback")["QueueUrl"],
     )
 
@@ -240,12 +274,17 @@ def test_late_description_does_not_roll_production_back(laptop: Laptop) -> None:
     laptop.await_status("mapgate-dev", laptop.named(2))
     laptop.change("mapgate-dev")
     laptop.order(service="sagemaker", action="DescribeEndpoint", late=1)
-    laptop.order(service="sns", action="Publish", code="InternalError", status=500, times=100)
     laptop.approve(laptop.register(3))
     laptop.order()
     laptop.await_status("mapgate-dev", laptop.named(3))
     laptop.change("mapgate-dev")
     assert laptop.record("mapgate-dev")["Champion"]["Version"] == 3
+    table: Any = boto3.resource("dynamodb").Table("deployments")
+    found = table.query(
+        KeyConditionExpression=Key("EndpointName").eq("mapgate-dev") & Key("Record").begins_with("event#")
+    )
+    happened = [(int(each["Version"]), each["Kind"]) for each in found["Items"] if each["Version"] > 1]
+    assert happened == [(2, "override"), (2, "serves"), (3, "override"), (3, "serves")]
 
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/62e5dc4a-5603-4f97-9c7b-17fb87734ad8"
@@ -332,13 +371,13 @@ def test_fleet_that_fails_is_rolled_back_and_its_alarms_are_gone(
     laptop.approve(laptop.register(7))
     laptop.serving()
     traffic(2)
-    laptop.approve(laptop.register(8, ALWAYS="500"))
+    laptop.approve(laptop.register(8, tag="broken"))
     assert laptop.serving()["EndpointConfigName"] == laptop.named(7)
     assert _left_over(laptop) == ({laptop.named(7)}, set())
 
 
 def test_fix_replaces_a_production_that_fails(laptop: Laptop, traffic: Callable[[int], list[int]]) -> None:
-    laptop.approve(laptop.register(9, ALWAYS="500"))
+    laptop.approve(laptop.register(9, tag="broken"))
     assert laptop.serving()["EndpointConfigName"] == laptop.named(9)  # nobody asked it while it baked
     statuses = traffic(2)
     wait(lambda: statuses.count(500) > 20)

@@ -10,9 +10,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.infra.delivery.deployer.conftest import APPROVER, REPOSITORY, image_digest
+
 
 def refusal(operation: str, message: str, code: str = "ValidationException") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+def pinned(tag: str) -> str:
+    return f"{REPOSITORY}@{image_digest(f'{REPOSITORY}:{tag}')}"
 
 
 def test_approved_version_becomes_the_champion(world: Any) -> None:
@@ -23,7 +29,7 @@ def test_approved_version_becomes_the_champion(world: Any) -> None:
     assert world.record()["Champion"] == {
         "Version": 1,
         "ModelPackageArn": version.arn,
-        "ModelUri": version.model_uri,
+        "ModelUri": world.released(version),
         "Runtime": "openvino",
         "Precision": "f32",
         "InstanceType": "ml.m5.xlarge",
@@ -40,30 +46,29 @@ def test_approved_version_becomes_the_champion(world: Any) -> None:
         "sagemaker:project-name": "mapgate",
         "sagemaker:deployment-stage": "dev",
     }
-    assert world.topic.sent == []
+    assert world.topic.faults == []
 
 
 def test_a_version_registered_before_serves_by_tensorflow_from_its_own_image(world: Any) -> None:
     """The image of today has no TensorFlow, and the next version and a way back to this one change nothing of that."""
-    older = world.register(serving={"runtime": "tensorflow", "precision": "f32"})
-    older.image = "older-image:with-tensorflow"
+    older = world.register(tag="with-tensorflow", serving={"runtime": "tensorflow", "precision": "f32"})
     own = {"MAPGATE_RUNTIME": "tensorflow", "MAPGATE_PRECISION": "f32", "MAPGATE_METRICS_NAMESPACE": "mapgate-dev"}
     newer = world.register()
 
     world.approve(older)
     world.settle()
     served = world.sagemaker.models[world.named(1)]["PrimaryContainer"]
-    assert (served["Image"], served["Environment"]) == ("older-image:with-tensorflow", own)
+    assert (served["Image"], served["Environment"]) == (pinned("with-tensorflow"), own)
     assert world.record()["Champion"]["Runtime"] == "tensorflow"
 
     world.approve(newer)
     world.settle()
-    assert world.sagemaker.models[world.named(2)]["PrimaryContainer"]["Image"] == "image:tag"
+    assert world.sagemaker.models[world.named(2)]["PrimaryContainer"]["Image"] == pinned("tag")
     world.reject(newer)
     world.settle()
     assert world.serving() == world.named(1)
     served = world.sagemaker.models[world.named(1)]["PrimaryContainer"]
-    assert (served["Image"], served["Environment"]) == ("older-image:with-tensorflow", own)
+    assert (served["Image"], served["Environment"]) == (pinned("with-tensorflow"), own)
 
 
 def test_pending_version_is_not_deployed(world: Any) -> None:
@@ -101,7 +106,7 @@ def test_rolled_back_version_is_recorded_as_failed_and_told(world: Any) -> None:
     world.settle()
     assert (world.serving(), world.champion()) == (world.named(1), 1)
     assert world.record("version#000002")["Outcome"] == "failed"
-    (message,) = world.topic.sent
+    (message,) = world.topic.faults
     assert "v2 was rolled back by SageMaker, production serves v1" in message["Message"]
     assert set(world.sagemaker.configs) == {world.named(1)}
 
@@ -129,7 +134,7 @@ def test_endpoint_that_does_not_come_up_is_deleted_and_the_next_best_version_ser
     world.approve(world.register())
     world.settle()
     assert (world.serving(), world.champion()) == (world.named(1), 1)
-    assert "ping health check" in world.topic.sent[0]["Message"]
+    assert "ping health check" in world.topic.faults[0]["Message"]
 
 
 def test_mixed_fleet_is_never_deleted_and_mended_by_the_next_version(world: Any) -> None:
@@ -139,7 +144,7 @@ def test_mixed_fleet_is_never_deleted_and_mended_by_the_next_version(world: Any)
     world.approve(world.register())
     world.settle()
     assert world.sagemaker.endpoints["mapgate-dev"].status == "UpdateRollbackFailed"
-    assert "neither rolled out nor rolled back" in world.topic.sent[0]["Message"]
+    assert "neither rolled out nor rolled back" in world.topic.faults[0]["Message"]
     world.approve(world.register())
     world.settle()
     assert world.champion() == 3
@@ -164,7 +169,7 @@ def test_rejecting_the_last_approval_leaves_it_serving_and_tells_people_once(wor
     world.sagemaker.events.append(world.sagemaker.events[-1])
     world.settle()
     assert world.champion() == 1
-    assert [message["Subject"] for message in world.topic.sent] == ["mapgate-dev: v1 keeps serving"]
+    assert [message["Subject"] for message in world.topic.faults] == ["mapgate-dev: v1 keeps serving"]
 
 
 def test_older_version_approved_later_goes_to_production(world: Any) -> None:
@@ -182,7 +187,7 @@ def test_version_rejected_before_its_event_is_handled_is_not_deployed(world: Any
     world.reject(version)
     world.settle()
     assert world.sagemaker.endpoints == {}
-    assert world.topic.sent == []
+    assert world.topic.faults == []
 
 
 def test_version_rejected_during_its_roll_out_is_rolled_back(world: Any) -> None:
@@ -227,7 +232,7 @@ def test_two_events_that_deploy_at_the_same_time_do_it_once(world: Any, serving:
     world.handle(event)
     world.settle()
     assert world.champion() == (2 if serving else 1)
-    assert (world.topic.sent, world.sagemaker.violations) == ([], [])
+    assert (world.topic.faults, world.sagemaker.violations) == ([], [])
 
 
 def test_crash_between_update_and_record_leaves_the_roll_out_alone(world: Any) -> None:
@@ -271,7 +276,7 @@ def test_version_that_did_not_pass_its_gate_is_refused(world: Any) -> None:
     world.settle()
     assert world.sagemaker.endpoints == {}
     assert world.record("version#000001")["Outcome"] == "refused"
-    assert "v1 did not pass its gate: mAP 0.1" in world.topic.sent[0]["Message"]
+    assert "v1 did not pass its gate: mAP 0.1" in world.topic.faults[0]["Message"]
 
 
 def test_missing_artifact_is_refused(world: Any) -> None:
@@ -280,7 +285,7 @@ def test_missing_artifact_is_refused(world: Any) -> None:
     world.approve(version)
     world.settle()
     assert world.sagemaker.endpoints == {}
-    assert f"its artifact {version.model_uri} is gone" in world.topic.sent[0]["Message"]
+    assert f"its artifact {version.model_uri} is gone" in world.topic.faults[0]["Message"]
 
 
 def test_refused_creation_is_told_and_does_not_block_the_next_version(world: Any) -> None:
@@ -292,7 +297,8 @@ def test_refused_creation_is_told_and_does_not_block_the_next_version(world: Any
     world.approve(world.register())
     world.settle()
     assert (
-        "v1 could not be deployed: Requested image image:tag not found. (CreateModel)" in world.topic.sent[0]["Message"]
+        "v1 could not be deployed: Requested image image:tag not found. (CreateModel)"
+        in world.topic.faults[0]["Message"]
     )
     world.approve(world.register())
     world.settle()
@@ -311,17 +317,17 @@ def test_throttling_fails_the_event_so_that_it_comes_again(world: Any) -> None:
     world.sagemaker.before_call = print
     world.settle()
     assert world.champion() == 1
-    assert world.topic.sent == []
+    assert world.topic.faults == []
 
 
 def test_every_event_ends_in_one_line_of_log(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    world.approve(world.register())
+    world.approve(world.register(), why="")
     approval = world.sagemaker.events[-1]
     capsys.readouterr()
     world.handle(approval)
     (line,) = capsys.readouterr().out.splitlines()
     told = json.loads(line)
-    assert told["message"].startswith("v1 is approved; v1 is being brought up (openvino)")
+    assert told["message"].startswith(f"v1 was approved by {APPROVER}; no reason was given; v1 is being brought up (op")
     assert told["trigger"] == "SageMaker Model Package State Change"
     assert told["status"] == "Creating"
 

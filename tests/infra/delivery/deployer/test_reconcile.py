@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.delivery.deployer.deployments.approval import Approval, Notice
 from infra.delivery.deployer.deployments.reconcile import (
     Abandon,
     Action,
-    Approval,
     AskAgain,
     Delete,
     Deploy,
@@ -274,7 +274,11 @@ def test_no_approval_is_later_than_the_registrys_last_change() -> None:
     assert observe(seen, version=1, arn="arn/1", approved=True, modified_at=10_000, announced_at=10**13) == seen
 
 
-def test_notice_of_a_failure_outlives_a_new_approval() -> None:
-    failed = approval(1, 10_000, outcome="failed", sentence="broke", untold="v1 was not deployed")
+def test_what_a_version_did_and_what_is_still_to_be_told_outlive_a_new_approval() -> None:
+    notice = Notice(kind="refused", subject="v1 was refused", sentence="broke", command="look", at=5)
+    lasting: dict[str, object] = {"served_at": 3, "stated_at": 3, "deployment_statement": "d", "candidate": "token"}
+    lasting |= {"rejected_by": "jo", "untold": (notice,), "last_notice": 5}
+    owed = approval(1, 10_000, **lasting)
+    failed = replace(owed, outcome="failed", sentence="broke", approved_by="kim", reason="why", approval_statement="a")
     again = observe(failed, version=1, arn="arn/1", approved=True, modified_at=30_000, announced_at=30_000)
-    assert again == approval(1, 30_000, sentence="broke", untold="v1 was not deployed")
+    assert again == replace(owed, approved_at=30_000)

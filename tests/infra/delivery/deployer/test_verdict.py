@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.delivery.deployer.deployments import registry
+from infra.delivery.deployer.deployments.approvable import Approvable
 from infra.delivery.deployer.deployments.errors import RefusedError
 from infra.delivery.deployer.deployments.registry import Package
 from infra.delivery.deployer.deployments.verdict import evaluation_location, judge, verify
+from tests.infra.delivery.deployer.conftest import REPOSITORY, image_digest
 
 URI = "s3://data/executions/e/evaluation/evaluation.json"
 FIT: dict[str, Any] = {
@@ -34,7 +36,7 @@ def package(**changes: Any) -> Package:
         "image": "image:tag",
         "model_uri": "s3://data/models/job/output/model.tar.gz",
         "statistics_uri": URI,
-        "environment": {},
+        "containers": ({},),
         "metadata": {},
     }
     return Package(**(given | changes))
@@ -123,51 +125,137 @@ def test_version_without_evaluation_is_refused() -> None:
         evaluation_location(package(statistics_uri=None))
 
 
-def test_artifact_that_is_not_the_evaluated_one_is_refused(world: Any) -> None:
-    version = world.register()
+def verified(world: Any, version: Any, *, served: bool = False) -> Approvable:
+    """Verify a version as the deployer does."""
     described = registry.describe(world.sagemaker, version.arn)
     assert described is not None
-    assert verify(world.s3, described).runtime == "openvino"
+    return verify(world.context(), described, served=served)
+
+
+def test_version_is_served_from_its_released_copy_and_its_image_by_digest(world: Any) -> None:
+    version = world.register()
+    found = verified(world, version)
+    assert (found.verdict.runtime, found.caveats) == ("openvino", ())
+    assert found.artifact_uri == world.released(version)
+    assert found.image == f"{REPOSITORY}@{image_digest(version.image)}"
+
+
+def test_artifact_that_is_not_the_evaluated_one_is_refused(world: Any) -> None:
+    version = world.register()
     world.put(version.model_uri, b"another model")
     now, then = (hashlib.sha256(body).hexdigest()[:12] for body in (b"another model", b"model 1"))
     with pytest.raises(
         RefusedError, match=rf"is not the artifact that was evaluated \(its sha256 begins with {now}, .* with {then}\);"
     ):
-        verify(world.s3, described)
+        verified(world, version)
     world.remove(version.model_uri)
     with pytest.raises(RefusedError, match=r"its artifact .* is gone"):
-        verify(world.s3, described)
+        verified(world, version)
 
 
-class Forbidding:
-    """An S3 that answers no question about objects whose name ends so."""
-
-    def __init__(self, s3: Any, ending: str) -> None:
-        self._s3, self._ending = s3, ending
-
-    def get_object(self, *, Bucket: str, Key: str) -> Any:  # noqa: N803
-        if Key.endswith(self._ending):
-            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
-        return self._s3.get_object(Bucket=Bucket, Key=Key)
-
-
-@pytest.mark.parametrize("ending", ["evaluation.json", "model.tar.gz"])
-def test_what_may_not_be_read_is_no_verdict(world: Any, ending: str) -> None:
-    described = registry.describe(world.sagemaker, world.register().arn)
-    assert described is not None
-    with pytest.raises(ClientError, match="AccessDenied"):
-        verify(Forbidding(world.s3, ending), described)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("body", "why"), [(None, "is gone"), (b"{", "is not JSON")])
-def test_evaluation_that_cannot_be_read_is_refused(world: Any, body: bytes | None, why: str) -> None:
+@pytest.mark.parametrize("operation", ["get_object", "copy_object", "get_item"])
+def test_what_may_not_be_read_is_no_verdict(world: Any, operation: str) -> None:
     version = world.register()
+
+    def forbid(called: str) -> None:
+        if called == operation:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, operation)
+
+    world.sagemaker.before_call = forbid
+    with pytest.raises(ClientError, match="AccessDenied"):
+        verified(world, version)
+
+
+def test_evaluation_that_is_gone_is_refused(world: Any) -> None:
+    version = world.register()
+    world.remove(f"{version.evaluation_uri}/evaluation.json")
+    with pytest.raises(RefusedError, match="is gone"):
+        verified(world, version)
+
+
+def test_evaluation_that_is_not_json_is_refused(world: Any) -> None:
+    version = world.register()
+    world.put(f"{version.evaluation_uri}/evaluation.json", b"{")
+    world.forget_verdict(version)
+    with pytest.raises(RefusedError, match="is not JSON"):
+        verified(world, version, served=True)
+
+
+def test_passed_that_was_edited_into_the_evaluation_is_refused(world: Any) -> None:
+    version = world.register(passed=False)
     uri = f"{version.evaluation_uri}/evaluation.json"
-    world.remove(uri) if body is None else world.put(uri, body)
-    described = registry.describe(world.sagemaker, version.arn)
-    assert described is not None
+    world.put(uri, json.dumps(json.loads(world.get(uri)) | {"gate": {"passed": True, "mAP": 0.7}}).encode())
+    with pytest.raises(RefusedError, match=r"evaluation\.json was changed after its verdict"):
+        verified(world, version)
+
+
+def test_evaluation_and_model_that_were_replaced_together_are_refused(world: Any) -> None:
+    version, uri = world.register(), f"{world.sagemaker.packages[1].evaluation_uri}/evaluation.json"
+    evaluation = json.loads(world.get(uri))
+    evaluation["model"]["sha256"] = hashlib.sha256(b"another model").hexdigest()
+    world.put(version.model_uri, b"another model")
+    world.put(uri, json.dumps(evaluation).encode())
+    with pytest.raises(RefusedError, match="was changed after its verdict"):
+        verified(world, version)
+
+
+def test_version_that_was_registered_by_hand_has_no_verdict(world: Any) -> None:
+    version = world.register()
+    world.forget_verdict(version)
+    with pytest.raises(RefusedError, match="v1 has no verdict record: it was registered by hand"):
+        verified(world, version)
+
+
+def test_version_that_has_served_goes_without_a_record_and_is_told(world: Any) -> None:
+    version = world.register()
+    world.forget_verdict(version)
+    assert verified(world, version, served=True).caveats == (
+        "v1 has no verdict record: it was registered by hand, or by an older release; it has served before",
+    )
+
+
+def test_verdict_under_another_floor_is_refused_unless_it_has_served(world: Any) -> None:
+    version = world.register(recorded={"floor": "0" * 64})
+    with pytest.raises(RefusedError, match="judged under the gate policy 000000000000, and the environment's is ffff"):
+        verified(world, version)
+    (told,) = verified(world, version, served=True).caveats
+    assert told.endswith("it has served before")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "why"),
+    [
+        ({"ModelPackageArn": "arn/of/another"}, "names the version"),
+        ({"EvaluationUri": "s3://data/other.json"}, "names the evaluation"),
+        ({"ModelUri": "s3://data/other.tar.gz"}, "names the artifact .*; somebody edited it"),
+        ({"Image": f"{REPOSITORY}:other"}, "names the image"),
+        ({"ImageDigest": "sha256:" + "0" * 64}, "when it was measured"),
+        ({"ModelSha256": "0" * 64}, "names the artifact"),
+        ({"Runtime": "litert"}, "names the runtime openvino, litert was recorded"),
+        ({"Precision": "int8"}, "names the precision f32, int8 was recorded"),
+    ],
+)
+def test_whatever_the_record_says_otherwise_is_a_refusal(world: Any, recorded: dict[str, str], why: str) -> None:
+    version = world.register()
+    item = world.record("verdict#000001") | recorded
+    world.table.put_item(Item=item)
     with pytest.raises(RefusedError, match=why):
-        verify(world.s3, described)
+        verified(world, version)
+    with pytest.raises(RefusedError, match=why):
+        verified(world, version, served=True)
+
+
+def test_evaluation_under_another_floor_than_the_record_says_is_refused(world: Any) -> None:
+    version = world.register(policy={"floor": {"sha256": "0" * 64}})
+    with pytest.raises(RefusedError, match="names the floor 0000"):
+        verified(world, version)
+
+
+def test_tag_that_means_another_image_now_is_refused(world: Any) -> None:
+    version = world.register()
+    world.ecr.moved[version.image] = "sha256:" + "0" * 64
+    with pytest.raises(RefusedError, match="is sha256:000000000000 now and was sha256:"):
+        verified(world, version)
 
 
 def test_evaluation_json_round_trips() -> None:

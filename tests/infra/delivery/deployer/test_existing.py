@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model or a configuration that somebody made under a version's name is not served in its stead."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from infra.delivery.deployer.deployments.existing import configuration_differences, model_differences
+
+TOKEN = "0123456789"  # noqa: S105
+MODEL: dict[str, Any] = {
+    "ModelName": "m",
+    "PrimaryContainer": {
+        "Image": "repository@sha256:1b",
+        "ModelDataUrl": "s3://data/released/1/model.tar.gz",
+        "Environment": {"MAPGATE_RUNTIME": "openvino"},
+    },
+    "ExecutionRoleArn": "role",
+    "EnableNetworkIsolation": True,
+    "VpcConfig": {"Subnets": ["a", "b"], "SecurityGroupIds": ["g"]},
+}
+CONFIG: dict[str, Any] = {
+    "EndpointConfigName": "m",
+    "ProductionVariants": [{"VariantName": "AllTraffic", "ModelName": "m", "InstanceType": "ml.m5.xlarge"}],
+    "KmsKeyId": "key",
+    "DataCaptureConfig": {"EnableCapture": True, "DestinationS3Uri": "s3://data/data-capture"},
+}
+
+
+def at(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy with one member replaced; `variant.` is the first production variant."""
+    changed = deepcopy(document)
+    *places, name = path.split(".")
+    inner = changed
+    for place in places:
+        inner = inner["ProductionVariants"][0] if place == "variant" else inner[place]
+    inner[name] = value
+    return changed
+
+
+def test_what_sagemaker_fills_in_is_no_difference() -> None:
+    source = {"S3Uri": MODEL["PrimaryContainer"]["ModelDataUrl"], "S3DataType": "S3Object", "CompressionType": "Gzip"}
+    described = at(MODEL, "PrimaryContainer.ModelDataSource", {"S3DataSource": source})
+    described = at(described, "PrimaryContainer.Mode", "SingleModel") | {"ModelArn": "arn", "CreationTime": 0}
+    described = at(described, "VpcConfig.Subnets", ["b", "a"])
+    assert model_differences(MODEL, described) == []
+    described = at(CONFIG, "variant.VolumeSizeInGB", 30) | {"EndpointConfigArn": "arn", "EnableNetworkIsolation": False}
+    assert configuration_differences(CONFIG, described) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("PrimaryContainer.Image", "attacker@sha256:1b"),
+        ("PrimaryContainer.ModelDataUrl", "s3://data/models/own.tar.gz"),
+        ("PrimaryContainer.Environment", {"MAPGATE_RUNTIME": "openvino", "LD_PRELOAD": "own.so"}),
+        ("PrimaryContainer.ModelDataSource", {"S3DataSource": {"S3Uri": "s3://own/", "S3DataType": "S3Prefix"}}),
+        ("PrimaryContainer.AdditionalModelDataSources", [{"ChannelName": "own"}]),
+        ("PrimaryContainer.ImageConfig", {"RepositoryAccessMode": "Vpc"}),
+        ("PrimaryContainer.Mode", "MultiModel"),
+        ("PrimaryContainer.ModelPackageName", "own"),
+        ("Containers", [{"Image": "own"}]),
+        ("ExecutionRoleArn", "own"),
+        ("EnableNetworkIsolation", False),
+        ("VpcConfig", {"Subnets": ["c"], "SecurityGroupIds": ["g"]}),
+        ("VpcConfig", None),
+    ],
+)
+def test_difference_of_a_model_is_named(path: str, value: Any) -> None:
+    (sentence,) = model_differences(MODEL, at(MODEL, path, value))
+    assert sentence.startswith(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("variant.ModelName", "own"),
+        ("variant.InstanceType", "ml.p4d.24xlarge"),
+        ("variant.CoreDumpConfig", {"DestinationS3Uri": "s3://own"}),
+        ("variant.EnableSSMAccess", True),
+        ("variant.ServerlessConfig", {"MaxConcurrency": 1}),
+        ("KmsKeyId", "own"),
+        ("KmsKeyId", None),
+        ("ShadowProductionVariants", [{"VariantName": "own"}]),
+        ("AsyncInferenceConfig", {"OutputConfig": {}, "ClientConfig": {"MaxConcurrentInvocationsPerInstance": 1}}),
+        ("DataCaptureConfig.DestinationS3Uri", "s3://own"),
+        ("DataCaptureConfig.EnableCapture", False),
+    ],
+)
+def test_difference_of_a_configuration_is_named(path: str, value: Any) -> None:
+    (sentence,) = configuration_differences(CONFIG, at(CONFIG, path, value))
+    assert path.replace("variant.", "ProductionVariants[0].") in sentence
+
+
+def test_second_variant_is_a_difference() -> None:
+    two = CONFIG | {"ProductionVariants": CONFIG["ProductionVariants"] * 2}
+    assert configuration_differences(CONFIG, two) == ["it has 2 production variants, not one"]
+
+
+def test_model_that_was_made_beforehand_is_refused_and_the_next_event_deploys_the_deployers_own(world: Any) -> None:
+    version, name = world.register(), world.named(1)
+    world.sagemaker.create_model(
+        ModelName=name,
+        PrimaryContainer={"Image": "attacker:tag", "ModelDataUrl": "s3://own/model.tar.gz"},
+        ExecutionRoleArn=world.settings.execution_role_arn,
+    )
+    world.approve(version)
+    world.settle()
+    (message,) = world.topic.faults
+    assert f"the model {name} is there already and is not what the deployer makes" in message["Message"]
+    assert "PrimaryContainer.Image is attacker:tag" in message["Message"]
+    assert f"`aws sagemaker delete-model --model-name {name}`" in message["Message"]
+    assert (world.sagemaker.endpoints, world.record("version#000001")["Outcome"]) == ({}, "refused")
+    world.approve(version)
+    world.settle()
+    assert world.champion() == 1  # what nobody needs under the deployer's names it removes itself
+
+
+def test_configuration_that_was_made_beforehand_is_refused(world: Any) -> None:
+    world.approve(world.register())
+    world.settle()
+    version, name = world.register(), world.named(2)
+    made = world.sagemaker.configs[world.named(1)]
+    core = {"DestinationS3Uri": "s3://own/core"}
+    variant = made["ProductionVariants"][0] | {"CoreDumpConfig": core}
+    world.sagemaker.configs[name] = made | {"EndpointConfigName": name, "ProductionVariants": [variant]}
+    world.approve(version)
+    world.settle()
+    assert world.champion() == 1
+    message = world.topic.faults[0]["Message"]
+    assert "ProductionVariants[0].CoreDumpConfig is {'DestinationS3Uri': 's3://own/core'}, not absent" in message
+    assert f"`aws sagemaker delete-endpoint-config --endpoint-config-name {name}`" in message
+
+
+def test_candidates_model_that_was_made_beforehand_fails_the_step(world: Any) -> None:
+    version = world.register()
+    world.sagemaker.create_model(
+        ModelName="mapgate-dev-candidate-1",
+        PrimaryContainer={"Image": "attacker:tag", "ModelDataUrl": "s3://own/model.tar.gz"},
+        ExecutionRoleArn=world.settings.execution_role_arn,
+    )
+    world.ask(version)
+    assert "the model mapgate-dev-candidate-1 is there already" in world.sagemaker.tokens[TOKEN]
+    assert world.sagemaker.endpoints == {}
+
+
+def test_what_a_function_that_died_has_made_is_gone_on_with(world: Any) -> None:
+    world.approve(world.register())
+    event = world.sagemaker.events[-1]
+
+    def die(operation: str) -> None:
+        if operation == "CreateEndpoint":
+            raise RuntimeError("the function timed out")
+
+    world.sagemaker.before_call = die
+    with pytest.raises(RuntimeError):
+        world.handle(event)
+    world.sagemaker.before_call = print
+    world.handle(event)
+    world.settle()
+    assert (world.champion(), world.topic.faults) == (1, [])

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An execution that has come to PublishDossier: everything lies where it should, until a test changes it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from containers.evidence.envelope import digest, open_envelope
+from containers.evidence.signing import verifier
+from infra.training.publish_dossier_asset import publish_dossier_asset
+from localcloud import cloud as local_cloud
+from localcloud.pushing import push
+from tests.evaluations import evaluation
+from tests.infra.conftest import Cloud, Invoke, Run, invoking
+from tests.infra.training.conftest import deployment_records
+
+ENDPOINT = "mapgate-dev"
+MODEL, MEASURED = "models/job/output/model.tar.gz", "executions/abc/evaluation"
+POLICY = b"schema_version: 2\n"
+PREPARED = {"schema_version": 2, "sha256": "d" * 64, "images": 1000, "splits": {"test": {"images": 120, "boxes": 370}}}
+REPORT = b'<p data-row="author" hidden><b data-slot="author"></b></p><i data-slot="version"></i>'
+DEFINITION = {
+    "Version": "2020-12-01",
+    "Parameters": [{"Name": "DatasetUri", "Type": "String", "DefaultValue": "s3://data/datasets/1/"}],
+    "Steps": [{"Name": "Ends", "Type": "Fail", "Arguments": {"ErrorMessage": "at once"}}],
+}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """The laptop's cloud, which signs, keeps versions of objects, and knows what of a version can be changed."""
+    home = tmp_path_factory.mktemp("cloud") / ".mapgate"
+    yield Cloud(local_cloud.up(home).endpoint_url)
+    local_cloud.down(home)
+
+
+@pytest.fixture(scope="module")
+def asset() -> Iterator[Path]:
+    with publish_dossier_asset() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def images(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
+    """URI and digest of an image that serves and of one that trains."""
+    return pushed_images(cloud, tmp_path_factory.mktemp("image"))
+
+
+def pushed_images(cloud: Cloud, folder: Path) -> dict[str, tuple[str, str]]:
+    """Push them; returns their URIs and digests by name."""
+    made = {}
+    for name in ("inference", "training"):
+        (folder / "serve.py").write_text(name)
+        cloud.client("ecr").create_repository(repositoryName=f"mapgate-dev-{name}")
+        told: dict[str, Any] = {"directory": folder, "python": sys.executable, "entrypoint": ["python", "serve.py"]}
+        push(cloud.client("ecr"), f"mapgate-dev-{name}", "1", **told)
+        made[name] = image(cloud, name)
+    return made
+
+
+def image(cloud: Cloud, name: str, tag: str = "1") -> tuple[str, str]:
+    (found,) = cloud.client("ecr").describe_images(repositoryName=f"mapgate-dev-{name}", imageIds=[{"imageTag": tag}])[
+        "imageDetails"
+    ]
+    return f"123456789012.dkr.ecr.us-east-1.amazonaws.com/mapgate-dev-{name}:{tag}", found["imageDigest"]
+
+
+@dataclass
+class Stage:
+    """An execution that has come to the step: everything lies where it should, until a test changes it."""
+
+    cloud: Cloud
+    bucket: str
+    table: Any
+    key: str
+    images: dict[str, tuple[str, str]]
+    execution: str
+    invoke: Any
+    asset: Path
+    package: str = ""
+    inputs: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def put(self, key: str, content: bytes | dict[str, Any]) -> str:
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.cloud.client("s3").put_object(Bucket=self.bucket, Key=key, Body=body)
+        return f"s3://{self.bucket}/{key}"
+
+    def get(self, key: str) -> bytes:
+        return bytes(self.cloud.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read())
+
+    def evaluate(self, **further: Any) -> None:
+        self.put(f"{MEASURED}/evaluation.json", judged(**further))
+
+    def statement(self, name: str) -> dict[str, Any]:
+        verify = verifier(self.cloud.client("kms"), self.key)
+        return open_envelope(self.get(f"{self.folder}/{name}.json"), verify)
+
+    @property
+    def folder(self) -> str:
+        return f"evidence/v{int(self.package.rpartition('/')[2]):06d}"
+
+    def record(self, endpoint: str = ENDPOINT) -> dict[str, Any] | None:
+        key = {"EndpointName": endpoint, "Record": f"verdict#{self.folder[-6:]}"}
+        return self.table.get_item(Key=key).get("Item")  # type: ignore[no-any-return]
+
+    def described(self) -> dict[str, Any]:
+        return dict(self.cloud.client("sagemaker").describe_model_package(ModelPackageName=self.package))
+
+    def publish(self, **environment: str) -> Run:
+        run: Run = self.invoke(self.asset, self.inputs, **{**self.environment, **environment})
+        return run
+
+
+def judged(**further: Any) -> dict[str, Any]:
+    """An evaluation of the artifact and policy that the stage has."""
+    parts = evaluation(**{"champion": None, **further})
+    parts["model"] = {**parts["model"], "sha256": sha256(b"weights"), **further.get("model", {})}
+    parts["policy"] = {**parts["policy"], "floor": {"uri": None, "sha256": sha256(POLICY)}, **further.get("policy", {})}
+    return parts
+
+
+def sha256(content: bytes) -> str:
+    return digest(content)
+
+
+@pytest.fixture
+def stage(make_stage: Callable[[], Stage]) -> Stage:
+    return make_stage()
+
+
+@pytest.fixture(scope="module")
+def make_stage(
+    cloud: Cloud, images: dict[str, tuple[str, str]], asset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Stage]:
+    invoke = invoking(cloud, tmp_path_factory.mktemp("function"))
+    return lambda: staged(cloud, images, invoke, asset)
+
+
+def staged(
+    cloud: Cloud,
+    images: dict[str, tuple[str, str]],
+    invoke: Invoke,
+    asset: Path,
+    *,
+    name: str = "",
+    bucket: str = "",
+    key_policy: str = "",
+) -> Stage:
+    """Make a stage, whose pipeline, group and table are named by `name`, or by nobody."""
+    name = name or f"d-{uuid4().hex[:12]}"
+    bucket = bucket or f"data-{name}"
+    table = deployment_records(cloud, f"{name}-deployments")
+    key_given = {"Policy": key_policy} if key_policy else {}
+    s3, sagemaker = cloud.client("s3"), cloud.client("sagemaker")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    key = cloud.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY", **key_given)["KeyMetadata"][
+        "Arn"
+    ]
+    role = "arn:aws:iam::123456789012:role/pipeline"
+    sagemaker.create_pipeline(
+        PipelineName=name, PipelineDefinition=json.dumps(DEFINITION), ClientRequestToken=uuid4().hex, RoleArn=role
+    )
+    execution = sagemaker.start_pipeline_execution(PipelineName=name, PipelineExecutionDescription="more night images")
+    made = Stage(cloud, bucket, table, key, images, execution["PipelineExecutionArn"], invoke, asset)
+    made.evaluate()
+    model, policy = made.put(MODEL, b"weights"), made.put("defaults/gate-policy/p/gate_policy.yaml", POLICY)
+    made.put("executions/abc/metadata/dataset.json", PREPARED)
+    made.put(f"{MEASURED}/report.html", REPORT)
+    made.package = _registered(sagemaker, name, images["inference"][0], model)
+    made.inputs = {
+        "model_package_arn": made.package,
+        "evaluation_uri": f"s3://{made.bucket}/{MEASURED}",
+        "execution_arn": made.execution,
+        "metadata_uri": f"s3://{made.bucket}/executions/abc/metadata",
+        "model_uri": model,
+        "champion_arn": "none",
+        "inference_image_digest": images["inference"][1],
+        "training_image_digest": images["training"][1],
+    }
+    made.environment = {
+        "TABLE": table.name,
+        "ENDPOINT_NAME": ENDPOINT,
+        "BUCKET": made.bucket,
+        "SIGNING_KEY_ARN": key,
+        "FLOOR_POLICY_URI": policy.removesuffix("gate_policy.yaml"),
+        "FLOOR_POLICY_SHA256": sha256(POLICY),
+        "FLOOR_TEST_SET": "",
+        "INFERENCE_IMAGE": images["inference"][0],
+        "TRAINING_IMAGE": images["training"][0],
+    }
+    return made
+
+
+def _registered(sagemaker: Any, group: str, serves: str, model: str) -> str:
+    """Register a version as RegisterDetector does, in a group of its own; returns its ARN."""
+    sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    return str(
+        sagemaker.create_model_package(
+            ModelPackageGroupName=group,
+            ModelApprovalStatus="PendingManualApproval",
+            CustomerMetadataProperties={"reviewer": "nobody"},
+            InferenceSpecification={
+                "Containers": [{"Image": serves, "ModelDataUrl": model, "Environment": {"OWN": "1"}}],
+                "SupportedContentTypes": ["image/jpeg"],
+                "SupportedResponseMIMETypes": ["application/json"],
+            },
+        )["ModelPackageArn"]
+    )
