@@ -494,6 +494,15 @@ def test_a_champion_that_could_not_be_measured_fails_the_gate(
     assert "The champion could not be measured" in content["gate"]["sentence"]
 
 
+@pytest.mark.parametrize("who", ["champion", "best"])
+def test_a_version_that_is_named_and_was_not_measured_fails_the_gate(job: JobDirectory, who: str) -> None:
+    job.environment |= {f"MAPGATE_{who.upper()}_ARN": "arn:aws:sagemaker:::model-package/m/2"}
+    assert job.run() == 0
+    content = job.evaluation()
+    assert content["gate"]["passed"] is False
+    assert content[who]["reason"] == "its detections are missing among the measurements"
+
+
 def test_a_score_of_other_images_fails_the_gate(job: JobDirectory) -> None:
     others = [f"other_{at}" for at in range(IMAGES)]
     for runtime in ("openvino", "openvino-int8"):

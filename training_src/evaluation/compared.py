@@ -76,7 +76,7 @@ def score_other(
         labels: The challenger's label map.
     """
     if measured is None:
-        if recorded.runtime is None:
+        if recorded.runtime is None and recorded.arn is None:
             return None
         missing = "its artifact is gone" if recorded.waiver else "its detections are missing among the measurements"
         return OtherModel(recorded, recorded.runtime, reason=missing)

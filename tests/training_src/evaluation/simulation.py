@@ -30,7 +30,7 @@ WORSE = -0.165
 THINNED = {"ab": 0.11, "cd": 0.13}
 """What of its hits a real detector loses to be worse by 0.05."""
 RULE = ChampionRule({"mAP": 0.025})
-RESAMPLES = 500
+RESAMPLES = 300
 
 
 @dataclass(frozen=True)

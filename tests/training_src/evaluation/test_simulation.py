@@ -11,13 +11,18 @@ import pytest
 from tests.training_src.evaluation import simulation
 from tests.training_src.evaluation.simulation import WORSE, champion_rules, drawn, drawn_again, recorded, thinned, value
 from training_src.evaluation.bootstrap import draw, interval, weighted
+from training_src.evaluation.coco import evaluate
 from training_src.evaluation.comparison import smallest_difference
-from training_src.evaluation.matches import Matches
+from training_src.evaluation.gate import ClassEvidence, Evidence, ParityEvidence, judge
+from training_src.evaluation.matches import Matches, match
+from training_src.evaluation.policy import read_policy
 from training_src.evaluation.rules import Estimate, floor_rule
+from training_src.evaluation.scoring import estimated
 
 Record = Callable[[str, str], None]
 SEED = 20261130
 BELOW = 0.03
+DEFAULT = Path(__file__).parents[3] / "infra/training/defaults/gate_policy.yaml"
 DOCUMENT = Path(__file__).parents[3] / "docs/gate.md"
 
 
@@ -43,6 +48,30 @@ def test_a_recorded_detector_that_is_called_worse_is_worse_by_five_points(pair: 
     assert value(one) - value(thinned(one, simulation.THINNED[pair], random)) == pytest.approx(0.05, abs=0.01)
 
 
+@pytest.mark.parametrize("name", ["a", "b", "c", "d"])
+def test_the_demos_detectors_pass_the_default_policy(name: str) -> None:
+    truth, found = recorded()
+    metrics = evaluate(truth, found[name], simulation.LABELS)
+    resampled = weighted(match(truth, found[name], simulation.LABELS), draw(truth.images, resamples=200))
+    evidence = Evidence(
+        *("t", "t", "m", "m", "d", "d", truth.images),
+        {metric: estimated(value, resampled.metrics[metric]) for metric, value in metrics.values.items()},
+        {
+            one.name: ClassEvidence(
+                {metric: estimated(one.values[metric], resampled.per_class[one.id][metric]) for metric in one.values},
+                one.support,
+            )
+            for one in metrics.per_class
+        },
+        None,
+        ParityEvidence("openvino", 1.0, 0.0),
+    )
+    verdict = judge(evidence, read_policy(DEFAULT))
+    assert verdict.passed, str(verdict)
+    floors = ("mAP_50", "AP50[pedestrian]")
+    assert min(rule.actual - rule.required for rule in verdict.rules if rule.rule in floors) > 0.2
+
+
 def test_a_detector_below_the_floor_hardly_ever_passes() -> None:
     assert _below_the_floor(60, 40) <= 0.05
 
@@ -52,16 +81,19 @@ def test_a_detector_below_the_floor_hardly_ever_passes() -> None:
     [(120, 0.85, 0.08), (250, 0.90, 0.05)],
 )
 def test_equal_retrainings_pass_and_worse_ones_do_not(images: int, equal: float, worse: float) -> None:
-    assert _passing(images, 0.0, 40) >= equal
-    assert _passing(images, WORSE, 40) <= worse
+    # Of so few pairs that a share below this is seen in 1 of 100 cases; `make verify` asks for the share itself.
+    trials = 40
+    margin = 2.33 * np.sqrt(np.array([equal * (1 - equal), worse * (1 - worse)]) / trials)
+    assert _passing(images, 0.0, trials) >= equal - margin[0]
+    assert _passing(images, WORSE, trials) <= worse + margin[1]
 
 
 @pytest.mark.verify
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("images", [60, 120, 250, 500])
+@pytest.mark.parametrize("images", [60, 120, 250])
 def test_how_often_the_rules_err_on_drawn_detectors(images: int, record: Record) -> None:
-    equal, worse = _passing(images, 0.0, 500), _passing(images, WORSE, 500)
-    below = _below_the_floor(images, 500)
+    equal, worse = _passing(images, 0.0, 300), _passing(images, WORSE, 300)
+    below = _below_the_floor(images, 200)
     record(f"gate, drawn detectors, {images} test images: equal retrainings that pass", f"{equal:.1%}")
     record(f"gate, drawn detectors, {images} test images: worse by 0.05 that pass", f"{worse:.1%}")
     record(f"gate, drawn detectors, {images} test images: 0.03 below a floor that pass", f"{below:.1%}")
@@ -75,10 +107,10 @@ def test_how_often_the_rules_err_on_drawn_detectors(images: int, record: Record)
 
 @pytest.mark.verify
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("images", [60, 120, 250])
+@pytest.mark.parametrize("images", [120, 250])
 @pytest.mark.parametrize("pair", ["ab", "cd"])
 def test_how_often_the_rules_err_on_real_detectors(images: int, pair: str, record: Record) -> None:
-    equal, worse, below = _on_real_detectors(images, pair, 200)
+    equal, worse, below = _on_real_detectors(images, pair, 300)
     record(f"gate, demo's detectors {pair}, {images} test images: equal retrainings that pass", f"{equal:.1%}")
     record(f"gate, demo's detectors {pair}, {images} test images: worse by 0.05 that pass", f"{worse:.1%}")
     record(f"gate, demo's detectors {pair}, {images} test images: 0.03 below a floor that pass", f"{below:.1%}")
@@ -91,9 +123,9 @@ def test_how_often_the_rules_err_on_real_detectors(images: int, pair: str, recor
 
 @pytest.mark.verify
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("images", [30, 60, 120, 250, 500, 1000, 2000])
+@pytest.mark.parametrize("images", [30, 60, 120, 250, 500, 1000])
 def test_how_wide_intervals_are(images: int, record: Record) -> None:
-    figures = _widths(images, 40)
+    figures = _widths(images, 12)
     record(f"gate, drawn detectors, {images} test images: widths of mAP, mAP_50, a class's AP50; fall that is shown",
            "; ".join(f"{one:.3f}" for one in figures))  # fmt: skip
     assert list(figures) == pytest.approx(_documented("width")[images], rel=0.1)
