@@ -38,11 +38,13 @@ DEFINED_STEPS = (
 )
 FORMATS = (
     "sagemaker_builtin",
+    "mxnet_builtin",
     "coco",
     "ground_truth",
     "pascal_voc",
     "bbox_label_tool",
     "yolo",
+    "csv",
     "tfrecord",
     "sources",
 )

@@ -139,7 +139,7 @@ def test_evaluate_judges_what_was_measured(
     engine: "Engine", measured: Path, prepared: Path, model: Path, processing_job: Callable[..., Path], tmp_path: Path
 ) -> None:
     (tmp_path / "gate_policy.yaml").write_text(POLICY.read_text())
-    inputs = {"measurements": measured, "model": model, "champion": model, "gate_policy": tmp_path}
+    inputs = {"measurements": measured, "model": model, "champion": model, "floor_policy": tmp_path}
     inputs |= {"test": prepared / "test", "metadata": prepared / "metadata"}
     ml = processing_job(inputs, ["evaluation"], MAPGATE_MAP_THRESHOLD="0.0")
     # As for a version that an older image serves by TensorFlow.
