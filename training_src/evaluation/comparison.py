@@ -199,7 +199,9 @@ def _common_classes(rule: str, who: str, classes: CommonClasses, least: float) -
         ("renamed", [f"{theirs} to {ours}" for theirs, ours in classes.renamed]),
     ):
         sentence += f"; {what}: {', '.join(names)}" if names else ""
-    return Rule(rule, "at least", least, value, value != UNKNOWN and value >= least, f"{sentence}.")
+    passed = value != UNKNOWN and value >= least
+    sentence += "." if passed else ". Detectors of other classes belong in an environment of their own."
+    return Rule(rule, "at least", least, value, passed, sentence)
 
 
 def _fall(rule: str, name: str, who: str, other: ComparedEvidence, greatest: float) -> Rule:

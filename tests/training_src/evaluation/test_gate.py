@@ -240,6 +240,7 @@ def test_models_are_compared_over_the_classes_that_both_have() -> None:
     assert (rules["common_classes"].actual, rules["common_classes"].passed) == (0.5, True)
     few = replace(evidence, champion=replace(compared(0.46, 0.0), classes=CommonClasses(("a",), (), ("b", "c"))))
     refuse(few, "common_classes", "Of 3 classes of the champion the challenger has 1, 0.5 of them are required")
+    refuse(few, "common_classes", "Detectors of other classes belong in an environment of their own.")
     none = replace(evidence, champion=replace(compared(None, None), classes=CommonClasses()))
     refuse(none, "common_classes", "Of 0 classes of the champion the challenger has 0")
 
