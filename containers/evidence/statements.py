@@ -110,6 +110,7 @@ def verdict(
     test_set: str,
     dataset_sha256: str,
     champion_arn: str,
+    best_arn: str,
     waiver: str,
     passed: bool,
     sentence: str,
@@ -136,6 +137,8 @@ def verdict(
         test_set: Digest of the test images.
         dataset_sha256: Content hash of the prepared data.
         champion_arn: Of the version that it was compared with, `none` where nothing served.
+        best_arn: Of the best version that ever served, with which it was compared besides; `none` where there is none,
+            or the champion is it.
         waiver: What an administrator wrote to go on without the champion; empty where nobody did.
         passed: Whether the gate passed.
         sentence: The gate's own.
@@ -163,6 +166,7 @@ def verdict(
         "mapgate_testSet": test_set,
         "mapgate_datasetSha256": dataset_sha256,
         "mapgate_champion": champion_arn,
+        "mapgate_best": best_arn,
         "mapgate_waiver": waiver,
         "mapgate_sentence": sentence,
         "mapgate_meanAP": mean_ap,

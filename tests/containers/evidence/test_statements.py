@@ -53,6 +53,7 @@ def verdict(previous: str | None, **changes: Any) -> dict[str, Any]:
         "test_set": "7" * 64,
         "dataset_sha256": "c" * 64,
         "champion_arn": "none",
+        "best_arn": "none",
         "waiver": "",
         "passed": True,
         "sentence": "All 9 rules are met.",
@@ -148,6 +149,7 @@ def test_verdict_has_what_slsa_requires_and_everything_that_was_judged() -> None
     assert predicate["mapgate_gatePolicy"]["digest"] == {"sha256": "9" * 64}
     assert predicate["mapgate_image"]["digest"] == {"sha256": "1b"}
     assert (predicate["mapgate_testSet"], predicate["mapgate_champion"]) == ("7" * 64, "none")
+    assert predicate["mapgate_best"] == "none"
 
 
 def test_a_gate_that_failed_cannot_be_read_as_one_that_passed() -> None:

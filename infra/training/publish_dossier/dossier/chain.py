@@ -148,6 +148,7 @@ def _verdict(
         test_set=verdict.test_set,
         dataset_sha256=verdict.dataset_sha256,
         champion_arn=verdict.champion_arn,
+        best_arn=verdict.best_arn,
         waiver=verdict.waiver,
         passed=True,
         sentence=verdict.sentence,

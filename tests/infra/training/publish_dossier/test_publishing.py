@@ -61,6 +61,7 @@ def test_the_verdict_is_recorded_with_the_digest_of_everything(published: Stage)
         "TestSet": "t" * 64,
         "DatasetSha256": "d" * 64,
         "ChampionArn": "none",
+        "BestArn": "none",
         "Waiver": "",
         "MeanAP": Decimal("0.412"),
         "Runtime": "openvino",
