@@ -6,7 +6,7 @@ Each is about the artifact (the data set's is about the data set) and names the 
 https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,8 @@ def provenance(
     training_image: Resource,
     dataset_document: Resource,
     previous: str | None,
+    selected_steps: Sequence[str] = (),
+    source_execution_arn: str = "",
 ) -> dict[str, Any]:
     """Return how the artifact came to be, SLSA's provenance v1.
 
@@ -79,6 +81,8 @@ def provenance(
         training_image: In which the artifact was made.
         dataset_document: `dataset.json`.
         previous: Digest of the data set's envelope.
+        selected_steps: Which alone ran, with these parameters, in an execution of chosen steps; none where all did.
+        source_execution_arn: Whose outputs took the place of all others; empty where nobody named it.
     """
     predicate = {
         "buildDefinition": {
@@ -93,6 +97,8 @@ def provenance(
         },
         "mapgate_startedBy": started_by,
         "mapgate_description": description,
+        **({"mapgate_selectedSteps": list(selected_steps)} if selected_steps else {}),
+        **({"mapgate_sourceExecution": source_execution_arn} if source_execution_arn else {}),
     }
     return _statement(PROVENANCE, model, predicate, previous)
 

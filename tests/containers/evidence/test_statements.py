@@ -24,7 +24,7 @@ def dataset(previous: str | None = None) -> dict[str, Any]:
     )
 
 
-def provenance(previous: str | None) -> dict[str, Any]:
+def provenance(previous: str | None, **further: Any) -> dict[str, Any]:
     return statements.provenance(
         model=MODEL,
         execution_arn=EXECUTION,
@@ -37,6 +37,7 @@ def provenance(previous: str | None) -> dict[str, Any]:
         training_image=IMAGE,
         dataset_document=DOCUMENT,
         previous=previous,
+        **further,
     )
 
 
@@ -135,6 +136,13 @@ def test_provenance_has_what_slsa_requires_and_the_images_digest() -> None:
     assert run["metadata"]["invocationId"] == EXECUTION
     digests = [each["digest"]["sha256"] for each in definition["resolvedDependencies"]]
     assert digests == ["d" * 64, "1b"]
+
+
+def test_provenance_of_chosen_steps_says_that_the_parameters_are_not_those_of_the_others() -> None:
+    source = f"{EXECUTION}-before"
+    predicate = provenance("1" * 64, selected_steps=["PublishDossier"], source_execution_arn=source)["predicate"]
+    assert (predicate["mapgate_selectedSteps"], predicate["mapgate_sourceExecution"]) == (["PublishDossier"], source)
+    assert "mapgate_selectedSteps" not in provenance("1" * 64)["predicate"]
 
 
 def test_verdict_has_what_slsa_requires_and_everything_that_was_judged() -> None:

@@ -125,6 +125,8 @@ def _provenance(
         started_at=execution.started_at,
         description=execution.description,
         parameters=execution.parameters,
+        selected_steps=execution.selected,
+        source_execution_arn=execution.source_arn,
         pipeline_arn=execution.pipeline_arn,
         builder=settings.function_arn,
         training_image=found.training_image,
