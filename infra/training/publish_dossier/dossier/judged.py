@@ -7,6 +7,7 @@ a reason.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -117,6 +118,18 @@ def _gate(evaluation: Mapping[str, Any], inputs: Inputs) -> Iterator[str]:
     for name in ("runtime", "precision"):
         if not _at(evaluation, "serving", name):
             yield f"{inputs.evaluation} does not say by which {name} it was judged."
+    runtime, precision = (_at(evaluation, "serving", name) for name in ("runtime", "precision"))
+    judged = _at(evaluation, "serving", "runtimes", str(runtime))
+    if runtime and precision and (_at(judged, "precision") != precision or not _is_same(_at(judged, "mAP"), measured)):
+        yield (
+            f"{inputs.evaluation} says that {runtime} in {precision} serves, and its mAP of {measured} is not that "
+            "runtime's: somebody edited it."
+        )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    numbers = isinstance(one, int | float) and isinstance(other, int | float)
+    return numbers and math.isclose(one, other, abs_tol=1e-9)
 
 
 def _artifact(evaluation: Mapping[str, Any], found: Found, inputs: Inputs) -> Iterator[str]:

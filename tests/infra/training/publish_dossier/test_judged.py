@@ -105,6 +105,12 @@ RULES = [{**evaluation()["gate"]["rules"][0], "passed": False}]
         (part("gate", mAP=float("nan")), "has no measured mAP in its gate"),
         (part("gate", mAP=True), "has no measured mAP in its gate"),
         (part("serving", runtime=""), "does not say by which runtime it was judged"),
+        # Another runtime written over the one that was judged, one that was not measured, or is another detector.
+        (part("serving", runtime="onnx"), "says that onnx in f32 serves, and its mAP of 0.412 is not that runtime's"),
+        (part("serving", precision="int8"), "says that openvino in int8 serves, and its mAP of 0.412 is not"),
+        (part("serving", runtimes={}), "says that openvino in f32 serves, and its mAP of 0.412 is not"),
+        (part("serving", runtimes={"openvino": {"precision": "f32", "mAP": 0.1}}), "and its mAP of 0.412 is not"),
+        (part("serving", runtimes={"openvino": {"precision": "f32", "mAP": None}}), "and its mAP of 0.412 is not"),
         (part("model", sha256="0" * 64), "is not the artifact that was evaluated (its sha256 begins with aaaaaaaaaaaa"),
         (part("policy", floor={"sha256": "0" * 64}), "judged by another gate policy than the environment's"),
         (part("policy", run={"uri": "s3://b/p"}), "does not say which policy of its own the execution brought"),
