@@ -68,7 +68,7 @@ def evaluation(names: tuple[str, ...] = ("car", "cyclist", "pedestrian"), **furt
             "runtime": "openvino",
             "precision": "f32",
             "parity": None,
-            "runtimes": {},
+            "runtimes": {"openvino": {"precision": "f32", "mAP": 0.412, "parity": None}},
         },
         "gate": {
             "passed": True,

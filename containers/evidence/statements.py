@@ -6,7 +6,7 @@ Each is about the artifact (the data set's is about the data set) and names the 
 https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,8 @@ def provenance(
     training_image: Resource,
     dataset_document: Resource,
     previous: str | None,
+    selected_steps: Sequence[str] = (),
+    source_execution_arn: str = "",
 ) -> dict[str, Any]:
     """Return how the artifact came to be, SLSA's provenance v1.
 
@@ -79,6 +81,8 @@ def provenance(
         training_image: In which the artifact was made.
         dataset_document: `dataset.json`.
         previous: Digest of the data set's envelope.
+        selected_steps: Which alone ran, with these parameters, in an execution of chosen steps; none where all did.
+        source_execution_arn: Whose outputs took the place of all others; empty where nobody named it.
     """
     predicate = {
         "buildDefinition": {
@@ -93,6 +97,8 @@ def provenance(
         },
         "mapgate_startedBy": started_by,
         "mapgate_description": description,
+        **({"mapgate_selectedSteps": list(selected_steps)} if selected_steps else {}),
+        **({"mapgate_sourceExecution": source_execution_arn} if source_execution_arn else {}),
     }
     return _statement(PROVENANCE, model, predicate, previous)
 
@@ -110,6 +116,7 @@ def verdict(
     test_set: str,
     dataset_sha256: str,
     champion_arn: str,
+    best_arn: str,
     waiver: str,
     passed: bool,
     sentence: str,
@@ -136,6 +143,8 @@ def verdict(
         test_set: Digest of the test images.
         dataset_sha256: Content hash of the prepared data.
         champion_arn: Of the version that it was compared with, `none` where nothing served.
+        best_arn: Of the best version that ever served, with which it was compared besides; `none` where there is none,
+            or the champion is it.
         waiver: What an administrator wrote to go on without the champion; empty where nobody did.
         passed: Whether the gate passed.
         sentence: The gate's own.
@@ -163,6 +172,7 @@ def verdict(
         "mapgate_testSet": test_set,
         "mapgate_datasetSha256": dataset_sha256,
         "mapgate_champion": champion_arn,
+        "mapgate_best": best_arn,
         "mapgate_waiver": waiver,
         "mapgate_sentence": sentence,
         "mapgate_meanAP": mean_ap,

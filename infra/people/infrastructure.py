@@ -25,30 +25,33 @@ READ = (*UPLOADS, *REPORTS, "defaults", "models", "released", "tensorboard")
 MADE = ("checkpoints", "defaults", "executions", "models", "tensorboard")
 """What the pipeline and the deployment write, and nobody else; the bucket guards what was released and signed."""
 OF_OTHERS = (
-    # Deciding is an approver's.
-    "sagemaker:CreateModelPackage",
-    "sagemaker:DeleteModelPackage",
+    # Deciding is an approver's, and so is who may: a group's policy lets other accounts do so.
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_PutModelPackageGroupPolicy.html
+    "sagemaker:PutModelPackageGroupPolicy",
     "sagemaker:UpdateModelPackage",
     # Another definition, and an answer in a step's place, would judge otherwise.
     "sagemaker:DeletePipeline",
-    "sagemaker:SendPipelineExecutionStep*",
+    "sagemaker:SendPipeline*",
     "sagemaker:UpdatePipeline",
-    # What serves, and what is recorded of it, are the deployer's.
-    "sagemaker:CreateEndpoint",
-    "sagemaker:DeleteEndpoint",
+    # Versions, and what serves: models, configurations and endpoints are the deployer's, and what is recorded of them.
+    "sagemaker:CreateEndpoint*",
+    "sagemaker:CreateModel*",
+    "sagemaker:DeleteEndpoint*",
+    "sagemaker:DeleteModel*",
     "sagemaker:UpdateEndpoint*",
-    "lambda:InvokeFunction",
-    "lambda:UpdateFunction*",
-    "dynamodb:BatchWriteItem",
-    "dynamodb:DeleteItem",
+    # Nor does anybody ask the functions in their stead.
+    "lambda:Add*",
+    "lambda:Invoke*",
+    "lambda:Update*",
+    "dynamodb:BatchWrite*",
+    "dynamodb:Delete*",
     "dynamodb:PartiQL*",
-    "dynamodb:PutItem",
-    "dynamodb:UpdateItem",
+    "dynamodb:Put*",
+    "dynamodb:Update*",
     # Such as an administrator's waiver.
-    "ssm:DeleteParameter",
-    "ssm:PutParameter",
-    "s3:DeleteObject",
-    "s3:DeleteObjectVersion",
+    "ssm:Delete*",
+    "ssm:Put*",
+    "s3:DeleteObject*",
 )
 """What no data scientist does, whatever other policies let them."""
 APPROVALS = ["Approved", "PendingManualApproval", "Rejected"]
@@ -241,7 +244,8 @@ class PeopleStack(cdk.Stack):
         of chosen steps or of an older definition apart; what such a one leaves out, the verdict's record asks for.
         """
         prefix, colon = self._settings.prefix, cdk.ArnFormat.COLON_RESOURCE_NAME
-        (bucket,) = self._foundation.data_arns()
+        # Shorter than the bucket's whole name, and of the same prefix in any case.
+        bucket = self.format_arn(service="s3", region="", account="", resource=f"{prefix}-data-*")
         # In one statement, since a policy holds 6,144 characters: an action concerns the resources of its service only.
         deny(
             policy,
@@ -251,13 +255,14 @@ class PeopleStack(cdk.Stack):
                 *self._group,
                 f"{training.pipeline_arn}*",
                 *sagemaker_arns(self, f"endpoint/{self._endpoint_name}"),
+                *sagemaker_arns(self, f"endpoint-config/{prefix}-*", f"model/{prefix}-*"),
                 self.format_arn(service="lambda", resource="function", resource_name=f"{prefix}-*", arn_format=colon),
                 self.format_arn(service="dynamodb", resource="table", resource_name=f"{prefix}-*"),
                 self.format_arn(service="ssm", resource="parameter", resource_name=f"{prefix}/*"),
                 f"{bucket}/*",
             ],
         )
-        deny(policy, "s3:PutObject", on=self._foundation.data_arns(*MADE))
+        deny(policy, "s3:PutObject", on=[f"{bucket}/{made}/*" for made in MADE])
 
 
 def _words(name: str) -> list[str]:

@@ -49,6 +49,8 @@ def _facts(link: Link) -> dict[str, object]:
             "started by": predicate.get("mapgate_startedBy"),
             "started": (run.get("metadata") or {}).get("startedOn"),
             "for": predicate.get("mapgate_description") or None,
+            "only ran": ", ".join(predicate.get("mapgate_selectedSteps") or ()) or None,
+            "all else of": predicate.get("mapgate_sourceExecution"),
             **_resource("image", image),
             **artifact,
         }
@@ -62,6 +64,7 @@ def _facts(link: Link) -> dict[str, object]:
             **_resource("policy", predicate.get("policy")),
             **_resource("served by", predicate.get("mapgate_image")),
             "compared with": predicate.get("mapgate_champion"),
+            "and with the best": predicate.get("mapgate_best"),
             "waiver": predicate.get("mapgate_waiver") or None,
         }
     if link.kind == "approval":

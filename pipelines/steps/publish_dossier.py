@@ -34,6 +34,7 @@ def publish_dossier(
             "metadata_uri": output_of(prepare, "metadata"),
             "model_uri": train.properties.ModelArtifacts.S3ModelArtifacts,
             "champion_arn": champion.properties.Outputs["ChampionModelPackageArn"],
+            "best_arn": champion.properties.Outputs["BestModelPackageArn"],
             "inference_image_digest": champion.properties.Outputs["InferenceImageDigest"],
             "training_image_digest": plan.properties.Outputs["TrainingImageDigest"],
         },

@@ -205,6 +205,7 @@ def chain_of(
             test_set="t" * 64,
             dataset_sha256="d" * 64,
             champion_arn="none",
+            best_arn="none",
             waiver="",
             passed=True,
             sentence="mAP_50 is at least 0.597",

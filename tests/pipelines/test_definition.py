@@ -148,6 +148,7 @@ def test_hands_on_what_a_verdict_is_about() -> None:
     }
     published = step("PublishDossier")["Arguments"]
     assert published["champion_arn"] == {"Get": found.format("ChampionModelPackageArn")}
+    assert published["best_arn"] == {"Get": found.format("BestModelPackageArn")}
     assert published["inference_image_digest"] == {"Get": found.format("InferenceImageDigest")}
     assert published["training_image_digest"] == {"Get": "Steps.CheckPlan.OutputParameters['TrainingImageDigest']"}
     assert published["model_uri"] == {"Get": "Steps.TrainDetector.ModelArtifacts.S3ModelArtifacts"}

@@ -57,7 +57,7 @@ def _data(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[Differ
             continue
         yield Difference(
             what="data",
-            name=f"groups seen in {split}",
+            name=f"groups and images seen in {split}",
             champion=_counted(known, seen),
             challenger=_counted(seen, known),
         )

@@ -190,8 +190,10 @@ def policy_of(text: bytes, place: str) -> GatePolicy:
     """
     try:
         content = yaml.load(text.decode(), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, no date, or a number of thousands of digits
         raise PolicyError(f"{place}: not a YAML file: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise PolicyError(f"{place}: not a YAML file: it nests too deeply") from None
     try:
         return GatePolicy.of(content)
     except PolicyError as error:

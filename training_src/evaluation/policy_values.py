@@ -2,10 +2,17 @@
 """Values of a policy's file, read strictly: whatever is wrong is an error that names its place and what is known."""
 
 import math
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
 from training_src.evaluation.errors import PolicyError
+
+GREATEST_COUNT = 10**12
+"""Which no test set reaches, and which a float still tells from its neighbours."""
+# By aliases a few lines stand for gigabytes.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 200, 200
 
 
 def section(content: object, place: str, needed: tuple[str, ...], optional: tuple[str, ...] = ()) -> Mapping[str, Any]:
@@ -61,9 +68,9 @@ def positive(value: object, place: str) -> float:
 
 
 def count(value: object, place: str) -> int:
-    """A whole number of 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise PolicyError(f"{place}: {shown(value)} is no whole number of 1 or more")
+    """A whole number of 1 or more, up to `GREATEST_COUNT`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= GREATEST_COUNT:
+        raise PolicyError(f"{place}: {shown(value)} is no whole number of 1 or more, up to {GREATEST_COUNT:,}")
     return value
 
 
@@ -75,12 +82,12 @@ def names(content: object, place: str) -> tuple[str, ...]:
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it."""
-    return "nothing" if value is None else repr(value)
+    """A value as a message shows it, however much it holds."""
+    return "nothing" if value is None else _SHORT.repr(value)
 
 
 def _float(value: object) -> float:
     try:
         return math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return math.nan

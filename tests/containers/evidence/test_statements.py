@@ -24,7 +24,7 @@ def dataset(previous: str | None = None) -> dict[str, Any]:
     )
 
 
-def provenance(previous: str | None) -> dict[str, Any]:
+def provenance(previous: str | None, **further: Any) -> dict[str, Any]:
     return statements.provenance(
         model=MODEL,
         execution_arn=EXECUTION,
@@ -37,6 +37,7 @@ def provenance(previous: str | None) -> dict[str, Any]:
         training_image=IMAGE,
         dataset_document=DOCUMENT,
         previous=previous,
+        **further,
     )
 
 
@@ -53,6 +54,7 @@ def verdict(previous: str | None, **changes: Any) -> dict[str, Any]:
         "test_set": "7" * 64,
         "dataset_sha256": "c" * 64,
         "champion_arn": "none",
+        "best_arn": "none",
         "waiver": "",
         "passed": True,
         "sentence": "All 9 rules are met.",
@@ -136,6 +138,13 @@ def test_provenance_has_what_slsa_requires_and_the_images_digest() -> None:
     assert digests == ["d" * 64, "1b"]
 
 
+def test_provenance_of_chosen_steps_says_that_the_parameters_are_not_those_of_the_others() -> None:
+    source = f"{EXECUTION}-before"
+    predicate = provenance("1" * 64, selected_steps=["PublishDossier"], source_execution_arn=source)["predicate"]
+    assert (predicate["mapgate_selectedSteps"], predicate["mapgate_sourceExecution"]) == (["PublishDossier"], source)
+    assert "mapgate_selectedSteps" not in provenance("1" * 64)["predicate"]
+
+
 def test_verdict_has_what_slsa_requires_and_everything_that_was_judged() -> None:
     own = Resource(uri="s3://data/policies/gate_policy.yaml", sha256="9" * 64)
     predicate = verdict("1" * 64, gate_policy=own)["predicate"]
@@ -148,6 +157,7 @@ def test_verdict_has_what_slsa_requires_and_everything_that_was_judged() -> None
     assert predicate["mapgate_gatePolicy"]["digest"] == {"sha256": "9" * 64}
     assert predicate["mapgate_image"]["digest"] == {"sha256": "1b"}
     assert (predicate["mapgate_testSet"], predicate["mapgate_champion"]) == ("7" * 64, "none")
+    assert predicate["mapgate_best"] == "none"
 
 
 def test_a_gate_that_failed_cannot_be_read_as_one_that_passed() -> None:

@@ -142,6 +142,18 @@ UNDONE_BY_NO_OTHER: list[Asked] = [
     ("lambda:InvokeFunction", f"{FUNCTIONS}:mapgate-dev-deployer"),
     ("lambda:UpdateFunctionCode", f"{FUNCTIONS}:mapgate-dev-find-champion"),
     ("ssm:PutParameter", f"{PARAMETERS}/champion-waiver"),
+    # Another account, or another role, in whose name all of this is done
+    ("sagemaker:PutModelPackageGroupPolicy", GROUP),
+    ("lambda:AddPermission", f"{FUNCTIONS}:mapgate-dev-publish-dossier"),
+    ("dynamodb:PutResourcePolicy", TABLE),
+    ("ssm:DeleteParameters", f"{PARAMETERS}/champion-waiver"),
+    # What serves, by the names that the deployer gives
+    ("sagemaker:DeleteModel", f"{SAGEMAKER}:model/mapgate-dev-v3-1f9a0c"),
+    ("sagemaker:CreateModel", f"{SAGEMAKER}:model/mapgate-dev-v3-1f9a0c"),
+    ("sagemaker:CreateEndpointConfig", f"{SAGEMAKER}:endpoint-config/mapgate-dev-v3-1f9a0c"),
+    ("sagemaker:DeleteEndpointConfig", f"{SAGEMAKER}:endpoint-config/mapgate-dev-v3-1f9a0c"),
+    # The records, by another table of their name
+    ("dynamodb:DeleteTable", TABLE),
 ]
 """What a data scientist may not, although AWS's policies for Studio would let them."""
 

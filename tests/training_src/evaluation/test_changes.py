@@ -48,7 +48,7 @@ def test_equal_models_differ_in_nothing() -> None:
         ({"classes": [{"id": 1, "name": "cat"}]}, ("data", "classes", "cat, dog", "cat")),
         (
             {"seen": {"groups": {"train": ["2", "4", "5"], "validation": ["3"]}}},
-            ("data", "groups seen in train", "2, 1 of them only here", "3, 2 of them only here"),
+            ("data", "groups and images seen in train", "2, 1 of them only here", "3, 2 of them only here"),
         ),
         ({"training": {"steps": 200}}, ("training", "steps", 100, 200)),
         (

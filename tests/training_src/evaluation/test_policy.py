@@ -127,3 +127,31 @@ def test_refuses_an_empty_and_a_missing_file(tmp_path: Path) -> None:
     path.write_text("")
     with pytest.raises(PolicyError, match="the whole file"):
         read_policy(path)
+
+
+LISTS = "\n".join(f"  - &x{depth} [{', '.join([f'*x{depth - 1}'] * 10)}]" for depth in range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("mAP_50: 0.5", f"mAP_50: 1{'0' * 400}", "metrics.mAP_50: 1000"),
+        ("mAP_50: 0.5", f"mAP_50: 1{'0' * 5000}", "not a YAML file"),
+        ("boxes_per_class: 20", f"boxes_per_class: 1{'0' * 400}", "support.boxes_per_class: 1000"),
+        ("mAP_50: 0.5", "mAP_50: 2026-13-45", "not a YAML file"),
+        ("recall: {}", f"recall: {'{a: ' * 3000}1{'}' * 3000}", "it nests too deeply"),
+        # A hundred million names on nine lines.
+        ("exempt_classes: []", f"exempt_classes:\n  - &x0 [a]\n{LISTS}", "exempt_classes: [['a'], [[...]"),
+    ],
+)
+def test_refuses_with_a_short_sentence_what_was_made_to_break_a_reader(
+    tmp_path: Path, old: str, new: str, sentence: str
+) -> None:
+    text = DEFAULT.read_text()
+    assert text.count(old) == 1
+    file = tmp_path / "gate_policy.yaml"
+    file.write_text(text.replace(old, new))
+    with pytest.raises(PolicyError) as told:
+        read_policy(file)
+    assert sentence in str(told.value)
+    assert len(str(told.value)) < 1000

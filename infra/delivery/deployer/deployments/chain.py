@@ -80,6 +80,7 @@ def _compare(record: VerdictRecord, said: dict[str, dict[str, Any]]) -> None:
         "floor": (_sha256(judged.get("policy")), record.floor_policy_sha256),
         "image": (_sha256(judged.get("mapgate_image")), record.image_digest.removeprefix("sha256:")),
         "champion": (judged.get("mapgate_champion"), record.champion_arn),
+        "best version": (judged.get("mapgate_best"), record.best_arn),
         "runtime": (judged.get("mapgate_runtime"), record.runtime),
         "precision": (judged.get("mapgate_precision"), record.precision),
     }

@@ -83,14 +83,16 @@ def _let_it_come_back(context: EventContext, record: dict[str, Any]) -> None:
 
 def _message(record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     body = json.loads(record["body"])
-    if "token" in body:
+    if body.get("token"):  # without one it would be the deployer's own trial of a version that serves
         return "callback", body
-    return ("custom resource", body["request"]) if "request" in body else ("reminder", body)
+    return ("put off", body["request"]) if "request" in body else ("reminder", body)
 
 
 def _handle(context: EventContext, trigger: str, message: dict[str, Any]) -> None:
     if trigger == "custom resource":
         removal.answer_request(context, message)
+    elif trigger == "put off":
+        removal.answer_again(context, message)
     elif trigger == "callback":
         candidate.receive(context, _request(message))
     elif trigger == _PACKAGE_EVENT:

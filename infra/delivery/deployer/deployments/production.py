@@ -28,6 +28,7 @@ from .reconcile import (
     is_stale,
     reconcile,
 )
+from .rivals import find_rivals
 from .success import end_attempt, succeed
 from .telling import TRIED_AGAIN, note_once, tell_untold
 from .verdict import verify
@@ -211,7 +212,8 @@ def _approvable(context: EventContext, read: Production, package: Package) -> Ap
     """
     known = read.approvals[package.version]
     approvable = verify(context, package, served=bool(known.served_at))
-    stale = stale_comparison(approvable.record, read, known, context.settings.prefix)
+    rivals = find_rivals(context, read)
+    stale = stale_comparison(approvable.record, read, known, rivals, context.settings.prefix)
     if stale:
         raise RefusedError(stale)
     for caveat in approvable.caveats:

@@ -42,6 +42,17 @@ def answer_request(context: EventContext, request: dict[str, Any]) -> None:
     _respond(context, request, reason)
 
 
+def answer_again(context: EventContext, request: dict[str, Any]) -> None:
+    """Serve a request that was put off: CloudFormation itself brought it first, so that the records say so.
+
+    Whoever may write to the queue removes nothing by that.
+    """
+    if not context.records.production(context.settings.endpoint_name).retired:
+        context.log.tell("a message claims that the stack is being deleted, which it is not")
+        return
+    answer_request(context, request)
+
+
 def _remove_all(context: EventContext, request: dict[str, Any]) -> bool:
     """Remove every endpoint, configuration and model of the deployer; False when a busy one has to be waited for."""
     _retire(context, retired=True)

@@ -20,6 +20,8 @@ class VerdictRecord:
         image_digest: `sha256:...`, of its manifest.
         gate_policy_sha256: Of the execution's own policy; empty where it brought none.
         champion_arn: The version with which this one was compared; `none` where nothing served.
+        best_arn: The best version that ever served, with which it was compared besides; `none` where there was none, or
+            the champion was it.
         waiver: What an administrator wrote to go on without that champion; empty where nobody did.
         mean_ap: mAP, 0 to 1.
         statement_uri: Where the signed verdict lies.
@@ -40,6 +42,7 @@ class VerdictRecord:
     test_set: str
     dataset_sha256: str
     champion_arn: str
+    best_arn: str
     waiver: str
     mean_ap: float
     runtime: str
@@ -71,6 +74,7 @@ _ATTRIBUTES = {
     "test_set": "TestSet",
     "dataset_sha256": "DatasetSha256",
     "champion_arn": "ChampionArn",
+    "best_arn": "BestArn",
     "waiver": "Waiver",
     "mean_ap": "MeanAP",
     "runtime": "Runtime",

@@ -22,7 +22,9 @@ class Execution:
         started_by: ARN of who started it; a Studio user's profile, or `unknown`, where SageMaker tells no ARN.
         started_at: RFC 3339.
         description: What it is for; empty where nobody said.
-        parameters: All of them, by name.
+        parameters: All of them, by name; those of the steps that ran.
+        selected: The steps that ran, where others were taken from an earlier execution; else none.
+        source_arn: That execution; empty where every step ran, or where SageMaker took the latest one.
     """
 
     arn: str
@@ -31,10 +33,25 @@ class Execution:
     started_at: str
     description: str
     parameters: Mapping[str, str]
+    selected: tuple[str, ...] = ()
+    source_arn: str = ""
+
+    @property
+    def told(self) -> str:
+        """Its id as people read it, and what of it is another one's."""
+        name = self.arn.rpartition("/")[2]
+        if not self.selected:
+            return name
+        source = self.source_arn.rpartition("/")[2] or "an earlier one"
+        return f"{name}: only {', '.join(self.selected)}; all else, and its parameters, are of {source}"
 
 
 def describe(sagemaker: SageMakerClient, arn: str) -> Execution:
-    """Ask SageMaker about an execution."""
+    """Ask SageMaker about an execution.
+
+    One of chosen steps has parameters that its other steps never saw: those had the source's.
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_SelectiveExecutionConfig.html
+    """
     told: Mapping[str, Any] = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
     parameters: dict[str, str] = {}
     query: dict[str, Any] = {"PipelineExecutionArn": arn}
@@ -44,6 +61,7 @@ def describe(sagemaker: SageMakerClient, arn: str) -> Execution:
         if not page.get("NextToken"):
             break
         query["NextToken"] = page["NextToken"]
+    selection: Mapping[str, Any] = told.get("SelectiveExecutionConfig") or {}
     return Execution(
         arn=arn,
         pipeline_arn=str(told["PipelineArn"]),
@@ -51,6 +69,8 @@ def describe(sagemaker: SageMakerClient, arn: str) -> Execution:
         started_at=moment(told["CreationTime"]),
         description=str(told.get("PipelineExecutionDescription") or ""),
         parameters=parameters,
+        selected=tuple(str(step["StepName"]) for step in selection.get("SelectedSteps") or ()),
+        source_arn=str(selection.get("SourcePipelineExecutionArn") or ""),
     )
 
 

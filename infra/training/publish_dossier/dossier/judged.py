@@ -7,6 +7,7 @@ a reason.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,7 @@ class Verdict:
     test_set: str
     dataset_sha256: str
     champion_arn: str
+    best_arn: str
     waiver: str
     gate_policy: Resource | None
 
@@ -82,7 +84,7 @@ def judge(found: Found, inputs: Inputs, settings: Settings) -> Verdict:
         *_images(found, inputs, settings),
         *_policy(evaluation, found, settings),
         *_data(evaluation, found, settings),
-        *_champion(evaluation, inputs),
+        *_compared(evaluation, inputs),
     ]
     if reasons:
         raise DossierError(f"v{inputs.version} gets no verdict. {' '.join(reasons)}")
@@ -95,6 +97,7 @@ def judge(found: Found, inputs: Inputs, settings: Settings) -> Verdict:
         test_set=str(_at(evaluation, "dataset", "test_set")),
         dataset_sha256=str(found.dataset.content["sha256"]),
         champion_arn=inputs.champion_arn,
+        best_arn=inputs.best_arn,
         waiver=str(_at(evaluation, "champion", "waiver") or ""),
         gate_policy=Resource(uri=str(run.get("uri") or ""), sha256=str(run["sha256"])) if run else None,
     )
@@ -115,6 +118,18 @@ def _gate(evaluation: Mapping[str, Any], inputs: Inputs) -> Iterator[str]:
     for name in ("runtime", "precision"):
         if not _at(evaluation, "serving", name):
             yield f"{inputs.evaluation} does not say by which {name} it was judged."
+    runtime, precision = (_at(evaluation, "serving", name) for name in ("runtime", "precision"))
+    judged = _at(evaluation, "serving", "runtimes", str(runtime))
+    if runtime and precision and (_at(judged, "precision") != precision or not _is_same(_at(judged, "mAP"), measured)):
+        yield (
+            f"{inputs.evaluation} says that {runtime} in {precision} serves, and its mAP of {measured} is not that "
+            "runtime's: somebody edited it."
+        )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    numbers = isinstance(one, int | float) and isinstance(other, int | float)
+    return numbers and math.isclose(one, other, abs_tol=1e-9)
 
 
 def _artifact(evaluation: Mapping[str, Any], found: Found, inputs: Inputs) -> Iterator[str]:
@@ -187,11 +202,15 @@ def _data(evaluation: Mapping[str, Any], found: Found, settings: Settings) -> It
         )
 
 
-def _champion(evaluation: Mapping[str, Any], inputs: Inputs) -> Iterator[str]:
-    champion = evaluation.get("champion")
-    compared = NONE if champion is None else str(_at(champion, "arn"))
-    if compared != inputs.champion_arn:
-        yield (f"It was compared with {compared}, and FindChampion found {inputs.champion_arn}: start a new execution.")
+def _compared(evaluation: Mapping[str, Any], inputs: Inputs) -> Iterator[str]:
+    for name, role, found in (
+        ("champion", "", inputs.champion_arn),
+        ("best", " as the best version that ever served", inputs.best_arn),
+    ):
+        other = evaluation.get(name)
+        compared = NONE if other is None else str(_at(other, "arn"))
+        if compared != found:
+            yield f"It was compared with {compared}{role}, and FindChampion found {found}: start a new execution."
 
 
 def _at(content: Any, *path: str) -> Any:

@@ -97,7 +97,7 @@ def _page(inputs: Inputs, execution: Execution, described: Any) -> bytes:
     slots = {
         "version": f"{described['ModelPackageGroupName']} version {inputs.version}",
         "registered": executions.moment(described["CreationTime"]),
-        "execution": execution.arn.rpartition("/")[2],
+        "execution": execution.told,
         "author": execution.started_by,
         "purpose": execution.description,
     }
@@ -117,7 +117,8 @@ def _card(inputs: Inputs, found: Found, verdict: Verdict, execution: Execution, 
         author=execution.started_by,
         purpose=execution.description,
         champion_arn="" if verdict.champion_arn == "none" else verdict.champion_arn,
-        hyperparameters=execution.parameters,
+        # Those of an execution of chosen steps were not those of the training.
+        hyperparameters={} if execution.selected else execution.parameters,
     )
     return str(model_card_content(found.evaluation.content, found.dataset.content, version))
 

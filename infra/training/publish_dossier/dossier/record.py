@@ -41,6 +41,7 @@ def item(inputs: Inputs, settings: Settings, found: Found, verdict: Verdict, kep
         "TestSet": verdict.test_set,
         "DatasetSha256": verdict.dataset_sha256,
         "ChampionArn": verdict.champion_arn,
+        "BestArn": verdict.best_arn,
         "Waiver": verdict.waiver,
         "MeanAP": Decimal(str(verdict.mean_ap)),
         "Runtime": verdict.runtime,

@@ -24,6 +24,7 @@ class Inputs:
         metadata_uri: Prefix of PrepareDataset's metadata, in which `dataset.json` lies.
         model_uri: The artifact, as TrainDetector wrote it.
         champion_arn: Of the version that FindChampion found; `none` where nothing serves.
+        best_arn: Of the best version that ever served; `none` where there is none, or the champion is it.
         inference_image_digest: As it was before anything was measured, `sha256:...`.
         training_image_digest: As it was before anything was trained.
     """
@@ -34,6 +35,7 @@ class Inputs:
     metadata_uri: str
     model_uri: str
     champion_arn: str
+    best_arn: str
     inference_image_digest: str
     training_image_digest: str
 

@@ -193,3 +193,10 @@ box = st.tuples(*[st.floats(0, 1)] * 4).map(
 def test_any_fit_answer_is_counted(boxes: list[list[float]]) -> None:
     answer = {"normalized_boxes": boxes, "classes": [0.0] * len(boxes), "scores": [0.5] * len(boxes), "labels": ["a"]}
     assert count_detections(json.dumps(answer).encode()) == len(boxes)
+
+
+def test_request_without_a_token_is_not_taken_for_a_trial_of_what_serves(world: Any) -> None:
+    version = world.register()
+    world.forget_verdict(version)
+    world.ask(version, token="")
+    assert world.sagemaker.endpoints == {}

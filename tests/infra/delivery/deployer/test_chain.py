@@ -112,6 +112,7 @@ def relinked(world: Any, opening: dict[str, Any]) -> None:
         ("FloorPolicySha256", "0" * 64, "floor"),
         ("DatasetSha256", "0" * 64, "data set"),
         ("ChampionArn", "arn/of/another/1", "champion"),
+        ("BestArn", "arn/of/another/1", "best version"),
         ("Runtime", "litert", "runtime"),
         ("Precision", "int8", "precision"),
         ("PipelineExecutionArn", "arn/of/another", "execution"),

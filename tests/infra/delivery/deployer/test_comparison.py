@@ -3,10 +3,21 @@
 
 from __future__ import annotations
 
+import importlib
+import random
 from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from infra.delivery.deployer.deployments.comparison import again
+from infra.delivery.deployer.deployments.rivals import best_served
+from infra.training import find_champion
+
+FIND_CHAMPION = Path(find_champion.__file__).parent
 
 EXECUTION = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/mapgate-dev/execution/000000000003"
 
@@ -14,6 +25,11 @@ EXECUTION = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/mapgate-dev/execu
 def compared(world: Any, champion: Any) -> Any:
     """Register a version that was measured against another one, or against nothing."""
     return world.register(recorded={"champion_arn": champion.arn if champion else "none"})
+
+
+def beside(world: Any, champion: Any, best: Any, **recorded: Any) -> Any:
+    """Register a version that was measured against a champion and the best version that ever served."""
+    return world.register(recorded={"champion_arn": champion.arn, "best_arn": best.arn if best else "none", **recorded})
 
 
 def serve(world: Any, version: Any) -> Any:
@@ -56,6 +72,79 @@ def test_champion_that_changes_while_a_version_waits_its_turn_is_seen(world: Any
     world.approve(third, why="")
     world.settle()
     assert (world.champion(), world.record("version#000003")["Outcome"]) == (2, "refused")
+
+
+def test_version_that_was_not_compared_with_the_best_that_ever_served_is_refused(world: Any) -> None:
+    """An execution of chosen steps took what FindChampion had said before the best one served."""
+    best = serve(world, world.register(recorded={"MeanAP": Decimal("0.9")}))
+    champion = serve(world, compared(world, best))
+    serve(world, beside(world, champion, None))
+    assert (world.champion(), world.record("version#000003")["Outcome"]) == (2, "refused")
+    (message,) = world.topic.faults
+    assert (
+        "v3 was compared with nothing besides v2, and the best other version that ever served is v1"
+        in message["Message"]
+    )
+    assert again("mapgate-dev", EXECUTION) in message["Message"]
+
+
+def test_version_that_was_compared_with_the_best_that_ever_served_goes(world: Any) -> None:
+    best = serve(world, world.register(recorded={"MeanAP": Decimal("0.9")}))
+    champion = serve(world, compared(world, best))
+    serve(world, beside(world, champion, best))
+    assert (world.champion(), world.topic.faults) == (3, [])
+    serve(world, champion)  # it has served before, and was never compared with v3
+    assert (world.champion(), world.topic.faults) == (2, [])
+
+
+def test_override_lets_a_version_go_that_was_not_compared_with_the_best(world: Any) -> None:
+    best = serve(world, world.register(recorded={"MeanAP": Decimal("0.9")}))
+    champion = serve(world, compared(world, best))
+    world.approve(beside(world, champion, None), why="override: the best one is of another camera")
+    world.settle()
+    assert world.champion() == 3
+
+
+def test_best_version_whose_artifact_is_lost_is_asked_of_nobody(world: Any) -> None:
+    best = serve(world, world.register(recorded={"MeanAP": Decimal("0.9")}))
+    champion = serve(world, compared(world, best))
+    for place in (best.model_uri, world.released(best)):
+        world.remove(place)
+    serve(world, beside(world, champion, None))
+    assert (world.champion(), world.topic.faults) == (3, [])
+
+
+def test_waiver_is_worth_nothing_once_the_champion_can_be_measured(world: Any) -> None:
+    """An execution of chosen steps took it from one of the days when the artifact was lost."""
+    champion = serve(world, compared(world, None))
+    serve(world, beside(world, champion, None, Waiver="lost in March - admin"))
+    assert (world.champion(), world.record("version#000002")["Outcome"]) == (1, "refused")
+    assert "as the artifact of v1 was gone, and it is there now" in world.topic.faults[0]["Message"]
+    world.remove(world.released(champion))
+    serve(world, beside(world, champion, None, Waiver="lost in March - admin"))
+    assert world.champion() == 3
+
+
+def test_deployer_and_find_champion_choose_the_same_best_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(FIND_CHAMPION))
+    theirs = importlib.import_module("best")
+    draw = random.Random(17)
+    for _ in range(500):
+        drawn = [
+            (number, Decimal(str(draw.choice([0.4, 0.5, 0.6]))), draw.choice(["t", "u"]))
+            for number in range(1, draw.randint(1, 6))
+        ]
+        champion = f"arn/{draw.randint(1, 6)}"
+        found = best_served([recorded(*each) for each in drawn], champion)
+        expected = theirs.best_served(
+            [theirs.Served(number, f"arn/{number}", "", "", "", figure, tests) for number, figure, tests in drawn],
+            champion,
+        )
+        assert (found and found.arn) == (expected and expected.arn)
+
+
+def recorded(number: int, figure: Decimal, test_set: str) -> Any:
+    return SimpleNamespace(version=number, arn=f"arn/{number}", mean_ap=float(figure), test_set=test_set)
 
 
 def test_override_with_a_reason_is_recorded_and_lets_it_go(world: Any) -> None:

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from infra.delivery.deployer.deployments.names import production_version
+from infra.delivery.deployer.deployments.names import package_version, production_version
 
 SETTINGS = settings(
     stateful_step_count=20,
@@ -78,7 +78,8 @@ class Machine(RuleBasedStateMachine):
     @rule(kind=kinds)
     def register(self, kind: str) -> None:
         serving = self.world.record().get("Champion")
-        recorded = {"champion_arn": serving["ModelPackageArn"] if serving else "none"}
+        champion = serving["ModelPackageArn"] if serving else "none"
+        recorded = {"champion_arn": champion, "best_arn": self._best(champion)}
         if kind == "floor":
             recorded["floor"] = "0" * 64
         version = self.world.register(passed=kind != "gate", recorded=recorded)
@@ -252,6 +253,17 @@ class Machine(RuleBasedStateMachine):
             assert champion["ServedAt"] == champion["StatedAt"] > 0
             assert champion["ApprovalStatement"] or not champion["Standing"]
             assert champion["DeploymentStatement"]
+
+    def _best(self, champion: str) -> str:
+        """Return what FindChampion would name: of equal figures those of the newest version that served."""
+        served = [
+            package.arn
+            for version, package in self.sagemaker.packages.items()
+            if self.world.record(f"version#{version:06d}").get("ServedAt")
+            and self.world.record(f"verdict#{version:06d}")
+        ]
+        best = max(served, key=package_version, default=champion)
+        return best if "none" not in (champion, best) and best != champion else "none"
 
     def _version(self, pick: int) -> Any:
         return self.sagemaker.packages[1 + pick % len(self.sagemaker.packages)]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -109,3 +110,18 @@ def test_stack_that_is_made_anew_deploys_again(world: Any, responses: Any) -> No
     world.look()
     world.settle()
     assert world.champion() == 1
+
+
+@pytest.mark.parametrize("kind", ["Delete", "Create"])
+def test_message_that_claims_to_be_cloudformations_removes_nothing_and_answers_nobody(
+    world: Any, responses: Any, kind: str
+) -> None:
+    """The queue brings a request again only when the stack is being deleted, which CloudFormation itself says first."""
+    world.approve(world.register())
+    world.settle()
+    forged = {"request": {**request(kind, responses.url), "ResourceProperties": {"DeleteVersions": "true"}}}
+    world.handle({"Records": [{"body": json.dumps(forged)}]})
+    world.settle()
+    assert (world.serving(), len(world.sagemaker.packages)) == (world.named(1), 1)
+    assert not world.record()["Retired"]
+    assert responses.received == []

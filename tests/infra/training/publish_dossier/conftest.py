@@ -184,6 +184,7 @@ def staged(
         "metadata_uri": f"s3://{made.bucket}/executions/abc/metadata",
         "model_uri": model,
         "champion_arn": "none",
+        "best_arn": "none",
         "inference_image_digest": images["inference"][1],
         "training_image_digest": images["training"][1],
     }

@@ -25,6 +25,7 @@ INPUTS = Inputs(
     metadata_uri="s3://data/executions/abc/metadata",
     model_uri=MODEL_URI,
     champion_arn=CHAMPION_ARN,
+    best_arn="none",
     inference_image_digest="sha256:1",
     training_image_digest="sha256:2",
 )
@@ -75,6 +76,7 @@ def test_an_evaluation_of_what_lies_there_gives_its_verdict() -> None:
         test_set="t" * 64,
         dataset_sha256="d" * 64,
         champion_arn=CHAMPION_ARN,
+        best_arn="none",
         waiver="",
         gate_policy=None,
     )
@@ -103,6 +105,12 @@ RULES = [{**evaluation()["gate"]["rules"][0], "passed": False}]
         (part("gate", mAP=float("nan")), "has no measured mAP in its gate"),
         (part("gate", mAP=True), "has no measured mAP in its gate"),
         (part("serving", runtime=""), "does not say by which runtime it was judged"),
+        # Another runtime written over the one that was judged, one that was not measured, or is another detector.
+        (part("serving", runtime="onnx"), "says that onnx in f32 serves, and its mAP of 0.412 is not that runtime's"),
+        (part("serving", precision="int8"), "says that openvino in int8 serves, and its mAP of 0.412 is not"),
+        (part("serving", runtimes={}), "says that openvino in f32 serves, and its mAP of 0.412 is not"),
+        (part("serving", runtimes={"openvino": {"precision": "f32", "mAP": 0.1}}), "and its mAP of 0.412 is not"),
+        (part("serving", runtimes={"openvino": {"precision": "f32", "mAP": None}}), "and its mAP of 0.412 is not"),
         (part("model", sha256="0" * 64), "is not the artifact that was evaluated (its sha256 begins with aaaaaaaaaaaa"),
         (part("policy", floor={"sha256": "0" * 64}), "judged by another gate policy than the environment's"),
         (part("policy", run={"uri": "s3://b/p"}), "does not say which policy of its own the execution brought"),
@@ -112,6 +120,10 @@ RULES = [{**evaluation()["gate"]["rules"][0], "passed": False}]
         (part("dataset", test_set=""), "does not say on which test set it was made"),
         ({"champion": None}, f"It was compared with none, and FindChampion found {CHAMPION_ARN}"),
         (part("champion", arn="another"), "It was compared with another"),
+        (
+            {"best": evaluation()["champion"]},
+            f"It was compared with {CHAMPION_ARN} as the best version that ever served, and FindChampion found none",
+        ),
         ({"schema_version": 1}, "has schema_version 1, and 2 is read: deploy the stacks again, push the images"),
     ],
 )
@@ -153,6 +165,13 @@ def test_the_environment_s_test_set_is_answered_by_everybody() -> None:
     assert "judged on another test set" in refused(found(**by_itself), named)
     chosen = part("dataset", test_set="7" * 64, chosen_by="environment", sha256="other shards")
     assert judge(found(**chosen), INPUTS, named).test_set == "7" * 64
+
+
+def test_the_best_version_that_ever_served_is_told_and_demanded() -> None:
+    best = {**evaluation()["champion"], "arn": "the/best/1"}
+    asked = replace(INPUTS, best_arn="the/best/1")
+    assert judge(found(best=best), asked, SETTINGS).best_arn == "the/best/1"
+    assert "It was compared with none as the best version" in refused(found(), inputs=asked)
 
 
 def test_where_nothing_serves_no_champion_is_compared() -> None:

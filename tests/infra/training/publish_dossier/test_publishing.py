@@ -61,6 +61,7 @@ def test_the_verdict_is_recorded_with_the_digest_of_everything(published: Stage)
         "TestSet": "t" * 64,
         "DatasetSha256": "d" * 64,
         "ChampionArn": "none",
+        "BestArn": "none",
         "Waiver": "",
         "MeanAP": Decimal("0.412"),
         "Runtime": "openvino",
@@ -196,7 +197,7 @@ def test_a_verdict_is_not_recorded_twice_with_another_content(stage: Stage) -> N
 def test_an_evaluation_that_is_made_anew_cannot_change_what_was_stated(stage: Stage) -> None:
     assert stage.publish().error == ""
     before = stage.record()
-    stage.evaluate(gate={**judged()["gate"], "mAP": 0.9})
+    stage.evaluate(gate={**judged()["gate"], "sentence": "Better than it was."})
     assert "verdict.json is there already, and states something else of this version" in stage.publish().error
     assert stage.record() == before
 
