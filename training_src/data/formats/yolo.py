@@ -8,6 +8,7 @@ over. An image without a text file is background. Source: https://docs.ultralyti
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from training_src.data.dataset import Box, Dataset, Entry, Fault, labelled_file
 from training_src.data.formats import yolo_settings
 from training_src.data.formats.classes import SourceClasses, made_names
-from training_src.data.formats.data_folder import DataFolder, is_file
+from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, Edges, confidence, number, shown
 from training_src.data.formats.image_size import read_size
 from training_src.data.formats.yolo_settings import Place, read_settings
@@ -101,8 +102,8 @@ def _text_file(folder: DataFolder, image: Path) -> Path | None:
         if place is None:
             continue
         exactly = place / f"{image.stem}.txt"
-        # A link out of the data set is one too, and refused when it is read.
-        if text := exactly if is_file(str(exactly)) else folder.beside(image.stem, (place,), (".txt",)):
+        # A link out of the data set and a pipe are such, too, and refused when they are read.
+        if text := exactly if os.path.lexists(exactly) else folder.beside(image.stem, (place,), (".txt",)):
             return text
     return None
 
