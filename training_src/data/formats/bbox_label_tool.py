@@ -102,13 +102,26 @@ def _texts(folder: DataFolder, labels: Path) -> Iterator[_Text | Fault]:
 
 
 def _image(folder: DataFolder, text: Path, places: _Places) -> tuple[Path, str | None]:
-    """The image of a text, and the split that its folder speaks of."""
+    """The image of a text, and the split that its folder speaks of.
+
+    Raises:
+        AnnotationError: There is none, or the images of several splits have the text's name.
+    """
     within = text.relative_to(places.labels).parent
+    own = given_split(within.parts[0]) if within.parts else None
+    found: list[tuple[Path, str | None]] = []
     for root, split in places.images:
+        if split and own not in (None, split):
+            continue  # texts in a split's folder are of its images
         if image := folder.beside(text.stem, (root / within, root) if split else (root / within,)):
-            return image, split or (given_split(within.parts[0]) if within.parts else None)
-    where = ", ".join(folder.name(root) for root, _ in places.images)
-    raise AnnotationError("missing_image", f"has no image of its name in {where}; add it, or remove the text")
+            found.append((image, split or own))
+    if not found:
+        where = ", ".join(folder.name(root) for root, _ in places.images)
+        raise AnnotationError("missing_image", f"has no image of its name in {where}; add it, or remove the text")
+    if len(found) > 1:
+        both = " and ".join(folder.name(image) for image, _ in found[:3])
+        raise AnnotationError("annotation", f"may be of {both}; put it into a folder that is named like the split")
+    return found[0]
 
 
 def _boxes(folder: DataFolder, file: Path, labels: Path) -> Iterator[NamedBox]:
