@@ -254,6 +254,18 @@ class DataFolder:
         for name in sorted(folders):
             yield from self.files(place / name, suffixes, deep=True)
 
+    def linked_folders(self, place: Path) -> Iterator[Path]:
+        """The folders under a folder that are links out of the data set, by name."""
+        folders: list[str] = []
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif entry.is_symlink() and entry.is_dir() and not self.holds(entry.path):
+                    yield Path(entry.path)
+        for name in sorted(folders):
+            yield from self.linked_folders(place / name)
+
     def _is_within(self, path: str) -> bool:
         real = os.path.realpath(path)
         return real == self._real or real.startswith(self._real.rstrip("/") + "/")

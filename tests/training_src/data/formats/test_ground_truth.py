@@ -159,7 +159,10 @@ def test_adjusted_boxes_of_one_job_leave_those_of_another(folder: Path) -> None:
 
 
 def test_each_of_two_adjustments_takes_its_own_place(folder: Path) -> None:
-    again: dict[str, Any] = {"people-2": attribute(0, "person", **ADJUSTED), "cars-2": attribute(1, "lorry", **ADJUSTED)}
+    again: dict[str, Any] = {
+        "people-2": attribute(0, "person", **ADJUSTED),
+        "cars-2": attribute(1, "lorry", **ADJUSTED),
+    }
 
     images, faults = read(folder, line(people=attribute(0, "person"), cars=attribute(0, "car"), **again))
 
