@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from heapq import nsmallest
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +26,7 @@ from training_src.data.formats import (
     yolo,
 )
 from training_src.data.formats.attributes_table import with_table
-from training_src.data.formats.data_folder import DataFolder, named_like
+from training_src.data.formats.data_folder import DataFolder, folders_in, named_like
 from training_src.data.formats.fields import AnnotationError, shown
 from training_src.data.formats.foreign import recognised_by_name
 from training_src.data.images import IMAGE_SUFFIXES
@@ -126,7 +127,7 @@ def _read_within(folder: Path, label_map: LabelMap | None) -> Dataset:
             f"{folder.name} holds several data sets: {listed}; name one of them, or merge them by a "
             "sources.yaml that lists them (docs/data.md)."
         )
-    seen = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
+    seen = ", ".join(nsmallest(8, (entry.name for entry in folder.iterdir()))) or "nothing"
     known = recognised_by_name(folder)
     advice = f"{known}. Supported" if known else "supported"
     raise DataError(f"{folder.name} has no supported layout (it holds: {seen}); {advice} are {_LAYOUTS}.")
@@ -134,8 +135,8 @@ def _read_within(folder: Path, label_map: LabelMap | None) -> Dataset:
 
 def _candidates(folder: Path, depth: int) -> Iterator[Path]:
     """The folders below that have a layout; none within another."""
-    for child in named_like(folder, "*"):
-        if not child.is_dir() or child.is_symlink() or child.name.startswith("."):
+    for child in folders_in(folder):
+        if child.is_symlink() or child.name.startswith("."):
             continue
         if any(layout.recognise(child) for layout in FORMATS):
             yield child
@@ -145,7 +146,7 @@ def _candidates(folder: Path, depth: int) -> Iterator[Path]:
 
 def _own_label_map(folder: Path) -> LabelMap | None:
     """The label map that lies in a data set: beside its parts, or in a folder of records further down."""
-    inner = (child for child in sorted(folder.iterdir()) if given_split(child.name) or child.name.lower() in _OF_MAPS)
+    inner = (child for child in folders_in(folder) if given_split(child.name) or child.name.lower() in _OF_MAPS)
     beside_records = dict.fromkeys(shard.parent for shard, _ in tfrecord.shards_of(folder))
     for place in (folder, *inner, *beside_records):
         if files := [file for file in named_like(place, "*.pbtxt") if _LABEL_MAP.search(file.name.lower())]:

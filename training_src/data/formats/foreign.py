@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from training_src.data.formats.data_folder import DataFolder, named_like
+from training_src.data.formats.data_folder import DataFolder, folders_in, named_like
 from training_src.data.formats.fields import AnnotationError
 from training_src.data.formats.json_stream import first
 from training_src.data.images import IMAGE_SUFFIXES
@@ -74,7 +74,7 @@ def _vott(folder: Path) -> str | None:
 
 def _json(folder: Path) -> str | None:
     """LabelMe, VIA, BDD100K and Label Studio tell themselves by the keys of their JSON."""
-    places = [folder, *(place for place in named_like(folder, "*") if place.is_dir())]
+    places = [folder, *folders_in(folder)]
     files = [file for place in places for file in named_like(place, "*.json")[:_LOOKED_INTO] if file.is_file()]
     for file in files[: 4 * _LOOKED_INTO]:
         name = file.relative_to(folder).as_posix()

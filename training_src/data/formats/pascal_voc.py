@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element
 
 from training_src.data.dataset import Dataset, Entry, Fault, labelled_file
 from training_src.data.formats.classes import NamedBox, labelled_boxes
-from training_src.data.formats.data_folder import DataFolder, named_like, split_folders
+from training_src.data.formats.data_folder import DataFolder, folders_in, has_file, split_folders
 from training_src.data.formats.fields import AnnotationError, class_name, flag, four_numbers, number, shown, size
 from training_src.data.formats.rotation import enclosing
 from training_src.data.formats.xml_document import parse
@@ -140,7 +140,7 @@ def _roots(folder: Path) -> Iterator[_Root]:
     taken: list[Path] = []
     for place, split in places:
         annotations = next(filter(_has_xml, _children(place, _ANNOTATIONS)), None)
-        if annotations is None and named_like(place, "*.xml"):
+        if annotations is None and has_file(place, ".xml"):
             annotations = place
         if annotations is None or any(annotations.is_relative_to(other) for other in taken if other != folder):
             continue
@@ -150,7 +150,7 @@ def _roots(folder: Path) -> Iterator[_Root]:
 
 def _children(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
     """A folder's folders of some names, in the names' order."""
-    folders = [child for child in named_like(folder, "*") if child.is_dir()]
+    folders = folders_in(folder)
     for name in names:
         yield from (child for child in folders if child.name.lower() == name)
 

@@ -212,5 +212,6 @@ def _usual_places(folder: DataFolder) -> Iterator[Place]:
 
 def _has_pair(folder: Path) -> bool:
     """Whether a folder has a text beside an image of its name."""
-    texts = {file.stem for file in named_like(folder, "*.txt")}
-    return any(file.suffix.lower() in IMAGE_SUFFIXES and file.stem in texts for file in named_like(folder, "*"))
+    inside = DataFolder(folder)
+    # The first that has one ends the search; of a million images no name is kept.
+    return any(image.with_suffix(".txt").is_file() for image in inside.files(folder, IMAGE_SUFFIXES))
