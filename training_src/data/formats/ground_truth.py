@@ -283,7 +283,8 @@ def _image_attributes(content: Mapping[str, Any]) -> dict[str, str]:
 def _image(folder: DataFolder, line: _Line) -> Path:
     address = line.content.get("source-ref")
     if not isinstance(address, str):
-        raise AnnotationError("annotation", "has no source-ref; a labelling job of images writes it")
+        rest = "has no source-ref, which a labelling job of images writes; export other tools' JSON lines as COCO"
+        raise AnnotationError("annotation", rest)
     key = address.split("://", 1)[-1].split("/", 1)[-1] if "://" in address else address
     places = (line.file.parent, folder.path / "images", line.file.parent / "images")
     found = folder.ending(key, [place for place in places if place.is_dir()])
