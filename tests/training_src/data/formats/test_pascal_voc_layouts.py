@@ -203,3 +203,12 @@ def test_label_maps_that_contradict_each_other_are_an_error(tmp_path: Path, put:
 
     with pytest.raises(DataError, match=r"label_map\.pbtxt and mscoco_label_map\.pbtxt, which number the classes"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["punycode", "idna", "unicode_escape", "utf-7", "raw_unicode_escape"])
+def test_encodings_that_no_document_has_are_named(tmp_path: Path, put: Callable[..., None], encoding: str) -> None:
+    put("images/a.jpg", "annotations/a.xml")
+    put("images/b.jpg", "annotations/b.xml")
+    (tmp_path / "annotations/a.xml").write_text(f'<?xml version="1.0" encoding="{encoding}"?><annotation/>')
+
+    assert f'unknown encoding "{encoding}"; save as UTF-8' in read(tmp_path)[1][0]
