@@ -31,8 +31,12 @@ def recognise(folder: Path) -> bool:
     places = _places(folder)
     if places is None:
         return False
-    inside = DataFolder(folder)
-    file = next((file for file in inside.files(places.labels, (".txt",), deep=True) if file.name not in _LISTS), None)
+    return _begins_with_a_count(DataFolder(folder), places.labels)
+
+
+def _begins_with_a_count(inside: DataFolder, labels: Path) -> bool:
+    """Whether the first text of a folder is one of the tool's."""
+    file = next((file for file in inside.files(labels, (".txt",), deep=True) if file.name not in _LISTS), None)
     try:
         return file is not None and next((line for _, line in inside.lines(file)), "").isdecimal()
     except (AnnotationError, OSError):
@@ -85,7 +89,8 @@ class _Places:
 
 def _places(folder: Path) -> _Places | None:
     inside = DataFolder(folder)
-    labels = next((found for name in ("labels", "bbox") if (found := inside.child(folder, name))), None)
+    texts = [found for name in ("labels", "bbox") if (found := inside.child(folder, name))]
+    labels = next((place for place in texts if _begins_with_a_count(inside, place)), next(iter(texts), None))
     images = inside.child(folder, "images")
     roots: list[tuple[Path, str | None]] = [(images, None)] if images else []
     roots += [(inside.child(place, "images") or place, split) for place, split in split_folders(folder)]

@@ -28,6 +28,11 @@ NAME = "yolo"
 # A share beyond this was meant as pixels; tools that clip late write a little more than 1.
 _GREATEST_SHARE = 2.0
 
+_UNNAMED = (
+    "Nothing names the classes, so they are called class_0, class_1, ...; name them in classes.txt, a line each, or in "
+    "data.yaml beside images/."
+)
+
 recognise = yolo_settings.recognise
 
 
@@ -36,6 +41,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     inside = DataFolder(folder)
     settings = read_settings(inside)
     places = settings.places
+    made = label_map is None
     if label_map is None:
         used = sorted(_used(inside, places)) if not settings.names else []
         label_map = make_label_map([made_names(settings.names, used, 1)], folder.name)
@@ -58,7 +64,8 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
                 yield from _labelled(reading, image, text, place.split)
         yield from _lone_texts(inside, places, texts)
 
-    return Dataset(NAME, label_map, entries, (*settings.notices, *classes.notices(settings.source)))
+    unnamed = (_UNNAMED,) if made and not settings.names else ()
+    return Dataset(NAME, label_map, entries, (*settings.notices, *unnamed, *classes.notices(settings.source)))
 
 
 @dataclass(frozen=True)

@@ -336,3 +336,17 @@ def test_subsets_are_called_as_a_cvat_task_calls_them(tmp_path: Path, store: Cal
 
     assert splits == {"a.jpg": "train", "b.jpg": "validation", "c.jpg": "test"}
     assert not messages(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["config/data.yaml", None])
+def test_names_that_are_nowhere_to_be_found_are_missed(
+    tmp_path: Path, store: Callable[..., None], file: str | None
+) -> None:
+    store("images/a.jpg")
+    if file:
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).write_text("names: [cat, dog]")
+
+    (notice,) = read_dataset(tmp_path).notices
+
+    assert notice.startswith("Nothing names the classes") and "classes.txt" in notice
