@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -34,12 +35,22 @@ class DataError(BadInputError):
     """
 
     def __init__(self, *sentences: str) -> None:
-        self.sentences: Sequence[str] = sentences
-        super().__init__(" ".join(sentences))
+        self.sentences: Sequence[str] = tuple(map(printable, sentences))
+        super().__init__(" ".join(self.sentences))
 
 
 class ArchiveError(BadInputError):
     """An archive is missing, damaged, or not what it should be."""
+
+
+def printable(text: str) -> str:
+    """A text on one line, as it is: names of files may end lines, steer terminals, or turn letters round."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or unicodedata.category(character) == "Zs" else "\N{REPLACEMENT CHARACTER}"
+        for character in text
+    )
 
 
 def first_fault(error: ValidationError) -> str:

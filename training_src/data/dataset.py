@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from containers.contract.errors import printable
 from training_src.data.label_map import LabelMap
 
 Severity = Literal["error", "warning", "notice"]
@@ -111,7 +112,7 @@ class Fault:
         file: Relative to the data set's folder.
         box: Which box, as text; None where the fault is the file's.
         check: A short name of the rule.
-        message: A sentence that names file, box and the way out.
+        message: A sentence that names file, box and the way out, on one line whatever files are called.
         severity: An error stops the execution.
         image: The image to show beside it, relative to the data set's folder; empty: none.
     """
@@ -122,6 +123,10 @@ class Fault:
     message: str
     severity: Severity = "error"
     image: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.message.isprintable():
+            object.__setattr__(self, "message", printable(self.message))
 
 
 Entry = LabelledImage | Fault

@@ -31,8 +31,12 @@ def recognise(folder: Path) -> bool:
     places = _places(folder)
     if places is None:
         return False
-    inside = DataFolder(folder)
-    file = next((file for file in inside.files(places.labels, (".txt",), deep=True) if file.name not in _LISTS), None)
+    return _begins_with_a_count(DataFolder(folder), places.labels)
+
+
+def _begins_with_a_count(inside: DataFolder, labels: Path) -> bool:
+    """Whether the first text of a folder is one of the tool's."""
+    file = next((file for file in inside.files(labels, (".txt",), deep=True) if file.name not in _LISTS), None)
     try:
         return file is not None and next((line for _, line in inside.lines(file)), "").isdecimal()
     except (AnnotationError, OSError):
@@ -85,7 +89,8 @@ class _Places:
 
 def _places(folder: Path) -> _Places | None:
     inside = DataFolder(folder)
-    labels = next((found for name in ("labels", "bbox") if (found := inside.child(folder, name))), None)
+    texts = [found for name in ("labels", "bbox") if (found := inside.child(folder, name))]
+    labels = next((place for place in texts if _begins_with_a_count(inside, place)), next(iter(texts), None))
     images = inside.child(folder, "images")
     roots: list[tuple[Path, str | None]] = [(images, None)] if images else []
     roots += [(inside.child(place, "images") or place, split) for place, split in split_folders(folder)]
@@ -102,13 +107,26 @@ def _texts(folder: DataFolder, labels: Path) -> Iterator[_Text | Fault]:
 
 
 def _image(folder: DataFolder, text: Path, places: _Places) -> tuple[Path, str | None]:
-    """The image of a text, and the split that its folder speaks of."""
+    """The image of a text, and the split that its folder speaks of.
+
+    Raises:
+        AnnotationError: There is none, or the images of several splits have the text's name.
+    """
     within = text.relative_to(places.labels).parent
+    own = given_split(within.parts[0]) if within.parts else None
+    found: list[tuple[Path, str | None]] = []
     for root, split in places.images:
+        if split and own not in (None, split):
+            continue  # texts in a split's folder are of its images
         if image := folder.beside(text.stem, (root / within, root) if split else (root / within,)):
-            return image, split or (given_split(within.parts[0]) if within.parts else None)
-    where = ", ".join(folder.name(root) for root, _ in places.images)
-    raise AnnotationError("missing_image", f"has no image of its name in {where}; add it, or remove the text")
+            found.append((image, split or own))
+    if not found:
+        where = ", ".join(folder.name(root) for root, _ in places.images)
+        raise AnnotationError("missing_image", f"has no image of its name in {where}; add it, or remove the text")
+    if len(found) > 1:
+        both = " and ".join(folder.name(image) for image, _ in found[:3])
+        raise AnnotationError("annotation", f"may be of {both}; put it into a folder that is named like the split")
+    return found[0]
 
 
 def _boxes(folder: DataFolder, file: Path, labels: Path) -> Iterator[NamedBox]:

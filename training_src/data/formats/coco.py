@@ -8,7 +8,6 @@ Segmentations, polygons or run lengths, are not looked at where there is a box. 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,16 @@ from training_src.data.formats import json_stream, sagemaker_builtin
 from training_src.data.formats.data_folder import DataFolder, named_like, split_folders
 from training_src.data.formats.fields import AnnotationError, Edges, four_numbers, number, shown
 from training_src.data.formats.instances import Convention, InstancesFile, read_instances
+from training_src.data.formats.rotation import enclosing
 from training_src.data.label_map import LabelMap
 from training_src.data.splits import given_split
 from training_src.errors import DataError
 
 NAME = "coco"
 
+# Where files and images lie, COCO's own name first; capitals do not matter. FiftyOne writes labels.json beside data/.
+_ANNOTATIONS = ("annotations", "annotation", "labels")
+_PICTURES = ("images", "image", "imgs", "jpegimages", "data")
 # COCO's own files about the same images that are no boxes of ours.
 _OTHER = ("captions_", "person_keypoints_", "stuff_", "panoptic_", "image_info_")
 
@@ -53,22 +56,7 @@ def _edges(annotation: Mapping[str, Any]) -> Edges:
     x, y, width, height = four_numbers(annotation["bbox"])
     attributes = annotation.get("attributes")
     degrees = number(attributes.get("rotation") or 0) if isinstance(attributes, dict) else 0.0
-    if not degrees or not math.isfinite(degrees):
-        return x, y, x + width, y + height
-    return _turned((x, y, width, height), math.radians(degrees))
-
-
-def _turned(box: Edges, angle: float) -> Edges:
-    """What encloses a box (x, y, width, height) that is turned about its centre.
-
-    CVAT exports the box as it was before it was turned, and beside it by how many degrees:
-    https://docs.cvat.ai/docs/manual/advanced/formats/format-coco/
-    """
-    x, y, width, height = box
-    sine, cosine = abs(math.sin(angle)), abs(math.cos(angle))
-    across, along = (width * cosine + height * sine) / 2, (width * sine + height * cosine) / 2
-    middle_x, middle_y = x + width / 2, y + height / 2
-    return middle_x - across, middle_y - along, middle_x + across, middle_y + along
+    return enclosing((x, y, x + width, y + height), degrees)
 
 
 def _around(segmentation: Any) -> Edges:
@@ -85,7 +73,7 @@ def _around(segmentation: Any) -> Edges:
 
 
 def _is_coco(file: Path) -> bool:
-    if file.name == sagemaker_builtin.ANNOTATIONS and file.parent.name != "annotations":
+    if file.name == sagemaker_builtin.ANNOTATIONS and file.parent.name.lower() not in _ANNOTATIONS:
         return sagemaker_builtin.is_coco(file)
     return _lists_images(file)
 
@@ -99,11 +87,12 @@ def _lists_images(file: Path) -> bool:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    annotations = named_like(folder / "annotations", "*.json")
-    instances = [file for file in annotations if file.name.startswith("instances")]
-    for file in instances or annotations:
-        if not file.name.startswith(_OTHER):
-            yield file, given_split(file.name)
+    for place in _children(folder, _ANNOTATIONS):
+        annotations = named_like(place, "*.json")
+        instances = [file for file in annotations if file.name.startswith("instances")]
+        for file in instances or annotations:
+            if not file.name.startswith(_OTHER):
+                yield file, given_split(file.name)
     for file in named_like(folder, "*.json"):
         yield file, given_split(file.name)
     for child, split in split_folders(folder):
@@ -113,10 +102,15 @@ def _files(folder: Path) -> Iterator[tuple[Path, str | None]]:
 def _places(folder: Path, file: Path) -> Iterator[Path]:
     """Where a file's images may lie: what is named like the file first."""
     named = file.stem.removeprefix("instances_")
-    for place in (folder / named, folder / "images" / named, folder / named / "images"):
+    pictures = list(_children(folder, _PICTURES))
+    for place in (folder / named, *(root / named for root in pictures), folder / named / "images"):
         if place.is_dir():
             yield place
-    for root in (file.parent, folder):
-        if (root / "images").is_dir():
-            yield root / "images"
+    yield from dict.fromkeys((*_children(file.parent, _PICTURES), *pictures))
     yield from (file.parent, folder) if file.parent != folder else (folder,)
+
+
+def _children(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
+    """A folder's folders of some names, in the names' order."""
+    inside = DataFolder(folder)
+    yield from (place for name in names if (place := inside.child(folder, name)) is not None)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from training_src.data.formats.fields import AnnotationError, shown
@@ -195,7 +197,7 @@ class DataFolder:
         if key not in self._children:
             if len(self._children) > 10_000:
                 self._children.clear()
-            found = [one for one in named_like(place, "*") if one.name.lower() == name and one.is_dir()]
+            found = [one for one in folders_in(place) if one.name.lower() == name]
             self._children[key] = max(found, default=None)  # small letters come behind capitals
         return self._children[key]
 
@@ -254,6 +256,18 @@ class DataFolder:
         for name in sorted(folders):
             yield from self.files(place / name, suffixes, deep=True)
 
+    def linked_folders(self, place: Path) -> Iterator[Path]:
+        """The folders under a folder that are links out of the data set, by name."""
+        folders: list[str] = []
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif entry.is_symlink() and entry.is_dir() and not self.holds(entry.path):
+                    yield Path(entry.path)
+        for name in sorted(folders):
+            yield from self.linked_folders(place / name)
+
     def _is_within(self, path: str) -> bool:
         real = os.path.realpath(path)
         return real == self._real or real.startswith(self._real.rstrip("/") + "/")
@@ -261,13 +275,34 @@ class DataFolder:
 
 def named_like(place: Path, pattern: str) -> list[Path]:
     """A folder's files and folders of a pattern, by name, but for what an operating system left beside the data."""
-    return sorted(found for found in place.glob(pattern) if not is_foreign(found.name))
+    return [place / name for name in sorted(_scanned(place, re.compile(fnmatch.translate(pattern)).match))]
+
+
+def folders_in(place: Path) -> list[Path]:
+    """A folder's folders by name; where a million files lie beside them, none of these is kept."""
+    return [place / name for name in sorted(_scanned(place, lambda _: True, folders=True))]
+
+
+def has_file(place: Path, suffix: str) -> bool:
+    """Whether a folder has a file of a suffix, which is in small letters."""
+    return next(_scanned(place, lambda name: name.lower().endswith(suffix)), None) is not None
+
+
+def _scanned(place: Path, wanted: Callable[[str], object], *, folders: bool = False) -> Iterator[str]:
+    """The names in a folder that are wanted, in no order; a place that is no folder has none."""
+    try:
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if (not folders or entry.is_dir()) and not is_foreign(entry.name) and wanted(entry.name):
+                    yield entry.name
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
 
 
 def split_folders(folder: Path) -> Iterator[tuple[Path, str]]:
     """The folders in a folder whose names speak of a split, by name, with that split."""
-    for child in sorted(folder.iterdir()):
-        if child.is_dir() and (split := given_split(child.name)):
+    for child in folders_in(folder):
+        if split := given_split(child.name):
             yield child, split
 
 

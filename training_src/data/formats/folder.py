@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from heapq import nsmallest
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -24,8 +26,8 @@ from training_src.data.formats import (
     yolo,
 )
 from training_src.data.formats.attributes_table import with_table
-from training_src.data.formats.data_folder import DataFolder, named_like
-from training_src.data.formats.fields import AnnotationError
+from training_src.data.formats.data_folder import DataFolder, folders_in, named_like
+from training_src.data.formats.fields import AnnotationError, shown
 from training_src.data.formats.foreign import recognised_by_name
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.label_map import LabelMap, parse_label_map
@@ -34,6 +36,9 @@ from training_src.errors import DataError
 
 # How many faults are named where nothing else can be said about a data set.
 _SHOWN = 50
+# Where tutorials and tools keep a label map, and what they call it: label_map, labelmap, label-map.
+_OF_MAPS = frozenset(("metadata", "annotations", "data", "training"))
+_LABEL_MAP = re.compile(r"label[-_ ]?map")
 # How many folders down a data set is looked for: VOCdevkit/VOC2012 in the folder of an archive's name.
 _DEEPEST = 3
 
@@ -122,7 +127,7 @@ def _read_within(folder: Path, label_map: LabelMap | None) -> Dataset:
             f"{folder.name} holds several data sets: {listed}; name one of them, or merge them by a "
             "sources.yaml that lists them (docs/data.md)."
         )
-    seen = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"
+    seen = ", ".join(nsmallest(8, (entry.name for entry in folder.iterdir()))) or "nothing"
     known = recognised_by_name(folder)
     advice = f"{known}. Supported" if known else "supported"
     raise DataError(f"{folder.name} has no supported layout (it holds: {seen}); {advice} are {_LAYOUTS}.")
@@ -130,8 +135,8 @@ def _read_within(folder: Path, label_map: LabelMap | None) -> Dataset:
 
 def _candidates(folder: Path, depth: int) -> Iterator[Path]:
     """The folders below that have a layout; none within another."""
-    for child in named_like(folder, "*"):
-        if not child.is_dir() or child.is_symlink() or child.name.startswith("."):
+    for child in folders_in(folder):
+        if child.is_symlink() or child.name.startswith("."):
             continue
         if any(layout.recognise(child) for layout in FORMATS):
             yield child
@@ -141,11 +146,18 @@ def _candidates(folder: Path, depth: int) -> Iterator[Path]:
 
 def _own_label_map(folder: Path) -> LabelMap | None:
     """The label map that lies in a data set: beside its parts, or in a folder of records further down."""
-    inner = (child for child in sorted(folder.iterdir()) if given_split(child.name) or child.name == "metadata")
+    inner = (child for child in folders_in(folder) if given_split(child.name) or child.name.lower() in _OF_MAPS)
     beside_records = dict.fromkeys(shard.parent for shard, _ in tfrecord.shards_of(folder))
     for place in (folder, *inner, *beside_records):
-        if found := named_like(place, "*label_map*.pbtxt"):
-            return label_map_within(DataFolder(folder), found[0])
+        if files := [file for file in named_like(place, "*.pbtxt") if _LABEL_MAP.search(file.name.lower())]:
+            found = [label_map_within(DataFolder(folder), file) for file in files]
+            for file, other in zip(files, found, strict=True):
+                if other != found[0]:
+                    raise DataError(
+                        f"{folder.name} holds {files[0].name} and {file.name}, which number the classes differently; "
+                        "remove the one that is not the data set's, or name one by --label-map."
+                    )
+            return found[0]
     return None
 
 
@@ -177,6 +189,7 @@ def _guarded(dataset: Dataset, folder: Path) -> Callable[[], Iterator[Entry]]:
                 else:
                     read[os.path.dirname(entry.encoded.file)] += 1  # noqa: PTH120
                 yield entry
+            yield from _linked_folders(DataFolder(folder))
             if not dataset.tells_left_out:
                 yield from _left_out(DataFolder(folder), read, faults)
         except OSError as error:
@@ -196,13 +209,23 @@ def _left_out(folder: DataFolder, read: Counter[str], faults: int) -> Iterator[F
         yield Fault(folder.path.name, None, "unlisted", message, "notice")
 
 
+def _linked_folders(folder: DataFolder) -> Iterator[Fault]:
+    """Folders that are links out of the data set: what they hold is read by nobody, and would be missed by nobody."""
+    for place in folder.linked_folders(folder.path):
+        named = shown(folder.name(place), 200)
+        message = f"{named}/ is a link to a folder outside the data set, which is not read; copy the folder in."
+        yield Fault(named, None, "path", message)
+
+
 def _refuse_empty(dataset: Dataset, folder: Path) -> None:
     """Without a class there is nothing to learn; then the faults say why, if there are any."""
     if dataset.label_map.names and next(dataset.entries(), None) is not None:
         return
-    faults = (entry for entry in dataset.entries() if isinstance(entry, Fault))
-    if sentences := [fault.message for fault in islice(faults, _SHOWN)]:
+    faults = list(islice((entry for entry in dataset.entries() if isinstance(entry, Fault)), _SHOWN))
+    if sentences := [fault.message for fault in faults if fault.severity != "notice"]:
         raise DataError(*sentences)
-    if next(dataset.entries(), None) is None:
-        raise DataError(f"{folder.name} holds no labelled image in the layout {dataset.format}.")
+    if all(isinstance(entry, Fault) for entry in dataset.entries()):
+        told = [fault.message for fault in faults]
+        rest = f"holds no labelled image in the layout {dataset.format}; --format chooses another"
+        raise DataError(f"{folder.name} {rest}.", *told)
     raise DataError(f"{folder.name}: no annotation holds an object; there is nothing to learn.")

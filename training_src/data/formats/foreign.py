@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from training_src.data.formats.data_folder import DataFolder, named_like
+from training_src.data.formats.data_folder import DataFolder, folders_in, named_like
 from training_src.data.formats.fields import AnnotationError
 from training_src.data.formats.json_stream import first
 from training_src.data.images import IMAGE_SUFFIXES
 
+_COLUMNS = "filename,class,xmin,ymin,xmax,ymax"
 _COCO = "export it as COCO"
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
 # So many files of a folder are looked into.
@@ -21,10 +23,13 @@ _LOOKED_INTO = 5
 
 def recognised_by_name(folder: Path) -> str | None:
     """A sentence's beginning that names a layout, or what is packed, with the way out; None for what nobody knows."""
-    for recognise in _KNOWN:
-        if (sentence := recognise(folder)) is not None:
-            return sentence
-    return None
+    for place in (folder, *folders_in(folder)[:_LOOKED_INTO]):
+        if not DataFolder(folder).holds(str(place)):
+            return f"{place.name}/ is a link to a folder outside the data set: copy the folder in"
+        for recognise in _KNOWN:
+            if (sentence := recognise(place)) is not None:
+                return sentence if place == folder else f"in {place.name}/, {sentence}"
+    return _images_only(folder)
 
 
 def _packed(folder: Path) -> str | None:
@@ -74,7 +79,7 @@ def _vott(folder: Path) -> str | None:
 
 def _json(folder: Path) -> str | None:
     """LabelMe, VIA, BDD100K and Label Studio tell themselves by the keys of their JSON."""
-    places = [folder, *(place for place in named_like(folder, "*") if place.is_dir())]
+    places = [folder, *folders_in(folder)]
     files = [file for place in places for file in named_like(place, "*.json")[:_LOOKED_INTO] if file.is_file()]
     for file in files[: 4 * _LOOKED_INTO]:
         name = file.relative_to(folder).as_posix()
@@ -82,12 +87,74 @@ def _json(folder: Path) -> str | None:
             return f"{name} is LabelMe's: convert it by its own `labelme2coco.py` or `labelme2voc.py`"
         if first(file, "_via_img_metadata", "_via_settings"):
             return f"{name} is a project of the VGG Image Annotator: choose `Export Annotations (COCO format)`"
+        if first(file, "securityToken", "videoSettings"):
+            return f"{name} is VoTT's JSON: choose its export `Pascal VOC` or `CSV`"
+        if first(file, "items") and first(file, "categories"):
+            return f"{name} is Datumaro's: choose the export `COCO 1.0` or `PASCAL VOC 1.1`"
+        if first(file, "detection-annotations", "tracking-annotations"):
+            return f"{name} is of Ground Truth's video jobs: label frames as images, or convert it to COCO"
         element = _first_of_list(file)
         if isinstance(element, dict) and ("labels" in element and "name" in element):
             return f"{name} is BDD100K's (Scalabel): convert it by `python -m bdd100k.label.to_coco`"
-        if isinstance(element, dict) and ("annotations" in element or "completions" in element) and "data" in element:
+        of_label_studio = "data" in element or "id" in element if isinstance(element, dict) else False
+        if of_label_studio and element.keys() & {"annotations", "completions", "label", "annotator"}:
             return f"{name} is Label Studio's JSON: choose the export `COCO`, `YOLO with Images` or `Pascal VOC XML`"
     return None
+
+
+def _kitti_texts(folder: Path) -> str | None:
+    """KITTI's lines: a class, and fourteen numbers or fifteen, as FiftyOne writes them into `labels/`, too."""
+    fields = _first_text(folder).split()
+    if len(fields) in (15, 16) and not _is_number(fields[0]) and all(map(_is_number, fields[1:])):
+        return "the texts are KITTI's: read them into CVAT or FiftyOne and export them as COCO or Pascal VOC"
+    return None
+
+
+def _yolo_texts(folder: Path) -> str | None:
+    """YOLO's lines where neither a list of classes nor images in their place show it."""
+    fields = _first_text(folder).split()
+    if len(fields) != 5 or not all(map(_is_number, fields)):
+        return None
+    return (
+        "the texts look like YOLO's: put them into labels/ beside images/ (Label Studio: the export "
+        "`YOLO with Images`), and name the classes in classes.txt, a line each"
+    )
+
+
+def _table(folder: Path) -> str | None:
+    """A table of boxes whose first line does not name them as they are read."""
+    inside = DataFolder(folder)
+    for file in islice(inside.files(folder, (".csv", ".tsv")), _LOOKED_INTO):
+        head = _head(inside, file)
+        if len(head.replace(";", ",").replace("\t", ",").split(",")) >= len(_COLUMNS.split(",")) - 1:
+            return f"{file.name} is a table: let its first line name the columns {_COLUMNS}, with commas between them"
+    return None
+
+
+def _other_encoding(folder: Path) -> str | None:
+    inside = DataFolder(folder)
+    for file in islice(inside.files(folder, (".json", ".csv", ".yaml", ".txt")), _LOOKED_INTO):
+        try:
+            beginning = inside.read(file, 1 << 30)[:2] if file.stat().st_size < 1 << 24 else b""
+        except AnnotationError:
+            continue
+        if beginning in (b"\xff\xfe", b"\xfe\xff"):
+            return f"{file.name} is written in UTF-16: save it as UTF-8"
+    return None
+
+
+def _first_text(folder: Path) -> str:
+    inside = DataFolder(folder)
+    found = (file for file in inside.files(folder, (".txt",)) if file.name not in ("classes.txt", "README.txt"))
+    return next((_head(inside, file) for file in found), "")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _first_of_list(file: Path) -> Any:
@@ -128,5 +195,8 @@ _KNOWN: tuple[Callable[[Path], str | None], ...] = (
     _cvat,
     _vott,
     _json,
-    _images_only,
+    _kitti_texts,
+    _table,
+    _yolo_texts,
+    _other_encoding,
 )

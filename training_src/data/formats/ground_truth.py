@@ -133,7 +133,8 @@ class _Objects:
     def __init__(self) -> None:
         self.found = 0
         self.unfinished: int | None = None
-        self._text = ""
+        self._lines: list[str] = []
+        self._length = self._open = 0
 
     def add(self, number: int, text: str) -> Iterator[tuple[int, object]]:
         """The objects that a line completes, with the number of the line at which each began.
@@ -152,13 +153,16 @@ class _Objects:
                 yield number, alone
                 return
             self.unfinished = number
-        self._text += f"{text}\n"
-        if self._text.count("{") <= self._text.count("}") or len(self._text) > LARGEST_TEXT:
-            yield self._ended(_parsed(self._text.rstrip().rstrip(",")))
+        self._lines.append(text)
+        self._length += len(text) + 1
+        self._open += text.count("{") - text.count("}")
+        if self._open <= 0 or self._length > LARGEST_TEXT:
+            yield self._ended(_parsed("\n".join(self._lines).rstrip().rstrip(",")))
 
     def _ended(self, content: object) -> tuple[int, object]:
         assert self.unfinished is not None
-        began, self.unfinished, self._text = self.unfinished, None, ""
+        began, self.unfinished = self.unfinished, None
+        self._lines, self._length, self._open = [], 0, 0
         self.found += 1
         return began, content
 
@@ -283,7 +287,8 @@ def _image_attributes(content: Mapping[str, Any]) -> dict[str, str]:
 def _image(folder: DataFolder, line: _Line) -> Path:
     address = line.content.get("source-ref")
     if not isinstance(address, str):
-        raise AnnotationError("annotation", "has no source-ref; a labelling job of images writes it")
+        rest = "has no source-ref, which a labelling job of images writes; export other tools' JSON lines as COCO"
+        raise AnnotationError("annotation", rest)
     key = address.split("://", 1)[-1].split("/", 1)[-1] if "://" in address else address
     places = (line.file.parent, folder.path / "images", line.file.parent / "images")
     found = folder.ending(key, [place for place in places if place.is_dir()])

@@ -17,8 +17,9 @@ from xml.etree.ElementTree import Element
 
 from training_src.data.dataset import Dataset, Entry, Fault, labelled_file
 from training_src.data.formats.classes import NamedBox, labelled_boxes
-from training_src.data.formats.data_folder import DataFolder, named_like, split_folders
-from training_src.data.formats.fields import AnnotationError, class_name, flag, four_numbers, shown, size
+from training_src.data.formats.data_folder import DataFolder, folders_in, has_file, split_folders
+from training_src.data.formats.fields import AnnotationError, class_name, flag, four_numbers, number, shown, size
+from training_src.data.formats.rotation import enclosing
 from training_src.data.formats.xml_document import parse
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.label_map import LabelMap
@@ -29,7 +30,7 @@ NAME = "pascal_voc"
 
 # What folders are called, VOC's own name first; capitals do not matter.
 _ANNOTATIONS = ("annotations", "annotation", "annots", "xmls", "xml", "labels")
-_PICTURES = ("jpegimages", "images", "image", "imgs", "img")
+_PICTURES = ("jpegimages", "images", "image", "imgs", "img", "data")
 # A list of a single class ends its lines with 1, 0 or -1: https://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf
 _MARK = re.compile(r"\s+-?[01]$")
 
@@ -139,7 +140,7 @@ def _roots(folder: Path) -> Iterator[_Root]:
     taken: list[Path] = []
     for place, split in places:
         annotations = next(filter(_has_xml, _children(place, _ANNOTATIONS)), None)
-        if annotations is None and named_like(place, "*.xml"):
+        if annotations is None and has_file(place, ".xml"):
             annotations = place
         if annotations is None or any(annotations.is_relative_to(other) for other in taken if other != folder):
             continue
@@ -149,7 +150,7 @@ def _roots(folder: Path) -> Iterator[_Root]:
 
 def _children(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
     """A folder's folders of some names, in the names' order."""
-    folders = [child for child in named_like(folder, "*") if child.is_dir()]
+    folders = folders_in(folder)
     for name in names:
         yield from (child for child in folders if child.name.lower() == name)
 
@@ -269,16 +270,24 @@ def _image(folder: DataFolder, places: tuple[Path, ...], file: Path, root: Eleme
 
 
 def _objects(root: Element) -> Iterator[NamedBox]:
-    for number, item in enumerate(root.findall("object")):
+    for position, item in enumerate(root.findall("object")):
         name = (item.findtext("name") or "").strip()
         texts = [item.findtext(f"bndbox/{edge}") or "" for edge in ("xmin", "ymin", "xmax", "ymax")]
         try:
-            edges = four_numbers(texts)
+            edges = enclosing(four_numbers(texts), _rotation(item))
             class_name(name)
         except AnnotationError as error:
-            raise AnnotationError(error.check, f'has object {number} ("{shown(name)}"), which {error}') from None
+            raise AnnotationError(error.check, f'has object {position} ("{shown(name)}"), which {error}') from None
         flags = [flag((item.findtext(key) or "").strip()) for key in ("difficult", "truncated")]
-        yield NamedBox(edges, name, f"object {number}", *flags)
+        yield NamedBox(edges, name, f"object {position}", *flags)
+
+
+def _rotation(item: Element) -> float:
+    """By how many degrees CVAT turned an object's box."""
+    for attribute in item.iterfind("attributes/attribute"):
+        if attribute.findtext("name") == "rotation":
+            return number(attribute.findtext("value") or 0)
+    return 0.0
 
 
 def _listed_but_missing(folder: DataFolder, lists: _Lists) -> Iterator[Fault]:

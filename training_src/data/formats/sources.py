@@ -86,7 +86,8 @@ class _Source:
 
 
 def _list_file(folder: Path) -> Path | None:
-    file = folder if folder.suffix in (".yaml", ".yml") else folder / LIST_FILE
+    named = folder.suffix in (".yaml", ".yml") and not folder.is_dir()
+    file = folder if named else folder / LIST_FILE
     return file if file.is_file() else None
 
 

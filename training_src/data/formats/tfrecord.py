@@ -7,6 +7,7 @@ Waymo's frames, whose drive becomes the group that no split may tear apart.
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections import Counter
@@ -21,8 +22,9 @@ from containers.contract.tf_example import Floats
 from containers.contract.tfrecord import read_records
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
 from training_src.data.formats.classes import listed
-from training_src.data.formats.data_folder import DataFolder, named_like
+from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, area, attributes, class_name, confidence, shown
+from training_src.data.formats.file_names import is_foreign
 from training_src.data.images import BrokenImageError, read_header
 from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.records.compression import decompress, is_compressed
@@ -128,12 +130,17 @@ def shards_of(folder: Path) -> Iterator[tuple[Path, str | None]]:
 
 
 def _shards_within(folder: Path, split: str | None) -> Iterator[tuple[Path, str | None]]:
-    for child in named_like(folder, "*"):
-        if child.is_dir() and not child.is_symlink():
-            if child.name.lower() not in _OF_IMAGES:
-                yield from _shards_within(child, given_split(child.name) or split)
-        elif child.is_file() and _SHARD.search(child.name):
-            yield child, split or given_split(child.name)
+    with os.scandir(folder) as entries:
+        found = [(entry.name, entry.is_dir()) for entry in entries if entry.is_dir() or _SHARD.search(entry.name)]
+    for name, is_folder in sorted(found):
+        child = folder / name
+        if is_foreign(name):
+            continue
+        if is_folder and not child.is_symlink():
+            if name.lower() not in _OF_IMAGES:
+                yield from _shards_within(child, given_split(name) or split)
+        elif not is_folder and child.is_file():
+            yield child, split or given_split(name)
 
 
 def _missing_shards(folder: Path) -> Iterator[Fault]:

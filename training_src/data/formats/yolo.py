@@ -8,6 +8,7 @@ over. An image without a text file is background. Source: https://docs.ultralyti
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from training_src.data.dataset import Box, Dataset, Entry, Fault, labelled_file
 from training_src.data.formats import yolo_settings
 from training_src.data.formats.classes import SourceClasses, made_names
-from training_src.data.formats.data_folder import DataFolder, is_file
+from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, Edges, confidence, number, shown
 from training_src.data.formats.image_size import read_size
 from training_src.data.formats.yolo_settings import Place, read_settings
@@ -27,6 +28,11 @@ NAME = "yolo"
 # A share beyond this was meant as pixels; tools that clip late write a little more than 1.
 _GREATEST_SHARE = 2.0
 
+_UNNAMED = (
+    "Nothing names the classes, so they are called class_0, class_1, ...; name them in classes.txt, a line each, or in "
+    "data.yaml beside images/."
+)
+
 recognise = yolo_settings.recognise
 
 
@@ -35,6 +41,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     inside = DataFolder(folder)
     settings = read_settings(inside)
     places = settings.places
+    made = label_map is None
     if label_map is None:
         used = sorted(_used(inside, places)) if not settings.names else []
         label_map = make_label_map([made_names(settings.names, used, 1)], folder.name)
@@ -57,7 +64,8 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
                 yield from _labelled(reading, image, text, place.split)
         yield from _lone_texts(inside, places, texts)
 
-    return Dataset(NAME, label_map, entries, (*settings.notices, *classes.notices(settings.source)))
+    unnamed = (_UNNAMED,) if made and not settings.names else ()
+    return Dataset(NAME, label_map, entries, (*settings.notices, *unnamed, *classes.notices(settings.source)))
 
 
 @dataclass(frozen=True)
@@ -101,8 +109,8 @@ def _text_file(folder: DataFolder, image: Path) -> Path | None:
         if place is None:
             continue
         exactly = place / f"{image.stem}.txt"
-        # A link out of the data set is one too, and refused when it is read.
-        if text := exactly if is_file(str(exactly)) else folder.beside(image.stem, (place,), (".txt",)):
+        # A link out of the data set and a pipe are such, too, and refused when they are read.
+        if text := exactly if os.path.lexists(exactly) else folder.beside(image.stem, (place,), (".txt",)):
             return text
     return None
 

@@ -20,7 +20,11 @@ from training_src.data.images import IMAGE_SUFFIXES
 from training_src.errors import DataError
 
 DARKNET = "obj.data"
-_KEYS = {"train": "train", "val": "validation", "valid": "validation", "test": "test"}
+# In small letters: CVAT writes the names of a task's subsets.
+_KEYS = {
+    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test",
+}  # fmt: skip
 # One class a line, in these places.
 _LISTS = ("classes.txt", "obj.names", "_darknet.labels")
 LISTS = frozenset(_LISTS)
@@ -100,7 +104,7 @@ def _yaml(folder: DataFolder) -> Iterator[tuple[Path, Mapping[str, Any]]]:
 def _chosen(folder: DataFolder) -> tuple[Path | None, Mapping[str, Any]]:
     """The file that says most of what is asked: other tools' files speak of `train` and `val`, too."""
     found = [*_yaml(folder), *_darknet(folder)]
-    told = [(("names" in settings) * 2 + bool(_KEYS.keys() & settings), file, settings) for file, settings in found]
+    told = [(("names" in settings) * 2 + any(map(_split_of, settings)), file, settings) for file, settings in found]
     return next(((file, settings) for most in (3, 2, 1) for told_, file, settings in told if told_ == most), (None, {}))
 
 
@@ -116,6 +120,10 @@ def _darknet(folder: DataFolder) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     yield file, {key.strip(): value.strip() for key, equals, value in pairs if equals}
 
 
+def _split_of(key: object) -> str | None:
+    return _KEYS.get(key.lower()) if isinstance(key, str) else None
+
+
 def _names(folder: DataFolder, settings: Mapping[str, Any], file: Path | None) -> tuple[dict[int, str], str]:
     """Names by number, and the file that has them."""
     given, source = settings.get("names"), folder.name(file) if file else "classes.txt"
@@ -129,9 +137,28 @@ def _names(folder: DataFolder, settings: Mapping[str, Any], file: Path | None) -
         return {int(key): class_name(name) for key, name in given.items()}, source
     if given not in (None, ""):
         raise AnnotationError("class", f"has names that are neither a list nor a mapping: {shown(given)}")
-    for listed in _lists(folder):
-        return _lines(folder, listed), folder.name(listed)
-    return {}, source
+    return _listed_names(folder, source)
+
+
+def _listed_names(folder: DataFolder, source: str) -> tuple[dict[int, str], str]:
+    """Names of the longest list, whose beginning all others are: each folder of texts may have one of its own.
+
+    Raises:
+        DataError: Two lists give a number to different classes.
+    """
+    names: dict[int, str] = {}
+    for file in _lists(folder):
+        found = _lines(folder, file)
+        for number in found.keys() & names.keys():
+            if found[number] != names[number]:
+                raise DataError(
+                    f'{folder.name(file)} calls class {number} "{found[number]}", {source} calls it "{names[number]}": '
+                    "the texts of the two folders count differently. Label both with one list, or merge the folders "
+                    "by a sources.yaml."
+                )
+        if len(found) > len(names):
+            names, source = found, folder.name(file)
+    return names, source
 
 
 def _lists(folder: DataFolder) -> Iterator[Path]:
@@ -150,7 +177,7 @@ def _places(folder: DataFolder, settings: Mapping[str, Any]) -> tuple[list[Place
     """Where the images are: as the settings say, or else where the layout puts them."""
     places, notices = [], []
     base = settings.get("path") if isinstance(settings.get("path"), str) else ""
-    for key in (key for key in settings if key in _KEYS):
+    for key in (key for key in settings if _split_of(key)):
         value = settings[key]
         for text in value if isinstance(value, list) else [value]:
             if not isinstance(text, str) or text in ("", "null", "~"):
@@ -158,7 +185,7 @@ def _places(folder: DataFolder, settings: Mapping[str, Any]) -> tuple[list[Place
             if (found := folder.ending(f"{base}/{text}")) is None:
                 notices.append(f'data.yaml names "{shown(text)}" for {key}, which is not in the data set.')
             else:
-                places.append(Place(found, _KEYS[key]))
+                places.append(Place(found, _split_of(key)))
     if not places:
         places = list(_usual_places(folder))
     splits = {place.path: {other.split for other in places if other.path == place.path} for place in places}
@@ -185,5 +212,6 @@ def _usual_places(folder: DataFolder) -> Iterator[Place]:
 
 def _has_pair(folder: Path) -> bool:
     """Whether a folder has a text beside an image of its name."""
-    texts = {file.stem for file in named_like(folder, "*.txt")}
-    return any(file.suffix.lower() in IMAGE_SUFFIXES and file.stem in texts for file in named_like(folder, "*"))
+    inside = DataFolder(folder)
+    # The first that has one ends the search; of a million images no name is kept.
+    return any(image.with_suffix(".txt").is_file() for image in inside.files(folder, IMAGE_SUFFIXES))

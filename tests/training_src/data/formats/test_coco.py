@@ -65,6 +65,10 @@ def messages(dataset: Dataset) -> list[str]:
         ("annotations.json", "images", None),
         ("result.json", ".", None),
         ("annotations/instances_default.json", "images", None),
+        ("labels.json", "data", None),  # FiftyOne
+        ("Annotations/instances_default.json", "Images", None),
+        ("labels/train.json", "images/train", "train"),
+        ("labels/annotations.json", "JPEGImages", None),
     ],
 )
 def test_usual_folders_are_found(coco: Callable[..., Dataset], file: str, pictures: str, split: str | None) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from training_src.data.dataset import Fault, LabelledImage
 from training_src.data.formats import read_dataset
+from training_src.data.formats.data_folder import DataFolder, split_folders
+from training_src.data.formats.tfrecord import shards_of
 from training_src.data.writers.image import Image
 
 Make = Callable[..., Image]
@@ -92,3 +95,20 @@ def test_what_macos_leaves_beside_files_is_none_of_the_data(
     (tmp_path / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
 
     assert boxes_and_faults(tmp_path) == before == (2, [])
+
+
+def test_folders_are_found_among_files_of_which_no_name_is_kept(tmp_path: Path) -> None:
+    for number in range(3000):
+        (tmp_path / f"{number:04d}.jpg").touch()
+    (tmp_path / "Train").mkdir()
+    inside = DataFolder(tmp_path)
+
+    tracemalloc.start()
+    try:
+        found = inside.child(tmp_path, "train"), list(split_folders(tmp_path)), list(shards_of(tmp_path))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert found == (tmp_path / "Train", [(tmp_path / "Train", "train")], [])
+    assert peak < 200_000

@@ -33,6 +33,25 @@ KNOWN: dict[str, tuple[dict[str, str], str]] = {
     "Supervisely": ({"meta.json": "{}", "ds0/ann/a.jpg.json": "{}", "ds0/img/a.jpg": ""}, "Export to COCO"),
     "Label Studio": ({"project-1.json": '[{"id": 1, "annotations": [], "data": {"image": "x"}}]'}, "choose the export"),
     "CVAT": ({"annotations.xml": "<annotations><version>1.1</version></annotations>"}, "COCO 1.0"),
+    "FiftyOne's KITTI": ({"labels/a.txt": "Car 0 0 -1.5 1 1 3 3 1 1 1 1 1 1 0\n", "data/a.jpg": ""}, "are KITTI's"),
+    "FiftyOne's Open Images": (
+        {"labels/detections.csv": "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax\n", "data/a.jpg": ""},
+        "in labels/, detections.csv is Open Images' table",
+    ),
+    "VoTT's JSON": ({"vott-json-export/p-export.json": '{"name": "p", "securityToken": "x"}'}, "VoTT's JSON"),
+    "Datumaro": (
+        {"annotations/default.json": '{"info": {}, "categories": {"label": {}}, "items": [{"id": "a"}]}'},
+        "is Datumaro's",
+    ),
+    "Label Studio's JSON-MIN": (
+        {"export.json": '[{"image": "x", "id": 1, "label": [{"x": 1}]}]'},
+        "Label Studio's JSON",
+    ),
+    "SeqLabel.json": ({"SeqLabel.json": '{"detection-annotations": [{"frame-no": "0"}]}'}, "video jobs"),
+    "texts without a list": ({"a.txt": "0 .5 .5 .2 .2\n", "a.jpg": ""}, "the classes in classes.txt"),
+    "texts without images": ({"labels/a.txt": "0 .5 .5 .2 .2\n", "classes.txt": "car\n"}, "YOLO with Images"),
+    "a table without names": ({"annotations.csv": "a.jpg,1,2,30,40,car\n", "a.jpg": ""}, "let its first line name"),
+    "a table of semicolons": ({"l.csv": "filename;class;xmin;ymin;xmax;ymax\n", "a.jpg": ""}, "with commas between"),
     "an archive": ({"street.zip": "PK"}, "street.zip is an archive: unpack it"),
     "images alone": ({"images/a.jpg": "", "images/b.jpg": ""}, "images and no annotations"),
 }
@@ -88,3 +107,20 @@ def test_folder_of_nothing_known_says_what_is_supported(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"no supported layout \(it holds: deep, notes\.json\); supported are Pascal"):
         read_dataset(tmp_path)
+
+
+def test_text_of_another_encoding_is_named(tmp_path: Path) -> None:
+    put(tmp_path, {"images/a.jpg": ""})
+    (tmp_path / "result.json").write_bytes('{"images": []}'.encode("utf-16"))
+
+    with pytest.raises(DataError, match=r"result\.json is written in UTF-16: save it as UTF-8"):
+        read_dataset(tmp_path)
+
+
+def test_linked_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/data").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(DataError, match=r"data/ is a link to a folder outside the data set: copy the folder in"):
+        read_dataset(tmp_path / "set")

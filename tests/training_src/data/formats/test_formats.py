@@ -106,7 +106,7 @@ def test_unsupported_layout_says_what_is_supported(tmp_path: Path, names: list[s
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("0 0.5 0.5 0.1 0.1")
 
-    with pytest.raises(DataError, match=r"no supported layout .* supported are Pascal VOC"):
+    with pytest.raises(DataError, match=r"no supported layout .* [sS]upported are Pascal VOC"):
         read_dataset(tmp_path)
 
 

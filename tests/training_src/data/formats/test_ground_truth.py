@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from training_src.data.dataset import Box, Fault, LabelledImage
 from training_src.data.formats import read_dataset
+from training_src.errors import DataError
 
 
 def attribute(class_id: int, name: str, **metadata: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -242,3 +244,13 @@ def test_object_that_was_cut_off_does_not_swallow_the_next(folder: Path) -> None
 
     assert names_of(images) == [["dog"], ["dog"]]
     assert [fault.box for fault in faults] == ["line 1", "line 3", "line 5"]
+
+
+def test_object_that_never_ends_takes_no_time(folder: Path) -> None:
+    (folder / "output.manifest").write_text('{"a":\n' * 60_000)
+    began = time.process_time()
+
+    with pytest.raises(DataError, match=r"line 1 is no JSON object"):
+        read_dataset(folder)
+
+    assert time.process_time() - began < 5

@@ -117,3 +117,54 @@ def test_faults_of_a_pipe_among_good_files_are_named(folder: Path) -> None:
     os.mkfifo(folder / "Annotations" / "pipe.xml")
 
     assert not [entry.message for entry in read_dataset(folder).entries() if isinstance(entry, Fault)]
+
+
+@pytest.mark.parametrize("mark", ["\n", "\r", "\x1b[31m", "\x9b", "\u202e", "\u2028"])
+def test_names_of_files_write_no_lines_of_their_own(folder: Path, mark: str) -> None:
+    (folder / f"Annotations/a{mark}error: all is well.xml").write_text("<annotation>")
+
+    (fault,) = (entry for entry in read_dataset(folder).entries() if isinstance(entry, Fault))
+    (folder / "Annotations/a.xml").unlink()
+    with pytest.raises(DataError) as told:
+        read_dataset(folder)
+
+    assert fault.message.isprintable() and "error: all is well.xml" in fault.message
+    assert str(told.value).isprintable() and told.value.sentences[0].isprintable()
+
+
+def test_blanks_of_other_widths_in_a_name_are_shown(folder: Path) -> None:
+    (folder / "Annotations/3.45\u202fPM.xml").write_text("<annotation>")
+
+    assert "3.45\u202fPM.xml" in next(
+        entry.message for entry in read_dataset(folder).entries() if isinstance(entry, Fault)
+    )
+
+
+@pytest.mark.parametrize("name", ["JPEGImages/more", "Annotations/more", "test", "elsewhere/else"])
+def test_folder_that_is_a_link_out_of_the_data_set_is_named(folder: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/b.jpg").write_bytes(b"")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(tmp_path / "outside")
+    (folder / "again").symlink_to(folder / "JPEGImages")
+
+    faults = [entry for entry in read_dataset(folder).entries() if isinstance(entry, Fault)]
+
+    assert [(fault.check, fault.severity, fault.file) for fault in faults if fault.check == "path"] == [
+        ("path", "error", name)
+    ]
+    assert "copy the folder in" in faults[0].message
+
+
+def test_text_that_is_a_pipe_does_not_make_a_background(
+    tmp_path: Path, make_image: Make, writers: Mapping[str, Write]
+) -> None:
+    made = tmp_path / "set"
+    writers["yolo"](made, [make_image(f"{n}.jpg", ("car", 1, 2, 30, 40), number=n) for n in range(2)])
+    text = next(made.rglob("0.txt"))
+    text.unlink()
+    os.mkfifo(text)
+
+    (fault,) = (entry for entry in read_dataset(made).entries() if isinstance(entry, Fault))
+
+    assert "0.txt is no file but a folder, pipe or device" in fault.message

@@ -11,6 +11,7 @@ import pytest
 from training_src.data.dataset import Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.writers.image import Image
+from training_src.errors import DataError
 
 Make = Callable[..., Image]
 
@@ -51,6 +52,7 @@ def read(folder: Path) -> tuple[dict[str, str | None], list[str]]:
         ("images/a.jpg", "annots/a.xml", None),
         ("images/a.jpg", "Annotations/a.xml", None),  # Label Studio
         ("images/a.jpg", "images/a.xml", None),
+        ("data/a.jpg", "labels/a.xml", None),  # FiftyOne
         ("images/train/a.jpg", "images/train/a.xml", "train"),  # the API's tutorial
         ("images/train/a.jpg", "annotations/train/a.xml", "train"),
         ("train/images/a.jpg", "train/annotations/a.xml", "train"),
@@ -159,3 +161,54 @@ def test_encoding_that_an_annotation_has_not_is_named(tmp_path: Path, put: Calla
     assert read(tmp_path)[1] == [
         f"Annotations/a.xml says that it is gbk, and is not (byte {len(text) + 36}); save it as UTF-8."
     ]
+
+
+@pytest.mark.parametrize(
+    ("degrees", "edges"),
+    [("90.0", (10, 20, 30, 24)), ("-90", (10, 20, 30, 24)), ("180", (18, 12, 22, 32)), ("0.0", (18, 12, 22, 32))],
+)
+def test_box_that_cvat_turned_becomes_what_encloses_it(
+    tmp_path: Path, put: Callable[..., None], degrees: str, edges: tuple[float, ...]
+) -> None:
+    put("JPEGImages/a.jpg", "Annotations/a.xml")
+    turned = (
+        "<bndbox><xmin>18</xmin><ymin>12</ymin><xmax>22</xmax><ymax>32</ymax></bndbox>"
+        f"<attributes><attribute><name>rotation</name><value>{degrees}</value></attribute></attributes></object>"
+    )
+    file = tmp_path / "Annotations/a.xml"
+    file.write_text(file.read_text().partition("<bndbox>")[0] + turned + "</annotation>")
+
+    (image,) = (entry for entry in read_dataset(tmp_path).entries() if isinstance(entry, LabelledImage))
+    (box,) = image.boxes
+
+    assert (box.xmin, box.ymin, box.xmax, box.ymax) == pytest.approx(edges)
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["annotations/label_map.pbtxt", "training/labelmap.pbtxt", "data/object-label-map.pbtxt", "LabelMap.pbtxt"],
+)
+def test_label_map_is_found_where_tutorials_put_it(tmp_path: Path, put: Callable[..., None], file: str) -> None:
+    put("images/train/a.jpg", "images/train/a.xml")
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("item { id: 1 name: 'zebra' } item { id: 2 name: 'car' }")
+
+    assert read_dataset(tmp_path).label_map.names == {1: "zebra", 2: "car"}
+
+
+def test_label_maps_that_contradict_each_other_are_an_error(tmp_path: Path, put: Callable[..., None]) -> None:
+    put("images/a.jpg", "images/a.xml")
+    (tmp_path / "label_map.pbtxt").write_text("item { id: 1 name: 'zebra' } item { id: 2 name: 'car' }")
+    (tmp_path / "mscoco_label_map.pbtxt").write_text("item { id: 3 name: 'car' }")
+
+    with pytest.raises(DataError, match=r"label_map\.pbtxt and mscoco_label_map\.pbtxt, which number the classes"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["punycode", "idna", "unicode_escape", "utf-7", "raw_unicode_escape"])
+def test_encodings_that_no_document_has_are_named(tmp_path: Path, put: Callable[..., None], encoding: str) -> None:
+    put("images/a.jpg", "annotations/a.xml")
+    put("images/b.jpg", "annotations/b.xml")
+    (tmp_path / "annotations/a.xml").write_text(f'<?xml version="1.0" encoding="{encoding}"?><annotation/>')
+
+    assert f'unknown encoding "{encoding}"; save as UTF-8' in read(tmp_path)[1][0]

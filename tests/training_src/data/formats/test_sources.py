@@ -120,3 +120,9 @@ def test_faulty_list_is_one_sentence(merged: Path, text: str, sentence: str) -> 
         listed(merged, text)
 
     assert len(caught.value.sentences) == 1
+
+
+def test_folder_may_be_called_like_a_list(merged: Path) -> None:
+    named = merged.rename(merged.with_name("merged.yaml"))
+
+    assert listed(named, BOTH).format == "sources"

@@ -178,3 +178,37 @@ def test_one_folder_of_texts_beside_split_folders_is_read(
         "train/images/train.jpg": "train",
         "validation/images/validation.jpg": "validation",
     }
+
+
+@pytest.mark.parametrize("within", ["", "train/", "validation/"])
+def test_texts_in_a_splits_folder_are_of_its_images(
+    tmp_path: Path, encoded_image: Callable[..., bytes], within: str
+) -> None:
+    for number, split in enumerate(("train", "validation")):
+        (tmp_path / split / "images").mkdir(parents=True)
+        (tmp_path / split / "images/a.jpg").write_bytes(encoded_image(number))
+    (tmp_path / "bbox" / within).mkdir(parents=True)
+    (tmp_path / "bbox" / within / "a.txt").write_text("1\n1 2 30 40 car\n")
+
+    found = list(read_dataset(tmp_path).entries())
+
+    if within:
+        (image,) = (entry for entry in found if isinstance(entry, LabelledImage))
+        assert (image.image, image.given_split) == (f"{within}images/a.jpg", within.strip("/"))
+    else:
+        assert messages(tmp_path) == [
+            "bbox/a.txt may be of train/images/a.jpg and validation/images/a.jpg; put it into a folder that is named "
+            "like the split."
+        ]
+
+
+def test_texts_that_are_the_tools_are_read_beside_others(tmp_path: Path, encoded_image: Callable[..., bytes]) -> None:
+    for place in ("train/images", "labels", "bbox"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "train/images/a.jpg").write_bytes(encoded_image(0))
+    (tmp_path / "labels/a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "bbox/a.txt").write_text("1\n1 2 30 40 car\n")
+
+    dataset = read_dataset(tmp_path)
+
+    assert (dataset.format, dataset.label_map.names) == ("bbox_label_tool", {1: "car"})

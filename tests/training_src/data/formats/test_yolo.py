@@ -301,3 +301,52 @@ def test_text_that_is_a_link_out_of_the_data_set_is_not_read(tmp_path: Path, sto
     (tmp_path / "labels/a.txt").symlink_to("/etc/hostname")
 
     assert messages(tmp_path) == ["labels/a.txt is a link to a place outside the data set; copy the file in."]
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "_darknet.labels"])
+def test_lists_that_number_classes_differently_are_an_error(
+    tmp_path: Path, store: Callable[..., None], name: str
+) -> None:
+    for split, names in (("train", "dog\ncat\n"), ("test", "cat\ndog\n")):
+        store(f"{split}/{split}.jpg", labels=f"{split}/{split}.jpg")
+        (tmp_path / split / name).write_text(names)
+
+    with pytest.raises(DataError, match=rf'train/{name} calls class 0 "dog", test/{name} calls it "cat"'):
+        read_dataset(tmp_path)
+
+
+def test_longest_of_lists_that_agree_gives_the_names(tmp_path: Path, store: Callable[..., None]) -> None:
+    for split, names in (("train", "cat\ndog\n"), ("test", "cat\n")):
+        store(f"{split}/{split}.jpg", labels=f"{split}/{split}.jpg")
+        (tmp_path / split / "classes.txt").write_text(names)
+
+    assert read_dataset(tmp_path).label_map.names == {1: "cat", 2: "dog"}
+
+
+def test_subsets_are_called_as_a_cvat_task_calls_them(tmp_path: Path, store: Callable[..., None]) -> None:
+    for name, split in (("a", "Train"), ("b", "Validation"), ("c", "Test")):
+        place = f"obj_{split}_data/{name}.jpg"
+        store(place, labels=place)
+        (tmp_path / f"{split}.txt").write_text(f"data/{place}\n")
+    lists = "".join(f"{split} = data/{split}.txt\n" for split in ("Train", "Validation", "Test"))
+    (tmp_path / "obj.data").write_text(f"classes = 2\nnames = data/obj.names\n{lists}")
+    (tmp_path / "obj.names").write_text("cat\ndog\n")
+
+    splits = {image.image.rpartition("/")[2]: image.given_split for image in images_of(tmp_path)}
+
+    assert splits == {"a.jpg": "train", "b.jpg": "validation", "c.jpg": "test"}
+    assert not messages(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["config/data.yaml", None])
+def test_names_that_are_nowhere_to_be_found_are_missed(
+    tmp_path: Path, store: Callable[..., None], file: str | None
+) -> None:
+    store("images/a.jpg")
+    if file:
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).write_text("names: [cat, dog]")
+
+    (notice,) = read_dataset(tmp_path).notices
+
+    assert notice.startswith("Nothing names the classes") and "classes.txt" in notice
