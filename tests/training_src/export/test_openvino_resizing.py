@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -64,6 +64,9 @@ def converted(text: str) -> tuple[ImageResizer, Callable[[Image], list[NDArray[n
 @example(RESIZERS[0], 3000, 4000)  # of 4000 / 300, the division that is not one differs in the last bit
 @example(RESIZERS[3], 3000, 4000)
 def test_pixels_are_tensorflows_to_the_last_bit(text: str, height: int, width: int) -> None:
+    # Of a thinner picture's shorter side nothing would be left, which TensorFlow refuses.
+    keeps_aspect = "conditional" in text or "keep_aspect_ratio" in text
+    assume(not keeps_aspect or max(height, width) <= 90 * min(height, width))
     image = np.random.default_rng([height, width]).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
     resizer, openvino = converted(text)
     # In floating point before it is resized, as the API does it.
