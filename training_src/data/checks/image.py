@@ -99,14 +99,17 @@ class ImageChecks:
         faults: list[Fault] = []
         try:
             encoded = labelled.encoded.load()
-            if is_other(encoded):
+            try:
+                facts = read_header(encoded)
+            except BrokenImageError:
+                if not is_other(encoded):
+                    raise
                 if self.policy.handling("other_format") != "fix":
                     return ImageOutcome(None, self._other_format(labelled, encoded))
                 encoded = reencoded(encoded, self.policy.threshold("bomb", "megapixels") * 1e6)
                 facts = read_header(encoded)
                 labelled = self._rewritten(labelled, encoded, facts)
                 faults.append(_reencoded(labelled, facts))
-            facts = read_header(encoded)
             if fault := self._bomb(labelled, facts):
                 return ImageOutcome(None, [fault])
             grey = decode_grey(encoded, facts, self.decode_check)

@@ -9,7 +9,7 @@ class-map is not meant; of what is left, the attribute whose name is part of its
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from training_src.data.formats.fields import AnnotationError, shown
@@ -24,14 +24,13 @@ class Adjustments:
     """What every adjusting attribute of a manifest replaces.
 
     Args:
-        lines: The box attributes of every line.
+        lines: Goes through the box attributes of every line; asked for once a line with an adjustment is met.
     """
 
-    def __init__(self, lines: Iterable[Sequence[Attribute]]) -> None:
+    def __init__(self, lines: Callable[[], Iterable[Sequence[Attribute]]]) -> None:
+        self._lines: Callable[[], Iterable[Sequence[Attribute]]] | None = lines
         self._classes: dict[str, dict[str, str]] = {}
         self._same: Counter[tuple[str, str]] = Counter()
-        for line in lines:
-            self._look(line)
 
     def standing(self, line: Sequence[Attribute]) -> Sequence[Attribute]:
         """A line's attributes without those that others of the line replace.
@@ -41,6 +40,10 @@ class Adjustments:
         """
         left = {attribute[0]: attribute for attribute in line if STATUS not in attribute[2]}
         adjusting = [attribute for attribute in line if STATUS in attribute[2]]
+        if adjusting and self._lines is not None:
+            for each in self._lines():
+                self._look(each)
+            self._lines = None
         # A chain of adjustments ends with the youngest; dates are ISO 8601, so texts compare.
         for attribute in sorted(adjusting, key=lambda one: str(one[2].get("creation-date"))):
             replaced = self._replaced(attribute[0], list(left))

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from heapq import nsmallest
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
 
@@ -147,8 +147,12 @@ def _candidates(folder: Path, depth: int) -> Iterator[Path]:
 def _own_label_map(folder: Path) -> LabelMap | None:
     """The label map that lies in a data set: beside its parts, or in a folder of records further down."""
     inner = (child for child in folders_in(folder) if given_split(child.name) or child.name.lower() in _OF_MAPS)
-    beside_records = dict.fromkeys(shard.parent for shard, _ in tfrecord.shards_of(folder))
-    for place in (folder, *inner, *beside_records):
+    beside_records = (shard.parent for shard, _ in tfrecord.shards_of(folder))
+    looked_in: set[Path] = set()
+    for place in chain([folder], inner, beside_records):
+        if place in looked_in:
+            continue
+        looked_in.add(place)
         if files := [file for file in named_like(place, "*.pbtxt") if _LABEL_MAP.search(file.name.lower())]:
             found = [label_map_within(DataFolder(folder), file) for file in files]
             for file, other in zip(files, found, strict=True):

@@ -50,12 +50,14 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     manifests = list(_manifests(inside))
     if not manifests:
         raise DataError(f"{folder.name} holds no *.manifest or *.jsonl file; a labelling job writes output.manifest.")
-    adjustments = Adjustments(
-        _attributes(line.content) for file, _ in manifests for line in _lines(inside, file) if isinstance(line, _Line)
-    )
+
+    def attributes_of_lines() -> Iterator[Sequence[Attribute]]:
+        for file, _ in manifests:
+            yield from (_attributes(line.content) for line in _lines(inside, file) if isinstance(line, _Line))
+
     if label_map is None:
         label_map = _made_label_map(inside, manifests)
-    reading = _Reading(inside, adjustments, label_map)
+    reading = _Reading(inside, Adjustments(attributes_of_lines), label_map)
 
     def entries() -> Iterator[Entry]:
         for file, split in manifests:

@@ -23,12 +23,13 @@ def read_size(file: Path) -> tuple[int, int]:
     try:
         with file.open("rb") as stream:
             beginning = stream.read(_BEGINNING)
-            if is_other(beginning):
-                return read_other_size(beginning + stream.read())
             try:
                 facts = read_header(beginning)
             except BrokenImageError:
-                facts = read_header(beginning + stream.read())
+                whole = beginning + stream.read()
+                if is_other(whole):
+                    return read_other_size(whole)
+                facts = read_header(whole)
     except BrokenImageError as error:
         raise AnnotationError("image", f"{error}; export it again, or remove it") from None
     except OSError as error:
