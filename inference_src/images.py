@@ -7,14 +7,14 @@ as TensorFlow's decoders make RGB of them, and all turned as EXIF's orientation 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from containers.contract.orientation import TRANSPOSED, turn_pixels
+from containers.contract.orientation import TRANSPOSED, turn_pixels, upright_size
 from containers.contract.picture_header import (
     JPEG,
     PNG,
@@ -25,7 +25,7 @@ from containers.contract.picture_header import (
 )
 from containers.contract.pictures import MAX_PIXELS
 from inference_src.errors import RequestError
-from inference_src.picture_memory import PictureMemory
+from inference_src.picture_memory import PictureMemory, aligned
 from inference_src.png import decode_png
 
 Image = NDArray[np.uint8]
@@ -48,7 +48,11 @@ def decode_image(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Image:
 
 @contextmanager
 def decoded_image(
-    encoded: bytes, memory: PictureMemory, seconds: float, max_pixels: int = MAX_PIXELS
+    encoded: bytes,
+    memory: PictureMemory,
+    seconds: float,
+    max_pixels: int = MAX_PIXELS,
+    beside: Callable[[int, int], int] | None = None,
 ) -> Iterator[Image]:
     """Decode an image once there is room for it, and hold the room until the block ends.
 
@@ -57,19 +61,28 @@ def decoded_image(
         memory: What pictures may take together.
         seconds: For how long to wait for room in it.
         max_pixels: Height times width at most.
+        beside: Bytes that the work on it takes beside it, from the upright height and width; unless given, none.
 
     Raises:
         RequestError: See `decode_image`; 429 there was no room in time.
     """
     header = _header(encoded, max_pixels)
-    with memory.taken(peak_bytes(header), seconds):
+    with memory.taken(peak_bytes(header, beside), seconds):
         yield _pixels(encoded, header)
 
 
-def peak_bytes(header: PictureHeader) -> int:
-    """The greatest memory that an image's pixels take: a transposed one stands twice, CMYK has a fourth channel."""
+def peak_bytes(header: PictureHeader, beside: Callable[[int, int], int] | None = None) -> int:
+    """The greatest memory that an image takes: to be transposed it stands twice, and CMYK has a fourth channel.
+
+    Args:
+        header: What the image says of itself.
+        beside: What the work takes beside the decoded image, as `decoded_image` says.
+    """
+    pixels = header.width * header.height
     stored = 4 if header.format == "jpeg" and header.channels == 4 else 3
-    return header.width * header.height * (stored + 3 * (header.orientation in TRANSPOSED))
+    transposed = header.orientation in TRANSPOSED
+    work = beside(*upright_size(header.height, header.width, header.orientation)) if beside else 0
+    return max(pixels * (stored + 3 * transposed), pixels * (3 if transposed else stored) + work)
 
 
 def _header(encoded: bytes, max_pixels: int) -> PictureHeader:
@@ -106,7 +119,7 @@ def _decode_jpeg(encoded: bytes, header: PictureHeader) -> Image:
     shape = (header.height, header.width, 4 if header.channels == 4 else 3)
     # There is room for the size that was judged: the decoder's own may be another. Its header alone can be asked for,
     # but not where colours are sampled 4:4:1.
-    room = np.empty(math.prod(shape), np.uint8)
+    room = aligned((math.prod(shape),))
     colours = "CMYK" if header.channels == 4 else "RGB"
     pixels: Image = simplejpeg.decode_jpeg(encoded, colours, fastdct=False, fastupsample=False, buffer=room)
     if pixels.shape != shape:

@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many bytes decoded pictures may take together, so that no mixture of requests ends in an out-of-memory kill."""
+"""Memory of decoded pictures: how it is laid out, and how many bytes all may take together.
 
+No mixture of requests is to end in an out-of-memory kill.
+"""
+
+import math
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from containers.contract.errors import BadInputError
 from inference_src.errors import RequestError
@@ -14,9 +21,20 @@ VARIABLE = "MAPGATE_PICTURE_MEGABYTES"
 SHARE = 4
 """A quarter of the container's memory: the rest is the model's, its activations', and that of bodies in reading."""
 
+ALIGNMENT = 64
+"""Bytes of whose multiple a picture's address is one: others TensorFlow would copy (`EIGEN_MAX_ALIGN_BYTES`)."""
+
 _MEGA = 10**6
 # Version 2's file, and version 1's: https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
 _CGROUP_FILES = ("memory.max", "memory/memory.limit_in_bytes")
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """An array of uint8 whose numbers are whatever was in memory, at an address that every runtime takes."""
+    count = math.prod(shape)
+    memory = np.empty(count + ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT
+    return memory[begin : begin + count].reshape(shape)
 
 
 class PictureMemory:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from containers.contract.picture_header import BrokenHeaderError, png_chunks
+from inference_src.picture_memory import aligned
 
 Bytes = NDArray[np.uint8]
 
@@ -43,7 +44,7 @@ def decode_png(encoded: bytes) -> Bytes:
         BrokenPngError: It is damaged, truncated, or no PNG by the standard.
     """
     kind, palette, parts = _read(encoded)
-    picture = np.empty((kind.height, kind.width, 3), np.uint8)
+    picture = aligned((kind.height, kind.width, 3))
     inflated = _Inflated(parts)
     for top, left, down, across in _ADAM7 if kind.interlaced else _ONE_PASS:
         view = picture[top::down, left::across]

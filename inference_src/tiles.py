@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from inference_src.detections import Detections
 from inference_src.images import Image
+from inference_src.picture_memory import aligned
 
 OVERLAP = 0.2
 """Fraction of a window that the next one sees, too."""
@@ -45,6 +46,12 @@ def windows(height: int, width: int, columns: int, rows: int) -> list[Window]:
     ]
 
 
+def window_bytes(height: int, width: int, columns: int, rows: int) -> int:
+    """Memory of the one window that is looked at, beside the picture's own."""
+    first = windows(height, width, columns, rows)[0]  # they are of one size
+    return 3 * (first.bottom - first.top) * (first.right - first.left)
+
+
 def detect_in_tiles(image: Image, detect: Callable[[Image], Detections], columns: int, rows: int) -> Detections:
     """Find objects in a picture and in each of its windows.
 
@@ -61,7 +68,9 @@ def detect_in_tiles(image: Image, detect: Callable[[Image], Detections], columns
     shown = slice(whole.count)
     found = [(whole.boxes[shown], whole.scores[shown], whole.classes[shown], np.zeros(whole.count, bool))]
     for window in windows(height, width, columns, rows):
-        part = detect(np.ascontiguousarray(image[window.top : window.bottom, window.left : window.right]))
+        seen = aligned((window.bottom - window.top, window.right - window.left, 3))
+        np.copyto(seen, image[window.top : window.bottom, window.left : window.right])
+        part = detect(seen)
         shown = slice(part.count)
         inside = _in_picture(part.boxes[shown], window, height, width)
         cut_off = _cut_off(part.boxes[shown], window, height, width)

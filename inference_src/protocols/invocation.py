@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ from inference_src.protocols.accept import JSON, LINES, NPY, Wanted, read_accept
 from inference_src.protocols.custom_attributes import HEADER, OUTPUTS, Attributes, check_classes, read_attributes
 from inference_src.runtimes import Detector
 from inference_src.selection import Selection
-from inference_src.tiles import detect_in_tiles
+from inference_src.tiles import detect_in_tiles, window_bytes
 
 BEGINNING = 16
 """How many of a body's first bytes tell what it is."""
@@ -215,7 +216,9 @@ class _Work:
         """Decode an image, and hold its memory until the block ends."""
         if self._model.memory is None:
             return nullcontext(decode_image(encoded, max_pixels))
-        return decoded_image(encoded, self._model.memory, MEMORY_SECONDS, max_pixels)
+        tiles = self._attributes.tiles
+        beside = partial(window_bytes, columns=tiles[0], rows=tiles[1]) if tiles else None
+        return decoded_image(encoded, self._model.memory, MEMORY_SECONDS, max_pixels, beside)
 
     def detect(self, images: Iterator[Image], count: int = 1) -> list[Found]:
         """Find objects in each of some images, which are decoded one by one.

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from inference_src.detections import FURTHER_OUTPUTS, OUTPUTS, Detections
 from inference_src.errors import ModelError
 from inference_src.images import Image
+from inference_src.picture_memory import ALIGNMENT, aligned
 from inference_src.suppression import Suppression
-
-ALIGNMENT = 64
-"""Bytes of whose multiple the address of a tensor's numbers has to be one (`EIGEN_MAX_ALIGN_BYTES`)."""
 
 
 class TensorFlowDetector:
@@ -44,9 +42,7 @@ def _aligned(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The same, or a copy, as TensorFlow can take it: `tensorflow.constant` makes two copies and keeps one for good."""
     if image.ctypes.data % ALIGNMENT == 0 and image.flags.c_contiguous and image.flags.writeable:
         return image
-    memory = np.empty(image.size + ALIGNMENT, np.uint8)
-    begin = -memory.ctypes.data % ALIGNMENT
-    copy: NDArray[np.uint8] = memory[begin : begin + image.size].reshape(image.shape)
+    copy = aligned(image.shape)
     np.copyto(copy, image)
     return copy
 

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from containers.contract.picture_header import read_header
 from inference_src.errors import RequestError
 from inference_src.images import decode_image, decoded_image, peak_bytes
-from inference_src.picture_memory import PictureMemory
+from inference_src.picture_memory import ALIGNMENT, PictureMemory
 from tests.picture_files import cmyk_jpegs, with_orientation
 
 Pixels = NDArray[np.uint8]
@@ -158,6 +158,40 @@ def test_a_picture_that_is_transposed_or_has_four_inks_needs_more(jpeg: bytes) -
     assert [needed(with_orientation(jpeg, orientation)) for orientation in (1, 3, 5, 6)] == [3, 3, 6, 6]
     inks = cmyk_jpegs()["adobe"]
     assert [needed(inks), needed(with_orientation(inks, 8))] == [4, 7]
+
+
+def test_windows_need_more_beside_what_is_left_after_decoding(jpeg: bytes) -> None:
+    def needed(encoded: bytes, share: float) -> float:
+        header = read_header(encoded)
+        return peak_bytes(header, lambda height, width: int(height * width * 3 * share)) / (
+            header.width * header.height
+        )
+
+    assert needed(jpeg, 0.5) == 4.5
+    assert needed(with_orientation(jpeg, 6), 0.5) == 6  # two copies are gone when windows are cut
+    assert needed(cmyk_jpegs()["adobe"], 0.5) == 5.5
+    assert needed(with_orientation(cmyk_jpegs()["adobe"], 6), 1) == 7
+    sizes: list[tuple[int, int]] = []
+
+    def beside(height: int, width: int) -> int:
+        sizes.append((height, width))
+        return 0
+
+    peak_bytes(read_header(with_orientation(jpeg, 6)), beside)
+    assert sizes == [(32, 24)], "the upright height and width"
+
+
+@pytest.mark.parametrize("width", [31, 32, 61])
+def test_pixels_lie_where_every_runtime_takes_them_without_a_copy(width: int) -> None:
+    picture = np.zeros((23, width, 3), np.uint8)
+    ink = io.BytesIO()
+    Image.fromarray(picture).convert("CMYK").save(ink, "JPEG")
+    for encoded in (simplejpeg.encode_jpeg(picture), cv2.imencode(".png", picture)[1].tobytes(), ink.getvalue()):
+        for _ in range(5):
+            pixels = decode_image(bytes(encoded))
+            assert pixels.ctypes.data % ALIGNMENT == 0
+            assert pixels.flags.c_contiguous
+            assert pixels.flags.writeable
 
 
 @settings(max_examples=200)

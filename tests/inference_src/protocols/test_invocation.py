@@ -19,6 +19,7 @@ from inference_src.images import Image
 from inference_src.model import ObjectClass
 from inference_src.picture_memory import PictureMemory
 from inference_src.protocols import BEGINNING, Answer, Asked, Model, read_headers
+from inference_src.tiles import window_bytes
 
 CLASSES = [ObjectClass(id=1, name="vehicle"), ObjectClass(id=2, name="Stop sign"), ObjectClass(id=4, name="cyclist")]
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
@@ -230,6 +231,23 @@ def test_decoded_images_take_their_memory_one_by_one_and_give_it_back(jpeg: byte
         with memory.taken(24 * 32 * 3, 0.01):
             pass
     assert MAX_PIXELS > 24 * 32
+
+
+def test_windows_take_their_memory_with_the_image(jpeg: bytes) -> None:
+    most = 24 * 32 * 3 + window_bytes(24, 32, 2, 1)
+    memory, looks = PictureMemory(most), []
+
+    class Asking(Fixed):
+        def detect(self, image: Image, further: bool = False) -> Detections:
+            looks.append(image.size)
+            with pytest.raises(RequestError, match="pictures at work"), memory.taken(1, 0.01):
+                pass
+            return super().detect(image, further)
+
+    read_headers({ATTRIBUTES: "mapgate-tiles=2x1"}).answer(jpeg, Model(Asking(), CLASSES, memory))
+    assert looks == [24 * 32 * 3, most - 24 * 32 * 3, most - 24 * 32 * 3]
+    with memory.taken(most, 0.01):
+        pass
 
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-npy"])
