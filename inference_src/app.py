@@ -23,6 +23,7 @@ from inference_src.errors import RequestError
 from inference_src.heap import Heap
 from inference_src.journal import Entry, Journal
 from inference_src.protocols import BEGINNING, Answer, Asked, Model, read_headers
+from inference_src.protocols.custom_attributes import HEADER
 from inference_src.settings import MAX_BATCH_MEGABYTES, MAX_HELD_BYTES, Settings
 
 Scope = MutableMapping[str, Any]
@@ -31,6 +32,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 ADDRESSES = {"/ping": ("GET", "HEAD"), "/execution-parameters": ("GET", "HEAD"), "/invocations": ("POST",)}
+LISTS = ("accept", "content-encoding", HEADER)
+"""Headers that may come in several lines: https://www.rfc-editor.org/rfc/rfc9110#section-5.3 ."""
 THERE_ARE = "there are GET /ping, GET /execution-parameters and POST /invocations only"
 
 log = logging.getLogger(__name__)
@@ -64,7 +67,7 @@ class Service:
         if methods is None or method not in methods:
             sentence = f"{method} {scope['path'][:100]}: {THERE_ARE}"
             allow = {"allow": ", ".join(methods)} if methods else {}
-            await _reply(send, 405 if methods else 404, {"error": sentence}, allow)
+            await _reply(send, 405 if methods else 404, {"error": sentence}, allow | _closing(_headers(scope)))
         elif path == "/ping":  # nobody listens here before the model has answered an image
             await _reply(send, 200, {"status": "ready"})
         elif path == "/execution-parameters":
@@ -169,14 +172,14 @@ class Service:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """A request's headers by their names in small letters; of those that come twice the first, of `accept` all."""
+    """A request's headers by their names in small letters; of those that come twice the first, of lists all."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1"), value.decode("latin-1")
         if key not in headers:
             headers[key] = text
-        elif key == "accept":
-            headers[key] += f", {text}"
+        elif key in LISTS:
+            headers[key] += f",{text}"
     return headers
 
 
@@ -197,12 +200,17 @@ def _since(moment: float) -> float:
 
 
 async def _refuse(send: Send, error: RequestError, entry: Entry, asked: Mapping[str, str]) -> None:
-    """Answer 4xx. Who asked whether to send a body at all, and is refused, sends none: nothing else can follow then."""
+    """Answer 4xx."""
     entry.status, entry.outcome = error.status, "busy" if error.status == 429 else "refused"
-    headers = {"connection": "close"} if "expect" in asked and not entry.bytes_in else {}
+    headers = {} if entry.bytes_in else _closing(asked)
     if error.status == 429:
         headers["retry-after"] = str(error.retry_after if isinstance(error, BusyError) else 1)
     await _reply(send, error.status, {"error": str(error)}, headers)
+
+
+def _closing(asked: Mapping[str, str]) -> dict[str, str]:
+    """Who asked whether to send a body at all, and is refused, sends none: nothing else can follow then."""
+    return {"connection": "close"} if "expect" in asked else {}
 
 
 async def _reply(send: Send, status: int, content: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:

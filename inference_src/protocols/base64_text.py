@@ -13,6 +13,9 @@ from inference_src.errors import RequestError
 from inference_src.protocols.json_text import CHARACTERS, PIECE, Span
 
 _WHITE = b" \t\n\v\f\r"
+_WAY_OUT = (
+    "encode the file's bytes with + and /, not with - and _; of a data URL leave out what stands before the comma"
+)
 
 
 def decode_base64(body: bytes, span: Span) -> bytes:
@@ -38,7 +41,7 @@ def decode_base64(body: bytes, span: Span) -> bytes:
             left += b"=" * (-len(left) % 4)
         decoded += binascii.a2b_base64(left, strict_mode=True)
     except ValueError as error:
-        raise RequestError(400, f"b64 is not base64 ({str(error)[:100]})") from error
+        raise RequestError(400, f"b64 is not base64 ({str(error)[:100]}): {_WAY_OUT}") from error
     return bytes(decoded)
 
 

@@ -25,6 +25,7 @@ MAX_DETECTIONS, CLASSES = "mapgate-max-detections", "mapgate-classes"
 TILES, OUTPUTS = "mapgate-tiles", "mapgate-outputs"
 
 _OURS = re.compile(r"\s*mapgate[-_]", re.IGNORECASE)
+_WITHIN = re.compile(r"mapgate[-_][a-z_-]+(?=[\"\'\s]*[=:])", re.IGNORECASE)
 _FRACTION = re.compile(r"0?\.[0-9]{1,16}|[01](?:\.0{1,16})?")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _GRID = re.compile(r"([1-9][0-9]?)x([1-9][0-9]?)")
@@ -42,6 +43,7 @@ class Attributes:
         classes: Names of the only classes to give; empty gives all.
         tiles: Columns and rows of overlapping windows to look at beside the whole picture.
         outputs: Further outputs of the model, of `FURTHER_OUTPUTS`.
+        behind: By key of ours its value and what stands behind the comma after it, where that is no key of ours.
     """
 
     text: str = ""
@@ -51,6 +53,7 @@ class Attributes:
     classes: Sequence[str] = ()
     tiles: tuple[int, int] | None = None
     outputs: Sequence[str] = ()
+    behind: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False)
 
 
 def read_attributes(header: str | None) -> Attributes:
@@ -64,30 +67,46 @@ def read_attributes(header: str | None) -> Attributes:
         raise RequestError(400, f"{HEADER}: give at most {MAX_CHARACTERS} visible ASCII characters")
     told: list[str] = []
     given: dict[str, str] = {}
+    behind: dict[str, tuple[str, str]] = {}
+    before = ""
     for part in text.split(","):
         if not _OURS.match(part):
             told.append(part)
+            if found := _WITHIN.search(part):
+                within = f"{found[0]} stands within {part.strip()[:50]}"
+                raise RequestError(400, f"{HEADER}: {within}: give key=value between commas")
+            if before:
+                behind[before] = given[before], part.strip()
+            before = ""
             continue
         key, _, value = (side.strip() for side in part.partition("="))
         if key not in _READERS:
             raise RequestError(400, f"{HEADER}: {key[:50]}: there is no such key{did_you_mean(key, _READERS)}")
         if key in given:
             raise RequestError(400, f"{HEADER}: {key} stands twice: give it once")
-        given[key] = value
+        given[key], before = value, key
         told.append(f"{key}={value}")
     if TILES in given and OUTPUTS in given:
         raise RequestError(400, f"{HEADER}: {OUTPUTS} tells of one look at the picture: leave out {TILES}, or it")
+    for key, (value, part) in behind.items():
+        if part in FURTHER_OUTPUTS if key == OUTPUTS else key in (THRESHOLD, MAX_DETECTIONS) and part.isdigit():
+            raise RequestError(400, f"{HEADER}: {key}={value[:50]},{part}: no comma stands in it")
     read = {_FIELDS[key]: _READERS[key](key, value) for key, value in given.items()}
-    return Attributes(",".join(told), **read)  # type: ignore[arg-type]  # each reader gives its field's type
+    return Attributes(",".join(told), behind=behind, **read)  # type: ignore[arg-type]  # each reader gives its field's type
 
 
 def check_classes(attributes: Attributes, known: Sequence[str]) -> None:
     """Hold the classes that a client names against a model's.
 
     Raises:
-        RequestError: 400 the model has no such class.
+        RequestError: 400 the model has no such class, or one of its classes stands behind a comma.
     """
     for key, names in ((CLASSES, attributes.classes), (CLASS_THRESHOLDS, attributes.class_thresholds)):
+        value, part = attributes.behind.get(key, ("", ""))
+        further = unquote(part if key == CLASSES else part.rpartition(":")[0]).strip().lower()
+        if further in (name.lower() for name in known):
+            comma = f"{key}={value[:50]},{part[:50]}: no comma stands in it; names stand between |"
+            raise RequestError(400, f"{HEADER}: {comma}")
         for name in names:
             if name not in known:
                 hint = did_you_mean(name, known) or f"; it has {', '.join(known)[:200]}"

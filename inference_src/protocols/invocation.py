@@ -40,6 +40,11 @@ LINES_TYPES = (LINES, "application/jsons", "application/x-jsonlines")
 JSON_TYPES = (JSON, *LINES_TYPES)
 UNTOLD_TYPES = ("", "application/octet-stream", "application/x-www-form-urlencoded", "text/plain")
 """Of clients that do not say what they send; curl's own is the third."""
+CODINGS = frozenset(("br", "compress", "deflate", "gzip", "x-compress", "x-gzip", "zstd"))
+"""What HTTP calls compressing: https://www.iana.org/assignments/http-parameters/http-parameters.xhtml ."""
+COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+"""First bytes, by which alone it is known at an endpoint: `InvokeEndpoint` passes on no other headers than its own,
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html . Batch transform unpacks."""
 
 Form = Literal["image", "json", "npy"]
 
@@ -92,10 +97,11 @@ def read_headers(headers: Mapping[str, str]) -> "Asked":
         RequestError: 406 the client takes no form that an answer has; 400 a parameter of ours is wrong.
     """
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    coding = headers.get("content-encoding", "").strip().lower()
     wanted, attributes = read_accept(headers.get("accept")), read_attributes(headers.get(HEADER))
     if attributes.outputs and wanted.media_type == NPY:
         raise RequestError(400, f"{HEADER}: {OUTPUTS}: there is no place for them in {NPY}; accept {JSON}")
-    return Asked(content_type, wanted, attributes)
+    return Asked(content_type, wanted, attributes, coding)
 
 
 @dataclass(frozen=True)
@@ -106,17 +112,19 @@ class Asked:
         content_type: What the client says that the body is, without parameters, in small letters; empty if nothing.
         wanted: What form the answer is to have.
         attributes: What it is to tell of.
+        coding: Content-Encoding, in small letters; empty if there is none.
     """
 
     content_type: str
     wanted: Wanted
     attributes: Attributes
+    coding: str = ""
 
     def check_beginning(self, first: bytes) -> None:
         """Refuse a body by its first `BEGINNING` bytes, or by all of a shorter one.
 
         Raises:
-            RequestError: 415 no form that is understood.
+            RequestError: 415 no form that is understood; 400 there is nothing, or no UTF-8.
         """
         self._form(first)
 
@@ -152,22 +160,33 @@ class Asked:
         """What a body is by its first bytes, or else by what the client says of it."""
         if first.startswith((JPEG, PNG)):
             return "image"
-        if first.startswith(npy.MAGIC) or self.content_type == NPY:
+        if not first:
+            raise RequestError(400, "the body is empty: send the bytes of a JPEG or PNG file, JSON, or an .npy file")
+        if first.startswith(npy.MAGIC):
             return "npy"
+        _check_coding(self.coding, first)
+        if self.content_type == NPY:
+            return "npy"
+        if self.content_type in (*JSON_TYPES, *UNTOLD_TYPES) and _is_wide(first):
+            raise RequestError(400, "the body is JSON in UTF-16 or UTF-32: encode it as UTF-8")
         if self.content_type in JSON_TYPES:
             return "json"
-        if not first:
-            return "image"  # which says that it is empty
         if self.content_type in UNTOLD_TYPES and first.lstrip(b" \t\n\r")[:1] in (b"{", b"[", b"\xef", b""):
             return "json"
-        if self.content_type in IMAGE_TYPES:
-            raise RequestError(415, "the image is neither JPEG nor PNG by its first bytes: convert it to one of them")
+        raise self._not_understood()
+
+    def _not_understood(self) -> RequestError:
+        """What a body is that is neither of what is understood, and what to do."""
+        name = f"Content-Type {self.content_type[:100] or 'is missing'}"
+        if self.content_type in UNTOLD_TYPES:
+            kinds = "the body is neither JPEG nor PNG, .npy nor JSON by its first bytes"
+            return RequestError(415, f"{name}, and {kinds}: convert the image to JPEG or PNG")
+        if self.content_type.startswith("image/") or self.content_type in IMAGE_TYPES:
+            kinds = "the image is neither JPEG nor PNG by its first bytes"
+            return RequestError(415, f"{name}: {kinds}: convert it to one of them")
         if self.content_type.startswith("multipart/"):
-            raise RequestError(
-                415, f"Content-Type {self.content_type[:100]}: send the picture's bytes as the whole body"
-            )
-        known = ", ".join((*IMAGE_TYPES, JSON, LINES, NPY))
-        raise RequestError(415, f"Content-Type {self.content_type[:100] or 'is missing'}: send one of {known}")
+            return RequestError(415, f"{name}: send the picture's bytes as the whole body")
+        return RequestError(415, f"{name}: send one of {', '.join((*IMAGE_TYPES, JSON, LINES, NPY))}")
 
     def _encoded(self, found: Sequence["Found"], form: str, model: Model) -> tuple[bytes, int]:
         """The answer's bytes, and how many objects it tells of."""
@@ -256,6 +275,25 @@ class _Work:
             yield
         finally:
             self.milliseconds[name] += (time.monotonic() - begun) * 1000
+
+
+def _check_coding(coding: str, first: bytes) -> None:
+    """Refuse what is compressed: nobody knows how much memory it will take.
+
+    Raises:
+        RequestError: 415 it is, as the client says, or by its first bytes.
+    """
+    if CODINGS.intersection(each.strip() for each in coding.split(",")):
+        raise RequestError(415, f"Content-Encoding {coding[:100]}: send the body as it is")
+    for beginning, name in COMPRESSED.items():
+        if first.startswith(beginning):
+            raise RequestError(415, f"the body is compressed by {name}: send it as it is")
+
+
+def _is_wide(first: bytes) -> bool:
+    """Whether these are the first bytes of JSON in two or four bytes a character."""
+    marked = first.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in first[:4]
+    return marked and first.lstrip(b"\xff\xfe\0 \t\n\r")[:1] in (b"{", b"[")
 
 
 def _check_finite(detections: Detections) -> None:

@@ -190,6 +190,8 @@ def _columns(text: JsonText) -> list[Instance]:
     """Read what is under `inputs`: images, or one, or either of them under the input's name."""
     if text.peek() == b"[":
         return [_image(text)] if text.nesting() == _IMAGE_NESTING else _images(text, "inputs")
+    if text.peek() != b"{":
+        raise RequestError(400, f"inputs: {_IMAGE}")
     instances: list[Instance] = []
     for key in text.members():
         if instances or key not in ("b64", INPUT):

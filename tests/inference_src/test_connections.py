@@ -254,6 +254,26 @@ def test_a_body_in_chunks_of_one_byte_is_read() -> None:
     assert asyncio.run(answered()) == (200, b"50000")
 
 
+def test_http_1_0_is_not_told_to_go_on() -> None:
+    """It knows no answer before the answer: https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1 ."""
+
+    async def answered() -> tuple[int, bytes]:
+        async with listening() as ask:
+            reader, _ = await ask(POST.replace(b"1.1", b"1.0") + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\nab")
+            return await answer(reader)
+
+    assert asyncio.run(answered()) == (200, b"2")
+
+
+def test_many_requests_at_once_are_no_long_header() -> None:
+    async def answered() -> list[tuple[int, bytes]]:
+        async with listening(Settings()) as ask:
+            reader, _ = await ask(PING * 5000)
+            return [await answer(reader) for _ in range(5000)]
+
+    assert asyncio.run(answered()) == [(200, b"0")] * 5000
+
+
 @pytest.mark.parametrize("cut", [0, 40, 130])
 def test_an_offer_of_http_2_is_declined_and_its_request_answered(cut: int) -> None:
     """Java's client makes it with every first request."""

@@ -383,6 +383,37 @@ def test_under_overload_cores_work_for_those_who_wait_and_the_others_know_at_onc
     assert statistics.median(refused) < max(each["wait"] for each in answered) / 4
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /invocation HTTP/1.1", 404),
+        (b"PUT /invocations HTTP/1.1", 405),
+        (b"POST /invocations HTTP/1.1\r\nAccept: text/html", 406),
+    ],
+)
+def test_who_asks_before_sending_and_is_refused_can_send_nothing_else(
+    server: "Served", head: bytes, status: int
+) -> None:
+    """A body of 5 bytes was announced and need not come: what followed on the connection would be taken for it."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head + b"\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        answered = b"".join(iter(lambda: connection.recv(2**16), b""))
+    assert answered.startswith(b"HTTP/1.1 %d " % status)
+    assert b"connection: close" in answered
+
+
+def test_a_header_that_comes_in_several_lines_is_read_whole(server: "Served", jpeg: bytes) -> None:
+    name = "X-Amzn-SageMaker-Custom-Attributes"
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.putrequest("POST", "/invocations")
+    for key, value in ((name, "trace=1"), (name, "mapgate-max-detections=1"), ("Content-Length", str(len(jpeg)))):
+        connection.putheader(key, value)
+    connection.endheaders(jpeg)
+    response = connection.getresponse()
+    assert response.headers[name] == "trace=1,mapgate-max-detections=1"
+    assert len(json.loads(response.read())["scores"]) == 1
+
+
 @pytest.mark.parametrize("path", ["/ping/", "/ping//"])
 def test_a_slash_behind_an_address_changes_nothing(server: "Served", jpeg: bytes, path: str) -> None:
     assert server.request(None, path=path) == (200, {"status": "ready"})

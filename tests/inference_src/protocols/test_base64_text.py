@@ -64,3 +64,18 @@ def test_what_is_no_base64_is_refused(written: str) -> None:
     with pytest.raises(RequestError, match="b64 is not base64") as refused:
         decoded(written.encode())
     assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("written", "way_out"),
+    [
+        ("data:image/jpeg;base64,/9j/4AAQ", "leave out what stands before the comma"),
+        ("_9j_4AAQ", "with + and /, not with - and _"),
+        ("b'/9j/4AAQ'", "with + and /"),
+    ],
+)
+def test_what_clients_send_in_its_place_is_told_what_to_do(written: str, way_out: str) -> None:
+    """A browser's data URL, the alphabet for addresses, and what Python prints of bytes."""
+    with pytest.raises(RequestError) as refused:
+        decoded(written.encode())
+    assert way_out in str(refused.value)

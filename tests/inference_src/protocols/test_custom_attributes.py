@@ -50,6 +50,13 @@ def test_what_was_applied_stands_among_what_is_not_ours() -> None:
     assert (attributes.threshold, attributes.tiles) == (0.5, (2, 1))
 
 
+@pytest.mark.parametrize("value", ["0,c000b4f9-df62-4c85", "0.4,x", "1,,", "0, "])
+def test_an_opaque_value_may_follow_ours(value: str) -> None:
+    """SageMaker's own example of an attribute is an identifier without a name."""
+    assert read_attributes(f"mapgate-threshold={value}").text == f"mapgate-threshold={value}"
+    check_classes(read_attributes(f"mapgate-classes=vehicle,{value}"), LABELS)
+
+
 @pytest.mark.parametrize("header", [None, ""])
 def test_without_the_header_nothing_is_asked_for(header: str | None) -> None:
     assert read_attributes(header) == Attributes()
@@ -89,6 +96,15 @@ def test_without_the_header_nothing_is_asked_for(header: str | None) -> None:
         ("mapgate-outputs=detection_anchor_index", "did you mean detection_anchor_indices?"),
         ("mapgate-outputs=masks", "there are detection_anchor_indices and detection_multiclass_scores"),
         ("mapgate-outputs=detection_anchor_indices,mapgate-tiles=2x2", "leave out mapgate-tiles"),
+        ("mapgate-threshold=0,4", "mapgate-threshold=0,4: no comma stands in it"),
+        ("trace=1,mapgate-max-detections=1,000,b=2", "mapgate-max-detections=1,000: no comma stands in it"),
+        (
+            "mapgate-outputs=detection_anchor_indices,detection_multiclass_scores",
+            "mapgate-outputs=detection_anchor_indices,detection_multiclass_scores: no comma stands in it",
+        ),
+        ("trace=1;mapgate-threshold=0.4", "mapgate-threshold stands within trace=1;mapgate-threshold=0.4: give"),
+        ('{"mapgate-threshold": 0.4}', 'mapgate-threshold stands within {"mapgate-threshold": 0.4}: give key=value'),
+        ("a&mapgate_tiles =2x2", "mapgate_tiles stands within"),
         ("a" * 1025, "at most 1024 visible ASCII characters"),
         ("café", "visible ASCII"),
         ("a\tb", "visible ASCII"),
@@ -108,6 +124,9 @@ def test_what_is_wrong_is_400_with_the_way_out(text: str, said: str) -> None:
         ("mapgate-classes=traffic-light", "did you mean Traffic light?"),
         ("mapgate-class-thresholds=VEHICLE:0.1", "did you mean vehicle?"),
         ("mapgate-classes=xyz", "it has vehicle, Traffic light"),
+        ("mapgate-classes=vehicle,Traffic light", "mapgate-classes=vehicle,Traffic light: no comma stands in it"),
+        ("mapgate-classes=vehicle, Traffic%20light,b=1", "no comma stands in it; names stand between |"),
+        ("mapgate-class-thresholds=vehicle:0.1,traffic light:0.2", "no comma stands in it; names stand between |"),
     ],
 )
 def test_a_class_that_the_model_has_not_is_400(text: str, said: str) -> None:

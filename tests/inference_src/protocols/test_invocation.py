@@ -2,8 +2,10 @@
 """From a request's headers, first bytes and body to its answer, without a server around it."""
 
 import base64
+import gzip
 import io
 import json
+import zlib
 from typing import Any
 
 import numpy as np
@@ -82,6 +84,12 @@ def test_a_picture_is_known_by_its_first_bytes(jpeg: bytes, png: bytes, content_
         ("image/png", b"GIF89a", 415, "neither JPEG nor PNG by its first bytes"),
         ("text/csv", b"[", 415, "Content-Type text/csv"),
         ("multipart/form-data; boundary=x", b"--x\r\n", 415, "send the picture's bytes as the whole body"),
+        ("application/octet-stream", b"RIFF\0\0\0\0WEBP", 415, "nor JSON by its first bytes: convert"),
+        ("", b"\0\0\0\x18ftypheic", 415, "nor JSON by its first bytes: convert"),
+        ("image/webp", b"RIFF\0\0\0\0WEBP", 415, "Content-Type image/webp: the image is neither JPEG nor PNG"),
+        ("application/json", '{"instances"'.encode("utf-16"), 400, "JSON in UTF-16 or UTF-32: encode it as UTF-8"),
+        ("", "[[[0,".encode("utf-16-le"), 400, "JSON in UTF-16 or UTF-32: encode it as UTF-8"),
+        ("", '{"b'.encode("utf-32-be"), 400, "JSON in UTF-16 or UTF-32: encode it as UTF-8"),
     ],
 )
 def test_what_is_not_understood_is_415_at_its_first_bytes(
@@ -93,10 +101,39 @@ def test_what_is_not_understood_is_415_at_its_first_bytes(
     assert said in str(refused.value)
 
 
-@pytest.mark.parametrize("content_type", ["", "image/jpeg", "application/octet-stream", "text/csv"])
+@pytest.mark.parametrize(
+    "content_type", ["", "image/jpeg", "application/octet-stream", "text/csv", "application/json", "application/x-npy"]
+)
 def test_an_empty_body_is_400(content_type: str) -> None:
-    with pytest.raises(RequestError, match="empty"):
+    with pytest.raises(RequestError, match="the body is empty: send") as refused:
         ask(b"", content_type=content_type)
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("content_type", ["", "application/json", "application/x-npy", "image/jpeg", "text/csv"])
+@pytest.mark.parametrize(
+    ("coding", "body", "said"),
+    [
+        ("", gzip.compress(b"{}"), "compressed by gzip: send it as it is"),
+        ("", b"\x28\xb5\x2f\xfd\x20\x02", "compressed by zstd: send it as it is"),
+        ("GZip", gzip.compress(b"{}"), "Content-Encoding gzip: send the body as it is"),
+        ("identity, deflate", zlib.compress(b"{}"), "Content-Encoding identity, deflate: send the body as it is"),
+        ("br", b"[\x12\0\xf8", "Content-Encoding br: send the body as it is"),
+    ],
+)
+def test_a_compressed_body_is_415(content_type: str, coding: str, body: bytes, said: str) -> None:
+    """SageMaker passes no Content-Encoding on, so that the first bytes alone tell of it there."""
+    with pytest.raises(RequestError) as refused:
+        ask(body, content_type=content_type, content_encoding=coding)
+    assert refused.value.status == 415
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("coding", ["identity", "UTF-8", "gzip"])
+def test_a_picture_is_one_whatever_its_coding_is_said_to_be(jpeg: bytes, coding: str) -> None:
+    assert told(jpeg, content_encoding=coding)["classes"] == [0, 1, 2]
+    if coding != "gzip":
+        assert told(json.dumps([BLACK]).encode(), content_encoding=coding, content_type="application/json")
 
 
 @pytest.mark.parametrize("content_type", ["", "application/octet-stream", "application/x-www-form-urlencoded"])

@@ -164,6 +164,21 @@ def test_what_is_no_request_is_refused(text: bytes, status: int) -> None:
     assert refused.value.status == status
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b'{"inputs": "/9j/4AAQ"}', "inputs: an image is nested lists"),
+        (b'{"inputs": 7}', "inputs: an image is nested lists"),
+        (b'{"inputs": null}', "inputs: an image is nested lists"),
+        (b'{"instances": [{"b64": ""}]}', "instances[0]: the image is empty: give the bytes of a JPEG or PNG file"),
+    ],
+)
+def test_what_is_json_is_not_called_otherwise(text: bytes, said: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        next(read_request(text).images())
+    assert said in str(refused.value)
+
+
 def test_pixels_are_limited_over_the_whole_request(png: bytes) -> None:
     encoded = {"b64": base64.b64encode(png).decode()}
     images = read_request(body(encoded, encoded, [[[0, 0, 0]]])).images(max_pixels=2 * 32 * 24)
