@@ -151,8 +151,9 @@ def _conditional(config: ConditionalShapeResizer, height: tf.Tensor, width: tf.T
 
 
 def _scaled(height: tf.Tensor, width: tf.Tensor, target: int | tf.Tensor, side: tf.Tensor) -> tf.Tensor:
+    """Both sides, scaled as one of them becomes `target`, at least 1: the API makes a side of 0 of a narrow strip."""
     factor = tf.cast(target, tf.float32) / tf.cast(side, tf.float32)
-    return tf.cast(tf.round(tf.cast(tf.stack([height, width]), tf.float32) * factor), tf.int32)
+    return tf.maximum(1, tf.cast(tf.round(tf.cast(tf.stack([height, width]), tf.float32) * factor), tf.int32))
 
 
 def _size(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

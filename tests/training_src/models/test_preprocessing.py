@@ -51,6 +51,23 @@ def test_resizers_whose_size_depends_on_the_image(text: str, size: tuple[int, in
     np.testing.assert_allclose(resized[:, :20, :30] if "pad" in text else resized, 7.0, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("keep_aspect_ratio_resizer { min_dimension: 64 max_dimension: 64 pad_to_max_dimension: true }", (64, 64)),
+        ("keep_aspect_ratio_resizer { min_dimension: 32 max_dimension: 64 }", (1, 64)),
+        ("conditional_shape_resizer { condition: GREATER size_threshold: 64 }", (1, 64)),
+    ],
+)
+def test_no_side_is_resized_to_nothing(text: str, size: tuple[int, int]) -> None:
+    """A strip of 1 x 60,000 would become one of height 0, which no picture and no box has."""
+    resizer = decode(ImageResizer, parse(text))
+    resized, true_shape = resize_to(resizer, tf.fill([1, 1, 60_000, 3], 7.0))
+    assert resized.shape[1:3] == size
+    np.testing.assert_array_equal(true_shape, [[1, 64, 3]])
+    np.testing.assert_allclose(resized[0, 0], 7.0, rtol=1e-5)
+
+
 @settings(max_examples=30)
 @given(
     height=st.integers(1, 90),
