@@ -21,6 +21,7 @@ from containers.contract.picture_header import (
     BrokenHeaderError,
     PictureHeader,
     UnreadCodingError,
+    count_scans,
     read_header,
 )
 from containers.contract.pictures import MAX_PIXELS
@@ -31,6 +32,9 @@ from inference_src.png import decode_png
 Image = NDArray[np.uint8]
 """Pixels [height, width, 3], red, green, blue."""
 
+MAX_SCANNED_PIXELS = 20 * MAX_PIXELS
+"""Pixels times scans of a JPEG, each of which takes its time for every block. Encoders write up to 18 scans."""
+
 _CMYK_BAND = 1 << 18
 
 
@@ -40,8 +44,9 @@ def decode_image(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Image:
     Of several pictures in a file (animated PNG, MPO) it is the first, or the still one.
 
     Raises:
-        RequestError: 415 neither JPEG nor PNG; 413 more pixels than allowed; 400 empty, damaged, truncated, or coded as
-            training cannot read it (lossless JPEG, more than 8 bits a sample).
+        RequestError: 415 neither JPEG nor PNG; 413 more pixels than allowed; 400 empty, damaged, truncated, in more
+            scans than there is time for, or coded as training cannot read it (lossless JPEG, more than 8 bits a
+            sample).
     """
     return _pixels(encoded, _header(encoded, max_pixels))
 
@@ -74,6 +79,8 @@ def decoded_image(
 def peak_bytes(header: PictureHeader, beside: Callable[[int, int], int] | None = None) -> int:
     """The greatest memory that an image takes: to be transposed it stands twice, and CMYK has a fourth channel.
 
+    A JPEG in several scans is in memory as coefficients, too, while it is decoded.
+
     Args:
         header: What the image says of itself.
         beside: What the work takes beside the decoded image, as `decoded_image` says.
@@ -82,12 +89,13 @@ def peak_bytes(header: PictureHeader, beside: Callable[[int, int], int] | None =
     stored = 4 if header.format == "jpeg" and header.channels == 4 else 3
     transposed = header.orientation in TRANSPOSED
     work = beside(*upright_size(header.height, header.width, header.orientation)) if beside else 0
-    return max(pixels * (stored + 3 * transposed), pixels * (3 if transposed else stored) + work)
+    decoding, turning = pixels * stored + header.coefficient_bytes, pixels * (stored + 3 * transposed)
+    return max(decoding, turning, pixels * (3 if transposed else stored) + work)
 
 
 def _header(encoded: bytes, max_pixels: int) -> PictureHeader:
     if not encoded:
-        raise RequestError(400, "the image is empty: send the bytes of a JPEG or PNG file as the body")
+        raise RequestError(400, "the image is empty: give the bytes of a JPEG or PNG file")
     if not encoded.startswith((JPEG, PNG)):
         raise RequestError(415, "the image is neither JPEG nor PNG by its first bytes: convert it to one of them")
     try:
@@ -100,6 +108,9 @@ def _header(encoded: bytes, max_pixels: int) -> PictureHeader:
         raise RequestError(
             413, f"the image has {header.width} x {header.height} pixels, more than {max_pixels} in all: scale it down"
         )
+    scans = count_scans(encoded) if header.coefficient_bytes else 1
+    if scans * header.height * header.width > MAX_SCANNED_PIXELS:
+        raise RequestError(400, f"the JPEG has {scans} scans, too many for its size: encode it anew")
     return header
 
 

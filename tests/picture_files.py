@@ -103,6 +103,40 @@ def cmyk_jpegs() -> dict[str, bytes]:
     }
 
 
+def grey_in_scans(width: int, height: int, scans: int) -> bytes:
+    """A progressive JPEG of one grey in as many scans as are asked for, of up to 883, each right by the standard.
+
+    The first has all blocks' means; each other one bit of one coefficient, which is 0 in every block, as one long run.
+    Source: https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annexes B and G.
+    """
+    blocks = -(-width // 8) * -(-height // 8)
+    frame = struct.pack(">BHHBBBB", 8, height, width, 1, 1, 0x11, 0)
+    runs, left = "", blocks
+    while left:
+        power = min(14, left.bit_length() - 1)
+        run = min(left, 2 ** (power + 1) - 1)
+        runs += f"{power:04b}" + (f"{run - 2**power:0{power}b}" if power else "")
+        left -= run
+    means = bytes(blocks // 8) + (b"" if blocks % 8 == 0 else bytes([0xFF >> blocks % 8]))
+    parts = [
+        _segment(0xDB, b"\0" + bytes([1] * 64)),
+        _segment(0xC2, frame),
+        _segment(0xC4, b"\0" + bytes([1] + [0] * 15) + b"\0"),
+        _segment(0xC4, b"\x10" + bytes([0, 0, 0, 15] + [0] * 12) + bytes(range(0, 0xF0, 0x10))),
+        _segment(0xDA, b"\1\1\0\0\0\0") + means,
+    ]
+    entropy = int(runs + "1" * (-len(runs) % 8), 2).to_bytes(-(-len(runs) // 8)).replace(b"\xff", b"\xff\0")
+    bits = [(band, high) for band in range(1, 64) for high in range(14, 0, -1)]
+    for band, high in bits[: scans - 1]:
+        before = 0 if high == 14 else high
+        parts.append(_segment(0xDA, bytes([1, 1, 0, band, band, before << 4 | (high - 1)])) + entropy)
+    return b"\xff\xd8" + b"".join(parts) + b"\xff\xd9"
+
+
+def _segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", 2 + len(content)) + content
+
+
 def with_orientation(encoded: bytes, orientation: int) -> bytes:
     """A JPEG or PNG with EXIF's orientation."""
     tiff = b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1" + struct.pack(">HH", orientation, 0) + bytes(4)

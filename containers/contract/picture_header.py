@@ -25,6 +25,9 @@ _MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
 _FRAMES = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
 # Sequential and progressive, by Huffman's or arithmetic codes: what decoders on the web and TensorFlow's read.
 _READ = frozenset((0xC0, 0xC1, 0xC2, 0xC9, 0xCA))
+_PROGRESSIVE = frozenset((0xC2, 0xCA))
+# Any marker but those that stand within a scan's data.
+_BEHIND_DATA = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
 _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _END, _SCAN, _APP1, _APP14 = 0xD9, 0xDA, 0xE1, 0xEE
 # Longer sides are not allowed: https://www.w3.org/TR/png-3/#11IHDR
@@ -50,6 +53,8 @@ class PictureHeader:
         depth: Bits a sample.
         channels: JPEG's components, 4 for CMYK; PNG's samples a pixel, one of a palette's.
         adobe: Whether a JPEG has Adobe's marker, which means that CMYK is stored inverted.
+        coefficient_bytes: What decoding a JPEG in several scans, such as a progressive one, takes beside the pixels:
+            all coefficients, two bytes each, until the last scan is read. 0 where each block is decoded at once.
     """
 
     format: str
@@ -59,6 +64,7 @@ class PictureHeader:
     depth: int
     channels: int
     adobe: bool = False
+    coefficient_bytes: int = 0
 
 
 def read_header(encoded: bytes) -> PictureHeader:
@@ -103,7 +109,7 @@ def png_chunks(encoded: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 def _jpeg(encoded: bytes) -> PictureHeader:
     frame: tuple[int, int] | None = None
-    orientation, adobe = 0, False
+    orientation, adobe, scanned = 0, False, b""
     for marker, start, end in _segments(encoded):
         if marker in _FRAMES and frame is None:
             frame = marker, start
@@ -111,6 +117,8 @@ def _jpeg(encoded: bytes) -> PictureHeader:
             orientation = exif_orientation(encoded[start + 6 : end])
         elif marker == _APP14 and encoded[start : start + 5] == b"Adobe":
             adobe = True
+        elif marker == _SCAN:
+            scanned = encoded[start : start + 1]
     if frame is None:
         raise BrokenHeaderError("cannot be decoded (no frame header)")
     coding, start = frame
@@ -121,7 +129,38 @@ def _jpeg(encoded: bytes) -> PictureHeader:
         raise UnreadCodingError(f"is a JPEG of {depth} bits a sample, not 8")
     if not width or not height:
         raise BrokenHeaderError("cannot be decoded (its header states no size)")
-    return PictureHeader("jpeg", width, height, orientation or UPRIGHT, depth, components, adobe)
+    several = coding in _PROGRESSIVE or scanned != bytes([components])
+    held = _coefficient_bytes(encoded, start, width, height, components) if several else 0
+    return PictureHeader("jpeg", width, height, orientation or UPRIGHT, depth, components, adobe, held)
+
+
+def _coefficient_bytes(encoded: bytes, frame: int, width: int, height: int, components: int) -> int:
+    """Of whole blocks of 8 by 8, as many as make whole units of all components, which are sampled more or less often.
+
+    Source: `transdecode_master_selection` and `jinit_d_coef_controller` of
+    https://github.com/libjpeg-turbo/libjpeg-turbo (jdcoefct.c)
+    """
+    factors = struct.unpack_from(">" + "xBx" * components, encoded, frame + 6)
+    across, down = (max(1, *each) for each in ([both >> 4 for both in factors], [both & 15 for both in factors]))
+    blocks = 0
+    for both in factors:
+        horizontal, vertical = max(1, both >> 4), max(1, both & 15)
+        columns, rows = -(-width * horizontal // (8 * across)), -(-height * vertical // (8 * down))
+        blocks += (columns + -columns % horizontal) * (rows + -rows % vertical)
+    return blocks * 64 * 2
+
+
+def count_scans(encoded: bytes) -> int:
+    """How many scans a JPEG has that `read_header` has read, up to its end, or as far as it is there."""
+    position, scans = 2, 0
+    while found := _BEHIND_DATA.search(encoded, position):
+        marker, position = found[1][0], found.end()
+        if marker == _END:
+            break
+        scans += marker == _SCAN
+        if marker not in _ALONE:
+            position += max(2, int.from_bytes(encoded[position : position + 2]))
+    return scans
 
 
 def _segments(encoded: bytes) -> Iterator[tuple[int, int, int]]:

@@ -3,6 +3,7 @@
 
 import base64
 import io
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,9 @@ from PIL import Image, ImageOps
 
 from containers.contract.picture_header import read_header
 from inference_src.errors import RequestError
-from inference_src.images import decode_image, decoded_image, peak_bytes
+from inference_src.images import MAX_SCANNED_PIXELS, decode_image, decoded_image, peak_bytes
 from inference_src.picture_memory import ALIGNMENT, PictureMemory
-from tests.picture_files import cmyk_jpegs, with_orientation
+from tests.picture_files import cmyk_jpegs, grey_in_scans, with_orientation
 
 Pixels = NDArray[np.uint8]
 
@@ -158,6 +159,30 @@ def test_a_picture_that_is_transposed_or_has_four_inks_needs_more(jpeg: bytes) -
     assert [needed(with_orientation(jpeg, orientation)) for orientation in (1, 3, 5, 6)] == [3, 3, 6, 6]
     inks = cmyk_jpegs()["adobe"]
     assert [needed(inks), needed(with_orientation(inks, 8))] == [4, 7]
+
+
+def test_a_jpeg_in_several_scans_needs_room_for_its_coefficients_while_it_is_decoded() -> None:
+    def needed(mode: str, sampling: int, orientation: int = 1, beside: int = 0) -> float:
+        stream = io.BytesIO()
+        Image.new(mode, (64, 48)).save(stream, "JPEG", progressive=True, subsampling=sampling)
+        header = read_header(with_orientation(stream.getvalue(), orientation))
+        return peak_bytes(header, lambda height, width: beside * height * width) / (64 * 48)
+
+    assert [needed("RGB", 0), needed("RGB", 2), needed("L", 0), needed("CMYK", 0)] == [9, 6, 5, 12]
+    assert [needed("RGB", 0, orientation=6), needed("L", 0, orientation=6)] == [9, 6]
+    assert [needed("RGB", 0, beside=3), needed("RGB", 0, beside=7)] == [9, 10]
+
+
+@pytest.mark.parametrize("sides", [(10_000, 10_000), (2000, 1500)])
+def test_scans_without_end_are_refused_before_they_are_decoded(sides: tuple[int, int]) -> None:
+    """Of 100 megapixels each scan takes a core a moment, and 900 of them are 300 kB: the server would stand still."""
+    scans = 2 + MAX_SCANNED_PIXELS // (sides[0] * sides[1])
+    begun = time.process_time()
+    with pytest.raises(RequestError, match=f"{scans} scans") as refused:
+        decode_image(grey_in_scans(*sides, scans))
+    assert refused.value.status == 400
+    assert time.process_time() - begun < 1
+    assert decode_image(grey_in_scans(16, 16, scans)).shape == (16, 16, 3)
 
 
 def test_windows_need_more_beside_what_is_left_after_decoding(jpeg: bytes) -> None:

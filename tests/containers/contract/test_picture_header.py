@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from containers.contract.picture_header import BrokenHeaderError, png_chunks, read_header
+from containers.contract.picture_header import BrokenHeaderError, count_scans, png_chunks, read_header
 
 
 def encoded(suffix: str = ".jpg", flags: tuple[int, ...] = ()) -> bytes:
@@ -41,6 +41,40 @@ def test_header_tells_a_jpeg_s_colours() -> None:
     cmyk = read_header(saved("jpeg", "CMYK"))
     assert (cmyk.channels, cmyk.adobe) == (4, True)
     assert not read_header(encoded()).adobe
+
+
+def scanned(sampling: int, size: tuple[int, int] = (64, 48), progressive: bool = True, mode: str = "RGB") -> bytes:
+    stream = io.BytesIO()
+    Image.new(mode, size).save(stream, "JPEG", subsampling=sampling, progressive=progressive)
+    return stream.getvalue()
+
+
+def test_header_tells_what_decoding_holds_of_a_jpeg_in_several_scans() -> None:
+    """Two bytes a coefficient, as many as there are samples, of whole blocks of 8 by 8."""
+    pixels = 64 * 48
+    assert [read_header(scanned(sampling)).coefficient_bytes for sampling in (0, 1, 2)] == [
+        pixels * 6,
+        pixels * 4,
+        pixels * 3,
+    ]
+    assert read_header(scanned(0, mode="L")).coefficient_bytes == pixels * 2
+    assert read_header(scanned(0, mode="CMYK")).coefficient_bytes == pixels * 8
+    assert read_header(scanned(2, (1, 1))).coefficient_bytes == (4 + 1 + 1) * 64 * 2
+    assert read_header(scanned(2, (17, 33))).coefficient_bytes == (4 * 6 + 2 * 3 + 2 * 3) * 64 * 2
+    plain = scanned(0, progressive=False)
+    assert read_header(plain).coefficient_bytes == 0
+    scan = plain.index(b"\xff\xda")
+    assert read_header(plain[: scan + 4] + b"\1" + plain[scan + 5 :]).coefficient_bytes == pixels * 6
+
+
+def test_scans_are_counted_to_the_picture_s_end() -> None:
+    jpeg = scanned(2)
+    assert count_scans(jpeg) == 10  # https://github.com/libjpeg-turbo/libjpeg-turbo/blob/main/doc/libjpeg.txt
+    assert count_scans(scanned(0, mode="L")) == 6
+    assert count_scans(scanned(0, progressive=False)) == 1
+    preview = b"\xff\xe1" + struct.pack(">H", 2 + len(jpeg)) + jpeg
+    assert count_scans(jpeg[:2] + preview + jpeg[2:] + jpeg + b"\xff\xda" * 9) == 10
+    assert count_scans(jpeg[: len(jpeg) // 2]) < 10
 
 
 def test_jpeg_that_training_and_server_cannot_decode_is_refused_by_its_header() -> None:
