@@ -50,7 +50,15 @@ def pipeline() -> Pipeline:
 
     register = register_detector(session, train=train, evaluate=evaluate)
     publish = publish_dossier(
-        session, prepare=prepare, plan=plan, train=train, champion=champion, evaluate=evaluate, register=register
+        session,
+        parameters,
+        prepare=prepare,
+        plan=plan,
+        train=train,
+        champion=champion,
+        measure=measure,
+        evaluate=evaluate,
+        register=register,
     )
     candidate = deploy_candidate(register=register, evaluate=evaluate, publish=publish)
     check = check_quality(

@@ -48,7 +48,10 @@ from training_src.training.validation import Validation
 from training_src.training.written_settings import plain
 
 # On which the trained weights do not depend.
-NOT_DECIDING = frozenset({"validation_interval", "checkpoint_interval", "quantize", *WITHOUT_EFFECT})
+NOT_DECIDING = frozenset(
+    # The checkpoint to start from is told in a fingerprint by its own mark.
+    {"validation_interval", "checkpoint_interval", "quantize", "initial_checkpoint_uri", "data_bucket", *WITHOUT_EFFECT}
+)
 # Whose statistics stand for the data set's: batch norms average over places too.
 MEASURED_IMAGES = 32
 # A rate that is that of a bundled config, within this share, was taken from it.
@@ -142,7 +145,7 @@ def _decided(job: TrainingJob, request: Request, settings: Settings, work: Path)
     configs = description.config.train_config.batch_size
     asked = asked_batch(settings.batch_size, configs, bundled=request.config is None)
     hyperparameters = deciding(job.hyperparameters) | {"batch_size": str(asked)}
-    start = initial.digest if initial else ""
+    start = initial.mark if initial else ""
     mark = fingerprint(description.digest(), hyperparameters, request.dataset_sha256, start)
     return _Training(request, description, initial, asked, mark, lines, sentences)
 

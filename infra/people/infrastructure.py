@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The people's stack: a managed policy for who trains detectors, and one for who approves them.
+"""The people's stack: managed policies for who trains detectors, and one for who approves them.
+
+A managed policy holds 6,144 characters, which what a data scientist may do needs more than one for: one to work with
+and to be kept from the rest by, and one to read with. Who has the first alone can do less, never more.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 
 Which actions know which resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
 """
@@ -61,7 +65,8 @@ class PeopleStack(cdk.Stack):
     """The policies that whoever administers people attaches to their roles or permission sets.
 
     Attributes:
-        data_scientist: Starts, stops and watches executions, uploads data and reads what came of it.
+        data_scientist: Starts, stops and watches executions and uploads data; cannot decide, whatever else allows it.
+        data_scientist_reading: Reads what came of it; for the same people.
         approver: Reads a version's dossier and decides on it.
     """
 
@@ -85,24 +90,25 @@ class PeopleStack(cdk.Stack):
         self._versions = sagemaker_arns(self, f"model-package/{registry.group_name}/*")
         self._group = sagemaker_arns(self, f"model-package-group/{registry.group_name}")
         self.data_scientist = self._data_scientist(training)
+        self.data_scientist_reading = self._data_scientist_reading()
         self.approver = self._approver()
         publish(
             self,
             settings,
             {
                 "data-scientist-policy-arn": self.data_scientist.managed_policy_arn,
+                "data-scientist-reading-policy-arn": self.data_scientist_reading.managed_policy_arn,
                 "approver-policy-arn": self.approver.managed_policy_arn,
             },
         )
 
     def _data_scientist(self, training: TrainingStack) -> iam.ManagedPolicy:
         policy = self._policy("DataScientist", "Starts and watches executions on own data; cannot approve a version")
+        self._allow_names(policy)
         self._allow_executions(policy, training)
-        self._allow_logs(policy)
         foundation = self._foundation
         repositories = [repository.repository_arn for repository in foundation.repositories.values()]
         allow(policy, "ecr:BatchGetImage", on=repositories)
-        allow(policy, "s3:GetObject", on=foundation.data_arns(*READ), because=EVERY_OBJECT)
         allow(
             policy,
             "s3:AbortMultipartUpload",
@@ -116,8 +122,19 @@ class PeopleStack(cdk.Stack):
         self._keep_apart(policy, training)
         return policy
 
+    def _data_scientist_reading(self) -> iam.ManagedPolicy:
+        policy = self._policy("DataScientistReading", "Reads what came of executions, for data scientists")
+        self._allow_registry(policy)
+        self._allow_evidence(policy)
+        self._allow_logs(policy)
+        allow(policy, "s3:GetObject", on=self._foundation.data_arns(*READ), because=EVERY_OBJECT)
+        return policy
+
     def _approver(self) -> iam.ManagedPolicy:
         policy = self._policy("Approver", "Reads a version's dossier and approves or rejects it")
+        self._allow_names(policy)
+        self._allow_registry(policy)
+        self._allow_evidence(policy)
         # Without a status in the request the condition does not hold: nothing else of a version can be changed alone.
         allow(
             policy,
@@ -137,11 +154,13 @@ class PeopleStack(cdk.Stack):
         return policy
 
     def _policy(self, kind: str, description: str) -> iam.ManagedPolicy:
-        """A policy with what both kinds of people read: the deployment's names, registry, records and evidence."""
+        """An empty policy, named by the words of its kind."""
         name = "-".join(word.lower() for word in _words(kind))
-        policy = iam.ManagedPolicy(
+        return iam.ManagedPolicy(
             self, kind, managed_policy_name=f"{self._settings.prefix}-{name}", description=description
         )
+
+    def _allow_names(self, policy: iam.ManagedPolicy) -> None:
         folder = self.format_arn(service="ssm", resource="parameter", resource_name=self._settings.prefix)
         allow(
             policy,
@@ -151,6 +170,9 @@ class PeopleStack(cdk.Stack):
             on=[folder, f"{folder}/*"],
             because="What the deployment publishes for its users.",
         )
+
+    def _allow_registry(self, policy: iam.ManagedPolicy) -> None:
+        """Let versions be read, and which of them production serves: what both kinds of people decide and start by."""
         allow(
             policy,
             "sagemaker:DescribeModelPackage",
@@ -171,8 +193,6 @@ class PeopleStack(cdk.Stack):
         )
         # Whose version production serves: for an approval, and as what a training starts from.
         allow(policy, "sagemaker:DescribeEndpoint", on=sagemaker_arns(self, f"endpoint/{self._endpoint_name}"))
-        self._allow_evidence(policy)
-        return policy
 
     def _allow_executions(self, policy: iam.ManagedPolicy, training: TrainingStack) -> None:
         allow(
@@ -246,7 +266,7 @@ class PeopleStack(cdk.Stack):
         prefix, colon = self._settings.prefix, cdk.ArnFormat.COLON_RESOURCE_NAME
         # Shorter than the bucket's whole name, and of the same prefix in any case.
         bucket = self.format_arn(service="s3", region="", account="", resource=f"{prefix}-data-*")
-        # In one statement, since a policy holds 6,144 characters: an action concerns the resources of its service only.
+        # In one statement, which is shorter: an action concerns the resources of its service only.
         deny(
             policy,
             *OF_OTHERS,

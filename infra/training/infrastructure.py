@@ -14,7 +14,7 @@ from constructs import Construct
 from infra.delivery.infrastructure import DeliveryStack
 from infra.foundation.infrastructure import ROOT, FoundationStack
 from infra.lambda_function import Function
-from infra.permissions import EVERY_OBJECT, EVERY_VERSION, allow, allow_signing, deny, sagemaker_arns
+from infra.permissions import EVERY_OBJECT, EVERY_VERSION, OWN_JOBS, allow, allow_signing, deny, sagemaker_arns
 from infra.registry.infrastructure import RegistryStack
 from infra.settings import Settings
 from infra.ssm_parameters import publish
@@ -60,8 +60,8 @@ class TrainingStack(cdk.Stack):
         (self.pipeline_arn,) = sagemaker_arns(self, f"pipeline/{self.pipeline_name}")
         self.check_plan = self._check_plan(foundation, delivery)
         self.find_champion = self._find_champion(foundation, delivery)
-        self.publish_dossier = self._publish_dossier(foundation, registry, delivery)
         jobs = JobRoles(self, "Jobs", settings=settings, foundation=foundation)
+        self.publish_dossier = self._publish_dossier(foundation, registry, delivery, jobs)
         role = PipelineRole(
             self,
             "Pipeline",
@@ -151,7 +151,7 @@ class TrainingStack(cdk.Stack):
         allow(function.role, "ssm:GetParameterHistory", on=[waiver])
 
     def _publish_dossier(
-        self, foundation: FoundationStack, registry: RegistryStack, delivery: DeliveryStack
+        self, foundation: FoundationStack, registry: RegistryStack, delivery: DeliveryStack, jobs: JobRoles
     ) -> Function:
         test_set = self._settings.floor_policy.test_set
         environment = {
@@ -162,6 +162,8 @@ class TrainingStack(cdk.Stack):
             "FLOOR_POLICY_URI": foundation.floor_policy_uri,
             "FLOOR_POLICY_SHA256": self._settings.floor_policy.sha256,
             "FLOOR_TEST_SET": test_set.sha256 if test_set else "",
+            "FLOOR_TEST_SET_URI": test_set.uri if test_set else "",
+            "PROCESSING_ROLE_ARN": jobs.processing.role_arn,
             "INFERENCE_IMAGE": foundation.image_uri("inference"),
             "TRAINING_IMAGE": foundation.image_uri("training"),
         }
@@ -216,6 +218,9 @@ class TrainingStack(cdk.Stack):
             on=[f"{self.pipeline_arn}/execution/*"],
             because="The pipeline's own executions.",
         )
+        # When the jobs that wrote what is judged ended, and what they were given.
+        jobs = sagemaker_arns(self, "processing-job/pipelines-*")
+        allow(role, "sagemaker:DescribeProcessingJob", on=jobs, because=OWN_JOBS)
 
     def _function(
         self,

@@ -24,6 +24,7 @@ def prepare_on_several_instances(definition: dict[str, Any], instances: int) -> 
     steps = [_redirected(step) for step in definition["Steps"]]
     at = [step["Name"] for step in steps].index("PrepareDataset")
     steps[at : at + 1] = [_dealt_out(steps[at], instances), _join(steps[at])]
+    _written_by_join(steps)
     optional = next(parameter for parameter in definition["Parameters"] if parameter["Name"] == "LabelMapUri")
     return {
         **definition,
@@ -43,6 +44,17 @@ def _dealt_out(alone: dict[str, Any], instances: int) -> dict[str, Any]:
     metadata = _named(arguments["ProcessingOutputConfig"]["Outputs"], "OutputName", "metadata")
     metadata["S3Output"]["S3Uri"]["Std:Join"]["Values"][-1] = "parts"
     return prepare
+
+
+def _written_by_join(steps: list[dict[str, Any]]) -> None:
+    """Tell whoever asks which job wrote the metadata that it was JoinDataset's."""
+    for step in steps:
+        arguments = step["Arguments"]
+        if isinstance(arguments, dict) and "metadata_job" in arguments:
+            arguments["metadata_job"] = {"Get": "Steps.JoinDataset.ProcessingJobArn"}
+        if step["Type"] == "Condition":
+            for branch in ("IfSteps", "ElseSteps"):
+                _written_by_join(arguments.get(branch, []))
 
 
 def _join(alone: dict[str, Any]) -> dict[str, Any]:

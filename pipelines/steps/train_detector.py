@@ -63,6 +63,11 @@ def train_detector(
             # SageMaker's hyperparameters are strings: Std:Join writes the integer as one.
             "num_train_steps": parameters.training_steps.to_string(),
             "settings": parameters.training_settings,
+            # A job is not told where its channels lie. What a model says of the images that it has seen is believed
+            # by its address, so this is the channel's own:
+            # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
+            "initial_checkpoint_uri": parameters.initial_checkpoint_uri,
+            "data_bucket": BUCKET,
         },
         input_data_config=[
             _channel("train", output_of(prepare, "train")),

@@ -103,6 +103,17 @@ def test_reads_and_writes_what_the_scripts_expect() -> None:
             assert entry["S3Input"]["LocalPath"] == f"/opt/ml/processing/input/{entry['InputName']}"
 
 
+def test_a_training_is_told_the_address_of_the_checkpoint_that_it_is_given() -> None:
+    """What a model says of itself is believed by this address: another one would be a way around it."""
+    arguments = step("TrainDetector")["Arguments"]
+    channels = {
+        channel["ChannelName"]: channel["DataSource"]["S3DataSource"] for channel in arguments["InputDataConfig"]
+    }
+    told = arguments["HyperParameters"]
+    assert told["initial_checkpoint_uri"] == channels["checkpoint"]["S3Uri"]
+    assert arguments["OutputDataConfig"]["S3OutputPath"] == f"s3://{told['data_bucket']}/models"
+
+
 def test_caches_the_dataset_and_the_training_and_nothing_that_judges() -> None:
     cached = {each["Name"]: each["CacheConfig"] for each in walk(DEFINITION["Steps"]) if "CacheConfig" in each}
     month = {"Enabled": True, "ExpireAfter": "P30D"}

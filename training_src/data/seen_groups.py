@@ -3,6 +3,9 @@
 
 `model.json` holds them under `seen`, as `dataset.json` holds `groups`: what a later test must leave out. Beside them
 stand the groups by which it was tested, so that a later test can say how much of it is the same.
+
+A `model.json` that anybody could have written is not believed, whatever it says: one that tells too little would let a
+model be tested by what it has learnt from, one that tells too much would leave the hard images out.
 """
 
 from __future__ import annotations
@@ -61,17 +64,34 @@ def of_model(description: Path) -> SeenGroups:
     """What a model and its ancestors have seen.
 
     Args:
-        description: Its `model.json`; one without `seen` is of an unknown past.
+        description: Its `model.json`; one without `seen` is of an unknown past. Earlier versions did not write down
+            where a model lay that the training went on from: what it said is left out, and it is unknown.
     """
     content = json_object(description)
     seen, training = content.get("seen"), content.get("training")
     groups = _groups(seen, description.parent) if isinstance(seen, Mapping) else None
+    mark = training.get("fingerprint") if isinstance(training, Mapping) else None
+    name = f"model {mark or content.get('architecture', '')}".strip()
     if groups is None:
-        mark = training.get("fingerprint") if isinstance(training, Mapping) else None
-        return SeenGroups(unknown=(f"model {mark or content.get('architecture', '')}".strip(),))
+        return SeenGroups(unknown=(name,))
     assert isinstance(seen, Mapping)
     unknown = seen.get("unknown")
-    return groups.joined(SeenGroups(unknown=tuple(map(str, unknown)) if isinstance(unknown, list) else ()))
+    found = groups.joined(SeenGroups(unknown=tuple(map(str, unknown)) if isinstance(unknown, list) else ()))
+    if not _is_of_untold_place(content.get("initial_checkpoint")):
+        return found
+    return found.joined(SeenGroups(unknown=(f"the model that {name} started from",)))
+
+
+def of_anybodys_model(description: Path, name: str) -> SeenGroups:
+    """What is known of a model whose `model.json` may be anybody's: that it is unknown.
+
+    Args:
+        description: Its `model.json`; one that says nothing of what it has seen keeps the name that it has in any case.
+        name: Of the model, by which people find it.
+    """
+    if json_object(description).get("seen") is None:
+        return of_model(description)
+    return SeenGroups(unknown=(name,))
 
 
 def write_seen(seen: SeenGroups, folder: Path, most: int = MOST_GROUPS) -> dict[str, Any]:
@@ -85,6 +105,11 @@ def write_seen(seen: SeenGroups, folder: Path, most: int = MOST_GROUPS) -> dict[
             write_whole(folder / files[split], "".join(f"{group}\n" for group in found))
         groups[split] = [] if split in files else found
     return {"groups": groups, **({"groups_files": files} if files else {}), "unknown": list(seen.unknown)}
+
+
+def _is_of_untold_place(initial: object) -> bool:
+    """Whether a training went on from a model of which nobody wrote down where it lay."""
+    return isinstance(initial, Mapping) and initial.get("kind") == "model" and "address" not in initial
 
 
 def _groups(content: Mapping[str, Any], folder: Path) -> SeenGroups | None:

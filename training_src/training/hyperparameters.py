@@ -116,6 +116,12 @@ class OwnNames(Hyperparameters):
 
     architecture: str = Field(default="", description="A bundled architecture, where there is no channel `config`.")
     num_train_steps: Count = Field(default=0, description="Steps; 0: the config's.")
+    initial_checkpoint_uri: str = Field(
+        default="",
+        description="Where the channel `checkpoint` lies in S3. What a model.tar.gz says of the images that it has "
+        "seen is believed below `models/` and `released/` of `data_bucket` alone.",
+    )
+    data_bucket: str = Field(default="", description="The environment's bucket, in which its own models lie.")
 
 
 class ForeignNames(OwnNames):

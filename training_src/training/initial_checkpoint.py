@@ -3,6 +3,9 @@
 
 The channel `checkpoint` (or `model`, as the built-in algorithm calls it) decides first, then the config's
 `fine_tune_checkpoint`, then, for a bundled config, whether the image carries weights of its backbone.
+
+What a model says of the images that it has seen is believed where only this environment's trainings and its deployer
+write, and nowhere else: people write below `inputs/`.
 """
 
 import hashlib
@@ -13,7 +16,7 @@ from typing import Any, Literal
 
 from containers.contract.files import json_object
 from training_src.data.label_map import LabelMap
-from training_src.data.seen_groups import SeenGroups, of_model
+from training_src.data.seen_groups import SeenGroups, of_anybodys_model, of_model
 from training_src.errors import ConfigurationError
 from training_src.models.checkpoints import checkpoint
 from training_src.models.checkpoints.by_class import restore_by_class
@@ -31,6 +34,8 @@ from training_src.training.request import Request
 PRETRAINED = Path(__file__).parents[2] / "pretrained"
 # The only object of a channel that asks for drawn weights, as `none` is that of a channel that asks for nothing.
 SCRATCH = "scratch"
+# Prefixes of the environment's bucket below which nobody but its trainings and its deployer writes.
+OWN_MODELS = ("models", "released")
 # The zoo's files name a checkpoint to be replaced.
 PLACEHOLDER = "PATH_TO_BE_CONFIGURED"
 
@@ -46,17 +51,30 @@ class InitialCheckpoint:
         origin: Who chose it: a channel, the config's `fine_tune_checkpoint`, or nobody, so that it is the image's.
         source: What was given: a folder, an archive or a prefix.
         kind: The `fine_tune_checkpoint_type` that the user wrote; "" where none is written, and classes go by name.
+        address: Where what was given lies in S3; "" where nobody told.
+        bucket: The environment's; "" where nobody told, and no address is one of its own.
     """
 
     prefix: str
     origin: Origin
     source: Path
     kind: str = ""
+    address: str = ""
+    bucket: str = ""
 
     @property
     def digest(self) -> str:
         """sha256 of its index, which holds a checksum of every tensor."""
         return hashlib.sha256(Path(f"{self.prefix}.index").read_bytes()).hexdigest()
+
+    @property
+    def mark(self) -> str:
+        """What tells it from others in a training's fingerprint.
+
+        A tensor's checksum has 32 bits, so that other weights can be given the same index: a training never goes on
+        from the checkpoints of one that started elsewhere.
+        """
+        return f"{self.digest} {self.address}".strip()
 
     @property
     def name(self) -> str:
@@ -66,8 +84,10 @@ class InitialCheckpoint:
     @property
     def seen(self) -> SeenGroups:
         """The images that its weights have seen, as far as it is a model of ours."""
-        model = beside(self.prefix, "model.json")
-        return of_model(model) if model else SeenGroups(unknown=(f"{self.name} {self.digest[:12]}",))
+        model, digest = beside(self.prefix, "model.json"), self.digest[:12]
+        if model is None:
+            return SeenGroups(unknown=(f"{self.name} {digest}",))
+        return of_model(model) if self._is_own else of_anybodys_model(model, f"{self.address or self.name} {digest}")
 
     def description(self) -> dict[str, Any]:
         """What `model.json` says of it under `initial_checkpoint`."""
@@ -78,8 +98,15 @@ class InitialCheckpoint:
             "source": source,
             "index_sha256": self.digest,
             "archive_sha256": _sha256_of(archive) if archive else None,
+            "address": self.address or None,
             "model": _ancestor(model) if model else None,
         }
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether it was made here: it lies where only trainings and the deployer write, or the image carries it."""
+        places = tuple(f"s3://{self.bucket}/{prefix}/" for prefix in OWN_MODELS)
+        return self.origin == "pretrained" or (bool(self.bucket) and self.address.startswith(places))
 
     def _source(self) -> str | None:
         """Where it comes from, if that is told: the config's path, or the package of the image's weights."""
@@ -174,7 +201,10 @@ def _sha256_of(file: Path) -> str:
 def _opened(
     origin: Origin, source: Path, request: Request, description: PipelineDescription, work: Path
 ) -> InitialCheckpoint:
-    return InitialCheckpoint(checkpoint.locate(source, work), origin, source, _written_type(request, description))
+    prefix, kind = checkpoint.locate(source, work), _written_type(request, description)
+    # The address is that of the channel; a config's path may be of any other, and of what people put there.
+    address, bucket = (request.checkpoint_uri, request.data_bucket) if origin == "given" else ("", "")
+    return InitialCheckpoint(prefix, origin, source, kind, address, bucket)
 
 
 def _written_type(request: Request, description: PipelineDescription) -> str:

@@ -51,6 +51,8 @@ class Request:
         config: The user's pipeline.config; None: the architecture's.
         architecture: A bundled one's name; "" where there is a config.
         checkpoint: Folder or file of the checkpoint to start from; None: as the config says.
+        checkpoint_uri: Where it lies in S3; "" where nobody told.
+        data_bucket: The environment's bucket; "" where nobody told.
         num_steps: 0: the config's.
         epochs: Instead of steps; 0: none are given.
         every: Only one of so many validation images counts.
@@ -68,6 +70,8 @@ class Request:
     config: Path | None = None
     architecture: str = ""
     checkpoint: Path | None = None
+    checkpoint_uri: str = ""
+    data_bucket: str = ""
     num_steps: int = 0
     epochs: int = 0
     every: int = 1
@@ -107,6 +111,8 @@ def _own(job: TrainingJob) -> Request:
         config=_only_config(config, config.glob("*.config")) if config else None,
         architecture=asked.architecture,
         checkpoint=job.channel("checkpoint"),
+        checkpoint_uri=asked.initial_checkpoint_uri,
+        data_bucket=asked.data_bucket,
         num_steps=asked.num_train_steps,
         seen=of_dataset(metadata / "dataset.json"),
     )
@@ -132,6 +138,8 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
         config=config,
         architecture=architecture,
         checkpoint=checkpoint,
+        checkpoint_uri=asked.initial_checkpoint_uri,
+        data_bucket=asked.data_bucket,
         num_steps=asked.num_train_steps or asked.num_steps,
         epochs=asked.epochs,
         every=max(1, asked.sample_1_of_n_eval_examples),

@@ -142,6 +142,7 @@ def test_publishes_every_name_that_its_users_look_up(dev: Any) -> None:
             "deployer-function",
             "pipeline-role-arn",
             "data-scientist-policy-arn",
+            "data-scientist-reading-policy-arn",
             "approver-policy-arn",
         )
     }

@@ -145,6 +145,17 @@ def test_its_deployed_role_lets_it_publish(deployed: Deployed) -> None:
     assert deployed.stage.publish(**deployed.session(DOSSIER)).error == "", "tried again"
 
 
+def test_it_is_told_of_the_jobs_of_pipelines_and_of_no_others(deployed: Deployed) -> None:
+    sagemaker = deployed.client("sagemaker", DOSSIER)
+    name = deployed.stage.inputs["evaluation_job"].rpartition("/")[2]
+    assert sagemaker.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"] == "Completed"
+    for refused_call, job in (
+        (sagemaker.describe_processing_job, "own"),
+        (sagemaker.stop_processing_job, name),
+    ):
+        assert refused(refused_call, ProcessingJobName=job) == "AccessDeniedException"
+
+
 def test_what_it_published_is_what_the_deployer_believes_and_releases_once(deployed: Deployed) -> None:
     s3, kms = (deployed.client(service, DEPLOYER) for service in ("s3", "kms"))
     item = deployed.stage.record()

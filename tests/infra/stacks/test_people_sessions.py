@@ -104,11 +104,12 @@ def _furnish(administrator: Connection, documents: dict[str, Any]) -> None:
         administrator.client("ecr").create_repository(repositoryName=f"mapgate-dev-{name}")
     signing_key = _sign(administrator)
     trust = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
+    for role in ("data-scientist", "approver"):
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)
     for name, document in documents.items():
-        role = name.removeprefix("mapgate-dev-")
+        role = name.removeprefix("mapgate-dev-").removesuffix("-reading")
         text = json.dumps(document).replace(SIGNING_KEY, signing_key).replace(KEY, key)
         arn = iam.create_policy(PolicyName=name, PolicyDocument=text)["Policy"]["Arn"]
-        iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)
         iam.attach_role_policy(RoleName=role, PolicyArn=arn)
     pipeline_role = f"arn:aws:iam::{ACCOUNT}:role/data-scientist"
     sagemaker.create_pipeline(

@@ -105,6 +105,7 @@ BOUND = {
     "CheckPlan.FunctionArn": "the-judge",
     "TrainDetector.AlgorithmSpecification.TrainingImage": "the-training-image",
     "TrainDetector.CheckpointConfig.S3Uri.Std:Join.Values[0]": "s3://the-bucket/checkpoints",
+    "TrainDetector.HyperParameters.data_bucket": "the-bucket",
     "TrainDetector.OutputDataConfig.S3OutputPath": "s3://the-bucket/models",
     "TrainDetector.OutputDataConfig.KmsKeyId": "the-key",
     "TrainDetector.ResourceConfig.VolumeSizeInGB": 103,

@@ -58,6 +58,27 @@ def test_what_does_not_tell_its_groups_is_unknown(tmp_path: Path, content: str) 
     assert of_model(tmp_path / "model.json") == SeenGroups(unknown=("model",))
 
 
+@pytest.mark.parametrize(
+    ("start", "unknown"),
+    [
+        ({"kind": "model", "address": "s3://house/models/model.tar.gz"}, ()),
+        ({"kind": "model"}, ("the model that model 0123456789abcdef started from",)),
+        ({"kind": "pretrained"}, ()),
+        (None, ()),
+    ],
+)
+def test_a_start_whose_place_nobody_wrote_down_is_unknown_and_left_out(
+    tmp_path: Path, start: object, unknown: tuple[str, ...]
+) -> None:
+    described = {
+        "training": {"fingerprint": "0123456789abcdef"},
+        "initial_checkpoint": start,
+        "seen": write_seen(SeenGroups(frozenset("a"), frozenset("b")), tmp_path),
+    }
+    (tmp_path / "model.json").write_text(json.dumps(described))
+    assert of_model(tmp_path / "model.json") == SeenGroups(frozenset("a"), frozenset("b"), unknown)
+
+
 def test_an_older_model_is_unknown_by_its_fingerprint_and_so_are_its_heirs(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(json.dumps({"training": {"fingerprint": "0123456789abcdef"}}))
     older = of_model(tmp_path / "model.json")

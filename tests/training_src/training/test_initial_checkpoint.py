@@ -234,7 +234,8 @@ def test_it_is_told_what_a_training_started_from(
     (tmp_path / "model" / "model.json").write_text(json.dumps(parent))
     with tarfile.open(_made(tmp_path / "channel") / "model.tar.gz", "w:gz", dereference=True) as tar:
         tar.add(tmp_path / "model", arcname="")
-    model = given(tmp_path / "channel", tmp_path, small_config)
+    address = "s3://house/models/pipelines-1/output/model.tar.gz"
+    model = replace(given(tmp_path / "channel", tmp_path, small_config), address=address, bucket="house")
     assert model.seen == SeenGroups(frozenset("a"), frozenset("b"), ("zoo",))
     assert model.description() == {
         "kind": "model",
@@ -242,6 +243,7 @@ def test_it_is_told_what_a_training_started_from(
         "source": None,
         "index_sha256": outside.digest,
         "archive_sha256": hashlib.sha256((tmp_path / "channel" / "model.tar.gz").read_bytes()).hexdigest(),
+        "address": address,
         "model": {
             "architecture": "small",
             "fingerprint": "f" * 16,
@@ -258,6 +260,76 @@ def test_it_is_told_what_a_training_started_from(
     assert images.description()["kind"] == "pretrained"
     assert images.description()["source"] == "@mediapipe/objectron 0.4.1"
     assert images.seen.unknown == (f"ssd_mobilenet_v2_300x300_open_images {images.digest[:12]}",)
+
+
+SAYS_NOTHING = {"groups": {"train": [], "validation": []}, "unknown": []}
+SAYS_MUCH = {"groups": {"train": ["a", "b", "c"], "validation": ["d"]}, "unknown": []}
+
+
+def forged(tmp_path: Path, seen: object) -> Path:
+    """The folder of a checkpoint beside which stands what its author likes."""
+    prefix = Path(written(tmp_path / "forged", 1.0))
+    (prefix.parent / "model.json").write_text(json.dumps({"architecture": "small", "seen": seen}))
+    return prefix.parent
+
+
+@pytest.mark.parametrize("seen", [SAYS_NOTHING, SAYS_MUCH])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://house/inputs/1234/model.tar.gz",
+        "s3://house/datasets/models/model.tar.gz",
+        "s3://other/models/model.tar.gz",
+        "s3://house/models",
+        "s3://house/modelsque/model.tar.gz",
+        "https://s3.amazonaws.com/house/models/model.tar.gz",
+        "",
+    ],
+)
+def test_a_model_that_anybody_may_have_written_is_not_believed(address: str, seen: object, tmp_path: Path) -> None:
+    request = asked(
+        architecture="small", checkpoint=forged(tmp_path, seen), checkpoint_uri=address, data_bucket="house"
+    )
+    start = chosen(tmp_path, request, load_bundled("ssd_mobilenet_v2_320x320", 4))
+    assert start is not None
+    assert start.seen == SeenGroups(unknown=(f"{address or 'forged'} {start.digest[:12]}",))
+    assert start.description()["address"] == (address or None)
+
+
+@pytest.mark.parametrize("prefix", ["models/pipelines-1-TrainDetector-2/output", "released/0f3a"])
+def test_a_model_is_believed_where_only_the_environment_writes(prefix: str, tmp_path: Path) -> None:
+    address = f"s3://house/{prefix}/model.tar.gz"
+    request = asked(
+        architecture="small", checkpoint=forged(tmp_path, SAYS_MUCH), checkpoint_uri=address, data_bucket="house"
+    )
+    description = load_bundled("ssd_mobilenet_v2_320x320", 4)
+    start = chosen(tmp_path, request, description)
+    assert start is not None
+    assert start.seen == SeenGroups(frozenset("abc"), frozenset("d"))
+    untold = chosen(tmp_path, replace(request, data_bucket=""), description)
+    assert untold is not None
+    assert untold.seen.learnt_from == frozenset()
+
+
+def test_what_a_config_names_is_not_believed_by_the_address_of_the_channel(tmp_path: Path) -> None:
+    place = forged(tmp_path, SAYS_NOTHING) / "ckpt-0"
+    request, description = with_checkpoint(tmp_path, f'fine_tune_checkpoint: "{place}"')
+    own = replace(request, checkpoint_uri="s3://house/models/x/model.tar.gz", data_bucket="house")
+    start = chosen(tmp_path, own, description)
+    assert start is not None
+    assert start.seen == SeenGroups(unknown=(f"ckpt-0 {start.digest[:12]}",))
+
+
+def test_weights_of_an_equal_index_that_lie_elsewhere_are_another_start(tmp_path: Path) -> None:
+    request = asked(architecture="small", checkpoint=forged(tmp_path, SAYS_MUCH), data_bucket="house")
+    description = load_bundled("ssd_mobilenet_v2_320x320", 4)
+    addresses = ("", "s3://house/models/model.tar.gz", "s3://house/inputs/model.tar.gz")
+    starts = [chosen(tmp_path, replace(request, checkpoint_uri=address), description) for address in addresses]
+    marks = [start.mark for start in starts if start]
+    assert len(set(marks)) == 3
+    # Trainings that nobody tells an address go on from their checkpoints of before.
+    assert starts[0] is not None
+    assert marks[0] == starts[0].digest
 
 
 def _made(folder: Path) -> Path:

@@ -15,6 +15,7 @@ from typing import Any
 from containers.evidence.statements import Resource
 
 from .errors import DossierError
+from .jobs import Ran, job_faults
 from .objects import Document
 from .settings import Inputs, Settings
 
@@ -34,6 +35,8 @@ class Found:
         inference_image: The image that measures and serves, by its digest now.
         training_image: The image that trains and evaluates, by its digest now.
         containers: Of the registered version, as `Image` and `ModelDataUrl`.
+        report: The evaluation's report, as it lies beside it.
+        jobs: That prepared, measured and evaluated.
     """
 
     evaluation: Document
@@ -43,6 +46,8 @@ class Found:
     inference_image: Resource
     training_image: Resource
     containers: tuple[Mapping[str, Any], ...]
+    report: bytes
+    jobs: tuple[Ran, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +90,7 @@ def judge(found: Found, inputs: Inputs, settings: Settings) -> Verdict:
         *_policy(evaluation, found, settings),
         *_data(evaluation, found, settings),
         *_compared(evaluation, inputs),
+        *(fault for ran in found.jobs for fault in job_faults(ran, settings)),
     ]
     if reasons:
         raise DossierError(f"v{inputs.version} gets no verdict. {' '.join(reasons)}")

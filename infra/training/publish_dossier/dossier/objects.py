@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -70,6 +71,13 @@ def document(s3: S3Client, uri: str) -> Document:
         raise DossierError(f"{uri} is no JSON object; run the pipeline again")
     resource = Resource(uri=uri, sha256=hashlib.sha256(read).hexdigest(), version_id=answer.get("VersionId"))
     return Document(resource, content)
+
+
+def written_below(s3: S3Client, uri: str) -> dict[str, datetime]:
+    """When each object was written whose key begins as a prefix says, as a job that is given it reads them."""
+    bucket, prefix = split(uri)
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return {f"s3://{bucket}/{each['Key']}": each["LastModified"] for page in pages for each in page.get("Contents", ())}
 
 
 def read_if_there(s3: S3Client, bucket: str, key: str) -> bytes | None:

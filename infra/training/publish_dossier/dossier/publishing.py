@@ -24,6 +24,7 @@ from . import objects
 from .chain import Keeper, write_chain
 from .errors import DossierError
 from .execution import Execution
+from .jobs import Expected, Ran, expected_jobs
 from .judged import Found, Verdict, judge
 from .metadata import properties
 from .record import item, save
@@ -56,7 +57,7 @@ def publish(inputs: Inputs, settings: Settings) -> Published:
     folder = f"evidence/v{inputs.version:06d}"
     report = f"s3://{settings.bucket}/{folder}/report.html"
     # Whatever could fail of what is only shown fails before anything is written.
-    page, card = _page(inputs, execution, described), _card(inputs, found, verdict, execution, report)
+    page, card = _page(found.report, inputs, execution, described), _card(inputs, found, verdict, execution, report)
     keeper = Keeper(_client("s3"), _client("kms"), settings.bucket, settings.signing_key_arn, folder)
     now = executions.moment(datetime.now(UTC))
     kept = write_chain(keeper, inputs, settings, found, verdict, execution, now)
@@ -79,7 +80,23 @@ def _found(inputs: Inputs, settings: Settings, described: Any) -> Found:
         inference_image=_image(settings.inference_image),
         training_image=_image(settings.training_image),
         containers=tuple(described["InferenceSpecification"]["Containers"]),
+        report=_report(inputs),
+        # Last: what was replaced before it was read is seen then.
+        jobs=tuple(_ran(job) for job in expected_jobs(inputs, settings)),
     )
+
+
+def _ran(job: Expected) -> Ran:
+    described = _client("sagemaker").describe_processing_job(ProcessingJobName=job.name)
+    written = [objects.written_below(_client("s3"), uri) for uri in job.outputs.values()]
+    return Ran(expected=job, described=described, written={uri: at for each in written for uri, at in each.items()})
+
+
+def _report(inputs: Inputs) -> bytes:
+    page = objects.read_if_there(_client("s3"), *objects.split(inputs.report))
+    if page is None:
+        raise DossierError(f"{inputs.report} is gone; run the pipeline again")
+    return page
 
 
 def _image(uri: str) -> Resource:
@@ -89,11 +106,8 @@ def _image(uri: str) -> Resource:
         raise DossierError(str(error)) from error
 
 
-def _page(inputs: Inputs, execution: Execution, described: Any) -> bytes:
+def _page(report: bytes, inputs: Inputs, execution: Execution, described: Any) -> bytes:
     """The report, with what is known of the version only now."""
-    page = objects.read_if_there(_client("s3"), *objects.split(inputs.report))
-    if page is None:
-        raise DossierError(f"{inputs.report} is gone; run the pipeline again")
     slots = {
         "version": f"{described['ModelPackageGroupName']} version {inputs.version}",
         "registered": executions.moment(described["CreationTime"]),
@@ -101,7 +115,7 @@ def _page(inputs: Inputs, execution: Execution, described: Any) -> bytes:
         "author": execution.started_by,
         "purpose": execution.description,
     }
-    return fill(page, slots)
+    return fill(report, slots)
 
 
 def _card(inputs: Inputs, found: Found, verdict: Verdict, execution: Execution, report: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,14 @@ from tests.infra.training.conftest import deployment_records
 
 ENDPOINT = "mapgate-dev"
 MODEL, MEASURED = "models/job/output/model.tar.gz", "executions/abc/evaluation"
+MEASUREMENTS = "executions/abc/measurements/measurements.json"
+ROLE = "arn:aws:iam::123456789012:role/mapgate-dev-processing"
+JOBS = {
+    "test_job": ("training", "training_src", "prepare"),
+    "measurements_job": ("inference", "inference_src", "measure"),
+    "evaluation_job": ("training", "training_src", "evaluate"),
+}
+"""Image, module and its word of the job that the step hands over under a name."""
 POLICY = b"schema_version: 2\n"
 PREPARED = {"schema_version": 2, "sha256": "d" * 64, "images": 1000, "splits": {"test": {"images": 120, "boxes": 370}}}
 REPORT = b'<p data-row="author" hidden><b data-slot="author"></b></p><i data-slot="version"></i>'
@@ -59,6 +68,9 @@ def pushed_images(cloud: Cloud, folder: Path) -> dict[str, tuple[str, str]]:
     made = {}
     for name in ("inference", "training"):
         (folder / "serve.py").write_text(name)
+        for module in ("training_src", "inference_src"):
+            # What a job writes a stage has put there before.
+            (folder / f"{module}.py").write_text("")
         cloud.client("ecr").create_repository(repositoryName=f"mapgate-dev-{name}")
         told: dict[str, Any] = {"directory": folder, "python": sys.executable, "entrypoint": ["python", "serve.py"]}
         push(cloud.client("ecr"), f"mapgate-dev-{name}", "1", **told)
@@ -88,6 +100,8 @@ class Stage:
     package: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    moved: dict[str, str] = field(default_factory=dict)
+    """Addresses of outputs that an earlier execution's job wrote."""
 
     def put(self, key: str, content: bytes | dict[str, Any]) -> str:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -99,6 +113,71 @@ class Stage:
 
     def evaluate(self, **further: Any) -> None:
         self.put(f"{MEASURED}/evaluation.json", judged(**further))
+
+    def run_job(self, job: str, **changed: Any) -> str:
+        """Begin a job as the definition gives it, or changed; returns its ARN. What it writes is there already."""
+        image, module, word = JOBS[job]
+        request = {
+            "ProcessingJobName": f"pipelines-abc-{word}-{uuid4().hex[:8]}",
+            "RoleArn": ROLE,
+            "AppSpecification": {
+                "ImageUri": self.images[image][0],
+                "ContainerEntrypoint": ["python", "-m", module, word],
+            },
+            "Environment": self.variables(job),
+            "ProcessingInputs": [_input(name, uri) for name, uri in self.read_by(job).items()],
+            "ProcessingOutputConfig": {"Outputs": [_output(name, self.wrote(name)) for name in _OUTPUTS[job]]},
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 1}
+            },
+        }
+        answer = self.cloud.client("sagemaker").create_processing_job(**{**request, **changed})
+        return str(answer["ProcessingJobArn"])
+
+    def jobs_end(self) -> None:
+        """Wait for the jobs that the step is handed."""
+        for job in JOBS:
+            self.job_ends(self.inputs[job])
+
+    def job_ends(self, arn: str, status: str = "Completed") -> None:
+        name, sagemaker = arn.rpartition("/")[2], self.cloud.client("sagemaker")
+        while (described := sagemaker.describe_processing_job(ProcessingJobName=name))[
+            "ProcessingJobStatus"
+        ] == "InProgress":
+            time.sleep(0.05)
+        assert described["ProcessingJobStatus"] == status, described.get("FailureReason")
+
+    def wrote(self, output: str) -> str:
+        return self.moved.get(output, f"s3://{self.bucket}/executions/abc/{output}")
+
+    def read_by(self, job: str) -> dict[str, str]:
+        none = f"s3://{self.bucket}/defaults/none/"
+        models = {"model": f"s3://{self.bucket}/{MODEL}", "champion": none, "best": none}
+        data = {"test": self.wrote("test"), "metadata": self.wrote("metadata")}
+        policies = {"gate_policy": none, "floor_policy": f"s3://{self.bucket}/defaults/gate-policy/p/"}
+        return {
+            "test_job": {"dataset": none},
+            "measurements_job": {**models, **data},
+            "evaluation_job": {"measurements": self.wrote("measurements"), **models, **data, **policies},
+        }[job]
+
+    def variables(self, job: str) -> dict[str, str]:
+        runtimes = {"MAPGATE_CHAMPION_RUNTIME": "none", "MAPGATE_BEST_RUNTIME": "none"}
+        evaluation = {
+            **runtimes,
+            "MAPGATE_MAP_THRESHOLD": "0.0",
+            "MAPGATE_CHAMPION_ARN": "none",
+            "MAPGATE_CHAMPION_WAIVER": "none",
+            "MAPGATE_BEST_ARN": "none",
+            "MAPGATE_FLOOR_POLICY_URI": f"s3://{self.bucket}/defaults/gate-policy/p/",
+            "MAPGATE_GATE_POLICY_URI": f"s3://{self.bucket}/defaults/none/",
+            "MAPGATE_TEST_SET": "execution",
+        }
+        return {
+            "test_job": {"MAPGATE_ARCHITECTURE": "a"},
+            "measurements_job": runtimes,
+            "evaluation_job": evaluation,
+        }[job]
 
     def statement(self, name: str) -> dict[str, Any]:
         verify = verifier(self.cloud.client("kms"), self.key)
@@ -118,6 +197,23 @@ class Stage:
     def publish(self, **environment: str) -> Run:
         run: Run = self.invoke(self.asset, self.inputs, **{**self.environment, **environment})
         return run
+
+
+_OUTPUTS = {
+    "test_job": ("test", "metadata"),
+    "measurements_job": ("measurements",),
+    "evaluation_job": ("evaluation",),
+}
+
+
+def _input(name: str, uri: str) -> dict[str, Any]:
+    place = {"S3Uri": uri, "LocalPath": f"/opt/ml/processing/input/{name}", "S3DataType": "S3Prefix"}
+    return {"InputName": name, "S3Input": {**place, "S3InputMode": "File"}}
+
+
+def _output(name: str, uri: str) -> dict[str, Any]:
+    place = {"S3Uri": uri, "LocalPath": f"/opt/ml/processing/output/{name}", "S3UploadMode": "EndOfJob"}
+    return {"OutputName": name, "S3Output": place}
 
 
 def judged(**further: Any) -> dict[str, Any]:
@@ -166,6 +262,7 @@ def staged(
     key = cloud.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY", **key_given)["KeyMetadata"][
         "Arn"
     ]
+    _make_role(cloud)
     role = "arn:aws:iam::123456789012:role/pipeline"
     sagemaker.create_pipeline(
         PipelineName=name, PipelineDefinition=json.dumps(DEFINITION), ClientRequestToken=uuid4().hex, RoleArn=role
@@ -176,6 +273,12 @@ def staged(
     model, policy = made.put(MODEL, b"weights"), made.put("defaults/gate-policy/p/gate_policy.yaml", POLICY)
     made.put("executions/abc/metadata/dataset.json", PREPARED)
     made.put(f"{MEASURED}/report.html", REPORT)
+    for given in (
+        "defaults/none/none",
+        "executions/abc/test/1.tfrecord",
+        "executions/abc/measurements/measurements.json",
+    ):
+        made.put(given, b"some")
     made.package = _registered(sagemaker, name, images["inference"][0], model)
     made.inputs = {
         "model_package_arn": made.package,
@@ -187,7 +290,16 @@ def staged(
         "best_arn": "none",
         "inference_image_digest": images["inference"][1],
         "training_image_digest": images["training"][1],
+        "test_uri": made.wrote("test"),
+        "measurements_uri": made.wrote("measurements"),
+        **{f"{other}_uri": f"s3://{made.bucket}/defaults/none/" for other in ("champion", "best", "gate_policy")},
+        **{f"{other}_runtime": "none" for other in ("champion", "best")},
+        "champion_waiver": "none",
+        "map_threshold": "0.0",
+        **{job: made.run_job(job) for job in JOBS},
     }
+    made.inputs["metadata_job"] = made.inputs["test_job"]
+    made.jobs_end()
     made.environment = {
         "TABLE": table.name,
         "ENDPOINT_NAME": ENDPOINT,
@@ -196,10 +308,24 @@ def staged(
         "FLOOR_POLICY_URI": policy.removesuffix("gate_policy.yaml"),
         "FLOOR_POLICY_SHA256": sha256(POLICY),
         "FLOOR_TEST_SET": "",
+        "FLOOR_TEST_SET_URI": "",
+        "PROCESSING_ROLE_ARN": ROLE,
         "INFERENCE_IMAGE": images["inference"][0],
         "TRAINING_IMAGE": images["training"][0],
     }
     return made
+
+
+def _make_role(cloud: Cloud) -> None:
+    """The role of Processing jobs, which may do everything here."""
+    iam, name = cloud.client("iam"), ROLE.rpartition("/")[2]
+    if any(role["RoleName"] == name for role in iam.list_roles()["Roles"]):
+        return
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    trusted, allowed = (json.dumps({"Version": "2012-10-17", "Statement": [each]}) for each in (trust, everything))
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusted)
+    iam.put_role_policy(RoleName=name, PolicyName="everything", PolicyDocument=allowed)
 
 
 def _registered(sagemaker: Any, group: str, serves: str, model: str) -> str:

@@ -18,6 +18,7 @@ from tests.evaluations import CHAMPION_ARN, MODEL_URI, evaluation
 SERVES, TRAINS = (
     f"123456789012.dkr.ecr.us-east-1.amazonaws.com/mapgate-dev-{name}:1" for name in ("inference", "training")
 )
+JOB = "arn:aws:sagemaker:us-east-1:123456789012:processing-job/pipelines-abc"
 INPUTS = Inputs(
     model_package_arn="arn:aws:sagemaker:us-east-1:123456789012:model-package/mapgate-dev/3",
     evaluation_uri="s3://data/executions/abc/evaluation",
@@ -28,6 +29,19 @@ INPUTS = Inputs(
     best_arn="none",
     inference_image_digest="sha256:1",
     training_image_digest="sha256:2",
+    test_uri="s3://data/executions/abc/test",
+    measurements_uri="s3://data/executions/abc/measurements",
+    champion_uri="s3://data/released/5f/model.tar.gz",
+    champion_runtime="openvino",
+    champion_waiver="none",
+    best_uri="s3://data/defaults/none/",
+    best_runtime="none",
+    gate_policy_uri="s3://data/defaults/none/",
+    map_threshold="0.0",
+    test_job=f"{JOB}-PrepareDataset-x",
+    metadata_job=f"{JOB}-PrepareDataset-x",
+    measurements_job=f"{JOB}-MeasureServing-x",
+    evaluation_job=f"{JOB}-EvaluateDetector-x",
 )
 SETTINGS = Settings(
     table="t",
@@ -37,6 +51,8 @@ SETTINGS = Settings(
     floor_policy_uri="s3://data/defaults/gate-policy/f/",
     floor_policy_sha256="f" * 64,
     floor_test_set="",
+    floor_test_set_uri="",
+    processing_role_arn="arn:aws:iam::123456789012:role/mapgate-dev-processing",
     inference_image=SERVES,
     training_image=TRAINS,
     function_arn="f",
@@ -53,6 +69,8 @@ def found(**parts: Any) -> Found:
         inference_image=Resource(uri=SERVES, sha256="sha256:1"),
         training_image=Resource(uri=TRAINS, sha256="sha256:2"),
         containers=({"Image": SERVES, "ModelDataUrl": MODEL_URI},),
+        report=b"",
+        jobs=(),
     )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,17 @@ from containers.evidence import statements
 from containers.evidence.envelope import digest, read, seal
 from containers.evidence.signing import signer
 from containers.evidence.statements import previous_of
-from tests.infra.training.publish_dossier.conftest import ENDPOINT, MEASURED, MODEL, POLICY, Stage, judged, sha256
+from tests.infra.training.publish_dossier.conftest import (
+    ENDPOINT,
+    JOBS,
+    MEASURED,
+    MODEL,
+    POLICY,
+    PREPARED,
+    Stage,
+    judged,
+    sha256,
+)
 
 STATEMENTS = ("dataset", "provenance", "verdict")
 
@@ -124,6 +135,50 @@ def test_an_evaluation_that_somebody_edited_passes_no_more_than_it_measured(stag
     assert "says that the gate passed, but not its rules (mAP_50)" in refusal(stage)
 
 
+@pytest.mark.parametrize(
+    ("key", "job"),
+    [
+        (f"{MEASURED}/evaluation.json", "EvaluateDetector"),
+        (f"{MEASURED}/report.html", "EvaluateDetector"),
+        ("executions/abc/measurements/measurements.json", "MeasureServing"),
+        ("executions/abc/measurements/champion/openvino/detections.npz", "MeasureServing"),
+        ("executions/abc/metadata/dataset.json", "PrepareDataset"),
+        ("executions/abc/test/1.tfrecord", "PrepareDataset"),
+    ],
+)
+def test_what_was_written_after_its_job_had_ended_gives_no_verdict(stage: Stage, key: str, job: str) -> None:
+    """Whoever holds the role of the jobs may write there, too: here the very same bytes, or more than there were."""
+    listed = stage.cloud.client("s3").list_objects_v2(Bucket=stage.bucket, Prefix=key).get("Contents")
+    content = stage.get(key) if listed else b"some"
+    time.sleep(1)  # which S3 does not tell apart
+    stage.put(key, content)
+    told = refusal(stage)
+    assert f"s3://{stage.bucket}/{key}: written after {job}'s job" in told
+    assert "so by somebody else; an administrator finds out who" in told
+
+
+def test_a_job_that_was_run_beside_the_pipeline_gives_no_verdict(stage: Stage) -> None:
+    """As the definition gives it but for a variable, in which a library of somebody's own could be named."""
+    variables = {**stage.variables("evaluation_job"), "LD_PRELOAD": "/opt/ml/processing/input/model/own.so"}
+    stage.inputs["evaluation_job"] = stage.run_job("evaluation_job", Environment=variables)
+    stage.jobs_end()
+    assert "its variable LD_PRELOAD is /opt/ml/processing/input/model/own.so, not absent" in refusal(stage)
+
+
+def test_the_jobs_of_an_earlier_execution_are_fine_where_a_step_was_cached(stage: Stage) -> None:
+    """Step caching hands over the job and the addresses of the execution that ran it."""
+    for content, output in ((b"some", "test/1.tfrecord"), (json.dumps(PREPARED).encode(), "metadata/dataset.json")):
+        stage.put(f"executions/earlier/{output}", content)
+    places = {name: f"s3://{stage.bucket}/executions/earlier/{name}" for name in ("test", "metadata")}
+    stage.inputs |= {"test_uri": places["test"], "metadata_uri": places["metadata"]}
+    stage.moved |= places
+    for job in JOBS:
+        stage.inputs[job] = stage.run_job(job)
+    stage.inputs["metadata_job"] = stage.inputs["test_job"]
+    stage.jobs_end()
+    assert stage.publish().error == ""
+
+
 def test_an_artifact_that_somebody_replaced_gets_no_verdict(stage: Stage) -> None:
     stage.put(MODEL, b"other weights")
     told = refusal(stage)
@@ -198,6 +253,8 @@ def test_an_evaluation_that_is_made_anew_cannot_change_what_was_stated(stage: St
     assert stage.publish().error == ""
     before = stage.record()
     stage.evaluate(gate={**judged()["gate"], "sentence": "Better than it was."})
+    stage.inputs["evaluation_job"] = stage.run_job("evaluation_job")
+    stage.jobs_end()
     assert "verdict.json is there already, and states something else of this version" in stage.publish().error
     assert stage.record() == before
 
