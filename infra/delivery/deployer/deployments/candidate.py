@@ -161,8 +161,7 @@ def _start(context: EventContext, candidate: Candidate) -> bool:
         package = registry.describe(context.clients.sagemaker, candidate.package_arn)
         if package is None:
             raise RefusedError(f"{candidate.package_arn} is not in the registry")
-        # No pipeline waits for a trial of new settings: its version serves already.
-        approvable = verify(context, package, served=not candidate.token, evaluation_uri=candidate.evaluation_uri)
+        approvable = verify(context, package, _known(context, candidate), evaluation_uri=candidate.evaluation_uri)
         context.hosting.prepare(name, approvable, instance_count=1, capture=False)
         context.hosting.create(name, name)
     except RefusedError as refusal:
@@ -175,6 +174,14 @@ def _start(context: EventContext, candidate: Candidate) -> bool:
     context.records.save_candidate(candidate)
     context.log.tell(f"{name} is being brought up")
     return False
+
+
+def _known(context: EventContext, candidate: Candidate) -> Approval | None:
+    """Return how the version of a trial of new settings fared: it serves already, and no pipeline waits for it."""
+    if candidate.token:
+        return None
+    read = context.records.production(context.settings.endpoint_name)
+    return read.approvals.get(names.package_version(candidate.package_arn))
 
 
 def _test(context: EventContext, candidate: Candidate) -> bool:

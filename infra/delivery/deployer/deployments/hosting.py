@@ -51,8 +51,9 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """What a model serves, artifact, runtime and precision, and on which instances."""
+    """What a model serves, image, artifact, runtime and precision, and on which instances."""
 
+    image: str
     model_uri: str
     runtime: str
     precision: str
@@ -165,6 +166,7 @@ class Hosting:
         container: dict[str, Any] = dict(self._sagemaker.describe_model(ModelName=name).get("PrimaryContainer") or {})
         environment = container.get("Environment") or {}
         return Served(
+            image=container.get("Image", ""),
             model_uri=container.get("ModelDataUrl", ""),
             runtime=environment.get("MAPGATE_RUNTIME", ""),
             precision=environment.get("MAPGATE_PRECISION", ""),

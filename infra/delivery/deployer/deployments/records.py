@@ -122,6 +122,7 @@ _APPROVAL = {
     "rejected_by": "RejectedBy",
     "served_at": "ServedAt",
     "served_until": "ServedUntil",
+    "served_image": "ServedImage",
     "candidate": "CandidateToken",
     "approval_statement": "ApprovalStatement",
     "deployment_statement": "DeploymentStatement",

@@ -20,6 +20,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 from moto import mock_aws
+from moto.s3.models import s3_backends
 
 from infra.delivery.deployer.deployments.clients import Clients
 from infra.delivery.deployer.deployments.context import EventContext
@@ -693,7 +694,11 @@ class World:
         self.sagemaker.before_call = nothing
 
     def put(self, uri: str, body: bytes) -> None:
-        self.s3.put_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"), Body=body)
+        """Write an object at the time of this world."""
+        key = uri.removeprefix(f"s3://{BUCKET}/")
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+        written = s3_backends[ACCOUNT]["aws"].buckets[BUCKET].keys[key]
+        written.last_modified = datetime.fromtimestamp(self.sagemaker.now, UTC).replace(tzinfo=None)
 
     def get(self, uri: str) -> bytes:
         answer = self.s3.get_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))
