@@ -56,6 +56,7 @@ class FoundationStack(cdk.Stack):
             {
                 "data-bucket": self.bucket.bucket_name,
                 "signing-key": self.signing_key.key_arn,
+                "gate-policy": self.floor_policy_uri,
                 "training-image": self.image_uri("training"),
                 "inference-image": self.image_uri("inference"),
             },

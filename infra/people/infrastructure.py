@@ -25,7 +25,8 @@ from infra.training.infrastructure import TrainingStack
 UPLOADS = ("datasets", "inputs")
 """Where `mapgate run` puts a person's images, and configurations, label maps, checkpoints and policies."""
 REPORTS = ("evidence", "executions")
-READ = (*UPLOADS, *REPORTS, "defaults", "models", "released", "tensorboard")
+ARTIFACTS = ("models", "released")
+READ = (*UPLOADS, *REPORTS, *ARTIFACTS, "defaults", "tensorboard")
 MADE = ("checkpoints", "defaults", "executions", "models", "tensorboard")
 """What the pipeline and the deployment write, and nobody else; the bucket guards what was released and signed."""
 OF_OTHERS = (
@@ -148,7 +149,8 @@ class PeopleStack(cdk.Stack):
             policy,
             "s3:ListBucket",
             on=self._foundation.data_arns(),
-            when={"StringLike": {"s3:prefix": [f"{prefix}/*" for prefix in REPORTS]}},
+            # Whether an artifact is there decides with what a version would be compared now.
+            when={"StringLike": {"s3:prefix": [f"{prefix}/*" for prefix in (*REPORTS, *ARTIFACTS)]}},
         )
         self._allow_key(policy, "kms:Decrypt")
         return policy

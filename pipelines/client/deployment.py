@@ -16,6 +16,8 @@ class Deployment:
     Attributes:
         deployment_table: Of the deployer's records.
         signing_key: ARN of the key that signs evidence; empty where the deployment is of a release that signed none.
+        gate_policy: Folder of the environment's gate policy, which is named by its digest; empty where it is of a
+            release that published none.
     """
 
     data_bucket: str
@@ -26,6 +28,7 @@ class Deployment:
     inference_image: str
     deployment_table: str = ""
     signing_key: str = ""
+    gate_policy: str = ""
 
     @classmethod
     def find(cls, connection: Connection) -> Deployment:

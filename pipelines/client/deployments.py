@@ -71,9 +71,15 @@ class Approval:
     is_old: bool = False
 
     @property
+    def served_since(self) -> datetime | None:
+        """When it last began to serve; of an earlier release's record, when it was approved, if it may have served."""
+        may_have = self.is_old and self.standing and not self.outcome
+        return self.served_at or (self.approved_at if may_have else None)
+
+    @property
     def has_served(self) -> bool:
         """Whether it went to production at some time, as far as anybody knows: the deployer then lets it go again."""
-        return self.served_at is not None or (self.is_old and self.standing and not self.outcome)
+        return self.served_since is not None
 
     @property
     def is_eligible(self) -> bool:
@@ -87,12 +93,17 @@ class Verdict:
 
     Attributes:
         champion_arn: The version that it was compared with; `none` where nothing served.
+        best_arn: The best version that ever served, with which it was compared besides; `none` where that was nothing.
+        mean_ap: mAP, 0 to 1.
         waiver: What an administrator wrote to go on without the champion; empty where nobody did.
         statement_sha256: Of the bytes of the signed verdict.
     """
 
     version: int
+    arn: str = ""
     champion_arn: str = NOTHING_COMPARED
+    best_arn: str = NOTHING_COMPARED
+    mean_ap: float = 0.0
     waiver: str = ""
     model_uri: str = ""
     model_sha256: str = ""
@@ -221,6 +232,8 @@ _ATTRIBUTES = {
     "instance_type": "InstanceType",
     "model_uri": "ModelUri",
     "champion_arn": "ChampionArn",
+    "best_arn": "BestArn",
+    "mean_ap": "MeanAP",
     "waiver": "Waiver",
     "model_sha256": "ModelSha256",
     "evaluation_uri": "EvaluationUri",

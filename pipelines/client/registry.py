@@ -30,6 +30,7 @@ class Version:
         decided_by: Who changed it last: who approved or rejected it, where anybody has.
         reason: What they wrote.
         evaluation_uri: S3 URI of evaluation.json as it was registered, which nobody can change; empty where none was.
+        containers: As registered, with everything that they say.
         card: The content of its model card; empty where it has none, or one that is no JSON.
     """
 
@@ -45,6 +46,7 @@ class Version:
     decided_by: str = ""
     reason: str = ""
     evaluation_uri: str = ""
+    containers: tuple[dict[str, Any], ...] = ()
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -171,7 +173,8 @@ def describe(connection: Connection, arn: str) -> Version:
     """One version by its ARN, of whatever group."""
     with refusals_told(arn):
         answer = connection.client("sagemaker").describe_model_package(ModelPackageName=arn)
-    (container, *_) = answer.get("InferenceSpecification", {}).get("Containers", [{}])
+    containers = answer.get("InferenceSpecification", {}).get("Containers") or [{}]
+    container = containers[0]
     dossier = answer.get("CustomerMetadataProperties", {})
     approval = answer["ModelApprovalStatus"]
     statistics = answer.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
@@ -188,6 +191,7 @@ def describe(connection: Connection, arn: str) -> Version:
         decided_by=_who(answer.get("LastModifiedBy", {})) if approval in ("Approved", "Rejected") else "",
         reason=answer.get("ApprovalDescription", ""),
         evaluation_uri=statistics.get("S3Uri") or dossier.get("evaluation_uri", ""),
+        containers=tuple(containers),
         card=_card(answer.get("ModelCard", {}).get("ModelCardContent", "")),
     )
 

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.client import decisions, deployments, provenance, registry
+from pipelines.client import decisions, deployments, provenance, registry, surroundings
 from pipelines.client.comparison import compare
 from pipelines.client.connection import Connection
 from pipelines.client.decisions import Outlook
@@ -142,7 +142,8 @@ def approve_model(
     described = _described(reason, override)
     found = registry.version(connection, deployment.model_package_group, version)
     records = deployments.read(connection, deployment)
-    outlook = decisions.approval(found, records, override=override, pipeline=deployment.pipeline_name)
+    around = surroundings.look(connection, deployment, found)
+    outlook = decisions.approval(found, records, override=override, around=around)
     if not as_json:
         evaluation, missing = _evaluation(connection, found)
         _print(list(judged(found, evaluation, records)) if evaluation else [])
@@ -259,9 +260,11 @@ def _described(reason: str | None, override: bool) -> str | None:
 
 
 def _is_approved_anew(found: Version, records: Records) -> bool:
-    """Whether an approved version did not get to production, so that approving it once more begins afresh."""
-    known = records.approvals.get(found.number)
-    return found.approval == "Approved" and known is not None and known.outcome in ("failed", "refused")
+    """Whether approving an approved version once more begins afresh: it did not get to production, or left it again."""
+    known, serves = records.approvals.get(found.number), records.champion and records.champion.version
+    if found.approval != "Approved" or known is None or found.number in (serves, records.attempt):
+        return False
+    return known.outcome in ("failed", "refused") or (known.is_eligible and decisions.newest(records) != known)
 
 
 def _ask(found: Version, outlook: Outlook, verb: str, yes: bool, as_json: bool) -> None:

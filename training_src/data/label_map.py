@@ -6,11 +6,12 @@ Source: https://github.com/tensorflow/models/blob/master/research/object_detecti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from containers.contract.files import write_whole
+from training_src.class_names import look_alikes, one_spelling
 from training_src.errors import DataError, TextFormatError
 from training_src.text_format import Message, dump, parse
 
@@ -75,11 +76,15 @@ def parse_label_map(content: bytes, name: str) -> LabelMap:
             raise DataError(
                 f"{name}: item {position} (id {number}) has no name of 1 to {LONGEST_NAME} printable characters."
             )
+        called = one_spelling(called)
+        if not called:
+            raise DataError(f"{name}: item {position} (id {number}) has a name of blanks only.")
         if number in names or called in names.values():
             raise DataError(f'{name}: id {number} or name "{called}" stands twice; each class needs one of its own.')
         names[number] = called
     if not names:
         raise DataError(f"{name} names no class; write `item {{ id: 1 name: 'vehicle' }}` for each.")
+    refuse_look_alikes(names.values(), name)
     return LabelMap(dict(sorted(names.items())))
 
 
@@ -96,6 +101,7 @@ def make_label_map(lists: Sequence[Mapping[int, str]], source: str) -> LabelMap:
     """
     merged: dict[int, str] = {}
     agree = True
+    lists = [{number: one_spelling(name) for number, name in names.items()} for names in lists]
     for names in lists:
         for number, name in names.items():
             if not 1 <= number <= GREATEST_ID:
@@ -106,7 +112,23 @@ def make_label_map(lists: Sequence[Mapping[int, str]], source: str) -> LabelMap:
             raise DataError(f'{source} gives the class name "{twice}" to several ids; add a label_map.pbtxt.')
     if not agree or len(set(merged.values())) < len(merged):
         merged = dict(enumerate(sorted({name for names in lists for name in names.values()}), start=1))
+    refuse_look_alikes(merged.values(), source)
     return LabelMap(dict(sorted(merged.items())))
+
+
+def refuse_look_alikes(names: Iterable[str], source: str) -> None:
+    """Refuse two classes whose names nobody can tell apart by looking at them.
+
+    Raises:
+        DataError: There are two; it names both, with the characters in which they differ.
+    """
+    found = look_alikes(names)
+    if found is not None:
+        one, other = found
+        raise DataError(
+            f'{source}: the classes "{one}" and "{other}" look alike and are written with other characters '
+            f"({one!a} and {other!a}); give the class one name."
+        )
 
 
 def write_label_map(label_map: LabelMap, file: Path) -> None:

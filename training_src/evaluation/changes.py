@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from training_src.class_names import one_spelling
 from training_src.errors import TextFormatError
 from training_src.evaluation.schema import Difference
 from training_src.text_format import Message, parse
@@ -126,7 +127,7 @@ def _table(description: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _class_names(description: Mapping[str, Any]) -> list[str]:
     classes = description.get("classes")
     entries = classes if isinstance(classes, list) else []
-    return [str(one["name"]) for one in entries if isinstance(one, Mapping) and "name" in one]
+    return [one_spelling(str(one["name"])) for one in entries if isinstance(one, Mapping) and "name" in one]
 
 
 def _groups(description: Mapping[str, Any], split: str) -> frozenset[str] | None:

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes and detections of another label map by our own ids: classes are the same where their names are."""
+"""Boxes and detections of another label map by our own ids: classes are the same where their names are.
+
+Names are the same in every way in which Unicode writes them. What only looks the same is named, and decides nothing.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from training_src.class_names import look_alike, one_spelling
 from training_src.evaluation.boxes import Detections, GroundTruth, Integers
 from training_src.evaluation.comparison import CommonClasses
 
 
 def common_classes(theirs: Mapping[int, str], ours: Mapping[int, str]) -> CommonClasses:
-    """Which classes two label maps have, by name."""
+    """Which classes two label maps have, by name; common ones in our spelling."""
+    theirs = _in_our_spelling(theirs, ours)
     both = set(theirs.values()) & set(ours.values())
     return CommonClasses(
         common=tuple(name for name in ours.values() if name in both),
@@ -22,7 +27,18 @@ def common_classes(theirs: Mapping[int, str], ours: Mapping[int, str]) -> Common
             for number, name in theirs.items()
             if number in ours and name not in both and ours[number] not in both
         ),
+        alike=tuple(
+            (name, own)
+            for name in theirs.values()
+            for own in ours.values()
+            if name not in both and own not in both and look_alike(name, own)
+        ),
     )
+
+
+def _in_our_spelling(theirs: Mapping[int, str], ours: Mapping[int, str]) -> dict[int, str]:
+    own = {one_spelling(name): name for name in ours.values()}
+    return {number: own.get(one_spelling(name), name) for number, name in theirs.items()}
 
 
 def translated_detections(found: Detections, theirs: Mapping[int, str], ours: Mapping[int, str]) -> Detections:
@@ -63,4 +79,5 @@ def translated_truth(
 def _ids(classes: Integers, theirs: Mapping[int, str], ours: Mapping[int, str]) -> Integers:
     """Our id of each, 0 where we have none."""
     ids = {name: number for number, name in ours.items()}
+    theirs = _in_our_spelling(theirs, ours)
     return np.array([ids.get(theirs.get(int(number), ""), 0) for number in classes], np.int64)

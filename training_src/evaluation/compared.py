@@ -92,9 +92,9 @@ def score_other(
         result = score(candidate, test_set, labels, ours.resampled.draws)
     except EvaluationError as error:
         return OtherModel(recorded, runtime, reason=str(error).rstrip("."))
-    common = set(theirs.values())
-    ids = tuple(number for number, name in labels.items() if name in common)
-    return OtherModel(recorded, served.runtime, result, common_classes(theirs, labels), ids)
+    classes = common_classes(theirs, labels)
+    ids = tuple(number for number, name in labels.items() if name in classes.common)
+    return OtherModel(recorded, served.runtime, result, classes, ids)
 
 
 def compared_evidence(ours: Scored, other: OtherModel) -> ComparedEvidence:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 
 from training_src.evaluation.policy import ChampionRule
-from training_src.evaluation.rules import UNKNOWN, Rule, known
+from training_src.evaluation.rules import UNKNOWN, Rule, known, statement
 
 SIGNIFICANCE = 0.05
 POWER = 0.8
@@ -48,12 +48,14 @@ class CommonClasses:
         new: The challenger alone has them.
         missing: The other model alone has them.
         renamed: Pairs of the other's name and the challenger's for an id that both have under different names.
+        alike: Pairs of a missing name and a new one that look alike and differ.
     """
 
     common: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
+    alike: tuple[tuple[str, str], ...] = ()
 
     @property
     def share(self) -> float | None:
@@ -116,6 +118,8 @@ def comparison_rules(
     if reason is not None:
         yield _unmeasured("best" if best else "champion", who, reason, None if best else other)
         return
+    for pair in other.classes.alike:
+        yield _look_alike(f"{prefix}class_names", who, *pair)
     yield _common_classes(f"{prefix}common_classes", who, other.classes, rule.least_common_classes)
     for name, greatest in rule.greatest_fall.items():
         yield _fall(f"{prefix}regression[{name}]", name, who, other, greatest)
@@ -186,6 +190,13 @@ def _unmeasured(rule: str, who: str, reason: str, champion: ComparedEvidence | N
         sentence = f"{begin}; an administrator waived the comparison: {champion.waiver}."
         return Rule(rule, "at least", 1.0, UNKNOWN, True, sentence)
     return Rule(rule, "at least", 1.0, UNKNOWN, False, f"{begin}, so no regression can be excluded.")
+
+
+def _look_alike(rule: str, who: str, theirs: str, ours: str) -> Rule:
+    """Two names that a reader takes for one: whether the class became worse is asked of neither."""
+    begin = f'The class "{theirs}" of {who} and the challenger\'s "{ours}" look alike and are written with other'
+    sentence = f"{begin} characters ({theirs!a} and {ours!a}): give the class its name of before, or another."
+    return statement(f"{rule}[{ours}]", False, sentence)
 
 
 def _common_classes(rule: str, who: str, classes: CommonClasses, least: float) -> Rule:

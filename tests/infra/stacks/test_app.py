@@ -132,6 +132,7 @@ def test_publishes_every_name_that_its_users_look_up(dev: Any) -> None:
         for name in (
             "data-bucket",
             "signing-key",
+            "gate-policy",
             "pipeline-name",
             "model-package-group",
             "endpoint-name",

@@ -20,7 +20,17 @@ from infra.training.binding import bind
 from infra.training.check_plan_asset import check_plan_asset
 from localcloud import cloud as local_cloud
 from localcloud.pushing import push
-from pipelines.client import deployments, executions, images, initial_checkpoint, provenance, quotas, registry, serving
+from pipelines.client import (
+    deployments,
+    executions,
+    images,
+    initial_checkpoint,
+    provenance,
+    quotas,
+    registry,
+    serving,
+    surroundings,
+)
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
 from pipelines.client.execution_parameters import uri_of
@@ -216,6 +226,15 @@ def test_both_read_what_happened_and_verify_who_signed_it(place: Place, who: str
     assert [fault for link in chain.links for fault in link.faults] == [
         "the deployer's records have no verdict of this version"
     ]
+
+
+@pytest.mark.parametrize("who", ["data-scientist", "approver"])
+def test_both_know_whether_an_artifact_is_there(place: Place, who: str) -> None:
+    connection = place.connection(who)
+    around = surroundings.look(connection, Deployment.find(connection), newest(connection))
+    there = f"s3://{DATA}/models/pipelines-abc/output/model.tar.gz"
+    assert (around.is_there(there), around.is_there(f"s3://{DATA}/released/{'0b' * 32}/model.tar.gz")) == (True, False)
+    assert around.is_there(f"s3://{DATA}/models/pipelines-abc/output/model") is False
 
 
 def test_only_an_approver_decides(data_scientist: Connection, approver: Connection) -> None:

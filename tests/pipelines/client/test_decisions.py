@@ -12,13 +12,15 @@ import pytest
 from pipelines.client import decisions
 from pipelines.client.deployments import Approval, Champion, Records, Verdict
 from pipelines.client.registry import Version
+from pipelines.client.surroundings import Surroundings
 
 GROUP = "arn:aws:sagemaker:us-east-1:123456789012:model-package/mapgate-dev"
 BEGAN = datetime(2026, 11, 30, tzinfo=UTC)
 
 
 def version(number: int = 3, approval: str = "PendingManualApproval", **further: Any) -> Version:
-    return Version(number, f"{GROUP}/{number}", approval, BEGAN, "", {}, **further)
+    registered: dict[str, Any] = {"evaluation_uri": "s3://data/evaluation.json"}
+    return Version(number, f"{GROUP}/{number}", approval, BEGAN, "", {}, **(registered | further))
 
 
 def approved(number: int, **further: Any) -> Approval:
@@ -34,7 +36,9 @@ def records(
 ) -> Records:
     champion = None if serves is None else Champion(version=serves, arn=f"{GROUP}/{serves}")
     verdicts = {
-        number: Verdict(version=number, champion_arn="none" if other is None else f"{GROUP}/{other}")
+        number: Verdict(
+            version=number, arn=f"{GROUP}/{number}", champion_arn="none" if other is None else f"{GROUP}/{other}"
+        )
         for number, other in (compared or {}).items()
     }
     return Records(champion, approvals={one.version: one for one in approvals}, verdicts=verdicts, **more)
@@ -57,11 +61,11 @@ def test_version_compared_with_what_serves_goes_to_production() -> None:
 
 def test_version_compared_with_what_no_longer_serves_is_refused_unless_overridden() -> None:
     known = records(4, served(4), compared={3: 2})
-    outlook = decisions.approval(version(), known, override=False, pipeline="mapgate-dev")
+    outlook = decisions.approval(version(), known, override=False, around=Surroundings(pipeline="mapgate-dev"))
     assert not outlook.changes
     assert outlook.sentences == ["Production goes on serving version 4."]
     assert outlook.refusal is not None
-    assert outlook.refusal.startswith("version 3 was compared with version 2, and version 4 serves now. ")
+    assert outlook.refusal.startswith("v3 was compared with v2, and v4 serves now. ")
     assert "`aws sagemaker start-pipeline-execution --pipeline-name mapgate-dev " in outlook.refusal
     assert "`mapgate models approve 3 --override --reason WHY`" in outlook.refusal
     assert decisions.approval(version(), known, override=True).changes
@@ -77,12 +81,12 @@ def test_whatever_takes_the_place_of_a_rejected_champion_may_go() -> None:
 @pytest.mark.parametrize("name", ["model_uri", "image", "evaluation_uri"])
 def test_version_that_somebody_edited_is_refused_even_if_it_has_served(name: str) -> None:
     known = records(2, served(2), served(3), compared={3: 2})
-    then: dict[str, Any] = {name: "as it was"}
-    now: dict[str, Any] = {name: "another"}
+    then: dict[str, Any] = {name: "as it was.json"}
+    now: dict[str, Any] = {name: "another.json"}
     known = replace(known, verdicts={3: replace(known.verdicts[3], **then)})
     outlook = decisions.approval(version(**now), known, override=True)
     assert outlook.refusal is not None
-    assert "another, its verdict was about as it was; somebody edited it" in outlook.refusal
+    assert "another.json, its verdict was about as it was.json; somebody edited it" in outlook.refusal
 
 
 def test_version_that_has_served_goes_back_whatever_it_was_compared_with() -> None:
@@ -98,7 +102,7 @@ def test_version_without_a_signed_verdict_is_refused_and_no_override_helps() -> 
     for override in (False, True):
         outlook = decisions.approval(version(), records(2, served(2)), override=override)
         assert outlook.refusal is not None
-        assert "registered before verdicts were signed, or outside the pipeline" in outlook.refusal
+        assert "v3 has no verdict record: it was registered by hand, or by an older release" in outlook.refusal
         assert "run the pipeline again" in outlook.refusal
 
 
@@ -174,3 +178,23 @@ def test_reason_is_one_line_and_says_that_it_overrides(reason: str | None, overr
 def test_reason_that_cannot_be_kept_is_refused(reason: str | None, override: bool, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         decisions.reason_of(reason, override=override)
+
+
+def test_best_version_is_taken_to_be_there_where_nobody_may_look() -> None:
+    """An approver of a release before could list no artifact."""
+    known = records(2, served(1), served(2), compared={1: None, 2: 1, 3: 2})
+    known.verdicts[1] = replace(known.verdicts[1], mean_ap=0.9)
+    told = decisions.approval(version(), known, override=False)
+    assert "compared with nothing besides v2, and the best other version that ever served is v1" in str(told.refusal)
+    for is_there, refused in ((True, True), (False, False)):
+        around = Surroundings(is_there=lambda _, found=is_there: found)  # type: ignore[misc]
+        assert bool(decisions.approval(version(), known, override=False, around=around).refusal) is refused
+
+
+def test_waiver_is_not_said_to_be_spent_where_nobody_may_look() -> None:
+    known = records(2, served(2), compared={3: 2})
+    known.verdicts[3] = replace(known.verdicts[3], waiver="lost in March")
+    assert decisions.approval(version(), known, override=False).refusal is None
+    around = Surroundings(is_there=lambda _: True)
+    refused = decisions.approval(version(), known, override=False, around=around).refusal
+    assert "as the artifact of v2 was gone, and it is there now" in str(refused)

@@ -208,7 +208,7 @@ def test_approval_that_will_be_refused_says_why_and_how_to_override(deployed: Re
     deployed.serves(2)
     deployed.judged(3, 1)
     told = json.loads(run("approve", "3", "--json").stdout)
-    assert told["refusal"].startswith("version 3 was compared with version 1, and version 2 serves now. ")
+    assert told["refusal"].startswith("v3 was compared with v1, and v2 serves now. ")
     assert told["changes_production"] is False
     deployed.approved(3, Outcome="refused", Sentence="compared with another")
     told = json.loads(run("approve", "3", "--override", "--reason", "v1 was withdrawn", "--json").stdout)
@@ -217,6 +217,22 @@ def test_approval_that_will_be_refused_says_why_and_how_to_override(deployed: Re
     assert described["ApprovalDescription"] == "override: v1 was withdrawn"
     refused = run("approve", "3", "--override")
     assert refused.returncode == 2 and "--override needs a --reason" in refused.stderr
+
+
+def test_approval_of_before_is_given_anew_when_production_is_to_go_back(deployed: Registered, run: Mapgate) -> None:
+    for number in (1, 2):
+        deployed.version()
+        deployed.serves(number)
+        deployed.judged(number, None)
+        deployed.client("sagemaker").update_model_package(
+            ModelPackageArn=deployed.arn(number), ModelApprovalStatus="Approved", ApprovalDescription="first"
+        )
+    told = json.loads(run("approve", "1", "--yes", "--reason", "v2 is slow", "--json").stdout)
+    assert (told["changed"], told["changes_production"]) == (True, True)
+    described = deployed.client("sagemaker").describe_model_package(ModelPackageName=deployed.arn(1))
+    assert (described["ModelApprovalStatus"], described["ApprovalDescription"]) == ("Approved", "v2 is slow")
+    told = json.loads(run("approve", "2", "--yes", "--json").stdout)
+    assert (told["changed"], told["sentences"]) == (False, ["Production serves version 2 already: nothing changes."])
 
 
 def test_who_would_rather_not_changes_nothing(

@@ -5,12 +5,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training_src.data.label_map import LONGEST_NAME, LabelMap, read_label_map, write_label_map
+from training_src.class_names import look_alikes, one_spelling
+from training_src.data.label_map import (
+    LONGEST_NAME,
+    LabelMap,
+    make_label_map,
+    parse_label_map,
+    read_label_map,
+    write_label_map,
+)
 from training_src.errors import DataError
 
-class_names = st.text(min_size=1, max_size=LONGEST_NAME).filter(str.isprintable)
+class_names = (
+    st.text(min_size=1, max_size=LONGEST_NAME)
+    .map(one_spelling)
+    .filter(lambda name: name.isprintable() and 0 < len(name) <= LONGEST_NAME)
+)
 label_maps = st.dictionaries(st.integers(1, 2000), class_names, min_size=1).filter(
-    lambda names: len(set(names.values())) == len(names)
+    lambda names: len(set(names.values())) == len(names) and look_alikes(names.values()) is None
 )
 
 
@@ -52,3 +64,31 @@ def test_faulty_label_map_is_one_sentence(tmp_path: Path, text: str, sentence: s
 
     with pytest.raises(DataError, match=sentence):
         read_label_map(file)
+
+
+def test_a_name_is_read_in_its_one_spelling() -> None:
+    read = parse_label_map("item { id: 1 name: ' cafe\u0301  bar ' }".encode(), "label_map.pbtxt")
+    assert read.names == {1: "caf\u00e9 bar"}
+    assert make_label_map([{1: "cafe\u0301"}, {1: "caf\u00e9 "}], "cafes").names == {1: "caf\u00e9"}
+
+
+@pytest.mark.parametrize("other", ["c\u0430r", "\uff43ar"])
+def test_two_names_that_look_alike_are_refused_with_both(other: str) -> None:
+    text = f"item {{ id: 1 name: 'car' }} item {{ id: 2 name: '{other}' }}"
+    with pytest.raises(DataError) as of_file:
+        parse_label_map(text.encode(), "streets")
+    with pytest.raises(DataError) as of_lists:
+        make_label_map([{1: "car"}, {2: other}], "streets")
+    for told in (str(of_file.value), str(of_lists.value)):
+        assert told.startswith(f'streets: the classes "car" and "{other}" look alike')
+        assert ascii(other) in told
+
+
+def test_two_ways_to_write_one_name_stand_twice() -> None:
+    text = "item { id: 1 name: 'caf\u00e9' } item { id: 2 name: 'cafe\u0301' }"
+    with pytest.raises(DataError, match="stands twice"):
+        parse_label_map(text.encode(), "label_map.pbtxt")
+
+
+def test_capital_letters_are_classes_of_their_own() -> None:
+    assert make_label_map([{1: "a", 2: "A"}], "letters").names == {1: "a", 2: "A"}

@@ -208,6 +208,17 @@ def test_fails_when_the_champion_was_measured_on_other_images() -> None:
     refuse(replace(GOOD, champion=replace(compared(0.1, 0.35), test_set="t2")), "champion", "on other images")
 
 
+def test_class_whose_name_only_looks_like_the_champions_is_refused_with_both_names() -> None:
+    classes = CommonClasses(common=("person",), missing=("c\u0430r",), new=("car",), alike=(("c\u0430r", "car"),))
+    champion = replace(compared(0.46, 0.0), classes=classes)
+    refuse(
+        replace(GOOD, champion=champion),
+        "class_names[car]",
+        'The class "c\u0430r" of the champion and the challenger\'s "car" look alike and are written with other '
+        "characters ('c\\u0430r' and 'car'): give the class its name of before, or another.",
+    )
+
+
 def test_the_best_version_that_ever_served_is_compared_like_the_champion() -> None:
     assert judge(replace(GOOD, best=compared(0.47, -0.02, 0.02)), POLICY).passed
     sentence = "mAP is 0.4500, the best version that ever served's 0.5000 on the same images: a fall of 0.0500"

@@ -17,7 +17,7 @@ from training_src.data.formats.classes import NamedBox, labelled_boxes
 from training_src.data.formats.data_folder import DataFolder, split_folders
 from training_src.data.formats.fields import AnnotationError, class_name, four_numbers, shown
 from training_src.data.images import IMAGE_SUFFIXES
-from training_src.data.label_map import LabelMap
+from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.splits import given_split
 from training_src.errors import DataError
 
@@ -52,7 +52,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     if label_map is None:
         found_texts = (found for found in _texts(inside, places.labels) if isinstance(found, _Text))
         names = {box.name for found in found_texts for box in found.boxes}
-        label_map = LabelMap(dict(enumerate(sorted(names), start=1)))
+        label_map = make_label_map([dict(enumerate(sorted(names), start=1))], folder.name)
     fixed, ids = label_map, label_map.ids
 
     def entries() -> Iterator[Entry]:

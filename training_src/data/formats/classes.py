@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
+from training_src.class_names import look_alike
 from training_src.data.dataset import Box, Fault
 from training_src.data.formats.fields import AnnotationError, Edges, shown
 from training_src.data.label_map import LabelMap
@@ -89,8 +90,18 @@ def named_class(label_map: LabelMap, ids: Mapping[str, int], name: str) -> int:
     """
     if name not in ids:
         known = ", ".join(list(label_map.names.values())[:30])
-        raise AnnotationError("class", f'has the unknown class "{shown(name)}"; the label map has: {known}')
+        raise AnnotationError(
+            "class", f'has the unknown class "{shown(name)}"; the label map has: {known}{alike(name, ids)}'
+        )
     return ids[name]
+
+
+def alike(name: str, names: Iterable[str]) -> str:
+    """What to say of a class that is unknown and looks like a known one; empty where it does not."""
+    found = next((known for known in names if look_alike(name, known)), None)
+    if found is None:
+        return ""
+    return f'. It looks like "{found}" and is written with other characters: {name!a}, not {found!a}'
 
 
 class NamedBox(NamedTuple):

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from training_src.class_names import one_spelling
 from training_src.data.dataset import Fault
 from training_src.data.label_map import LONGEST_NAME
 
@@ -154,12 +155,12 @@ def _is_short(text: str) -> bool:
 
 
 def class_name(value: Any) -> str:
-    """A class's name, without blanks around it.
+    """A class's name in its one spelling: composed, and without blanks around it or twice in it.
 
     Raises:
         AnnotationError: It is empty, or holds what cannot be printed.
     """
-    name = value.strip() if isinstance(value, str) else ""
+    name = one_spelling(value) if isinstance(value, str) else ""
     if not name or not name.isprintable() or len(name) > LONGEST_NAME:
         raise AnnotationError("class", f'has the class name "{shown(value)}"; write a short printable text')
     return name

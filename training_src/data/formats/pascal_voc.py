@@ -22,7 +22,7 @@ from training_src.data.formats.fields import AnnotationError, class_name, flag, 
 from training_src.data.formats.rotation import enclosing
 from training_src.data.formats.xml_document import parse
 from training_src.data.images import IMAGE_SUFFIXES
-from training_src.data.label_map import LabelMap
+from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.spill import Spill
 from training_src.data.splits import given_split
 
@@ -50,7 +50,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     if label_map is None:
         documents = (found for found in _documents(inside, lists, names) if isinstance(found, _Document))
         found_names = sorted({item.name for document in documents for item in document.objects})
-        label_map = LabelMap(dict(enumerate(found_names, start=1)))
+        label_map = make_label_map([dict(enumerate(found_names, start=1))], folder.name)
     fixed, ids = label_map, label_map.ids
 
     def entries() -> Iterator[Entry]:
@@ -275,7 +275,7 @@ def _objects(root: Element) -> Iterator[NamedBox]:
         texts = [item.findtext(f"bndbox/{edge}") or "" for edge in ("xmin", "ymin", "xmax", "ymax")]
         try:
             edges = enclosing(four_numbers(texts), _rotation(item))
-            class_name(name)
+            name = class_name(name)
         except AnnotationError as error:
             raise AnnotationError(error.check, f'has object {position} ("{shown(name)}"), which {error}') from None
         flags = [flag((item.findtext(key) or "").strip()) for key in ("difficult", "truncated")]

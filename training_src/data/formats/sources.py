@@ -18,13 +18,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from training_src.class_names import one_spelling
 from training_src.data.dataset import Box, Dataset, Entry, Fault
 from training_src.data.formats import yaml_document
 from training_src.data.formats.classes import named_class
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, class_name, shown
 from training_src.data.formats.folder import FORMATS, label_map_within, read_folder
-from training_src.data.label_map import LabelMap
+from training_src.data.label_map import LabelMap, make_label_map
 from training_src.errors import DataError
 
 NAME = "sources"
@@ -131,8 +132,8 @@ def _source(folder: DataFolder, entry: Any, number: int) -> _Source:
     rename, drop = entry.get("rename") or {}, entry.get("drop") or []
     if not isinstance(rename, dict) or not isinstance(drop, list) or not all(isinstance(n, str) for n in drop):
         raise AnnotationError("sources", f"{where} has a rename that is no mapping, or a drop that is no list")
-    names = {str(old): class_name(new) for old, new in rename.items()}
-    return _Source(Path(path).as_posix(), layout, names, frozenset(drop))
+    names = {one_spelling(str(old)): class_name(new) for old, new in rename.items()}
+    return _Source(Path(path).as_posix(), layout, names, frozenset(one_spelling(name) for name in drop))
 
 
 def _overlap(path: str, other: str) -> bool:
@@ -159,7 +160,7 @@ def _merged_label_map(sources: list[_Source], datasets: list[Dataset]) -> LabelM
     }
     if not names:
         raise DataError(f"{LIST_FILE} drops every class; there is nothing to learn.")
-    return LabelMap(dict(enumerate(sorted(names), start=1)))
+    return make_label_map([dict(enumerate(sorted(names), start=1))], LIST_FILE)
 
 
 def _merged(entry: Entry, source: _Source, label_map: LabelMap, ids: Mapping[str, int]) -> Iterator[Entry]:

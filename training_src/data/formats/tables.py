@@ -19,7 +19,7 @@ from training_src.data.formats.classes import NamedBox, labelled_boxes
 from training_src.data.formats.data_folder import DataFolder, split_folders
 from training_src.data.formats.fields import AnnotationError, class_name, four_numbers, shown, size
 from training_src.data.formats.image_address import image_path
-from training_src.data.label_map import LabelMap
+from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.spill import Spill
 from training_src.data.splits import given_split
 from training_src.errors import DataError
@@ -56,7 +56,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
         raise DataError(f"{folder.name} holds no CSV file whose first line names the columns {needed}.")
     if label_map is None:
         names = sorted(set().union(*(table.names for table in tables)))
-        label_map = LabelMap(dict(enumerate(names, start=1)))
+        label_map = make_label_map([dict(enumerate(names, start=1))], folder.name)
     fixed, ids = label_map, label_map.ids
 
     def entries() -> Iterator[Entry]:
@@ -165,7 +165,7 @@ def _labelled(
     for number, each in rows:
         try:
             edges = four_numbers([each[edge] for edge in ("xmin", "ymin", "xmax", "ymax")])
-            named.append(NamedBox(edges, each["class"], f"line {number}"))
+            named.append(NamedBox(edges, class_name(each["class"]), f"line {number}"))
         except AnnotationError as error:
             yield error.fault(found.place, f"line {number}", folder.name_of(image))
     boxes = labelled_boxes(named, label_map, ids, found.place, folder.name_of(image))

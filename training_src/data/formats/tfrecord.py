@@ -20,6 +20,7 @@ import numpy as np
 
 from containers.contract.tf_example import Floats
 from containers.contract.tfrecord import read_records
+from training_src.class_names import one_spelling
 from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, LabelledImage
 from training_src.data.formats.classes import listed
 from training_src.data.formats.data_folder import DataFolder
@@ -199,7 +200,7 @@ class _Pairs:
                 if isinstance(record, Fault):
                     continue
                 example = record.example
-                texts = [text.strip() if text.isprintable() else "" for text in _texts(example)]
+                texts = [one_spelling(text) if text.isprintable() else "" for text in _texts(example)]
                 labels = example.labels.tolist() or [-1] * len(texts)
                 found.update(zip(labels, texts, strict=False))
         return found

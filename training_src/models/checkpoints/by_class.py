@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from training_src.class_names import one_spelling
 from training_src.models.checkpoints.checkpoint import BACKBONE, BOX_HEAD, Restored, stored_names, unused_names
 from training_src.models.checkpoints.files import SUFFIX, Reader, no_names
 from training_src.models.errors import CheckpointError
@@ -83,7 +84,7 @@ class Layout:
 def of_equal_name(model: Mapping[int, str], checkpoint: Mapping[int, str]) -> dict[int, int]:
     """The checkpoint's id for each of the model's whose class it knows: by its very name first, then without case."""
     found: dict[int, int] = {}
-    for spelled in (str, str.casefold):
+    for spelled in (one_spelling, lambda name: one_spelling(name).casefold()):
         taken = set(found.values())
         # Of two that are spelled alike, the one of the lower id.
         free = {spelled(checkpoint[other]): other for other in sorted(checkpoint, reverse=True) if other not in taken}

@@ -48,6 +48,7 @@ class Approval:
         reason: What they wrote.
         rejected_by: Who rejected it, when it was rejected last.
         served_at: When it last began to serve production, milliseconds since 1970; 0 when it never has.
+        served_image: By which image it last served production, pinned; empty where nobody recorded it.
         served_until: When another version took over from it; 0 while it serves, or when it never has.
         candidate: Token of the Callback step after whose candidate the version waited for approval.
         approval_statement: SHA-256 of the signed statement of this approval; empty while it has still to be written.
@@ -71,6 +72,7 @@ class Approval:
     rejected_by: str = ""
     served_at: int = 0
     served_until: int = 0
+    served_image: str = ""
     candidate: str = ""
     approval_statement: str = ""
     deployment_statement: str = ""

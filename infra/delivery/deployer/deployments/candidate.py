@@ -65,6 +65,7 @@ def receive(context: EventContext, request: Request) -> None:
             execution_arn=request.execution_arn,
             package_arn=request.package_arn,
             evaluation_uri=request.evaluation_uri,
+            ordered_at=known.ordered_at if known else 0,  # what an earlier request ordered is as good
             revision=known.revision if known else 0,
         )
         context.records.save_candidate(known)
@@ -108,7 +109,7 @@ def decide(state: CandidateState, status: str | None, *, settled: bool = True) -
         return {None: "tidy", "Deleting": "tidy", "InService": "delete", "Failed": "delete"}.get(status, "wait")  # type: ignore[return-value]
     match status:
         case "InService":
-            return "test"
+            return "test" if state == "started" else "start"
         case "Deleting":
             return "ask again"
         case None:
@@ -119,7 +120,7 @@ def decide(state: CandidateState, status: str | None, *, settled: bool = True) -
             # Before a start it is what an earlier request left behind.
             return "delete" if state == "requested" else "give up"
         case _:
-            return "wait"
+            return "wait" if state == "started" else "start"
 
 
 def stop(context: EventContext, endpoint_name: str, reason: str) -> None:
@@ -143,6 +144,9 @@ def _take(context: EventContext, candidate: Candidate, step: Step, reason: str) 
             return not context.hosting.delete_endpoint(candidate.endpoint_name)
         case "tidy":
             context.hosting.remove(candidate.endpoint_name)
+            if candidate.ordered_at:
+                candidate.ordered_at = 0
+                context.records.save_candidate(candidate)
             context.log.tell(f"{candidate.endpoint_name} is gone")
             return True
         case "ask again":
@@ -161,20 +165,44 @@ def _start(context: EventContext, candidate: Candidate) -> bool:
         package = registry.describe(context.clients.sagemaker, candidate.package_arn)
         if package is None:
             raise RefusedError(f"{candidate.package_arn} is not in the registry")
-        # No pipeline waits for a trial of new settings: its version serves already.
-        approvable = verify(context, package, served=not candidate.token, evaluation_uri=candidate.evaluation_uri)
+        approvable = verify(context, package, _known(context, candidate), evaluation_uri=candidate.evaluation_uri)
         context.hosting.prepare(name, approvable, instance_count=1, capture=False)
-        context.hosting.create(name, name)
+        _order(context, candidate)
     except RefusedError as refusal:
         _answer_failure(context, candidate, str(refusal))
         return False
     except ClientError as error:
-        if not errors.is_existing(error):
-            return _outlive(context, candidate, error)
-    candidate.state, candidate.ordered_at = "started", context.clients.now()
+        return _outlive(context, candidate, error)
+    candidate.state = "started"
     context.records.save_candidate(candidate)
     context.log.tell(f"{name} is being brought up")
     return False
+
+
+def _order(context: EventContext, candidate: Candidate) -> None:
+    """Create a candidate's endpoint, or see that the one which is there is what an order of before made.
+
+    Recorded first, so that whoever comes in between, or after a death, knows the deployer's endpoint from another.
+    """
+    name, now = candidate.endpoint_name, context.clients.now()
+    absent = context.hosting.endpoint(name).status is None
+    if absent and not is_stale(0, ordered_at=candidate.ordered_at, ordered_over=0, now=now):
+        candidate.ordered_at = now
+        context.records.save_candidate(candidate)
+    try:
+        context.hosting.create(name, name)
+    except ClientError as error:
+        if not errors.is_existing(error):
+            raise
+        context.hosting.hold_candidate(name, ordered_at=candidate.ordered_at)
+
+
+def _known(context: EventContext, candidate: Candidate) -> Approval | None:
+    """Return how the version of a trial of new settings fared: it serves already, and no pipeline waits for it."""
+    if candidate.token:
+        return None
+    read = context.records.production(context.settings.endpoint_name)
+    return read.approvals.get(names.package_version(candidate.package_arn))
 
 
 def _test(context: EventContext, candidate: Candidate) -> bool:
@@ -182,6 +210,7 @@ def _test(context: EventContext, candidate: Candidate) -> bool:
         package = registry.describe(context.clients.sagemaker, candidate.package_arn)
         if package is None:
             raise RefusedError(f"{candidate.package_arn} is not in the registry")
+        context.hosting.hold_candidate(candidate.endpoint_name)
         bucket, key = split(evaluation_location(package, candidate.evaluation_uri))
         key = f"{key.rpartition('/')[0]}/{_SAMPLE}"
         image = context.clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read()

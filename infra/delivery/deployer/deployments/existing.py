@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model or an endpoint configuration that is there already, held against what the deployer would make.
+"""A model, an endpoint configuration or an endpoint that is there already, held against what the deployer would make.
 
-Whoever makes a model under a version's name before the deployer does would have it served in that version's stead.
+Whoever makes one under a version's name before the deployer does would have it served, or tested, in that version's
+stead.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .reconcile import CLOCK_TOLERANCE_MILLISECONDS
 from .registration import is_same_object
 
 if TYPE_CHECKING:
@@ -80,6 +82,24 @@ def configuration_differences(wanted: Mapping[str, Any], described: Mapping[str,
     found += _differences("", wanted, described, _OF_CONFIGURATION)
     capture = wanted.get("DataCaptureConfig") or {}
     return found + _differences("DataCaptureConfig.", capture, described.get("DataCaptureConfig") or {}, _CAPTURE)
+
+
+def endpoint_differences(name: str, config: str | None, *, created_at: int, ordered_at: int) -> list[str]:
+    """Return in what a described candidate's endpoint is not the one that the deployer ordered.
+
+    Configuration and model of an endpoint can be deleted under it, and others be made under their names: an endpoint
+    that is older than the order was made of what nobody can look at any more.
+
+    Args:
+        name: Of the endpoint and of its configuration.
+        config: The configuration that it has.
+        created_at: When it was created, milliseconds since 1970.
+        ordered_at: When the deployer was about to order it, the same; 0 where it never was.
+    """
+    found = [] if config == name else [f"EndpointConfigName is {config}, not {name}"]
+    if not ordered_at or created_at < ordered_at - CLOCK_TOLERANCE_MILLISECONDS:
+        found.append("it was created before the deployer ordered it")
+    return found
 
 
 def _differences(

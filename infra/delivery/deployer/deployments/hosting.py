@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from . import errors, names, rollback
 from .errors import ConflictError, RefusedError
-from .existing import configuration_differences, model_differences
+from .existing import configuration_differences, endpoint_differences, model_differences
 from .rollback import VARIANT
 from .rollout import deployment_config
 
@@ -40,6 +40,7 @@ class Endpoint:
         config: EndpointConfigName.
         instances: How many serve, whatever its configuration once said.
         modified_at: LastModifiedTime, milliseconds since 1970; 0 when there is no such endpoint.
+        created_at: CreationTime, the same.
     """
 
     status: str | None
@@ -47,12 +48,14 @@ class Endpoint:
     reason: str = ""
     instances: int = 0
     modified_at: int = 0
+    created_at: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """What a model serves, artifact, runtime and precision, and on which instances."""
+    """What a model serves, image, artifact, runtime and precision, and on which instances."""
 
+    image: str
     model_uri: str
     runtime: str
     precision: str
@@ -83,6 +86,7 @@ class Hosting:
             reason=answer.get("FailureReason", ""),
             instances=min(_counts(answer["ProductionVariants"][0])) if answer.get("ProductionVariants") else 0,
             modified_at=round(answer["LastModifiedTime"].timestamp() * 1000),
+            created_at=round(answer["CreationTime"].timestamp() * 1000),
         )
 
     def prepare(self, name: str, approvable: Approvable, *, instance_count: int, capture: bool) -> None:
@@ -111,6 +115,31 @@ class Hosting:
         except ClientError as error:
             described = _described(error, lambda: sagemaker.describe_endpoint_config(EndpointConfigName=name))
             _refuse("endpoint configuration", "endpoint-config", name, configuration_differences(config, described))
+
+    def hold_candidate(self, name: str, *, ordered_at: int | None = None) -> None:
+        """See that a candidate's endpoint is the one that the deployer ordered.
+
+        Args:
+            name: Of the endpoint and of its configuration.
+            ordered_at: When it was about to be ordered, milliseconds since 1970, 0 where it never was; None where it is
+                known that the deployer created it.
+
+        Raises:
+            RefusedError: Somebody else made it, or moved it to another configuration.
+            ConflictError: It is gone.
+        """
+        endpoint = self.endpoint(name)
+        if endpoint.status is None:
+            raise ConflictError(f"{name} is gone")
+        created_at = endpoint.created_at
+        differences = endpoint_differences(
+            name, endpoint.config, created_at=created_at, ordered_at=created_at if ordered_at is None else ordered_at
+        )
+        if differences:
+            raise RefusedError(
+                f"the endpoint {name} is there already and is not what the deployer makes: {'; '.join(differences)}; "
+                "it is deleted: find out who made it, and retry the execution"
+            )
 
     def create(self, endpoint_name: str, config: str) -> None:
         """Create an endpoint."""
@@ -165,6 +194,7 @@ class Hosting:
         container: dict[str, Any] = dict(self._sagemaker.describe_model(ModelName=name).get("PrimaryContainer") or {})
         environment = container.get("Environment") or {}
         return Served(
+            image=container.get("Image", ""),
             model_uri=container.get("ModelDataUrl", ""),
             runtime=environment.get("MAPGATE_RUNTIME", ""),
             precision=environment.get("MAPGATE_PRECISION", ""),

@@ -211,7 +211,7 @@ def _approvable(context: EventContext, read: Production, package: Package) -> Ap
         RefusedError: It must not be deployed.
     """
     known = read.approvals[package.version]
-    approvable = verify(context, package, served=bool(known.served_at))
+    approvable = verify(context, package, known)
     rivals = find_rivals(context, read)
     stale = stale_comparison(approvable.record, read, known, rivals, context.settings.prefix)
     if stale:

@@ -280,6 +280,7 @@ def _lasting(known: Approval, fresh: Approval) -> Approval:
         rejected_by=known.rejected_by,
         served_at=known.served_at,
         served_until=known.served_until,
+        served_image=known.served_image,
         candidate=known.candidate,
         deployment_statement=known.deployment_statement,
         stated_at=known.stated_at,

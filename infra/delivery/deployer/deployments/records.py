@@ -80,7 +80,7 @@ class Candidate:
         token: Of the step; empty where no pipeline waits.
         asked_at: Time of the approval that a trial belongs to; 0 for a pipeline's.
         passed: Whether it answered as it should.
-        ordered_at: When its endpoint was created, milliseconds since 1970.
+        ordered_at: When its endpoint was about to be ordered, milliseconds since 1970; 0 where none of it is left.
         faults: How often a call failed that may well work later.
     """
 
@@ -122,6 +122,7 @@ _APPROVAL = {
     "rejected_by": "RejectedBy",
     "served_at": "ServedAt",
     "served_until": "ServedUntil",
+    "served_image": "ServedImage",
     "candidate": "CandidateToken",
     "approval_statement": "ApprovalStatement",
     "deployment_statement": "DeploymentStatement",

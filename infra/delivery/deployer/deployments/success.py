@@ -26,7 +26,7 @@ def succeed(context: EventContext, read: Production, endpoint: Endpoint, version
     served = context.hosting.served(str(endpoint.config))
     package = registry.describe(context.clients.sagemaker, read.approvals[version].arn)
     measured_on = package.measured_on if package else ""
-    _record_serving(context, read, endpoint, version)
+    _record_serving(context, read, endpoint, version, served.image)
     end_attempt(context, read)
     read.champion = Champion(
         version=version,
@@ -55,10 +55,12 @@ def end_attempt(context: EventContext, read: Production) -> None:
     read.attempt, read.attempt_hosting, read.ordered_at = None, None, 0
 
 
-def _record_serving(context: EventContext, read: Production, endpoint: Endpoint, version: int) -> None:
+def _record_serving(context: EventContext, read: Production, endpoint: Endpoint, version: int, image: str) -> None:
     known = read.approvals[version]
     sentence = "" if known.sentence.endswith(TRIED_AGAIN) else known.sentence
-    serving = replace(known, sentence=sentence, served_at=endpoint.modified_at, served_until=0, shown_until=0)
+    serving = replace(
+        known, sentence=sentence, served_at=endpoint.modified_at, served_until=0, shown_until=0, served_image=image
+    )
     if known.served_at != endpoint.modified_at and (read.champion is None or read.champion.version != version):
         told, subject = _news(read, known), f"v{version} serves production"
         serving = serving.with_notice("serves", subject, told, "mapgate endpoints", context.clients.now())

@@ -22,10 +22,14 @@ from .errors import RefusedError
 from .places import split
 from .registration import check_registration, image_digest
 from .released import release
+from .service import hold_against_service
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mypy_boto3_s3 import S3Client
 
+    from .approval import Approval
     from .context import EventContext
     from .registry import Package
     from .settings import DeployerSettings
@@ -33,14 +37,14 @@ if TYPE_CHECKING:
 
 
 def verify(
-    context: EventContext, package: Package, *, served: bool = False, evaluation_uri: str | None = None
+    context: EventContext, package: Package, known: Approval | None = None, *, evaluation_uri: str | None = None
 ) -> Approvable:
     """Verify all that a version's verdict rests on, and release its artifact.
 
     Args:
         context: Settings, services and records.
         package: The registered version.
-        served: Whether the version has served production before.
+        known: How the version fared, by the records; whether it has served is what counts of it. None for a candidate.
         evaluation_uri: Where the pipeline says that the evaluation lies; needed only when none was registered.
 
     Raises:
@@ -50,13 +54,16 @@ def verify(
     settings, clients = context.settings, context.clients
     check_registration(package, settings.inference_repository)
     record = context.records.verdict(settings.endpoint_name, package.version)
-    caveats = _caveats(record, package, settings, served=served)
+    caveats = _caveats(record, package, settings, served=known is not None and known.served_at > 0)
     uri = evaluation_location(package, evaluation_uri)
-    body = _read(clients.s3, uri, package)
+    body, written_at = _read(clients.s3, uri, package)
     if record is not None:
         _hold_against_record(record, package, uri, body)
     verdict = judge(_parse(body, uri, package), package, uri)
     digest = image_digest(clients.ecr, package)
+    image = f"{settings.inference_repository}@{digest}"
+    if record is None and known is not None:
+        hold_against_service(known, uri, written_at=written_at, image=image)
     if record is not None:
         _hold_verdict_against_record(record, verdict, package, digest)
         verify_chain(clients.s3, clients.kms, bucket=settings.bucket, key_arn=settings.signing_key_arn, record=record)
@@ -69,7 +76,7 @@ def verify(
     )
     return Approvable(
         verdict=verdict,
-        image=f"{settings.inference_repository}@{digest}",
+        image=image,
         artifact_uri=artifact,
         record=record,
         caveats=caveats,
@@ -217,10 +224,12 @@ def _part(evaluation: Any, name: str, version: str, uri: str) -> dict[str, Any]:
     return part
 
 
-def _read(s3: S3Client, uri: str, package: Package) -> bytes:
+def _read(s3: S3Client, uri: str, package: Package) -> tuple[bytes, datetime]:
+    """Return an evaluation's bytes, and when S3 took them."""
     bucket, key = split(uri)
     try:
-        return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        answer = s3.get_object(Bucket=bucket, Key=key)
+        return answer["Body"].read(), answer["LastModified"]
     except ClientError as error:
         if not errors.is_absent(error):
             raise

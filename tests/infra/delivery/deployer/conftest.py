@@ -20,6 +20,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 from moto import mock_aws
+from moto.s3.models import s3_backends
 
 from infra.delivery.deployer.deployments.clients import Clients
 from infra.delivery.deployer.deployments.context import EventContext
@@ -81,10 +82,9 @@ def image_digest(image: str) -> str:
 
 
 def _version(config: str) -> int:
-    """Return the version in the name of an endpoint configuration."""
+    """Return the version in the name of an endpoint configuration; 0 where somebody else chose the name."""
     numbers = re.search("-(?:v|candidate-)([0-9]+)", config)
-    assert numbers
-    return int(numbers[1])
+    return int(numbers[1]) if numbers else 0
 
 
 def nothing(operation: str) -> None:
@@ -128,6 +128,7 @@ class Endpoint:
     instances: int = 1
     pending_instances: int = 1
     modified: float = 0.0
+    created: float = 0.0
 
 
 class FakeSageMaker:
@@ -319,7 +320,7 @@ class FakeSageMaker:
             raise self._no_config("CreateEndpoint", endpoint_config_name)
         self._order(endpoint_name)
         count = self._variant(endpoint_config_name)["InitialInstanceCount"]
-        self.endpoints[endpoint_name] = Endpoint(endpoint_config_name, instances=count)
+        self.endpoints[endpoint_name] = Endpoint(endpoint_config_name, instances=count, created=self.now)
         self._announce(endpoint_name)
         return {"EndpointArn": arn("endpoint", endpoint_name)}
 
@@ -366,6 +367,7 @@ class FakeSageMaker:
                 {"CurrentInstanceCount": endpoint.instances, "DesiredInstanceCount": endpoint.instances}
             ],
             "EndpointConfigName": endpoint.config,
+            "CreationTime": datetime.fromtimestamp(endpoint.created, UTC),
             "LastModifiedTime": datetime.fromtimestamp(endpoint.modified, UTC),
         }
         return answer | ({"FailureReason": endpoint.reason} if endpoint.reason else {})
@@ -693,7 +695,11 @@ class World:
         self.sagemaker.before_call = nothing
 
     def put(self, uri: str, body: bytes) -> None:
-        self.s3.put_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"), Body=body)
+        """Write an object at the time of this world."""
+        key = uri.removeprefix(f"s3://{BUCKET}/")
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+        written = s3_backends[ACCOUNT]["aws"].buckets[BUCKET].keys[key]
+        written.last_modified = datetime.fromtimestamp(self.sagemaker.now, UTC).replace(tzinfo=None)
 
     def get(self, uri: str) -> bytes:
         answer = self.s3.get_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from infra.delivery.deployer.deployments.existing import configuration_differences, model_differences
+from tests.infra.delivery.deployer.conftest import nothing
 
 TOKEN = "0123456789"  # noqa: S105
+CANDIDATE = "mapgate-dev-candidate-1"
 MODEL: dict[str, Any] = {
     "ModelName": "m",
     "PrimaryContainer": {
@@ -145,6 +147,97 @@ def test_candidates_model_that_was_made_beforehand_fails_the_step(world: Any) ->
     world.ask(version)
     assert "the model mapgate-dev-candidate-1 is there already" in world.sagemaker.tokens[TOKEN]
     assert world.sagemaker.endpoints == {}
+
+
+def made_beforehand(world: Any, config: str) -> None:
+    """Make an endpoint under the first candidate's name, with a configuration and a model of one's own."""
+    world.sagemaker.create_model(
+        ModelName="own",
+        PrimaryContainer={"Image": "attacker:tag", "ModelDataUrl": "s3://own/model.tar.gz"},
+        ExecutionRoleArn=world.settings.execution_role_arn,
+    )
+    variant = {"VariantName": "AllTraffic", "ModelName": "own", "InstanceType": "ml.m5.xlarge"}
+    world.sagemaker.create_endpoint_config(
+        EndpointConfigName=config, ProductionVariants=[variant | {"InitialInstanceCount": 1}]
+    )
+    world.sagemaker.create_endpoint(EndpointName=CANDIDATE, EndpointConfigName=config)
+    world.sagemaker.progress(CANDIDATE)
+    world.sagemaker.now += 600
+
+
+def refused(world: Any, *, requests: int = 0) -> str:
+    """What the pipeline was told, once nothing is left of the candidate and nothing was asked of the foreign one."""
+    assert len(world.runtime.requests) == requests
+    world.settle()
+    world.look()
+    world.settle()
+    assert CANDIDATE not in world.sagemaker.endpoints
+    return str(world.sagemaker.tokens[TOKEN])
+
+
+def test_candidates_endpoint_that_was_made_beforehand_is_not_tested(world: Any) -> None:
+    version = world.register()
+    made_beforehand(world, "own")
+    world.ask(version)
+    told = refused(world)
+    assert f"the endpoint {CANDIDATE} is there already and is not what the deployer makes" in told
+    assert f"EndpointConfigName is own, not {CANDIDATE}" in told
+
+
+def test_candidates_configuration_that_was_made_with_its_endpoint_is_compared(world: Any) -> None:
+    version = world.register()
+    made_beforehand(world, CANDIDATE)
+    world.ask(version)
+    assert f"the endpoint configuration {CANDIDATE} is there already" in refused(world)
+
+
+def test_endpoint_that_is_older_than_its_order_is_not_tested_though_its_configuration_looks_right(world: Any) -> None:
+    """Whoever deletes the configuration under an endpoint lets the deployer make a right one, which nothing uses."""
+    version = world.register()
+    made_beforehand(world, CANDIDATE)
+    del world.sagemaker.configs[CANDIDATE], world.sagemaker.models["own"]
+    world.ask(version)
+    assert "it was created before the deployer ordered it" in refused(world)
+
+
+def test_endpoint_that_somebody_makes_at_the_last_moment_is_not_tested(world: Any) -> None:
+    version, made = world.register(), []
+
+    def make(operation: str) -> None:
+        if operation == "CreateEndpoint" and not made:
+            made.append(operation)
+            made_beforehand(world, "own")
+
+    world.sagemaker.before_call = make
+    world.ask(version)
+    world.sagemaker.before_call = nothing
+    assert f"EndpointConfigName is own, not {CANDIDATE}" in refused(world)
+
+
+def test_candidate_that_somebody_moved_to_a_configuration_of_their_own_is_not_tested(world: Any) -> None:
+    world.ask(world.register())
+    world.sagemaker.endpoints[CANDIDATE].config = "own"
+    world.sagemaker.progress(CANDIDATE)
+    world.deliver()
+    assert f"EndpointConfigName is own, not {CANDIDATE}" in refused(world)
+
+
+def test_candidate_whose_function_died_after_the_order_is_tested(world: Any) -> None:
+    version, ordered = world.register(), []
+
+    def die(operation: str) -> None:
+        if ordered and operation == "put_item":
+            raise RuntimeError("the function timed out")
+        if operation == "CreateEndpoint":
+            ordered.append(operation)
+
+    world.sagemaker.before_call = die
+    with pytest.raises(RuntimeError):
+        world.ask(version)
+    world.sagemaker.before_call = nothing
+    world.ask(version)
+    world.settle()
+    assert world.sagemaker.tokens[TOKEN]["Detections"] == "1"
 
 
 def test_what_a_function_that_died_has_made_is_gone_on_with(world: Any) -> None:

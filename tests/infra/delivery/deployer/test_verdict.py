@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from infra.delivery.deployer.deployments import registry
 from infra.delivery.deployer.deployments.approvable import Approvable
+from infra.delivery.deployer.deployments.approval import Approval
 from infra.delivery.deployer.deployments.errors import RefusedError
 from infra.delivery.deployer.deployments.registry import Package
 from infra.delivery.deployer.deployments.verdict import evaluation_location, judge, verify
@@ -129,7 +131,9 @@ def verified(world: Any, version: Any, *, served: bool = False) -> Approvable:
     """Verify a version as the deployer does."""
     described = registry.describe(world.sagemaker, version.arn)
     assert described is not None
-    return verify(world.context(), described, served=served)
+    known = Approval(version=version.version, arn=version.arn, approved_at=0, announced=True)
+    served_at = round(world.sagemaker.now * 1000) if served else 0
+    return verify(world.context(), described, replace(known, served_at=served_at))
 
 
 def test_version_is_served_from_its_released_copy_and_its_image_by_digest(world: Any) -> None:
