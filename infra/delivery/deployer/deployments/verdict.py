@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from .verdict_record import VerdictRecord
 
 
-def verify(
-    context: EventContext, package: Package, *, served: bool = False, evaluation_uri: str | None = None
-) -> Approvable:
+def verify(context: EventContext, package: Package, *, served: bool, evaluation_uri: str | None = None) -> Approvable:
     """Verify all that a version's verdict rests on, and release its artifact.
 
     Args:
