@@ -139,8 +139,10 @@ def _run(command: str, *arguments: str | Path, inside: Path) -> str:
 
 
 def _environment(inside: Path) -> dict[str, str]:
-    own = {"PYTHONPATH": str(inside), "PYTHONHASHSEED": "0"}
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | own
+    # What this run of pytest was told is nothing to the tests' own.
+    dropped = ("PYTEST_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    return {**kept, "PYTHONPATH": str(inside), "PYTHONHASHSEED": "0"}
 
 
 def _draw(session: Path, sample: int) -> None:
