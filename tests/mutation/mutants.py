@@ -16,13 +16,16 @@ import sqlite3
 import subprocess
 import sys
 import tomllib
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COSMIC_RAY = CHECKOUT / ".venv-mutation" / "bin"
 SEED = 17
+_FORKS = str(Path(__file__).with_name("forks.py"))
+_SOCKET = "../socket"  # beside the copy, in which all commands run: a socket's name may be no longer than 107 bytes
 _SECONDS = 120.0
 _NEAREST = {
     "Binary": "Add_Sub Sub_Add Mul_Div Div_Mul FloorDiv_Mul Mod_FloorDiv Pow_Mul BitAnd_BitOr",
@@ -78,8 +81,9 @@ def tell(target: Target, folder: Path) -> tuple[int, list[Mutant]]:
     _run("cr-filter-operators", session, config, inside=copy)
     if target.sample is not None:
         _draw(session, target.sample)
-    _run("cosmic-ray", "baseline", config, inside=copy)
-    _run("cosmic-ray", "exec", config, session, inside=copy)
+    with _serving(target, inside=copy):
+        _run("cosmic-ray", "baseline", config, inside=copy)
+        _run("cosmic-ray", "exec", config, session, inside=copy)
     return _outcome(_run("cosmic-ray", "dump", session, inside=copy))
 
 
@@ -94,8 +98,23 @@ def _copy_checkout(copy: Path) -> None:
             shutil.copyfile(CHECKOUT / name, copy / name)
 
 
+@contextmanager
+def _serving(target: Target, *, inside: Path) -> Iterator[None]:
+    """Have forks.py answer with runs of the tests."""
+    tests = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", f"--hypothesis-seed={SEED}", *target.tests]
+    command = [sys.executable, "-P", _FORKS, "serve", _SOCKET, *tests]
+    with subprocess.Popen(command, cwd=inside, env=_environment(inside), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            if process.stdout.readline() != "ready\n":
+                raise subprocess.CalledProcessError(process.wait(), command)
+            yield
+        finally:
+            process.terminate()
+
+
 def _config(target: Target) -> str:
-    tests = f"-m pytest -x -q -n 0 -p no:cacheprovider --hypothesis-seed={SEED} {shlex.join(target.tests)}"
+    ask = [sys.executable, "-I", "-S", _FORKS, "ask", _SOCKET]
     filters = [f"core/Replace{kind}Operator_(?!({nearest.replace(' ', '|')})$)" for kind, nearest in _NEAREST.items()]
     return "\n".join(
         [
@@ -103,7 +122,7 @@ def _config(target: Target) -> str:
             f"module-path = {json.dumps(target.modules)}",
             f"timeout = {_SECONDS}",
             "excluded-modules = []",
-            f"test-command = {json.dumps(f'{shlex.quote(sys.executable)} {tests}')}",
+            f"test-command = {json.dumps(shlex.join(ask))}",
             "[cosmic-ray.distributor]",
             'name = "local"',
             "[cosmic-ray.filters.operators-filter]",
@@ -113,11 +132,17 @@ def _config(target: Target) -> str:
 
 
 def _run(command: str, *arguments: str | Path, inside: Path) -> str:
-    # Without compiled files: two mutants written in one second would share one.
-    environment = {**os.environ, "PYTHONPATH": str(inside), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
     return subprocess.run(
-        [COSMIC_RAY / command, *arguments], cwd=inside, env=environment, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+        [COSMIC_RAY / command, *arguments],
+        cwd=inside, env=_environment(inside), stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout  # fmt: skip
+
+
+def _environment(inside: Path) -> dict[str, str]:
+    # What this run of pytest was told is nothing to the tests' own.
+    dropped = ("PYTEST_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    return {**kept, "PYTHONPATH": str(inside), "PYTHONHASHSEED": "0"}
 
 
 def _draw(session: Path, sample: int) -> None:
@@ -140,8 +165,8 @@ def _outcome(dump: str) -> tuple[int, list[Mutant]]:
         if result["worker_outcome"] == "skipped":
             continue
         mutant = _mutant(item["mutations"][0]["module_path"], result["diff"])
-        if mutant.line.startswith("@dataclass("):
-            continue  # what `frozen` and `kw_only` keep from being written is noticed by mypy
+        if mutant.line.startswith("@dataclass(") or mutant.line.replace("*,", "/,") == mutant.mutant:
+            continue  # how a call may be written is mypy's to notice: `frozen`, `kw_only` and the star before names
         told += 1
         if result["test_outcome"] == "survived":
             survivors.append(mutant)

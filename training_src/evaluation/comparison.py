@@ -142,11 +142,12 @@ def significance_rule(rule: str, what: str, who: str, change: Change | None, tes
     Returns:
         The rule: the fall, less what chance explains of it, is at most 0.
     """
-    value, deviation = (None, None) if change is None else (change.value, change.standard_deviation)
+    change = change or Change(None)
+    value, deviation = change.value, change.standard_deviation
     if value is None or deviation is None or known(abs(value), 0, 1) == UNKNOWN or known(deviation, 0, 1) == UNKNOWN:
         sentence = f"{what}: its difference from {who}'s is unknown, so that it is worse cannot be excluded."
         return Rule(rule, "at most", 0.0, UNKNOWN, False, sentence)
-    least = fall_beyond_chance(change, tests)
+    least = fall_beyond_chance(value, deviation, change.upper, tests)
     passed = least <= 0
     sentence = f"{what} differs from {who}'s by {value:+.4f} ± {deviation:.4f} on the same images: " + (
         "not significantly worse." if passed else f"significantly worse, by {least:.4f} at least."
@@ -154,16 +155,21 @@ def significance_rule(rule: str, what: str, who: str, change: Change | None, tes
     return Rule(rule, "at most", 0.0, least, passed, sentence)
 
 
-def fall_beyond_chance(change: Change | None, tests: int) -> float:
+def fall_beyond_chance(change: float, standard_deviation: float, upper: float | None, tests: int) -> float:
     """The lower end of the one-sided interval of a fall at 5 % divided by the number of tests.
 
     Of a single test it is the quantile of the draws, where that is known. In the far tail of several tests a thousand
     draws are too few, and the normal distribution with their standard deviation stands for them.
+
+    Args:
+        change: Challenger minus the other.
+        standard_deviation: Of the change over the draws.
+        upper: Its 95 % quantile; None where it is unknown.
+        tests: Among how many the 5 % are divided.
     """
-    assert change is not None and change.value is not None and change.standard_deviation is not None
-    if tests == 1 and change.upper is not None and math.isfinite(change.upper):
-        return -change.upper
-    return -change.value - NormalDist().inv_cdf(1 - SIGNIFICANCE / tests) * change.standard_deviation
+    if tests == 1 and upper is not None and math.isfinite(upper):
+        return -upper
+    return -change - NormalDist().inv_cdf(1 - SIGNIFICANCE / tests) * standard_deviation
 
 
 def smallest_difference(standard_deviation: float, greatest_fall: float | None) -> float:

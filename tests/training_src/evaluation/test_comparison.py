@@ -10,18 +10,40 @@ import pytest
 from training_src.evaluation.comparison import (
     Change,
     CommonClasses,
+    ComparedEvidence,
+    comparison_rules,
     fall_beyond_chance,
     images_needed,
     significance_rule,
     smallest_difference,
 )
+from training_src.evaluation.policy import ChampionRule
 
 
 def test_one_test_goes_by_the_draws_and_several_by_their_deviation() -> None:
-    assert fall_beyond_chance(Change(-0.05, 0.02, -0.013), 1) == 0.013
-    assert fall_beyond_chance(Change(-0.05, 0.02), 1) == pytest.approx(0.05 - 1.644854 * 0.02)
-    assert fall_beyond_chance(Change(-0.05, 0.02, math.nan), 1) == pytest.approx(0.05 - 1.644854 * 0.02)
-    assert fall_beyond_chance(Change(-0.05, 0.02, -0.013), 2) == pytest.approx(0.05 - 1.959964 * 0.02)
+    assert fall_beyond_chance(-0.05, 0.02, -0.013, 1) == 0.013
+    assert fall_beyond_chance(-0.05, 0.02, None, 1) == pytest.approx(0.05 - 1.644854 * 0.02)
+    assert fall_beyond_chance(-0.05, 0.02, math.nan, 1) == pytest.approx(0.05 - 1.644854 * 0.02)
+    assert fall_beyond_chance(-0.05, 0.02, -0.013, 2) == pytest.approx(0.05 - 1.959964 * 0.02)
+
+
+@pytest.mark.parametrize("change", [Change(-0.1, -0.01), Change(0.1, 1.5), Change(-1.5, 0.01), Change(0.1, None), None])
+def test_a_change_that_is_no_difference_of_shares_is_unknown(change: Change | None) -> None:
+    rule = significance_rule("significance[mAP]", "mAP", "the champion", change, 1)
+    assert (rule.actual, rule.passed) == (-1, False)
+    assert (
+        rule.sentence == "mAP: its difference from the champion's is unknown, so that it is worse cannot be excluded."
+    )
+
+
+@pytest.mark.parametrize("change", [Change(1.0, 0.0), Change(0.0, 0.0), Change(1.0, 1.0, 0.5)])
+def test_the_greatest_and_the_smallest_change_are_known(change: Change) -> None:
+    assert significance_rule("significance[mAP]", "mAP", "the champion", change, 1).passed
+
+
+def test_two_unknown_test_sets_are_not_the_same() -> None:
+    rules = comparison_rules(ComparedEvidence(test_set=""), ChampionRule({}), "")
+    assert [(rule.rule, rule.passed) for rule in rules] == [("champion", False)]
 
 
 @pytest.mark.parametrize("tests", [1, 3, 10, 80])

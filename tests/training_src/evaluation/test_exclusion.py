@@ -96,3 +96,17 @@ def test_drives_are_drawn_as_a_whole_where_there_are_enough() -> None:
     assert drawn_groups(numbers) is numbers
     assert drawn_groups(sequences([ImageGroup("", frozenset())] * 9)) is None
     assert drawn_groups(sequences([ImageGroup(name, frozenset()) for name in "aabbccdd"])) is None
+
+
+def test_where_nobody_has_learnt_from_anything_all_images_are_kept(test_set: TestSet) -> None:
+    found = exclude(image_groups(test_set), {})
+    assert found.kept.tolist() == [True] * 4
+    assert (found.left_out, found.groups, dict(found.by), found.unknown) == (0, 0, {}, ())
+
+
+def test_images_without_a_sequence_count_as_groups_each_and_are_counted_once(test_set: TestSet) -> None:
+    groups = image_groups(test_set)
+    street, drive = SeenGroups(groups[3].hashes), SeenGroups(groups[0].hashes | groups[3].hashes)
+    found = exclude(groups, {"champion": street, "best": drive})
+    assert found.kept.tolist() == [False, True, True, False]
+    assert (found.left_out, found.groups, dict(found.by)) == (2, 2, {"champion": 1, "best": 2})

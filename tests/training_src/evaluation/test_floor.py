@@ -127,9 +127,24 @@ def test_the_environments_test_set_counts() -> None:
     assert "No test set is named: the execution chooses its own (test_set)." in tightened(free, None)[2]
 
 
+def test_an_execution_may_name_the_environments_test_set() -> None:
+    named = run(test_set={"uri": "s3://bucket/test/", "sha256": "a" * 64})
+    assert tightened(FLOOR, named)[:2] == (FLOOR, [])
+
+
+def test_either_alone_can_ask_for_images_that_nobody_has_learnt_from() -> None:
+    lax = replace(FLOOR, least_images_left=None)
+    asked = run(exclusion={"least_images": 3})
+    assert tightened(FLOOR, run())[0].least_images_left == 40
+    assert tightened(lax, asked)[0].least_images_left == 3
+    assert tightened(lax, asked)[1] == tightened(lax, run())[1] == []
+    assert tightened(lax, run())[0].least_images_left is None
+
+
 def test_an_execution_can_ask_for_a_comparison_that_the_environment_does_not() -> None:
     lax = replace(FLOOR, champion=None)
-    assert tightened(lax, run())[0].champion == FLOOR.champion
+    policy, overruled, _ = tightened(lax, run())
+    assert (policy.champion, overruled) == (FLOOR.champion, [])
     told = tightened(lax, None)[2]
     assert "No comparison is asked with what serves now, nor with the best version that ever served (champion)." in told
 

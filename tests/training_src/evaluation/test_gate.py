@@ -297,6 +297,14 @@ def test_a_class_of_the_policy_must_be_in_the_label_map() -> None:
     assert 'The policy names a class "Cyclist" that the label map does not have.' in verdict.sentence
 
 
+def test_a_class_that_the_test_set_asks_for_must_have_been_learnt() -> None:
+    evidence = replace(GOOD, unlearnt={"tram": 12})
+    sentence = 'The test set asks for class "tram", which the model has not learnt.'
+    refuse(evidence, "class[tram]", sentence)
+    verdict = judge(evidence, replace(POLICY, exempt_classes=("tram",)))
+    assert sentence not in str(verdict)
+
+
 def test_an_exempt_class_needs_nothing() -> None:
     evidence = replace(GOOD, classes={**GOOD.classes, "cyclist": ClassEvidence({}, 0)})
     assert not judge(evidence, POLICY).passed
@@ -358,6 +366,13 @@ def test_a_slice_is_asked_by_itself() -> None:
     assert not judge(replace(GOOD, slices={"camera=front": {}}), policy).passed
 
 
+def test_a_slice_that_is_missing_hides_no_other() -> None:
+    policy = replace(POLICY, slices={"camera=rear": {"mAP_50": 0.4}, "camera=front": {"mAP_50": 0.4}})
+    verdict = judge(replace(GOOD, slices={"camera=front": {"mAP_50": sure(0.3)}}), policy)
+    failed = [rule.rule for rule in verdict.rules if not rule.passed]
+    assert failed == ["slice[camera=rear]", "mAP_50[camera=front]"]
+
+
 @pytest.mark.parametrize("name", ["latency_p99_milliseconds", "resident_megabytes", "artifact_megabytes"])
 @pytest.mark.parametrize(("value", "passed"), [(80.0, True), (80.1, False), (None, False), (math.nan, False)])
 def test_serving_may_cost_no_more_than_the_policy_says(name: str, value: float | None, passed: bool) -> None:
@@ -378,6 +393,17 @@ def test_the_named_test_set_must_be_the_measured_one() -> None:
         "The policy names the test set s3://bucket/test/ by the digest ffffffffffffffff;"
     )
     assert [rule.passed for rule in verdict.rules if rule.rule == "test_set.named"] == [False]
+
+
+@pytest.mark.parametrize(("measured", "named"), [("0123456789abcdefg", "0123456789abcdef"), ("", "an unknown one")])
+def test_the_measured_test_set_is_named_beside_the_policy_s(measured: str, named: str) -> None:
+    policy = replace(POLICY, test_set=NamedTestSet("s3://bucket/test/", "f" * 64))
+    verdict = judge(replace(GOOD, test_set=measured), policy)
+    (rule,) = (rule for rule in verdict.rules if rule.rule == "test_set.named")
+    assert rule.sentence == (
+        "The policy names the test set s3://bucket/test/ by the digest ffffffffffffffff; "
+        f"measured was {named}: put the policy or the test set right."
+    )
 
 
 def test_too_few_images_that_no_model_has_learnt_from_fail() -> None:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def verify(
-    context: EventContext, package: Package, known: Approval | None = None, *, evaluation_uri: str | None = None
+    context: EventContext, package: Package, known: Approval | None, *, evaluation_uri: str | None = None
 ) -> Approvable:
     """Verify all that a version's verdict rests on, and release its artifact.
 

@@ -7,12 +7,13 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from containers.evidence.envelope import digest, read
 from infra.delivery.deployer.deployments.chain import verify_chain
 from infra.delivery.deployer.deployments.errors import RefusedError
 from infra.delivery.deployer.deployments.verdict_record import VerdictRecord
-from tests.infra.delivery.deployer.conftest import BUCKET
+from tests.infra.delivery.deployer.conftest import BUCKET, refusal
 
 FOLDER = f"s3://{BUCKET}/evidence/v000001"
 
@@ -42,11 +43,63 @@ def test_changed_statement_is_refused(world: Any, name: str) -> None:
     assert f"{name}.json was changed (its sha256 begins with" in world.topic.faults[0]["Message"]
 
 
+def test_changed_statement_is_told_by_the_beginnings_of_both_digests(world: Any) -> None:
+    world.register()
+    before = digest(world.get(f"{FOLDER}/provenance.json"))
+    changed = json.dumps(json.loads(world.get(f"{FOLDER}/provenance.json"))).encode()
+    world.put(f"{FOLDER}/provenance.json", changed)
+    with pytest.raises(RefusedError) as refused:
+        verify(world)
+    assert str(refused.value) == (
+        f"v1: {FOLDER}/provenance.json was changed (its sha256 begins with {digest(changed)[:12]}, {before[:12]} was "
+        "recorded); run the pipeline again and approve the new version"
+    )
+
+
 @pytest.mark.parametrize("name", ["verdict", "provenance", "dataset"])
 def test_statement_that_is_gone_is_refused(world: Any, name: str) -> None:
     world.register()
     world.remove(f"{FOLDER}/{name}.json")
     with pytest.raises(RefusedError, match=rf"{name}\.json is gone"):
+        verify(world)
+
+
+def test_statement_that_may_not_be_read_is_not_taken_for_gone(world: Any) -> None:
+    world.register()
+
+    def forbid(called: str) -> None:
+        if called == "get_object":
+            raise refusal("GetObject", "no", "AccessDenied")
+
+    world.sagemaker.before_call = forbid
+    record = world.context().records.verdict("mapgate-dev", 1)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        verify_chain(world.clients.s3, world.kms, bucket=BUCKET, key_arn="key", record=record)
+
+
+def test_statement_of_another_kind_is_refused_although_it_is_signed(world: Any) -> None:
+    world.register()
+    said = read(world.get(f"{FOLDER}/provenance.json"))
+    record(world, StatementSha256=world.publisher.put(1, "verdict", said, again=True))
+    with pytest.raises(
+        RefusedError, match=r"verdict\.json is a statement of another kind, https://slsa.dev/provenance"
+    ):
+        verify(world)
+
+
+def test_verdict_that_did_not_pass_is_refused(world: Any) -> None:
+    world.register(passed=False)
+    with pytest.raises(RefusedError, match="the signed statements name the result FAILED, and PASSED was recorded"):
+        verify(world)
+
+
+@pytest.mark.parametrize("image", [None, {}, {"digest": None}, {"digest": {}}])
+def test_verdict_that_names_no_image_is_refused(world: Any, image: Any) -> None:
+    world.register()
+    verdict = read(world.get(f"{FOLDER}/verdict.json"))
+    verdict["predicate"]["mapgate_image"] = image
+    record(world, StatementSha256=world.publisher.put(1, "verdict", verdict, again=True))
+    with pytest.raises(RefusedError, match=r"the signed statements name the image , and [0-9a-f]{64} was recorded"):
         verify(world)
 
 
@@ -82,9 +135,9 @@ def test_verdict_of_another_version_is_refused_although_it_is_signed(world: Any)
 def test_chain_that_ends_too_early_or_too_late_is_refused(world: Any) -> None:
     world.register()
     opening = read(world.get(f"{FOLDER}/dataset.json"))
-    opening["predicate"]["mapgate_previous"] = {"sha256": "0" * 64}
+    opening["predicate"]["mapgate_previous"] = {"sha256": "0123456789abcdef" * 4}
     relinked(world, opening)
-    with pytest.raises(RefusedError, match="its data set names a statement before it"):
+    with pytest.raises(RefusedError, match="its data set names a statement before it, 0123456789ab; run the pipeline"):
         verify(world)
     verdict = read(world.get(f"{FOLDER}/verdict.json"))
     verdict["predicate"]["mapgate_previous"] = None

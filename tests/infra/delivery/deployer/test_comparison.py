@@ -13,13 +13,79 @@ from typing import Any
 
 import pytest
 
-from infra.delivery.deployer.deployments.comparison import again
-from infra.delivery.deployer.deployments.rivals import best_served
+from infra.delivery.deployer.deployments.approval import Approval
+from infra.delivery.deployer.deployments.comparison import again, stale_comparison
+from infra.delivery.deployer.deployments.records import Champion, Production
+from infra.delivery.deployer.deployments.rivals import Rivals, best_served
 from infra.training import find_champion
 
 FIND_CHAMPION = Path(find_champion.__file__).parent
 
 EXECUTION = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/mapgate-dev/execution/000000000003"
+
+
+def package(version: int) -> str:
+    return f"arn:aws:sagemaker:us-east-1:123456789012:model-package/mapgate-dev/{version}"
+
+
+JUDGED = SimpleNamespace(champion_arn=package(2), best_arn="none", waiver="", execution_arn=EXECUTION)
+"""Of the verdict on v3, which was compared with v2 alone."""
+SERVING = Champion(version=2, arn=package(2), model_uri="s3://data/2", runtime="openvino", precision="f32")
+
+
+def approval(version: int, **known: Any) -> Approval:
+    return Approval(version=version, arn=package(version), approved_at=1, announced=True, **known)
+
+
+@pytest.mark.parametrize(
+    ("judged", "rivals", "why"),
+    [
+        ({}, {}, None),
+        ({"champion_arn": package(1)}, {}, "v3 was compared with v1, and v2 serves now."),
+        ({"champion_arn": "none"}, {}, "v3 was compared with nothing, and v2 serves now."),
+        ({"waiver": "lost in March"}, {"champion_is_there": False}, None),
+        (
+            {"waiver": "lost in March"},
+            {},
+            "compared with nothing, as the artifact of v2 was gone, and it is there now.",
+        ),
+        ({}, {"best_arn": package(1)}, "with nothing besides v2, and the best other version that ever served is v1."),
+        ({"best_arn": package(1)}, {}, "with v1 besides v2, and the best other version that ever served is nothing."),
+    ],
+)
+def test_comparison_is_stale_where_a_new_one_would_be_another(
+    judged: dict[str, Any], rivals: dict[str, Any], why: str | None
+) -> None:
+    record: Any = SimpleNamespace(**(vars(JUDGED) | judged))
+    now = replace(Rivals(champion_arn=package(2), champion_is_there=True), **rivals)
+    read = Production(champion=SERVING, approvals={2: approval(2), 3: approval(3)})
+    found = stale_comparison(record, read, approval(3), now, "mapgate-dev")
+    assert (found is None) == (why is None)
+    if found is not None and why is not None:
+        assert why in found
+        assert f"`{again('mapgate-dev', EXECUTION)}`" in found
+
+
+@pytest.mark.parametrize(
+    ("read", "judged", "given"),
+    [
+        (Production(champion=SERVING, approvals={2: approval(2)}), None, approval(3)),
+        (Production(), JUDGED, approval(3)),
+        (Production(champion=SERVING, approvals={2: approval(2)}), JUDGED, approval(3, served_at=1)),
+        (Production(champion=SERVING, approvals={2: approval(2)}), JUDGED, approval(2)),
+        (Production(champion=SERVING, approvals={2: approval(2)}), JUDGED, approval(3, reason="override: a recall")),
+        (Production(champion=SERVING, approvals={2: approval(2, standing=False)}), JUDGED, approval(3)),
+    ],
+)
+def test_comparison_is_asked_of_no_version_that_needs_none(read: Production, judged: Any, given: Approval) -> None:
+    others = Rivals(champion_arn=package(1), champion_is_there=True)
+    assert stale_comparison(judged, read, given, others, "mapgate-dev") is None
+
+
+def test_comparison_is_asked_beside_a_champion_of_which_no_approval_is_known() -> None:
+    others = Rivals(champion_arn=package(1), champion_is_there=True)
+    judged: Any = JUDGED
+    assert stale_comparison(judged, Production(champion=SERVING), approval(3), others, "mapgate-dev") is not None
 
 
 def compared(world: Any, champion: Any) -> Any:

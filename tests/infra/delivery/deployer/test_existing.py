@@ -97,9 +97,47 @@ def test_difference_of_a_configuration_is_named(path: str, value: Any) -> None:
     assert path.replace("variant.", "ProductionVariants[0].") in sentence
 
 
-def test_second_variant_is_a_difference() -> None:
-    two = CONFIG | {"ProductionVariants": CONFIG["ProductionVariants"] * 2}
-    assert configuration_differences(CONFIG, two) == ["it has 2 production variants, not one"]
+@pytest.mark.parametrize(("count", "variants"), [(2, CONFIG["ProductionVariants"] * 2), (0, []), (0, None)])
+def test_any_other_number_of_variants_is_a_difference(count: int, variants: Any) -> None:
+    described = CONFIG | {"ProductionVariants": variants}
+    assert configuration_differences(CONFIG, described) == [f"it has {count} production variants, not one"]
+
+
+def test_difference_says_what_is_there_and_what_was_asked() -> None:
+    assert configuration_differences(CONFIG, CONFIG | {"KmsKeyId": "own"}) == ["KmsKeyId is own, not key"]
+    assert configuration_differences(CONFIG, CONFIG | {"KmsKeyId": None}) == ["KmsKeyId is not set, not key"]
+    assert configuration_differences(CONFIG | {"KmsKeyId": ""}, CONFIG) == ["KmsKeyId is key, not absent"]
+    assert model_differences(MODEL, MODEL | {"EnableNetworkIsolation": False}) == [
+        "EnableNetworkIsolation is not set, not True"
+    ]
+    multiple = at(MODEL, "PrimaryContainer.Mode", "MultiModel")
+    assert model_differences(MODEL, multiple) == ["PrimaryContainer.Mode is MultiModel"]
+
+
+def test_model_without_its_container_differs_in_all_of_it() -> None:
+    found = model_differences(MODEL, MODEL | {"PrimaryContainer": None})
+    assert [sentence.partition(" is not set")[0] for sentence in found] == [
+        "PrimaryContainer.Environment",
+        "PrimaryContainer.Image",
+        "PrimaryContainer.ModelDataUrl",
+    ]
+
+
+@pytest.mark.parametrize("capture", [None, {}, {"EnableCapture": False, "CaptureOptions": []}])
+def test_capture_that_nobody_asked_for_is_a_difference_and_its_absence_is_none(capture: Any) -> None:
+    without = CONFIG | {"DataCaptureConfig": capture}
+    assert configuration_differences(without, CONFIG) == [
+        "DataCaptureConfig.DestinationS3Uri is s3://data/data-capture, not absent",
+        "DataCaptureConfig.EnableCapture is True, not absent",
+    ]
+    assert configuration_differences(without, without) == []
+    bare = {name: value for name, value in CONFIG.items() if name != "DataCaptureConfig"}
+    assert configuration_differences(bare, without) == configuration_differences(without, bare) == []
+
+
+def test_an_empty_network_is_none() -> None:
+    open_to_all = {name: value for name, value in MODEL.items() if name != "VpcConfig"}
+    assert model_differences(open_to_all, MODEL | {"VpcConfig": {"Subnets": [], "SecurityGroupIds": []}}) == []
 
 
 def test_model_that_was_made_beforehand_is_refused_and_the_next_event_deploys_the_deployers_own(world: Any) -> None:

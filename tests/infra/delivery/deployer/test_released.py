@@ -101,6 +101,29 @@ def test_copy_that_holds_something_else_is_refused_and_never_written_over(world:
     assert world.get(world.released(version)) == b"slipped in"
 
 
+def test_copy_says_what_it_holds_where_it_is_not_what_its_name_says(world: Any) -> None:
+    world.s3.put_object(Bucket=BUCKET, Key=COPY, Body=b"slipped in")
+    with pytest.raises(RefusedError) as refused:
+        made(world)
+    held = hashlib.sha256(b"slipped in").hexdigest()[:12]
+    assert str(refused.value).startswith(f"v1: s3://{BUCKET}/{COPY} holds {held}..., although its name says what it")
+
+
+def test_copy_that_is_taken_away_at_once_is_no_artifact(world: Any) -> None:
+    world.s3.put_object(Bucket=BUCKET, Key=SOURCE[1], Body=BODY)
+    reads = []
+
+    def take_away(called: str) -> None:
+        if called == "get_object":
+            reads.append(called)
+        if len(reads) == 3:
+            world.s3.delete_object(Bucket=BUCKET, Key=COPY)
+
+    world.sagemaker.before_call = take_away
+    with pytest.raises(RefusedError, match=f"v1: s3://{BUCKET}/{COPY} is gone, although its name says"):
+        made(world)
+
+
 def test_what_was_judged_is_served_although_its_source_is_gone(world: Any) -> None:
     world.s3.put_object(Bucket=BUCKET, Key=COPY, Body=BODY)
     assert made(world).endswith(COPY)
@@ -108,8 +131,13 @@ def test_what_was_judged_is_served_although_its_source_is_gone(world: Any) -> No
 
 def test_source_that_is_not_what_was_judged_is_not_copied(world: Any) -> None:
     world.s3.put_object(Bucket=BUCKET, Key=SOURCE[1], Body=b"another")
-    with pytest.raises(RefusedError, match="is not the artifact that was evaluated"):
+    with pytest.raises(RefusedError) as refused:
         made(world)
+    found = hashlib.sha256(b"another").hexdigest()[:12]
+    assert str(refused.value) == (
+        f"v1: s3://{BUCKET}/{SOURCE[1]} is not the artifact that was evaluated (its sha256 begins with {found}, the "
+        f"evaluated one's with {DIGEST[:12]}); run the pipeline again"
+    )
     assert "Contents" not in world.s3.list_objects_v2(Bucket=BUCKET, Prefix="released/")
 
 
@@ -124,3 +152,14 @@ def test_artifact_that_is_too_large_for_one_copy_goes_in_parts(world: Any, monke
     release(world.clients.s3, BUCKET, source=SOURCE, sha256=digest, version=1)
     assert body(world, f"released/{digest}/model.tar.gz") == large
     assert calls["upload_part_copy"] == 3
+
+
+def test_one_call_copies_as_much_as_s3_lets_it(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts are of 5 MiB to 5 GiB: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html."""
+    assert released.LARGEST_COPY_BYTES <= 5 * 2**30
+    assert 5 * 2**20 <= released.PART_BYTES <= 5 * 2**30
+    monkeypatch.setattr(released, "LARGEST_COPY_BYTES", len(BODY))
+    world.s3.put_object(Bucket=BUCKET, Key=SOURCE[1], Body=BODY)
+    calls = count(world)
+    made(world)
+    assert calls["copy_object"] == 1

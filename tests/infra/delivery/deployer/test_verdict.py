@@ -117,6 +117,11 @@ def test_evaluation_may_be_named_by_prefix_or_file(stated: str) -> None:
     assert evaluation_location(package(statistics_uri=None), stated) == URI
 
 
+def test_metadata_says_where_the_evaluation_lies_before_the_pipeline_does() -> None:
+    stated = package(statistics_uri=None, metadata={"evaluation_uri": "s3://data/executions/e/evaluation"})
+    assert evaluation_location(stated, "s3://data/executions/f/evaluation") == URI
+
+
 def test_evaluation_of_another_version_is_refused() -> None:
     with pytest.raises(RefusedError, match="somebody edited evaluation_uri"):
         evaluation_location(package(metadata={"evaluation_uri": "s3://data/better/evaluation.json"}))
@@ -188,9 +193,16 @@ def test_evaluation_that_is_not_json_is_refused(world: Any) -> None:
 def test_passed_that_was_edited_into_the_evaluation_is_refused(world: Any) -> None:
     version = world.register(passed=False)
     uri = f"{version.evaluation_uri}/evaluation.json"
-    world.put(uri, json.dumps(json.loads(world.get(uri)) | {"gate": {"passed": True, "mAP": 0.7}}).encode())
-    with pytest.raises(RefusedError, match=r"evaluation\.json was changed after its verdict"):
+    judged = world.get(uri)
+    edited = json.dumps(json.loads(judged) | {"gate": {"passed": True, "mAP": 0.7}}).encode()
+    world.put(uri, edited)
+    now, then = (hashlib.sha256(body).hexdigest()[:12] for body in (edited, judged))
+    with pytest.raises(RefusedError) as refused:
         verified(world, version)
+    assert str(refused.value) == (
+        f"v1: {uri} was changed after its verdict (its sha256 begins with {now}, the recorded one with {then}); "
+        "restore the object's first version, or run the pipeline again"
+    )
 
 
 def test_evaluation_and_model_that_were_replaced_together_are_refused(world: Any) -> None:
@@ -219,11 +231,22 @@ def test_version_that_has_served_goes_without_a_record_and_is_told(world: Any) -
 
 
 def test_verdict_under_another_floor_is_refused_unless_it_has_served(world: Any) -> None:
-    version = world.register(recorded={"floor": "0" * 64})
-    with pytest.raises(RefusedError, match="judged under the gate policy 000000000000, and the environment's is ffff"):
+    world.settings = replace(world.settings, floor_policy_sha256="fedcba9876543210")
+    version = world.register(recorded={"floor": "0123456789abcdef"})
+    wrong = "v1 was judged under the gate policy 0123456789ab, and the environment's is fedcba987654 now"
+    with pytest.raises(RefusedError) as refused:
         verified(world, version)
-    (told,) = verified(world, version, served=True).caveats
-    assert told.endswith("it has served before")
+    assert str(refused.value) == (
+        f"{wrong}; run the pipeline again, of which all but evaluating comes from the cache, and approve that version"
+    )
+    assert verified(world, version, served=True).caveats == (f"{wrong}; it has served before",)
+
+
+def test_every_floor_is_another_where_the_environment_knows_none(world: Any) -> None:
+    world.settings = replace(world.settings, floor_policy_sha256="")
+    version = world.register()
+    with pytest.raises(RefusedError, match="and the environment's is unknown now; run the pipeline again"):
+        verified(world, version)
 
 
 @pytest.mark.parametrize(
@@ -255,11 +278,22 @@ def test_evaluation_under_another_floor_than_the_record_says_is_refused(world: A
         verified(world, version)
 
 
+@pytest.mark.parametrize("policy", [{}, {"floor": {}}, {"floor": "f" * 64}, "f" * 64])
+def test_evaluation_that_names_no_floor_is_refused(world: Any, policy: Any) -> None:
+    version = world.register(policy=policy)
+    with pytest.raises(RefusedError, match=f"its evaluation names the floor nowhere, {'f' * 64} was recorded; run the"):
+        verified(world, version)
+
+
 def test_tag_that_means_another_image_now_is_refused(world: Any) -> None:
     version = world.register()
-    world.ecr.moved[version.image] = "sha256:" + "0" * 64
-    with pytest.raises(RefusedError, match="is sha256:000000000000 now and was sha256:"):
+    world.ecr.moved[version.image] = "sha256:0123456789abcdef"
+    with pytest.raises(RefusedError) as refused:
         verified(world, version)
+    assert str(refused.value) == (
+        f"v1: {version.image} is sha256:0123456789ab now and was {image_digest(version.image)[:19]} when it was "
+        "measured; run the pipeline again"
+    )
 
 
 def test_evaluation_json_round_trips() -> None:
