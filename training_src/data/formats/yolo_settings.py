@@ -46,14 +46,14 @@ class YoloSettings:
         source: The file that names the classes, for messages.
         names: By number, from 0; empty where nothing names them.
         places: Where the images are.
-        has_keypoints: Whether what follows a box are keypoints, not the corners of a polygon.
+        kpt_shape: How many keypoints follow a box and how many numbers each has; empty: none do. None: nothing says it.
         notices: What people should know.
     """
 
     source: str
     names: Mapping[int, str]
     places: tuple[Place, ...]
-    has_keypoints: bool
+    kpt_shape: tuple[int, ...] | None
     notices: tuple[str, ...]
 
 
@@ -76,6 +76,7 @@ def read_settings(folder: DataFolder) -> YoloSettings:
         DataError: A file that should say them cannot be read, or there is no folder of images.
     """
     file, settings = _chosen(folder)
+    kpt_shape = _kpt_shape(folder)
     try:
         names, source = _names(folder, settings, file)
         places, notices = _places(folder, settings)
@@ -83,7 +84,7 @@ def read_settings(folder: DataFolder) -> YoloSettings:
         raise DataError(f"{folder.name(file) if file else 'classes.txt'} {error}.") from None
     if not places:
         raise DataError(f"{folder.path.name} holds no folder of images in YOLO's layout (images/ beside labels/).")
-    return YoloSettings(source, names, tuple(places), bool(settings.get("kpt_shape")), tuple(notices))
+    return YoloSettings(source, names, tuple(places), kpt_shape, tuple(notices))
 
 
 def _yaml(folder: DataFolder) -> Iterator[tuple[Path, Mapping[str, Any]]]:
@@ -106,6 +107,24 @@ def _chosen(folder: DataFolder) -> tuple[Path | None, Mapping[str, Any]]:
     found = [*_yaml(folder), *_darknet(folder)]
     told = [(("names" in settings) * 2 + any(map(_split_of, settings)), file, settings) for file, settings in found]
     return next(((file, settings) for most in (3, 2, 1) for told_, file, settings in told if told_ == most), (None, {}))
+
+
+def _kpt_shape(folder: DataFolder) -> tuple[int, ...] | None:
+    """What one of the folder's YAML files says of keypoints, `data.yaml` first."""
+    for file, settings in _yaml(folder):
+        shape = settings.get("kpt_shape")
+        if shape is None:
+            continue
+        if shape in ([], "", "null", "~"):
+            return ()
+        written = shape if isinstance(shape, list) and len(shape) == 2 else []
+        numbers = [int(one) for one in written if isinstance(one, str) and one.isdecimal() and len(one) < 5]
+        points, dimensions = numbers if len(numbers) == 2 else (0, 0)
+        if points < 1 or dimensions not in (2, 3):
+            rest = "write [number of points, 2 or 3], or [] where lines hold no keypoints"
+            raise DataError(f"{folder.name(file)} has kpt_shape {shown(shape)}; {rest}.")
+        return points, dimensions
+    return None
 
 
 def _darknet(folder: DataFolder) -> Iterator[tuple[Path, Mapping[str, Any]]]:
