@@ -381,3 +381,47 @@ def test_other_tools_json_beside_coco_is_not_taken_for_it(coco: Callable[..., Da
 
     assert dataset.format == "coco" and len(images_of(dataset)) == 2
     assert dataset.label_map.names == {3: "vehicle", 5: "cyclist"}
+
+
+@pytest.mark.parametrize(("listed", "named"), [(str, int), (int, str), (str, str), (int, float)])
+def test_ids_of_images_and_annotations_match_as_texts_and_numbers(
+    coco: Callable[..., Dataset], listed: Callable[[int], Any], named: Callable[[int], Any]
+) -> None:
+    images = [{"id": listed(10 + n), "file_name": f"{n}.jpg", "width": 64, "height": 48} for n in range(2)]
+    annotations = [{"id": n, "image_id": named(10 + n), "category_id": 3, "bbox": [n, 0, 8, 8]} for n in range(2)]
+    categories = [{"id": listed(3), "name": "vehicle"}]
+
+    dataset = coco("result.json", "images", images=images, annotations=annotations, categories=categories)
+
+    assert [[box.xmin for box in image.boxes] for image in images_of(dataset)] == [[0], [1]]
+    assert not messages(dataset)
+
+
+def test_ids_that_are_unlike_are_one_error_with_the_way_out(coco: Callable[..., Dataset]) -> None:
+    annotations = [{"id": n, "image_id": f"00{n % 2}", "category_id": 3, "bbox": [n, 0, 8, 8]} for n in range(40)]
+
+    dataset = coco("result.json", "images", annotations=annotations)
+
+    assert messages(dataset) == [
+        "result.json: 40 annotations belong to images that are not listed, such as annotation 0 to '000'; ids of "
+        "listed images are such as 0. Write the same id into image_id and into the image's id."
+    ]
+
+
+def test_text_and_number_of_the_same_digits_are_one_id(coco: Callable[..., Dataset]) -> None:
+    images = [{"id": key, "file_name": f"{n}.jpg"} for n, key in enumerate((7, "7"))]
+
+    dataset = coco(
+        "result.json", "images", images=images, annotations=[{"image_id": 7, "category_id": 3, "bbox": [0, 0, 8, 8]}]
+    )
+
+    assert 'result.json: image 1 ("1.jpg") has the id 7, which "0.jpg" has too.' in messages(dataset)
+
+
+def test_class_name_in_place_of_a_numbered_categorys_id_is_that_category(coco: Callable[..., Dataset]) -> None:
+    annotations = [{"image_id": 0, "category_id": key, "bbox": [0, 0, 8, 8]} for key in ("cyclist", 5, "5")]
+
+    dataset = coco("result.json", "images", annotations=annotations)
+
+    assert [(box.label, box.name) for box in images_of(dataset)[0].boxes] == [(5, "cyclist")] * 3
+    assert dataset.label_map.names == {3: "vehicle", 5: "cyclist"}
