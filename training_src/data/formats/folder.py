@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from heapq import nsmallest
@@ -29,7 +27,7 @@ from training_src.data.formats.attributes_table import with_table
 from training_src.data.formats.data_folder import DataFolder, folders_in, named_like
 from training_src.data.formats.fields import AnnotationError, shown
 from training_src.data.formats.foreign import recognised_by_name
-from training_src.data.images import IMAGE_SUFFIXES
+from training_src.data.formats.left_out import ReadImages, left_out
 from training_src.data.label_map import LabelMap, parse_label_map
 from training_src.data.splits import given_split
 from training_src.errors import DataError
@@ -184,33 +182,30 @@ def _guarded(dataset: Dataset, folder: Path) -> Callable[[], Iterator[Entry]]:
     """
 
     def guarded() -> Iterator[Entry]:
-        read: Counter[str] = Counter()
+        read = ReadImages()
         faults = 0
         try:
             for entry in dataset.entries():
                 if isinstance(entry, Fault):
                     faults += entry.severity != "notice"
                 else:
-                    read[os.path.dirname(entry.encoded.file)] += 1  # noqa: PTH120
+                    read.add(entry.encoded.file)
                 yield entry
             yield from _linked_folders(DataFolder(folder))
             if not dataset.tells_left_out:
-                yield from _left_out(DataFolder(folder), read, faults)
+                yield from left_out(DataFolder(folder), read, faults, _has_layout)
         except OSError as error:
             raise DataError(f"{folder.name} cannot be read: {error}.") from None
 
     return guarded
 
 
-def _left_out(folder: DataFolder, read: Counter[str], faults: int) -> Iterator[Fault]:
-    """How many images of the folder nothing lists; those that a fault may speak of are not counted."""
-    there = Counter(str(file.parent) for file in folder.files(folder.path, IMAGE_SUFFIXES, deep=True))
-    lacking = Counter({place: count - read[place] for place, count in there.items() if count > read[place]})
-    if (left_out := lacking.total() - faults) > 0:
-        places = ", ".join(folder.name(Path(place)) for place, _ in lacking.most_common(3))
-        where = "the folder itself" if places == "." else places + (", ..." if len(lacking) > 3 else "")
-        message = f"{left_out} images that no annotation names are left out; they lie in {where}."
-        yield Fault(folder.path.name, None, "unlisted", message, "notice")
+def _has_layout(folder: Path) -> bool:
+    """Whether a folder could be read alone, or would be if it said more."""
+    try:
+        return any(layout.recognise(folder) for layout in FORMATS)
+    except DataError:
+        return True
 
 
 def _linked_folders(folder: DataFolder) -> Iterator[Fault]:

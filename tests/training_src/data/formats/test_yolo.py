@@ -243,7 +243,8 @@ def test_texts_without_an_image_and_images_elsewhere_are_counted(tmp_path: Path,
 
     assert messages(tmp_path) == [
         "2 text files in labels/train, labels/val belong to no image and are left out.",
-        "1 images that no annotation names are left out; they lie in images/rest.",
+        "1 image in images/rest is left out though there are annotations such as labels/rest/c.txt: the folder's name "
+        "is none of a split. Call it train, val or test, or merge the folders by a sources.yaml.",
     ]
 
 
