@@ -53,7 +53,7 @@ def _edges(annotation: Mapping[str, Any]) -> Edges:
     """A box: `bbox`, turned as CVAT's attributes say, or what encloses the polygons where there is no `bbox`."""
     if not annotation.get("bbox") and annotation.get("segmentation"):
         return _around(annotation["segmentation"])
-    x, y, width, height = four_numbers(annotation["bbox"])
+    x, y, width, height = four_numbers(annotation.get("bbox"))
     attributes = annotation.get("attributes")
     degrees = number(attributes.get("rotation") or 0) if isinstance(attributes, dict) else 0.0
     return enclosing((x, y, x + width, y + height), degrees)

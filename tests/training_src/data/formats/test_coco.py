@@ -295,6 +295,7 @@ def test_polygon_without_a_box_becomes_the_box_around_it(
         ({"size": [48, 64], "counts": "01"}, "has no bbox, and a segmentation of run lengths; export it with boxes"),
         ([[4, 6, 32]], "has no bbox, and a segmentation that is no polygon: [[4, 6, 32]]"),
         ([["a"] * 6], 'has "a" where a number is expected'),
+        (None, "has a bbox that is not four numbers: []"),
     ],
 )
 def test_segmentation_that_gives_no_box_is_named(
@@ -304,6 +305,12 @@ def test_segmentation_that_gives_no_box_is_named(
     dataset = coco("instances.json", "images", annotations=[*content()["annotations"], annotation])
 
     assert [message.partition(") ")[2] or message for message in messages(dataset)] == [f"{sentence}."]
+
+
+def test_annotation_with_neither_box_nor_outline_is_named(coco: Callable[..., Dataset]) -> None:
+    dataset = coco("a.json", "images", annotations=[{"id": 1, "image_id": 0, "category_id": 3, "segmentation": None}])
+
+    assert messages(dataset) == ['a.json: annotation 0 (of "0.jpg") has a bbox that is not four numbers: None.']
 
 
 @pytest.mark.parametrize(
