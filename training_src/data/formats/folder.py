@@ -26,7 +26,7 @@ from training_src.data.formats import (
 from training_src.data.formats.attributes_table import with_table
 from training_src.data.formats.data_folder import DataFolder, folders_in, named_like
 from training_src.data.formats.fields import AnnotationError, shown
-from training_src.data.formats.foreign import recognised_by_name
+from training_src.data.formats.foreign import no_folder, recognised_by_name
 from training_src.data.formats.left_out import ReadImages, left_out
 from training_src.data.label_map import LabelMap, parse_label_map
 from training_src.data.splits import given_split
@@ -87,7 +87,7 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
         DataError: The folder is missing, has no supported layout, or cannot be read.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; name the folder that holds the images and their annotations.")
+        raise DataError(f"{no_folder(folder)}.")
     try:
         fitting = [layout for layout in FORMATS if format == layout.NAME or (not format and layout.recognise(folder))]
         if not fitting:

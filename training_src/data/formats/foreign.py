@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from training_src.data.formats.data_folder import DataFolder, folders_in, named_like
-from training_src.data.formats.fields import AnnotationError
+from training_src.data.formats.fields import AnnotationError, shown
+from training_src.data.formats.file_names import is_foreign
 from training_src.data.formats.json_stream import first
 from training_src.data.images import IMAGE_SUFFIXES
 
@@ -30,6 +32,25 @@ def recognised_by_name(folder: Path) -> str | None:
             if (sentence := recognise(place)) is not None:
                 return sentence if place == folder else f"in {place.name}/, {sentence}"
     return _images_only(folder)
+
+
+def no_folder(path: Path) -> str:
+    """A sentence on what is there in place of a data set's folder, with the way out."""
+    if path.is_file() and path.name.lower().endswith(_ARCHIVES):
+        return f"{path} is an archive: unpack it, and name the folder that comes out{_within(path)}"
+    what = "is a file" if path.is_file() else "is no folder" if path.exists() else "does not exist"
+    return f"{path} {what}; name the folder that holds the images and their annotations"
+
+
+def _within(archive: Path) -> str:
+    """The one folder that all of a ZIP file lies in, by its table of contents; nothing is unpacked."""
+    try:
+        with zipfile.ZipFile(archive) as content:
+            tops = {name.partition("/")[0] for name in content.namelist() if "/" in name}
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return ""
+    tops -= {top for top in tops if is_foreign(top)}
+    return f" ({shown(tops.pop())}/)" if len(tops) == 1 else ""
 
 
 def _packed(folder: Path) -> str | None:
@@ -89,6 +110,8 @@ def _json(folder: Path) -> str | None:
             return f"{name} is a project of the VGG Image Annotator: choose `Export Annotations (COCO format)`"
         if first(file, "securityToken", "videoSettings"):
             return f"{name} is VoTT's JSON: choose its export `Pascal VOC` or `CSV`"
+        if first(file, "samples") or (first(file, "classes") and first(file, "labels")):
+            return f"{name} is FiftyOne's own: export it as `fo.types.COCODetectionDataset`, with its images"
         if first(file, "items") and first(file, "categories"):
             return f"{name} is Datumaro's: choose the export `COCO 1.0` or `PASCAL VOC 1.1`"
         if first(file, "detection-annotations", "tracking-annotations"):

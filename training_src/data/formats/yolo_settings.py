@@ -2,7 +2,8 @@
 """What YOLO's tools write beside images and texts: class names, the places of the splits, the kind of labels.
 
 Ultralytics and Roboflow write a YAML file, CVAT and Darknet `obj.data` with `obj.names` and lists of images, Roboflow's
-Darknet export `_darknet.labels` in each split's folder, labelImg and Label Studio `classes.txt`.
+Darknet export `_darknet.labels` in each split's folder, labelImg and Label Studio `classes.txt`, FiftyOne `obj.names`
+beside `data/`.
 Sources: https://docs.ultralytics.com/datasets/detect/, https://docs.cvat.ai/docs/manual/advanced/formats/format-yolo/
 """
 
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from training_src.data.formats import bbox_label_tool
-from training_src.data.formats.data_folder import DataFolder, named_like, split_folders
+from training_src.data.formats.data_folder import DataFolder, folders_in, named_like, split_folders
 from training_src.data.formats.fields import AnnotationError, class_name, shown
 from training_src.data.images import IMAGE_SUFFIXES
+from training_src.data.splits import given_split
 from training_src.errors import DataError
 
 DARKNET = "obj.data"
@@ -58,7 +60,10 @@ class YoloSettings:
 
 
 def recognise(folder: Path) -> bool:
-    """Whether there are class names of YOLO's tools, or `labels` beside `images` (here or in a split's folder)."""
+    """Whether there are class names of YOLO's tools, or `labels` beside `images` (here or in a split's folder).
+
+    A list of names counts where a text lies beside an image of its name, there or in a folder there.
+    """
     if any("names" in settings for _, settings in _yaml(DataFolder(folder))) or (folder / DARKNET).is_file():
         return True
     if bbox_label_tool.recognise(folder):
@@ -66,7 +71,7 @@ def recognise(folder: Path) -> bool:
     roots = [folder, *(child for child, _ in split_folders(folder))]
     if any(DataFolder(root).child(root, "images") and DataFolder(root).child(root, "labels") for root in roots):
         return True
-    return any((root / name).is_file() and _has_pair(root) for root in roots for name in _LISTS)
+    return any((root / name).is_file() and any(_with_pairs(root)) for root in roots for name in _LISTS)
 
 
 def read_settings(folder: DataFolder) -> YoloSettings:
@@ -219,14 +224,23 @@ def _usual_places(folder: DataFolder) -> Iterator[Place]:
     for place, split in split_folders(folder.path):
         if inner := folder.child(place, "images"):
             yield Place(inner, split)
-        elif _has_pair(place):
-            yield Place(place, split)
+        else:
+            yield from (Place(found, split) for found in _with_pairs(place))
     images = folder.child(folder.path, "images")
     if images is None:
-        if _has_pair(folder.path):
-            yield Place(folder.path, None)
+        for found in _with_pairs(folder.path):
+            if found == folder.path or not given_split(found.name):  # a split's was just seen
+                yield Place(found, None)
         return
     yield from [Place(place, split) for place, split in split_folders(images)] or [Place(images, None)]
+
+
+def _with_pairs(folder: Path) -> Iterator[Path]:
+    """A folder that has a text beside an image of its name, else the folders in it that have: FiftyOne's `data/`."""
+    if _has_pair(folder):
+        yield folder
+    else:
+        yield from (place for place in folders_in(folder) if _has_pair(place))
 
 
 def _has_pair(folder: Path) -> bool:

@@ -111,7 +111,7 @@ def test_unsupported_layout_says_what_is_supported(tmp_path: Path, names: list[s
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere is no folder"):
+    with pytest.raises(DataError, match="nowhere does not exist; name the folder"):
         read_dataset(tmp_path / "nowhere")
 
 

@@ -351,3 +351,42 @@ def test_names_that_are_nowhere_to_be_found_are_missed(
     (notice,) = read_dataset(tmp_path).notices
 
     assert notice.startswith("Nothing names the classes") and "classes.txt" in notice
+
+
+@pytest.mark.parametrize("inner", ["data", "obj_train_data", "frames"])
+@pytest.mark.parametrize("names", ["obj.names", "classes.txt"])
+def test_fiftyones_yolov4_is_read(tmp_path: Path, store: Callable[..., None], inner: str, names: str) -> None:
+    store(f"{inner}/000001.jpg", labels=f"{inner}/000001.jpg")
+    (tmp_path / names).write_text("cat\ndog\n")
+    (tmp_path / "images.txt").write_text(f"{inner}/000001.jpg\n")
+
+    assert read_dataset(tmp_path).format == "yolo"
+    assert [(image.image, image.boxes[0].name) for image in images_of(tmp_path)] == [(f"{inner}/000001.jpg", "dog")]
+    assert not messages(tmp_path)
+
+
+def test_fiftyones_yolov4_of_each_split_is_read(tmp_path: Path, store: Callable[..., None]) -> None:
+    for name, split in (("a", "train"), ("b", "validation")):
+        store(f"{split}/data/{name}.jpg", labels=f"{split}/data/{name}.jpg")
+        (tmp_path / f"{split}/obj.names").write_text("cat\ndog\n")
+        (tmp_path / f"{split}/images.txt").write_text(f"data/{name}.jpg\n")
+
+    assert [(image.given_split, image.boxes[0].name) for image in images_of(tmp_path)] == [
+        ("train", "dog"),
+        ("validation", "dog"),
+    ]
+    assert not messages(tmp_path)
+
+
+def test_fiftyones_yolov5_is_read(tmp_path: Path, store: Callable[..., None]) -> None:
+    for name, split in (("a", "train"), ("b", "val")):
+        store(f"images/{split}/{name}.jpg")
+    (tmp_path / "dataset.yaml").write_text(
+        "names:\n  0: cat\n  1: dog\npath: /home/x/export\ntrain: ./images/train/\nval: ./images/val/\n"
+    )
+
+    assert [(image.given_split, image.boxes[0].name) for image in images_of(tmp_path)] == [
+        ("train", "dog"),
+        ("validation", "dog"),
+    ]
+    assert not messages(tmp_path)
