@@ -366,6 +366,14 @@ def test_box_turned_by_half_a_right_angle_grows(coco: Callable[..., Dataset]) ->
         "project/images/0.jpg",
         "/data/local-files/?d=project/images/0.jpg",
         "http://127.0.0.1:8080/data/upload/7/0.jpg",
+        "../../label-studio/data/media/upload/7/0.jpg",
+        "..\\..\\label-studio\\data\\media\\upload\\7\\0.jpg",
+        "../../label-studio/data/media/upload/7/3f2a1b9c-0.jpg",
+        "/data/upload/7/3f2a1b9c-0.jpg",
+        "/data/local-files/?d=../project/images/0.jpg",
+        "/data/local-files/?d=project%2Fimages%5C0.jpg",
+        "/data/local-files/?d=C:\\pictures\\0.jpg",
+        "../images/0.jpg",
         "s3://bucket/project/images/0.jpg",
         "https://bucket.s3.amazonaws.com/project/0.jpg?X-Amz-Date=20260101",
         "images/3f2a1b9c-0.jpg",
@@ -379,6 +387,39 @@ def test_image_is_found_by_the_longest_end_of_its_address(coco: Callable[..., Da
 
     assert not messages(dataset)
     assert [image.image for image in images_of(dataset)] == ["images/0.jpg", "images/1.jpg"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "../../../outside/secret.jpg",
+        "../outside/secret.jpg",
+        "/data/local-files/?d=../outside/secret.jpg",
+        "/data/local-files/?d=..%2F..%2Foutside%2Fsecret.jpg",
+        "images/../../outside/secret.jpg",
+        "../secret.jpg",
+        "..",
+        "../",
+        "../../",
+        "/data/local-files/?d=",
+        "/data/local-files/?d=%00",
+        "/data/upload/",
+        "../../label-studio/..",
+        "../linked/secret.jpg",
+        "x/linked/secret.jpg",
+    ],
+)
+def test_address_never_leads_out_of_the_folder(coco: Callable[..., Dataset], tmp_path: Path, address: str) -> None:
+    outside = tmp_path.parent / "outside"
+    outside.mkdir(exist_ok=True)
+    (outside / "secret.jpg").write_bytes(b"")
+    (tmp_path / "linked").symlink_to(outside)
+    images = [{**content()["images"][0], "file_name": address}, content()["images"][1]]
+
+    dataset = coco("result.json", "images", images=images)
+
+    assert [image.image for image in images_of(dataset)] == ["images/1.jpg"]
+    assert any(message.startswith("result.json: image 0 ") for message in messages(dataset))
 
 
 def test_other_tools_json_beside_coco_is_not_taken_for_it(coco: Callable[..., Dataset], tmp_path: Path) -> None:

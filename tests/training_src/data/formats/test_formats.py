@@ -116,9 +116,19 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_builtin_file_outside_the_folder_is_refused(builtin_folder: Path, edit_builtin: Callable[..., None]) -> None:
-    edit_builtin(builtin_folder / "train/annotations.json", "images", 0, file_name="../../val/images/0.jpg")
+    edit_builtin(builtin_folder / "train/annotations.json", "images", 0, file_name="../val/images/../../0.jpg")
 
     assert "lies outside images/" in faults_of(read_dataset(builtin_folder))[0].message
+
+
+def test_builtin_file_of_another_split_is_found_under_its_path(
+    builtin_folder: Path, edit_builtin: Callable[..., None]
+) -> None:
+    edit_builtin(builtin_folder / "train/annotations.json", "images", 0, file_name="../../val/images/0.jpg")
+
+    found = [image.image for image in images_of(read_dataset(builtin_folder))]
+
+    assert found.count("val/images/0.jpg") == 2  # which the checks call a duplicate
 
 
 @real
