@@ -10,6 +10,8 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/object-detection-tensorflow-inpu
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -36,33 +38,73 @@ def convention_of(file: Path) -> Convention:
 
 @lru_cache(maxsize=64)
 def _convention_of(file: Path, *_: int) -> Convention:
-    sizes = Spill()
-    boxes: list[tuple[Any, Any]] = []
-    marked = named = from_zero = False
+    seen = _Seen()
+    asked = False
     try:
         for key, element in elements(file):
-            if not isinstance(element, dict):
-                continue
-            if key == "images":
-                _add_size(sizes, element)
-            elif key == "annotations" and len(boxes) < _BOXES:
-                marked = marked or bool(_COCO_ONLY & element.keys())
-                from_zero = from_zero or element.get("category_id") == 0
-                boxes.append((element.get("image_id"), element.get("bbox")))
-            elif key == "categories":
-                named, from_zero = True, from_zero or element.get("id") == 0
+            seen.add(key, element)
+            if seen.has_all_boxes and not asked:
+                asked = True  # what follows may name the classes, which matters only where this tells nothing
+                if told := _by_boxes(seen.boxes, seen.sizes) or ("coco" if seen.marked else None):
+                    return told
     except (ValueError, OSError):
         pass  # the reader names what is wrong with it
-    return _by_boxes(boxes, sizes) or (
-        "coco" if marked else "either" if named and not from_zero else "sagemaker_builtin"
-    )
+    by_keys: Convention = "either" if seen.named and not seen.from_zero else "sagemaker_builtin"
+    return _by_boxes(seen.boxes, seen.sizes) or ("coco" if seen.marked else by_keys)
 
 
-def _add_size(sizes: Spill, image: dict[str, Any]) -> None:
-    try:
-        sizes.add(identifier(image.get("id")), size(image.get("width"), image.get("height")))
-    except AnnotationError:
-        return
+@dataclass
+class _Seen:
+    """What was read of a file so far.
+
+    Attributes:
+        boxes: The first annotations' images and boxes.
+        sizes: By image: of all where the images come first, else of those that the boxes are in.
+        missing: Images of the boxes whose sizes may come yet.
+        marked: Whether annotations have keys that only COCO's have.
+        named: Whether there are categories.
+        from_zero: Whether a category's id is 0.
+    """
+
+    boxes: list[tuple[Any, Any]] = field(default_factory=list)
+    sizes: Spill = field(default_factory=Spill)
+    missing: set[int | str] = field(default_factory=set)
+    marked: bool = False
+    named: bool = False
+    from_zero: bool = False
+    _images_first: bool = False
+
+    @property
+    def has_all_boxes(self) -> bool:
+        """Whether as many boxes were read as are looked at, and the sizes of their images."""
+        return len(self.boxes) >= _BOXES and not self.missing
+
+    def add(self, key: str, element: Any) -> None:
+        """Take an element of one of the file's lists."""
+        if not isinstance(element, dict):
+            return
+        if key == "images":
+            self._add_size(element)
+        elif key == "annotations" and len(self.boxes) < _BOXES:
+            self._add_box(element)
+        elif key == "categories":
+            self.named, self.from_zero = True, self.from_zero or element.get("id") == 0
+
+    def _add_size(self, image: dict[str, Any]) -> None:
+        self._images_first = self._images_first or not self.boxes
+        with suppress(AnnotationError):
+            key, sides = identifier(image.get("id")), size(image.get("width"), image.get("height"))
+            if self._images_first or key in self.missing:
+                self.sizes.add(key, sides)
+                self.missing.discard(key)
+
+    def _add_box(self, annotation: dict[str, Any]) -> None:
+        self.marked = self.marked or bool(_COCO_ONLY & annotation.keys())
+        self.from_zero = self.from_zero or annotation.get("category_id") == 0
+        self.boxes.append((annotation.get("image_id"), annotation.get("bbox")))
+        if not self._images_first:
+            with suppress(AnnotationError):
+                self.missing.add(identifier(annotation.get("image_id")))
 
 
 def _by_boxes(boxes: list[tuple[Any, Any]], sizes: Spill) -> Convention | None:

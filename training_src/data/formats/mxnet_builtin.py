@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from training_src.data.dataset import Box, Dataset, Entry, Fault, labelled_file
 from training_src.data.formats.classes import SourceClasses, made_names
@@ -95,7 +95,7 @@ def _names(categories: Any) -> dict[int, str]:
     return {one["class_id"]: class_name(one.get("name")) for one in found if _is_number(one.get("class_id"))}
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 20
 
 
