@@ -32,8 +32,8 @@ from training_src.data.label_map import LabelMap, parse_label_map
 from training_src.data.splits import given_split
 from training_src.errors import DataError
 
-# How many faults are named where nothing else can be said about a data set.
-_SHOWN = 50
+# How many faults are named, of how many, where nothing else can be said about a data set.
+_SHOWN, _LOOKED_AT = 8, 1000
 # Where tutorials and tools keep a label map, and what they call it: label_map, labelmap, label-map.
 _OF_MAPS = frozenset(("metadata", "annotations", "data", "training"))
 _LABEL_MAP = re.compile(r"label[-_ ]?map")
@@ -220,11 +220,22 @@ def _refuse_empty(dataset: Dataset, folder: Path) -> None:
     """Without a class there is nothing to learn; then the faults say why, if there are any."""
     if dataset.label_map.names and next(dataset.entries(), None) is not None:
         return
-    faults = list(islice((entry for entry in dataset.entries() if isinstance(entry, Fault)), _SHOWN))
-    if sentences := [fault.message for fault in faults if fault.severity != "notice"]:
-        raise DataError(*sentences)
+    faults = list(islice((entry for entry in dataset.entries() if isinstance(entry, Fault)), _LOOKED_AT))
+    if wrong := [fault for fault in faults if fault.severity != "notice"]:
+        raise DataError(*_summed_up(wrong, folder.name))
     if all(isinstance(entry, Fault) for entry in dataset.entries()):
         told = [fault.message for fault in faults]
         rest = f"holds no labelled image in the layout {dataset.format}; --format chooses another"
         raise DataError(f"{folder.name} {rest}.", *told)
     raise DataError(f"{folder.name}: no annotation holds an object; there is nothing to learn.")
+
+
+def _summed_up(faults: list[Fault], name: str) -> list[str]:
+    """The first of many faults of a data set of which nothing could be read, after what they come to."""
+    messages = [fault.message for fault in faults[:_SHOWN]]
+    if len(faults) > _SHOWN:
+        messages.append(f"... and {'at least ' * (len(faults) >= _LOOKED_AT)}{len(faults) - _SHOWN} more.")
+    if len(faults) > 1 and all(fault.check == "missing_image" for fault in faults):
+        rest = "copy them in, or name the folder that holds both"
+        messages.insert(0, f"{name} holds annotations, but none of their images was found; {rest}.")
+    return messages

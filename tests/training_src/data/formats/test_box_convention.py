@@ -145,3 +145,69 @@ def test_sizes_that_come_behind_the_boxes_are_read_until_the_last_that_is_needed
 
     assert convention_of(file) == "sagemaker_builtin"
     assert read_elements == ["annotations"] * 6 + ["images"] * 4
+
+
+def coco_file(folder: Path, encoded_image: EncodedImage, annotations: list[dict[str, Any]], name: str) -> Path:
+    (folder / "images").mkdir()
+    (folder / "images/0.jpg").write_bytes(encoded_image(0))
+    content = {
+        "images": [{"id": 0, "file_name": "0.jpg", "width": 64, "height": 48}],
+        "annotations": [{"id": n, "image_id": 0, "category_id": 1, **one} for n, one in enumerate(annotations)],
+        "categories": CATEGORIES,
+    }
+    (folder / name).write_text(json.dumps(content))
+    return folder
+
+
+SQUARE = [[4, 6, 20, 6, 20, 20, 4, 20]]
+
+
+@pytest.mark.parametrize("name", ["instances_train.json", "result.json"])
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        [{"bbox": [4, 6, 20, 20], "area": 224}],
+        [{"bbox": [4, 6, 20, 20], "segmentation": SQUARE}],
+        [{"bbox": [4, 6, 20, 20], "segmentation": SQUARE, "area": 224.0}, {"bbox": [1, 1, 8, 8]}],
+        [{"bbox": [40, 20, 60, 40]}] * 3 + [{"bbox": [4, 6, 20, 20]}],
+    ],
+)
+def test_corners_in_a_coco_file_are_an_error(
+    tmp_path: Path, encoded_image: EncodedImage, annotations: list[dict[str, Any]], name: str
+) -> None:
+    folder = coco_file(tmp_path, encoded_image, annotations, name)
+
+    with pytest.raises(DataError, match=rf"{name}: its boxes are corners .* not COCO's \[x, y, width, height\]"):
+        read_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        [{"bbox": [4, 6, 20, 20], "area": 400}],
+        [{"bbox": [4, 6, 20, 20], "area": 224}, *[{"bbox": [4, 6, 20, 20], "area": 400}] * 60],
+        [{"bbox": [4, 6, 16, 14], "segmentation": SQUARE}],
+        [{"bbox": [4, 6, 20, 20], "area": 123}],
+        [{"bbox": [4, 6, 20, 20], "area": 0}],
+        [{"bbox": [40, 20, 60, 40]}, {"bbox": [40, 20, 20, 10]}],
+        [{"bbox": [4, 6, 20, 20], "segmentation": {"size": [1, 1], "counts": "01"}, "area": None}],
+    ],
+)
+def test_sizes_in_a_coco_file_are_read(
+    tmp_path: Path, encoded_image: EncodedImage, annotations: list[dict[str, Any]]
+) -> None:
+    folder = coco_file(tmp_path, encoded_image, annotations, "instances_train.json")
+
+    assert read(folder)[0] == "coco"
+
+
+@pytest.mark.parametrize(
+    ("stated", "layout"),
+    [({"area": 224}, "sagemaker_builtin"), ({"area": 400}, "coco")],
+)
+def test_areas_and_outlines_tell_where_boxes_fit_both_ways(
+    write: Callable[..., Path], stated: dict[str, Any], layout: str
+) -> None:
+    folder = write((4, 6, 20, 20), mark=stated, categories=CATEGORIES)
+
+    assert convention_of(folder / "annotations.json") == layout

@@ -473,3 +473,10 @@ def test_class_name_in_place_of_a_numbered_categorys_id_is_that_category(coco: C
 
     assert [(box.label, box.name) for box in images_of(dataset)[0].boxes] == [(5, "cyclist")] * 3
     assert dataset.label_map.names == {3: "vehicle", 5: "cyclist"}
+
+
+def test_keypoints_are_read_where_there_is_nothing_else(coco: Callable[..., Dataset]) -> None:
+    dataset = coco("annotations/person_keypoints_val2017.json", "val2017")
+
+    assert [image.image for image in images_of(dataset)] == ["val2017/0.jpg", "val2017/1.jpg"]
+    assert (dataset.notices, messages(dataset)) == ((), [])

@@ -156,3 +156,22 @@ def test_raccoon_is_read_in_both_its_layouts() -> None:
     for image in images_of(records):
         # The published records were made from a smaller copy of some images, so sizes differ, counts do not.
         assert len(boxes[image.source_id]) == len(image.boxes)
+
+
+def test_faults_of_a_data_set_without_its_images_are_summed_up(voc_folder: Path) -> None:
+    shutil.rmtree(voc_folder / "JPEGImages")
+    shutil.rmtree(voc_folder / "ImageSets")
+    (voc_folder / "label_map.pbtxt").unlink()
+    for number in range(6, 20):
+        (voc_folder / f"Annotations/street_{number}.xml").write_bytes(
+            (voc_folder / "Annotations/street_0.xml").read_bytes().replace(b"street_0", b"street_%d" % number)
+        )
+
+    with pytest.raises(DataError) as told:
+        read_dataset(voc_folder)
+
+    first, *messages, last = told.value.sentences
+    assert first == (
+        "voc holds annotations, but none of their images was found; copy them in, or name the folder that holds both."
+    )
+    assert (len(messages), last) == (8, "... and 12 more.")
