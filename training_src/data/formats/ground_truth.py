@@ -36,6 +36,8 @@ from training_src.errors import DataError
 NAME = "ground_truth"
 
 _SUFFIXES = (".manifest", ".jsonl")
+# Of its folders of images: https://huggingface.co/docs/datasets/image_dataset
+_HUGGING_FACES = "metadata.jsonl"
 _TYPE = "groundtruth/object-detection"
 
 
@@ -93,9 +95,10 @@ class _Reading:
 def _manifests(folder: DataFolder) -> Iterator[tuple[Path, str | None]]:
     for place in (folder.path, folder.path / "manifests" / "output"):
         for file in folder.files(place, _SUFFIXES):
-            yield file, given_split(file.name)
+            if file.name != _HUGGING_FACES:
+                yield file, given_split(file.name)
     for child, split in split_folders(folder.path):
-        yield from ((file, split) for file in folder.files(child, _SUFFIXES))
+        yield from ((file, split) for file in folder.files(child, _SUFFIXES) if file.name != _HUGGING_FACES)
 
 
 def _lines(folder: DataFolder, file: Path) -> Iterator[_Line | Fault]:

@@ -177,7 +177,11 @@ def _texts(folder: DataFolder, places: tuple[Place, ...]) -> Iterator[Path]:
 
 
 def _lone_texts(folder: DataFolder, places: tuple[Place, ...], used: int) -> Iterator[Fault]:
-    """Texts that belong to no image, counted."""
+    """Texts that belong to no image, counted, or that there is none at all."""
+    if not used and next(_texts(folder, places), None) is None:
+        message = "No image has a text: they are looked for beside the images, and of images in images/ in labels/."
+        yield Fault(folder.path.name, None, "empty", message)
+        return
     folders = {place.path for place in places if place.path.is_dir()}
     homes = {_labels_of(folder, path) or path for path in folders}
     texts = sum(
@@ -220,6 +224,9 @@ def _boxes(reading: _Reading, file: Path, size: tuple[int, int], image: str) -> 
 
 def _box(written: str, reading: _Reading, width: int, height: int) -> tuple[int, str, Edges, float | None]:
     fields = written.split()
+    if "," in written:
+        rest = f'has commas: "{shown(written)}"; write points in numbers and blanks between them'
+        raise AnnotationError("annotation", rest)
     category, shares = _category(fields[0]), [number(field) for field in fields[1:]]
     label, name = reading.classes.label(category)
     if len(shares) < 4:

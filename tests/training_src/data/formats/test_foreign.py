@@ -66,6 +66,30 @@ KNOWN: dict[str, tuple[dict[str, str], str]] = {
         "COCO 1.0",
     ),
     "FiftyOne's BDD": ({"labels.json": '[{"name": "a.jpg", "labels": []}]', "data/a.jpg": ""}, "bdd100k.label.to_coco"),
+    "an empty file": ({"annotations/instances_train.json": "", "images/a.jpg": ""}, "instances_train.json is empty"),
+    "a pointer of Git LFS": (
+        {"instances.json": "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n", "images/a.jpg": ""},
+        "instances.json is a pointer of Git LFS: run `git lfs pull`",
+    ),
+    "JSON that was cut off": ({"instances.json": '{"images": [{"id": 1', "a.jpg": ""}, "instances.json is no JSON"),
+    "CreateML": (
+        {"_annotations.createml.json": '[{"image": "a.jpg", "annotations": [{"label": "car", "coordinates": {}}]}]'},
+        "_annotations.createml.json is CreateML's",
+    ),
+    "MOT": ({"gt/gt.txt": "1,1,10,10,20,20,1,1,1\n", "seqinfo.ini": "[Sequence]", "img1/1.jpg": ""}, "MOT Challenge"),
+    "WIDER FACE": (
+        {"wider_face_split/wider_face_train_bbx_gt.txt": "0/0.jpg\n", "images/a.jpg": ""},
+        "WIDER FACE's",
+    ),
+    "CrowdHuman": ({"annotation_train.odgt": '{"ID": "0", "gtboxes": []}\n', "Images/a.jpg": ""}, "CrowdHuman's"),
+    "Labelbox": ({"export.ndjson": '{"data_row": {"id": "x"}}\n', "images/a.jpg": ""}, "Labelbox's"),
+    "Hugging Face": ({"data/train-00000-of-00001.parquet": "PAR1"}, "Hugging Face"),
+    "Hugging Face's folder of images": (
+        {"train/metadata.jsonl": '{"file_name": "a.jpg", "objects": {"bbox": [[4, 6, 10, 10]]}}\n', "train/a.jpg": ""},
+        "Hugging Face",
+    ),
+    "VisDrone": ({"annotations/a.txt": "10,10,20,20,1,4,0,0\n", "images/a.jpg": ""}, "VisDrone's"),
+    "DOTA": ({"labelTxt/a.txt": "imagesource:x\ngsd:1\n1 1 3 1 3 3 1 3 plane 0\n", "images/a.jpg": ""}, "DOTA's"),
     "an archive": ({"street.zip": "PK"}, "street.zip is an archive: unpack it"),
     "images alone": ({"images/a.jpg": "", "images/b.jpg": ""}, "images and no annotations"),
 }

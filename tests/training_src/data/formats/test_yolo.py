@@ -378,6 +378,26 @@ def test_fiftyones_yolov4_of_each_split_is_read(tmp_path: Path, store: Callable[
     assert not messages(tmp_path)
 
 
+@pytest.mark.parametrize("labels", ["annotations/a.jpg", "train_labels/a.jpg"])
+def test_texts_that_lie_elsewhere_are_an_error(tmp_path: Path, store: Callable[..., None], labels: str) -> None:
+    store("images/a.jpg", labels=labels)
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]")
+
+    assert messages(tmp_path) == [
+        "No image has a text: they are looked for beside the images, and of images in images/ in labels/."
+    ]
+
+
+@pytest.mark.parametrize("line", ["0,0.5,0.5,0.25,0.5", "0 0,5 0,5 0,25 0,5", "0, 0.5, 0.5, 0.25, 0.5"])
+def test_commas_in_a_line_are_said_to_be_too_many(tmp_path: Path, store: Callable[..., None], line: str) -> None:
+    store("images/a.jpg", f"{line}\n")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]")
+
+    assert messages(tmp_path) == [
+        f'labels/a.txt: line 1 has commas: "{line}"; write points in numbers and blanks between them.'
+    ]
+
+
 def test_fiftyones_yolov5_is_read(tmp_path: Path, store: Callable[..., None]) -> None:
     for name, split in (("a", "train"), ("b", "val")):
         store(f"images/{split}/{name}.jpg")
