@@ -32,6 +32,8 @@ _NAMES = {
     "*.ndjson": "Labelbox's or Ultralytics' JSON lines: choose the export `COCO` or `YOLO`",
     "wider_face_*": f"WIDER FACE's: {_CONVERTED}",
     "seqinfo.ini": f"of the MOT Challenge: {_CONVERTED}",
+    "*.rec": "RecordIO of SageMaker's older built-in: name the folder of the images and JSON that it was made of",
+    "*.lst": "a list of SageMaker's older built-in: add the images' JSON in train_annotation/, or make COCO of it",
     "*.mat": f"MATLAB's: {_CONVERTED}",
 }
 # So many files of a folder are looked into.

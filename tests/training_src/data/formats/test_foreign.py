@@ -82,6 +82,8 @@ KNOWN: dict[str, tuple[dict[str, str], str]] = {
         "WIDER FACE's",
     ),
     "CrowdHuman": ({"annotation_train.odgt": '{"ID": "0", "gtboxes": []}\n', "Images/a.jpg": ""}, "CrowdHuman's"),
+    "RecordIO": ({"train/train.rec": "x"}, "RecordIO of SageMaker's older built-in"),
+    "a list of images": ({"train/train.lst": "0\t2\t5", "train/a.jpg": ""}, "a list of SageMaker's older built-in"),
     "Labelbox": ({"export.ndjson": '{"data_row": {"id": "x"}}\n', "images/a.jpg": ""}, "Labelbox's"),
     "Hugging Face": ({"data/train-00000-of-00001.parquet": "PAR1"}, "Hugging Face"),
     "Hugging Face's folder of images": (
