@@ -45,11 +45,22 @@ def give_splits(index: Index, policy: DataPolicy, name: str, findings: Findings)
     index.connection.create_function("split_of", 3, number, deterministic=True)
     index.execute("UPDATE images SET split = split_of(given, sequence, content)")
     if left_out := index.number("SELECT count(*) FROM images WHERE split IS NULL"):
-        message = f"{_images(left_out)} in none of the given splits and left out."
+        message = f"{_images(left_out)} in none of the given splits and left out: {_without_split(index)}."
         findings.add([Fault(name, None, "split", message, "notice")])
     if policy.handling("leak") == "fix" and (dropped := drop_leaks(index)):
         message = f"{_images(dropped)} left out of a split, since a later one holds the same."
         findings.add([Fault(name, None, "leak", message, "notice")])
+
+
+def _without_split(index: Index) -> str:
+    """The first images that have no split, and the folders that they lie in."""
+    names = [name for (name,) in index.rows("SELECT image FROM images WHERE split IS NULL ORDER BY number LIMIT 4")]
+    listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    index.connection.create_function("folder_of", 1, lambda name: name.rpartition("/")[0], deterministic=True)
+    query = "SELECT DISTINCT folder_of(image) AS place FROM images WHERE split IS NULL ORDER BY place LIMIT 4"
+    places = [f"{place}/" if place else "the folder itself" for (place,) in index.rows(query)]
+    where = ", ".join(places[:3]) + (", ..." if len(places) > 3 else "")
+    return f"{listed} (in {where})" if len(names) > 1 else listed
 
 
 def check_set(

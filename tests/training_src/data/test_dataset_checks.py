@@ -213,3 +213,13 @@ def _edit(folder: Path, key: str, position: int, **changes: object) -> None:
     content = json.loads((folder / "annotations.json").read_text())
     content[key][position].update(changes)
     (folder / "annotations.json").write_text(json.dumps(content))
+
+
+def test_images_in_none_of_the_splits_are_named_with_their_folders(folder: Path, examined: Examine) -> None:
+    found = examined(folder, policy=DataPolicy(splits=frozenset(("train", "test"))))
+
+    notices = [fault.message for fault in found.findings.all() if "none of the given splits" in fault.message]
+    assert notices == [
+        "8 images are in none of the given splits and left out: val/images/0.png, val/images/1.png, val/images/2.png, "
+        "... (in val/images/)."
+    ]

@@ -14,6 +14,7 @@ from typing import Any
 
 from training_src.data.dataset import Dataset
 from training_src.data.formats import json_stream, sagemaker_builtin
+from training_src.data.formats.box_convention import are_corners
 from training_src.data.formats.data_folder import DataFolder, named_like, split_folders
 from training_src.data.formats.fields import AnnotationError, Edges, four_numbers, number, shown
 from training_src.data.formats.instances import Convention, InstancesFile, read_instances
@@ -28,7 +29,8 @@ NAME = "coco"
 _ANNOTATIONS = ("annotations", "annotation", "labels")
 _PICTURES = ("images", "image", "imgs", "jpegimages", "data")
 # COCO's own files about the same images that are no boxes of ours.
-_OTHER = ("captions_", "person_keypoints_", "stuff_", "panoptic_", "image_info_")
+_WITHOUT_BOXES = ("captions_", "stuff_", "panoptic_", "image_info_")
+_KEYPOINTS = "person_keypoints_"
 
 
 def recognise(folder: Path) -> bool:
@@ -46,14 +48,30 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
     files = [InstancesFile(file, tuple(_places(folder, file)), split) for file, split in fitting or found]
     if not files:
         raise DataError(f'{folder.name} holds no JSON file with "images" and "annotations"; COCO has them.')
+    for source in files:
+        _refuse_corners(DataFolder(folder), source.file)
     return read_instances(DataFolder(folder), files, Convention(NAME, _edges, from_zero=None), label_map)
+
+
+def _refuse_corners(folder: DataFolder, file: Path) -> None:
+    """A file that calls itself COCO's and holds another tool's boxes would be read wrong without a word.
+
+    Raises:
+        DataError: Its boxes make sense only as corners.
+    """
+    if folder.holds(str(file)) and are_corners(file):
+        raise DataError(
+            f"{folder.name(file)}: its boxes are corners [xmin, ymin, xmax, ymax], not COCO's [x, y, width, height], "
+            "as their images' sizes, or their areas and outlines, tell; export it again, or subtract xmin and ymin "
+            "from the last two numbers of each bbox."
+        )
 
 
 def _edges(annotation: Mapping[str, Any]) -> Edges:
     """A box: `bbox`, turned as CVAT's attributes say, or what encloses the polygons where there is no `bbox`."""
     if not annotation.get("bbox") and annotation.get("segmentation"):
         return _around(annotation["segmentation"])
-    x, y, width, height = four_numbers(annotation["bbox"])
+    x, y, width, height = four_numbers(annotation.get("bbox"))
     attributes = annotation.get("attributes")
     degrees = number(attributes.get("rotation") or 0) if isinstance(attributes, dict) else 0.0
     return enclosing((x, y, x + width, y + height), degrees)
@@ -88,20 +106,25 @@ def _lists_images(file: Path) -> bool:
 
 def _files(folder: Path) -> Iterator[tuple[Path, str | None]]:
     for place in _children(folder, _ANNOTATIONS):
-        annotations = named_like(place, "*.json")
+        annotations = _of_boxes(place)
         instances = [file for file in annotations if file.name.startswith("instances")]
         for file in instances or annotations:
-            if not file.name.startswith(_OTHER):
-                yield file, given_split(file.name)
-    for file in named_like(folder, "*.json"):
+            yield file, given_split(file.name)
+    for file in _of_boxes(folder):
         yield file, given_split(file.name)
     for child, split in split_folders(folder):
-        yield from ((file, split) for file in named_like(child, "*.json"))
+        yield from ((file, split) for file in _of_boxes(child))
+
+
+def _of_boxes(place: Path) -> list[Path]:
+    """A folder's JSON files but for COCO's other ones; those of keypoints have boxes, too, and count if alone."""
+    found = [file for file in named_like(place, "*.json") if not file.name.startswith(_WITHOUT_BOXES)]
+    return [file for file in found if not file.name.startswith(_KEYPOINTS)] or found
 
 
 def _places(folder: Path, file: Path) -> Iterator[Path]:
     """Where a file's images may lie: what is named like the file first."""
-    named = file.stem.removeprefix("instances_")
+    named = file.stem.removeprefix("instances_").removeprefix(_KEYPOINTS)
     pictures = list(_children(folder, _PICTURES))
     for place in (folder / named, *(root / named for root in pictures), folder / named / "images"):
         if place.is_dir():

@@ -98,6 +98,8 @@ def size(width: Any, height: Any) -> tuple[int, int]:
 def identifier(value: Any) -> int | str:
     """The id of an image or class: a whole number of at most 63 bits, or a text.
 
+    Some tools write an id as a number in one place and as a text in another: a text of a number's digits is the number.
+
     Raises:
         AnnotationError: It is neither.
     """
@@ -109,6 +111,8 @@ def identifier(value: Any) -> int | str:
         raise AnnotationError("annotation", f"has the id {shown(value)}, which is neither a whole number nor a text")
     if isinstance(value, str) and not value.isprintable():
         raise AnnotationError("annotation", f'has the id "{shown(value)}", which holds unprintable characters')
+    if isinstance(value, str) and len(value) < 19 and value.isdecimal() and str(int(value)) == value:
+        return int(value)
     return value
 
 

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from heapq import nsmallest
@@ -28,14 +26,14 @@ from training_src.data.formats import (
 from training_src.data.formats.attributes_table import with_table
 from training_src.data.formats.data_folder import DataFolder, folders_in, named_like
 from training_src.data.formats.fields import AnnotationError, shown
-from training_src.data.formats.foreign import recognised_by_name
-from training_src.data.images import IMAGE_SUFFIXES
+from training_src.data.formats.foreign import no_folder, recognised_by_name
+from training_src.data.formats.left_out import ReadImages, left_out
 from training_src.data.label_map import LabelMap, parse_label_map
 from training_src.data.splits import given_split
 from training_src.errors import DataError
 
-# How many faults are named where nothing else can be said about a data set.
-_SHOWN = 50
+# How many faults are named, of how many, where nothing else can be said about a data set.
+_SHOWN, _LOOKED_AT = 8, 1000
 # Where tutorials and tools keep a label map, and what they call it: label_map, labelmap, label-map.
 _OF_MAPS = frozenset(("metadata", "annotations", "data", "training"))
 _LABEL_MAP = re.compile(r"label[-_ ]?map")
@@ -89,7 +87,7 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
         DataError: The folder is missing, has no supported layout, or cannot be read.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; name the folder that holds the images and their annotations.")
+        raise DataError(f"{no_folder(folder)}.")
     try:
         fitting = [layout for layout in FORMATS if format == layout.NAME or (not format and layout.recognise(folder))]
         if not fitting:
@@ -184,33 +182,30 @@ def _guarded(dataset: Dataset, folder: Path) -> Callable[[], Iterator[Entry]]:
     """
 
     def guarded() -> Iterator[Entry]:
-        read: Counter[str] = Counter()
+        read = ReadImages()
         faults = 0
         try:
             for entry in dataset.entries():
                 if isinstance(entry, Fault):
                     faults += entry.severity != "notice"
                 else:
-                    read[os.path.dirname(entry.encoded.file)] += 1  # noqa: PTH120
+                    read.add(entry.encoded.file)
                 yield entry
             yield from _linked_folders(DataFolder(folder))
             if not dataset.tells_left_out:
-                yield from _left_out(DataFolder(folder), read, faults)
+                yield from left_out(DataFolder(folder), read, faults, _has_layout)
         except OSError as error:
             raise DataError(f"{folder.name} cannot be read: {error}.") from None
 
     return guarded
 
 
-def _left_out(folder: DataFolder, read: Counter[str], faults: int) -> Iterator[Fault]:
-    """How many images of the folder nothing lists; those that a fault may speak of are not counted."""
-    there = Counter(str(file.parent) for file in folder.files(folder.path, IMAGE_SUFFIXES, deep=True))
-    lacking = Counter({place: count - read[place] for place, count in there.items() if count > read[place]})
-    if (left_out := lacking.total() - faults) > 0:
-        places = ", ".join(folder.name(Path(place)) for place, _ in lacking.most_common(3))
-        where = "the folder itself" if places == "." else places + (", ..." if len(lacking) > 3 else "")
-        message = f"{left_out} images that no annotation names are left out; they lie in {where}."
-        yield Fault(folder.path.name, None, "unlisted", message, "notice")
+def _has_layout(folder: Path) -> bool:
+    """Whether a folder could be read alone, or would be if it said more."""
+    try:
+        return any(layout.recognise(folder) for layout in FORMATS)
+    except DataError:
+        return True
 
 
 def _linked_folders(folder: DataFolder) -> Iterator[Fault]:
@@ -225,11 +220,22 @@ def _refuse_empty(dataset: Dataset, folder: Path) -> None:
     """Without a class there is nothing to learn; then the faults say why, if there are any."""
     if dataset.label_map.names and next(dataset.entries(), None) is not None:
         return
-    faults = list(islice((entry for entry in dataset.entries() if isinstance(entry, Fault)), _SHOWN))
-    if sentences := [fault.message for fault in faults if fault.severity != "notice"]:
-        raise DataError(*sentences)
+    faults = list(islice((entry for entry in dataset.entries() if isinstance(entry, Fault)), _LOOKED_AT))
+    if wrong := [fault for fault in faults if fault.severity != "notice"]:
+        raise DataError(*_summed_up(wrong, folder.name))
     if all(isinstance(entry, Fault) for entry in dataset.entries()):
         told = [fault.message for fault in faults]
         rest = f"holds no labelled image in the layout {dataset.format}; --format chooses another"
         raise DataError(f"{folder.name} {rest}.", *told)
     raise DataError(f"{folder.name}: no annotation holds an object; there is nothing to learn.")
+
+
+def _summed_up(faults: list[Fault], name: str) -> list[str]:
+    """The first of many faults of a data set of which nothing could be read, after what they come to."""
+    messages = [fault.message for fault in faults[:_SHOWN]]
+    if len(faults) > _SHOWN:
+        messages.append(f"... and {'at least ' * (len(faults) >= _LOOKED_AT)}{len(faults) - _SHOWN} more.")
+    if len(faults) > 1 and all(fault.check == "missing_image" for fault in faults):
+        rest = "copy them in, or name the folder that holds both"
+        messages.insert(0, f"{name} holds annotations, but none of their images was found; {rest}.")
+    return messages

@@ -3,20 +3,39 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
+import zipfile
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from training_src.data.formats.data_folder import DataFolder, folders_in, named_like
-from training_src.data.formats.fields import AnnotationError
+from training_src.data.formats.fields import AnnotationError, shown
+from training_src.data.formats.file_names import is_foreign
 from training_src.data.formats.json_stream import first
 from training_src.data.images import IMAGE_SUFFIXES
 
 _COLUMNS = "filename,class,xmin,ymin,xmax,ymax"
 _COCO = "export it as COCO"
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
+_LFS = b"version https://git-lfs.github.com/spec/"
+_CONVERTED = "convert them to COCO or YOLO, such as by FiftyOne or Ultralytics' converters"
+_HUGGING_FACE = "of a Hugging Face data set: write its boxes as COCO, beside its images"
+# Patterns of names in small letters, and what they say.
+_NAMES = {
+    "*.parquet": _HUGGING_FACE,
+    "*.arrow": _HUGGING_FACE,
+    "metadata.jsonl": _HUGGING_FACE,
+    "*.odgt": f"CrowdHuman's: {_CONVERTED}",
+    "*.ndjson": "Labelbox's or Ultralytics' JSON lines: choose the export `COCO` or `YOLO`",
+    "wider_face_*": f"WIDER FACE's: {_CONVERTED}",
+    "seqinfo.ini": f"of the MOT Challenge: {_CONVERTED}",
+    "*.rec": "RecordIO of SageMaker's older built-in: name the folder of the images and JSON that it was made of",
+    "*.lst": "a list of SageMaker's older built-in: add the images' JSON in train_annotation/, or make COCO of it",
+    "*.mat": f"MATLAB's: {_CONVERTED}",
+}
 # So many files of a folder are looked into.
 _LOOKED_INTO = 5
 
@@ -32,9 +51,65 @@ def recognised_by_name(folder: Path) -> str | None:
     return _images_only(folder)
 
 
+def no_folder(path: Path) -> str:
+    """A sentence on what is there in place of a data set's folder, with the way out."""
+    if path.is_file() and path.name.lower().endswith(_ARCHIVES):
+        return f"{path} is an archive: unpack it, and name the folder that comes out{_within(path)}"
+    what = "is a file" if path.is_file() else "is no folder" if path.exists() else "does not exist"
+    return f"{path} {what}; name the folder that holds the images and their annotations"
+
+
+def _within(archive: Path) -> str:
+    """The one folder that all of a ZIP file lies in, by its table of contents; nothing is unpacked."""
+    try:
+        with zipfile.ZipFile(archive) as content:
+            tops = {name.partition("/")[0] for name in content.namelist() if "/" in name}
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return ""
+    tops -= {top for top in tops if is_foreign(top)}
+    return f" ({shown(tops.pop())}/)" if len(tops) == 1 else ""
+
+
 def _packed(folder: Path) -> str | None:
     found = [file.name for file in named_like(folder, "*") if file.name.lower().endswith(_ARCHIVES)]
     return f"{found[0]} is an archive: unpack it, and name the folder that comes out" if found else None
+
+
+def _by_suffix(folder: Path) -> str | None:
+    """What a file's name alone tells."""
+    for name in (file.name for file in named_like(folder, "*")):
+        for pattern, sentence in _NAMES.items():
+            if fnmatch.fnmatchcase(name.lower(), pattern):
+                return f"{name} is {sentence}"
+    return None
+
+
+def _unreadable(folder: Path) -> str | None:
+    """Annotations that did not arrive: empty, a pointer in their place, or cut off."""
+    inside = DataFolder(folder)
+    for file in islice(inside.files(folder, (".json", ".xml", ".csv", ".manifest", ".yaml")), _LOOKED_INTO):
+        try:
+            beginning = inside.read(file, 1 << 30)[:200] if file.stat().st_size < 1 << 20 else b" "
+        except AnnotationError:
+            continue
+        if not beginning.strip():
+            return f"{file.name} is empty: export it again"
+        if beginning.startswith(_LFS):
+            return (
+                f"{file.name} is a pointer of Git LFS: run `git lfs pull` where it comes from, and copy the files again"
+            )
+        if file.suffix.lower() == ".json" and (wrong := _no_json(file)):
+            return f"{file.name} is no JSON ({wrong}): export it again"
+    return None
+
+
+def _no_json(file: Path) -> str:
+    """What is wrong with a small JSON file; empty where nothing is."""
+    try:
+        json.loads(file.read_text("utf-8-sig") if file.stat().st_size < 1 << 24 else "0")
+    except (OSError, ValueError, RecursionError) as error:
+        return shown(str(error) or type(error).__name__, 120)
+    return ""
 
 
 def _kitti(folder: Path) -> str | None:
@@ -89,6 +164,8 @@ def _json(folder: Path) -> str | None:
             return f"{name} is a project of the VGG Image Annotator: choose `Export Annotations (COCO format)`"
         if first(file, "securityToken", "videoSettings"):
             return f"{name} is VoTT's JSON: choose its export `Pascal VOC` or `CSV`"
+        if first(file, "samples") or (first(file, "classes") and first(file, "labels")):
+            return f"{name} is FiftyOne's own: export it as `fo.types.COCODetectionDataset`, with its images"
         if first(file, "items") and first(file, "categories"):
             return f"{name} is Datumaro's: choose the export `COCO 1.0` or `PASCAL VOC 1.1`"
         if first(file, "detection-annotations", "tracking-annotations"):
@@ -96,9 +173,29 @@ def _json(folder: Path) -> str | None:
         element = _first_of_list(file)
         if isinstance(element, dict) and ("labels" in element and "name" in element):
             return f"{name} is BDD100K's (Scalabel): convert it by `python -m bdd100k.label.to_coco`"
+        if isinstance(element, dict) and "image" in element and _has_coordinates(element):
+            return f"{name} is CreateML's: choose the export `COCO` or `Pascal VOC` (Roboflow has both)"
         of_label_studio = "data" in element or "id" in element if isinstance(element, dict) else False
         if of_label_studio and element.keys() & {"annotations", "completions", "label", "annotator"}:
             return f"{name} is Label Studio's JSON: choose the export `COCO`, `YOLO with Images` or `Pascal VOC XML`"
+    return None
+
+
+def _has_coordinates(element: dict[str, Any]) -> bool:
+    found = element.get("annotations") or element.get("annotation")
+    return isinstance(found, list) and bool(found) and isinstance(found[0], dict) and "coordinates" in found[0]
+
+
+def _other_texts(folder: Path) -> str | None:
+    """Lines of data sets that are known for themselves."""
+    first_line = _first_text(folder)
+    fields = first_line.split(",")
+    if len(fields) in (8, 9) and all(map(_is_number, fields[:8])):
+        return f"the texts are VisDrone's: {_CONVERTED}"
+    if first_line.startswith("imagesource:") or (
+        len(first_line.split()) == 10 and not _is_number(first_line.split()[8])
+    ):
+        return f"the texts are DOTA's, of turned boxes: {_CONVERTED}"
     return None
 
 
@@ -189,6 +286,7 @@ def _head(folder: DataFolder, file: Path) -> str:
 
 _KNOWN: tuple[Callable[[Path], str | None], ...] = (
     _packed,
+    _by_suffix,
     _kitti,
     _supervisely,
     _open_images,
@@ -196,7 +294,9 @@ _KNOWN: tuple[Callable[[Path], str | None], ...] = (
     _vott,
     _json,
     _kitti_texts,
+    _other_texts,
     _table,
     _yolo_texts,
     _other_encoding,
+    _unreadable,
 )

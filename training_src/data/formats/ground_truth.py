@@ -36,6 +36,8 @@ from training_src.errors import DataError
 NAME = "ground_truth"
 
 _SUFFIXES = (".manifest", ".jsonl")
+# Of its folders of images: https://huggingface.co/docs/datasets/image_dataset
+_HUGGING_FACES = "metadata.jsonl"
 _TYPE = "groundtruth/object-detection"
 
 
@@ -93,9 +95,10 @@ class _Reading:
 def _manifests(folder: DataFolder) -> Iterator[tuple[Path, str | None]]:
     for place in (folder.path, folder.path / "manifests" / "output"):
         for file in folder.files(place, _SUFFIXES):
-            yield file, given_split(file.name)
+            if file.name != _HUGGING_FACES:
+                yield file, given_split(file.name)
     for child, split in split_folders(folder.path):
-        yield from ((file, split) for file in folder.files(child, _SUFFIXES))
+        yield from ((file, split) for file in folder.files(child, _SUFFIXES) if file.name != _HUGGING_FACES)
 
 
 def _lines(folder: DataFolder, file: Path) -> Iterator[_Line | Fault]:
@@ -220,7 +223,7 @@ def _class_map(metadata: Mapping[str, Any]) -> dict[int, str]:
 
 def _made_label_map(folder: DataFolder, manifests: Sequence[tuple[Path, str | None]]) -> LabelMap:
     """A class-map names only the classes of its own line, so all lines are read first."""
-    by_attribute: dict[str, dict[int, str]] = {}
+    by_attribute: dict[str, list[dict[int, str]]] = {}
     used: dict[str, set[int]] = {}
     for file, _ in manifests:
         for line in _lines(folder, file):
@@ -229,10 +232,20 @@ def _made_label_map(folder: DataFolder, manifests: Sequence[tuple[Path, str | No
                     names = _class_map(metadata)
                 except AnnotationError:
                     continue  # named when the entries are read
-                by_attribute.setdefault(key, {}).update(names)
+                _add_agreeing(by_attribute.setdefault(key, []), names)
                 used.setdefault(key, set()).update(_used(value))
-    named = [made_names(names, sorted(used[key]), 1) for key, names in sorted(by_attribute.items())]
-    return make_label_map(named, folder.path.name)
+    lists = ((key, names) for key, found in sorted(by_attribute.items()) for names in found)
+    return make_label_map([made_names(names, sorted(used[key]), 1) for key, names in lists], folder.path.name)
+
+
+def _add_agreeing(lists: list[dict[int, str]], names: Mapping[int, str]) -> None:
+    """Put names to those that they do not contradict: jobs of one name may number their classes differently."""
+    for known in lists:
+        joined = {**names, **known}
+        if names.items() <= joined.items() and len(set(joined.values())) == len(joined):
+            known.update(names)
+            return
+    lists.append(dict(names))
 
 
 def _used(value: Mapping[str, Any]) -> Iterator[int]:

@@ -28,12 +28,22 @@ def image_path(folder: DataFolder, name: str, places: Sequence[Path]) -> str:
     try:
         return folder.image_path(name, places)
     except AnnotationError as error:
-        if ".." in name.replace("\\", "/").split("/"):
+        if _leads_upwards(name):
             raise
         for path in _paths(name):
             if (found := folder.ending(path, places)) is not None and found.is_file():
                 return str(found)
         raise error
+
+
+def _leads_upwards(name: str) -> bool:
+    """Whether a name goes up, but for one that begins so and then names folders, which were another machine's.
+
+    Label Studio writes `../../label-studio/data/media/upload/1/a.jpg`. What is meant by `../a.jpg` nobody can say.
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    upwards = next((at for at, part in enumerate(parts) if part != ".."), len(parts))
+    return ".." in parts[upwards:] or 0 < upwards >= len(parts) - 1
 
 
 def _paths(name: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ from training_src.data.formats.json_stream import elements
 from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.spill import Key, Spill
 from training_src.errors import DataError
+
+# So many annotations without an image are named one by one; more are a kind of fault, which is named once.
+_FEW_LOST = 20
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,15 @@ def _category(value: Any) -> int | str:
 
 
 def _number_texts(content: _Content) -> None:
-    """Give categories whose ids are texts numbers behind the others', in the order of their names."""
+    """Give categories whose ids are texts numbers behind the others', in the order of their names.
+
+    A text that is a numbered category's name means that one.
+    """
+    numbers = {name: number for number, name in content.names.items()}
+    for text in content.unnamed & numbers.keys() - content.named.keys():
+        content.numbers[text] = numbers[text]
+        content.used.add(numbers[text])
+        content.unnamed.remove(text)
     texts = {**{text: text for text in content.unnamed}, **content.named}
     first = max(content.names, default=0) + 1
     for number, text in enumerate(sorted(texts, key=lambda text: (texts[text], text)), start=first):
@@ -276,7 +288,18 @@ def _homeless(content: _Content) -> Iterator[Fault]:
     for where, (check, rest) in content.faults.items():
         box = None if str(where).startswith("image") else str(where)
         yield Fault(content.place, box, check, f"{content.place}: {where} {rest}.")
-    for key, row in content.boxes.items():
-        if key not in content.images:
+    lost = (found for found in content.boxes.items() if found[0] not in content.images)
+    few = list(islice(lost, _FEW_LOST + 1))
+    if len(few) <= _FEW_LOST:
+        for key, row in few:
             where, rest = f"annotation {row[0]}", f"belongs to image {shown(key)}, which is not listed"
             yield Fault(content.place, where, "annotation", f"{content.place}: {where} {rest}.")
+        return
+    (key, row), count = few[0], len(few) + sum(1 for _ in lost)
+    listed = next((shown(one) for one, _ in content.images.items()), "none")
+    message = (
+        f"{content.place}: {count} annotations belong to images that are not listed, such as annotation {row[0]} to "
+        f"{shown(key) if isinstance(key, int) else repr(shown(key))}; ids of listed images are such as {listed}. "
+        "Write the same id into image_id and into the image's id."
+    )
+    yield Fault(content.place, None, "annotation", message)

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from training_src.data.dataset import Box, Dataset, Entry, Fault, labelled_file
 from training_src.data.formats.classes import SourceClasses, made_names
@@ -80,21 +80,31 @@ def _parsed(folder: DataFolder, file: Path) -> _Document:
         raise AnnotationError("annotation", 'is no JSON object with "annotations"; export it again')
     sizes = content.get("image_size")
     first = sizes[0] if isinstance(sizes, list) and sizes and isinstance(sizes[0], dict) else {}
-    names = {}
-    for category in content.get("categories") or []:
-        if isinstance(category, dict) and isinstance(category.get("class_id"), int):
-            names[category["class_id"]] = class_name(category.get("name"))
     image = content.get("file")
     return _Document(
         image if isinstance(image, str) else file.stem,
         size(first.get("width"), first.get("height")),
         content["annotations"],
-        names,
+        _names(content.get("categories")),
     )
 
 
+def _names(categories: Any) -> dict[int, str]:
+    """Names by number; what is no list of them names nothing."""
+    found = [one for one in categories if isinstance(one, dict)] if isinstance(categories, list) else []
+    return {one["class_id"]: class_name(one.get("name")) for one in found if _is_number(one.get("class_id"))}
+
+
+def _is_number(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 20
+
+
 def _classes(folder: DataFolder, channels: list[tuple[Path, Path]]) -> tuple[dict[int, str], set[int]]:
-    """Names by id, and the ids that boxes have; what cannot be read is named with the entries."""
+    """Names by id, and the ids that boxes have; what cannot be read is named with the entries.
+
+    Raises:
+        DataError: Two files give a number to different classes.
+    """
     names: dict[int, str] = {}
     used: set[int] = set()
     for place, _ in channels:
@@ -103,9 +113,14 @@ def _classes(folder: DataFolder, channels: list[tuple[Path, Path]]) -> tuple[dic
                 document = _parsed(folder, file)
             except AnnotationError:
                 continue
-            names |= document.names
+            for number, name in document.names.items():
+                if names.setdefault(number, name) != name:
+                    raise DataError(
+                        f'{folder.name(file)} calls class {number} "{name}", another file calls it "{names[number]}"; '
+                        "number the classes alike in all files."
+                    )
             found = (box.get("class_id") for box in document.boxes if isinstance(box, dict))
-            used |= {number for number in found if isinstance(number, int) and 0 <= number < 1 << 20}
+            used |= {number for number in found if _is_number(number)}
     return names, used
 
 

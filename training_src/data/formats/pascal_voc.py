@@ -272,6 +272,9 @@ def _image(folder: DataFolder, places: tuple[Path, ...], file: Path, root: Eleme
 def _objects(root: Element) -> Iterator[NamedBox]:
     for position, item in enumerate(root.findall("object")):
         name = (item.findtext("name") or "").strip()
+        if item.find("bndbox") is None:
+            rest = "has no bndbox; export boxes, not outlines or turned ones"
+            raise AnnotationError("annotation", f'has object {position} ("{shown(name)}"), which {rest}')
         texts = [item.findtext(f"bndbox/{edge}") or "" for edge in ("xmin", "ymin", "xmax", "ymax")]
         try:
             edges = enclosing(four_numbers(texts), _rotation(item))
@@ -316,4 +319,5 @@ def _notices(folder: DataFolder, lists: _Lists) -> tuple[str, ...]:
     )
     if not left_out:
         return ()
-    return (f"{left_out} annotated images are in no list of ImageSets/Main and are left out.",)
+    what = "1 annotated image is" if left_out == 1 else f"{left_out} annotated images are"
+    return (f"{what} in no list of ImageSets/Main and left out.",)

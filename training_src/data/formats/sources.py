@@ -97,7 +97,8 @@ def _read_list(folder: DataFolder, file: Path) -> list[_Source]:
         content = yaml_document.parse(folder.text(file, yaml_document.LARGEST))
         listed = content.get("sources")
         if not isinstance(listed, list) or not listed or content.keys() != {"sources"}:
-            raise AnnotationError("sources", "must hold `sources:` with a list, and nothing else")
+            rest = "must hold `sources:` with a list, and nothing else; for a single data set name its folder"
+            raise AnnotationError("sources", rest)
         sources = [_source(folder, entry, number) for number, entry in enumerate(listed)]
     except AnnotationError as error:
         raise DataError(f"{file.name} {error}.") from None

@@ -118,7 +118,7 @@ def _read(folder: DataFolder, table: _Table) -> _Rows:
         for number, fields in _lines(folder, table.file):
             try:
                 values = {column: fields[at].strip() for column, at in table.columns.items()}
-                name = class_name(values["class"])
+                name = class_name(values["class"]) if any(values[column] for column in _NEEDED[1:]) else ""
                 if not values["image"].isprintable() or not values["image"]:
                     raise AnnotationError("annotation", f'has the file name "{shown(values["image"])}"')
             except IndexError:
@@ -128,7 +128,8 @@ def _read(folder: DataFolder, table: _Table) -> _Rows:
             except AnnotationError as error:
                 found.faults.append(error.fault(found.place, f"line {number}"))
                 continue
-            found.names.add(name)
+            if name:
+                found.names.add(name)
             found.rows.add(values["image"], (number, values))
     except AnnotationError as error:
         found.faults.append(error.fault(found.place))
@@ -163,6 +164,8 @@ def _labelled(
         return
     named: list[NamedBox] = []
     for number, each in rows:
+        if not each["class"]:
+            continue  # an image alone is background
         try:
             edges = four_numbers([each[edge] for edge in ("xmin", "ymin", "xmax", "ymax")])
             named.append(NamedBox(edges, class_name(each["class"]), f"line {number}"))

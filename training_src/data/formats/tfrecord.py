@@ -172,7 +172,7 @@ def _examples(plain: _PlainShards, shard: Path, *, checked: bool = True) -> Iter
             encoded = Encoded(str(file), span.offset + data.find(example.encoded), len(example.encoded))
             yield _Record(place, number, encoded, example)
     except DataError as error:
-        yield Fault(place, None, "record", f"{place}: {error}")
+        yield Fault(place, None, "record", f"{place}: {str(error).removeprefix(f'{plain.of(shard).name}: ')}")
     except ValueError as error:
         hint = "; frames of Waymo's own schema must be exported as tf.Examples" if "segment-" in shard.name else ""
         message = f"{place}: record {number} is no tf.Example of a labelled image: {error}{hint}."

@@ -2,15 +2,17 @@
 """YOLO: a text file an image, in a folder `labels` beside `images` or beside the image itself.
 
 A line is a class, counted from 0, and the box's centre, width and height as shares of the image's; a sixth number is a
-confidence, and more than six are a polygon, which becomes the box around it, or a pose's keypoints, which are passed
-over. An image without a text file is background. Source: https://docs.ultralytics.com/datasets/detect/
+confidence, and more than six are a polygon, which becomes the box around it, or a box and a pose's keypoints, which are
+passed over (see `pose_or_polygon`). An image without a text file is background. Source: https://docs.ultralytics.com/datasets/detect/
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from training_src.data.dataset import Box, Dataset, Entry, Fault, labelled_file
@@ -19,14 +21,18 @@ from training_src.data.formats.classes import SourceClasses, made_names
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, Edges, confidence, number, shown
 from training_src.data.formats.image_size import read_size
-from training_src.data.formats.yolo_settings import Place, read_settings
+from training_src.data.formats.pose_or_polygon import SHORTEST, LineForm, LongLines
+from training_src.data.formats.yolo_settings import Place, YoloSettings, read_settings
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.label_map import LabelMap, make_label_map
+from training_src.errors import DataError
 
 NAME = "yolo"
 
 # A share beyond this was meant as pixels; tools that clip late write a little more than 1.
 _GREATEST_SHARE = 2.0
+# The same of a polygon's corner: what is 2 marks a keypoint.
+_GREATEST_OF_CORNERS = 1.5
 
 _UNNAMED = (
     "Nothing names the classes, so they are called class_0, class_1, ...; name them in classes.txt, a line each, or in "
@@ -46,7 +52,7 @@ def read(folder: Path, label_map: LabelMap | None) -> Dataset:
         used = sorted(_used(inside, places)) if not settings.names else []
         label_map = make_label_map([made_names(settings.names, used, 1)], folder.name)
     classes = SourceClasses(settings.names, 1, label_map, used=lambda: _used(inside, places))
-    reading = _Reading(inside, classes, settings.has_keypoints)
+    reading = _Reading(inside, classes, settings)
 
     def entries() -> Iterator[Entry]:
         texts = 0
@@ -74,7 +80,29 @@ class _Reading:
 
     folder: DataFolder
     classes: SourceClasses
-    has_keypoints: bool
+    settings: YoloSettings
+
+    @cached_property
+    def form(self) -> LineForm:
+        """What lines of more than five numbers hold; asked for at the first of them.
+
+        Raises:
+            DataError: They may hold polygons as well as keypoints.
+        """
+        if self.settings.kpt_shape is not None:
+            return LineForm.stated(self.settings.kpt_shape)
+        lines = LongLines()
+        for shares in _long_lines(self.folder, self.settings.places):
+            lines.add(shares)
+        form = lines.form()
+        if form is None:
+            raise DataError(
+                f"{self.folder.path.name}: the texts' long lines can be read as polygons and as boxes with keypoints "
+                f"behind them, and nothing tells which they are; say `kpt_shape: {lines.points}` for keypoints, or "
+                "`kpt_shape: []` for polygons, in data.yaml. Where some are one and some the other, part them and "
+                "merge the folders by a sources.yaml."
+            )
+        return form
 
 
 def _images(folder: DataFolder, place: Place) -> Iterator[Path | Fault]:
@@ -123,8 +151,37 @@ def _labels_of(folder: DataFolder, place: Path) -> Path | None:
     return labels.joinpath(*parts[at + 1 :]) if labels is not None and at is not None else None
 
 
+def _long_lines(folder: DataFolder, places: tuple[Place, ...]) -> Iterator[list[float]]:
+    """The numbers behind the class of every line that has more than a box and a confidence."""
+    for file in _texts(folder, places):
+        with suppress(AnnotationError):
+            for _, written in folder.lines(file):
+                fields = written.split()
+                if len(fields) > SHORTEST:
+                    with suppress(AnnotationError):
+                        yield [number(field) for field in fields[1:]]
+
+
+def _texts(folder: DataFolder, places: tuple[Place, ...]) -> Iterator[Path]:
+    """Every text that may hold boxes: all of a folder, whichever of its images this machine has."""
+    for home in sorted({_labels_of(folder, place.path) or place.path for place in places if place.path.is_dir()}):
+        for file in folder.files(home, (".txt",), deep=home != folder.path):
+            if file.name not in yolo_settings.LISTS:
+                yield file
+    for place in places:
+        if place.path.is_file():
+            for image in _images(folder, place):
+                with suppress(AnnotationError):
+                    if isinstance(image, Path) and (text := _text_file(folder, image)) is not None:
+                        yield text
+
+
 def _lone_texts(folder: DataFolder, places: tuple[Place, ...], used: int) -> Iterator[Fault]:
-    """Texts that belong to no image, counted."""
+    """Texts that belong to no image, counted, or that there is none at all."""
+    if not used and next(_texts(folder, places), None) is None:
+        message = "No image has a text: they are looked for beside the images, and of images in images/ in labels/."
+        yield Fault(folder.path.name, None, "empty", message)
+        return
     folders = {place.path for place in places if place.path.is_dir()}
     homes = {_labels_of(folder, path) or path for path in folders}
     texts = sum(
@@ -167,22 +224,53 @@ def _boxes(reading: _Reading, file: Path, size: tuple[int, int], image: str) -> 
 
 def _box(written: str, reading: _Reading, width: int, height: int) -> tuple[int, str, Edges, float | None]:
     fields = written.split()
+    if "," in written:
+        rest = f'has commas: "{shown(written)}"; write points in numbers and blanks between them'
+        raise AnnotationError("annotation", rest)
     category, shares = _category(fields[0]), [number(field) for field in fields[1:]]
     label, name = reading.classes.label(category)
-    if reading.has_keypoints:
-        shares = shares[:4]
-    if any(abs(share) > _GREATEST_SHARE for share in shares):
+    if len(shares) < 4:
+        raise AnnotationError("annotation", f'is no class with four numbers: "{shown(written)}"')
+    score = _score(shares, written)
+    is_polygon = _is_polygon(shares, written, reading)
+    greatest = _GREATEST_OF_CORNERS if is_polygon else _GREATEST_SHARE
+    if any(abs(share) > greatest for share in shares):
         rest = f'has values beyond 1 where shares of the image are expected: "{shown(written)}"; divide by its size'
         raise AnnotationError("annotation", rest)
-    if len(shares) in (4, 5):
-        x, y, wide, high = shares[:4]
-        edges = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
-    elif len(shares) >= 6 and len(shares) % 2 == 0:
+    x, y, wide, high = shares[:4]
+    edges = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
+    if is_polygon:
         edges = (min(shares[::2]), min(shares[1::2]), max(shares[::2]), max(shares[1::2]))
-    else:
-        raise AnnotationError("annotation", f'is no class with four numbers: "{shown(written)}"')
-    score = confidence(shares[4]) if len(shares) == 5 else None
     return label, name, (edges[0] * width, edges[1] * height, edges[2] * width, edges[3] * height), score
+
+
+def _score(shares: list[float], written: str) -> float | None:
+    """The confidence behind a box, if there is one."""
+    if len(shares) != 5:
+        return None
+    if (score := confidence(shares[4])) is None:
+        rest = f'ends with {shares[4]:g}, which is no confidence from 0 to 1: "{shown(written)}"; '
+        rest += "write a box that is turned by an angle as its four corners, and leave out other numbers"
+        raise AnnotationError("annotation", rest)
+    return score
+
+
+def _is_polygon(shares: list[float], written: str, reading: _Reading) -> bool:
+    """Whether a line's numbers are a polygon's corners, not a box.
+
+    Raises:
+        AnnotationError: It is a long line that is not like the others.
+    """
+    if len(shares) < SHORTEST:
+        return False
+    form = reading.form
+    if not form.fits(shares):
+        if form.kind == "polygons":
+            raise AnnotationError("annotation", f'is no class with four numbers: "{shown(written)}"')
+        lengths = " or ".join(map(str, sorted(form.lengths)))
+        rest = f"has {len(shares)} numbers behind its class, and is no pose like the others, which have {lengths}"
+        raise AnnotationError("annotation", f"{rest}; export it again, or say kpt_shape in data.yaml")
+    return form.kind == "polygons"
 
 
 def _category(text: str) -> int:

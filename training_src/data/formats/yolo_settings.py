@@ -2,7 +2,8 @@
 """What YOLO's tools write beside images and texts: class names, the places of the splits, the kind of labels.
 
 Ultralytics and Roboflow write a YAML file, CVAT and Darknet `obj.data` with `obj.names` and lists of images, Roboflow's
-Darknet export `_darknet.labels` in each split's folder, labelImg and Label Studio `classes.txt`.
+Darknet export `_darknet.labels` in each split's folder, labelImg and Label Studio `classes.txt`, FiftyOne `obj.names`
+beside `data/`.
 Sources: https://docs.ultralytics.com/datasets/detect/, https://docs.cvat.ai/docs/manual/advanced/formats/format-yolo/
 """
 
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from training_src.data.formats import bbox_label_tool
-from training_src.data.formats.data_folder import DataFolder, named_like, split_folders
+from training_src.data.formats.data_folder import DataFolder, folders_in, named_like, split_folders
 from training_src.data.formats.fields import AnnotationError, class_name, shown
 from training_src.data.images import IMAGE_SUFFIXES
+from training_src.data.splits import given_split
 from training_src.errors import DataError
 
 DARKNET = "obj.data"
@@ -46,19 +48,22 @@ class YoloSettings:
         source: The file that names the classes, for messages.
         names: By number, from 0; empty where nothing names them.
         places: Where the images are.
-        has_keypoints: Whether what follows a box are keypoints, not the corners of a polygon.
+        kpt_shape: How many keypoints follow a box and how many numbers each has; empty: none do. None: nothing says it.
         notices: What people should know.
     """
 
     source: str
     names: Mapping[int, str]
     places: tuple[Place, ...]
-    has_keypoints: bool
+    kpt_shape: tuple[int, ...] | None
     notices: tuple[str, ...]
 
 
 def recognise(folder: Path) -> bool:
-    """Whether there are class names of YOLO's tools, or `labels` beside `images` (here or in a split's folder)."""
+    """Whether there are class names of YOLO's tools, or `labels` beside `images` (here or in a split's folder).
+
+    A list of names counts where a text lies beside an image of its name, there or in a folder there.
+    """
     if any("names" in settings for _, settings in _yaml(DataFolder(folder))) or (folder / DARKNET).is_file():
         return True
     if bbox_label_tool.recognise(folder):
@@ -66,7 +71,7 @@ def recognise(folder: Path) -> bool:
     roots = [folder, *(child for child, _ in split_folders(folder))]
     if any(DataFolder(root).child(root, "images") and DataFolder(root).child(root, "labels") for root in roots):
         return True
-    return any((root / name).is_file() and _has_pair(root) for root in roots for name in _LISTS)
+    return any((root / name).is_file() and any(_with_pairs(root)) for root in roots for name in _LISTS)
 
 
 def read_settings(folder: DataFolder) -> YoloSettings:
@@ -76,6 +81,7 @@ def read_settings(folder: DataFolder) -> YoloSettings:
         DataError: A file that should say them cannot be read, or there is no folder of images.
     """
     file, settings = _chosen(folder)
+    kpt_shape = _kpt_shape(folder)
     try:
         names, source = _names(folder, settings, file)
         places, notices = _places(folder, settings)
@@ -83,7 +89,7 @@ def read_settings(folder: DataFolder) -> YoloSettings:
         raise DataError(f"{folder.name(file) if file else 'classes.txt'} {error}.") from None
     if not places:
         raise DataError(f"{folder.path.name} holds no folder of images in YOLO's layout (images/ beside labels/).")
-    return YoloSettings(source, names, tuple(places), bool(settings.get("kpt_shape")), tuple(notices))
+    return YoloSettings(source, names, tuple(places), kpt_shape, tuple(notices))
 
 
 def _yaml(folder: DataFolder) -> Iterator[tuple[Path, Mapping[str, Any]]]:
@@ -106,6 +112,24 @@ def _chosen(folder: DataFolder) -> tuple[Path | None, Mapping[str, Any]]:
     found = [*_yaml(folder), *_darknet(folder)]
     told = [(("names" in settings) * 2 + any(map(_split_of, settings)), file, settings) for file, settings in found]
     return next(((file, settings) for most in (3, 2, 1) for told_, file, settings in told if told_ == most), (None, {}))
+
+
+def _kpt_shape(folder: DataFolder) -> tuple[int, ...] | None:
+    """What one of the folder's YAML files says of keypoints, `data.yaml` first."""
+    for file, settings in _yaml(folder):
+        shape = settings.get("kpt_shape")
+        if shape is None:
+            continue
+        if shape in ([], "", "null", "~"):
+            return ()
+        written = shape if isinstance(shape, list) and len(shape) == 2 else []
+        numbers = [int(one) for one in written if isinstance(one, str) and one.isdecimal() and len(one) < 5]
+        points, dimensions = numbers if len(numbers) == 2 else (0, 0)
+        if points < 1 or dimensions not in (2, 3):
+            rest = "write [number of points, 2 or 3], or [] where lines hold no keypoints"
+            raise DataError(f"{folder.name(file)} has kpt_shape {shown(shape)}; {rest}.")
+        return points, dimensions
+    return None
 
 
 def _darknet(folder: DataFolder) -> Iterator[tuple[Path, Mapping[str, Any]]]:
@@ -200,14 +224,23 @@ def _usual_places(folder: DataFolder) -> Iterator[Place]:
     for place, split in split_folders(folder.path):
         if inner := folder.child(place, "images"):
             yield Place(inner, split)
-        elif _has_pair(place):
-            yield Place(place, split)
+        else:
+            yield from (Place(found, split) for found in _with_pairs(place))
     images = folder.child(folder.path, "images")
     if images is None:
-        if _has_pair(folder.path):
-            yield Place(folder.path, None)
+        for found in _with_pairs(folder.path):
+            if found == folder.path or not given_split(found.name):  # a split's was just seen
+                yield Place(found, None)
         return
     yield from [Place(place, split) for place, split in split_folders(images)] or [Place(images, None)]
+
+
+def _with_pairs(folder: Path) -> Iterator[Path]:
+    """A folder that has a text beside an image of its name, else the folders in it that have: FiftyOne's `data/`."""
+    if _has_pair(folder):
+        yield folder
+    else:
+        yield from (place for place in folders_in(folder) if _has_pair(place))
 
 
 def _has_pair(folder: Path) -> bool:

@@ -295,6 +295,7 @@ def test_polygon_without_a_box_becomes_the_box_around_it(
         ({"size": [48, 64], "counts": "01"}, "has no bbox, and a segmentation of run lengths; export it with boxes"),
         ([[4, 6, 32]], "has no bbox, and a segmentation that is no polygon: [[4, 6, 32]]"),
         ([["a"] * 6], 'has "a" where a number is expected'),
+        (None, "has a bbox that is not four numbers: []"),
     ],
 )
 def test_segmentation_that_gives_no_box_is_named(
@@ -304,6 +305,12 @@ def test_segmentation_that_gives_no_box_is_named(
     dataset = coco("instances.json", "images", annotations=[*content()["annotations"], annotation])
 
     assert [message.partition(") ")[2] or message for message in messages(dataset)] == [f"{sentence}."]
+
+
+def test_annotation_with_neither_box_nor_outline_is_named(coco: Callable[..., Dataset]) -> None:
+    dataset = coco("a.json", "images", annotations=[{"id": 1, "image_id": 0, "category_id": 3, "segmentation": None}])
+
+    assert messages(dataset) == ['a.json: annotation 0 (of "0.jpg") has a bbox that is not four numbers: None.']
 
 
 @pytest.mark.parametrize(
@@ -359,6 +366,14 @@ def test_box_turned_by_half_a_right_angle_grows(coco: Callable[..., Dataset]) ->
         "project/images/0.jpg",
         "/data/local-files/?d=project/images/0.jpg",
         "http://127.0.0.1:8080/data/upload/7/0.jpg",
+        "../../label-studio/data/media/upload/7/0.jpg",
+        "..\\..\\label-studio\\data\\media\\upload\\7\\0.jpg",
+        "../../label-studio/data/media/upload/7/3f2a1b9c-0.jpg",
+        "/data/upload/7/3f2a1b9c-0.jpg",
+        "/data/local-files/?d=../project/images/0.jpg",
+        "/data/local-files/?d=project%2Fimages%5C0.jpg",
+        "/data/local-files/?d=C:\\pictures\\0.jpg",
+        "../images/0.jpg",
         "s3://bucket/project/images/0.jpg",
         "https://bucket.s3.amazonaws.com/project/0.jpg?X-Amz-Date=20260101",
         "images/3f2a1b9c-0.jpg",
@@ -374,6 +389,39 @@ def test_image_is_found_by_the_longest_end_of_its_address(coco: Callable[..., Da
     assert [image.image for image in images_of(dataset)] == ["images/0.jpg", "images/1.jpg"]
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "../../../outside/secret.jpg",
+        "../outside/secret.jpg",
+        "/data/local-files/?d=../outside/secret.jpg",
+        "/data/local-files/?d=..%2F..%2Foutside%2Fsecret.jpg",
+        "images/../../outside/secret.jpg",
+        "../secret.jpg",
+        "..",
+        "../",
+        "../../",
+        "/data/local-files/?d=",
+        "/data/local-files/?d=%00",
+        "/data/upload/",
+        "../../label-studio/..",
+        "../linked/secret.jpg",
+        "x/linked/secret.jpg",
+    ],
+)
+def test_address_never_leads_out_of_the_folder(coco: Callable[..., Dataset], tmp_path: Path, address: str) -> None:
+    outside = tmp_path.parent / "outside"
+    outside.mkdir(exist_ok=True)
+    (outside / "secret.jpg").write_bytes(b"")
+    (tmp_path / "linked").symlink_to(outside)
+    images = [{**content()["images"][0], "file_name": address}, content()["images"][1]]
+
+    dataset = coco("result.json", "images", images=images)
+
+    assert [image.image for image in images_of(dataset)] == ["images/1.jpg"]
+    assert any(message.startswith("result.json: image 0 ") for message in messages(dataset))
+
+
 def test_other_tools_json_beside_coco_is_not_taken_for_it(coco: Callable[..., Dataset], tmp_path: Path) -> None:
     (tmp_path / "notes.json").write_text(json.dumps({"categories": [{"id": 0, "name": "car"}], "info": {"year": 2026}}))
 
@@ -381,3 +429,54 @@ def test_other_tools_json_beside_coco_is_not_taken_for_it(coco: Callable[..., Da
 
     assert dataset.format == "coco" and len(images_of(dataset)) == 2
     assert dataset.label_map.names == {3: "vehicle", 5: "cyclist"}
+
+
+@pytest.mark.parametrize(("listed", "named"), [(str, int), (int, str), (str, str), (int, float)])
+def test_ids_of_images_and_annotations_match_as_texts_and_numbers(
+    coco: Callable[..., Dataset], listed: Callable[[int], Any], named: Callable[[int], Any]
+) -> None:
+    images = [{"id": listed(10 + n), "file_name": f"{n}.jpg", "width": 64, "height": 48} for n in range(2)]
+    annotations = [{"id": n, "image_id": named(10 + n), "category_id": 3, "bbox": [n, 0, 8, 8]} for n in range(2)]
+    categories = [{"id": listed(3), "name": "vehicle"}]
+
+    dataset = coco("result.json", "images", images=images, annotations=annotations, categories=categories)
+
+    assert [[box.xmin for box in image.boxes] for image in images_of(dataset)] == [[0], [1]]
+    assert not messages(dataset)
+
+
+def test_ids_that_are_unlike_are_one_error_with_the_way_out(coco: Callable[..., Dataset]) -> None:
+    annotations = [{"id": n, "image_id": f"00{n % 2}", "category_id": 3, "bbox": [n, 0, 8, 8]} for n in range(40)]
+
+    dataset = coco("result.json", "images", annotations=annotations)
+
+    assert messages(dataset) == [
+        "result.json: 40 annotations belong to images that are not listed, such as annotation 0 to '000'; ids of "
+        "listed images are such as 0. Write the same id into image_id and into the image's id."
+    ]
+
+
+def test_text_and_number_of_the_same_digits_are_one_id(coco: Callable[..., Dataset]) -> None:
+    images = [{"id": key, "file_name": f"{n}.jpg"} for n, key in enumerate((7, "7"))]
+
+    dataset = coco(
+        "result.json", "images", images=images, annotations=[{"image_id": 7, "category_id": 3, "bbox": [0, 0, 8, 8]}]
+    )
+
+    assert 'result.json: image 1 ("1.jpg") has the id 7, which "0.jpg" has too.' in messages(dataset)
+
+
+def test_class_name_in_place_of_a_numbered_categorys_id_is_that_category(coco: Callable[..., Dataset]) -> None:
+    annotations = [{"image_id": 0, "category_id": key, "bbox": [0, 0, 8, 8]} for key in ("cyclist", 5, "5")]
+
+    dataset = coco("result.json", "images", annotations=annotations)
+
+    assert [(box.label, box.name) for box in images_of(dataset)[0].boxes] == [(5, "cyclist")] * 3
+    assert dataset.label_map.names == {3: "vehicle", 5: "cyclist"}
+
+
+def test_keypoints_are_read_where_there_is_nothing_else(coco: Callable[..., Dataset]) -> None:
+    dataset = coco("annotations/person_keypoints_val2017.json", "val2017")
+
+    assert [image.image for image in images_of(dataset)] == ["val2017/0.jpg", "val2017/1.jpg"]
+    assert (dataset.notices, messages(dataset)) == ((), [])

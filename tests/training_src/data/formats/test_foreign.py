@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -52,6 +53,45 @@ KNOWN: dict[str, tuple[dict[str, str], str]] = {
     "texts without images": ({"labels/a.txt": "0 .5 .5 .2 .2\n", "classes.txt": "car\n"}, "YOLO with Images"),
     "a table without names": ({"annotations.csv": "a.jpg,1,2,30,40,car\n", "a.jpg": ""}, "let its first line name"),
     "a table of semicolons": ({"l.csv": "filename;class;xmin;ymin;xmax;ymax\n", "a.jpg": ""}, "with commas between"),
+    "FiftyOne's own": (
+        {"metadata.json": '{"media_type": "image"}', "samples.json": '{"samples": [{"filepath": "data/a.jpg"}]}'},
+        "samples.json is FiftyOne's own: export it as `fo.types.COCODetectionDataset`",
+    ),
+    "FiftyOne's detections": (
+        {"labels.json": '{"classes": ["car"], "labels": {"a": []}}', "data/a.jpg": ""},
+        "labels.json is FiftyOne's own: export it as `fo.types.COCODetectionDataset`",
+    ),
+    "FiftyOne's CVAT": (
+        {"labels.xml": "<annotations><version>1.1</version></annotations>", "data/a.jpg": ""},
+        "COCO 1.0",
+    ),
+    "FiftyOne's BDD": ({"labels.json": '[{"name": "a.jpg", "labels": []}]', "data/a.jpg": ""}, "bdd100k.label.to_coco"),
+    "an empty file": ({"annotations/instances_train.json": "", "images/a.jpg": ""}, "instances_train.json is empty"),
+    "a pointer of Git LFS": (
+        {"instances.json": "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n", "images/a.jpg": ""},
+        "instances.json is a pointer of Git LFS: run `git lfs pull`",
+    ),
+    "JSON that was cut off": ({"instances.json": '{"images": [{"id": 1', "a.jpg": ""}, "instances.json is no JSON"),
+    "CreateML": (
+        {"_annotations.createml.json": '[{"image": "a.jpg", "annotations": [{"label": "car", "coordinates": {}}]}]'},
+        "_annotations.createml.json is CreateML's",
+    ),
+    "MOT": ({"gt/gt.txt": "1,1,10,10,20,20,1,1,1\n", "seqinfo.ini": "[Sequence]", "img1/1.jpg": ""}, "MOT Challenge"),
+    "WIDER FACE": (
+        {"wider_face_split/wider_face_train_bbx_gt.txt": "0/0.jpg\n", "images/a.jpg": ""},
+        "WIDER FACE's",
+    ),
+    "CrowdHuman": ({"annotation_train.odgt": '{"ID": "0", "gtboxes": []}\n', "Images/a.jpg": ""}, "CrowdHuman's"),
+    "RecordIO": ({"train/train.rec": "x"}, "RecordIO of SageMaker's older built-in"),
+    "a list of images": ({"train/train.lst": "0\t2\t5", "train/a.jpg": ""}, "a list of SageMaker's older built-in"),
+    "Labelbox": ({"export.ndjson": '{"data_row": {"id": "x"}}\n', "images/a.jpg": ""}, "Labelbox's"),
+    "Hugging Face": ({"data/train-00000-of-00001.parquet": "PAR1"}, "Hugging Face"),
+    "Hugging Face's folder of images": (
+        {"train/metadata.jsonl": '{"file_name": "a.jpg", "objects": {"bbox": [[4, 6, 10, 10]]}}\n', "train/a.jpg": ""},
+        "Hugging Face",
+    ),
+    "VisDrone": ({"annotations/a.txt": "10,10,20,20,1,4,0,0\n", "images/a.jpg": ""}, "VisDrone's"),
+    "DOTA": ({"labelTxt/a.txt": "imagesource:x\ngsd:1\n1 1 3 1 3 3 1 3 plane 0\n", "images/a.jpg": ""}, "DOTA's"),
     "an archive": ({"street.zip": "PK"}, "street.zip is an archive: unpack it"),
     "images alone": ({"images/a.jpg": "", "images/b.jpg": ""}, "images and no annotations"),
 }
@@ -124,3 +164,39 @@ def test_linked_folder_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"data/ is a link to a folder outside the data set: copy the folder in"):
         read_dataset(tmp_path / "set")
+
+
+def test_archive_in_place_of_a_folder_is_to_be_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "street.zip", "w") as archive:
+        for name in ("export/Annotations/a.xml", "export/JPEGImages/a.jpg", "__MACOSX/._a"):
+            archive.writestr(name, "")
+
+    with pytest.raises(
+        DataError, match=r"street\.zip is an archive: unpack it, and name the folder that comes out \(exp"
+    ):
+        read_dataset(tmp_path / "street.zip")
+
+
+@pytest.mark.parametrize("name", ["set.tar.gz", "set.TGZ", "set.rar", "set.7z", "broken.zip"])
+def test_archive_of_any_kind_is_to_be_unpacked(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"Rar!")
+
+    with pytest.raises(DataError, match=r"is an archive: unpack it, and name the folder that comes out\."):
+        read_dataset(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["instances_train.json", "obj.data", "train.record", "a.jpg"])
+def test_file_in_place_of_a_folder_says_which_folder_to_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+
+    with pytest.raises(
+        DataError, match=rf"{name} is a file; name the folder that holds the images and their annotations"
+    ):
+        read_dataset(tmp_path / name)
+
+
+def test_yolos_settings_in_place_of_their_folder_say_which_folder_to_name(tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text("names: [car]\ntrain: images\n")
+
+    with pytest.raises(DataError, match=r"data\.yaml must hold `sources:` .*; for a single data set name its folder"):
+        read_dataset(tmp_path / "data.yaml")

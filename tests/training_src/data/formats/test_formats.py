@@ -111,14 +111,24 @@ def test_unsupported_layout_says_what_is_supported(tmp_path: Path, names: list[s
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere is no folder"):
+    with pytest.raises(DataError, match="nowhere does not exist; name the folder"):
         read_dataset(tmp_path / "nowhere")
 
 
 def test_builtin_file_outside_the_folder_is_refused(builtin_folder: Path, edit_builtin: Callable[..., None]) -> None:
-    edit_builtin(builtin_folder / "train/annotations.json", "images", 0, file_name="../../val/images/0.jpg")
+    edit_builtin(builtin_folder / "train/annotations.json", "images", 0, file_name="../val/images/../../0.jpg")
 
     assert "lies outside images/" in faults_of(read_dataset(builtin_folder))[0].message
+
+
+def test_builtin_file_of_another_split_is_found_under_its_path(
+    builtin_folder: Path, edit_builtin: Callable[..., None]
+) -> None:
+    edit_builtin(builtin_folder / "train/annotations.json", "images", 0, file_name="../../val/images/0.jpg")
+
+    found = [image.image for image in images_of(read_dataset(builtin_folder))]
+
+    assert found.count("val/images/0.jpg") == 2  # which the checks call a duplicate
 
 
 @real
@@ -146,3 +156,22 @@ def test_raccoon_is_read_in_both_its_layouts() -> None:
     for image in images_of(records):
         # The published records were made from a smaller copy of some images, so sizes differ, counts do not.
         assert len(boxes[image.source_id]) == len(image.boxes)
+
+
+def test_faults_of_a_data_set_without_its_images_are_summed_up(voc_folder: Path) -> None:
+    shutil.rmtree(voc_folder / "JPEGImages")
+    shutil.rmtree(voc_folder / "ImageSets")
+    (voc_folder / "label_map.pbtxt").unlink()
+    for number in range(6, 20):
+        (voc_folder / f"Annotations/street_{number}.xml").write_bytes(
+            (voc_folder / "Annotations/street_0.xml").read_bytes().replace(b"street_0", b"street_%d" % number)
+        )
+
+    with pytest.raises(DataError) as told:
+        read_dataset(voc_folder)
+
+    first, *messages, last = told.value.sentences
+    assert first == (
+        "voc holds annotations, but none of their images was found; copy them in, or name the folder that holds both."
+    )
+    assert (len(messages), last) == (8, "... and 12 more.")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections import Counter
@@ -35,6 +36,9 @@ POISON: tuple[bytes, ...] = (
     b"/etc/passwd", b"s3://", b"&lol;", b"<!DOCTYPE a>", b"<a>" * 2000, b"]]>", b"*a", b"&a", b": :", b"\t-\t", b"\r\n",
     "\u202e".encode(), b"a" * 300, b"images", b"bbox", b"2147483648", b"1" * 25,
 )  # fmt: skip
+
+# Where there is a file system in memory: a case writes dozens of small files, which takes a disk longer than all else.
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 
 # What is done with a folder; most often it is only checked or fixed, which is the quickest.
 TASKS = ("check", "check", "fix", "fix", "fix", "prepare", "coco", "tfrecord")
@@ -113,10 +117,19 @@ def trees(
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         found[name] = {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
     found["darknet"] = _darknet(found["yolo"])
+    found["poses"] = _poses(found["yolo"])
     found["sources"] = {f"voc/{name}": content for name, content in found["pascal_voc"].items()}
     found["sources"] |= {f"yolo/{name}": content for name, content in found["yolo"].items()}
     found["sources"]["sources.yaml"] = b"sources:\n  - path: voc\n    rename: {cyclist: rider}\n  - {path: yolo}\n"
     return found
+
+
+def _poses(yolo: Tree) -> Tree:
+    """The same images with four keypoints behind each box, and nothing that says so."""
+    points = b" 0.5 0.5 2 0.25 0.5 1 0.5 0.25 2 0 0 0\n"
+    return {
+        name: content.replace(b"\n", points) if name.endswith(".txt") else content for name, content in yolo.items()
+    }
 
 
 def _darknet(yolo: Tree) -> Tree:
@@ -135,7 +148,7 @@ def _darknet(yolo: Tree) -> Tree:
 def fuzz(trees: Mapping[str, Tree], cases: int) -> Counter[str]:
     """Check, fix, prepare and convert mutated data sets; counts how they ended."""
     ends: Counter[str] = Counter()
-    root = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    root = Path(tempfile.mkdtemp(prefix="fuzz-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
 
     @settings(
         max_examples=cases,
@@ -187,7 +200,7 @@ def _outcome(folder: Path, task: str) -> str:
 def _prepare(folder: Path, task: str) -> bool:
     """All that PrepareDataset does, in this process; whether there are faults."""
     policy = DataPolicy() if task == "check" else DataPolicy().with_fixes()
-    with examine(folder / "data", policy=policy, records=True, processes=1) as examined:
+    with examine(folder / "data", policy=policy, records=True, work=folder.parent, processes=1) as examined:
         for fault in examined.findings.all():
             assert fault.check in CHECKS
             assert fault.message.endswith(".") and len(fault.message) < 3000 and fault.message.isprintable()

@@ -254,3 +254,16 @@ def test_object_that_never_ends_takes_no_time(folder: Path) -> None:
         read_dataset(folder)
 
     assert time.process_time() - began < 5
+
+
+def test_jobs_of_one_name_may_number_their_classes_differently(folder: Path) -> None:
+    images, faults = read(
+        folder, line(b=attribute(0, "dog")), line("s3://x/one.jpg", b=attribute(0, "cat")), line(b=attribute(1, "dog"))
+    )
+
+    assert not faults
+    assert [[(box.label, box.name) for box in image.boxes] for image in images] == [
+        [(2, "dog")],
+        [(1, "cat")],
+        [(2, "dog")],
+    ]

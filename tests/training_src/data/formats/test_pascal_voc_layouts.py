@@ -86,7 +86,7 @@ def test_list_of_everything_is_no_split(tmp_path: Path, put: Callable[..., None]
     (tmp_path / "ImageSets/Main/default.txt").write_text("a\none/b\n")
 
     assert read(tmp_path) == ({"JPEGImages/a.jpg": None, "JPEGImages/one/b.jpg": None}, [])
-    assert read_dataset(tmp_path).notices == ("1 annotated images are in no list of ImageSets/Main and are left out.",)
+    assert read_dataset(tmp_path).notices == ("1 annotated image is in no list of ImageSets/Main and left out.",)
 
 
 @pytest.mark.parametrize(
@@ -212,3 +212,22 @@ def test_encodings_that_no_document_has_are_named(tmp_path: Path, put: Callable[
     (tmp_path / "annotations/a.xml").write_text(f'<?xml version="1.0" encoding="{encoding}"?><annotation/>')
 
     assert f'unknown encoding "{encoding}"; save as UTF-8' in read(tmp_path)[1][0]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "<polygon><x1>1</x1><y1>2</y1></polygon>",
+        "<robndbox><cx>30</cx><cy>20</cy><w>20</w><angle>0.5</angle></robndbox>",
+    ],
+)
+def test_object_without_a_box_says_what_to_export(voc_folder: Path, shape: str) -> None:
+    (voc_folder / "Annotations/street_0.xml").write_text(
+        f"<annotation><filename>street_0.jpg</filename><object><name>cat</name>{shape}</object></annotation>"
+    )
+
+    (message,) = (entry.message for entry in read_dataset(voc_folder).entries() if isinstance(entry, Fault))
+
+    assert message == (
+        'Annotations/street_0.xml has object 0 ("cat"), which has no bndbox; export boxes, not outlines or turned ones.'
+    )

@@ -164,3 +164,13 @@ def test_faulty_json_is_named(tmp_path: Path, put: Callable[..., None], text: st
     )
 
     assert [message for message in read(tmp_path)[2] if sentence in message]
+
+
+def test_row_with_an_image_alone_is_a_background(tmp_path: Path, put: Callable[..., None]) -> None:
+    files = {"images/a.jpg": None, "images/b.jpg": None}
+    put(**files, **{"boxes.csv": f"{TUTORIAL}a.jpg,64,48,car,1,2,30,40\nb.jpg,64,48,,,,,\n"})
+
+    _, images, messages = read(tmp_path)
+
+    assert images == {"images/a.jpg": (None, [("car", 1, 40)]), "images/b.jpg": (None, [])}
+    assert not messages

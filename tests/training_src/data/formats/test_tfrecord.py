@@ -259,3 +259,10 @@ def test_edges_in_pixels_are_read_and_told(tmp_path: Path, example: Make) -> Non
 
     assert [(box.xmin, box.ymin, box.xmax, box.ymax) for box in first.boxes] == [(4, 6, 19.25, 24), (0, 0, 64, 48)]
     assert sum("box edges are pixels" in fault.message for fault in faults_of(tmp_path)) == 1
+
+
+def test_shard_that_is_none_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "train.record").write_bytes(bytes(range(50)))
+
+    with pytest.raises(DataError, match=r"^train\.record: record 0 has a damaged header"):
+        read_dataset(tmp_path)

@@ -243,7 +243,8 @@ def test_texts_without_an_image_and_images_elsewhere_are_counted(tmp_path: Path,
 
     assert messages(tmp_path) == [
         "2 text files in labels/train, labels/val belong to no image and are left out.",
-        "1 images that no annotation names are left out; they lie in images/rest.",
+        "1 image in images/rest is left out though there are annotations such as labels/rest/c.txt: the folder's name "
+        "is none of a split. Call it train, val or test, or merge the folders by a sources.yaml.",
     ]
 
 
@@ -350,3 +351,62 @@ def test_names_that_are_nowhere_to_be_found_are_missed(
     (notice,) = read_dataset(tmp_path).notices
 
     assert notice.startswith("Nothing names the classes") and "classes.txt" in notice
+
+
+@pytest.mark.parametrize("inner", ["data", "obj_train_data", "frames"])
+@pytest.mark.parametrize("names", ["obj.names", "classes.txt"])
+def test_fiftyones_yolov4_is_read(tmp_path: Path, store: Callable[..., None], inner: str, names: str) -> None:
+    store(f"{inner}/000001.jpg", labels=f"{inner}/000001.jpg")
+    (tmp_path / names).write_text("cat\ndog\n")
+    (tmp_path / "images.txt").write_text(f"{inner}/000001.jpg\n")
+
+    assert read_dataset(tmp_path).format == "yolo"
+    assert [(image.image, image.boxes[0].name) for image in images_of(tmp_path)] == [(f"{inner}/000001.jpg", "dog")]
+    assert not messages(tmp_path)
+
+
+def test_fiftyones_yolov4_of_each_split_is_read(tmp_path: Path, store: Callable[..., None]) -> None:
+    for name, split in (("a", "train"), ("b", "validation")):
+        store(f"{split}/data/{name}.jpg", labels=f"{split}/data/{name}.jpg")
+        (tmp_path / f"{split}/obj.names").write_text("cat\ndog\n")
+        (tmp_path / f"{split}/images.txt").write_text(f"data/{name}.jpg\n")
+
+    assert [(image.given_split, image.boxes[0].name) for image in images_of(tmp_path)] == [
+        ("train", "dog"),
+        ("validation", "dog"),
+    ]
+    assert not messages(tmp_path)
+
+
+@pytest.mark.parametrize("labels", ["annotations/a.jpg", "train_labels/a.jpg"])
+def test_texts_that_lie_elsewhere_are_an_error(tmp_path: Path, store: Callable[..., None], labels: str) -> None:
+    store("images/a.jpg", labels=labels)
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]")
+
+    assert messages(tmp_path) == [
+        "No image has a text: they are looked for beside the images, and of images in images/ in labels/."
+    ]
+
+
+@pytest.mark.parametrize("line", ["0,0.5,0.5,0.25,0.5", "0 0,5 0,5 0,25 0,5", "0, 0.5, 0.5, 0.25, 0.5"])
+def test_commas_in_a_line_are_said_to_be_too_many(tmp_path: Path, store: Callable[..., None], line: str) -> None:
+    store("images/a.jpg", f"{line}\n")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]")
+
+    assert messages(tmp_path) == [
+        f'labels/a.txt: line 1 has commas: "{line}"; write points in numbers and blanks between them.'
+    ]
+
+
+def test_fiftyones_yolov5_is_read(tmp_path: Path, store: Callable[..., None]) -> None:
+    for name, split in (("a", "train"), ("b", "val")):
+        store(f"images/{split}/{name}.jpg")
+    (tmp_path / "dataset.yaml").write_text(
+        "names:\n  0: cat\n  1: dog\npath: /home/x/export\ntrain: ./images/train/\nval: ./images/val/\n"
+    )
+
+    assert [(image.given_split, image.boxes[0].name) for image in images_of(tmp_path)] == [
+        ("train", "dog"),
+        ("validation", "dog"),
+    ]
+    assert not messages(tmp_path)
