@@ -237,6 +237,21 @@ def test_unknown_architecture_names_the_known_ones() -> None:
         ),
         ("ssd_mobilenet_v2_fpn_keras", "ssd_nasnet", "feature_extractor.type: 'ssd_nasnet' is not supported"),
         ("ssd_mobilenet_v2_fpn_keras", "ssd_mobilnet_v2_fpn_keras", "did you mean 'ssd_mobilenet_v2_fpn_keras'?"),
+        ("ssd_mobilenet_v2_fpn_keras", "SSD_MobileNetV2_FPN", r"did you mean 'ssd_mobilenet_v2_fpn_keras'\?"),
+        ("ssd_mobilenet_v2_fpn_keras", "ssd_mobilenet_v3_small", "there is no MobileNet V3 here; use another"),
+        ("ssd_mobilenet_v2_fpn_keras", "ssd_mobilenet_v2_mnasfpn", "there is no MnasFPN here; use another"),
+        ("ssd_mobilenet_v2_fpn_keras", "ssd_resnet51_v1_fpn_keras", "supported; there are 'ssd_mobilenet_v2_keras', "),
+        (
+            "ssd_mobilenet_v2_fpn_keras",
+            "faster_rcnn_inception_resnet_v2_keras",
+            "is not supported; it is one for model.faster_rcnn, and this is model.ssd",
+        ),
+        ("ssd_mobilenet_v2_fpn_keras", "center_net_x", "it is one for model.center_net, and this is model.ssd"),
+        (
+            "random_horizontal_flip {}",
+            "random_horizontal_flip {} random_vertical_flip {}",
+            r"options\[0\]: random_horizontal_flip and random_vertical_flip stand in one; give each its own",
+        ),
         ("activation: RELU_6", "activation: RELU6", r"activation: RELU6 is not supported, did you mean 'RELU_6'\?"),
         ("iou_similarity {}", "iou_similarity: 3", "iou_similarity: 3 stands where a message"),
         ("freeze_batchnorm: false", "freeze_batchnorm: maybe", "freeze_batchnorm: maybe is no bool"),
@@ -402,3 +417,36 @@ def test_a_file_that_is_no_protobuf_is_a_sentence(tmp_path: Path) -> None:
     path.write_text('{"model": {}}')
     with pytest.raises(TextFormatError, match=r"pipeline\.config, line 1"):
         load(path, 3)
+
+
+def _with_manual_steps(schedule: str, tmp_path: Path) -> Path:
+    start = ZOO.index("cosine_decay_learning_rate {")
+    end = ZOO.index("}", start) + 1
+    path = tmp_path / "pipeline.config"
+    path.write_text(ZOO[:start] + f"manual_step_learning_rate {{ {schedule} }}" + ZOO[end:])
+    return path
+
+
+def test_a_schedule_that_begins_at_step_0_begins_with_its_rate(tmp_path: Path) -> None:
+    steps = "schedule { step: 0 learning_rate: 0.3 } schedule { step: 900 learning_rate: 0.03 }"
+    description = load(_with_manual_steps(f"initial_learning_rate: 0.1 {steps} warmup: true", tmp_path), 90)
+    manual = description.config.train_config.optimizer.learning_rate.manual_step_learning_rate
+    assert manual is not None
+    assert (manual.initial_learning_rate, manual.warmup) == (0.3, False)
+    assert [(entry.step, entry.learning_rate) for entry in manual.schedule] == [(900, 0.03)]
+    (said,) = description.mapped
+    assert (said.field.split(".")[-1], said.given) == ("schedule", "step: 0")
+    assert said.taken == "initial_learning_rate: 0.3, without a warm-up, which would end at step 0"
+
+
+def test_a_schedule_of_step_0_alone_is_a_constant_rate(tmp_path: Path) -> None:
+    description = load(_with_manual_steps("schedule { step: 0 learning_rate: 0.3 }", tmp_path), 90)
+    rate = description.config.train_config.optimizer.learning_rate
+    assert rate.manual_step_learning_rate is None and rate.constant_learning_rate is not None
+    assert rate.constant_learning_rate.learning_rate == 0.3
+    assert [said.taken for said in description.mapped] == ["constant_learning_rate: 0.3"]
+
+
+def test_a_schedule_that_begins_later_stays_as_it_is(tmp_path: Path) -> None:
+    description = load(_with_manual_steps("schedule { step: 9 learning_rate: 0.3 } warmup: true", tmp_path), 90)
+    assert description.mapped == ()

@@ -260,6 +260,7 @@ class PreprocessingStep:
     """One `data_augmentation_options`."""
 
     ONE_OF: ClassVar = True
+    WAY_OUT_OF_SEVERAL: ClassVar = "give each its own data_augmentation_options { ... }"
     random_horizontal_flip: RandomHorizontalFlip | None = None
     random_vertical_flip: RandomVerticalFlip | None = None
     random_rotation90: RandomRotation90 | None = None

@@ -59,6 +59,7 @@ def modernise(message: Message) -> tuple[Mapped, ...]:
                 mapped += _model(family, f"model.{name}")
     for train_config in _children(message, "train_config"):
         mapped += _training(train_config)
+        mapped += _schedules(train_config)
     for metric in [
         value for evaluation in _children(message, "eval_config") for value in evaluation.get("metrics_set", [])
     ]:
@@ -95,6 +96,34 @@ def _training(train_config: Message) -> list[Mapped]:
     if _true(train_config, "use_bfloat16"):
         mapped.append(Mapped("train_config.use_bfloat16", "true", "float32: the field counts only on TPUs"))
     return mapped
+
+
+def _schedules(train_config: Message) -> list[Mapped]:
+    """A first step of 0, with which the API of TensorFlow 1 let a schedule begin: its rate is the first one."""
+    mapped = []
+    for optimizer in _children(train_config, "optimizer"):
+        for kind in [*optimizer]:
+            for rate in [rate for each in _children(optimizer, kind) for rate in _children(each, "learning_rate")]:
+                for manual in _children(rate, "manual_step_learning_rate"):
+                    mapped += _from_step_0(rate, manual, f"train_config.optimizer.{kind}.learning_rate")
+    return mapped
+
+
+def _from_step_0(rate: Message, manual: Message, path: str) -> list[Mapped]:
+    first, *rest = _children(manual, "schedule") or [Message()]
+    if first.get("step", [None])[-1] != 0 or any(later.get("step", [0])[-1] == 0 for later in rest):
+        return []
+    value = first.get("learning_rate", [0.002])[-1]
+    manual["initial_learning_rate"] = [value]
+    manual["schedule"] = [*rest]
+    taken = f"initial_learning_rate: {value}"
+    if manual.pop("warmup", None) not in (None, [Identifier("false")]):
+        taken += ", without a warm-up, which would end at step 0"
+    if not rest:
+        del rate["manual_step_learning_rate"]
+        rate["constant_learning_rate"] = [Message(learning_rate=[value])]
+        taken = f"constant_learning_rate: {value}"
+    return [Mapped(f"{path}.manual_step_learning_rate.schedule", "step: 0", taken)]
 
 
 def _children(message: Message, name: str) -> list[Message]:
