@@ -247,6 +247,7 @@ def test_unknown_architecture_names_the_known_ones() -> None:
             "is not supported; it is one for model.faster_rcnn, and this is model.ssd",
         ),
         ("ssd_mobilenet_v2_fpn_keras", "center_net_x", "it is one for model.center_net, and this is model.ssd"),
+        ("random_horizontal_flip {}", "random_adjust_gamma {}", r"is not supported; did you mean adjust_gamma\?"),
         (
             "random_horizontal_flip {}",
             "random_horizontal_flip {} random_vertical_flip {}",
@@ -450,3 +451,14 @@ def test_a_schedule_of_step_0_alone_is_a_constant_rate(tmp_path: Path) -> None:
 def test_a_schedule_that_begins_later_stays_as_it_is(tmp_path: Path) -> None:
     description = load(_with_manual_steps("schedule { step: 9 learning_rate: 0.3 } warmup: true", tmp_path), 90)
     assert description.mapped == ()
+
+
+def test_classes_are_remapped_to_one_that_there_is(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.config"
+    flip = "data_augmentation_options { random_horizontal_flip {} }"
+    assert flip in ZOO
+    path.write_text(ZOO.replace(flip, "data_augmentation_options { remap_labels { new_label: 91 } }"))
+    with pytest.raises(
+        ConfigError, match="remap_labels.new_label is 91, but num_classes 90; give an id of the label map"
+    ):
+        load(path, num_classes=90)

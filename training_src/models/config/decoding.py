@@ -89,6 +89,8 @@ def undeclared(kind: type[Any], message: Message, path: str = "") -> Iterator[st
 
 def _way_out(name: str, known: Collection[str], root: type[Any]) -> str:
     similar = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    if (bare := name.removeprefix("random_")) != name and bare in known:
+        return f"did you mean {bare}?"
     if similar:
         return f"did you mean {similar[0]}?"
     elsewhere = sorted(set(_places(root, name)))
