@@ -2,6 +2,7 @@
 """`pipeline.config` as typed fields: nothing is silently ignored."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from training_src.errors import TextFormatError
 from training_src.models import schedules
 from training_src.models.config.decoding import decode, undeclared
+from training_src.models.config.legacy import TWINS
 from training_src.models.config.limits import check_limits
 from training_src.models.config.pipeline import (
     CONFIGS,
@@ -53,13 +55,16 @@ CASES = (
     "faster_rcnn_resnet50_v1",
     "faster_rcnn_inception_resnet_v2",
     "ssd_mobilenet_v2_hard_mining",
+    "ssd_mobilenet_v1",
+    "ssd_mobilenet_v1_fpn",
 )
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_fields_and_defaults_equal_the_reference(golden: Path, name: str) -> None:
     reference = json.loads((golden / name / "config_defaults.json").read_text())
-    config = decode(PipelineConfig, parse((golden / name / "pipeline.config").read_text().replace(*TWIN)))
+    text = (golden / name / "pipeline.config").read_text()
+    config = decode(PipelineConfig, parse(text.replace(*TWIN).replace(*TWIN_OF_V1)))
     compared = dict(_leaves(config, reference))
     assert len(compared) > 70
     assert {path: ours for path, (ours, theirs) in compared.items() if ours != theirs} == {}
@@ -67,6 +72,7 @@ def test_fields_and_defaults_equal_the_reference(golden: Path, name: str) -> Non
 
 # The one field that a file of TensorFlow 1 cannot keep.
 TWIN = ('"ssd_mobilenet_v2"', '"ssd_mobilenet_v2_keras"')
+TWIN_OF_V1 = ('"ssd_mobilenet_v1"', '"ssd_mobilenet_v1_keras"')
 
 
 def _leaves(config: Any, reference: Any, path: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
@@ -82,7 +88,7 @@ def _leaves(config: Any, reference: Any, path: str = "") -> Iterator[tuple[str, 
         for index, value in enumerate(config):
             yield from _leaves(value, reference[index], f"{path}[{index}]")
     else:
-        yield path, (config, {"ssd_mobilenet_v2": "ssd_mobilenet_v2_keras"}.get(str(reference), reference))
+        yield path, (config, TWINS.get(str(reference), reference))
 
 
 @pytest.mark.parametrize("form", ["config", "config_defaults"])
@@ -240,7 +246,7 @@ def test_unknown_architecture_names_the_known_ones() -> None:
         ("ssd_mobilenet_v2_fpn_keras", "SSD_MobileNetV2_FPN", r"did you mean 'ssd_mobilenet_v2_fpn_keras'\?"),
         ("ssd_mobilenet_v2_fpn_keras", "ssd_mobilenet_v3_small", "there is no MobileNet V3 here; use another"),
         ("ssd_mobilenet_v2_fpn_keras", "ssd_mobilenet_v2_mnasfpn", "there is no MnasFPN here; use another"),
-        ("ssd_mobilenet_v2_fpn_keras", "ssd_resnet51_v1_fpn_keras", "supported; there are 'ssd_mobilenet_v2_keras', "),
+        ("ssd_mobilenet_v2_fpn_keras", "ssd_resnet51_v1_fpn_keras", "supported; there are 'ssd_mobilenet_v1_keras', "),
         (
             "ssd_mobilenet_v2_fpn_keras",
             "faster_rcnn_inception_resnet_v2_keras",
@@ -458,7 +464,35 @@ def test_classes_are_remapped_to_one_that_there_is(tmp_path: Path) -> None:
     flip = "data_augmentation_options { random_horizontal_flip {} }"
     assert flip in ZOO
     path.write_text(ZOO.replace(flip, "data_augmentation_options { remap_labels { new_label: 91 } }"))
-    with pytest.raises(
-        ConfigError, match="remap_labels.new_label is 91, but num_classes 90; give an id of the label map"
-    ):
+    with pytest.raises(ConfigError, match=r"remap_labels\.new_label is 91, but num_classes 90; give an id"):
         load(path, num_classes=90)
+
+
+def test_a_depth_that_is_multiplied_twice_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.config"
+    changed = ZOO.replace("ssd_mobilenet_v2_fpn_keras", "ssd_mobilenet_v1_fpn")
+    path.write_text(changed.replace("depth_multiplier: 1.0", "depth_multiplier: 0.75"))
+    assert [(said.given, said.taken) for said in load(path, num_classes=90).mapped] == [
+        ("ssd_mobilenet_v1_fpn", "ssd_mobilenet_v1_fpn_keras, its twin in TensorFlow 2"),
+        ("0.75", "0.75 times 0.75, as the API of TensorFlow 2 multiplies it"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [
+        ("from_detection_checkpoint: true", ""),
+        ('fine_tune_checkpoint_type: "detection"', ""),
+        ('fine_tune_checkpoint_type: "classification"', "classification"),
+        ("", ""),
+    ],
+)
+def test_all_variables_of_a_detection_checkpoint_are_all_that_fit(written: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.config"
+    without = re.sub(r"fine_tune_checkpoint_type: \S+", "", ZOO)
+    path.write_text(
+        without.replace("train_config {", f"train_config {{ load_all_detection_checkpoint_vars: true {written}")
+    )
+    description = load(path, num_classes=90)
+    assert description.config.train_config.fine_tune_checkpoint_type == kind
+    assert "load_all_detection_checkpoint_vars" in [said.field.split(".")[-1] for said in description.mapped]

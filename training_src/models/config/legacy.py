@@ -7,6 +7,8 @@ from training_src.text_format import Identifier, Message
 
 # Extractors of TensorFlow 1 with the Keras twin that takes their place.
 TWINS = {
+    "ssd_mobilenet_v1": "ssd_mobilenet_v1_keras",
+    "ssd_mobilenet_v1_fpn": "ssd_mobilenet_v1_fpn_keras",
     "ssd_mobilenet_v2": "ssd_mobilenet_v2_keras",
     "ssd_mobilenet_v2_fpn": "ssd_mobilenet_v2_fpn_keras",
     "ssd_resnet50_v1_fpn": "ssd_resnet50_v1_fpn_keras",
@@ -80,6 +82,10 @@ def _model(family: Message, path: str) -> list[Mapped]:
         if kind in TWINS:
             extractor["type"] = [TWINS[kind]]
             mapped.append(Mapped(f"{path}.feature_extractor.type", kind, f"{TWINS[kind]}, its twin in TensorFlow 2"))
+        multiplier = extractor.get("depth_multiplier", [1])[-1]
+        if kind.startswith("ssd_mobilenet_v1") and multiplier != 1:
+            taken = f"{multiplier} times {multiplier}, as the API of TensorFlow 2 multiplies it"
+            mapped.append(Mapped(f"{path}.feature_extractor.depth_multiplier", str(multiplier), taken))
     if family.get("number_of_stages", [2])[-1] == 3:
         mapped.append(Mapped(f"{path}.number_of_stages", "3", "2: boxes are trained, masks are dropped"))
     return mapped
@@ -93,6 +99,11 @@ def _training(train_config: Message) -> list[Mapped]:
             train_config["fine_tune_checkpoint_type"] = ["detection"]
         taken = f"fine_tune_checkpoint_type: {kind or 'detection'}"
         mapped.append(Mapped("train_config.from_detection_checkpoint", "true", taken))
+    if _true(train_config, "load_all_detection_checkpoint_vars"):
+        if train_config.get("fine_tune_checkpoint_type", [""])[-1] == "detection":
+            del train_config["fine_tune_checkpoint_type"]
+        taken = "all that fits, heads too, of class heads the columns of each class of equal name"
+        mapped.append(Mapped("train_config.load_all_detection_checkpoint_vars", "true", taken))
     if _true(train_config, "use_bfloat16"):
         mapped.append(Mapped("train_config.use_bfloat16", "true", "float32: the field counts only on TPUs"))
     return mapped

@@ -39,6 +39,8 @@ class FeatureExtractor:
     ACCEPTED: ClassVar = frozenset({"spaghettinet_arch_name"})
     REFUSALS: ClassVar = {"type": partial(refusal, family="ssd")}
     type: Literal[
+        "ssd_mobilenet_v1_keras",
+        "ssd_mobilenet_v1_fpn_keras",
         "ssd_mobilenet_v2_keras",
         "ssd_mobilenet_v2_fpn_keras",
         "ssd_resnet50_v1_fpn_keras",

@@ -133,7 +133,7 @@ class TrainConfig:
     fine_tune_checkpoint: str = ""
     fine_tune_checkpoint_type: str = ""
     from_detection_checkpoint: bool = False
-    load_all_detection_checkpoint_vars: bool = only(False)
+    load_all_detection_checkpoint_vars: bool = False
     num_steps: int = 0
     bias_grad_multiplier: float = 0.0
     update_trainable_variables: tuple[str, ...] = ()
