@@ -57,6 +57,7 @@ CASES = (
     "ssd_mobilenet_v2_hard_mining",
     "ssd_mobilenet_v1",
     "ssd_mobilenet_v1_fpn",
+    "faster_rcnn_inception_resnet_v2_stride_8",
 )
 
 
@@ -244,8 +245,8 @@ def test_unknown_architecture_names_the_known_ones() -> None:
         ("ssd_mobilenet_v2_fpn_keras", "ssd_nasnet", "feature_extractor.type: 'ssd_nasnet' is not supported"),
         ("ssd_mobilenet_v2_fpn_keras", "ssd_mobilnet_v2_fpn_keras", "did you mean 'ssd_mobilenet_v2_fpn_keras'?"),
         ("ssd_mobilenet_v2_fpn_keras", "SSD_MobileNetV2_FPN", r"did you mean 'ssd_mobilenet_v2_fpn_keras'\?"),
-        ("ssd_mobilenet_v2_fpn_keras", "ssd_mobilenet_v3_small", "there is no MobileNet V3 here; use another"),
-        ("ssd_mobilenet_v2_fpn_keras", "ssd_mobilenet_v2_mnasfpn", "there is no MnasFPN here; use another"),
+        ("ssd_mobilenet_v2_fpn_keras", "ssd_mobilenet_v3_small", "supported; MobileNet V3 is not built here; use"),
+        ("ssd_mobilenet_v2_fpn_keras", "ssd_mobilenet_v2_mnasfpn", "supported; MnasFPN is not built here; use"),
         ("ssd_mobilenet_v2_fpn_keras", "ssd_resnet51_v1_fpn_keras", "supported; there are 'ssd_mobilenet_v1_keras', "),
         (
             "ssd_mobilenet_v2_fpn_keras",
@@ -304,6 +305,18 @@ def test_what_is_not_supported_is_named_with_its_value(old: str, new: str, compl
             "ssd_efficientnet-b0_bifpn_keras",
             "faster_rcnn_resnet50_keras",
             "model.ssd.feature_extractor.type: 'faster_rcnn_resnet50_keras' is not supported",
+        ),
+        (
+            "faster_rcnn_resnet50_v1_640x640",
+            "mask_rcnn_box_predictor",
+            "rfcn_box_predictor",
+            "rfcn_box_predictor: { .* } is not supported; R-FCN is not built here; use another architecture",
+        ),
+        (
+            "faster_rcnn_resnet50_v1_640x640",
+            "batch_norm_trainable: true",
+            "batch_norm_trainable: true first_stage_features_stride: 8",
+            "first_stage_features_stride: 8 is not supported with faster_rcnn_resnet50_keras, only 16 is",
         ),
         ("efficientdet_d0_512x512", "SWISH", "GELU", "conv_hyperparams.activation: GELU is not supported"),
     ],

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from training_src.models.config.extractors import WAITING_FIELDS, not_built
 from training_src.models.errors import ConfigError
 from training_src.text_format import Identifier, Message, Value, dump
 
@@ -88,6 +89,8 @@ def undeclared(kind: type[Any], message: Message, path: str = "") -> Iterator[st
 
 
 def _way_out(name: str, known: Collection[str], root: type[Any]) -> str:
+    if name in WAITING_FIELDS:
+        return not_built(WAITING_FIELDS[name])
     similar = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
     if (bare := name.removeprefix("random_")) != name and bare in known:
         return f"did you mean {bare}?"

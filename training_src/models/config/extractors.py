@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 # Networks of the API that wait, by what their extractors' names begin with; docs/migration.md has them too.
 WAITING: Mapping[str, str] = {
-    "embedded_ssd_mobilenet_v1": "the embedded MobileNet V1",
+    "embedded_ssd_mobilenet_v1": "embedded MobileNet V1",
     "faster_rcnn_inception_v2": "Inception V2",
     "faster_rcnn_mobilenet_v1": "Faster R-CNN on MobileNet V1",
     "faster_rcnn_nas": "NASNet",
@@ -16,11 +16,17 @@ WAITING: Mapping[str, str] = {
     "ssd_inception_v3": "Inception V3",
     "ssd_mobiledet": "MobileDet",
     "ssd_mobilenet_edgetpu": "MobileNet EdgeTPU",
-    "ssd_mobilenet_v1_ppn": "the pooling pyramid of MobileNet V1",
+    "ssd_mobilenet_v1_ppn": "the pooling pyramid on MobileNet V1",
     "ssd_mobilenet_v2_mnasfpn": "MnasFPN",
     "ssd_mobilenet_v3": "MobileNet V3",
     "ssd_pnasnet": "PNASNet",
     "ssd_spaghettinet": "SpaghettiNet",
+}
+# Fields that stand for a whole network.
+WAITING_FIELDS: Mapping[str, str] = {
+    "center_net": "CenterNet",
+    "context_config": "Context R-CNN",
+    "rfcn_box_predictor": "R-FCN",
 }
 # How much alike a misspelt word and the right one are.
 ALIKE = 0.7
@@ -36,13 +42,18 @@ def refusal(given: str, known: Collection[str], family: str) -> str:
     """
     for beginning, network in WAITING.items():
         if given.startswith(beginning):
-            return f"there is no {network} here; use another architecture"
+            return not_built(network)
     if meant := _misspelt(given, known):
         return f"did you mean {meant!r}?"
     other = next((name for name in ("ssd", "faster_rcnn", "center_net") if given.startswith(f"{name}_")), family)
     if other != family:
         return f"it is one for model.{other}, and this is model.{family}"
     return f"there are {', '.join(map(repr, known))}"
+
+
+def not_built(network: str) -> str:
+    """The way out where a network waits."""
+    return f"{network} is not built here; use another architecture"
 
 
 def _misspelt(given: str, known: Collection[str]) -> str | None:

@@ -12,6 +12,7 @@ from training_src.models.config.hyperparams import BatchNorm, ConvHyperparams
 from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.losses import ClassificationLoss, HardExampleMiner
 from training_src.models.config.post_processing import PostProcessing
+from training_src.models.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +28,15 @@ class FasterRcnnFeatureExtractor:
         "faster_rcnn_resnet152_keras",
         "faster_rcnn_inception_resnet_v2_keras",
     ]
-    first_stage_features_stride: int = only(16)
+    first_stage_features_stride: Literal[8, 16] = 16
     batch_norm_trainable: bool = False
+
+    def __post_init__(self) -> None:
+        if self.first_stage_features_stride == 8 and "inception_resnet_v2" not in self.type:
+            raise ConfigError(
+                f"model.faster_rcnn.feature_extractor.first_stage_features_stride: 8 is not supported with "
+                f"{self.type}, only 16 is"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
