@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training_src.models.config.augmentation import PreprocessingStep, RandomDistortColor, check_order
+from training_src.models.config.augmentation import PreprocessingStep, RandomDistortColor
+from training_src.models.config.augmentation_order import check_order
 from training_src.models.config.decoding import decode
 from training_src.models.config.image_resizer import FixedShapeResizer, ImageResizer
 from training_src.models.errors import ConfigError

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import ClassVar
 
-from training_src.models.config.augmentation import PreprocessingStep, check_order
+from training_src.models.config.augmentation import PreprocessingStep
+from training_src.models.config.augmentation_order import check_order
 from training_src.models.config.decoding import message_of, only
 from training_src.models.errors import ConfigError
 from training_src.text_format import Message

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from training_src.models.config.augmentation import DropLabelProbabilistically, RandomJitterBoxes, RemapLabels
+from training_src.models.config.label_augmentation import DropLabelProbabilistically, RandomJitterBoxes, RemapLabels
 from training_src.training.augmentation.window import Boxes, Window
 
 # `(boxes,)`: label-map ids less 1, of the first boxes, whichever are left.

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.random import Generator, Philox
 from numpy.typing import NDArray
 
-from training_src.models.config.augmentation import VALUES, PreprocessingStep
+from training_src.models.config.augmentation import PreprocessingStep
+from training_src.models.config.augmentation_order import VALUES
 from training_src.training.augmentation import autoaugment, colour, crops, disturbances, geometry, labels, values
 from training_src.training.augmentation.labels import Classes
 from training_src.training.augmentation.window import Pixels, Window

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from training_src.models.config.augmentation import NormalizeImage, SubtractChannelMean
+from training_src.models.config.value_augmentation import NormalizeImage, SubtractChannelMean
 
 Values: TypeAlias = NDArray[np.float32]
 
