@@ -318,6 +318,12 @@ def test_what_is_not_supported_is_named_with_its_value(old: str, new: str, compl
             "batch_norm_trainable: true first_stage_features_stride: 8",
             "first_stage_features_stride: 8 is not supported with faster_rcnn_resnet50_keras, only 16 is",
         ),
+        (
+            "faster_rcnn_resnet50_v1_640x640",
+            "faster_rcnn_resnet50_keras",
+            "faster_rcnn_resnet50_fpn_keras",
+            "supported; Faster R-CNN with a feature pyramid is not built here; use another architecture",
+        ),
         ("efficientdet_d0_512x512", "SWISH", "GELU", "conv_hyperparams.activation: GELU is not supported"),
     ],
 )
