@@ -13,7 +13,7 @@ from pipelines.zoo.architectures import completed
 app = typer.Typer(
     name="model",
     no_args_is_help=True,
-    help="Detectors from a pipeline.config and a checkpoint: info, outputs, export.",
+    help="Detectors from a pipeline.config and a checkpoint: info, configs, outputs, export.",
     epilog="Examples: `mapgate model info --architecture efficientdet_d1_640x640` · `mapgate model export --checkpoint "
     "./checkpoint/ckpt-0 --output ./exported`",
 )
@@ -48,6 +48,27 @@ def info(
     json_: Json = False,
 ) -> None:
     """Layers, parameters, FLOPs, and the anchors of each level."""
+
+
+@app.command(
+    epilog="Examples: `mapgate model configs ./models/research/object_detection` · "
+    "`mapgate model configs ./models --paths configs.jsonl --json`",
+)
+@handed_on
+def configs(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Where *.config files are, at any depth.", autocompletion=left_to_the_shell),
+    ],
+    *,
+    paths: Annotated[
+        Path | None,
+        typer.Option(help="Of these only: JSON lines with a `path` below FOLDER.", autocompletion=left_to_the_shell),
+    ] = None,
+    build: Annotated[bool, typer.Option("--build", help="Build each detector too, which takes seconds.")] = False,
+    json_: Json = False,
+) -> None:
+    """How many pipeline.configs of a folder can be trained, and why the others cannot."""
 
 
 @app.command(

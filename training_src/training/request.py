@@ -26,7 +26,6 @@ from training_src.data.label_map import LabelMap, read_label_map
 from training_src.data.seen_groups import SeenGroups, of_dataset
 from training_src.errors import ConfigurationError, DataError
 from training_src.models.box_shapes import BoxShapes
-from training_src.models.checkpoints.files import archive_of
 from training_src.models.config.pipeline import bundled_architectures
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
 from training_src.training.written_settings import plain
@@ -88,15 +87,36 @@ def read_request(job: TrainingJob, work: Path) -> Request:
         ConfigurationError: If a hyperparameter is unknown or wrong, or there is not exactly one config.
         DataError: If a channel is missing, or its data set is faulty.
     """
-    if "metadata" in job.channels or not _train_channel(job):
-        return _own(job)
-    return _foreign(job, work)
+    return _foreign(job, work) if _is_foreign(job) else _own(job)
+
+
+def config_of(job: TrainingJob) -> tuple[Path, int] | None:
+    """The user's pipeline.config and the greatest id of its classes, as far as no data have to be read for them.
+
+    Returns:
+        The file, and 1 where the label map is not the pipeline's own; None where there is no such config.
+
+    Raises:
+        ConfigurationError: If a hyperparameter is unknown or wrong, or there is not exactly one config.
+        DataError: If the pipeline's label map is damaged.
+    """
+    if _is_foreign(job):
+        config, greatest_id = _config(job, ForeignNames.of(_foreign_hyperparameters(job)).pipeline_config_path), 1
+    else:
+        _refuse_unknown(job.hyperparameters, OwnNames.names() | Settings.names())
+        config, metadata = _config_in_channel(job), job.channel("metadata")
+        greatest_id = read_label_map(metadata / "label_map.pbtxt").greatest_id if config and metadata else 1
+    return (config, greatest_id) if config else None
+
+
+def _is_foreign(job: TrainingJob) -> bool:
+    return "metadata" not in job.channels and _train_channel(job) is not None
 
 
 def _own(job: TrainingJob) -> Request:
     _refuse_unknown(job.hyperparameters, OwnNames.names() | Settings.names())
     asked = OwnNames.of(job.hyperparameters)
-    metadata, config = _channel(job, "metadata"), job.channel("config")
+    metadata = _channel(job, "metadata")
     sha256, shapes = _facts(metadata)
     return Request(
         train=_channel(job, "train"),
@@ -104,7 +124,7 @@ def _own(job: TrainingJob) -> Request:
         label_map=read_label_map(metadata / "label_map.pbtxt"),
         dataset_sha256=sha256,
         shapes=shapes,
-        config=_only_config(config, config.glob("*.config")) if config else None,
+        config=_config_in_channel(job),
         architecture=asked.architecture,
         checkpoint=job.channel("checkpoint"),
         num_steps=asked.num_train_steps,
@@ -112,9 +132,20 @@ def _own(job: TrainingJob) -> Request:
     )
 
 
-def _foreign(job: TrainingJob, work: Path) -> Request:
+def _config_in_channel(job: TrainingJob) -> Path | None:
+    channel = job.channel("config")
+    return _only_config(channel, channel.glob("*.config")) if channel else None
+
+
+def _foreign_hyperparameters(job: TrainingJob) -> dict[str, str]:
+    """Those that count, without what the SDK adds."""
     given = {name: plain(value) for name, value in job.hyperparameters.items() if not name.startswith(OF_THE_SDK)}
     _refuse_unknown(given, ForeignNames.names() | BuiltIn.names() | Settings.names() | set(WITHOUT_EFFECT))
+    return given
+
+
+def _foreign(job: TrainingJob, work: Path) -> Request:
+    given = _foreign_hyperparameters(job)
     asked = ForeignNames.of(given)
     notes = [f"{name} is without effect: {why}" for name, why in WITHOUT_EFFECT.items() if given.get(name)]
     config, architecture = _config(job, asked.pipeline_config_path), asked.architecture
@@ -144,6 +175,8 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
 
 def _architecture_of(checkpoint: Path | None, unpacked: Path) -> str:
     """The bundled architecture of a model.tar.gz of ours, which incremental training keeps; "" for anything else."""
+    from training_src.models.checkpoints.files import archive_of  # brings TensorFlow
+
     archive = archive_of(checkpoint) if checkpoint else None
     if archive is None:
         return ""

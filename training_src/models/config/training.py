@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 from training_src.models.config.augmentation import PreprocessingStep
+from training_src.models.config.augmentation_order import check_order
 from training_src.models.config.decoding import message_of, only
 from training_src.models.errors import ConfigError
 from training_src.text_format import Message
@@ -133,7 +134,7 @@ class TrainConfig:
     fine_tune_checkpoint: str = ""
     fine_tune_checkpoint_type: str = ""
     from_detection_checkpoint: bool = False
-    load_all_detection_checkpoint_vars: bool = only(False)
+    load_all_detection_checkpoint_vars: bool = False
     num_steps: int = 0
     bias_grad_multiplier: float = 0.0
     update_trainable_variables: tuple[str, ...] = ()
@@ -147,6 +148,7 @@ class TrainConfig:
         for name in ("batch_size", "max_number_of_boxes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train_config.{name}: {getattr(self, name)} is not supported; give 1 or more")
+        check_order(self.data_augmentation_options)
 
 
 def check_schedule(config: LearningRate) -> None:
