@@ -150,7 +150,10 @@ def test_hyperparameters_of_the_built_in_algorithm_change_the_config(
     ("hyperparameters", "sentence"),
     [
         ({"learning_rat": "1"}, '"learning_rat" is not known'),
-        ({"optimizer": "lion"}, 'optimizer is "lion"; give one of adam, sgd, rmsprop'),
+        ({"optimizer": "lion"}, 'optimizer is "lion"; give one of adam, sgd, nesterov, rmsprop'),
+        ({"optimizer": "adagrad"}, 'optimizer is "adagrad", which there is not here; give adam or rmsprop'),
+        ({"optimizer": "Adadelta"}, 'optimizer is "adadelta", which there is not here; give adam or rmsprop'),
+        ({"beta_1": "1.0"}, 'beta_1 is "1.0"; give a part below 1'),
         ({"pipeline_config_path": "/opt/ml/nowhere.config"}, "neither there nor in a channel"),
         ({"reinitialize_top_layer": "perhaps"}, 'reinitialize_top_layer is "perhaps"; give one of auto, true, false'),
     ],
@@ -162,6 +165,26 @@ def test_what_cannot_be_honoured_is_a_sentence(
     root = foreign({"training": "train"}, texts, {"num_train_steps": "1", **hyperparameters})
     with pytest.raises(ConfigurationError, match=sentence):
         read(root, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "written"),
+    [
+        ({"optimizer": "nesterov", "momentum": "0.5"}, "momentum_optimizer_value: 0.5 nesterov: true"),
+        ({"optimizer": "sgd"}, "momentum_optimizer_value: 0.9 }"),
+        # By the algorithm's documentation momentum is passed over by all others.
+        ({"optimizer": "rmsprop", "momentum": "0.5"}, "decay: 0.95 epsilon: 1e-07 momentum_optimizer_value: 0.0"),
+        ({"optimizer": "adam", "beta_1": "0.8"}, "epsilon: 1e-07 beta_1: 0.8 }"),
+        ({"optimizer": "adam"}, "epsilon: 1e-07 }"),
+    ],
+)
+def test_an_optimizer_of_the_built_in_algorithm_is_a_config(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, hyperparameters: dict[str, str], written: str
+) -> None:
+    texts = {"training/label_map.pbtxt": "label_map.pbtxt"}
+    root = foreign({"training": "train"}, texts, {"epochs": "1", "batch_size": "4", **hyperparameters})
+    _, _, lines = read(root, monkeypatch)
+    assert any(line.startswith("train_config.optimizer: ") and written in line for line in lines), lines
 
 
 @pytest.mark.parametrize(
