@@ -88,9 +88,25 @@ def read_request(job: TrainingJob, work: Path) -> Request:
         ConfigurationError: If a hyperparameter is unknown or wrong, or there is not exactly one config.
         DataError: If a channel is missing, or its data set is faulty.
     """
-    if "metadata" in job.channels or not _train_channel(job):
+    if "metadata" in job.channels:
         return _own(job)
+    _refuse_empty(job)
+    if not _train_channel(job):
+        known = ", ".join(sorted(job.channels)) or "none"
+        raise DataError(
+            f"The job has no channel {' or '.join(TRAIN_CHANNELS)} (it has: {known}); give it the images to train on."
+        )
     return _foreign(job, work)
+
+
+def _refuse_empty(job: TrainingJob) -> None:
+    """A channel that is named has something in it, and be it `none`: SageMaker fails a job whose prefix is empty."""
+    for name, folder in sorted(job.channels.items()):
+        if not (folder.is_dir() and any(folder.iterdir())):
+            raise DataError(
+                f'The channel "{name}" is named in inputdataconfig.json, and {folder} is missing or empty; put its '
+                "files there, or leave the channel out."
+            )
 
 
 def _own(job: TrainingJob) -> Request:
@@ -173,6 +189,10 @@ def _prepare(
         link_together([folder], work / "given" / "train")
         link_together([held_out], work / "given" / "test")
         folder = work / "given"
+        # Said to be there, so that none of the training images is set aside to validate on.
+        policy = replace(policy, splits=frozenset(SPLITS))
+    else:
+        print("notice: What would be the test split validates, too: a training job alone has no test.", flush=True)
     with examine(folder, config=config, label_map=label_map, policy=policy, records=True, work=work) as examined:
         for severity in ("notice", "warning"):
             for sentence in examined.findings.sentences(severity, SHOWN):

@@ -13,7 +13,7 @@ import pytest
 
 from containers.contract.job import TrainingJob
 from training_src import train
-from training_src.errors import ConfigurationError
+from training_src.errors import ConfigurationError, DataError
 from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
 from training_src.training.config_overrides import at_size, overridden
 from training_src.training.hyperparameters import Settings
@@ -207,6 +207,41 @@ def test_incremental_training_keeps_the_architecture_of_its_model(
     request, _, _ = read(root, monkeypatch)
     assert request.architecture == architecture
     assert any(f"is given: {architecture} is taken" in note for note in request.notes)
+
+
+@pytest.mark.parametrize("channels", [{"train": "train", "val": "validation"}, {"training": "train"}])
+def test_what_is_said_of_the_splits_is_what_was_done(
+    foreign: Foreign,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    channels: dict[str, str],
+) -> None:
+    first = next(iter(channels))
+    root = foreign(channels, {f"{first}/label_map.pbtxt": "label_map.pbtxt"}, {"num_train_steps": "1"})
+    request, _, _ = read(root, monkeypatch)
+    output = capsys.readouterr().out
+    assert "No validation split is left" not in output
+    assert ("No splits are given" in output) == (len(channels) == 1)
+    assert ("What would be the test split validates, too" in output) == (len(channels) == 1)
+
+
+@pytest.mark.parametrize(
+    ("channels", "emptied", "sentence"),
+    [
+        ({"train": "train"}, "train", 'The channel "train" is named in inputdataconfig.json, and .*train is missing'),
+        ({"training": "train", "validation": "validation"}, "validation", 'The channel "validation" is named'),
+        ({"training": "train", "model": ""}, "model", 'The channel "model" is named'),
+        ({"validation": "validation"}, "", r"has no channel train or training \(it has: validation\)"),
+    ],
+)
+def test_a_channel_that_is_named_and_missing_is_named(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, channels: dict[str, str], emptied: str, sentence: str
+) -> None:
+    root = foreign(channels, {}, {"epochs": "1"})
+    if emptied:
+        shutil.rmtree(root / "input" / "data" / emptied)
+    with pytest.raises(DataError, match=sentence):
+        read(root, monkeypatch)
 
 
 @pytest.mark.parametrize("held_out", [True, False])
