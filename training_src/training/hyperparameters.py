@@ -33,9 +33,15 @@ OF_THE_SDK = ("sagemaker_", "_")
 # Told and left out: the platform decides where files go, and SageMaker's SDK speaks of its own containers.
 WITHOUT_EFFECT = {
     "model_dir": "checkpoints go to the job's checkpoints folder, the model to its model folder",
+    "checkpoint_dir": "a training validates as it goes on; what it starts from is the config's fine_tune_checkpoint",
     "checkpoint_every_n": "checkpoint_interval says how often",
     "sample_1_of_n_eval_on_train_examples": "the training split is not evaluated",
     "alsologtostderr": "everything is printed",
+    "eval_on_train_data": "the training split is not evaluated",
+    "eval_timeout": "nothing is waited for",
+    "num_workers": "the job's instances are the workers",
+    "record_summaries": "TensorBoard's events are always written",
+    "use_tpu": "there are none on SageMaker",
 }
 
 

@@ -15,6 +15,7 @@ no validation is given, and written as shards first.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from training_src.errors import ConfigurationError, DataError
 from training_src.models.box_shapes import BoxShapes
 from training_src.models.checkpoints.files import archive_of
 from training_src.models.config.pipeline import bundled_architectures
+from training_src.source_dir import CODE, SourceError, unpack_source
+from training_src.training.event_folders import model_dir, outside
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
 from training_src.training.written_settings import plain
 
@@ -58,6 +61,7 @@ class Request:
         built_in: The built-in algorithm's hyperparameters that change the config.
         notes: One line for each thing that was overridden or left out.
         seen: The groups of images in both splits.
+        root: The job's directory, which a place of the container in the config means.
     """
 
     train: Path
@@ -75,6 +79,7 @@ class Request:
     built_in: BuiltIn = field(default_factory=BuiltIn)
     notes: Sequence[str] = ()
     seen: SeenGroups = field(default_factory=SeenGroups)
+    root: Path = Path(PLATFORM_ROOT)
 
 
 def read_request(job: TrainingJob, work: Path) -> Request:
@@ -125,6 +130,7 @@ def _own(job: TrainingJob) -> Request:
         checkpoint=job.channel("checkpoint"),
         num_steps=asked.num_train_steps,
         seen=of_dataset(metadata / "dataset.json"),
+        root=job.root,
     )
 
 
@@ -132,7 +138,8 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
     given = {name: plain(value) for name, value in job.hyperparameters.items() if not name.startswith(OF_THE_SDK)}
     _refuse_unknown(given, ForeignNames.names() | BuiltIn.names() | Settings.names() | set(WITHOUT_EFFECT))
     asked = ForeignNames.of(given)
-    notes = [f"{name} is without effect: {why}" for name, why in WITHOUT_EFFECT.items() if given.get(name)]
+    notes = [f"{name} is without effect: {why}" for name, why in _without_effect(job).items() if given.get(name)]
+    notes += _unpack_source(job, asked.pipeline_config_path)
     config, architecture = _config(job, asked.pipeline_config_path), asked.architecture
     checkpoint = next((folder for name in CHECKPOINT_CHANNELS if (folder := job.channel(name))), None)
     if config is None and not architecture:
@@ -155,7 +162,31 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
         built_in=BuiltIn.of(given),
         notes=tuple(notes),
         seen=seen,
+        root=job.root,
     )
+
+
+def _without_effect(job: TrainingJob) -> dict[str, str]:
+    told = dict(WITHOUT_EFFECT)
+    if outside(model_dir(job)):
+        told["model_dir"] += f"; TensorBoard's events are in {model_dir(job)}, too"
+    return told
+
+
+def _unpack_source(job: TrainingJob, config: str) -> list[str]:
+    """Fetch the estimator's source_dir; a line if it cannot be had, and the job has its config without it."""
+    address, region = (
+        plain(job.hyperparameters.get(name, "")) for name in ("sagemaker_submit_directory", "sagemaker_region")
+    )
+    if not address:
+        return []
+    try:
+        unpack_source(job, address, os.environ.get("AWS_REGION") or region)
+    except SourceError as error:
+        if config and not job.channel("config") and _found(job, config) is None:
+            raise
+        return [f"sagemaker_submit_directory is without effect: {error}"]
+    return []
 
 
 def _architecture_of(checkpoint: Path | None, unpacked: Path) -> str:
@@ -228,25 +259,28 @@ def _config(job: TrainingJob, wanted: str) -> Path | None:
         return _only_config(channel, channel.rglob("*.config"))
     if wanted:
         return _named(job, wanted)
-    beside = [file for folder in _folders(job) for file in sorted(folder.rglob("*.config"))]
+    folders = [*_folders(job), job.root / CODE]
+    beside = [file for folder in folders for file in sorted(folder.rglob("*.config"))]
     return _only_config(beside[0].parent, beside) if beside else None
 
 
 def _named(job: TrainingJob, wanted: str) -> Path:
     """A file that is named by its place in the container, in the code beside it, or in some channel."""
-    path = Path(wanted)
-    if path.is_absolute() and path.is_relative_to(PLATFORM_ROOT):
-        path = job.root / path.relative_to(PLATFORM_ROOT)
-    for candidate in (path, job.root / "code" / wanted, *(folder / wanted for folder in _folders(job))):
+    found = _found(job, wanted)
+    if found is None:
+        raise ConfigurationError(
+            f'The hyperparameter pipeline_config_path is "{wanted}", which is neither there nor in a channel nor in a '
+            "source_dir; put the file into a channel called config."
+        )
+    return found
+
+
+def _found(job: TrainingJob, wanted: str) -> Path | None:
+    for candidate in (job.place(wanted), job.root / CODE / wanted, *(folder / wanted for folder in _folders(job))):
         if candidate.is_file():
             return candidate
-    found = [file for folder in _folders(job) for file in sorted(folder.rglob(Path(wanted).name))]
-    if not found:
-        raise ConfigurationError(
-            f'The hyperparameter pipeline_config_path is "{wanted}", which is neither there nor in a channel; '
-            "put the file into a channel called config."
-        )
-    return found[0]
+    found = (file for folder in _folders(job) for file in sorted(folder.rglob(Path(wanted).name)))
+    return next(found, None)
 
 
 def _only_config(place: Path, found: object) -> Path:

@@ -17,6 +17,7 @@ from training_src.errors import ConfigurationError, DataError
 from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
 from training_src.training.config_overrides import at_size, overridden
 from training_src.training.hyperparameters import Settings
+from training_src.training.initial_checkpoint import initial_checkpoint
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
 
@@ -37,6 +38,19 @@ OD_API = {
     "num_train_steps": '"2"',
     "sample_1_of_n_eval_examples": "2",
     "sagemaker_program": "run.sh",
+}
+# As SageMaker's SDK sends what the published notebooks' estimators are given, each value in quotes of its own.
+NOTEBOOK = {
+    "model_dir": '"/opt/training"',
+    "pipeline_config_path": '"pipeline.config"',
+    "checkpoint_dir": '"checkpoint/"',
+    "num_train_steps": '"2"',
+    "sample_1_of_n_eval_examples": '"1"',
+    "sagemaker_container_log_level": "20",
+    "sagemaker_job_name": '"tf2-object-detection-2026-11-30"',
+    "sagemaker_program": '"run_training.sh"',
+    "sagemaker_region": '"us-east-1"',
+    "sagemaker_submit_directory": '"/opt/ml/input/data/code/sourcedir.tar.gz"',
 }
 BUILT_IN = {
     "epochs": "3",
@@ -104,6 +118,44 @@ def test_a_job_of_the_apis_own_script_gets_a_trained_and_evaluated_model(
     assert "evaluation mAP=" in output
     assert json.loads((root / "model" / "model.json").read_text())["training"]["steps"] == 2
     assert (root / "model" / "1" / "saved_model.pb").exists()
+
+
+def test_an_estimators_source_dir_gives_config_and_checkpoint(
+    foreign: Foreign, small_config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels = {"train": "train", "val": "validation", "code": ""}
+    root = foreign(channels, {"train/label_map.pbtxt": "label_map.pbtxt"}, NOTEBOOK)
+    text = small_config.replace("train_config {", 'train_config { fine_tune_checkpoint: "checkpoint/ckpt-0"')
+    with tarfile.open(root / "input" / "data" / "code" / "sourcedir.tar.gz", "w:gz") as tar:
+        for name, content in (
+            ("run_training.sh", "exit 1"), ("pipeline.config", text), ("checkpoint/ckpt-0.index", "index"),
+        ):  # fmt: skip
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content.encode()))
+    request, description, _ = read(root, monkeypatch)
+    assert request.config == root / "code" / "pipeline.config"
+    found = initial_checkpoint(request, description, root.parent / "checkpoint")
+    assert found is not None
+    assert found.prefix == str(root / "code" / "checkpoint" / "ckpt-0")
+    assert found.description()["source"] == "checkpoint/ckpt-0"
+    told = "\n".join(request.notes)
+    assert "TensorBoard's events are in /opt/training, too" in told
+    assert "checkpoint_dir is without effect: a training validates as it goes on" in told
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_source_dir_that_cannot_be_had_matters_only_where_the_config_is_in_it(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    texts = {"train/label_map.pbtxt": "label_map.pbtxt", **({"train/pipeline.config": "config"} if beside else {})}
+    root = foreign({"train": "train", "val": "validation"}, texts, NOTEBOOK)
+    if not beside:
+        with pytest.raises(ConfigurationError, match=r"source_dir .* is not there; put its pipeline.config into a ch"):
+            read(root, monkeypatch)
+        return
+    request, _, _ = read(root, monkeypatch)
+    assert any(note.startswith("sagemaker_submit_directory is without effect: The source") for note in request.notes)
 
 
 def test_channels_override_the_paths_in_the_config(foreign: Foreign, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +270,7 @@ def test_what_is_said_of_the_splits_is_what_was_done(
 ) -> None:
     first = next(iter(channels))
     root = foreign(channels, {f"{first}/label_map.pbtxt": "label_map.pbtxt"}, {"num_train_steps": "1"})
-    request, _, _ = read(root, monkeypatch)
+    read(root, monkeypatch)
     output = capsys.readouterr().out
     assert "No validation split is left" not in output
     assert ("No splits are given" in output) == (len(channels) == 1)
