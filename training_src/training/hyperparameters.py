@@ -139,10 +139,9 @@ class ForeignNames(OwnNames):
 
 
 class BuiltIn(Hyperparameters):
-    """The built-in Object Detection - TensorFlow algorithm's, which change the config's `train_config`.
+    """The built-in Object Detection - TensorFlow algorithm's, which change the config's `train_config`."""
 
-    https://docs.aws.amazon.com/sagemaker/latest/dg/object-detection-tensorflow-Hyperparameter.html
-    """
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/object-detection-tensorflow-Hyperparameter.html
 
     optimizer: Annotated[Literal["adam", "sgd", "nesterov", "rmsprop", "adagrad", "adadelta"], Lower] = Field(
         default="adam",
