@@ -140,7 +140,8 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
     asked = ForeignNames.of(given)
     notes = [f"{name} is without effect: {why}" for name, why in _without_effect(job).items() if given.get(name)]
     notes += _unpack_source(job, asked.pipeline_config_path)
-    config, architecture = _config(job, asked.pipeline_config_path), asked.architecture
+    config = _config(job, asked.pipeline_config_path)
+    architecture = _bundled_in(asked.architecture) or asked.architecture
     checkpoint = next((folder for name in CHECKPOINT_CHANNELS if (folder := job.channel(name))), None)
     if config is None and not architecture:
         architecture = _architecture_of(checkpoint, work / "told") or DEFAULT_ARCHITECTURE
@@ -190,13 +191,26 @@ def _unpack_source(job: TrainingJob, config: str) -> list[str]:
 
 
 def _architecture_of(checkpoint: Path | None, unpacked: Path) -> str:
-    """The bundled architecture of a model.tar.gz of ours, which incremental training keeps; "" for anything else."""
+    """The bundled architecture of an archive, by what it tells or is called; "" where it does neither.
+
+    A model.tar.gz of ours tells, and incremental training keeps it.
+    """
     archive = archive_of(checkpoint) if checkpoint else None
     if archive is None:
         return ""
     extract(archive, unpacked, lambda member: str(member) == "model.json")
     told = json_object(unpacked / "model.json").get("architecture")
-    return told if isinstance(told, str) and told in bundled_architectures() else ""
+    return told if isinstance(told, str) and told in bundled_architectures() else _bundled_in(archive.name)
+
+
+def _bundled_in(name: str) -> str:
+    """The bundled architecture that is meant by a name of the built-in algorithm's list or of the zoo; "" for others.
+
+    `tensorflow-od1-ssd-resnet50-v1-fpn-640x640-coco17-tpu-8`, from
+    https://docs.aws.amazon.com/sagemaker/latest/dg/object-detection-tensorflow-Models.html
+    """
+    words = name.replace("-", "_")
+    return max((known for known in bundled_architectures() if known in words), key=len, default="")
 
 
 def _prepare(

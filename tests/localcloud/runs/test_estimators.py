@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tensorflow.compat.v1.train import summary_iterator
 
 from tests.conftest import CHECKOUT
 from tests.training_src.training import conftest as trainings
@@ -156,7 +157,9 @@ def events(cloud: Any, prefix: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("source")
-def test_the_notebooks_estimator_trains_from_its_source_dir(cloud: Any, send: Send, prepared: Path) -> None:
+def test_the_notebooks_estimator_trains_from_its_source_dir(
+    cloud: Any, send: Send, prepared: Path, tmp_path: Path
+) -> None:
     channels = {
         "train": [prepared / "train", prepared / "metadata" / "label_map.pbtxt"],
         "val": [prepared / "validation"],
@@ -169,7 +172,11 @@ def test_the_notebooks_estimator_trains_from_its_source_dir(cloud: Any, send: Se
     assert "training      2 steps of batch 2" in log
     assert "restored " in log
     assert "No validation split is left" not in log
-    assert len(events(cloud, "tensorboard/notebook/tensorboard-output/")) == 1
+    (key,) = events(cloud, "tensorboard/notebook/tensorboard-output/")
+    file = tmp_path / "events"
+    file.write_bytes(cloud.client("s3").get_object(Bucket="bucket", Key=key)["Body"].read())
+    tags = {value.tag for event in summary_iterator(str(file)) for value in event.summary.value}
+    assert {"train/loss", "validation/mAP", "validation/0"} <= tags
     code = cloud.home / "jobs" / "notebook" / "opt" / "ml" / "code"
     assert sorted(file.name for file in code.rglob("*") if file.is_file()) == [
         "ckpt-0.data-00000-of-00001", "ckpt-0.index", "pipeline.config",

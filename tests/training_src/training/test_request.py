@@ -261,6 +261,34 @@ def test_incremental_training_keeps_the_architecture_of_its_model(
     assert any(f"is given: {architecture} is taken" in note for note in request.notes)
 
 
+@pytest.mark.parametrize(
+    ("archive", "hyperparameters", "architecture"),
+    [
+        ("train-tensorflow-od1-ssd-resnet50-v1-fpn-640x640-coco17-tpu-8", {}, "ssd_resnet50_v1_fpn_640x640"),
+        ("train-tensorflow-od1-ssd-efficientdet-d0-512x512-coco17-tpu-8", {}, "efficientdet_d0_512x512"),
+        ("ssd_mobilenet_v2_fpnlite_640x640_coco17_tpu-8", {}, "ssd_mobilenet_v2_fpnlite_640x640"),
+        ("weights", {}, "ssd_mobilenet_v2_fpnlite_320x320"),
+        (
+            "weights",
+            {"architecture": "tensorflow-od1-ssd-mobilenet-v2-fpnlite-640x640-coco17-tpu-8"},
+            "ssd_mobilenet_v2_fpnlite_640x640",
+        ),
+        ("weights", {"architecture": "ssd_mobilenet_v9"}, "ssd_mobilenet_v9"),
+    ],
+)
+def test_a_model_of_the_built_in_algorithms_list_is_known_by_its_name(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, archive: str, hyperparameters: dict[str, str], architecture: str
+) -> None:
+    channels = {"training": "train", "validation": "validation", "model": ""}
+    root = foreign(channels, {"training/label_map.pbtxt": "label_map.pbtxt"}, BUILT_IN | hyperparameters)
+    with tarfile.open(root / "input" / "data" / "model" / f"{archive}.tar.gz", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("saved_model.pb"))
+    monkeypatch.setenv("MAPGATE_ML_ROOT", str(root))
+    work = root.parent / "work"
+    work.mkdir()
+    assert read_request(TrainingJob.load(), work).architecture == architecture
+
+
 @pytest.mark.parametrize("channels", [{"train": "train", "val": "validation"}, {"training": "train"}])
 def test_what_is_said_of_the_splits_is_what_was_done(
     foreign: Foreign,
