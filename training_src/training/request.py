@@ -15,7 +15,6 @@ no validation is given, and written as shards first.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,10 +26,9 @@ from training_src.data.label_map import LabelMap, read_label_map
 from training_src.data.seen_groups import SeenGroups, of_dataset
 from training_src.errors import ConfigurationError, DataError
 from training_src.models.box_shapes import BoxShapes
-from training_src.models.checkpoints.files import archive_of
 from training_src.models.config.pipeline import bundled_architectures
-from training_src.source_dir import CODE, SourceError, unpack_source
 from training_src.training.event_folders import model_dir, outside
+from training_src.training.given_files import config_file, config_in_channel, fetch_source, label_map_file
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
 from training_src.training.written_settings import plain
 
@@ -93,15 +91,45 @@ def read_request(job: TrainingJob, work: Path) -> Request:
         ConfigurationError: If a hyperparameter is unknown or wrong, or there is not exactly one config.
         DataError: If a channel is missing, or its data set is faulty.
     """
+    return _foreign(job, work) if _is_foreign(job) else _own(job)
+
+
+def config_of(job: TrainingJob) -> tuple[Path, int] | None:
+    """The user's pipeline.config and the greatest id of its classes, as far as no data have to be read for them.
+
+    Returns:
+        The file, and 1 where the label map is not the pipeline's own; None where there is no such config.
+
+    Raises:
+        ConfigurationError: If a hyperparameter is unknown or wrong, or there is not exactly one config.
+        DataError: If the pipeline's label map is damaged.
+    """
+    if _is_foreign(job):
+        named = ForeignNames.of(_foreign_hyperparameters(job)).pipeline_config_path
+        fetch_source(job, named)
+        config, greatest_id = config_file(job, named), 1
+    else:
+        _refuse_unknown(job.hyperparameters, OwnNames.names() | Settings.names())
+        config, metadata = config_in_channel(job), job.channel("metadata")
+        greatest_id = read_label_map(metadata / "label_map.pbtxt").greatest_id if config and metadata else 1
+    return (config, greatest_id) if config else None
+
+
+def _is_foreign(job: TrainingJob) -> bool:
+    """Whether it is none of the pipeline's; then all channels that are named have something in them.
+
+    Raises:
+        DataError: One has not, or there are no images to train on.
+    """
     if "metadata" in job.channels:
-        return _own(job)
+        return False
     _refuse_empty(job)
     if not _train_channel(job):
         known = ", ".join(sorted(job.channels)) or "none"
         raise DataError(
             f"The job has no channel {' or '.join(TRAIN_CHANNELS)} (it has: {known}); give it the images to train on."
         )
-    return _foreign(job, work)
+    return True
 
 
 def _refuse_empty(job: TrainingJob) -> None:
@@ -117,7 +145,7 @@ def _refuse_empty(job: TrainingJob) -> None:
 def _own(job: TrainingJob) -> Request:
     _refuse_unknown(job.hyperparameters, OwnNames.names() | Settings.names())
     asked = OwnNames.of(job.hyperparameters)
-    metadata, config = _channel(job, "metadata"), job.channel("config")
+    metadata = _channel(job, "metadata")
     sha256, shapes = _facts(metadata)
     return Request(
         train=_channel(job, "train"),
@@ -125,7 +153,7 @@ def _own(job: TrainingJob) -> Request:
         label_map=read_label_map(metadata / "label_map.pbtxt"),
         dataset_sha256=sha256,
         shapes=shapes,
-        config=_only_config(config, config.glob("*.config")) if config else None,
+        config=config_in_channel(job),
         architecture=asked.architecture,
         checkpoint=job.channel("checkpoint"),
         num_steps=asked.num_train_steps,
@@ -134,19 +162,25 @@ def _own(job: TrainingJob) -> Request:
     )
 
 
-def _foreign(job: TrainingJob, work: Path) -> Request:
+def _foreign_hyperparameters(job: TrainingJob) -> dict[str, str]:
+    """Those that count, without what the SDK adds."""
     given = {name: plain(value) for name, value in job.hyperparameters.items() if not name.startswith(OF_THE_SDK)}
     _refuse_unknown(given, ForeignNames.names() | BuiltIn.names() | Settings.names() | set(WITHOUT_EFFECT))
+    return given
+
+
+def _foreign(job: TrainingJob, work: Path) -> Request:
+    given = _foreign_hyperparameters(job)
     asked = ForeignNames.of(given)
     notes = [f"{name} is without effect: {why}" for name, why in _without_effect(job).items() if given.get(name)]
-    notes += _unpack_source(job, asked.pipeline_config_path)
-    config = _config(job, asked.pipeline_config_path)
+    notes += fetch_source(job, asked.pipeline_config_path)
+    config = config_file(job, asked.pipeline_config_path)
     architecture = _bundled_in(asked.architecture) or asked.architecture
     checkpoint = next((folder for name in CHECKPOINT_CHANNELS if (folder := job.channel(name))), None)
     if config is None and not architecture:
         architecture = _architecture_of(checkpoint, work / "told") or DEFAULT_ARCHITECTURE
         notes.append(f"neither a pipeline.config nor the hyperparameter architecture is given: {architecture} is taken")
-    label_map, sha256, shapes, seen = _prepare(job, _label_map(job), config, work)
+    label_map, sha256, shapes, seen = _prepare(job, label_map_file(job), config, work)
     return Request(
         train=work / "train",
         validation=work / "validation",
@@ -174,27 +208,13 @@ def _without_effect(job: TrainingJob) -> dict[str, str]:
     return told
 
 
-def _unpack_source(job: TrainingJob, config: str) -> list[str]:
-    """Fetch the estimator's source_dir; a line if it cannot be had, and the job has its config without it."""
-    address, region = (
-        plain(job.hyperparameters.get(name, "")) for name in ("sagemaker_submit_directory", "sagemaker_region")
-    )
-    if not address:
-        return []
-    try:
-        unpack_source(job, address, os.environ.get("AWS_REGION") or region)
-    except SourceError as error:
-        if config and not job.channel("config") and _found(job, config) is None:
-            raise
-        return [f"sagemaker_submit_directory is without effect: {error}"]
-    return []
-
-
 def _architecture_of(checkpoint: Path | None, unpacked: Path) -> str:
     """The bundled architecture of an archive, by what it tells or is called; "" where it does neither.
 
     A model.tar.gz of ours tells, and incremental training keeps it.
     """
+    from training_src.models.checkpoints.files import archive_of  # brings TensorFlow
+
     archive = archive_of(checkpoint) if checkpoint else None
     if archive is None:
         return ""
@@ -264,56 +284,6 @@ def _prepare(
     if held_out:
         outputs["test"].rename(outputs["validation"])
     return label_map_of_all, sha256, shapes, seen
-
-
-def _config(job: TrainingJob, wanted: str) -> Path | None:
-    """The channel's config, else the one that the hyperparameter names, else one beside the data or the checkpoint."""
-    channel = job.channel("config")
-    if channel is not None:
-        return _only_config(channel, channel.rglob("*.config"))
-    if wanted:
-        return _named(job, wanted)
-    folders = [*_folders(job), job.root / CODE]
-    beside = [file for folder in folders for file in sorted(folder.rglob("*.config"))]
-    return _only_config(beside[0].parent, beside) if beside else None
-
-
-def _named(job: TrainingJob, wanted: str) -> Path:
-    """A file that is named by its place in the container, in the code beside it, or in some channel."""
-    found = _found(job, wanted)
-    if found is None:
-        raise ConfigurationError(
-            f'The hyperparameter pipeline_config_path is "{wanted}", which is neither there nor in a channel nor in a '
-            "source_dir; put the file into a channel called config."
-        )
-    return found
-
-
-def _found(job: TrainingJob, wanted: str) -> Path | None:
-    for candidate in (job.place(wanted), job.root / CODE / wanted, *(folder / wanted for folder in _folders(job))):
-        if candidate.is_file():
-            return candidate
-    found = (file for folder in _folders(job) for file in sorted(folder.rglob(Path(wanted).name)))
-    return next(found, None)
-
-
-def _only_config(place: Path, found: object) -> Path:
-    files = sorted(found)  # type: ignore[call-overload]
-    if len(files) != 1:
-        raise ConfigurationError(f"{place} holds {len(files)} *.config files; give exactly one pipeline.config.")
-    return Path(files[0])
-
-
-def _label_map(job: TrainingJob) -> Path | None:
-    """The label map in a channel; None where the data set itself names its classes."""
-    found = [file for folder in _folders(job, first=("label", "label_map")) for file in sorted(folder.rglob("*.pbtxt"))]
-    named = [file for file in found if "label" in file.name] or found
-    return named[0] if named else None
-
-
-def _folders(job: TrainingJob, first: Sequence[str] = ()) -> list[Path]:
-    names = [*first, *(name for name in sorted(job.channels) if name not in first)]
-    return [folder for name in names if (folder := job.channel(name))]
 
 
 def _train_channel(job: TrainingJob) -> Path | None:

@@ -4,7 +4,8 @@
 Options about keypoints are accepted, since there are no keypoints that they could permute.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
 from training_src.models.errors import ConfigError
@@ -256,10 +257,110 @@ class AutoAugmentImage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdjustGamma:
+    gamma: float = 1.0
+    gain: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomPixelValueScale:
+    minval: float = 0.9
+    maxval: float = 1.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSelfConcatImage:
+    concat_vertical_probability: float = 0.1
+    concat_horizontal_probability: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomResizeMethod:
+    target_height: int
+    target_width: int
+
+    def __post_init__(self) -> None:
+        if min(self.target_height, self.target_width) < 1:
+            raise ConfigError(
+                f"random_resize_method: target_height is {self.target_height} and target_width {self.target_width}; "
+                "both must be at least 1"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomDownscaleToTargetPixels:
+    random_coef: float = 0.0
+    min_target_pixels: int = 300_000
+    max_target_pixels: int = 500_000
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_target_pixels < self.max_target_pixels:
+            raise ConfigError(
+                f"random_downscale_to_target_pixels: min_target_pixels is {self.min_target_pixels} and "
+                f"max_target_pixels {self.max_target_pixels}; the first must be above 0, and below the second"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomJitterBoxes:
+    ratio: float = 0.05
+    jitter_mode: Literal[
+        "DEFAULT",
+        "EXPAND",
+        "SHRINK",
+        "EXPAND_SYMMETRIC",
+        "SHRINK_SYMMETRIC",
+        "EXPAND_SYMMETRIC_XY",
+        "SHRINK_SYMMETRIC_XY",
+    ] = "DEFAULT"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DropLabelProbabilistically:
+    """`label` is an id of the label map."""
+
+    label: int
+    drop_probability: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemapLabels:
+    """Ids are those of the label map."""
+
+    original_labels: tuple[int, ...] = ()
+    new_label: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalizeImage:
+    original_minval: float = 0.0
+    original_maxval: float = 0.0
+    target_minval: float = 0.0
+    target_maxval: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.original_minval == self.original_maxval:
+            raise ConfigError(
+                f"normalize_image: original_minval and original_maxval are both {self.original_minval:g}; "
+                "give the least and the greatest value that a pixel has"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubtractChannelMean:
+    means: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.means) != 3:
+            raise ConfigError(f"subtract_channel_mean: means has {len(self.means)} values, an image has 3 channels")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PreprocessingStep:
     """One `data_augmentation_options`."""
 
     ONE_OF: ClassVar = True
+    WAY_OUT_OF_SEVERAL: ClassVar = "give each its own data_augmentation_options { ... }"
     random_horizontal_flip: RandomHorizontalFlip | None = None
     random_vertical_flip: RandomVerticalFlip | None = None
     random_rotation90: RandomRotation90 | None = None
@@ -286,6 +387,57 @@ class PreprocessingStep:
     random_patch_gaussian: RandomPatchGaussian | None = None
     random_jpeg_quality: RandomJpegQuality | None = None
     autoaugment_image: AutoAugmentImage | None = None
+    adjust_gamma: AdjustGamma | None = None
+    random_pixel_value_scale: RandomPixelValueScale | None = None
+    random_self_concat_image: RandomSelfConcatImage | None = None
+    random_resize_method: RandomResizeMethod | None = None
+    random_downscale_to_target_pixels: RandomDownscaleToTargetPixels | None = None
+    random_jitter_boxes: RandomJitterBoxes | None = None
+    drop_label_probabilistically: DropLabelProbabilistically | None = None
+    remap_labels: RemapLabels | None = None
+    normalize_image: NormalizeImage | None = None
+    subtract_channel_mean: SubtractChannelMean | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the option that is set."""
+        return next(item.name for item in fields(self) if getattr(self, item.name) is not None)
+
+
+# After which pixels are no longer of 0..255, and what may follow: the rest would pad with a colour, or change one.
+VALUES = frozenset({"normalize_image", "subtract_channel_mean"})
+AFTER_VALUES = VALUES | {
+    "random_horizontal_flip",
+    "random_vertical_flip",
+    "random_rotation90",
+    "random_image_scale",
+    "random_crop_image",
+    "random_crop_to_aspect_ratio",
+    "ssd_random_crop",
+    "ssd_random_crop_fixed_aspect_ratio",
+    "random_self_concat_image",
+    "random_resize_method",
+    "random_downscale_to_target_pixels",
+    "random_jitter_boxes",
+    "drop_label_probabilistically",
+    "remap_labels",
+}
+
+
+def check_order(options: Sequence[PreprocessingStep]) -> None:
+    """Refuse what counts on pixels of 0..255 where there are none.
+
+    Raises:
+        ConfigError: An option would work on other values than its numbers are for.
+    """
+    changed = ""
+    for option in options:
+        if changed and option.name not in AFTER_VALUES:
+            raise ConfigError(
+                f"train_config.data_augmentation_options: {option.name} stands behind {changed}, where pixels are "
+                f"not of 0..255 any more; put {changed} last"
+            )
+        changed = option.name if option.name in VALUES else changed
 
 
 def _check_count(option: str, name: str, values: tuple[float, ...], count: int) -> None:

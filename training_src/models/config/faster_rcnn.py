@@ -2,10 +2,12 @@
 """`faster_rcnn.proto`, and `box_predictor.proto` as far as its second stage needs it."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 from training_src.models.config.anchors import AnchorGenerator
 from training_src.models.config.decoding import only
+from training_src.models.config.extractors import refusal
 from training_src.models.config.hyperparams import BatchNorm, ConvHyperparams
 from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.losses import ClassificationLoss, HardExampleMiner
@@ -18,6 +20,7 @@ class FasterRcnnFeatureExtractor:
     ACCEPTED: ClassVar = frozenset(
         {"conv_hyperparams", "override_base_feature_extractor_hyperparams", "pad_to_multiple"}
     )
+    REFUSALS: ClassVar = {"type": partial(refusal, family="faster_rcnn")}
     type: Literal[
         "faster_rcnn_resnet50_keras",
         "faster_rcnn_resnet101_keras",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import ClassVar
 
-from training_src.models.config.augmentation import PreprocessingStep
+from training_src.models.config.augmentation import PreprocessingStep, check_order
 from training_src.models.config.decoding import message_of, only
 from training_src.models.errors import ConfigError
 from training_src.text_format import Message
@@ -145,7 +145,7 @@ class TrainConfig:
     fine_tune_checkpoint: str = ""
     fine_tune_checkpoint_type: str = ""
     from_detection_checkpoint: bool = False
-    load_all_detection_checkpoint_vars: bool = only(False)
+    load_all_detection_checkpoint_vars: bool = False
     num_steps: int = 0
     bias_grad_multiplier: float = 0.0
     update_trainable_variables: tuple[str, ...] = ()
@@ -159,6 +159,7 @@ class TrainConfig:
         for name in ("batch_size", "max_number_of_boxes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train_config.{name}: {getattr(self, name)} is not supported; give 1 or more")
+        check_order(self.data_augmentation_options)
 
 
 def check_schedule(config: LearningRate) -> None:
