@@ -15,6 +15,7 @@ no validation is given, and written as shards first.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +27,8 @@ from training_src.data.label_map import LabelMap, read_label_map
 from training_src.data.seen_groups import SeenGroups, of_dataset
 from training_src.errors import ConfigurationError, DataError
 from training_src.models.box_shapes import BoxShapes
-from training_src.models.config.pipeline import bundled_architectures
+from training_src.models.config.pipeline import bundled_architectures, canonical_name
+from training_src.models.errors import ConfigError
 from training_src.training.event_folders import model_dir, outside
 from training_src.training.given_files import config_file, config_in_channel, fetch_source, label_map_file
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
@@ -229,8 +231,11 @@ def _bundled_in(name: str) -> str:
     `tensorflow-od1-ssd-resnet50-v1-fpn-640x640-coco17-tpu-8`, from
     https://docs.aws.amazon.com/sagemaker/latest/dg/object-detection-tensorflow-Models.html
     """
-    words = name.replace("-", "_")
-    return max((known for known in bundled_architectures() if known in words), key=len, default="")
+    stem = re.sub(r"^(train-)?(tensorflow-od1-)?", "", name.removesuffix(".tar.gz")).replace("-", "_")
+    try:
+        return canonical_name(re.sub(r"_coco17_[tg]pu_\d+$", "", stem))
+    except ConfigError:
+        return ""
 
 
 def _prepare(

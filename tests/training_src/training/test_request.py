@@ -267,6 +267,8 @@ def test_incremental_training_keeps_the_architecture_of_its_model(
         ("train-tensorflow-od1-ssd-resnet50-v1-fpn-640x640-coco17-tpu-8", {}, "ssd_resnet50_v1_fpn_640x640"),
         ("train-tensorflow-od1-ssd-efficientdet-d0-512x512-coco17-tpu-8", {}, "efficientdet_d0_512x512"),
         ("ssd_mobilenet_v2_fpnlite_640x640_coco17_tpu-8", {}, "ssd_mobilenet_v2_fpnlite_640x640"),
+        ("train-tensorflow-od1-ssd-mobilenet-v1-fpn-640x640-coco17-tpu-8", {}, "ssd_mobilenet_v1_fpn_640x640"),
+        ("efficientdet_d1_coco17_tpu-32", {}, "efficientdet_d1_640x640"),
         ("weights", {}, "ssd_mobilenet_v2_fpnlite_320x320"),
         (
             "weights",
