@@ -264,12 +264,12 @@ def _is_given(folder: Path) -> bool:
 
 def container_path(root: Path, path: str) -> Path:
     """Where a path of the container lies when `root` stands for `/opt/ml`; a relative one stays relative."""
-    pure = PurePosixPath(path)
+    pure = PurePosixPath(os.path.normpath(path) if path.startswith("/") else path)
     if pure.is_relative_to(PLATFORM_ROOT):
         return root / pure.relative_to(PLATFORM_ROOT)
     if root == Path(PLATFORM_ROOT) or not pure.is_absolute():
         return Path(path)
-    return root / ELSEWHERE / pure.relative_to("/")
+    return root / ELSEWHERE / str(pure).lstrip("/")
 
 
 def _made(folder: Path) -> Path:

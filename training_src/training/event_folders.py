@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where TensorBoard's events and pictures are written: where ours are, and where a job's own settings look for them."""
 
+import os
 from pathlib import Path
 
 from containers.contract.job import PLATFORM_ROOT, TrainingJob
@@ -31,7 +32,7 @@ def model_dir(job: TrainingJob) -> str:
 
 def outside(place: str) -> bool:
     """Whether it is a place of the container that the platform does not look after; an address of S3 is none."""
-    return Path(place).is_absolute() and not Path(place).is_relative_to(PLATFORM_ROOT)
+    return place.startswith("/") and not Path(os.path.normpath(place)).is_relative_to(PLATFORM_ROOT)
 
 
 def _can_be_written(folder: Path) -> bool:

@@ -32,6 +32,8 @@ def job(root: Path, model_dir: str = "", local_path: str | None = None) -> Train
         ("/opt/training", "/opt/training/", [OURS, "elsewhere/opt/training"]),
         ("/opt/ml/model", "/opt/training/", [OURS, "elsewhere/opt/training"]),
         ("", "/opt/ml/output/tb", [OURS, "output/tb"]),
+        ("/opt/training/../ml/model", None, [OURS]),
+        ("/../../etc/training", None, [OURS, "elsewhere/etc/training"]),
         # What lies there becomes the model.
         ("", "/opt/ml/model", [OURS]),
     ],
