@@ -30,6 +30,7 @@ from training_src.training.checkpoints import CheckpointStore, TrainingProgress,
 from training_src.training.config_overrides import at_size, overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
+from training_src.training.event_folders import event_folders
 from training_src.training.following_data import following_data
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, Settings, read_settings, unpacked
 from training_src.training.initial_checkpoint import (
@@ -122,8 +123,7 @@ def train_detector(job: TrainingJob) -> None:
         if training.initial:
             _start_from(training.initial, detector, records, request.label_map, told=cluster.is_chief)
         store = CheckpointStore(checkpoints, plan.config.num_steps)
-        tensorboard = job.root / "output" / "tensorboard" if cluster.is_chief else None
-        report = ProgressReport(tensorboard, plan.config.num_steps)
+        report = ProgressReport(event_folders(job) if cluster.is_chief else (), plan.config.num_steps)
         progress = train(detector, plan, records, validation, store, report, asked_to_stop.is_set)
         if cluster.is_chief:
             _export(job.model_dir, training, detector, validation, held_out, progress, settings.seed)

@@ -22,6 +22,8 @@ from containers.contract.files import write_whole
 
 PLATFORM_ROOT = "/opt/ml"
 """What the platform's files call the root, wherever it is."""
+ELSEWHERE = "elsewhere"
+"""Below a root that was moved: what the container has outside `/opt/ml`, where a laptop's user may not write."""
 LONGEST_MESSAGE = 1024
 """SageMaker shows so many characters of a failure."""
 
@@ -68,6 +70,22 @@ class TrainingJob:
         """The folder of an input channel, or None where it was not given."""
         folder = self.channels.get(name)
         return folder if folder and _is_given(folder) else None
+
+    def place(self, path: str) -> Path:
+        """Where a path of the container lies: a relative one in the working directory, as it would there."""
+        return container_path(self.root, path)
+
+    @property
+    def tensorboard_path(self) -> Path | None:
+        """Where the platform looks for TensorBoard's events; None where it does not look.
+
+        The file that says so: https://github.com/awslabs/sagemaker-debugger, `TENSORBOARD_CONFIG_FILE_PATH`.
+
+        Raises:
+            ConfigurationError: It is not what the platform writes.
+        """
+        file = self.root / "input" / "config" / "tensorboardoutputconfig.json"
+        return self.place(_read(file, _TensorBoard).local_path) if file.is_file() else None
 
     @property
     def model_dir(self) -> Path:
@@ -244,6 +262,16 @@ def _is_given(folder: Path) -> bool:
     return folder.is_dir() and any(entry.name != "none" for entry in folder.iterdir())
 
 
+def container_path(root: Path, path: str) -> Path:
+    """Where a path of the container lies when `root` stands for `/opt/ml`; a relative one stays relative."""
+    pure = PurePosixPath(os.path.normpath(path) if path.startswith("/") else path)
+    if pure.is_relative_to(PLATFORM_ROOT):
+        return root / pure.relative_to(PLATFORM_ROOT)
+    if root == Path(PLATFORM_ROOT) or not pure.is_absolute():
+        return Path(path)
+    return root / ELSEWHERE / str(pure).lstrip("/")
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -257,6 +285,10 @@ class _Place(BaseModel):
         """Where the place is when the platform's root is elsewhere."""
         path = PurePosixPath(self.local_path)
         return root / path.relative_to(PLATFORM_ROOT) if path.is_relative_to(PLATFORM_ROOT) else Path(path)
+
+
+class _TensorBoard(BaseModel):
+    local_path: Annotated[str, Field(alias="LocalPath")] = f"{PLATFORM_ROOT}/output/tensorboard"
 
 
 class _Named(BaseModel):

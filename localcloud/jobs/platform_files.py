@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 ML_ROOT = "/opt/ml"
+ELSEWHERE = "elsewhere"
+"""Below what stands for `/opt/ml`: what a container has outside it, since nobody may write there on a laptop."""
+TENSORBOARD = f"{ML_ROOT}/output/tensorboard"
+"""https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TensorBoardOutputConfig.html"""
 FIRST_HOST = "algo-1"
 
 
@@ -23,13 +27,18 @@ def training_files(request: Mapping[str, Any]) -> dict[str, Any]:
     """
     specification = request["AlgorithmSpecification"]
     channels = {channel["ChannelName"]: channel for channel in request.get("InputDataConfig", ())}
-    return {
+    files = {
         "input/config/hyperparameters.json": dict(request.get("HyperParameters", {})),
         "input/config/inputdataconfig.json": {
             name: _channel(channel, specification["TrainingInputMode"]) for name, channel in channels.items()
         },
         "input/config/resourceconfig.json": _resources(request["ResourceConfig"]),
     }
+    if "TensorBoardOutputConfig" in request:
+        # Its name and its LocalPath: https://github.com/awslabs/sagemaker-debugger, TENSORBOARD_CONFIG_FILE_PATH.
+        told = {"LocalPath": TENSORBOARD, **request["TensorBoardOutputConfig"]}
+        files["input/config/tensorboardoutputconfig.json"] = told
+    return files
 
 
 def processing_files(request: Mapping[str, Any], arn: str, host: str = FIRST_HOST) -> dict[str, Any]:
@@ -77,6 +86,19 @@ def below(root: Path, local_path: str) -> Path:
     if not local_path.startswith(ML_ROOT) or ".." in Path(local_path).parts:
         raise ValueError(f"{local_path} does not lie below {ML_ROOT}")
     return root / local_path[len(ML_ROOT) :].lstrip("/")
+
+
+def anywhere(root: Path, local_path: str) -> Path:
+    """Where a LocalPath that may be outside `/opt/ml`, as that of checkpoints and TensorBoard, lies.
+
+    Raises:
+        ValueError: The path is relative, or climbs.
+    """
+    if ".." in Path(local_path).parts or not Path(local_path).is_absolute():
+        raise ValueError(f"{local_path} is no absolute path without ..")
+    if Path(local_path).is_relative_to(ML_ROOT):
+        return below(root, local_path)
+    return root / ELSEWHERE / local_path.lstrip("/")
 
 
 def _channel(channel: Mapping[str, Any], mode: str) -> dict[str, str]:

@@ -11,10 +11,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.clients import SAGEMAKER, client_as
+from localcloud.authorisation.sessions import HOUR, open_session
+from localcloud.clients import SAGEMAKER, client_as, endpoint_url
 from localcloud.dispatch import Call, invalid
 from localcloud.jobs.job import Job, JobError, JobKind, exit_sentence, message_in
-from localcloud.jobs.platform_files import FIRST_HOST, ML_ROOT, below, training_files
+from localcloud.jobs.platform_files import FIRST_HOST, ML_ROOT, TENSORBOARD, anywhere, below, training_files
 from localcloud.jobs.synchronising import Synchroniser
 from localcloud.objects import ObjectError, download, has_objects, pack, upload_directory, upload_file
 from localcloud.times import now
@@ -80,6 +81,7 @@ def run(job: Job) -> str:
                 "AWS_REGION": job.region,
                 "TRAINING_JOB_NAME": job.name,
                 "TRAINING_JOB_ARN": job.arn,
+                **_credentials(request),
                 **request.get("Environment", {}),
             },
             request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86400),
@@ -95,6 +97,24 @@ def run(job: Job) -> str:
         return "Completed"
     job.record["cause"] = exit_.cause
     return "Stopped"
+
+
+def _credentials(request: Mapping[str, Any]) -> dict[str, str]:
+    """By which a container speaks to AWS as the job's role; none where it is isolated.
+
+    SageMaker names a link-local address that gives them, which a laptop has not: here they are told as they are.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/mkt-algo-model-internet-free.html
+    """
+    if request.get("EnableNetworkIsolation"):
+        return {"AWS_EC2_METADATA_DISABLED": "true"}
+    longest = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86400)
+    opened = open_session(request["RoleArn"], SAGEMAKER, longest + HOUR)
+    return {
+        "AWS_ACCESS_KEY_ID": opened.access_key,
+        "AWS_ENDPOINT_URL": endpoint_url(),
+        "AWS_SECRET_ACCESS_KEY": opened.secret_key,
+        "AWS_SESSION_TOKEN": opened.token,
+    }
 
 
 class _Metrics:
@@ -153,7 +173,7 @@ def _tensorboard(job: Job, request: Mapping[str, Any]) -> Iterator[None]:
     if not configuration:
         yield
         return
-    directory = below(job.root, configuration.get("LocalPath", f"{ML_ROOT}/output/tensorboard"))
+    directory = anywhere(job.root, configuration.get("LocalPath", TENSORBOARD))
     uri = f"{configuration['S3OutputPath'].rstrip('/')}/{job.name}/tensorboard-output"
     synchroniser = Synchroniser(job.s3, directory, uri, request["OutputDataConfig"].get("KmsKeyId"))
     try:

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 Until = Callable[..., Any]
 PLATFORM = {"AWS_REGION", "TRAINING_JOB_NAME", "TRAINING_JOB_ARN", "MAPGATE_ML_ROOT"}
+CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 PROCESS = {"PATH", "HOME", "LANG", "TMPDIR", "PYTHONUNBUFFERED", "LC_CTYPE"}
 
 
@@ -124,9 +125,15 @@ def test_a_job_sees_what_the_platform_sets_and_nothing_else(cloud: Any, until: U
     described = train(cloud, until, training(cloud, "environment"))
     line = next(line for line in cloud.log_of("environment").splitlines() if line.startswith("environment "))
     environment = json.loads(line.removeprefix("environment "))
-    assert set(environment) - PROCESS == PLATFORM | {"OF_THE_REQUEST"}
+    assert set(environment) - PROCESS == PLATFORM | CREDENTIALS | {"OF_THE_REQUEST"}
     assert not [name for name in environment if name.startswith("SM_")]
     assert environment["TRAINING_JOB_ARN"] == described["TrainingJobArn"]
+    train(cloud, until, training(cloud, "environment-3") | {"EnableNetworkIsolation": True})
+    line = next(line for line in cloud.log_of("environment-3").splitlines() if line.startswith("environment "))
+    assert set(json.loads(line.removeprefix("environment "))) - PROCESS == PLATFORM | {
+        "AWS_EC2_METADATA_DISABLED",
+        "OF_THE_REQUEST",
+    }
     cloud.process(until, processing(cloud, "environment-2"))
     line = next(line for line in cloud.log_of("environment-2").splitlines() if line.startswith("environment "))
     assert set(json.loads(line.removeprefix("environment "))) - PROCESS == {"AWS_REGION", "MAPGATE_ML_ROOT"}

@@ -71,6 +71,8 @@ def test_fields_and_defaults_equal_the_reference(golden: Path, name: str) -> Non
     assert {path: ours for path, (ours, theirs) in compared.items() if ours != theirs} == {}
 
 
+# The built-in algorithm's, which the API has fixed at these values.
+OURS = {("nesterov", False), ("beta_1", 0.9), ("beta_2", 0.999)}
 # The one field that a file of TensorFlow 1 cannot keep.
 TWIN = ('"ssd_mobilenet_v2"', '"ssd_mobilenet_v2_keras"')
 TWIN_OF_V1 = ('"ssd_mobilenet_v1"', '"ssd_mobilenet_v1_keras"')
@@ -82,7 +84,7 @@ def _leaves(config: Any, reference: Any, path: str = "") -> Iterator[tuple[str, 
             value, place = getattr(config, item.name), f"{path}.{item.name}"
             if value is not None and item.name in reference:
                 yield from _leaves(value, reference[item.name], place)
-            elif value is not None and not is_dataclass(value):
+            elif value is not None and not is_dataclass(value) and (item.name, value) not in OURS:
                 yield place, (value, "nothing: the API has no such field")
     elif isinstance(config, tuple):
         yield f"{path}#", (len(config), len(reference))
@@ -198,6 +200,7 @@ def test_every_architecture_of_the_zoo_is_there() -> None:
     resnets = [f"resnet{depth}_v1" for depth in (50, 101, 152)]
     sizes = (512, 640, 768, 896, 1024, 1280, 1408, 1536)
     assert set(bundled_architectures()) == {
+        "ssd_mobilenet_v1_fpn_640x640",
         "ssd_mobilenet_v2_320x320",
         *(f"ssd_mobilenet_v2_fpnlite_{size}x{size}" for size in (160, 320, 640)),
         *(f"ssd_{resnet}_fpn_{size}x{size}" for resnet in resnets for size in (640, 1024)),

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,26 @@ def test_a_training_with_a_wrong_config_ends_without_tensorflow(kind: str, confi
 
     assert (done.returncode, done.stdout) == (2, "False\n")
     assert "'ssd_mobilenet_v9' is not supported" in (tmp_path / "output" / "failure").read_text()
+
+
+def test_a_wrong_config_of_an_estimators_source_dir_ends_without_tensorflow(config: str, tmp_path: Path) -> None:
+    place = "/opt/ml/input/data/code/sourcedir.tar.gz"
+    wrong = config.replace("ssd_mobilenet_v2_fpn_keras", "ssd_mobilenet_v9")
+    _job(tmp_path, "the API's", wrong)
+    settings = tmp_path / "input" / "config"
+    (settings / "inputdataconfig.json").write_text(json.dumps({"train": {}, "code": {}}))
+    told = {"pipeline_config_path": "pipeline.config", "sagemaker_submit_directory": place}
+    (settings / "hyperparameters.json").write_text(json.dumps(told))
+    code = tmp_path / "input" / "data" / "code"
+    code.mkdir()
+    with tarfile.open(code / "sourcedir.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "input" / "data" / "train" / "pipeline.config", arcname="pipeline.config")
+    (tmp_path / "input" / "data" / "train" / "pipeline.config").unlink()
+
+    done = _run(["train"], tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert "'ssd_mobilenet_v9' is not supported" in done.stderr
 
 
 def test_a_training_with_too_few_classes_ends_without_tensorflow(config: str, tmp_path: Path) -> None:

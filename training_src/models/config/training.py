@@ -62,8 +62,11 @@ class LearningRate:
 
 @dataclass(frozen=True, kw_only=True)
 class MomentumOptimizer:
+    """The proto's, and `nesterov`, which is ours: it stands in a config only where it is asked for."""
+
     learning_rate: LearningRate
     momentum_optimizer_value: float = 0.9
+    nesterov: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +79,17 @@ class RmsPropOptimizer:
 
 @dataclass(frozen=True, kw_only=True)
 class AdamOptimizer:
+    """The proto's, and the decays of the two moments, which are ours: the API has them fixed."""
+
     learning_rate: LearningRate
     epsilon: float = 1e-8
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+
+    def __post_init__(self) -> None:
+        for name in ("beta_1", "beta_2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"adam_optimizer.{name}: {getattr(self, name)} is not supported; give a part below 1")
 
 
 @dataclass(frozen=True, kw_only=True)
