@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An SSD as LiteRT files that Coral's and Android's clients run: float16, and int8 with uint8 input."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,12 +81,11 @@ def litert_files(
     float16 = finished(litert_quantizing.as_float16(network), uint8=False)
     if images is None:
         return LitertFiles(float16, None, 0)
-    int8, calibrated = litert_quantizing.as_int8(network, _resized(detector, images))
+    int8, calibrated = litert_quantizing.as_int8(network, (resized(detector, image) for image in images), len(ids))
     return LitertFiles(float16, finished(int8, uint8=True), calibrated)
 
 
-def _resized(detector: SsdDetector, images: Iterable[Image]) -> Iterator[Image]:
-    """As a client hands them over: in the file's size, rounded to bytes."""
-    for image in images:
-        resized, _ = resize_to(detector.resizer, tf.constant(image[None]))
-        yield np.clip(np.rint(resized[0].numpy()), 0, 255).astype(np.uint8)
+def resized(detector: SsdDetector, image: Image) -> Image:
+    """As a client hands it over: in the file's size, rounded to bytes."""
+    pixels, _ = resize_to(detector.resizer, tf.constant(image[None]))
+    return np.clip(np.rint(pixels[0].numpy()), 0, 255).astype(np.uint8)

@@ -16,7 +16,9 @@ from litert_quantizer.algorithm_manager import AlgorithmName
 from numpy.typing import NDArray
 
 from training_src.errors import DataError
+from training_src.export.litert_biases import with_room_for_biases
 from training_src.export.litert_converter import IMAGE, MEAN_AND_DEVIATION
+from training_src.export.litert_ranges import narrow
 
 Pixels = NDArray[np.uint8]
 EVERY = ".*"
@@ -31,12 +33,13 @@ def as_float16(content: bytes) -> bytes:
     return _written(quantizing, None)
 
 
-def as_int8(content: bytes, images: Iterable[Pixels]) -> tuple[bytes, int]:
+def as_int8(content: bytes, images: Iterable[Pixels], num_classes: int) -> tuple[bytes, int]:
     """Weights and what is computed in int8, the input in uint8: a picture's own bytes. Outputs are float32.
 
     Args:
         content: Of `convert`.
         images: To calibrate with, `(height, width, 3)` RGB in the file's size. Never the test split.
+        num_classes: Without the background.
 
     Returns:
         The file, and how many images there were.
@@ -47,16 +50,21 @@ def as_int8(content: bytes, images: Iterable[Pixels]) -> tuple[bytes, int]:
     samples = [{IMAGE: (image[None].astype(np.float32) - MEAN_AND_DEVIATION) / MEAN_AND_DEVIATION} for image in images]
     if not samples:
         raise DataError("There is no image to calibrate int8 with; give the training split images.")
-    quantizing = quantizer.Quantizer(content, recipe.static_wi8_ai8())
-    quantizing.update_quantization_recipe(EVERY, OPERATIONS.INPUT, _UINT8)
-    quantizing.update_quantization_recipe(EVERY, OPERATIONS.OUTPUT, algorithm_key=AlgorithmName.NO_QUANTIZE)
     with _quiet():
-        ranges = quantizing.calibrate({SIGNATURE: samples}, num_threads=os.cpu_count() or 1)
+        ranges = _recipe(content).calibrate({SIGNATURE: samples}, num_threads=os.cpu_count() or 1)
     # Whatever the pictures were, a byte of 0 is -1 and one of 255 is 1.
     for name, found in ranges.items():
         if name.startswith(f"{SIGNATURE}_{IMAGE}"):
             found["min"], found["max"] = np.full_like(found["min"], -1.0), np.full_like(found["max"], 1.0)
-    return _written(quantizing, ranges), len(samples)
+    narrow(ranges, content, samples, num_classes)
+    return _written(_recipe(with_room_for_biases(content, ranges)), ranges), len(samples)
+
+
+def _recipe(content: bytes) -> quantizer.Quantizer:
+    quantizing = quantizer.Quantizer(content, recipe.static_wi8_ai8())
+    quantizing.update_quantization_recipe(EVERY, OPERATIONS.INPUT, _UINT8)
+    quantizing.update_quantization_recipe(EVERY, OPERATIONS.OUTPUT, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    return quantizing
 
 
 _UINT8 = qtyping.OpQuantizationConfig(
