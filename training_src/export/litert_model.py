@@ -88,4 +88,4 @@ def litert_files(
 def resized(detector: SsdDetector, image: Image) -> Image:
     """As a client hands it over: in the file's size, rounded to bytes."""
     pixels, _ = resize_to(detector.resizer, tf.constant(image[None]))
-    return np.clip(np.rint(pixels[0].numpy()), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(pixels[0].numpy()), 0, 255), np.uint8)

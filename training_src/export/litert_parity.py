@@ -78,14 +78,15 @@ class LitertParity:
 def float32_detections(detector: SsdDetector, class_ids: list[int], records: Records) -> list[Found]:
     """What the float32 detector finds in each image that is compared."""
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec([1, *(detector.input_size or (None, None)), 3])])
     def detect(pixels: tf.Tensor) -> Any:
         inputs = detector.normalise(pixels, tf.shape(pixels)[1:][None])
         return detector.postprocess(detector.predict(inputs, training=False), inputs.true_shapes, class_ids)
 
+    signature = [tf.TensorSpec([1, *(detector.input_size or (None, None)), 3])]
+    traced = tf.function(detect, input_signature=signature, autograph=False)
     found = []
     for index in _chosen(records):
-        kept = detect(tf.cast(resized(detector, records.decoded(index)[1]), tf.float32)[None])
+        kept = traced(tf.cast(resized(detector, records.decoded(index)[1]), tf.float32)[None])
         count = int(kept.count[0])
         classes = np.array(class_ids)[kept.classes[0, :count].numpy().astype(int)]
         found.append((kept.boxes[0, :count].numpy(), kept.scores[0, :count].numpy(), classes))
@@ -130,7 +131,7 @@ def _chosen(records: Records) -> list[int]:
 
 def _is_empty(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
     inside = np.clip(boxes, 0.0, 1.0)
-    return ~(np.isfinite(boxes).all(axis=1) & (inside[:, 2:] > inside[:, :2]).all(axis=1))
+    return np.asarray(~(np.isfinite(boxes).all(axis=1) & (inside[:, 2:] > inside[:, :2]).all(axis=1)))
 
 
 def _gathered(found: list[Found]) -> Detections:

@@ -16,7 +16,7 @@ from litert_quantizer.algorithm_manager import AlgorithmName
 from numpy.typing import NDArray
 
 from training_src.errors import DataError
-from training_src.export.litert_biases import with_room_for_biases
+from training_src.export.litert_biases import with_fitting_biases
 from training_src.export.litert_converter import IMAGE, MEAN_AND_DEVIATION
 from training_src.export.litert_ranges import narrow
 
@@ -57,7 +57,7 @@ def as_int8(content: bytes, images: Iterable[Pixels], num_classes: int) -> tuple
         if name.startswith(f"{SIGNATURE}_{IMAGE}"):
             found["min"], found["max"] = np.full_like(found["min"], -1.0), np.full_like(found["max"], 1.0)
     narrow(ranges, content, samples, num_classes)
-    return _written(_recipe(with_room_for_biases(content, ranges)), ranges), len(samples)
+    return _written(_recipe(with_fitting_biases(content, ranges, samples)), ranges), len(samples)
 
 
 def _recipe(content: bytes) -> quantizer.Quantizer:

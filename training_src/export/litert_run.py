@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -34,7 +35,7 @@ class LitertDetector:
         Args:
             image: `(height, width, 3)` RGB in the file's size.
         """
-        given = image[None]
+        given: NDArray[Any] = image[None]
         if self._input["dtype"] is not np.uint8:
             given = (given.astype(np.float32) - MEAN_AND_DEVIATION) / MEAN_AND_DEVIATION
         self._interpreter.set_tensor(self._input["index"], given)
