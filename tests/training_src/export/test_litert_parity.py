@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +21,7 @@ from training_src.data.label_map import LabelMap, read_label_map
 from training_src.data.records.example import DetectionExample, encode
 from training_src.export import litert_converter, litert_parity
 from training_src.export.calibration import calibration_images
+from training_src.export.edge import write_edge, write_edge_archive
 from training_src.export.litert_model import LitertFiles, litert_files
 from training_src.export.litert_parity import LitertParity
 from training_src.export.litert_run import Found
@@ -150,3 +155,42 @@ def test_a_planted_failure_is_caught(
     parity = check(content)
     assert not parity.passed
     assert any(said in sentence for sentence in parity.failures)
+
+
+def test_the_edge_archive_holds_files_figures_and_an_example_that_runs(
+    detector: SsdDetector, labels: LabelMap, split: Records, street_frames: dict[str, NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    write_edge_archive(tmp_path, lambda folder: write_edge(folder, detector, labels, "open-images", split, split))
+
+    assert [file.name for file in tmp_path.iterdir()] == ["edge.tar.gz"]
+    with tarfile.open(tmp_path / "edge.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    edge = tmp_path / "edge"
+    assert {file.name for file in edge.iterdir()} == {
+        "example.py",
+        "labels.txt",
+        "model_float16.tflite",
+        "model_int8.tflite",
+        "parity.json",
+    }
+    figures = json.loads((edge / "parity.json").read_text())
+    assert [figures[f"model_{form}.tflite"]["passed"] for form in ("float16", "int8")] == [True, True]
+    cv2.imwrite(str(tmp_path / "picture.ppm"), next(iter(street_frames.values()))[..., ::-1])
+    words = [sys.executable, "example.py", str(tmp_path / "picture.ppm")]
+    done = subprocess.run(words, cwd=edge, capture_output=True, text=True, check=True, timeout=120)
+    assert len(done.stdout.splitlines()) > 5
+    assert "Car" in done.stdout or "Person" in done.stdout
+
+
+def test_what_fails_is_left_out_and_said(
+    detector: SsdDetector,
+    labels: LabelMap,
+    split: Records,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("training_src.export.litert_parity.GREATEST_FALL", -1.0)
+    write_edge(tmp_path / "edge", detector, labels, "open-images", split, split)
+    assert not list((tmp_path / "edge").glob("*.tflite"))
+    assert "model_int8.tflite is left out: mAP falls" in capsys.readouterr().out
