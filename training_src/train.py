@@ -126,7 +126,7 @@ def train_detector(job: TrainingJob) -> None:
         report = ProgressReport(event_folders(job) if cluster.is_chief else (), plan.config.num_steps)
         progress = train(detector, plan, records, validation, store, report, asked_to_stop.is_set)
         if cluster.is_chief:
-            _export(job.model_dir, training, detector, validation, held_out, progress, settings.seed)
+            _export(job, training, detector, validation, (records, held_out), progress, settings.seed)
             store.keep_last()
             print(f"exported      the weights of step {progress.best_step}, the best on the validation split")
 
@@ -212,22 +212,39 @@ def _measure_statistics(detector: Detector, restored: Restored, records: Records
 
 
 def _export(
-    folder: Path,
+    job: TrainingJob,
     training: _Training,
     detector: Detector,
     validation: Validation,
-    held_out: Records,
+    splits: tuple[Records, Records],
     progress: TrainingProgress,
     seed: int,
 ) -> None:
-    """Evaluate the best weights and write them, in 32 bits, in each runtime's form."""
+    """Evaluate the best weights and write them, in 32 bits, in each runtime's form; where asked for, for the edge too.
+
+    `splits` are the images to train on and those to validate on.
+    """
     request, description = training.request, training.description
+    records, held_out = splits
     exported = _in_float32(detector, description)
     if exported is not detector:
         validation = Validation(exported, held_out, request.label_map.names, request.every)
     _print_evaluation(validation)
     calibration = held_out if description.config.quantize else None
-    write_artifact(folder, exported, request.label_map, _provenance(training, progress, seed), calibration)
+    provenance = _provenance(training, progress, seed)
+    write_artifact(job.model_dir, exported, request.label_map, provenance, calibration)
+    if description.config.quantize:
+        _write_edge(job.output_dir, exported, request.label_map, provenance.architecture, records, held_out)
+
+
+def _write_edge(
+    folder: Path, detector: Detector, label_map: LabelMap, name: str, records: Records, held_out: Records
+) -> None:
+    """`edge.tar.gz` among the job's outputs, calibrated on what was trained on and checked on what was not."""
+    # Who asks for no int8 waits for none of it.
+    from training_src.export.edge import write_edge, write_edge_archive
+
+    write_edge_archive(folder, lambda edge: write_edge(edge, detector, label_map, name, records, held_out))
 
 
 def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:

@@ -31,6 +31,7 @@ Checkpoint = Annotated[
 ]
 # As the OD API's exporter names them.
 InputType = Literal["image_tensor", "float_image_tensor", "encoded_image_string_tensor", "tf_example"]
+Form = Literal["saved_model", "tflite"]
 
 
 @app.command(
@@ -107,7 +108,8 @@ def outputs(
 @app.command(
     epilog="Examples: `mapgate model export --pipeline-config ./pipeline.config --checkpoint ./checkpoint/ckpt-0 "
     "--label-map ./label_map.pbtxt --output ./exported` · `mapgate model export --checkpoint "
-    ".mapgate/zoo/ssd_mobilenet_v2_300x300_open_images --output ./served --artifact`",
+    ".mapgate/zoo/ssd_mobilenet_v2_300x300_open_images --output ./served --artifact` · `mapgate model export "
+    "--checkpoint ./checkpoint/ckpt-0 --to tflite --calibration ./prepared/train --output ./edge`",
 )
 @handed_on
 def export(
@@ -132,7 +134,7 @@ def export(
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help="A prepared validation split (*.tfrecord): write OpenVINO's int8 too.",
+            help="A prepared split (*.tfrecord): write OpenVINO's int8 too, or with --to tflite the int8 file.",
             autocompletion=left_to_the_shell,
         ),
     ] = None,
@@ -144,5 +146,15 @@ def export(
             "the label map beside the checkpoint is taken where none is given.",
         ),
     ] = False,
+    to: Annotated[
+        Form,
+        typer.Option(
+            help="tflite: write float16 and, with --calibration, int8 files for edge devices instead; SSD detectors."
+        ),
+    ] = "saved_model",
+    max_detections: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --to tflite: boxes of a picture, in place of max_total_detections."),
+    ] = None,
 ) -> None:
     """Write the SavedModel with the eight outputs of the OD API's exporter, and checkpoint and config beside it."""

@@ -2,7 +2,7 @@
 """`export`: a config and a checkpoint to what the OD API's exporter writes, or to what a server of ours takes."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from training_src.errors import BadInputError
 from training_src.export.beside import beside
@@ -22,8 +22,24 @@ def run(
     input_type: Annotated[str, tuple(INPUT_TYPES)] = IMAGE_TENSOR,
     calibration: Path | None = None,
     artifact: bool = False,
+    to: Literal["saved_model", "tflite"] = "saved_model",
+    max_detections: int | None = None,
 ) -> int:
-    """Write a SavedModel, and checkpoint and config beside it; or with --artifact what model.tar.gz holds."""
+    """Write a SavedModel, and checkpoint and config beside it; or what model.tar.gz holds; or LiteRT files."""
+    if to == "tflite":
+        if artifact:
+            raise BadInputError("--to tflite: --artifact writes what a server takes; leave one of them out")
+        if input_type != IMAGE_TENSOR:
+            raise BadInputError(f"--input-type {input_type}: with --to tflite a model takes pixels of its own size")
+        _read_first(checkpoint, output, pipeline_config)
+
+        from training_src.export.litert_checkpoint import export_litert
+
+        export_litert(checkpoint, output, pipeline_config, label_map, calibration, max_detections)
+        print(f"exported      {output}")
+        return 0
+    if max_detections is not None:
+        raise BadInputError("--max-detections: only with --to tflite; elsewhere the config's max_total_detections says")
     if artifact:
         if input_type != IMAGE_TENSOR:
             raise BadInputError(f"--input-type {input_type}: with --artifact a model takes {IMAGE_TENSOR}, as served")
