@@ -79,13 +79,10 @@ class TrainingJob:
     def tensorboard_path(self) -> Path | None:
         """Where the platform looks for TensorBoard's events; None where it does not look.
 
-        The file that says so: https://github.com/awslabs/sagemaker-debugger, `TENSORBOARD_CONFIG_FILE_PATH`.
-
         Raises:
-            ConfigurationError: It is not what the platform writes.
+            ConfigurationError: The file that says so is not what the platform writes.
         """
-        file = self.root / "input" / "config" / "tensorboardoutputconfig.json"
-        return self.place(_read(file, _TensorBoard).local_path) if file.is_file() else None
+        return self._local_path("tensorboardoutputconfig.json", f"{PLATFORM_ROOT}/output/tensorboard")
 
     @property
     def model_dir(self) -> Path:
@@ -94,13 +91,30 @@ class TrainingJob:
 
     @property
     def checkpoint_dir(self) -> Path:
-        """What SageMaker uploads while the job runs, and brings back when it starts again."""
-        return _made(self.root / "checkpoints")
+        """What SageMaker uploads while the job runs, and brings back when it starts again.
+
+        Raises:
+            ConfigurationError: The file that says where it lies is not what the platform writes.
+        """
+        default = f"{PLATFORM_ROOT}/checkpoints"
+        told = self._local_path("checkpointconfig.json", default)
+        # What lies in the model's folder would become a part of the model.
+        if told is None or told.is_relative_to(self.root / "model"):
+            told = self.place(default)
+        return _made(told)
 
     @property
     def output_dir(self) -> Path:
         """What ends up in output.tar.gz."""
         return _made(self.root / "output" / "data")
+
+    def _local_path(self, name: str, default: str) -> Path | None:
+        """The `LocalPath` of a file that the platform writes where the job has such a setting.
+
+        Their names: https://github.com/awslabs/sagemaker-debugger, `smdebug/core/config_constants.py`.
+        """
+        file = self.root / "input" / "config" / name
+        return self.place(_read(file, _LocalPath).local_path or default) if file.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -287,8 +301,8 @@ class _Place(BaseModel):
         return root / path.relative_to(PLATFORM_ROOT) if path.is_relative_to(PLATFORM_ROOT) else Path(path)
 
 
-class _TensorBoard(BaseModel):
-    local_path: Annotated[str, Field(alias="LocalPath")] = f"{PLATFORM_ROOT}/output/tensorboard"
+class _LocalPath(BaseModel):
+    local_path: Annotated[str | None, Field(alias="LocalPath")] = None
 
 
 class _Named(BaseModel):

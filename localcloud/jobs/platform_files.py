@@ -16,6 +16,10 @@ ELSEWHERE = "elsewhere"
 """Below what stands for `/opt/ml`: what a container has outside it, since nobody may write there on a laptop."""
 TENSORBOARD = f"{ML_ROOT}/output/tensorboard"
 """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TensorBoardOutputConfig.html"""
+TENSORS = f"{ML_ROOT}/output/tensors"
+"""https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DebugHookConfig.html"""
+CHECKPOINTS = f"{ML_ROOT}/checkpoints"
+"""https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CheckpointConfig.html: any other folder does, too."""
 FIRST_HOST = "algo-1"
 
 
@@ -34,10 +38,11 @@ def training_files(request: Mapping[str, Any]) -> dict[str, Any]:
         },
         "input/config/resourceconfig.json": _resources(request["ResourceConfig"]),
     }
-    if "TensorBoardOutputConfig" in request:
-        # Its name and its LocalPath: https://github.com/awslabs/sagemaker-debugger, TENSORBOARD_CONFIG_FILE_PATH.
-        told = {"LocalPath": TENSORBOARD, **request["TensorBoardOutputConfig"]}
-        files["input/config/tensorboardoutputconfig.json"] = told
+    # Their names and LocalPath: https://github.com/awslabs/sagemaker-debugger, smdebug/core/config_constants.py.
+    places = {"CheckpointConfig": CHECKPOINTS, "DebugHookConfig": TENSORS, "TensorBoardOutputConfig": TENSORBOARD}
+    for member, default in places.items():
+        if member in request:
+            files[f"input/config/{member.lower()}.json"] = {"LocalPath": default, **request[member]}
     return files
 
 

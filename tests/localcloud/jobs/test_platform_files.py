@@ -61,6 +61,19 @@ def test_a_training_job_is_told_where_tensorboard_looks() -> None:
     assert training_files(request)[name]["LocalPath"] == "/opt/training/"
 
 
+def test_a_training_job_is_told_where_its_checkpoints_are_looked_for() -> None:
+    request = {
+        "AlgorithmSpecification": {"TrainingInputMode": "File"},
+        "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1},
+    }
+    name = "input/config/checkpointconfig.json"
+    assert name not in training_files(request)
+    kept: dict[str, str] = {"S3Uri": "s3://b/c"}
+    assert training_files({**request, "CheckpointConfig": kept})[name]["LocalPath"] == "/opt/ml/checkpoints"
+    kept["LocalPath"] = "/tmp/checkpoints"  # noqa: S108  # what a request might say
+    assert training_files({**request, "CheckpointConfig": kept})[name] == kept
+
+
 def test_a_processing_job_is_told_its_request() -> None:
     inputs = [{"InputName": "data", "S3Input": {"S3Uri": "s3://b/d", "LocalPath": "/opt/ml/processing/input/data"}}]
     files = processing_files(

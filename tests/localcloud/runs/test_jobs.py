@@ -253,6 +253,16 @@ def test_checkpoints_go_up_while_the_job_runs_and_come_back_to_the_next(cloud: A
     assert keys(cloud, "checkpoints/a/") == [f"checkpoints/a/{step}" for step in range(1, 5)]
 
 
+def test_checkpoints_may_lie_anywhere_in_the_container(cloud: Any, until: Until) -> None:
+    request = training(cloud, "anywhere", steps="2")
+    request["CheckpointConfig"] = {"S3Uri": "s3://bucket/checkpoints/c", "LocalPath": "/tmp/checkpoints/"}  # noqa: S108
+    train(cloud, until, request)
+    assert keys(cloud, "checkpoints/c/") == ["checkpoints/c/1", "checkpoints/c/2"]
+    request["TrainingJobName"] = "anywhere-2"
+    train(cloud, until, request)
+    assert "starts at step=2" in cloud.log_of("anywhere-2")
+
+
 def test_a_checkpoint_that_the_job_deletes_is_deleted_in_s3(cloud: Any, until: Until) -> None:
     for step in (1, 2):
         cloud.client("s3").put_object(Bucket="bucket", Key=f"checkpoints/b/{step}", Body=b"checkpoint")
@@ -268,6 +278,19 @@ def test_what_tensorboard_shows_goes_up_only_where_it_is_asked_for(cloud: Any, u
     train(cloud, until, request)
     train(cloud, until, training(cloud, "unseen"))
     assert keys(cloud, "tensorboard/") == ["tensorboard/seen/tensorboard-output/events"]
+
+
+def test_what_the_debuggers_hook_writes_goes_up_where_an_estimator_asks_for_it(cloud: Any, until: Until) -> None:
+    request = training(cloud, "hooked", tensors="yes")
+    # As SageMaker's SDK asks for any job of an Estimator, whose profiler measures instances.
+    request["DebugHookConfig"] = {"S3OutputPath": "s3://bucket/hook/", "CollectionConfigurations": []}
+    request["ProfilerConfig"] = {"S3OutputPath": "s3://bucket/profile/", "DisableProfiler": False}
+    described = train(cloud, until, request)
+    assert described["DebugHookConfig"] == request["DebugHookConfig"]
+    assert keys(cloud, "hook/") == ["hook/hooked/debug-output/collections.json"]
+    assert "hook {'LocalPath': '/opt/ml/output/tensors', 'S3OutputPath'" in cloud.log_of("hooked")
+    train(cloud, until, request | {"TrainingJobName": "unhooked", "HyperParameters": {}})
+    assert not keys(cloud, "hook/unhooked/")
 
 
 def test_jobs_are_listed_newest_first_and_filtered(cloud: Any, until: Until) -> None:
