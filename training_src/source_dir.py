@@ -24,6 +24,7 @@ from training_src.errors import ConfigurationError
 CODE = "code"
 """Below the job's directory: where SageMaker's containers have it."""
 CHECKPOINT = "checkpoint"
+"""How its folder is called, as in the zoo's archives, which may lie unpacked in it."""
 WAY_OUT = "put its pipeline.config into a channel called config, and its checkpoint folder into one called checkpoint"
 # Seconds. A subnet without a way to S3 answers nothing at all.
 CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 5, 60, 3
@@ -39,8 +40,9 @@ def unpack_source(job: TrainingJob, address: str, region: str = "") -> None:
 
     Args:
         job: Of its directory.
-        address: The hyperparameter `sagemaker_submit_directory`: `s3://BUCKET/KEY`, or a place in the container, as the
-            SDK gives for jobs with network isolation, whose archive is in the channel `code`.
+        address: The hyperparameter `sagemaker_submit_directory`: `s3://BUCKET/KEY`, or a place in the container, with
+            `file://` before it or not, as the SDK gives for jobs with network isolation, whose archive is in the
+            channel `code`, and in its local mode, which mounts the folder.
         region: Of the bucket; "": as the environment says.
 
     Raises:
@@ -49,10 +51,11 @@ def unpack_source(job: TrainingJob, address: str, region: str = "") -> None:
     code = job.root / CODE
     if code.is_dir() and any(code.iterdir()):
         return
-    place = job.place(address)
+    place = job.place(address.removeprefix("file://"))
     if not address.startswith("s3://") and place.is_dir():
         return  # a channel, in which everything is looked for anyway
     beside = code.with_name(f"{CODE}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
     try:
         with _archive(address, place, region) as archive:
             extract(archive, beside, _wanted)
@@ -66,7 +69,7 @@ def unpack_source(job: TrainingJob, address: str, region: str = "") -> None:
 
 
 def _wanted(member: PurePosixPath) -> bool:
-    return member.suffix == ".config" or (len(member.parts) > 1 and member.parts[0] == CHECKPOINT)
+    return member.suffix == ".config" or CHECKPOINT in member.parts[:-1]
 
 
 @contextmanager
@@ -90,6 +93,8 @@ def _download(address: str, target: Path, region: str) -> None:
     from botocore.session import Session
 
     bucket, _, key = address.removeprefix("s3://").partition("/")
+    if not (bucket and key):
+        raise SourceError(f"The source_dir {address} names no object of S3; {WAY_OUT}.")
     limits = Config(
         connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": ATTEMPTS}
     )

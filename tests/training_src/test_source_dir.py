@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An estimator's source_dir, from archives that are made here and from places where nobody answers."""
 
+import functools
 import io
 import os
 import tarfile
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from containers.contract.archive import extract
 from containers.contract.job import TrainingJob
 from training_src.source_dir import SourceError, unpack_source
 
@@ -20,8 +22,10 @@ FILES = {
     "./other/second.config": b"model { ssd {} }",
     "checkpoint/ckpt-0.index": b"index",
     "checkpoint/ckpt-0.data-00000-of-00001": b"data",
+    "checkpoint/run.sh": b"touch /tmp/was-run",
     "checkpoint.py": b"",
-    "data/checkpoint/ckpt-0.index": b"another",
+    "zoo/checkpoint/ckpt-0.index": b"another",
+    "data/a.record": b"",
 }
 
 
@@ -51,9 +55,26 @@ def test_configs_and_the_checkpoint_come_out_and_nothing_else(job: TrainingJob) 
     packed(job, FILES)
     unpack_source(job, OF_THE_SDK)
     assert code(job) == [
-        "checkpoint/ckpt-0.data-00000-of-00001", "checkpoint/ckpt-0.index", "other/second.config", "pipeline.config",
+        "checkpoint/ckpt-0.data-00000-of-00001", "checkpoint/ckpt-0.index", "checkpoint/run.sh",
+        "other/second.config", "pipeline.config", "zoo/checkpoint/ckpt-0.index",
     ]  # fmt: skip
-    assert not os.access(job.root / "code" / "pipeline.config", os.X_OK)
+    assert not any(os.access(job.root / "code" / name, os.X_OK) for name in code(job))
+
+
+@pytest.mark.parametrize("address", ["file:///opt/ml/input/data/code/sourcedir.tar.gz", "file://" + OF_THE_SDK])
+def test_an_archive_may_be_named_as_a_file(job: TrainingJob, address: str) -> None:
+    packed(job, FILES)
+    unpack_source(job, address)
+    assert "pipeline.config" in code(job)
+
+
+def test_what_a_killed_training_left_half_unpacked_is_unpacked_anew(job: TrainingJob) -> None:
+    packed(job, {"pipeline.config": b"model {}"})
+    (job.root / "code.partial").mkdir()
+    (job.root / "code.partial" / "half.config").write_text("mod")
+    unpack_source(job, OF_THE_SDK)
+    assert code(job) == ["pipeline.config"]
+    assert not (job.root / "code.partial").exists()
 
 
 def test_what_is_there_already_stays(job: TrainingJob) -> None:
@@ -64,10 +85,13 @@ def test_what_is_there_already_stays(job: TrainingJob) -> None:
     assert code(job) == ["own.config"]
 
 
-def link() -> tarfile.TarInfo:
-    member = tarfile.TarInfo("checkpoint/ckpt-0.index")
-    member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
-    return member
+def of_kind(kind: bytes, name: str = "checkpoint/ckpt-1.index") -> Callable[[], tarfile.TarInfo]:
+    def make() -> tarfile.TarInfo:
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = kind, "/etc/passwd"
+        return member
+
+    return make
 
 
 @pytest.mark.parametrize(
@@ -75,8 +99,16 @@ def link() -> tarfile.TarInfo:
     [
         ({"../../evil.config": b"x"}, [], "leads out of the archive's folder"),
         ({"/etc/evil.config": b"x"}, [], "leads out of the archive's folder"),
-        (FILES, [link], "is a link or a device"),
+        ({"checkpoint/../../../evil": b"x"}, [], "leads out of the archive's folder"),
+        (FILES, [of_kind(tarfile.SYMTYPE)], "is a link or a device"),
+        (FILES, [of_kind(tarfile.SYMTYPE, "checkpoint")], "is a link or a device"),
+        (FILES, [of_kind(tarfile.LNKTYPE)], "is a link or a device"),
+        # Of what is not wanted, too.
+        (FILES, [of_kind(tarfile.SYMTYPE, "data/link")], "is a link or a device"),
+        (FILES, [of_kind(tarfile.CHRTYPE, "null")], "is a link or a device"),
+        (FILES, [of_kind(tarfile.FIFOTYPE, "checkpoint/fifo")], "is a link or a device"),
         ({"pipeline.config/a.config": b"x", "pipeline.config": b"y"}, [], "twice"),
+        ({"pipeline.config": b"x", "./pipeline.config": b"y"}, [], "twice"),
     ],
 )
 def test_an_archive_that_was_made_to_do_harm_leaves_nothing(
@@ -89,6 +121,16 @@ def test_an_archive_that_was_made_to_do_harm_leaves_nothing(
     with pytest.raises(SourceError, match=f"(?s){sentence}.*pack it anew, or put its pipeline.config into a channel"):
         unpack_source(job, OF_THE_SDK)
     assert sorted(entry.name for entry in job.root.iterdir()) == ["input"]
+
+
+def test_a_bomb_is_not_unpacked(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    limited = functools.partial(extract, max_bytes=2**20, max_members=20)
+    monkeypatch.setattr("training_src.source_dir.extract", limited)
+    for files in ({"checkpoint/zeros": bytes(2**21)}, {"zeros": bytes(2**21)}, dict.fromkeys(map(str, range(99)), b"")):
+        packed(job, {"pipeline.config": b"model {}"} | files)
+        with pytest.raises(SourceError, match="more than 20 members, 1048576 bytes"):
+            unpack_source(job, OF_THE_SDK)
+        assert sorted(entry.name for entry in job.root.iterdir()) == ["input"]
 
 
 def test_a_job_without_network_is_told_the_channel(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:

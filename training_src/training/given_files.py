@@ -1,31 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the files lie that a job names or carries: its pipeline.config, its label map, its source_dir."""
 
+import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from containers.contract.job import TrainingJob
+from containers.contract.job import PLATFORM_ROOT, TrainingJob
 from training_src.errors import ConfigurationError
 from training_src.source_dir import CODE, SourceError, unpack_source
 from training_src.training.written_settings import plain
 
 
 def config_file(job: TrainingJob, wanted: str) -> Path | None:
-    """The channel's config, else the one that the hyperparameter names, else one beside the data or the checkpoint."""
+    """The channel's config, else the one that the hyperparameter names, else one beside the data or the checkpoint.
+
+    Args:
+        job: A foreign one.
+        wanted: The hyperparameter `pipeline_config_path`; "" where it is not given.
+
+    Raises:
+        ConfigurationError: There is none where one is named or has a channel, or there are several.
+    """
     channel = job.channel("config")
     if channel is not None:
-        return _only_config(channel, channel.rglob("*.config"))
+        files = sorted(channel.rglob("*.config"))
+        named = [file for file in files if file.name == Path(wanted).name]
+        return _only_config(job, named if len(named) == 1 else files)
     if wanted:
         return _named(job, wanted)
-    folders = [*_folders(job), job.root / CODE]
-    beside = [file for folder in folders for file in sorted(folder.rglob("*.config"))]
-    return _only_config(beside[0].parent, beside) if beside else None
+    beside = [file for folder in _folders_and_code(job) for file in sorted(folder.rglob("*.config"))]
+    return _only_config(job, beside) if beside else None
 
 
 def config_in_channel(job: TrainingJob) -> Path | None:
+    """That of a job of our own pipeline; None where the channel was not given.
+
+    Raises:
+        ConfigurationError: The channel holds none or several.
+    """
     channel = job.channel("config")
-    return _only_config(channel, channel.glob("*.config")) if channel else None
+    if channel is None:
+        return None
+    files = sorted(channel.glob("*.config"))
+    if len(files) != 1:
+        raise ConfigurationError(f"{channel} holds {len(files)} *.config files; give exactly one pipeline.config.")
+    return files[0]
 
 
 def label_map_file(job: TrainingJob) -> Path | None:
@@ -63,20 +83,46 @@ def _named(job: TrainingJob, wanted: str) -> Path:
 
 
 def _found(job: TrainingJob, wanted: str) -> Path | None:
+    """The file at the place that is named, else the one of its name in any folder of the job's.
+
+    Raises:
+        ConfigurationError: Different files have that name.
+    """
     for candidate in (job.place(wanted), job.root / CODE / wanted, *(folder / wanted for folder in _folders(job))):
         if candidate.is_file():
             return candidate
-    found = (file for folder in _folders(job) for file in sorted(folder.rglob(Path(wanted).name)))
-    return next(found, None)
+    name = Path(wanted).name
+    if name in ("", ".."):
+        return None
+    pattern = glob.escape(name)
+    found = [file for folder in _folders_and_code(job) for file in sorted(folder.rglob(pattern)) if file.is_file()]
+    if len({file.read_bytes() for file in found}) > 1:
+        raise ConfigurationError(
+            f"Several files are called {name}, and different ones: {_listed(job, found)}; give the place of one, as "
+            f"{PLATFORM_ROOT}/{found[0].relative_to(job.root)}, as the hyperparameter pipeline_config_path."
+        )
+    return found[0] if found else None
 
 
-def _only_config(place: Path, found: object) -> Path:
-    files = sorted(found)  # type: ignore[call-overload]
-    if len(files) != 1:
-        raise ConfigurationError(f"{place} holds {len(files)} *.config files; give exactly one pipeline.config.")
-    return Path(files[0])
+def _only_config(job: TrainingJob, files: Sequence[Path]) -> Path:
+    if not files:
+        raise ConfigurationError("The channel config holds no *.config file; put the pipeline.config there.")
+    if len(files) > 1:
+        raise ConfigurationError(
+            f"{len(files)} *.config files are there: {_listed(job, files)}; say by the hyperparameter "
+            "pipeline_config_path which one is meant, or leave one."
+        )
+    return files[0]
+
+
+def _listed(job: TrainingJob, files: Iterable[Path]) -> str:
+    return ", ".join(str(file.relative_to(job.root)) for file in files)
 
 
 def _folders(job: TrainingJob, first: Sequence[str] = ()) -> list[Path]:
     names = [*first, *(name for name in sorted(job.channels) if name not in first)]
     return [folder for name in names if (folder := job.channel(name))]
+
+
+def _folders_and_code(job: TrainingJob) -> list[Path]:
+    return [job.root / CODE, *_folders(job)]

@@ -171,13 +171,15 @@ def _sha256_of(file: Path) -> str:
 
 
 def _configured(text: str, request: Request, description: PipelineDescription) -> Path:
-    """The config's checkpoint: a place in the container, or beside an estimator's code, where the API's script ran."""
-    for place in (container_path(request.root, text), request.root / CODE / text):
+    """The config's checkpoint: a place in the container, in an estimator's code, as for the API, or beside."""
+    beside = [request.config.parent / text] if request.config else []
+    for place in (container_path(request.root, text), request.root / CODE / text, *beside):
         if Path(f"{place}.index").exists() or place.exists():
             return place
+    taken = " Of a source_dir only folders called checkpoint are taken." if (request.root / CODE).is_dir() else ""
     raise ConfigurationError(
-        f"{description.source}: fine_tune_checkpoint {text!r} is not there; "
-        "give its folder as InitialCheckpointUri (the channel checkpoint), or remove the field."
+        f"{description.source}: fine_tune_checkpoint {text!r} is not there; give its folder as InitialCheckpointUri "
+        f"(the channel checkpoint), or remove the field.{taken}"
     )
 
 
