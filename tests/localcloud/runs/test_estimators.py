@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +26,9 @@ from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
 from training_src.models.config.pipeline import load
 
+SDK = Path(__file__).with_name("sdk_estimators.py")
+VERSION_2 = "sagemaker==2.257.*"
+VERSION_3 = CHECKOUT / ".venv-definition" / "bin" / "python"
 Until = Callable[..., Any]
 Send = Callable[..., tuple[dict[str, Any], str]]
 prepared, small_config, short_mobilenet = trainings.prepared, trainings.small_config, trainings.short_mobilenet
@@ -160,10 +166,7 @@ def events(cloud: Any, prefix: str) -> list[str]:
 def test_the_notebooks_estimator_trains_from_its_source_dir(
     cloud: Any, send: Send, prepared: Path, tmp_path: Path
 ) -> None:
-    channels = {
-        "train": [prepared / "train", prepared / "metadata" / "label_map.pbtxt"],
-        "val": [prepared / "validation"],
-    }
+    channels = of_a_notebook(prepared)
     board = {"S3OutputPath": "s3://bucket/tensorboard", "LocalPath": "/opt/training/"}
     described, log = send("notebook", NOTEBOOK, channels, TensorBoardOutputConfig=board)
     assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason", log)
@@ -185,10 +188,7 @@ def test_the_notebooks_estimator_trains_from_its_source_dir(
 
 @pytest.mark.usefixtures("source")
 def test_an_isolated_estimator_is_told_the_channel_to_use(send: Send, prepared: Path, source: Path) -> None:
-    channels = {
-        "train": [prepared / "train", prepared / "metadata" / "label_map.pbtxt"],
-        "val": [prepared / "validation"],
-    }
+    channels = of_a_notebook(prepared)
     described, _ = send("isolated", NOTEBOOK, channels, EnableNetworkIsolation=True)
     assert described["TrainingJobStatus"] == "Failed"
     assert (
@@ -227,3 +227,57 @@ def test_the_built_in_algorithms_estimator_trains_on_its_own_defaults(send: Send
     assert "ssd_mobilenet_v2_fpnlite_320x320 is taken" in log
     assert "nesterov: true" in log
     assert "Val_localization=" in log
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not VERSION_3.exists(), reason="no SageMaker SDK: run `make .venv-definition/ready`")
+def test_version_3_of_the_sdk_trains_from_the_same_folder(cloud: Any, image: str, prepared: Path, source: Path) -> None:
+    fit(cloud, VERSION_3, "trainer", source, image, prepared)
+    assert events(cloud, "sdk/trainer/board/")
+
+
+@pytest.mark.verify
+def test_version_2_of_the_sdk_trains_as_in_published_notebooks(
+    cloud: Any, image: str, prepared: Path, source: Path, tmp_path: Path
+) -> None:
+    """Installed for this test, into its folder."""
+    python = tmp_path / "sdk" / "bin" / "python"
+    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(tmp_path / "sdk")], check=True)
+    subprocess.run(["uv", "pip", "install", "--quiet", "--python", str(python), VERSION_2], check=True)
+    described, log = fit(cloud, python, "notebook", source, image, prepared)
+    assert {*described["HyperParameters"]} == {*NOTEBOOK}, "as it is sent by the other tests"
+    assert "restored " in log
+    assert events(cloud, "sdk/notebook/board/")
+    described, log = fit(cloud, python, "isolated", source, image, prepared)
+    assert described["HyperParameters"]["sagemaker_submit_directory"] == '"/opt/ml/input/data/code/sourcedir.tar.gz"'
+    assert "restored " in log
+    kept = cloud.client("s3").list_objects_v2(Bucket="bucket", Prefix="sdk/isolated/kept/")["Contents"]
+    assert any(each["Key"].endswith(".index") for each in kept)
+    fit(cloud, python, "built-in", source, image, prepared)
+
+
+def fit(cloud: Any, python: Path, kind: str, source: Path, image: str, prepared: Path) -> tuple[dict[str, Any], str]:
+    """Let an SDK's estimator train to its end; returns the job's description and log."""
+    for channel, places in of_a_notebook(prepared).items():
+        for file in (file for place in places for file in ([place] if place.is_file() else place.iterdir())):
+            key = f"sdk/{kind}/{channel}/{file.name}"
+            cloud.client("s3").put_object(Bucket="bucket", Key=key, Body=file.read_bytes())
+    address = cloud.information.endpoint_url
+    environment = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": address,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "HOME": str(source.parent),
+        "PATH": os.environ["PATH"],
+        "SAGEMAKER_SUPPRESS_V2_WARNING": "1",
+        "SAGEMAKER_VALIDATE_ROLE": "false",
+    }
+    command = [str(python), str(SDK), kind, str(source), image, cloud.role, f"s3://bucket/sdk/{kind}"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    name = done.stdout.split()[-1]
+    described = cloud.client("sagemaker").describe_training_job(TrainingJobName=name)
+    assert described["TrainingJobStatus"] == "Completed"
+    return described, cloud.log_of(name)
