@@ -31,6 +31,11 @@ def use_endpoint(endpoint_url: str) -> None:
     client_as.cache_clear()
 
 
+def endpoint_url() -> str:
+    """The server that `client` talks to."""
+    return _endpoint_url
+
+
 @lru_cache(maxsize=256)
 def client(service: str, account: str = ACCOUNT, region: str = REGION) -> Any:
     """A boto3 client (thread-safe, kept) whose calls act in `account`.

@@ -36,6 +36,7 @@ DESCRIBED_ONLY = frozenset(
         "InferenceAmiVersion",
         "ModelDataDownloadTimeoutInSeconds",
         "NetworkConfig",
+        "ProfilerConfig",
         "VolumeKmsKeyId",
         "VolumeSizeInGB",
         "VpcConfig",
@@ -269,9 +270,10 @@ ACTIONS: dict[str, dict[str, str]] = {
         "ProcessingResources.ClusterConfig.InstanceType RoleArn StoppingCondition Tags",
         "CreateTrainingJob": "AlgorithmSpecification.ContainerArguments AlgorithmSpecification.ContainerEntrypoint "
         "AlgorithmSpecification.MetricDefinitions AlgorithmSpecification.TrainingImage "
-        "AlgorithmSpecification.TrainingInputMode CheckpointConfig EnableManagedSpotTraining Environment "
-        "HyperParameters InputDataConfig.ChannelName InputDataConfig.CompressionType InputDataConfig.ContentType "
-        "InputDataConfig.DataSource.S3DataSource.S3DataDistributionType InputDataConfig.InputMode "
+        "AlgorithmSpecification.TrainingInputMode CheckpointConfig DebugHookConfig EnableManagedSpotTraining "
+        "Environment HyperParameters InputDataConfig.ChannelName InputDataConfig.CompressionType "
+        "InputDataConfig.ContentType InputDataConfig.DataSource.S3DataSource.S3DataDistributionType "
+        "InputDataConfig.InputMode "
         "InputDataConfig.DataSource.S3DataSource.S3DataType InputDataConfig.DataSource.S3DataSource.S3Uri "
         "OutputDataConfig ResourceConfig.InstanceCount ResourceConfig.InstanceType RoleArn "
         "StoppingCondition.MaxRuntimeInSeconds StoppingCondition.MaxWaitTimeInSeconds Tags TensorBoardOutputConfig "

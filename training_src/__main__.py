@@ -17,6 +17,8 @@ def main(words: Sequence[str]) -> int:
     """Run what is named. It is imported only when asked for: TensorFlow takes seconds, and some do without."""
     name = words[0] if words else ""
     known = [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    if name == "train" and (refused := import_module("training_src.training.early_judgement").main()):
+        return int(refused)
     if name in JOBS:
         return int(import_module(f"training_src.{name}").main())
     if name in known:

@@ -30,6 +30,7 @@ from training_src.training.checkpoints import CheckpointStore, TrainingProgress,
 from training_src.training.config_overrides import at_size, overridden
 from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
+from training_src.training.event_folders import event_folders
 from training_src.training.following_data import following_data
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, Settings, read_settings, unpacked
 from training_src.training.initial_checkpoint import (
@@ -125,11 +126,10 @@ def train_detector(job: TrainingJob) -> None:
         if training.initial:
             _start_from(training.initial, detector, records, request.label_map, told=cluster.is_chief)
         store = CheckpointStore(checkpoints, plan.config.num_steps)
-        tensorboard = job.root / "output" / "tensorboard" if cluster.is_chief else None
-        report = ProgressReport(tensorboard, plan.config.num_steps)
+        report = ProgressReport(event_folders(job) if cluster.is_chief else (), plan.config.num_steps)
         progress = train(detector, plan, records, validation, store, report, asked_to_stop.is_set)
         if cluster.is_chief:
-            _export(job.model_dir, training, detector, validation, held_out, progress, settings.seed)
+            _export(job, training, detector, validation, (records, held_out), progress, settings.seed)
             store.keep_last()
             print(f"exported      the weights of step {progress.best_step}, the best on the validation split")
 
@@ -215,22 +215,39 @@ def _measure_statistics(detector: Detector, restored: Restored, records: Records
 
 
 def _export(
-    folder: Path,
+    job: TrainingJob,
     training: _Training,
     detector: Detector,
     validation: Validation,
-    held_out: Records,
+    splits: tuple[Records, Records],
     progress: TrainingProgress,
     seed: int,
 ) -> None:
-    """Evaluate the best weights and write them, in 32 bits, in each runtime's form."""
+    """Evaluate the best weights and write them, in 32 bits, in each runtime's form; where asked for, for the edge too.
+
+    `splits` are the images to train on and those to validate on.
+    """
     request, description = training.request, training.description
+    records, held_out = splits
     exported = _in_float32(detector, description)
     if exported is not detector:
         validation = Validation(exported, held_out, request.label_map.names, request.every)
     _print_evaluation(validation)
     calibration = held_out if description.config.quantize else None
-    write_artifact(folder, exported, request.label_map, _provenance(training, progress, seed), calibration)
+    provenance = _provenance(training, progress, seed)
+    write_artifact(job.model_dir, exported, request.label_map, provenance, calibration)
+    if description.config.quantize:
+        _write_edge(job.output_dir, exported, request.label_map, provenance.architecture, records, held_out)
+
+
+def _write_edge(
+    folder: Path, detector: Detector, label_map: LabelMap, name: str, records: Records, held_out: Records
+) -> None:
+    """`edge.tar.gz` among the job's outputs, calibrated on what was trained on and checked on what was not."""
+    # Who asks for no int8 waits for none of it.
+    from training_src.export.edge import write_edge, write_edge_archive
+
+    write_edge_archive(folder, lambda edge: write_edge(edge, detector, label_map, name, records, held_out))
 
 
 def _in_float32(detector: Detector, description: PipelineDescription) -> Detector:

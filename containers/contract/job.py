@@ -22,6 +22,8 @@ from containers.contract.files import write_whole
 
 PLATFORM_ROOT = "/opt/ml"
 """What the platform's files call the root, wherever it is."""
+ELSEWHERE = "elsewhere"
+"""Below a root that was moved: what the container has outside `/opt/ml`, where a laptop's user may not write."""
 LONGEST_MESSAGE = 1024
 """SageMaker shows so many characters of a failure."""
 
@@ -69,6 +71,19 @@ class TrainingJob:
         folder = self.channels.get(name)
         return folder if folder and _is_given(folder) else None
 
+    def place(self, path: str) -> Path:
+        """Where a path of the container lies: a relative one in the working directory, as it would there."""
+        return container_path(self.root, path)
+
+    @property
+    def tensorboard_path(self) -> Path | None:
+        """Where the platform looks for TensorBoard's events; None where it does not look.
+
+        Raises:
+            ConfigurationError: The file that says so is not what the platform writes.
+        """
+        return self._local_path("tensorboardoutputconfig.json", f"{PLATFORM_ROOT}/output/tensorboard")
+
     @property
     def model_dir(self) -> Path:
         """What ends up in model.tar.gz."""
@@ -76,13 +91,30 @@ class TrainingJob:
 
     @property
     def checkpoint_dir(self) -> Path:
-        """What SageMaker uploads while the job runs, and brings back when it starts again."""
-        return _made(self.root / "checkpoints")
+        """What SageMaker uploads while the job runs, and brings back when it starts again.
+
+        Raises:
+            ConfigurationError: The file that says where it lies is not what the platform writes.
+        """
+        default = f"{PLATFORM_ROOT}/checkpoints"
+        told = self._local_path("checkpointconfig.json", default)
+        # What lies in the model's folder would become a part of the model.
+        if told is None or told.is_relative_to(self.root / "model"):
+            told = self.place(default)
+        return _made(told)
 
     @property
     def output_dir(self) -> Path:
         """What ends up in output.tar.gz."""
         return _made(self.root / "output" / "data")
+
+    def _local_path(self, name: str, default: str) -> Path | None:
+        """The `LocalPath` of a file that the platform writes where the job has such a setting.
+
+        Their names: https://github.com/awslabs/sagemaker-debugger, `smdebug/core/config_constants.py`.
+        """
+        file = self.root / "input" / "config" / name
+        return self.place(_read(file, _LocalPath).local_path or default) if file.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -244,6 +276,16 @@ def _is_given(folder: Path) -> bool:
     return folder.is_dir() and any(entry.name != "none" for entry in folder.iterdir())
 
 
+def container_path(root: Path, path: str) -> Path:
+    """Where a path of the container lies when `root` stands for `/opt/ml`; a relative one stays relative."""
+    pure = PurePosixPath(os.path.normpath(path) if path.startswith("/") else path)
+    if pure.is_relative_to(PLATFORM_ROOT):
+        return root / pure.relative_to(PLATFORM_ROOT)
+    if root == Path(PLATFORM_ROOT) or not pure.is_absolute():
+        return Path(path)
+    return root / ELSEWHERE / str(pure).lstrip("/")
+
+
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -257,6 +299,10 @@ class _Place(BaseModel):
         """Where the place is when the platform's root is elsewhere."""
         path = PurePosixPath(self.local_path)
         return root / path.relative_to(PLATFORM_ROOT) if path.is_relative_to(PLATFORM_ROOT) else Path(path)
+
+
+class _LocalPath(BaseModel):
+    local_path: Annotated[str | None, Field(alias="LocalPath")] = None
 
 
 class _Named(BaseModel):

@@ -12,6 +12,14 @@ from pathlib import Path
 from typing import Any
 
 ML_ROOT = "/opt/ml"
+ELSEWHERE = "elsewhere"
+"""Below what stands for `/opt/ml`: what a container has outside it, since nobody may write there on a laptop."""
+TENSORBOARD = f"{ML_ROOT}/output/tensorboard"
+"""https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TensorBoardOutputConfig.html"""
+TENSORS = f"{ML_ROOT}/output/tensors"
+"""https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DebugHookConfig.html"""
+CHECKPOINTS = f"{ML_ROOT}/checkpoints"
+"""https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CheckpointConfig.html: any other folder does, too."""
 FIRST_HOST = "algo-1"
 
 
@@ -23,13 +31,19 @@ def training_files(request: Mapping[str, Any]) -> dict[str, Any]:
     """
     specification = request["AlgorithmSpecification"]
     channels = {channel["ChannelName"]: channel for channel in request.get("InputDataConfig", ())}
-    return {
+    files = {
         "input/config/hyperparameters.json": dict(request.get("HyperParameters", {})),
         "input/config/inputdataconfig.json": {
             name: _channel(channel, specification["TrainingInputMode"]) for name, channel in channels.items()
         },
         "input/config/resourceconfig.json": _resources(request["ResourceConfig"]),
     }
+    # Their names and LocalPath: https://github.com/awslabs/sagemaker-debugger, smdebug/core/config_constants.py.
+    places = {"CheckpointConfig": CHECKPOINTS, "DebugHookConfig": TENSORS, "TensorBoardOutputConfig": TENSORBOARD}
+    for member, default in places.items():
+        if member in request:
+            files[f"input/config/{member.lower()}.json"] = {"LocalPath": default, **request[member]}
+    return files
 
 
 def processing_files(request: Mapping[str, Any], arn: str, host: str = FIRST_HOST) -> dict[str, Any]:
@@ -77,6 +91,19 @@ def below(root: Path, local_path: str) -> Path:
     if not local_path.startswith(ML_ROOT) or ".." in Path(local_path).parts:
         raise ValueError(f"{local_path} does not lie below {ML_ROOT}")
     return root / local_path[len(ML_ROOT) :].lstrip("/")
+
+
+def anywhere(root: Path, local_path: str) -> Path:
+    """Where a LocalPath that may be outside `/opt/ml`, as that of checkpoints and TensorBoard, lies.
+
+    Raises:
+        ValueError: The path is relative, or climbs.
+    """
+    if ".." in Path(local_path).parts or not Path(local_path).is_absolute():
+        raise ValueError(f"{local_path} is no absolute path without ..")
+    if Path(local_path).is_relative_to(ML_ROOT):
+        return below(root, local_path)
+    return root / ELSEWHERE / local_path.lstrip("/")
 
 
 def _channel(channel: Mapping[str, Any], mode: str) -> dict[str, str]:

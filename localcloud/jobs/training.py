@@ -11,10 +11,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.clients import SAGEMAKER, client_as
+from localcloud.authorisation.sessions import HOUR, open_session
+from localcloud.clients import SAGEMAKER, client_as, endpoint_url
 from localcloud.dispatch import Call, invalid
 from localcloud.jobs.job import Job, JobError, JobKind, exit_sentence, message_in
-from localcloud.jobs.platform_files import FIRST_HOST, ML_ROOT, below, training_files
+from localcloud.jobs.platform_files import CHECKPOINTS, FIRST_HOST, TENSORBOARD, TENSORS, anywhere, training_files
 from localcloud.jobs.synchronising import Synchroniser
 from localcloud.objects import ObjectError, download, has_objects, pack, upload_directory, upload_file
 from localcloud.times import now
@@ -63,7 +64,7 @@ def run(job: Job) -> str:
         uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
         if not download(job.s3, uri, job.root / "input" / "data" / channel["ChannelName"]):
             raise ObjectError(_no_objects(uri, request["RoleArn"]))
-    with _checkpoints(job, request), _tensorboard(job, request):
+    with _checkpoints(job, request), _tensorboard(job, request), _tensors(job, request):
         job.enter("DownloadingTrainingImage", "Downloading the training image")
         specification = request["AlgorithmSpecification"]
         image = job.pull(specification["TrainingImage"])
@@ -80,6 +81,7 @@ def run(job: Job) -> str:
                 "AWS_REGION": job.region,
                 "TRAINING_JOB_NAME": job.name,
                 "TRAINING_JOB_ARN": job.arn,
+                **_credentials(request),
                 **request.get("Environment", {}),
             },
             request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86400),
@@ -95,6 +97,24 @@ def run(job: Job) -> str:
         return "Completed"
     job.record["cause"] = exit_.cause
     return "Stopped"
+
+
+def _credentials(request: Mapping[str, Any]) -> dict[str, str]:
+    """By which a container speaks to AWS as the job's role; none where it is isolated.
+
+    SageMaker names a link-local address that gives them, which a laptop has not: here they are told as they are.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/mkt-algo-model-internet-free.html
+    """
+    if request.get("EnableNetworkIsolation"):
+        return {"AWS_EC2_METADATA_DISABLED": "true"}
+    longest = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86400)
+    opened = open_session(request["RoleArn"], SAGEMAKER, longest + HOUR)
+    return {
+        "AWS_ACCESS_KEY_ID": opened.access_key,
+        "AWS_ENDPOINT_URL": endpoint_url(),
+        "AWS_SECRET_ACCESS_KEY": opened.secret_key,
+        "AWS_SESSION_TOKEN": opened.token,
+    }
 
 
 class _Metrics:
@@ -134,7 +154,7 @@ def _checkpoints(job: Job, request: Mapping[str, Any]) -> Iterator[None]:
     if not configuration:
         yield
         return
-    directory = below(job.root, configuration.get("LocalPath", f"{ML_ROOT}/checkpoints"))
+    directory = anywhere(job.root, configuration.get("LocalPath", CHECKPOINTS))
     download(job.s3, f"{configuration['S3Uri'].rstrip('/')}/", directory)
     synchroniser = Synchroniser(job.s3, directory, configuration["S3Uri"], mirrors=True)
     try:
@@ -149,12 +169,29 @@ def _tensorboard(job: Job, request: Mapping[str, Any]) -> Iterator[None]:
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TensorBoardOutputConfig.html
     """
-    configuration = request.get("TensorBoardOutputConfig")
+    with _uploaded(job, request, "TensorBoardOutputConfig", TENSORBOARD, "tensorboard-output"):
+        yield
+
+
+@contextlib.contextmanager
+def _tensors(job: Job, request: Mapping[str, Any]) -> Iterator[None]:
+    """What Debugger's hook in a container writes, if it has one: SageMaker's SDK asks for it for every Estimator.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/debugger-createtrainingjob-api.html
+    """
+    with _uploaded(job, request, "DebugHookConfig", TENSORS, "debug-output"):
+        yield
+
+
+@contextlib.contextmanager
+def _uploaded(job: Job, request: Mapping[str, Any], member: str, default: str, name: str) -> Iterator[None]:
+    """The folder that a member of the request names goes to S3 while the job runs."""
+    configuration = request.get(member)
     if not configuration:
         yield
         return
-    directory = below(job.root, configuration.get("LocalPath", f"{ML_ROOT}/output/tensorboard"))
-    uri = f"{configuration['S3OutputPath'].rstrip('/')}/{job.name}/tensorboard-output"
+    directory = anywhere(job.root, configuration.get("LocalPath", default))
+    uri = f"{configuration['S3OutputPath'].rstrip('/')}/{job.name}/{name}"
     synchroniser = Synchroniser(job.s3, directory, uri, request["OutputDataConfig"].get("KmsKeyId"))
     try:
         yield

@@ -13,7 +13,7 @@ from pipelines.zoo.architectures import completed
 app = typer.Typer(
     name="model",
     no_args_is_help=True,
-    help="Detectors from a pipeline.config and a checkpoint: info, outputs, export.",
+    help="Detectors from a pipeline.config and a checkpoint: info, configs, outputs, export.",
     epilog="Examples: `mapgate model info --architecture efficientdet_d1_640x640` · `mapgate model export --checkpoint "
     "./checkpoint/ckpt-0 --output ./exported`",
 )
@@ -31,6 +31,7 @@ Checkpoint = Annotated[
 ]
 # As the OD API's exporter names them.
 InputType = Literal["image_tensor", "float_image_tensor", "encoded_image_string_tensor", "tf_example"]
+Form = Literal["saved_model", "tflite"]
 
 
 @app.command(
@@ -48,6 +49,27 @@ def info(
     json_: Json = False,
 ) -> None:
     """Layers, parameters, FLOPs, and the anchors of each level."""
+
+
+@app.command(
+    epilog="Examples: `mapgate model configs ./models/research/object_detection` · "
+    "`mapgate model configs ./models --paths configs.jsonl --json`",
+)
+@handed_on
+def configs(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Where *.config files are, at any depth.", autocompletion=left_to_the_shell),
+    ],
+    *,
+    paths: Annotated[
+        Path | None,
+        typer.Option(help="Of these only: JSON lines with a `path` below FOLDER.", autocompletion=left_to_the_shell),
+    ] = None,
+    build: Annotated[bool, typer.Option("--build", help="Build each detector too, which takes seconds.")] = False,
+    json_: Json = False,
+) -> None:
+    """How many pipeline.configs of a folder can be trained, and why the others cannot."""
 
 
 @app.command(
@@ -86,7 +108,8 @@ def outputs(
 @app.command(
     epilog="Examples: `mapgate model export --pipeline-config ./pipeline.config --checkpoint ./checkpoint/ckpt-0 "
     "--label-map ./label_map.pbtxt --output ./exported` · `mapgate model export --checkpoint "
-    ".mapgate/zoo/ssd_mobilenet_v2_300x300_open_images --output ./served --artifact`",
+    ".mapgate/zoo/ssd_mobilenet_v2_300x300_open_images --output ./served --artifact` · `mapgate model export "
+    "--checkpoint ./checkpoint/ckpt-0 --to tflite --calibration ./prepared/train --output ./edge`",
 )
 @handed_on
 def export(
@@ -111,7 +134,7 @@ def export(
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help="A prepared validation split (*.tfrecord): write OpenVINO's int8 too.",
+            help="A prepared split (*.tfrecord): write OpenVINO's int8 too, or with --to tflite the int8 file.",
             autocompletion=left_to_the_shell,
         ),
     ] = None,
@@ -123,5 +146,15 @@ def export(
             "the label map beside the checkpoint is taken where none is given.",
         ),
     ] = False,
+    to: Annotated[
+        Form,
+        typer.Option(
+            help="tflite: write float16 and, with --calibration, int8 files for edge devices instead; SSD detectors."
+        ),
+    ] = "saved_model",
+    max_detections: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --to tflite: boxes of a picture, in place of max_total_detections."),
+    ] = None,
 ) -> None:
     """Write the SavedModel with the eight outputs of the OD API's exporter, and checkpoint and config beside it."""

@@ -13,12 +13,14 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Callable
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from containers.tags import IMAGE_NAMES, ImageName
 
@@ -126,6 +128,29 @@ def test_a_failed_training_says_why_where_the_platform_looks(
     assert (ml / "output/failure").read_text()
 
 
+def test_an_isolated_estimator_is_told_to_use_a_channel(
+    engine: "Engine", dataset: Path, training_job: Callable[..., Path]
+) -> None:
+    """As published notebooks send it, with a source_dir that nobody here can fetch."""
+    address = "s3://bucket/tf2-object-detection/source/sourcedir.tar.gz"
+    ml = training_job(
+        {"train": dataset / "train", "val": dataset / "validation"},
+        model_dir='"/opt/training"',
+        pipeline_config_path='"pipeline.config"',
+        num_train_steps='"2000"',
+        sample_1_of_n_eval_examples='"1"',
+        sagemaker_program='"run_training.sh"',
+        sagemaker_region='"us-east-1"',
+        sagemaker_submit_directory=json.dumps(address),
+    )
+    code, said = engine.run("training", "train", ml=ml)
+    assert code == 2, said
+    failure = (ml / "output/failure").read_text()
+    assert failure.startswith(f"The source_dir {address} cannot be fetched, as in a job with network isolation")
+    assert "put its pipeline.config into a channel called config" in failure
+    assert "WARNING" not in said, "TensorFlow was not imported for it"
+
+
 def test_measure_lets_the_server_answer_every_test_image(measured: Path) -> None:
     report = json.loads((measured / "measurements.json").read_text())
     assert report["challenger"]["runtimes"] == ["openvino"]
@@ -210,6 +235,16 @@ def test_a_lock_installs_on_linux(lock: str) -> None:
     path = ROOT / "containers" / lock
     resolved = subprocess.run([*command, *platform, "-r", str(path)], capture_output=True, text=True, timeout=300)
     assert resolved.returncode == 0, resolved.stderr
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_is_for_the_images_python(lock: str) -> None:
+    """The image's pip refuses a distribution for older Pythons, which uv takes."""
+    pins = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "containers" / lock).read_text(), re.MULTILINE)
+    held = {one.metadata["Name"].lower().replace("_", "-").replace(".", "-"): one for one in distributions()}
+    told = {name: held[name].metadata["Requires-Python"] for name, _ in pins if name in held}
+    assert len(told) > 10
+    assert not {name for name, needs in told.items() if needs and not SpecifierSet(needs).contains("3.11.2")}
 
 
 @pytest.mark.parametrize("name", IMAGE_NAMES)

@@ -171,9 +171,9 @@ def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("typed", "further"),
     [
-        ("run ./images --architecture ssd_mob", []),
-        ("model info --architecture ssd_mob", []),
-        ("zoo fetch ssd_mob", ["ssd_mobilenet_v2_300x300_open_images"]),
+        ("run ./images --architecture ssd_mobilenet_v2", []),
+        ("model info --architecture ssd_mobilenet_v2", []),
+        ("zoo fetch ssd_mobilenet_v2", ["ssd_mobilenet_v2_300x300_open_images"]),
     ],
 )
 def test_tab_completes_architectures(mapgate: Mapgate, typed: str, further: list[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from training_src.data.label_map import read_label_map
 from training_src.errors import ConfigurationError
 from training_src.export.artifact import write_untrained
+from training_src.export.beside import beside
 from training_src.models.architectures import build_detector
 from training_src.models.checkpoints import checkpoint
 from training_src.models.config.legacy import mapping_table
@@ -48,17 +49,3 @@ def export_artifact(
     if output.exists():
         output.rmdir()
     unfinished.rename(output)
-
-
-def beside(source: str, name: str, option: str) -> Path:
-    """The file of a name in a checkpoint's folder, or in the one above, as the zoo's archives have it.
-
-    Raises:
-        ConfigurationError: There is none; the sentence names the option by which it can be given.
-    """
-    place = Path(source)
-    folder = place if place.is_dir() else place.parent
-    for candidate in (folder / name, folder.parent / name):
-        if candidate.is_file():
-            return candidate
-    raise ConfigurationError(f"{source}: there is no {name} beside it; give {option}")

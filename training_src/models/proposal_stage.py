@@ -72,7 +72,7 @@ def proposal_network(config: FasterRcnn, size: tuple[int | None, int | None]) ->
     """From images of this height and width to the map to crop from, box encodings and objectness of every anchor."""
     images = keras.Input((*size, 3), name="images")
     backbone = BACKBONES[config.feature_extractor.type]
-    features = backbone.to_level_4(images, backbone.layers(config.feature_extractor))
+    features = backbone.map_to_crop_from(images, config.feature_extractor)
     (per_cell,) = anchors_per_cell(config.first_stage_anchor_generator, 1)
     return keras.Model(images, [features, *proposal_head(features, config, per_cell)], name="first_stage")
 

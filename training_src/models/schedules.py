@@ -42,6 +42,7 @@ _AT_1024 = Schedule(100_000, 64, 0.04, 0.013333, 2000)
 _ON_GPUS = Schedule(200_000, 16, 0.01, 0.0, 5000)
 
 ZOO: Mapping[str, Schedule] = {
+    "ssd_mobilenet_v1_fpn_640x640": _AT_640,
     "ssd_mobilenet_v2_320x320": Schedule(50_000, 512, 0.08, 0.013333, 2000, 0.97),
     "ssd_mobilenet_v2_fpnlite_320x320": _FPNLITE,
     "ssd_mobilenet_v2_fpnlite_640x640": _FPNLITE,

@@ -6,7 +6,7 @@ OD API `ssd_meta_arch`.
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import keras
@@ -18,6 +18,7 @@ from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.ssd import Ssd
 from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
 from training_src.models.errors import ConfigError
+from training_src.models.feature_extractors.feature_pyramid import TOP_LEVEL
 from training_src.models.feature_extractors.ssd import EXTRACTORS
 from training_src.models.hard_example_miner import HardExamples, mine_hard_examples
 from training_src.models.heads import BOXES, CLASSES, heads
@@ -225,6 +226,8 @@ def _check(config: Ssd) -> None:
     multiscale = config.anchor_generator.multiscale_anchor_generator
     if multiscale and not multiscale.aspect_ratios:
         raise ConfigError("model.ssd.anchor_generator.multiscale_anchor_generator: aspect_ratios is not set; set it")
+    if config.feature_extractor.type.endswith(("_fpn_keras", "_bifpn_keras")):
+        _check_input_of_pyramid(config)
     if config.feature_extractor.type.endswith("_fpn_keras"):
         _check_pyramid(config)
     least = 129 if "resnet" in config.feature_extractor.type else 33
@@ -234,6 +237,21 @@ def _check(config: Ssd) -> None:
             f"model.ssd.image_resizer: {size[0]}x{size[1]} is too small, "
             f"{config.feature_extractor.type} needs at least {least} pixels"
         )
+
+
+def _check_input_of_pyramid(config: Ssd) -> None:
+    """Images of any size: their maps would clash at the first one whose sides do not halve often enough."""
+    extractor, resizer = config.feature_extractor, config.image_resizer
+    multiple = 2 ** (extractor.bifpn.max_level if extractor.bifpn else min(extractor.fpn.max_level, TOP_LEVEL))
+    padded = resizer.pad_to_multiple_resizer.multiple if resizer.pad_to_multiple_resizer else 1
+    if resized_shape(resizer) is not None or not (extractor.pad_to_multiple % multiple and padded % multiple):
+        return
+    name = next(item.name for item in fields(resizer) if getattr(resizer, item.name))
+    raise ConfigError(
+        f"model.ssd.image_resizer: {name} leaves images of different sizes, and {extractor.type} joins maps of which "
+        f"each must be twice the next; take fixed_shape_resizer or pad_to_max_dimension: true, or set the feature "
+        f"extractor's pad_to_multiple: {multiple}"
+    )
 
 
 def _check_pyramid(config: Ssd) -> None:

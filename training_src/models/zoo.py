@@ -64,6 +64,7 @@ def _zoo(
 
 ZOO = (
     ZooModel("ssd_mobilenet_v2_fpnlite_160x160", 2_372_090, progressive_resizing=0.3, follows_data=True),
+    _zoo("ssd_mobilenet_v1_fpn_640x640", 12_080_762, 29.1, 48),
     _zoo("ssd_mobilenet_v2_320x320", 6_066_431, 20.2, 19, follows_data=True),
     _zoo("ssd_mobilenet_v2_fpnlite_320x320", 2_626_746, 22.2, 22, follows_data=True),
     _zoo("ssd_mobilenet_v2_fpnlite_640x640", 2_626_746, 28.2, 39),

@@ -12,9 +12,6 @@ from training_src.training.config_warnings import greatest_rate
 from training_src.training.hyperparameters import BuiltIn
 from training_src.training.request import Request
 
-# What Adam of the OD API has fixed.
-ADAM_BETAS = ("beta_1", "beta_2")
-
 
 def overridden(description: PipelineDescription, request: Request) -> tuple[PipelineDescription, list[str]]:
     """The description that is trained, but for its batch and its length.
@@ -119,25 +116,45 @@ def _built_in(train_config: Message, given: BuiltIn) -> list[str]:
 
 
 def _adam(given: BuiltIn) -> str:
-    for name in ADAM_BETAS:
-        value, fixed = getattr(given, name), BuiltIn.model_fields[name].default
-        if value != fixed:
-            raise ConfigurationError(f"The hyperparameter {name} is {value}; with adam only {fixed} is supported.")
-    return f"adam_optimizer {{ {_rate(given)} epsilon: {given.epsilon} }}"
+    # The API has them fixed, and no fields for them: they are written where they are others.
+    betas = (
+        f"{name}: {value} "
+        for name in ("beta_1", "beta_2")
+        if (value := getattr(given, name)) != BuiltIn.model_fields[name].default
+    )
+    return f"adam_optimizer {{ {_rate(given)} epsilon: {given.epsilon} {''.join(betas)}}}"
 
 
 def _sgd(given: BuiltIn) -> str:
     return f"momentum_optimizer {{ {_rate(given)} momentum_optimizer_value: {given.momentum} }}"
 
 
+def _nesterov(given: BuiltIn) -> str:
+    return f"momentum_optimizer {{ {_rate(given)} momentum_optimizer_value: {given.momentum} nesterov: true }}"
+
+
 def _rms_prop(given: BuiltIn) -> str:
     return (
         f"rms_prop_optimizer {{ {_rate(given)} decay: {given.rho} epsilon: {given.epsilon} "
-        f"momentum_optimizer_value: {given.momentum} }}"
+        "momentum_optimizer_value: 0.0 }"
     )
 
 
-OPTIMIZERS: Mapping[str, Callable[[BuiltIn], str]] = {"adam": _adam, "sgd": _sgd, "rmsprop": _rms_prop}
+def _refused(given: BuiltIn) -> str:
+    raise ConfigurationError(
+        f'The hyperparameter optimizer is "{given.optimizer}", which there is not here; give adam or rmsprop, which '
+        "adapt the rate of each weight too."
+    )
+
+
+OPTIMIZERS: Mapping[str, Callable[[BuiltIn], str]] = {
+    "adam": _adam,
+    "sgd": _sgd,
+    "nesterov": _nesterov,
+    "rmsprop": _rms_prop,
+    "adagrad": _refused,
+    "adadelta": _refused,
+}
 
 
 def _rate(given: BuiltIn) -> str:

@@ -17,6 +17,7 @@ from training_src.training.written_settings import plain, settings_in
 # The text says what is to be given instead of a wrong value.
 Count = Annotated[int, Field(ge=0), "a whole number of 0 or more"]
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False), "a number of 0 or more"]
+Decay = Annotated[float, Field(ge=0, lt=1), "a part below 1"]
 Part = Annotated[
     Annotated[float, Field(ge=0, lt=1)] | None,
     BeforeValidator(lambda value: None if value == "auto" else value),
@@ -32,9 +33,15 @@ OF_THE_SDK = ("sagemaker_", "_")
 # Told and left out: the platform decides where files go, and SageMaker's SDK speaks of its own containers.
 WITHOUT_EFFECT = {
     "model_dir": "checkpoints go to the job's checkpoints folder, the model to its model folder",
+    "checkpoint_dir": "a training validates as it goes on; what it starts from is the config's fine_tune_checkpoint",
     "checkpoint_every_n": "checkpoint_interval says how often",
     "sample_1_of_n_eval_on_train_examples": "the training split is not evaluated",
     "alsologtostderr": "everything is printed",
+    "eval_on_train_data": "the training split is not evaluated",
+    "eval_timeout": "nothing is waited for",
+    "num_workers": "the job's instances are the workers",
+    "record_summaries": "TensorBoard's events are always written",
+    "use_tpu": "there are none on SageMaker",
 }
 
 
@@ -134,21 +141,26 @@ class ForeignNames(OwnNames):
         description="A pipeline.config by its place in the container, beside the code, or its name in a channel.",
     )
     sample_1_of_n_eval_examples: Count = Field(default=1, description="Only one of so many validation images counts.")
-    quantize: bool = Field(default=False, description="Whether an int8 form is exported beside the float32 model.")
+    quantize: bool = Field(
+        default=False, description="Whether an int8 form is exported beside the float32 model, and `.tflite` files."
+    )
 
 
 class BuiltIn(Hyperparameters):
     """The built-in Object Detection - TensorFlow algorithm's, which change the config's `train_config`."""
 
-    optimizer: Annotated[Literal["adam", "sgd", "rmsprop"], Lower] = Field(
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/object-detection-tensorflow-Hyperparameter.html
+
+    optimizer: Annotated[Literal["adam", "sgd", "nesterov", "rmsprop", "adagrad", "adadelta"], Lower] = Field(
         default="adam",
-        description="With a constant rate, whatever the batch; without it and `learning_rate` the config's.",
+        description="With a constant rate, whatever the batch; without it and `learning_rate` the config's. "
+        "Adagrad and adadelta are refused.",
     )
     learning_rate: Number = Field(default=0.001, description="A constant rate.")
-    beta_1: Number = Field(default=0.9, description="Of adam, where only the default is supported.")
-    beta_2: Number = Field(default=0.999, description="Of adam, where only the default is supported.")
+    beta_1: Decay = Field(default=0.9, description="Of adam: how much of the gradients' mean is kept.")
+    beta_2: Decay = Field(default=0.999, description="Of adam: how much of their squares' mean is kept.")
     epsilon: Number = Field(default=1e-7, description="Of adam and rmsprop.")
-    momentum: Number = Field(default=0.9, description="Of sgd and rmsprop.")
+    momentum: Number = Field(default=0.9, description="Of sgd and nesterov.")
     rho: Number = Field(default=0.95, description="Of rmsprop: how fast it forgets.")
     initial_accumulator_value: Number = Field(
         default=0.1, description="Without effect: of adagrad, which there is not."

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from containers.contract.files import json_object
+from containers.contract.job import container_path
 from training_src.data.label_map import LabelMap
 from training_src.data.seen_groups import SeenGroups, of_anybodys_model, of_model
 from training_src.errors import ConfigurationError
@@ -27,6 +28,7 @@ from training_src.models.config.pipeline import PipelineDescription, load
 from training_src.models.config.ssd import Ssd
 from training_src.models.detector import Detector
 from training_src.models.schedules import ZOO
+from training_src.source_dir import CODE
 from training_src.training.checkpoint_classes import checkpoint_classes, is_of_the_zoo, model_classes
 from training_src.training.request import Request
 
@@ -51,6 +53,7 @@ class InitialCheckpoint:
         origin: Who chose it: a channel, the config's `fine_tune_checkpoint`, or nobody, so that it is the image's.
         source: What was given: a folder, an archive or a prefix.
         kind: The `fine_tune_checkpoint_type` that the user wrote; "" where none is written, and classes go by name.
+        written: The config's `fine_tune_checkpoint`.
         address: Where what was given lies in S3; "" where nobody told.
         bucket: The environment's; "" where nobody told, and no address is one of its own.
     """
@@ -59,6 +62,7 @@ class InitialCheckpoint:
     origin: Origin
     source: Path
     kind: str = ""
+    written: str = ""
     address: str = ""
     bucket: str = ""
 
@@ -111,7 +115,7 @@ class InitialCheckpoint:
     def _source(self) -> str | None:
         """Where it comes from, if that is told: the config's path, or the package of the image's weights."""
         if self.origin == "configured":
-            return str(self.source)
+            return self.written
         told = beside(self.prefix, "source.json")
         content = json_object(told) if told else {}
         return f"{content['package']} {content.get('version', '')}".strip() if "package" in content else None
@@ -139,12 +143,7 @@ def initial_checkpoint(
         return _opened("given", request.checkpoint, request, description, work)
     configured = description.config.train_config.fine_tune_checkpoint
     if configured and PLACEHOLDER not in configured:
-        if not Path(f"{configured}.index").exists() and not Path(configured).exists():
-            raise ConfigurationError(
-                f"{description.source}: fine_tune_checkpoint {configured!r} is not there; "
-                "give its folder as InitialCheckpointUri (the channel checkpoint), or remove the field."
-            )
-        return _opened("configured", Path(configured), request, description, work)
+        return _opened("configured", _configured(configured, request, description), request, description, work)
     carried = None if request.config else next(_of_its_backbone(description, pretrained), None)
     return _opened("pretrained", carried, request, description, work) if carried else None
 
@@ -198,13 +197,27 @@ def _sha256_of(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _configured(text: str, request: Request, description: PipelineDescription) -> Path:
+    """The config's checkpoint: a place in the container, in an estimator's code, as for the API, or beside."""
+    beside = [request.config.parent / text] if request.config else []
+    for place in (container_path(request.root, text), request.root / CODE / text, *beside):
+        if Path(f"{place}.index").exists() or place.exists():
+            return place
+    taken = " Of a source_dir only folders called checkpoint are taken." if (request.root / CODE).is_dir() else ""
+    raise ConfigurationError(
+        f"{description.source}: fine_tune_checkpoint {text!r} is not there; give its folder as InitialCheckpointUri "
+        f"(the channel checkpoint), or remove the field.{taken}"
+    )
+
+
 def _opened(
     origin: Origin, source: Path, request: Request, description: PipelineDescription, work: Path
 ) -> InitialCheckpoint:
     prefix, kind = checkpoint.locate(source, work), _written_type(request, description)
+    written = description.config.train_config.fine_tune_checkpoint
     # The address is that of the channel; a config's path may be of any other, and of what people put there.
     address, bucket = (request.checkpoint_uri, request.data_bucket) if origin == "given" else ("", "")
-    return InitialCheckpoint(prefix, origin, source, kind, address, bucket)
+    return InitialCheckpoint(prefix, origin, source, kind, written, address, bucket)
 
 
 def _written_type(request: Request, description: PipelineDescription) -> str:

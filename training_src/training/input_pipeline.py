@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from training_src.errors import ConfigurationError
 from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.training import TrainConfig
 from training_src.models.preprocessing import padding_values, resize_to, resized_shape
-from training_src.training.augmentation import Labelled, Resized, augmentation, moves_pixels
+from training_src.training.augmentation import Labelled, Resized, augmentation, leaves_bytes, moves_pixels
 from training_src.training.records import Records
 
 # Nothing below needs Python's control flow to be translated into TensorFlow's.
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
     Attributes:
         images: `(batch, height, width, 3)`, RGB of 0..255, resized and padded: uint8 where an augmentation moves
-            pixels, otherwise float32 exactly as the OD API resizes.
+            pixels and leaves their values in 0..255, otherwise float32 exactly as the OD API resizes.
         true_shapes: `(batch, 3)` int32: height, width and channels without padding.
         boxes: `(batch, boxes, 4)` float32: ymin, xmin, ymax, xmax, normalised to the padded image.
         classes: `(batch, boxes)` int32, from 0.
@@ -117,13 +117,19 @@ def batch_signature(config: TrainConfig, resizer: ImageResizer) -> Batch:
             "set pad_to_max_dimension: true, or batch_size: 1."
         )
     moved = moves_pixels(config.data_augmentation_options)
+    dtype = _dtype(config) if moved else tf.float32
     return Batch(
-        tf.TensorSpec([count, *(size or (None, None)), 3], tf.uint8 if moved else tf.float32),
+        tf.TensorSpec([count, *(size or (None, None)), 3], dtype),
         tf.TensorSpec([count, 3], tf.int32),
         tf.TensorSpec([count, None, 4], tf.float32),
         tf.TensorSpec([count, None], tf.int32),
         tf.TensorSpec([count, None], tf.float32),
     )
+
+
+def _dtype(config: TrainConfig) -> tf.DType:
+    """Of an augmented image."""
+    return tf.float32 if leaves_bytes(config.data_augmentation_options) else tf.uint8
 
 
 def _drawn(records: Records, config: TrainConfig, resizer: ImageResizer, seed: int) -> Callable[[tf.Tensor], Batch]:
@@ -135,15 +141,15 @@ def _drawn(records: Records, config: TrainConfig, resizer: ImageResizer, seed: i
         labelled = load(int(position))
         height, width = labelled.image.shape[:2]
         full = resized_shape(resizer) or _padded_size(resizer, height, width)
-        image = labelled.image
+        image: NDArray[Any] = labelled.image
         if full != (height, width):
             borders = (0, full[0] - height, 0, full[1] - width)
-            image = np.asarray(cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT, value=values), np.uint8)
+            image = np.asarray(cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT, value=values), image.dtype)
         scale = np.array([height / full[0], width / full[1]] * 2, np.float32)
         return image, np.array([height, width, 3], np.int32), labelled.boxes * scale, labelled.classes, labelled.weights
 
     def of(position: tf.Tensor) -> Batch:
-        types = [tf.uint8, tf.int32, tf.float32, tf.int32, tf.float32]
+        types = [_dtype(config), tf.int32, tf.float32, tf.int32, tf.float32]
         columns = tf.numpy_function(draw, [position], types, stateful=False)
         shapes = [[None, None, 3], [3], [None, 4], [None], [None]]
         return Batch(*map(tf.ensure_shape, columns, shapes))
@@ -156,7 +162,7 @@ def _resized(records: Records, config: TrainConfig, resizer: ImageResizer, seed:
     load = _Loader(records, config, seed)
 
     def of(position: tf.Tensor) -> Batch:
-        types = [tf.uint8, tf.float32, tf.int32, tf.float32]
+        types = [_dtype(config), tf.float32, tf.int32, tf.float32]
         columns = tf.numpy_function(lambda number: tuple(load(int(number))), [position], types, stateful=False)
         image, boxes, classes, weights = map(tf.ensure_shape, columns, [[None, None, 3], [None, 4], [None], [None]])
         resized, true_shapes = resize_to(resizer, image[None])

@@ -2,7 +2,6 @@
 """The training loop: compiled steps, and between them everything that must survive an interruption."""
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from training_src.training.distribution import Cluster, summed
 from training_src.training.hyperparameters import Settings
 from training_src.training.input_pipeline import Batch
 from training_src.training.learning_rate import learning_rate
+from training_src.training.pace import Pace
 from training_src.training.progress_report import ProgressReport
 from training_src.training.progressive_resizing import batches_by_size
 from training_src.training.records import Records
@@ -93,7 +93,7 @@ def train(
     training = _Training(detector, plan, store)
     progress = training.resume()
     num_steps, rates = plan.config.num_steps, plan.config.optimizer.learning_rate
-    pace = _Pace(plan.config.batch_size)
+    pace = Pace(plan.config.batch_size)
     batches = training.batches(records, progress.step)
     over = 0 < progress.step < num_steps and training.is_over(progress)
     while progress.step < num_steps and not over:
@@ -256,54 +256,3 @@ class _Training:
 
     def _sum(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         return summed(tensors, self._plan.cluster, self._plan.strategy)
-
-
-class _Pace:
-    """Means over the steps since the last line, and the pace at the present size, without tracing and pauses."""
-
-    def __init__(self, batch_size: int) -> None:
-        self._batch_size = batch_size
-        self._losses: list[Losses] = []
-        self._last = time.monotonic()
-        self._durations: list[float] = []
-        self._step: TrainingStep | None = None
-
-    def add(self, losses: Losses, step: TrainingStep) -> None:
-        now = time.monotonic()
-        self._losses.append(losses)
-        if step is self._step:
-            self._durations.append(now - self._last)
-        else:
-            self._durations = []
-        self._step, self._last = step, now
-
-    def pause_over(self) -> None:
-        """What happened since the last step was no training."""
-        self._last = time.monotonic()
-
-    def means(self, rate: float) -> dict[str, float]:
-        terms = {
-            name.removeprefix("Loss/"): float(np.mean([losses.terms[name] for losses in self._losses]))
-            for name in self._losses[0].terms
-        }
-        recent = self._durations[-len(self._losses) :]
-        speed = self._batch_size * len(recent) / sum(recent) if recent else 0.0
-        total = float(np.mean([losses.total for losses in self._losses]))
-        self._losses = []
-        return {
-            **terms,
-            "loss": total,
-            # Two stages have a loss of each kind: the line gives their sums.
-            "classification_loss": _sum_of(terms, ("classification_loss", "objectness_loss")),
-            "localization_loss": _sum_of(terms, ("localization_loss",)),
-            "learning_rate": rate,
-            "images_per_second": speed,
-        }
-
-    @property
-    def seconds_per_step(self) -> float:
-        return float(np.mean(self._durations[-100:])) if self._durations else 0.0
-
-
-def _sum_of(terms: dict[str, float], kinds: tuple[str, ...]) -> float:
-    return sum(value for name, value in terms.items() if name.endswith(kinds))

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from training_src.models.config import training as config
 
-ADAM_BETAS = (0.9, 0.999)
 # Takes the handles of a variable and of its slots, its gradient, the learning rate, and the steps done before.
 Update = Callable[[tf.Tensor, list[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor], None]
 
@@ -73,9 +72,18 @@ def _momentum(
     rate: tf.Tensor,
     step: tf.Tensor,  # noqa: ARG001
 ) -> None:
-    """`velocity = momentum * velocity - rate * gradient; variable += velocity`."""
+    """`velocity = momentum * velocity - rate * gradient; variable += velocity`.
+
+    With Nesterov's momentum, https://proceedings.mlr.press/v28/sutskever13.html, as Keras computes it:
+    `variable += momentum * velocity - rate * gradient`.
+    """
     tf.raw_ops.ResourceApplyKerasMomentum(
-        var=variable, accum=slots[0], lr=rate, grad=gradient, momentum=options.momentum_optimizer_value
+        var=variable,
+        accum=slots[0],
+        lr=rate,
+        grad=gradient,
+        momentum=options.momentum_optimizer_value,
+        use_nesterov=options.nesterov,
     )
 
 
@@ -112,7 +120,7 @@ def _adam(
     step: tf.Tensor,
 ) -> None:
     """Kingma and Ba, https://arxiv.org/abs/1412.6980, with the epsilon outside the root and not corrected."""
-    first, second = ADAM_BETAS
+    first, second = options.beta_1, options.beta_2
     power = tf.cast(step + 1, tf.float32)
     tf.raw_ops.ResourceApplyAdam(
         var=variable,

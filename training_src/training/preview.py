@@ -81,7 +81,7 @@ def contact_sheet(
         given = _labelled(image, orientation_boxes)
         variants = [augment(given, row * VARIANTS + number) for number in range(VARIANTS)]
         for column, shown in enumerate([given, *variants]):
-            cell = draw(shown.image, _marks(shown, names, colours), CELL)
+            cell = draw(np.asarray(np.clip(shown.image, 0, 255), np.uint8), _marks(shown, names, colours), CELL)
             top = GAP + row * side + (CELL - cell.shape[0]) // 2
             left = GAP + column * side + (CELL - cell.shape[1]) // 2
             sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell

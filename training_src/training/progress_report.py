@@ -18,12 +18,12 @@ class ProgressReport:
     """Prints to standard output and writes TensorBoard's event file.
 
     Args:
-        tensorboard: The event file's folder; None: nothing is printed or written, as on instances but the chief.
+        folders: Each gets an event file; none: nothing is printed or written, as on instances but the chief.
         num_steps: Of the whole training.
     """
 
-    def __init__(self, tensorboard: Path | None, num_steps: int) -> None:
-        self._writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
+    def __init__(self, folders: Sequence[Path], num_steps: int) -> None:
+        self._writers = [tf.summary.create_file_writer(str(folder)) for folder in folders]
         self._num_steps = num_steps
 
     def training(self, step: int, values: Mapping[str, float], eta_seconds: float) -> None:
@@ -41,25 +41,25 @@ class ProgressReport:
         loss = f" loss={values['loss']:.4f}" if "loss" in values else ""
         self._print(f"validation step={step} mAP={values['mAP']:.4f} mAP_50={values['mAP_50']:.4f}{loss}")
         self._scalars("validation", step, values)
-        if self._writer:
-            shown_as = create_summary_metadata(None, None)
-            with self._writer.as_default(step=step):
-                for index, picture in enumerate(pictures):
-                    tf.summary.write(f"validation/{index}", _as_jpeg(picture), metadata=shown_as)
-            self._writer.flush()
+        encoded = [_as_jpeg(picture) for picture in pictures] if self._writers else []
+        shown_as = create_summary_metadata(None, None)
+        for writer in self._writers:
+            with writer.as_default(step=step):
+                for index, picture in enumerate(encoded):
+                    tf.summary.write(f"validation/{index}", picture, metadata=shown_as)
+            writer.flush()
 
     def _print(self, line: str) -> None:
-        if self._writer:
+        if self._writers:
             print(line, flush=True)
 
     def _scalars(self, group: str, step: int, values: Mapping[str, float]) -> None:
-        if self._writer is None:
-            return
-        with self._writer.as_default(step=step):
-            for name, value in values.items():
-                if name != "step":
-                    tf.summary.scalar(f"{group}/{name}", value)
-        self._writer.flush()
+        for writer in self._writers:
+            with writer.as_default(step=step):
+                for name, value in values.items():
+                    if name != "step":
+                        tf.summary.scalar(f"{group}/{name}", value)
+            writer.flush()
 
 
 def _as_jpeg(picture: NDArray[np.uint8]) -> list[bytes]:

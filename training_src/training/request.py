@@ -15,6 +15,7 @@ no validation is given, and written as shards first.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,8 +27,10 @@ from training_src.data.label_map import LabelMap, read_label_map
 from training_src.data.seen_groups import SeenGroups, of_dataset
 from training_src.errors import ConfigurationError, DataError
 from training_src.models.box_shapes import BoxShapes
-from training_src.models.checkpoints.files import archive_of
-from training_src.models.config.pipeline import bundled_architectures
+from training_src.models.config.pipeline import bundled_architectures, canonical_name
+from training_src.models.errors import ConfigError
+from training_src.training.event_folders import model_dir, outside
+from training_src.training.given_files import config_file, config_in_channel, fetch_source, label_map_file
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
 from training_src.training.written_settings import plain
 
@@ -60,6 +63,7 @@ class Request:
         built_in: The built-in algorithm's hyperparameters that change the config.
         notes: One line for each thing that was overridden or left out.
         seen: The groups of images in both splits.
+        root: The job's directory, which a place of the container in the config means.
     """
 
     train: Path
@@ -79,6 +83,7 @@ class Request:
     built_in: BuiltIn = field(default_factory=BuiltIn)
     notes: Sequence[str] = ()
     seen: SeenGroups = field(default_factory=SeenGroups)
+    root: Path = Path(PLATFORM_ROOT)
 
 
 def read_request(job: TrainingJob, work: Path) -> Request:
@@ -92,15 +97,61 @@ def read_request(job: TrainingJob, work: Path) -> Request:
         ConfigurationError: If a hyperparameter is unknown or wrong, or there is not exactly one config.
         DataError: If a channel is missing, or its data set is faulty.
     """
-    if "metadata" in job.channels or not _train_channel(job):
-        return _own(job)
-    return _foreign(job, work)
+    return _foreign(job, work) if _is_foreign(job) else _own(job)
+
+
+def config_of(job: TrainingJob) -> tuple[Path, int] | None:
+    """The user's pipeline.config and the greatest id of its classes, as far as no data have to be read for them.
+
+    Returns:
+        The file, and 1 where the label map is not the pipeline's own; None where there is no such config.
+
+    Raises:
+        ConfigurationError: If a hyperparameter is unknown or wrong, or there is not exactly one config.
+        DataError: If the pipeline's label map is damaged.
+    """
+    if _is_foreign(job):
+        named = ForeignNames.of(_foreign_hyperparameters(job)).pipeline_config_path
+        fetch_source(job, named)
+        config, greatest_id = config_file(job, named), 1
+    else:
+        _refuse_unknown(job.hyperparameters, OwnNames.names() | Settings.names())
+        config, metadata = config_in_channel(job), job.channel("metadata")
+        greatest_id = read_label_map(metadata / "label_map.pbtxt").greatest_id if config and metadata else 1
+    return (config, greatest_id) if config else None
+
+
+def _is_foreign(job: TrainingJob) -> bool:
+    """Whether it is none of the pipeline's; then all channels that are named have something in them.
+
+    Raises:
+        DataError: One has not, or there are no images to train on.
+    """
+    if "metadata" in job.channels:
+        return False
+    _refuse_empty(job)
+    if not _train_channel(job):
+        known = ", ".join(sorted(job.channels)) or "none"
+        raise DataError(
+            f"The job has no channel {' or '.join(TRAIN_CHANNELS)} (it has: {known}); give it the images to train on."
+        )
+    return True
+
+
+def _refuse_empty(job: TrainingJob) -> None:
+    """A channel that is named has something in it, and be it `none`: SageMaker fails a job whose prefix is empty."""
+    for name, folder in sorted(job.channels.items()):
+        if not (folder.is_dir() and any(folder.iterdir())):
+            raise DataError(
+                f'The channel "{name}" is named in inputdataconfig.json, and {folder} is missing or empty; put its '
+                "files there, or leave the channel out."
+            )
 
 
 def _own(job: TrainingJob) -> Request:
     _refuse_unknown(job.hyperparameters, OwnNames.names() | Settings.names())
     asked = OwnNames.of(job.hyperparameters)
-    metadata, config = _channel(job, "metadata"), job.channel("config")
+    metadata = _channel(job, "metadata")
     sha256, shapes = _facts(metadata)
     return Request(
         train=_channel(job, "train"),
@@ -108,27 +159,36 @@ def _own(job: TrainingJob) -> Request:
         label_map=read_label_map(metadata / "label_map.pbtxt"),
         dataset_sha256=sha256,
         shapes=shapes,
-        config=_only_config(config, config.glob("*.config")) if config else None,
+        config=config_in_channel(job),
         architecture=asked.architecture,
         checkpoint=job.channel("checkpoint"),
         checkpoint_uri=asked.initial_checkpoint_uri,
         data_bucket=asked.data_bucket,
         num_steps=asked.num_train_steps,
         seen=of_dataset(metadata / "dataset.json"),
+        root=job.root,
     )
 
 
-def _foreign(job: TrainingJob, work: Path) -> Request:
+def _foreign_hyperparameters(job: TrainingJob) -> dict[str, str]:
+    """Those that count, without what the SDK adds."""
     given = {name: plain(value) for name, value in job.hyperparameters.items() if not name.startswith(OF_THE_SDK)}
     _refuse_unknown(given, ForeignNames.names() | BuiltIn.names() | Settings.names() | set(WITHOUT_EFFECT))
+    return given
+
+
+def _foreign(job: TrainingJob, work: Path) -> Request:
+    given = _foreign_hyperparameters(job)
     asked = ForeignNames.of(given)
-    notes = [f"{name} is without effect: {why}" for name, why in WITHOUT_EFFECT.items() if given.get(name)]
-    config, architecture = _config(job, asked.pipeline_config_path), asked.architecture
+    notes = [f"{name} is without effect: {why}" for name, why in _without_effect(job).items() if given.get(name)]
+    notes += fetch_source(job, asked.pipeline_config_path)
+    config = config_file(job, asked.pipeline_config_path)
+    architecture = _bundled_in(asked.architecture) or asked.architecture
     checkpoint = next((folder for name in CHECKPOINT_CHANNELS if (folder := job.channel(name))), None)
     if config is None and not architecture:
         architecture = _architecture_of(checkpoint, work / "told") or DEFAULT_ARCHITECTURE
         notes.append(f"neither a pipeline.config nor the hyperparameter architecture is given: {architecture} is taken")
-    label_map, sha256, shapes, seen = _prepare(job, _label_map(job), config, work)
+    label_map, sha256, shapes, seen = _prepare(job, label_map_file(job), config, work)
     return Request(
         train=work / "train",
         validation=work / "validation",
@@ -147,17 +207,43 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
         built_in=BuiltIn.of(given),
         notes=tuple(notes),
         seen=seen,
+        root=job.root,
     )
 
 
+def _without_effect(job: TrainingJob) -> dict[str, str]:
+    told = dict(WITHOUT_EFFECT)
+    if outside(model_dir(job)):
+        told["model_dir"] += f"; TensorBoard's events are in {model_dir(job)}, too"
+    return told
+
+
 def _architecture_of(checkpoint: Path | None, unpacked: Path) -> str:
-    """The bundled architecture of a model.tar.gz of ours, which incremental training keeps; "" for anything else."""
+    """The bundled architecture of an archive, by what it tells or is called; "" where it does neither.
+
+    A model.tar.gz of ours tells, and incremental training keeps it.
+    """
+    from training_src.models.checkpoints.files import archive_of  # brings TensorFlow
+
     archive = archive_of(checkpoint) if checkpoint else None
     if archive is None:
         return ""
     extract(archive, unpacked, lambda member: str(member) == "model.json")
     told = json_object(unpacked / "model.json").get("architecture")
-    return told if isinstance(told, str) and told in bundled_architectures() else ""
+    return told if isinstance(told, str) and told in bundled_architectures() else _bundled_in(archive.name)
+
+
+def _bundled_in(name: str) -> str:
+    """The bundled architecture that is meant by a name of the built-in algorithm's list or of the zoo; "" for others.
+
+    `tensorflow-od1-ssd-resnet50-v1-fpn-640x640-coco17-tpu-8`, from
+    https://docs.aws.amazon.com/sagemaker/latest/dg/object-detection-tensorflow-Models.html
+    """
+    stem = re.sub(r"^(train-)?(tensorflow-od1-)?", "", name.removesuffix(".tar.gz")).replace("-", "_")
+    try:
+        return canonical_name(re.sub(r"_coco17_[tg]pu_\d+$", "", stem))
+    except ConfigError:
+        return ""
 
 
 def _prepare(
@@ -181,6 +267,10 @@ def _prepare(
         link_together([folder], work / "given" / "train")
         link_together([held_out], work / "given" / "test")
         folder = work / "given"
+        # Said to be there, so that none of the training images is set aside to validate on.
+        policy = replace(policy, splits=frozenset(SPLITS))
+    else:
+        print("notice: What would be the test split validates, too: a training job alone has no test.", flush=True)
     with examine(folder, config=config, label_map=label_map, policy=policy, records=True, work=work) as examined:
         for severity in ("notice", "warning"):
             for sentence in examined.findings.sentences(severity, SHOWN):
@@ -207,53 +297,6 @@ def _prepare(
     if held_out:
         outputs["test"].rename(outputs["validation"])
     return label_map_of_all, sha256, shapes, seen
-
-
-def _config(job: TrainingJob, wanted: str) -> Path | None:
-    """The channel's config, else the one that the hyperparameter names, else one beside the data or the checkpoint."""
-    channel = job.channel("config")
-    if channel is not None:
-        return _only_config(channel, channel.rglob("*.config"))
-    if wanted:
-        return _named(job, wanted)
-    beside = [file for folder in _folders(job) for file in sorted(folder.rglob("*.config"))]
-    return _only_config(beside[0].parent, beside) if beside else None
-
-
-def _named(job: TrainingJob, wanted: str) -> Path:
-    """A file that is named by its place in the container, in the code beside it, or in some channel."""
-    path = Path(wanted)
-    if path.is_absolute() and path.is_relative_to(PLATFORM_ROOT):
-        path = job.root / path.relative_to(PLATFORM_ROOT)
-    for candidate in (path, job.root / "code" / wanted, *(folder / wanted for folder in _folders(job))):
-        if candidate.is_file():
-            return candidate
-    found = [file for folder in _folders(job) for file in sorted(folder.rglob(Path(wanted).name))]
-    if not found:
-        raise ConfigurationError(
-            f'The hyperparameter pipeline_config_path is "{wanted}", which is neither there nor in a channel; '
-            "put the file into a channel called config."
-        )
-    return found[0]
-
-
-def _only_config(place: Path, found: object) -> Path:
-    files = sorted(found)  # type: ignore[call-overload]
-    if len(files) != 1:
-        raise ConfigurationError(f"{place} holds {len(files)} *.config files; give exactly one pipeline.config.")
-    return Path(files[0])
-
-
-def _label_map(job: TrainingJob) -> Path | None:
-    """The label map in a channel; None where the data set itself names its classes."""
-    found = [file for folder in _folders(job, first=("label", "label_map")) for file in sorted(folder.rglob("*.pbtxt"))]
-    named = [file for file in found if "label" in file.name] or found
-    return named[0] if named else None
-
-
-def _folders(job: TrainingJob, first: Sequence[str] = ()) -> list[Path]:
-    names = [*first, *(name for name in sorted(job.channels) if name not in first)]
-    return [folder for name in names if (folder := job.channel(name))]
 
 
 def _train_channel(job: TrainingJob) -> Path | None:

@@ -62,6 +62,24 @@ def test_training_job_reads_the_platforms_files(root: Path) -> None:
     assert all(folder.is_dir() for folder in (job.model_dir, job.checkpoint_dir, job.output_dir))
 
 
+@pytest.mark.parametrize(
+    ("told", "folder"),
+    [
+        ({}, "checkpoints"),
+        ({"LocalPath": "/opt/ml/checkpoints/"}, "checkpoints"),
+        ({"LocalPath": "/opt/ml/output/kept"}, "output/kept"),
+        ({"LocalPath": "/root/checkpoints"}, "elsewhere/root/checkpoints"),
+        # What lies there becomes the model.
+        ({"LocalPath": "/opt/ml/model/checkpoints"}, "checkpoints"),
+    ],
+)
+def test_checkpoints_lie_where_the_platform_looks_for_them(root: Path, told: dict[str, str], folder: str) -> None:
+    _training(root)
+    (root / "input/config/checkpointconfig.json").write_text(json.dumps({"S3Uri": "s3://bucket/kept", **told}))
+    assert TrainingJob.load().checkpoint_dir == root / folder
+    assert (root / folder).is_dir()
+
+
 def test_processing_job_moves_the_platforms_paths_under_the_root(root: Path) -> None:
     _processing(root)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.jobs.platform_files import below, processing_files, training_files
+from localcloud.jobs.platform_files import anywhere, below, processing_files, training_files
 
 
 def test_a_training_job_is_told_hyperparameters_channels_and_hosts() -> None:
@@ -48,6 +48,32 @@ def test_a_training_job_is_told_hyperparameters_channels_and_hosts() -> None:
     }
 
 
+def test_a_training_job_is_told_where_tensorboard_looks() -> None:
+    looked: dict[str, str] = {"S3OutputPath": "s3://b/t"}
+    request = {
+        "AlgorithmSpecification": {"TrainingInputMode": "File"},
+        "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1},
+        "TensorBoardOutputConfig": looked,
+    }
+    name = "input/config/tensorboardoutputconfig.json"
+    assert training_files(request)[name] == {"LocalPath": "/opt/ml/output/tensorboard", "S3OutputPath": "s3://b/t"}
+    looked["LocalPath"] = "/opt/training/"
+    assert training_files(request)[name]["LocalPath"] == "/opt/training/"
+
+
+def test_a_training_job_is_told_where_its_checkpoints_are_looked_for() -> None:
+    request = {
+        "AlgorithmSpecification": {"TrainingInputMode": "File"},
+        "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1},
+    }
+    name = "input/config/checkpointconfig.json"
+    assert name not in training_files(request)
+    kept: dict[str, str] = {"S3Uri": "s3://b/c"}
+    assert training_files({**request, "CheckpointConfig": kept})[name]["LocalPath"] == "/opt/ml/checkpoints"
+    kept["LocalPath"] = "/tmp/checkpoints"  # noqa: S108  # what a request might say
+    assert training_files({**request, "CheckpointConfig": kept})[name] == kept
+
+
 def test_a_processing_job_is_told_its_request() -> None:
     inputs = [{"InputName": "data", "S3Input": {"S3Uri": "s3://b/d", "LocalPath": "/opt/ml/processing/input/data"}}]
     files = processing_files(
@@ -76,3 +102,11 @@ def test_a_local_path_stays_below_the_root(tmp_path: Path) -> None:
     for path in ("/tmp/x", "/opt/ml/../../etc"):  # noqa: S108  # what a request might say
         with pytest.raises(ValueError, match="does not lie below"):
             below(tmp_path, path)
+
+
+def test_what_a_container_has_outside_its_directory_stays_with_the_job(tmp_path: Path) -> None:
+    assert anywhere(tmp_path, "/opt/training/") == tmp_path / "elsewhere" / "opt" / "training"
+    assert anywhere(tmp_path, "/opt/ml/output/tensorboard") == tmp_path / "output" / "tensorboard"
+    for path in ("training", "/opt/../etc"):
+        with pytest.raises(ValueError, match="no absolute path"):
+            anywhere(tmp_path, path)

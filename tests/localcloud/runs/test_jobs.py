@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 Until = Callable[..., Any]
 PLATFORM = {"AWS_REGION", "TRAINING_JOB_NAME", "TRAINING_JOB_ARN", "MAPGATE_ML_ROOT"}
+CREDENTIALS = {"AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 PROCESS = {"PATH", "HOME", "LANG", "TMPDIR", "PYTHONUNBUFFERED", "LC_CTYPE"}
 
 
@@ -124,9 +125,15 @@ def test_a_job_sees_what_the_platform_sets_and_nothing_else(cloud: Any, until: U
     described = train(cloud, until, training(cloud, "environment"))
     line = next(line for line in cloud.log_of("environment").splitlines() if line.startswith("environment "))
     environment = json.loads(line.removeprefix("environment "))
-    assert set(environment) - PROCESS == PLATFORM | {"OF_THE_REQUEST"}
+    assert set(environment) - PROCESS == PLATFORM | CREDENTIALS | {"OF_THE_REQUEST"}
     assert not [name for name in environment if name.startswith("SM_")]
     assert environment["TRAINING_JOB_ARN"] == described["TrainingJobArn"]
+    train(cloud, until, training(cloud, "environment-3") | {"EnableNetworkIsolation": True})
+    line = next(line for line in cloud.log_of("environment-3").splitlines() if line.startswith("environment "))
+    assert set(json.loads(line.removeprefix("environment "))) - PROCESS == PLATFORM | {
+        "AWS_EC2_METADATA_DISABLED",
+        "OF_THE_REQUEST",
+    }
     cloud.process(until, processing(cloud, "environment-2"))
     line = next(line for line in cloud.log_of("environment-2").splitlines() if line.startswith("environment "))
     assert set(json.loads(line.removeprefix("environment "))) - PROCESS == {"AWS_REGION", "MAPGATE_ML_ROOT"}
@@ -246,6 +253,16 @@ def test_checkpoints_go_up_while_the_job_runs_and_come_back_to_the_next(cloud: A
     assert keys(cloud, "checkpoints/a/") == [f"checkpoints/a/{step}" for step in range(1, 5)]
 
 
+def test_checkpoints_may_lie_anywhere_in_the_container(cloud: Any, until: Until) -> None:
+    request = training(cloud, "anywhere", steps="2")
+    request["CheckpointConfig"] = {"S3Uri": "s3://bucket/checkpoints/c", "LocalPath": "/tmp/checkpoints/"}  # noqa: S108
+    train(cloud, until, request)
+    assert keys(cloud, "checkpoints/c/") == ["checkpoints/c/1", "checkpoints/c/2"]
+    request["TrainingJobName"] = "anywhere-2"
+    train(cloud, until, request)
+    assert "starts at step=2" in cloud.log_of("anywhere-2")
+
+
 def test_a_checkpoint_that_the_job_deletes_is_deleted_in_s3(cloud: Any, until: Until) -> None:
     for step in (1, 2):
         cloud.client("s3").put_object(Bucket="bucket", Key=f"checkpoints/b/{step}", Body=b"checkpoint")
@@ -261,6 +278,19 @@ def test_what_tensorboard_shows_goes_up_only_where_it_is_asked_for(cloud: Any, u
     train(cloud, until, request)
     train(cloud, until, training(cloud, "unseen"))
     assert keys(cloud, "tensorboard/") == ["tensorboard/seen/tensorboard-output/events"]
+
+
+def test_what_the_debuggers_hook_writes_goes_up_where_an_estimator_asks_for_it(cloud: Any, until: Until) -> None:
+    request = training(cloud, "hooked", tensors="yes")
+    # As SageMaker's SDK asks for any job of an Estimator, whose profiler measures instances.
+    request["DebugHookConfig"] = {"S3OutputPath": "s3://bucket/hook/", "CollectionConfigurations": []}
+    request["ProfilerConfig"] = {"S3OutputPath": "s3://bucket/profile/", "DisableProfiler": False}
+    described = train(cloud, until, request)
+    assert described["DebugHookConfig"] == request["DebugHookConfig"]
+    assert keys(cloud, "hook/") == ["hook/hooked/debug-output/collections.json"]
+    assert "hook {'LocalPath': '/opt/ml/output/tensors', 'S3OutputPath'" in cloud.log_of("hooked")
+    train(cloud, until, request | {"TrainingJobName": "unhooked", "HyperParameters": {}})
+    assert not keys(cloud, "hook/unhooked/")
 
 
 def test_jobs_are_listed_newest_first_and_filtered(cloud: Any, until: Until) -> None:

@@ -25,7 +25,7 @@ def test_a_log_is_read_by_step_and_the_last_word_counts() -> None:
 
 
 def test_what_training_writes_is_what_is_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    report = ProgressReport(tmp_path, 10)
+    report = ProgressReport([tmp_path], 10)
     names = ("loss", "classification_loss", "localization_loss", "learning_rate", "images_per_second")
     report.training(5, dict.fromkeys(names, 0.5), 3.0)
     report.validation(10, {"mAP": 0.25, "mAP_50": 0.5, "loss": 1.5})

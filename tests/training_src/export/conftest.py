@@ -20,6 +20,7 @@ from training_src.export.artifact import Provenance, write_artifact
 from training_src.models.architectures import build_detector
 from training_src.models.config.decoding import decode
 from training_src.models.config.pipeline import CONFIGS, PipelineConfig
+from training_src.models.ssd import SsdDetector
 from training_src.text_format import parse
 from training_src.training.records import Records
 
@@ -84,15 +85,25 @@ def export_random_weights(
     folder: Path, resizer: str, calibration: Records | None = None, suppression: str = ""
 ) -> None:
     """An artifact of a detector whose random weights give scores and boxes that differ from each other."""
-    text = (CONFIGS / "ssd_mobilenet_v2_fpnlite_160x160.config").read_text()
-    text = text.replace("num_classes: 90", "num_classes: 4").replace("bias_init: -3.0", "bias_init: -2.0")
-    text = text.replace("batch_non_max_suppression {", "batch_non_max_suppression { " + suppression)
-    text = re.sub(r"fixed_shape_resizer \{[^}]*\}", resizer, text)
+    text = _config(resizer, suppression)
+    provenance = Provenance("small", text, "0" * 64, 600, 17, "f" * 16, 540, [{"step": 1, "loss": 2.0}])
+    write_artifact(folder, random_detector(resizer, suppression), LABELS, provenance, calibration)
+
+
+def random_detector(resizer: str, suppression: str = "") -> SsdDetector:
+    """The same detector."""
     keras.utils.set_random_seed(5)
-    detector = build_detector(decode(PipelineConfig, parse(text)).model)
+    detector = build_detector(decode(PipelineConfig, parse(_config(resizer, suppression))).model)
+    assert isinstance(detector, SsdDetector)
     rng = np.random.default_rng(5)
     for variable in detector.variables().values():
         if variable.name in ("beta", "moving_mean"):
             variable.assign(rng.normal(0, 0.3, variable.shape))
-    provenance = Provenance("small", text, "0" * 64, 600, 17, "f" * 16, 540, [{"step": 1, "loss": 2.0}])
-    write_artifact(folder, detector, LABELS, provenance, calibration)
+    return detector
+
+
+def _config(resizer: str, suppression: str) -> str:
+    text = (CONFIGS / "ssd_mobilenet_v2_fpnlite_160x160.config").read_text()
+    text = text.replace("num_classes: 90", "num_classes: 4").replace("bias_init: -3.0", "bias_init: -2.0")
+    text = text.replace("batch_non_max_suppression {", "batch_non_max_suppression { " + suppression)
+    return re.sub(r"fixed_shape_resizer \{[^}]*\}", resizer, text)

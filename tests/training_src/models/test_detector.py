@@ -167,3 +167,31 @@ def test_what_does_not_fit_together_is_named(path: str, text: str, message: str)
         ssd.pop("encode_background_as_zeros", None)
     with pytest.raises(ConfigError, match=message):
         build_detector(decode(Model, model, "model"))
+
+
+@pytest.mark.parametrize("architecture", [SMALL, "efficientdet_d0_512x512"])
+@pytest.mark.parametrize(
+    ("resizer", "name"),
+    [
+        ("keep_aspect_ratio_resizer { min_dimension: 160 max_dimension: 320 }", "keep_aspect_ratio_resizer"),
+        ("identity_resizer {}", "identity_resizer"),
+        ("conditional_shape_resizer { size_threshold: 300 }", "conditional_shape_resizer"),
+        ("pad_to_multiple_resizer { multiple: 24 }", "pad_to_multiple_resizer"),
+    ],
+)
+def test_a_pyramid_on_images_of_any_size_is_refused_when_it_is_built(
+    architecture: str, resizer: str, name: str
+) -> None:
+    model, ssd = ssd_message(architecture)
+    changed(ssd, "image_resizer", f"{{ {resizer} }}")
+    with pytest.raises(ConfigError, match=f"image_resizer: {name} leaves images of different sizes.*pad_to_multiple"):
+        build_detector(decode(Model, model, "model"))
+
+
+def test_a_pyramid_on_images_of_any_size_is_built_where_they_are_padded() -> None:
+    model, ssd = ssd_message()
+    changed(ssd, "image_resizer", "{ keep_aspect_ratio_resizer { min_dimension: 80 max_dimension: 140 } }")
+    extractor = ssd["feature_extractor"][0]
+    assert isinstance(extractor, Message)
+    extractor["pad_to_multiple"] = [32]
+    assert step(model, (100, 130))["images"].shape == (2, 80, 104, 3)

@@ -10,16 +10,19 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training_src.models.config.augmentation import PreprocessingStep, RandomDistortColor
+from training_src.models.config.augmentation_order import check_order
 from training_src.models.config.decoding import decode
 from training_src.models.config.image_resizer import FixedShapeResizer, ImageResizer
 from training_src.models.errors import ConfigError
 from training_src.models.preprocessing import resize_to
 from training_src.text_format import parse
-from training_src.training.augmentation import Labelled, augmentation, moves_pixels
+from training_src.training.augmentation import Labelled, augmentation, leaves_bytes, moves_pixels
 from training_src.training.augmentation.autoaugment import _CHANGES as CHANGES
 from training_src.training.augmentation.autoaugment import POLICIES
 from training_src.training.augmentation.colour import brightened, contrasted, recoloured
 from training_src.training.augmentation.crops import Crop, sample_window
+from training_src.training.augmentation.labels import jittered
+from training_src.training.augmentation.resizing import METHODS, resized
 
 CROP = "random_crop_image { min_object_covered: 0.5 min_area: 0.3 overlap_thresh: 0.3 max_aspect_ratio: 2.0 }"
 GEOMETRY = [
@@ -49,6 +52,7 @@ DISTURBANCES = [
     "random_black_patches { size_to_image_ratio: 0.05 }",
     "random_patch_gaussian { max_patch_size: 20 max_gaussian_stddev: 0.1 }",
     "random_jpeg_quality { min_jpeg_quality: 60 }",
+    "random_pixel_value_scale {}",
 ]
 COLOURS = [
     "random_adjust_brightness {}",
@@ -59,9 +63,22 @@ COLOURS = [
     "random_distort_color { color_ordering: 1 }",
     "random_rgb_to_gray { probability: 0.5 }",
     "rgb_to_gray {}",
+    "adjust_gamma { gamma: 0.8 gain: 0.9 }",
 ]
 AUTOAUGMENT = [f'autoaugment_image {{ policy_name: "{name}" }}' for name in POLICIES]
-ALL = [*GEOMETRY, *DISTURBANCES, *COLOURS, *AUTOAUGMENT]
+# Of these, boxes do not keep to the one object.
+OTHERS = [
+    "random_downscale_to_target_pixels { min_target_pixels: 8000 max_target_pixels: 12000 }",
+    "random_self_concat_image { concat_vertical_probability: 0.5 concat_horizontal_probability: 0.5 }",
+    "random_resize_method { target_height: 90 target_width: 70 }",
+    "random_jitter_boxes {}",
+    "drop_label_probabilistically { label: 3 drop_probability: 0.5 }",
+    "remap_labels { original_labels: 3 new_label: 1 }",
+    "normalize_image { original_maxval: 255 }",
+    "subtract_channel_mean { means: [1, 2, 3] }",
+]
+NOT_RANDOM = {"rgb_to_gray", "adjust_gamma", "remap_labels", "normalize_image", "subtract_channel_mean"}
+ALL = [*GEOMETRY, *DISTURBANCES, *COLOURS, *AUTOAUGMENT, *OTHERS]
 
 
 def picture() -> Labelled:
@@ -110,7 +127,7 @@ def test_boxes_follow_the_pixels_to_half_a_pixel(text: str, size: tuple[int, int
             continue
         assert result.classes.tolist() == [2]
         assert result.weights.tolist() == [0.5]
-        beside = np.abs(result.boxes[0] * [height, width, height, width] - edges(result.image))
+        beside = np.abs(result.boxes[0] * [height, width, height, width] - edges(np.asarray(result.image, np.uint8)))
         factors = (size[0] / 120, size[1] / 180) if size else (1.0, 1.0)
         assert (beside <= [0.51 + abs(factor - 1) / 2 for factor in factors * 2]).all()
     if size is None or "image_scale" not in text:  # which is undone by a given size
@@ -135,7 +152,8 @@ def test_a_whole_image_is_resized_as_evaluation_resizes_it(flip: str) -> None:
 
 @pytest.mark.parametrize("name", ["TranslateX_BBox", "TranslateY_BBox", "ShearX_BBox", "ShearY_BBox", "Rotate_BBox"])
 def test_autoaugments_moves_keep_boxes_around_the_object(name: str) -> None:
-    image, boxes, *_ = picture()
+    given = picture()
+    image, boxes = np.asarray(given.image, np.uint8), given.boxes
     for number in range(4):
         moved, found = CHANGES[name](image, boxes.astype(np.float64), 1.0 + number % 2, np.random.default_rng(number))
         assert not np.array_equal(moved, image)
@@ -158,12 +176,12 @@ def test_position_and_seed_alone_decide(text: str) -> None:
         return [augment(given, position) for position in range(12)]
 
     def flat(results: list[Labelled]) -> list[bytes]:
-        return [result.image.tobytes() + result.boxes.tobytes() for result in results]
+        return [b"".join(each.tobytes() for each in (result.image, result.boxes, result.classes)) for result in results]
 
     first = flat(outcome(1))
     assert first == flat(outcome(1))
     np.testing.assert_array_equal(given.image, untouched)
-    if text != "rgb_to_gray {}":
+    if text.split()[0] not in NOT_RANDOM:
         assert len(set(first)) > 1
         assert first != flat(outcome(2))
 
@@ -176,7 +194,7 @@ def test_an_image_without_boxes_passes_every_option(text: str) -> None:
         result = augmentation(options(text), seed=1, resized=lambda *_: (64, 64))(empty, position)
         assert result.boxes.shape == (0, 4)
         assert result.image.shape == (64, 64, 3)
-        assert result.image.dtype == np.uint8
+        assert result.image.dtype == (np.float32 if leaves_bytes(options(text)) else np.uint8)
 
 
 def test_all_options_together_keep_boxes_within_the_image() -> None:
@@ -256,7 +274,13 @@ def test_both_orders_of_colour_distortion_differ() -> None:
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("random_jitter_boxes {}", "random_jitter_boxes"),
+        ("scale_boxes_to_pixel_coordinates {}", "scale_boxes_to_pixel_coordinates"),
+        ("random_resize_method { target_height: 0 target_width: 9 }", "target_height is 0"),
+        ("random_downscale_to_target_pixels { min_target_pixels: 600000 }", "max_target_pixels 500000"),
+        ("normalize_image { original_minval: 3 original_maxval: 3 }", "are both 3"),
+        ("subtract_channel_mean { means: 3 }", "means has 1 values, an image has 3 channels"),
+        ("remap_labels { original_labels: 3 }", "new_label"),
+        ("random_jitter_boxes { jitter_mode: WIDEN }", "jitter_mode"),
         ("random_distort_color { color_ordering: 2 }", "color_ordering"),
         ('autoaugment_image { policy_name: "v9" }', "policy_name"),
         ("random_pad_image { min_image_height: 5 }", "min_image_width"),
@@ -268,3 +292,142 @@ def test_both_orders_of_colour_distortion_differ() -> None:
 def test_what_is_not_supported_is_named(text: str, names: str) -> None:
     with pytest.raises(ConfigError, match=names):
         options(text)
+
+
+def test_pixels_that_left_their_range_pass_nothing_that_counts_on_it() -> None:
+    check_order(options("rgb_to_gray {}", "normalize_image { original_maxval: 255 }", "random_horizontal_flip {}"))
+    with pytest.raises(ConfigError, match=r"random_pad_image stands behind subtract_channel_mean, .*; put"):
+        check_order(options("subtract_channel_mean { means: [1, 2, 3] }", "random_pad_image {}"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        # Sizes 0.2 and 0.4 about (0.5, 0.5): factors 1.05, 1.0, 0.95, 0.9.
+        ("DEFAULT", [0.5 - 0.1 * 1.05, 0.5 - 0.2 * 1.0, 0.5 + 0.1 * 0.95, 0.5 + 0.2 * 0.9]),
+        ("EXPAND", [0.5 - 0.1 * 1.075, 0.5 - 0.2 * 1.05, 0.5 + 0.1 * 1.025, 0.5 + 0.2 * 1.0]),
+        ("SHRINK", [0.5 - 0.1 * 0.975, 0.5 - 0.2 * 0.95, 0.5 + 0.1 * 0.925, 0.5 + 0.2 * 0.9]),
+        ("EXPAND_SYMMETRIC", [0.5 - 0.1 * 1.075, 0.5 - 0.2 * 1.05, 0.5 + 0.1 * 1.075, 0.5 + 0.2 * 1.05]),
+        ("SHRINK_SYMMETRIC", [0.5 - 0.1 * 0.975, 0.5 - 0.2 * 0.95, 0.5 + 0.1 * 0.975, 0.5 + 0.2 * 0.95]),
+        ("EXPAND_SYMMETRIC_XY", [0.5 - 0.1 * 1.075, 0.5 - 0.2 * 1.075, 0.5 + 0.1 * 1.075, 0.5 + 0.2 * 1.075]),
+        ("SHRINK_SYMMETRIC_XY", [0.5 - 0.1 * 0.975, 0.5 - 0.2 * 0.975, 0.5 + 0.1 * 0.975, 0.5 + 0.2 * 0.975]),
+    ],
+)
+def test_boxes_jitter_as_their_mode_says(mode: str, expected: list[float]) -> None:
+    config = options(f"random_jitter_boxes {{ ratio: 0.1 jitter_mode: {mode} }}")[0].random_jitter_boxes
+    assert config is not None
+    found = jittered(config, np.array([[0.4, 0.3, 0.6, 0.7]]), np.array([[0.75, 0.5, 0.25, 0.0]]))
+    np.testing.assert_allclose(found, [expected], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("EXPAND", [0.0, 0.1, 0.22, 0.32]),  # clipped at the upper edge
+        ("EXPAND_SYMMETRIC", [0.0, 0.08, 0.2, 0.32]),  # the edge above keeps the lower one where it is
+        ("EXPAND_SYMMETRIC_XY", [0.0, 0.1, 0.2, 0.3]),  # and then the sides too
+    ],
+)
+def test_jittered_boxes_stay_in_the_image(mode: str, expected: list[float]) -> None:
+    config = options(f"random_jitter_boxes {{ ratio: 0.2 jitter_mode: {mode} }}")[0].random_jitter_boxes
+    assert config is not None
+    drawn = np.array([[1.0, 0.0 if mode == "EXPAND" else 1.0, 1.0, 1.0]])
+    np.testing.assert_allclose(jittered(config, np.array([[0.0, 0.1, 0.2, 0.3]]), drawn), [expected], atol=1e-12)
+
+
+def test_gamma_is_tensorflows() -> None:
+    image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    given = picture()._replace(image=image)
+    changed = augmentation(options("adjust_gamma { gamma: 2.2 gain: 1.3 }"), seed=1)(given, 0).image
+    expected = np.clip(tf.image.adjust_gamma(image / 255, 2.2, 1.3).numpy() * 255, 0, 255)
+    np.testing.assert_allclose(changed, expected, atol=0.501)
+
+
+def test_each_value_is_scaled_by_itself_within_the_bounds() -> None:
+    image = np.full((40, 50, 3), 100, np.uint8)
+    option = options("random_pixel_value_scale { minval: 0.8 maxval: 1.1 }")
+    changed = augmentation(option, seed=1)(picture()._replace(image=image), 0).image
+    assert (changed.min(), changed.max()) == (80, 110)
+    assert 94 < changed.mean() < 96
+    white = np.full((4, 4, 3), 250, np.uint8)
+    assert (
+        augmentation(options("random_pixel_value_scale { minval: 1.1 maxval: 1.2 }"), 1)(
+            picture()._replace(image=white), 0
+        ).image.min()
+        == 255
+    )
+
+
+def test_an_image_stands_below_and_beside_itself() -> None:
+    image, boxes, classes, weights = picture()
+    both = "random_self_concat_image { concat_vertical_probability: 1 concat_horizontal_probability: 1 }"
+    twice = augmentation(options(both), seed=1)(picture(), 0)
+    np.testing.assert_array_equal(twice.image, np.tile(image, (2, 2, 1)))
+    ymin, xmin, ymax, xmax = boxes[0] / 2
+    expected = [[ymin + y, xmin + x, ymax + y, xmax + x] for x in (0, 0.5) for y in (0, 0.5)]
+    np.testing.assert_allclose(twice.boxes, expected, atol=1e-6)
+    np.testing.assert_array_equal(twice.classes, [*classes] * 4)
+    np.testing.assert_array_equal(twice.weights, [*weights] * 4)
+
+
+@pytest.mark.parametrize("size", [(90, 70), (200, 300), (60, 300)])
+@pytest.mark.parametrize("number", range(4))
+def test_an_image_is_resized_as_each_of_tensorflows_methods_does(number: int, size: tuple[int, int]) -> None:
+    image = np.random.default_rng(2).integers(0, 256, (120, 180, 3), np.uint8)
+    expected = tf.compat.v1.image.resize_images(image.astype(np.float32), size, method=number).numpy()
+    actual = resized(image, *size, METHODS[number])
+    np.testing.assert_allclose(actual, np.clip(expected, 0, 255), atol=0.6)
+
+
+def test_all_four_methods_are_taken() -> None:
+    image = np.random.default_rng(2).integers(0, 256, (60, 40, 3), np.uint8)
+    resize = augmentation(options("random_resize_method { target_height: 50 target_width: 30 }"), seed=1)
+    found = {resize(picture()._replace(image=image), position).image.tobytes() for position in range(40)}
+    assert found == {resized(image, 50, 30, method).tobytes() for method in METHODS}
+
+
+def test_an_image_becomes_smaller_and_never_larger() -> None:
+    given = picture()  # of 21600 pixels
+    small = augmentation(
+        options("random_downscale_to_target_pixels { min_target_pixels: 5400 max_target_pixels: 5401 }"), seed=1
+    )(given, 0)
+    assert small.image.shape == (60, 90, 3)
+    np.testing.assert_allclose(small.boxes, given.boxes, atol=1e-6)
+    for text in ("min_target_pixels: 21600 max_target_pixels: 21601", "min_target_pixels: 9 random_coef: 1.1"):
+        unchanged = augmentation(options(f"random_downscale_to_target_pixels {{ {text} }}"), seed=1)(given, 0)
+        np.testing.assert_array_equal(unchanged.image, given.image)
+
+
+def test_boxes_of_one_class_are_dropped_with_their_probability() -> None:
+    boxes = np.tile(picture().boxes, (1000, 1))
+    classes = np.arange(1000, dtype=np.int32) % 2
+    given = picture()._replace(boxes=boxes, classes=classes, weights=np.ones(1000, np.float32))
+    dropped = augmentation(options("drop_label_probabilistically { label: 2 drop_probability: 0.3 }"), seed=1)
+    left = dropped(given, 0).classes
+    assert (left == 0).sum() == 500
+    assert 320 < (left == 1).sum() < 380
+    all_of_it = augmentation(options("drop_label_probabilistically { label: 2 }"), seed=1)(given, 0)
+    assert set(all_of_it.classes) == {0}
+
+
+def test_several_classes_become_one() -> None:
+    given = picture()._replace(
+        boxes=np.tile(picture().boxes, (4, 1)),
+        classes=np.array([0, 1, 2, 3], np.int32),
+        weights=np.ones(4, np.float32),
+    )
+    remap = augmentation(options("remap_labels { original_labels: [2, 4] new_label: 3 }"), seed=1)
+    np.testing.assert_array_equal(remap(given, 0).classes, [0, 2, 2, 2])
+    np.testing.assert_array_equal(given.classes, [0, 1, 2, 3])
+
+
+def test_values_leave_their_range_at_the_end() -> None:
+    given = picture()
+    texts = (
+        "normalize_image { original_minval: 0 original_maxval: 255 target_minval: -1 target_maxval: 1 }",
+        "subtract_channel_mean { means: [0.1, 0.2, 0.3] }",
+    )
+    changed = augmentation(options(*texts), seed=1)(given, 0)
+    expected = given.image / 255 * 2 - 1 - np.array([0.1, 0.2, 0.3])
+    np.testing.assert_allclose(changed.image, expected, atol=1e-6)
+    assert changed.image.dtype == np.float32

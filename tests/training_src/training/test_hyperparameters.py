@@ -50,7 +50,7 @@ def test_a_part_may_be_left_to_what_was_measured(text: str, part: float | None) 
         (Settings, "deterministic", "perhaps", "true or false"),
         (Settings, "progressive_resizing", "1", "auto or a part below 1"),
         (Settings, "mixed_precision", "yes", "one of auto, on, off"),
-        (BuiltIn, "optimizer", "lion", "one of adam, sgd, rmsprop"),
+        (BuiltIn, "optimizer", "lion", "one of adam, sgd, nesterov, rmsprop, adagrad, adadelta"),
         (BuiltIn, "early_stopping", "perhaps", "true or false"),
     ],
 )

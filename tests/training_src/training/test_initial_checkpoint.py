@@ -147,6 +147,17 @@ def test_a_configured_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> N
     request, description = with_checkpoint(tmp_path, 'fine_tune_checkpoint: "zoo/checkpoint/ckpt-0"')
     with pytest.raises(ConfigurationError, match="'zoo/checkpoint/ckpt-0' is not there; give its folder as Initial"):
         chosen(tmp_path, request, description)
+    (tmp_path / "code").mkdir()
+    with pytest.raises(ConfigurationError, match="Of a source_dir only folders called checkpoint are taken"):
+        chosen(tmp_path, replace(request, root=tmp_path), description)
+
+
+def test_a_configured_checkpoint_may_lie_beside_its_config(tmp_path: Path) -> None:
+    """As where an estimator's folder is a channel, whatever that is called."""
+    request, description = with_checkpoint(tmp_path, 'fine_tune_checkpoint: "zoo/checkpoint/ckpt-0"')
+    prefix = written(tmp_path / "zoo" / "checkpoint", 1.0)
+    found = chosen(tmp_path, request, description)
+    assert found is not None and (found.prefix, found.origin) == (prefix, "configured")
 
 
 @pytest.fixture(scope="module")

@@ -139,6 +139,21 @@ def test_boxes_are_told_in_terms_of_the_padded_image(records: Records, config: T
                 np.testing.assert_allclose(boxes[0] * 64, seen, atol=1.5)
 
 
+@pytest.mark.parametrize("texts", [(), ("random_horizontal_flip { probability: 1.0 }",)])
+def test_values_beyond_bytes_reach_the_network_as_they_are(
+    texts: tuple[str, ...], records: Records, config: TrainConfig
+) -> None:
+    plain = replace(config, data_augmentation_options=options(*texts))
+    scaled = options(*texts, "normalize_image { original_maxval: 255 target_minval: -1 }")
+    given, changed = (
+        next(iter(training_batches(records, each, sized(64, 64), seed=5, first_step=0)))
+        for each in (plain, replace(config, data_augmentation_options=scaled))
+    )
+    assert changed.images.dtype == tf.float32
+    expected = tf.cast(given.images, tf.float32) / 255 * 2 - 1
+    np.testing.assert_allclose(changed.images.numpy(), expected.numpy(), atol=0.5 / 127)
+
+
 def test_a_batch_of_images_of_different_sizes_is_a_sentence(records: Records, config: TrainConfig) -> None:
     loose = decode(ImageResizer, parse("keep_aspect_ratio_resizer { min_dimension: 48 max_dimension: 64 }"))
     with pytest.raises(ConfigurationError, match="pad_to_max_dimension"):

@@ -131,7 +131,7 @@ def test_ends_when_patience_is_over_with_the_weights_of_the_best_validation(
     plan = Plan(config.train_config, Settings(validation_interval=1, early_stopping_patience=3))
     validation = Scripted(detector, [0.1, 0.3, 0.3, 0.2, 0.2, 0.9])
     records, store = Records(prepared / "train"), CheckpointStore(tmp_path, plan.config.num_steps)
-    progress = train(detector, plan, records, validation, store, ProgressReport(None, plan.config.num_steps))
+    progress = train(detector, plan, records, validation, store, ProgressReport((), plan.config.num_steps))
     assert (progress.step, progress.best_step, progress.best_map) == (5, 3, 0.3)
     assert "stopped       at step 5: 3 validations without a better mAP than at step 2" in capsys.readouterr().out
     np.testing.assert_array_equal(weights_of(detector), validation.weights[2])
@@ -156,7 +156,7 @@ class Told:
         plan = Plan(config, Settings(**settings), epoch_steps=epoch_steps)  # type: ignore[arg-type]
         detector = build_detector(self.config.model)
         store = CheckpointStore(self.folder, config.num_steps)
-        validation, report = Scripted(detector, values), ProgressReport(None, config.num_steps)
+        validation, report = Scripted(detector, values), ProgressReport((), config.num_steps)
         steps = count(1)
         return train(detector, plan, self.records, validation, store, report, lambda: next(steps) == stopped_at).step
 

@@ -2,6 +2,7 @@
 """Optimizers against their formulas, written out in numpy."""
 
 from collections.abc import Callable
+from functools import partial
 
 import keras
 import numpy as np
@@ -25,16 +26,29 @@ def momentum(value: Array, slots: list[Array], gradient: Array, rate: float, ste
     return value + slots[0]
 
 
+def nesterov(value: Array, slots: list[Array], gradient: Array, rate: float, step: int) -> Array:  # noqa: ARG001
+    slots[0] = 0.8 * slots[0] - rate * gradient
+    return value + 0.8 * slots[0] - rate * gradient
+
+
 def rms_prop(value: Array, slots: list[Array], gradient: Array, rate: float, step: int) -> Array:  # noqa: ARG001
     slots[0] = 0.95 * slots[0] + 0.05 * gradient**2
     slots[1] = 0.8 * slots[1] + rate * gradient / np.sqrt(slots[0] + 0.5)
     return value - slots[1]
 
 
-def adam(value: Array, slots: list[Array], gradient: Array, rate: float, step: int) -> Array:
-    slots[0] = 0.9 * slots[0] + 0.1 * gradient
-    slots[1] = 0.999 * slots[1] + 0.001 * gradient**2
-    corrected = rate * np.sqrt(1 - 0.999 ** (step + 1)) / (1 - 0.9 ** (step + 1))
+def adam(
+    value: Array,
+    slots: list[Array],
+    gradient: Array,
+    rate: float,
+    step: int,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> Array:
+    first, second = betas
+    slots[0] = first * slots[0] + (1 - first) * gradient
+    slots[1] = second * slots[1] + (1 - second) * gradient**2
+    corrected = rate * np.sqrt(1 - second ** (step + 1)) / (1 - first ** (step + 1))
     return np.asarray(value - corrected * slots[0] / (np.sqrt(slots[1]) + 0.001))
 
 
@@ -43,7 +57,9 @@ def adam(value: Array, slots: list[Array], gradient: Array, rate: float, step: i
     [
         (f"momentum_optimizer {{ {RATE} momentum_optimizer_value: 0.8 }}", momentum),
         (f"rms_prop_optimizer {{ {RATE} momentum_optimizer_value: 0.8 decay: 0.95 epsilon: 0.5 }}", rms_prop),
+        (f"momentum_optimizer {{ {RATE} momentum_optimizer_value: 0.8 nesterov: true }}", nesterov),
         (f"adam_optimizer {{ {RATE} epsilon: 0.001 }}", adam),
+        (f"adam_optimizer {{ {RATE} epsilon: 0.001 beta_1: 0.5 beta_2: 0.7 }}", partial(adam, betas=(0.5, 0.7))),
     ],
 )
 def test_steps_by_its_formula(text: str, formula: Callable[..., Array]) -> None:
@@ -74,6 +90,7 @@ def test_defaults_are_the_protos() -> None:
     [
         ("optimizer {}", "exactly one of rms_prop_optimizer, momentum_optimizer, adam_optimizer"),
         (f"optimizer {{ adam_optimizer {{ {RATE} beta1: 0.5 }} }}", "adam_optimizer.beta1: 0.5 is not supported"),
+        (f"optimizer {{ adam_optimizer {{ {RATE} beta_2: 1 }} }}", "beta_2: 1.0 is not supported; give a part below 1"),
         (f"optimizer {{ adam_optimizer {{ {RATE} }} }} batch_size: 0", "batch_size: 0 is not supported"),
         (f"optimizer {{ adam_optimizer {{ {RATE} }} }} merge_multiple_label_boxes: true", "merge_multiple_label_boxes"),
     ],

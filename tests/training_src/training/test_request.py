@@ -13,10 +13,11 @@ import pytest
 
 from containers.contract.job import TrainingJob
 from training_src import train
-from training_src.errors import ConfigurationError
+from training_src.errors import ConfigurationError, DataError
 from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
 from training_src.training.config_overrides import at_size, overridden
 from training_src.training.hyperparameters import Settings
+from training_src.training.initial_checkpoint import initial_checkpoint
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
 
@@ -37,6 +38,19 @@ OD_API = {
     "num_train_steps": '"2"',
     "sample_1_of_n_eval_examples": "2",
     "sagemaker_program": "run.sh",
+}
+# As SageMaker's SDK sends what the published notebooks' estimators are given, each value in quotes of its own.
+NOTEBOOK = {
+    "model_dir": '"/opt/training"',
+    "pipeline_config_path": '"pipeline.config"',
+    "checkpoint_dir": '"checkpoint/"',
+    "num_train_steps": '"2"',
+    "sample_1_of_n_eval_examples": '"1"',
+    "sagemaker_container_log_level": "20",
+    "sagemaker_job_name": '"tf2-object-detection-2026-11-30"',
+    "sagemaker_program": '"run_training.sh"',
+    "sagemaker_region": '"us-east-1"',
+    "sagemaker_submit_directory": '"/opt/ml/input/data/code/sourcedir.tar.gz"',
 }
 BUILT_IN = {
     "epochs": "3",
@@ -106,6 +120,44 @@ def test_a_job_of_the_apis_own_script_gets_a_trained_and_evaluated_model(
     assert (root / "model" / "1" / "saved_model.pb").exists()
 
 
+def test_an_estimators_source_dir_gives_config_and_checkpoint(
+    foreign: Foreign, small_config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels = {"train": "train", "val": "validation", "code": ""}
+    root = foreign(channels, {"train/label_map.pbtxt": "label_map.pbtxt"}, NOTEBOOK)
+    text = small_config.replace("train_config {", 'train_config { fine_tune_checkpoint: "checkpoint/ckpt-0"')
+    with tarfile.open(root / "input" / "data" / "code" / "sourcedir.tar.gz", "w:gz") as tar:
+        for name, content in (
+            ("run_training.sh", "exit 1"), ("pipeline.config", text), ("checkpoint/ckpt-0.index", "index"),
+        ):  # fmt: skip
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content.encode()))
+    request, description, _ = read(root, monkeypatch)
+    assert request.config == root / "code" / "pipeline.config"
+    found = initial_checkpoint(request, description, root.parent / "checkpoint")
+    assert found is not None
+    assert found.prefix == str(root / "code" / "checkpoint" / "ckpt-0")
+    assert found.description()["source"] == "checkpoint/ckpt-0"
+    told = "\n".join(request.notes)
+    assert "TensorBoard's events are in /opt/training, too" in told
+    assert "checkpoint_dir is without effect: a training validates as it goes on" in told
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_source_dir_that_cannot_be_had_matters_only_where_the_config_is_in_it(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    texts = {"train/label_map.pbtxt": "label_map.pbtxt", **({"train/pipeline.config": "config"} if beside else {})}
+    root = foreign({"train": "train", "val": "validation"}, texts, NOTEBOOK)
+    if not beside:
+        with pytest.raises(ConfigurationError, match=r"source_dir .* is not there; put its pipeline.config into a ch"):
+            read(root, monkeypatch)
+        return
+    request, _, _ = read(root, monkeypatch)
+    assert any(note.startswith("sagemaker_submit_directory is without effect: The source") for note in request.notes)
+
+
 def test_channels_override_the_paths_in_the_config(foreign: Foreign, monkeypatch: pytest.MonkeyPatch) -> None:
     channels = {"train": "train", "validation": "validation", "config": "", "label": "", "checkpoint": ""}
     texts = {
@@ -150,7 +202,10 @@ def test_hyperparameters_of_the_built_in_algorithm_change_the_config(
     ("hyperparameters", "sentence"),
     [
         ({"learning_rat": "1"}, '"learning_rat" is not known'),
-        ({"optimizer": "lion"}, 'optimizer is "lion"; give one of adam, sgd, rmsprop'),
+        ({"optimizer": "lion"}, 'optimizer is "lion"; give one of adam, sgd, nesterov, rmsprop'),
+        ({"optimizer": "adagrad"}, 'optimizer is "adagrad", which there is not here; give adam or rmsprop'),
+        ({"optimizer": "Adadelta"}, 'optimizer is "adadelta", which there is not here; give adam or rmsprop'),
+        ({"beta_1": "1.0"}, 'beta_1 is "1.0"; give a part below 1'),
         ({"pipeline_config_path": "/opt/ml/nowhere.config"}, "neither there nor in a channel"),
         ({"reinitialize_top_layer": "perhaps"}, 'reinitialize_top_layer is "perhaps"; give one of auto, true, false'),
     ],
@@ -162,6 +217,26 @@ def test_what_cannot_be_honoured_is_a_sentence(
     root = foreign({"training": "train"}, texts, {"num_train_steps": "1", **hyperparameters})
     with pytest.raises(ConfigurationError, match=sentence):
         read(root, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "written"),
+    [
+        ({"optimizer": "nesterov", "momentum": "0.5"}, "momentum_optimizer_value: 0.5 nesterov: true"),
+        ({"optimizer": "sgd"}, "momentum_optimizer_value: 0.9 }"),
+        # By the algorithm's documentation momentum is passed over by all others.
+        ({"optimizer": "rmsprop", "momentum": "0.5"}, "decay: 0.95 epsilon: 1e-07 momentum_optimizer_value: 0.0"),
+        ({"optimizer": "adam", "beta_1": "0.8"}, "epsilon: 1e-07 beta_1: 0.8 }"),
+        ({"optimizer": "adam"}, "epsilon: 1e-07 }"),
+    ],
+)
+def test_an_optimizer_of_the_built_in_algorithm_is_a_config(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, hyperparameters: dict[str, str], written: str
+) -> None:
+    texts = {"training/label_map.pbtxt": "label_map.pbtxt"}
+    root = foreign({"training": "train"}, texts, {"epochs": "1", "batch_size": "4", **hyperparameters})
+    _, _, lines = read(root, monkeypatch)
+    assert any(line.startswith("train_config.optimizer: ") and written in line for line in lines), lines
 
 
 @pytest.mark.parametrize(
@@ -184,6 +259,71 @@ def test_incremental_training_keeps_the_architecture_of_its_model(
     request, _, _ = read(root, monkeypatch)
     assert request.architecture == architecture
     assert any(f"is given: {architecture} is taken" in note for note in request.notes)
+
+
+@pytest.mark.parametrize(
+    ("archive", "hyperparameters", "architecture"),
+    [
+        ("train-tensorflow-od1-ssd-resnet50-v1-fpn-640x640-coco17-tpu-8", {}, "ssd_resnet50_v1_fpn_640x640"),
+        ("train-tensorflow-od1-ssd-efficientdet-d0-512x512-coco17-tpu-8", {}, "efficientdet_d0_512x512"),
+        ("ssd_mobilenet_v2_fpnlite_640x640_coco17_tpu-8", {}, "ssd_mobilenet_v2_fpnlite_640x640"),
+        ("train-tensorflow-od1-ssd-mobilenet-v1-fpn-640x640-coco17-tpu-8", {}, "ssd_mobilenet_v1_fpn_640x640"),
+        ("efficientdet_d1_coco17_tpu-32", {}, "efficientdet_d1_640x640"),
+        ("weights", {}, "ssd_mobilenet_v2_fpnlite_320x320"),
+        (
+            "weights",
+            {"architecture": "tensorflow-od1-ssd-mobilenet-v2-fpnlite-640x640-coco17-tpu-8"},
+            "ssd_mobilenet_v2_fpnlite_640x640",
+        ),
+        ("weights", {"architecture": "ssd_mobilenet_v9"}, "ssd_mobilenet_v9"),
+    ],
+)
+def test_a_model_of_the_built_in_algorithms_list_is_known_by_its_name(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, archive: str, hyperparameters: dict[str, str], architecture: str
+) -> None:
+    channels = {"training": "train", "validation": "validation", "model": ""}
+    root = foreign(channels, {"training/label_map.pbtxt": "label_map.pbtxt"}, BUILT_IN | hyperparameters)
+    with tarfile.open(root / "input" / "data" / "model" / f"{archive}.tar.gz", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("saved_model.pb"))
+    monkeypatch.setenv("MAPGATE_ML_ROOT", str(root))
+    work = root.parent / "work"
+    work.mkdir()
+    assert read_request(TrainingJob.load(), work).architecture == architecture
+
+
+@pytest.mark.parametrize("channels", [{"train": "train", "val": "validation"}, {"training": "train"}])
+def test_what_is_said_of_the_splits_is_what_was_done(
+    foreign: Foreign,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    channels: dict[str, str],
+) -> None:
+    first = next(iter(channels))
+    root = foreign(channels, {f"{first}/label_map.pbtxt": "label_map.pbtxt"}, {"num_train_steps": "1"})
+    read(root, monkeypatch)
+    output = capsys.readouterr().out
+    assert "No validation split is left" not in output
+    assert ("No splits are given" in output) == (len(channels) == 1)
+    assert ("What would be the test split validates, too" in output) == (len(channels) == 1)
+
+
+@pytest.mark.parametrize(
+    ("channels", "emptied", "sentence"),
+    [
+        ({"train": "train"}, "train", 'The channel "train" is named in inputdataconfig.json, and .*train is missing'),
+        ({"training": "train", "validation": "validation"}, "validation", 'The channel "validation" is named'),
+        ({"training": "train", "model": ""}, "model", 'The channel "model" is named'),
+        ({"validation": "validation"}, "", r"has no channel train or training \(it has: validation\)"),
+    ],
+)
+def test_a_channel_that_is_named_and_missing_is_named(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, channels: dict[str, str], emptied: str, sentence: str
+) -> None:
+    root = foreign(channels, {}, {"epochs": "1"})
+    if emptied:
+        shutil.rmtree(root / "input" / "data" / emptied)
+    with pytest.raises(DataError, match=sentence):
+        read(root, monkeypatch)
 
 
 @pytest.mark.parametrize("held_out", [True, False])

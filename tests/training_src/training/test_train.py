@@ -242,6 +242,19 @@ def test_starts_from_another_trainings_archive_ends_when_nothing_improves_and_ex
     assert core().compile_model(root / "model" / "runtimes" / "openvino" / "model.xml", "CPU").outputs
 
 
+@pytest.mark.usefixtures("short_mobilenet")
+def test_where_int8_is_asked_for_files_for_the_edge_lie_among_the_outputs_and_not_in_the_model(
+    make_job: MakeJob, small_config: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_job(config=f"{small_config}\ngraph_rewriter {{ quantization {{ }} }}\n", num_train_steps="1")
+    assert run_here(root, monkeypatch) == 0
+    assert "edge          model_float16.tflite, " in capsys.readouterr().out
+    with tarfile.open(root / "output" / "data" / "edge.tar.gz") as archive:
+        held = archive.getnames()
+    assert {"edge/model_float16.tflite", "edge/labels.txt", "edge/parity.json", "edge/example.py"} <= set(held)
+    assert not list((root / "model").rglob("*.tflite"))
+
+
 @pytest.mark.usefixtures("short_mobilenet", "unsimplified")
 def test_a_loss_that_is_not_finite_stops_with_a_sentence(
     make_job: MakeJob, small_config: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -4,9 +4,11 @@
 Options about keypoints are accepted, since there are no keypoints that they could permute.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
+from training_src.models.config.label_augmentation import DropLabelProbabilistically, RandomJitterBoxes, RemapLabels
+from training_src.models.config.value_augmentation import NormalizeImage, SubtractChannelMean
 from training_src.models.errors import ConfigError
 
 
@@ -256,10 +258,56 @@ class AutoAugmentImage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdjustGamma:
+    gamma: float = 1.0
+    gain: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomPixelValueScale:
+    minval: float = 0.9
+    maxval: float = 1.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSelfConcatImage:
+    concat_vertical_probability: float = 0.1
+    concat_horizontal_probability: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomResizeMethod:
+    target_height: int
+    target_width: int
+
+    def __post_init__(self) -> None:
+        if min(self.target_height, self.target_width) < 1:
+            raise ConfigError(
+                f"random_resize_method: target_height is {self.target_height} and target_width {self.target_width}; "
+                "both must be at least 1"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomDownscaleToTargetPixels:
+    random_coef: float = 0.0
+    min_target_pixels: int = 300_000
+    max_target_pixels: int = 500_000
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_target_pixels < self.max_target_pixels:
+            raise ConfigError(
+                f"random_downscale_to_target_pixels: min_target_pixels is {self.min_target_pixels} and "
+                f"max_target_pixels {self.max_target_pixels}; the first must be above 0, and below the second"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PreprocessingStep:
     """One `data_augmentation_options`."""
 
     ONE_OF: ClassVar = True
+    WAY_OUT_OF_SEVERAL: ClassVar = "give each its own data_augmentation_options { ... }"
     random_horizontal_flip: RandomHorizontalFlip | None = None
     random_vertical_flip: RandomVerticalFlip | None = None
     random_rotation90: RandomRotation90 | None = None
@@ -286,6 +334,21 @@ class PreprocessingStep:
     random_patch_gaussian: RandomPatchGaussian | None = None
     random_jpeg_quality: RandomJpegQuality | None = None
     autoaugment_image: AutoAugmentImage | None = None
+    adjust_gamma: AdjustGamma | None = None
+    random_pixel_value_scale: RandomPixelValueScale | None = None
+    random_self_concat_image: RandomSelfConcatImage | None = None
+    random_resize_method: RandomResizeMethod | None = None
+    random_downscale_to_target_pixels: RandomDownscaleToTargetPixels | None = None
+    random_jitter_boxes: RandomJitterBoxes | None = None
+    drop_label_probabilistically: DropLabelProbabilistically | None = None
+    remap_labels: RemapLabels | None = None
+    normalize_image: NormalizeImage | None = None
+    subtract_channel_mean: SubtractChannelMean | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the option that is set."""
+        return next(item.name for item in fields(self) if getattr(self, item.name) is not None)
 
 
 def _check_count(option: str, name: str, values: tuple[float, ...], count: int) -> None:

@@ -8,12 +8,13 @@ computed here is declared as accepted.
 import difflib
 import types
 import typing
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import field, fields, is_dataclass
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from training_src.models.config.extractors import WAITING_FIELDS, not_built
 from training_src.models.errors import ConfigError
 from training_src.text_format import Identifier, Message, Value, dump
 
@@ -53,6 +54,7 @@ def decode(kind: type[T], message: Message, path: str = "", root: type[Any] | No
         if name not in declared:
             way_out = _way_out(name, {*declared, *accepted}, root)
             raise ConfigError(f"{place}: {shown(given[-1])} is not supported; {way_out}")
+        _check_choice(kind, name, hints[name], given, place)
         values[name] = _field(hints[name], given, place, root)
         metadata = declared[name].metadata
         if "only" in metadata and values[name] != metadata["only"]:
@@ -60,6 +62,14 @@ def decode(kind: type[T], message: Message, path: str = "", root: type[Any] | No
             raise ConfigError(f"{place}: {shown(given[-1])} is not supported, only {shown(allowed)} is")
     _check_complete(kind, values, path)
     return kind(**values)
+
+
+def _check_choice(kind: type[Any], name: str, hint: Any, given: list[Value], place: str) -> None:
+    """Where a dataclass has an own way out for a field's values, it is told instead of the general one."""
+    refusals: Mapping[str, Callable[[str, Collection[str]], str]] = getattr(kind, "REFUSALS", {})
+    allowed = typing.get_args(hint)
+    if name in refusals and isinstance(given[-1], str) and given[-1] not in allowed:
+        raise ConfigError(f"{place}: {shown(given[-1])} is not supported; {refusals[name](given[-1], allowed)}")
 
 
 def undeclared(kind: type[Any], message: Message, path: str = "") -> Iterator[str]:
@@ -79,7 +89,11 @@ def undeclared(kind: type[Any], message: Message, path: str = "") -> Iterator[st
 
 
 def _way_out(name: str, known: Collection[str], root: type[Any]) -> str:
+    if name in WAITING_FIELDS:
+        return not_built(WAITING_FIELDS[name])
     similar = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    if (bare := name.removeprefix("random_")) != name and bare in known:
+        return f"did you mean {bare}?"
     if similar:
         return f"did you mean {similar[0]}?"
     elsewhere = sorted(set(_places(root, name)))
@@ -108,6 +122,8 @@ def _message_kind(hint: Any) -> type[Any] | None:
 def _check_complete(kind: type[Any], values: Mapping[str, Any], path: str) -> None:
     place = path or "pipeline.config"
     if getattr(kind, "ONE_OF", False) and len(values) != 1:
+        if (way_out := getattr(kind, "WAY_OUT_OF_SEVERAL", "")) and values:
+            raise ConfigError(f"{place}: {' and '.join(values)} stand in one; {way_out}")
         choices = ", ".join(item.name for item in fields(kind))
         raise ConfigError(f"{place}: exactly one of {choices} must be set, not {len(values)}")
     for item in fields(kind):

@@ -2,14 +2,17 @@
 """`faster_rcnn.proto`, and `box_predictor.proto` as far as its second stage needs it."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 from training_src.models.config.anchors import AnchorGenerator
 from training_src.models.config.decoding import only
+from training_src.models.config.extractors import refusal
 from training_src.models.config.hyperparams import BatchNorm, ConvHyperparams
 from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.losses import ClassificationLoss, HardExampleMiner
 from training_src.models.config.post_processing import PostProcessing
+from training_src.models.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,14 +21,22 @@ class FasterRcnnFeatureExtractor:
     ACCEPTED: ClassVar = frozenset(
         {"conv_hyperparams", "override_base_feature_extractor_hyperparams", "pad_to_multiple"}
     )
+    REFUSALS: ClassVar = {"type": partial(refusal, family="faster_rcnn")}
     type: Literal[
         "faster_rcnn_resnet50_keras",
         "faster_rcnn_resnet101_keras",
         "faster_rcnn_resnet152_keras",
         "faster_rcnn_inception_resnet_v2_keras",
     ]
-    first_stage_features_stride: int = only(16)
+    first_stage_features_stride: Literal[8, 16] = 16
     batch_norm_trainable: bool = False
+
+    def __post_init__(self) -> None:
+        if self.first_stage_features_stride == 8 and "inception_resnet_v2" not in self.type:
+            raise ConfigError(
+                f"model.faster_rcnn.feature_extractor.first_stage_features_stride: 8 is not supported with "
+                f"{self.type}, only 16 is"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,8 @@ from training_src.text_format import Identifier, Message
 
 # Extractors of TensorFlow 1 with the Keras twin that takes their place.
 TWINS = {
+    "ssd_mobilenet_v1": "ssd_mobilenet_v1_keras",
+    "ssd_mobilenet_v1_fpn": "ssd_mobilenet_v1_fpn_keras",
     "ssd_mobilenet_v2": "ssd_mobilenet_v2_keras",
     "ssd_mobilenet_v2_fpn": "ssd_mobilenet_v2_fpn_keras",
     "ssd_resnet50_v1_fpn": "ssd_resnet50_v1_fpn_keras",
@@ -59,6 +61,7 @@ def modernise(message: Message) -> tuple[Mapped, ...]:
                 mapped += _model(family, f"model.{name}")
     for train_config in _children(message, "train_config"):
         mapped += _training(train_config)
+        mapped += _schedules(train_config)
     for metric in [
         value for evaluation in _children(message, "eval_config") for value in evaluation.get("metrics_set", [])
     ]:
@@ -79,6 +82,10 @@ def _model(family: Message, path: str) -> list[Mapped]:
         if kind in TWINS:
             extractor["type"] = [TWINS[kind]]
             mapped.append(Mapped(f"{path}.feature_extractor.type", kind, f"{TWINS[kind]}, its twin in TensorFlow 2"))
+        multiplier = extractor.get("depth_multiplier", [1])[-1]
+        if kind.startswith("ssd_mobilenet_v1") and multiplier != 1:
+            taken = f"{multiplier} times {multiplier}, as the API of TensorFlow 2 multiplies it"
+            mapped.append(Mapped(f"{path}.feature_extractor.depth_multiplier", str(multiplier), taken))
     if family.get("number_of_stages", [2])[-1] == 3:
         mapped.append(Mapped(f"{path}.number_of_stages", "3", "2: boxes are trained, masks are dropped"))
     return mapped
@@ -92,9 +99,42 @@ def _training(train_config: Message) -> list[Mapped]:
             train_config["fine_tune_checkpoint_type"] = ["detection"]
         taken = f"fine_tune_checkpoint_type: {kind or 'detection'}"
         mapped.append(Mapped("train_config.from_detection_checkpoint", "true", taken))
+    if _true(train_config, "load_all_detection_checkpoint_vars"):
+        if train_config.get("fine_tune_checkpoint_type", [""])[-1] == "detection":
+            del train_config["fine_tune_checkpoint_type"]
+        taken = "all that fits, heads too, of class heads the columns of each class of equal name"
+        mapped.append(Mapped("train_config.load_all_detection_checkpoint_vars", "true", taken))
     if _true(train_config, "use_bfloat16"):
         mapped.append(Mapped("train_config.use_bfloat16", "true", "float32: the field counts only on TPUs"))
     return mapped
+
+
+def _schedules(train_config: Message) -> list[Mapped]:
+    """A first step of 0, with which the API of TensorFlow 1 let a schedule begin: its rate is the first one."""
+    mapped = []
+    for optimizer in _children(train_config, "optimizer"):
+        for kind in [*optimizer]:
+            for rate in [rate for each in _children(optimizer, kind) for rate in _children(each, "learning_rate")]:
+                for manual in _children(rate, "manual_step_learning_rate"):
+                    mapped += _from_step_0(rate, manual, f"train_config.optimizer.{kind}.learning_rate")
+    return mapped
+
+
+def _from_step_0(rate: Message, manual: Message, path: str) -> list[Mapped]:
+    first, *rest = _children(manual, "schedule") or [Message()]
+    if first.get("step", [None])[-1] != 0 or any(later.get("step", [0])[-1] == 0 for later in rest):
+        return []
+    value = first.get("learning_rate", [0.002])[-1]
+    manual["initial_learning_rate"] = [value]
+    manual["schedule"] = [*rest]
+    taken = f"initial_learning_rate: {value}"
+    if manual.pop("warmup", None) not in (None, [Identifier("false")]):
+        taken += ", without a warm-up, which would end at step 0"
+    if not rest:
+        del rate["manual_step_learning_rate"]
+        rate["constant_learning_rate"] = [Message(learning_rate=[value])]
+        taken = f"constant_learning_rate: {value}"
+    return [Mapped(f"{path}.manual_step_learning_rate.schedule", "step: 0", taken)]
 
 
 def _children(message: Message, name: str) -> list[Message]:

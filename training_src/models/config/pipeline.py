@@ -159,7 +159,18 @@ def load(path: Path, num_classes: int) -> PipelineDescription:
 def _decoded(message: Message) -> PipelineConfig:
     config = decode(PipelineConfig, message)
     check_limits(config)
+    _check_labels(config)
     return config
+
+
+def _check_labels(config: PipelineConfig) -> None:
+    count = config.model.family.num_classes
+    for option in config.train_config.data_augmentation_options:
+        if option.remap_labels and option.remap_labels.new_label > count:
+            raise ConfigError(
+                f"train_config.data_augmentation_options: remap_labels.new_label is {option.remap_labels.new_label}, "
+                f"but num_classes {count}; give an id of the label map"
+            )
 
 
 def _text(path: Path) -> str:

@@ -2,11 +2,13 @@
 """`ssd.proto`."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 from training_src.models.config.anchors import AnchorGenerator
 from training_src.models.config.box_predictor import BoxPredictor
 from training_src.models.config.decoding import only
+from training_src.models.config.extractors import refusal
 from training_src.models.config.hyperparams import ConvHyperparams
 from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.losses import Loss
@@ -35,7 +37,10 @@ class BidirectionalFeaturePyramidNetworks:
 @dataclass(frozen=True, kw_only=True)
 class FeatureExtractor:
     ACCEPTED: ClassVar = frozenset({"spaghettinet_arch_name"})
+    REFUSALS: ClassVar = {"type": partial(refusal, family="ssd")}
     type: Literal[
+        "ssd_mobilenet_v1_keras",
+        "ssd_mobilenet_v1_fpn_keras",
         "ssd_mobilenet_v2_keras",
         "ssd_mobilenet_v2_fpn_keras",
         "ssd_resnet50_v1_fpn_keras",

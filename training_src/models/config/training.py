@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 from training_src.models.config.augmentation import PreprocessingStep
+from training_src.models.config.augmentation_order import check_order
 from training_src.models.config.decoding import message_of, only
 from training_src.models.errors import ConfigError
 from training_src.text_format import Message
@@ -61,8 +62,11 @@ class LearningRate:
 
 @dataclass(frozen=True, kw_only=True)
 class MomentumOptimizer:
+    """The proto's, and `nesterov`, which is ours: it stands in a config only where it is asked for."""
+
     learning_rate: LearningRate
     momentum_optimizer_value: float = 0.9
+    nesterov: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +79,17 @@ class RmsPropOptimizer:
 
 @dataclass(frozen=True, kw_only=True)
 class AdamOptimizer:
+    """The proto's, and the decays of the two moments, which are ours: the API has them fixed."""
+
     learning_rate: LearningRate
     epsilon: float = 1e-8
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+
+    def __post_init__(self) -> None:
+        for name in ("beta_1", "beta_2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"adam_optimizer.{name}: {getattr(self, name)} is not supported; give a part below 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +146,7 @@ class TrainConfig:
     fine_tune_checkpoint: str = ""
     fine_tune_checkpoint_type: str = ""
     from_detection_checkpoint: bool = False
-    load_all_detection_checkpoint_vars: bool = only(False)
+    load_all_detection_checkpoint_vars: bool = False
     num_steps: int = 0
     bias_grad_multiplier: float = 0.0
     update_trainable_variables: tuple[str, ...] = ()
@@ -147,6 +160,7 @@ class TrainConfig:
         for name in ("batch_size", "max_number_of_boxes"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"train_config.{name}: {getattr(self, name)} is not supported; give 1 or more")
+        check_order(self.data_augmentation_options)
 
 
 def check_schedule(config: LearningRate) -> None:

@@ -28,16 +28,21 @@ class Backbone(NamedTuple):
     """A kind of feature extractor.
 
     Attributes:
-        to_level_4: From images to the map to crop from, 16 times smaller.
+        to_level_4: From images to the map to crop from, 16 times smaller, or 8 times by a keyword `stride`.
         from_level_4: From crops of that map to what is classified.
         hyperparams: Of both parts' layers.
         scale: From pixels of 0..255 to what the backbone takes.
     """
 
-    to_level_4: Callable[[tf.Tensor, Layers], tf.Tensor]
+    to_level_4: Callable[..., tf.Tensor]
     from_level_4: Callable[[tf.Tensor, Layers], tf.Tensor]
     hyperparams: ConvHyperparams
     scale: Callable[[tf.Tensor], tf.Tensor]
+
+    def map_to_crop_from(self, images: tf.Tensor, config: FasterRcnnFeatureExtractor) -> tf.Tensor:
+        """The first stage's map."""
+        stride = config.first_stage_features_stride
+        return self.to_level_4(images, self.layers(config), **({} if stride == 16 else {"stride": stride}))
 
     def layers(self, config: FasterRcnnFeatureExtractor) -> Layers:
         """What makes a part's layers."""

@@ -20,7 +20,12 @@ ADDED_CHANNELS = (512, 256, 256, 128)
 
 
 def added_layers(
-    backbone: list[tf.Tensor], layers: Layers, num_layers: int, depth: Callable[[float], int], use_depthwise: bool
+    backbone: list[tf.Tensor],
+    layers: Layers,
+    num_layers: int,
+    depth: Callable[[float], int],
+    use_depthwise: bool,
+    generator: str = "feature_map_generator",
 ) -> list[tf.Tensor]:
     """SSD's maps: the backbone's, then each half as large as the one before.
 
@@ -30,10 +35,11 @@ def added_layers(
         num_layers: How many maps there are in all, six at most.
         depth: From the paper's channels to those of this network.
         use_depthwise: Whether the 3x3 convolutions are depthwise.
+        generator: What the API calls what makes them.
     """
     maps = list(backbone[:num_layers])
     for channels in ADDED_CHANNELS[: max(num_layers - len(backbone), 0)]:
-        path = f"{EXTRACTOR}.feature_map_generator.convolutions.{len(maps)}"
+        path = f"{EXTRACTOR}.{generator}.convolutions.{len(maps)}"
         narrow = layers.convolution(depth(channels / 2), 1, f"{path}.0")(maps[-1])
         features = layers.activation(layers.batch_normalization(f"{path}.1")(narrow))
         if use_depthwise:

@@ -49,14 +49,16 @@ BLOCK_8: tuple[Branch, ...] = (((192, 1, 1),), ((192, 1, 1), (224, (1, 3), 1), (
 LAST: Branch = ((1536, 1, 1),)
 
 
-def inception_resnet_v2_to_block17(images: tf.Tensor, layers: Layers, prefix: str) -> tf.Tensor:
-    """The map with 1088 channels, 16 times smaller than the image: Faster R-CNN's first stage.
+def inception_resnet_v2_to_block17(images: tf.Tensor, layers: Layers, prefix: str, stride: int = 16) -> tf.Tensor:
+    """The map with 1088 channels, 16 or 8 times smaller than the image: Faster R-CNN's first stage.
 
     Args:
         images: `(batch, height, width, 3)`, -1..1.
         layers: Makes the layers.
         prefix: The layers' place in the checkpoint.
+        stride: 16; with 8 the last halving is left out, and what stands behind it looks as far by dilation.
     """
+    last, dilation = (2, 1) if stride == 16 else (1, 2)
     network = _Network(layers, numbered(prefix))
     features = network.branch(_pool(network.branch(images, STEM)), STEM_AFTER_POOL)
     features = _pool(features)
@@ -64,9 +66,9 @@ def inception_resnet_v2_to_block17(images: tf.Tensor, layers: Layers, prefix: st
     features = network.parallel([features] * 3 + [averaged], MIXED_5B)
     for _ in range(10):
         features = network.residual(features, BLOCK_35, scale=0.17)
-    features = network.reduced(features, MIXED_6A)
+    features = network.reduced(features, MIXED_6A, last)
     for _ in range(20):
-        features = network.residual(features, BLOCK_17, scale=0.1)
+        features = network.residual(features, BLOCK_17, scale=0.1, dilation=dilation)
     return features
 
 
@@ -98,14 +100,16 @@ class _Network:
     def branch(self, features: tf.Tensor, branch: Branch) -> tf.Tensor:
         return self.parallel([features], (branch,))
 
-    def parallel(self, inputs: list[tf.Tensor], branches: tuple[Branch, ...]) -> tf.Tensor:
+    def parallel(self, inputs: list[tf.Tensor], branches: tuple[Branch, ...], dilation: int = 1) -> tf.Tensor:
         """Branches side by side, joined along the channels."""
         running = list(inputs)
         for left in range(max(len(branch) for branch in branches), 0, -1):
             active = [index for index, branch in enumerate(branches) if len(branch) >= left]
             for index in active:
                 channels, kernel, strides = branches[index][-left]
-                convolution = self.layers.convolution(channels, kernel, self.name(), strides=strides)
+                convolution = self.layers.convolution(
+                    channels, kernel, self.name(), strides=strides, dilation=dilation if kernel != 1 else 1
+                )
                 running[index] = convolution(running[index])
             for index in active:
                 normalised = self.layers.batch_normalization(self.name())(running[index])
@@ -113,20 +117,28 @@ class _Network:
         return running[0] if len(running) == 1 else keras.ops.concatenate(running, axis=-1)
 
     def residual(
-        self, features: tf.Tensor, branches: tuple[Branch, ...], scale: float, activate: bool = True
+        self,
+        features: tf.Tensor,
+        branches: tuple[Branch, ...],
+        scale: float,
+        activate: bool = True,
+        dilation: int = 1,
     ) -> tf.Tensor:
         """Figures 16, 17 and 19 of the paper: branches scaled down and added."""
-        joined = self.parallel([features] * len(branches), branches)
+        joined = self.parallel([features] * len(branches), branches, dilation)
         linear = self.layers.convolution(features.shape[-1], 1, self.name(), bias=0.0)
         linear.bias_regularizer = linear.kernel_regularizer
         added = features + linear(joined) * scale
         return self.layers.activation(added) if activate else added
 
-    def reduced(self, features: tf.Tensor, branches: tuple[Branch, ...]) -> tf.Tensor:
-        """Figures 7 and 18: branches that halve the map, beside a pool that does."""
-        joined = self.parallel([features] * len(branches), branches)
-        return keras.ops.concatenate([joined, _pool(features)], axis=-1)
+    def reduced(self, features: tf.Tensor, branches: tuple[Branch, ...], strides: int = 2) -> tf.Tensor:
+        """Figures 7 and 18: branches that halve the map, or leave its size, beside a pool that does the same."""
+        stepping = tuple(
+            tuple((channels, kernel, min(step, strides)) for channels, kernel, step in branch) for branch in branches
+        )
+        joined = self.parallel([features] * len(branches), stepping)
+        return keras.ops.concatenate([joined, _pool(features, strides)], axis=-1)
 
 
-def _pool(features: tf.Tensor) -> tf.Tensor:
-    return keras.layers.MaxPooling2D(3, strides=2, padding="same")(features)
+def _pool(features: tf.Tensor, strides: int = 2) -> tf.Tensor:
+    return keras.layers.MaxPooling2D(3, strides=strides, padding="same")(features)

@@ -10,6 +10,7 @@ from training_src.models.config.hyperparams import ConvHyperparams
 from training_src.models.config.ssd import FeatureExtractor
 from training_src.models.feature_extractors.efficientdet import EFFICIENTNETS, efficientdet_maps
 from training_src.models.feature_extractors.feature_pyramid import TOP_LEVEL, added_layers, feature_pyramid
+from training_src.models.feature_extractors.mobilenet_v1 import NARROW, mobilenet_v1
 from training_src.models.feature_extractors.mobilenet_v2 import DEFAULT_HYPERPARAMS, mobilenet_v2
 from training_src.models.feature_extractors.resnet import BLOCKS, default_hyperparams, resnet, subtract_means
 from training_src.models.layers import Layers
@@ -34,6 +35,24 @@ class Extractor(NamedTuple):
     scale: Callable[[tf.Tensor], tf.Tensor]
 
 
+def mobilenet_v1_maps(images: tf.Tensor, config: FeatureExtractor, freeze_batchnorm: bool) -> Maps:
+    """Two maps of MobileNet V1, and smaller ones behind it: `ssd_mobilenet_v1_keras`."""
+    layers = _backbone_layers(config, DEFAULT_HYPERPARAMS, freeze_batchnorm)
+    levels = mobilenet_v1(images, layers, config.depth_multiplier, config.min_depth)
+    added = Layers(config.conv_hyperparams, freeze_batchnorm)
+    backbone, depth = [levels[4], levels[5]], _depth(config)
+    generator = "_feature_map_generator"
+    return added_layers(backbone, added, config.num_layers, depth, config.use_depthwise, generator), []
+
+
+def mobilenet_v1_fpn_maps(images: tf.Tensor, config: FeatureExtractor, freeze_batchnorm: bool) -> Maps:
+    """A pyramid on MobileNet V1: `ssd_mobilenet_v1_fpn_keras`."""
+    layers = _backbone_layers(config, DEFAULT_HYPERPARAMS, freeze_batchnorm)
+    channels_of = NARROW if config.use_depthwise else None
+    levels = mobilenet_v1(images, layers, config.depth_multiplier, config.min_depth, channels_of)
+    return _pyramid(_coarsest(levels, config), config, freeze_batchnorm, config.use_depthwise), []
+
+
 def mobilenet_v2_maps(images: tf.Tensor, config: FeatureExtractor, freeze_batchnorm: bool) -> Maps:
     """Two maps of MobileNet V2, and smaller ones behind it: `ssd_mobilenet_v2_keras`."""
     layers = _backbone_layers(config, DEFAULT_HYPERPARAMS, freeze_batchnorm)
@@ -46,12 +65,7 @@ def mobilenet_v2_fpn_maps(images: tf.Tensor, config: FeatureExtractor, freeze_ba
     """A pyramid on MobileNet V2: `ssd_mobilenet_v2_fpn_keras`."""
     layers = _backbone_layers(config, DEFAULT_HYPERPARAMS, freeze_batchnorm)
     levels, _ = mobilenet_v2(images, layers, config.depth_multiplier, config.min_depth)
-    # As many as the pyramid has, counted from the coarsest: where it ends below level 5, these are not its own levels,
-    # as in the API.
-    count = min(config.fpn.max_level, TOP_LEVEL) - config.fpn.min_level + 1
-    return _pyramid(
-        [levels[level] for level in sorted(levels)][-count:], config, freeze_batchnorm, config.use_depthwise
-    ), []
+    return _pyramid(_coarsest(levels, config), config, freeze_batchnorm, config.use_depthwise), []
 
 
 def resnet_fpn_maps(depth: int) -> Callable[[tf.Tensor, FeatureExtractor, bool], Maps]:
@@ -74,6 +88,15 @@ def resnet_fpn_maps(depth: int) -> Callable[[tf.Tensor, FeatureExtractor, bool],
     return maps
 
 
+def _coarsest(levels: dict[int, tf.Tensor], config: FeatureExtractor) -> list[tf.Tensor]:
+    """As many maps as the pyramid has, counted from the coarsest.
+
+    Where it ends below level 5, these are not its own levels, as in the API.
+    """
+    count = min(config.fpn.max_level, TOP_LEVEL) - config.fpn.min_level + 1
+    return [levels[level] for level in sorted(levels)][-count:]
+
+
 def _pyramid(
     backbone: list[tf.Tensor], config: FeatureExtractor, freeze_batchnorm: bool, use_depthwise: bool
 ) -> list[tf.Tensor]:
@@ -92,6 +115,8 @@ def _depth(config: FeatureExtractor) -> Callable[[float], int]:
 
 
 EXTRACTORS = {
+    "ssd_mobilenet_v1_keras": Extractor(mobilenet_v1_maps, scale_to_one),
+    "ssd_mobilenet_v1_fpn_keras": Extractor(mobilenet_v1_fpn_maps, scale_to_one),
     "ssd_mobilenet_v2_keras": Extractor(mobilenet_v2_maps, scale_to_one),
     "ssd_mobilenet_v2_fpn_keras": Extractor(mobilenet_v2_fpn_maps, scale_to_one),
     **{f"ssd_resnet{depth}_v1_fpn_keras": Extractor(resnet_fpn_maps(depth), subtract_means) for depth in BLOCKS},

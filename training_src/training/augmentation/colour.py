@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 
 from training_src.models.config.augmentation import (
+    AdjustGamma,
     RandomAdjustBrightness,
     RandomAdjustContrast,
     RandomAdjustHue,
@@ -58,6 +59,12 @@ def random_rgb_to_gray(config: RandomRgbToGray, image: Pixels, rng: Generator) -
 
 def rgb_to_gray(config: RgbToGray, image: Pixels, rng: Generator) -> Pixels:  # noqa: ARG001
     return grey(image)
+
+
+def adjust_gamma(config: AdjustGamma, image: Pixels, rng: Generator) -> Pixels:  # noqa: ARG001
+    """Each level, as a share of white, to the power of gamma."""
+    levels = 255 * config.gain * (np.arange(256) / 255) ** config.gamma
+    return np.asarray(cv2.LUT(image, np.clip(np.rint(levels), 0, 255).astype(np.uint8)), np.uint8)
 
 
 def grey(image: Pixels) -> Pixels:

@@ -7,7 +7,12 @@ import numpy as np
 import simplejpeg
 from numpy.random import Generator
 
-from training_src.models.config.augmentation import RandomBlackPatches, RandomJpegQuality, RandomPatchGaussian
+from training_src.models.config.augmentation import (
+    RandomBlackPatches,
+    RandomJpegQuality,
+    RandomPatchGaussian,
+    RandomPixelValueScale,
+)
 from training_src.training.augmentation.window import Pixels
 
 
@@ -50,3 +55,9 @@ def jpeg_quality(config: RandomJpegQuality, image: Pixels, rng: Generator) -> Pi
         np.ascontiguousarray(image), quality=max(quality, 1), colorspace="RGB", colorsubsampling="420"
     )
     return np.asarray(simplejpeg.decode_jpeg(encoded, "RGB"), np.uint8)
+
+
+def pixel_value_scale(config: RandomPixelValueScale, image: Pixels, rng: Generator) -> Pixels:
+    """Each value by itself multiplied."""
+    factors = rng.random(image.shape, np.float32) * (config.maxval - config.minval) + config.minval
+    return np.asarray(np.clip(np.rint(image * factors), 0, 255), np.uint8)

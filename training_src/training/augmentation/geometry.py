@@ -6,18 +6,23 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 from numpy.random import Generator
 
 from training_src.models.config.augmentation import (
     RandomAbsolutePadImage,
+    RandomDownscaleToTargetPixels,
     RandomHorizontalFlip,
     RandomImageScale,
     RandomPadImage,
+    RandomResizeMethod,
     RandomRotation90,
     RandomScaleCropAndPadToSquare,
+    RandomSelfConcatImage,
     RandomSquareCropByScale,
     RandomVerticalFlip,
 )
+from training_src.training.augmentation.resizing import METHODS, resized
 from training_src.training.augmentation.window import BLACK, Colour, Window
 
 
@@ -37,6 +42,41 @@ def image_scale(config: RandomImageScale, window: Window, rng: Generator) -> Win
     """Another size of the same canvas: what later options count in pixels changes."""
     scale = rng.uniform(config.min_scale_ratio, config.max_scale_ratio)
     return replace(window, height=max(1, int(window.height * scale)), width=max(1, int(window.width * scale)))
+
+
+def downscale_to_target_pixels(config: RandomDownscaleToTargetPixels, window: Window, rng: Generator) -> Window:
+    """A smaller canvas, of about as many pixels as were drawn; never a larger one."""
+    chance, pixels = rng.random(), int(rng.integers(config.min_target_pixels, config.max_target_pixels))
+    if chance < config.random_coef or window.height * window.width <= pixels:
+        return window
+    scale = math.sqrt(pixels / (window.height * window.width))
+    # Drawn, and not only told: what a smaller image does not show must not come back.
+    return window.drawn((max(1, int(scale * window.height)), max(1, int(scale * window.width))))
+
+
+def resize_method(config: RandomResizeMethod, window: Window, rng: Generator) -> Window:
+    """The canvas in a size of its own, by one of TensorFlow's four methods."""
+    drawn, method = window.drawn(), METHODS[rng.integers(len(METHODS))]
+    pixels = resized(drawn.pixels, config.target_height, config.target_width, method)
+    return replace(Window.of(pixels, drawn.boxes), rows=drawn.rows)
+
+
+def self_concat_image(config: RandomSelfConcatImage, window: Window, rng: Generator) -> Window:
+    """The canvas twice, below or beside itself, or both; and so are its boxes."""
+    below, beside = rng.random(2) < (config.concat_vertical_probability, config.concat_horizontal_probability)
+    for axis, wanted in enumerate((below, beside)):
+        window = _twice(window, axis) if wanted else window
+    return window
+
+
+def _twice(window: Window, axis: int) -> Window:
+    drawn = window.drawn()
+    boxes = drawn.boxes.copy()
+    boxes[:, axis::2] /= 2
+    moved = boxes.copy()
+    moved[:, axis::2] += 0.5
+    pixels = np.concatenate([drawn.pixels, drawn.pixels], axis=axis)
+    return replace(Window.of(pixels, np.concatenate([boxes, moved])), rows=np.tile(drawn.rows, 2))
 
 
 def pad_image(config: RandomPadImage, window: Window, rng: Generator) -> Window:

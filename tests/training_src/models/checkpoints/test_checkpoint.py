@@ -92,6 +92,8 @@ def test_another_class_count_is_named(case: Path, reference_checkpoint: str, tmp
         ("faster_rcnn_resnet50_v1", 265, 265, 275 - 2),
         ("faster_rcnn_inception_resnet_v2", 896, 896, 906 - 2),
         ("ssd_mobilenet_v2_hard_mining", 300, 260, 324 - 12),
+        ("ssd_mobilenet_v1", 175, 135, 199 - 12),
+        ("ssd_mobilenet_v1_fpn", 161, 135, 333 - 2),
     ],
 )
 def test_each_architecture_restores_what_a_type_names(

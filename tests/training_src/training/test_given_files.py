@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which pipeline.config a job means, by what it names and what lies in its folders."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from containers.contract.job import TrainingJob
+from training_src.errors import ConfigurationError
+from training_src.training.given_files import config_file, fetch_source
+
+
+def job(root: Path, files: Mapping[str, str], **hyperparameters: str) -> TrainingJob:
+    """A job with these files below its directory; each folder of `input/data` is a channel."""
+    data = root / "input" / "data"
+    data.mkdir(parents=True)
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return TrainingJob(root, hyperparameters, {folder.name: folder for folder in data.iterdir()})
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted", "chosen"),
+    [
+        (["code/pipeline.config", "code/zoo/pipeline.config"], "pipeline.config", "code/pipeline.config"),
+        (["code/pipeline.config", "input/data/train/pipeline.config"], "./pipeline.config", "code/pipeline.config"),
+        (["code/pipeline.config"], "/opt/ml/code/pipeline.config", "code/pipeline.config"),
+        (["code/configs/ssd.config", "code/other.config"], "configs/ssd.config", "code/configs/ssd.config"),
+        (["code/configs/ssd.config", "code/other.config"], "ssd.config", "code/configs/ssd.config"),
+        (["input/data/train/deep/ssd.config"], "/home/me/ssd.config", "input/data/train/deep/ssd.config"),
+        (["input/data/train/ssd[1].config"], "x/ssd[1].config", "input/data/train/ssd[1].config"),
+        (["code/only.config"], "", "code/only.config"),
+        (["input/data/config/a.config", "input/data/config/b.config"], "b.config", "input/data/config/b.config"),
+        (["input/data/config/a.config", "code/b.config"], "b.config", "input/data/config/a.config"),
+        (["input/data/train/a.txt"], "", None),
+    ],
+)
+def test_the_config_is_the_one_that_is_named_or_the_only_one(
+    tmp_path: Path, files: list[str], wanted: str, chosen: str | None
+) -> None:
+    found = config_file(job(tmp_path, {name: name for name in files}), wanted)
+    assert found == (tmp_path / chosen if chosen else None)
+
+
+def test_equal_files_of_one_name_are_one(tmp_path: Path) -> None:
+    files = dict.fromkeys(["input/data/train/a/pipeline.config", "input/data/val/a/pipeline.config"], "model {}")
+    assert config_file(job(tmp_path, files), "pipeline.config") == tmp_path / "input/data/train/a/pipeline.config"
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted", "sentence"),
+    [
+        (["code/other.config"], "pipeline.config", 'is "pipeline.config", which is neither there nor in a channel nor'),
+        (["code/other.config", "input/data/train/a.txt"], "/", 'is "/", which is neither there'),
+        (["code/other.config", "input/data/train/a.txt"], "..", 'is "..", which is neither there'),
+        (["code/other.config", "input/data/train/a.txt"], "*.config", 'is "\\*.config", which is neither there'),
+        (["code/other.config", "input/data/train/a.txt"], "a\0b", "which is neither there"),
+        (
+            ["code/zoo/pipeline.config", "input/data/train/deep/pipeline.config"],
+            "pipeline.config",
+            "pipeline.config, and different ones: code/zoo/pipeline.config, input/data/train/deep/pipeline.config; "
+            "give the place of one, as /opt/ml/code/zoo/pipeline.config",
+        ),
+        (
+            ["code/a.config", "code/b.config"],
+            "",
+            r"2 \*.config files are there: code/a.config, code/b.config; say by the hyperparameter pipeline_config_pa",
+        ),
+        (
+            ["input/data/config/a.config", "input/data/config/b.config"],
+            "c.config",
+            r"2 \*.config files are there: input/data/config/a.config, input/data/config/b.config; say by",
+        ),
+        (["input/data/config/readme.txt"], "", r"The channel config holds no \*.config file; put the pipeline.config"),
+    ],
+)
+def test_what_names_no_config_or_several_is_a_sentence(
+    tmp_path: Path, files: list[str], wanted: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        config_file(job(tmp_path, {name: name for name in files}), wanted)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"sagemaker_submit_directory": '"/opt/ml/code"', "sagemaker_program": '"anything.py"'},
+        {"sagemaker_submit_directory": "file:///opt/ml/code"},
+        {"sagemaker_submit_directory": '"file:///opt/ml/input/data/train"'},
+    ],
+)
+def test_a_source_dir_that_is_there_already_needs_no_fetching(tmp_path: Path, given: dict[str, str]) -> None:
+    """As in the SDK's local mode, which mounts the folder."""
+    made = job(tmp_path, {"code/pipeline.config": "model {}", "input/data/train/a.txt": ""}, **given)
+    assert fetch_source(made, "pipeline.config") == []
+    assert config_file(made, "pipeline.config") == tmp_path / "code" / "pipeline.config"

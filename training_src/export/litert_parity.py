@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a LiteRT file still finds what the float32 detector finds, on labelled images that it was not calibrated on.
+
+A file can load, run and be useless: a range that is too narrow empties boxes or moves all of them the same way.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from training_src.evaluation.boxes import Detections, GroundTruth, intersection_over_union, rows_by_image
+from training_src.evaluation.coco import evaluate
+from training_src.export.litert_model import resized
+from training_src.export.litert_run import Found, LitertDetector
+from training_src.models.ssd import SsdDetector
+from training_src.training.records import Records
+
+# What is compared: the detections that a client would show.
+LEAST_SCORE = 0.3
+# Two detections of one class are of the same thing.
+LEAST_IOU = 0.3
+# By how much mAP may fall, of 1.
+GREATEST_FALL = 0.02
+# Which share of the shown detections may have no area in the picture.
+GREATEST_EMPTY = 0.0
+# How far boxes may be moved in one direction on average, in shares of their sides.
+GREATEST_SHIFT = 0.05
+# What share of float32's shown detections must be found again.
+LEAST_FOUND = 0.9
+# Each costs an inference in both forms.
+GREATEST_COUNT = 500
+
+
+@dataclass(frozen=True)
+class LitertParity:
+    """How a file compares with the float32 detector.
+
+    Attributes:
+        images: On how many.
+        map_float32: mAP of the float32 detector.
+        map: Of the file; both are None where no box is labelled.
+        shown: How many detections float32 shows.
+        found: Which share of them the file finds too.
+        empty: Which share of the file's shown detections has no area in the picture.
+        shift: How far the file's boxes lie lower and further right, in shares of their sides: the greater of the two
+            means, without its sign.
+        failures: A sentence for each thing that is not good enough.
+    """
+
+    images: int
+    map_float32: float | None
+    map: float | None
+    shown: int
+    found: float
+    empty: float
+    shift: float
+    failures: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+    def as_json(self) -> dict[str, Any]:
+        """For `parity.json`."""
+        return {**asdict(self), "failures": list(self.failures), "passed": self.passed}
+
+    def __str__(self) -> str:
+        figures = "no labelled box"
+        if self.map is not None and self.map_float32 is not None:
+            figures = f"mAP {self.map:.4f}, float32's is {self.map_float32:.4f}"
+        return f"{figures}; {self.found:.1%} of {self.shown} detections found again, on {self.images} images"
+
+
+def float32_detections(detector: SsdDetector, class_ids: list[int], records: Records) -> list[Found]:
+    """What the float32 detector finds in each image that is compared."""
+
+    def detect(pixels: tf.Tensor) -> Any:
+        inputs = detector.normalise(pixels, tf.shape(pixels)[1:][None])
+        return detector.postprocess(detector.predict(inputs, training=False), inputs.true_shapes, class_ids)
+
+    signature = [tf.TensorSpec([1, *(detector.input_size or (None, None)), 3])]
+    traced = tf.function(detect, input_signature=signature, autograph=False)
+    found = []
+    for index in _chosen(records):
+        kept = traced(tf.cast(resized(detector, records.decoded(index)[1]), tf.float32)[None])
+        count = int(kept.count[0])
+        classes = np.array(class_ids)[kept.classes[0, :count].numpy().astype(int)]
+        found.append((kept.boxes[0, :count].numpy(), kept.scores[0, :count].numpy(), classes))
+    return found
+
+
+def compare(
+    content: bytes, detector: SsdDetector, names: Mapping[int, str], records: Records, reference: list[Found]
+) -> LitertParity:
+    """Run a file on the images and compare.
+
+    Args:
+        content: The file's.
+        detector: That it was made of.
+        names: The label map's.
+        records: The validation split.
+        reference: Of `float32_detections`, of the same records.
+    """
+    litert = LitertDetector(content, sorted(names))
+    chosen = _chosen(records)
+    other = [litert.detect(resized(detector, records.decoded(index)[1])) for index in chosen]
+    examples = [records[index] for index in chosen]
+    truth = GroundTruth.from_images(
+        sizes=[(example.height, example.width) for example in examples],
+        boxes=[example.boxes for example in examples],
+        classes=[example.labels for example in examples],
+        ignored=[example.crowd > 0 for example in examples],
+    )
+    empty = np.concatenate([_is_empty(boxes[scores >= LEAST_SCORE]) for boxes, scores, _ in other])
+    mine, theirs = _gathered(reference), _gathered(other)
+    values = [evaluate(truth, each, names).values["mAP"] for each in (mine, theirs)]
+    shown, found, shift = _matched(mine, theirs, len(chosen))
+    share = float(empty.mean()) if len(empty) else 0.0
+    failures = tuple(_failures(values[0], values[1], shown, found, share, shift))
+    return LitertParity(len(chosen), values[0], values[1], shown, found, share, shift, failures)
+
+
+def _chosen(records: Records) -> list[int]:
+    spread = np.linspace(0, len(records) - 1, min(len(records), GREATEST_COUNT)).round().astype(int)
+    return [int(index) for index in spread]
+
+
+def _is_empty(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    inside = np.clip(boxes, 0.0, 1.0)
+    return np.asarray(~(np.isfinite(boxes).all(axis=1) & (inside[:, 2:] > inside[:, :2]).all(axis=1)))
+
+
+def _gathered(found: list[Found]) -> Detections:
+    """Cut at the picture's border, as the detector does, and without what is left empty."""
+    kept = [~_is_empty(boxes) for boxes, _, _ in found]
+    return Detections.from_images(
+        [np.clip(boxes[rows], 0.0, 1.0) for (boxes, _, _), rows in zip(found, kept, strict=True)],
+        [np.clip(scores[rows], 0.0, 1.0) for (_, scores, _), rows in zip(found, kept, strict=True)],
+        [classes[rows] for (_, _, classes), rows in zip(found, kept, strict=True)],
+    )
+
+
+def _matched(mine: Detections, theirs: Detections, images: int) -> tuple[int, float, float]:
+    """How many detections float32 shows, the share that is found again, and how far boxes are moved."""
+    moved, shown = [], 0
+    pairs = zip(rows_by_image(mine.image_index, images), rows_by_image(theirs.image_index, images), strict=True)
+    for ours, others in pairs:
+        seen = ours[mine.scores[ours] >= LEAST_SCORE]
+        shown += len(seen)
+        if not len(seen) or not len(others):
+            continue
+        alike = mine.classes[seen][:, None] == theirs.classes[others][None]
+        overlap = intersection_over_union(mine.boxes[seen], theirs.boxes[others]) * alike
+        best = overlap.argmax(axis=1)
+        hit = overlap.max(axis=1) >= LEAST_IOU
+        one, two = mine.boxes[seen[hit]], theirs.boxes[others[best[hit]]]
+        centres = (two[:, :2] + two[:, 2:] - one[:, :2] - one[:, 2:]) / 2
+        moved.append(centres / np.maximum(one[:, 2:] - one[:, :2], 1e-6))
+    offsets = np.concatenate([np.zeros((0, 2)), *moved])
+    shift = float(np.abs(offsets.mean(axis=0)).max()) if len(offsets) else 0.0
+    return shown, len(offsets) / shown if shown else 1.0, shift
+
+
+def _failures(
+    before: float | None, after: float | None, shown: int, found: float, empty: float, shift: float
+) -> list[str]:
+    told = []
+    if before is not None and after is not None and before - after > GREATEST_FALL:
+        told.append(f"mAP falls from {before:.4f} to {after:.4f}, at most {GREATEST_FALL} is allowed")
+    if shown and found < LEAST_FOUND:
+        told.append(f"{found:.1%} of {shown} detections are found again, {LEAST_FOUND:.0%} are wanted")
+    if empty > GREATEST_EMPTY:
+        told.append(f"{empty:.1%} of the boxes have no area in the picture")
+    if shift > GREATEST_SHIFT:
+        told.append(
+            f"boxes are moved by {shift:.1%} of their sides on average, at most {GREATEST_SHIFT:.0%} is allowed"
+        )
+    return told

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the files lie that a job names or carries: its pipeline.config, its label map, its source_dir."""
+
+import glob
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from containers.contract.job import PLATFORM_ROOT, TrainingJob
+from training_src.errors import ConfigurationError
+from training_src.source_dir import CODE, SourceError, unpack_source
+from training_src.training.written_settings import plain
+
+
+def config_file(job: TrainingJob, wanted: str) -> Path | None:
+    """The channel's config, else the one that the hyperparameter names, else one beside the data or the checkpoint.
+
+    Args:
+        job: A foreign one.
+        wanted: The hyperparameter `pipeline_config_path`; "" where it is not given.
+
+    Raises:
+        ConfigurationError: There is none where one is named or has a channel, or there are several.
+    """
+    channel = job.channel("config")
+    if channel is not None:
+        files = sorted(channel.rglob("*.config"))
+        named = [file for file in files if file.name == Path(wanted).name]
+        return _only_config(job, named if len(named) == 1 else files)
+    if wanted:
+        return _named(job, wanted)
+    beside = [file for folder in _folders_and_code(job) for file in sorted(folder.rglob("*.config"))]
+    return _only_config(job, beside) if beside else None
+
+
+def config_in_channel(job: TrainingJob) -> Path | None:
+    """That of a job of our own pipeline; None where the channel was not given.
+
+    Raises:
+        ConfigurationError: The channel holds none or several.
+    """
+    channel = job.channel("config")
+    if channel is None:
+        return None
+    files = sorted(channel.glob("*.config"))
+    if len(files) != 1:
+        raise ConfigurationError(f"{channel} holds {len(files)} *.config files; give exactly one pipeline.config.")
+    return files[0]
+
+
+def label_map_file(job: TrainingJob) -> Path | None:
+    """The label map in a channel; None where the data set itself names its classes."""
+    found = [file for folder in _folders(job, first=("label", "label_map")) for file in sorted(folder.rglob("*.pbtxt"))]
+    named = [file for file in found if "label" in file.name] or found
+    return named[0] if named else None
+
+
+def fetch_source(job: TrainingJob, config: str) -> list[str]:
+    """Fetch the estimator's source_dir; a line if it cannot be had, and the job has its config without it."""
+    address, region = (
+        plain(job.hyperparameters.get(name, "")) for name in ("sagemaker_submit_directory", "sagemaker_region")
+    )
+    if not address:
+        return []
+    try:
+        unpack_source(job, address, os.environ.get("AWS_REGION") or region)
+    except SourceError as error:
+        if config and not job.channel("config") and _found(job, config) is None:
+            raise
+        return [f"sagemaker_submit_directory is without effect: {error}"]
+    return []
+
+
+def _named(job: TrainingJob, wanted: str) -> Path:
+    """A file that is named by its place in the container, in the code beside it, or in some channel."""
+    found = _found(job, wanted)
+    if found is None:
+        raise ConfigurationError(
+            f'The hyperparameter pipeline_config_path is "{wanted}", which is neither there nor in a channel nor in a '
+            "source_dir; put the file into a channel called config."
+        )
+    return found
+
+
+def _found(job: TrainingJob, wanted: str) -> Path | None:
+    """The file at the place that is named, else the one of its name in any folder of the job's.
+
+    Raises:
+        ConfigurationError: Different files have that name.
+    """
+    for candidate in (job.place(wanted), job.root / CODE / wanted, *(folder / wanted for folder in _folders(job))):
+        if candidate.is_file():
+            return candidate
+    name = Path(wanted).name
+    if name in ("", ".."):
+        return None
+    pattern = glob.escape(name)
+    found = [file for folder in _folders_and_code(job) for file in sorted(folder.rglob(pattern)) if file.is_file()]
+    if len({file.read_bytes() for file in found}) > 1:
+        raise ConfigurationError(
+            f"Several files are called {name}, and different ones: {_listed(job, found)}; give the place of one, as "
+            f"{PLATFORM_ROOT}/{found[0].relative_to(job.root)}, as the hyperparameter pipeline_config_path."
+        )
+    return found[0] if found else None
+
+
+def _only_config(job: TrainingJob, files: Sequence[Path]) -> Path:
+    if not files:
+        raise ConfigurationError("The channel config holds no *.config file; put the pipeline.config there.")
+    if len(files) > 1:
+        raise ConfigurationError(
+            f"{len(files)} *.config files are there: {_listed(job, files)}; say by the hyperparameter "
+            "pipeline_config_path which one is meant, or leave one."
+        )
+    return files[0]
+
+
+def _listed(job: TrainingJob, files: Iterable[Path]) -> str:
+    return ", ".join(str(file.relative_to(job.root)) for file in files)
+
+
+def _folders(job: TrainingJob, first: Sequence[str] = ()) -> list[Path]:
+    names = [*first, *(name for name in sorted(job.channels) if name not in first)]
+    return [folder for name in names if (folder := job.channel(name))]
+
+
+def _folders_and_code(job: TrainingJob) -> list[Path]:
+    return [job.root / CODE, *_folders(job)]
