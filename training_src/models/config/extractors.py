@@ -12,7 +12,6 @@ WAITING: Mapping[str, str] = {
     "faster_rcnn_mobilenet_v1": "Faster R-CNN on MobileNet V1",
     "faster_rcnn_nas": "NASNet",
     "faster_rcnn_pnas": "PNASNet",
-    **{f"faster_rcnn_resnet{depth}_fpn": "Faster R-CNN with a feature pyramid" for depth in (50, 101, 152)},
     "ssd_inception_v2": "Inception V2",
     "ssd_inception_v3": "Inception V3",
     "ssd_mobiledet": "MobileDet",
