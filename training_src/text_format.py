@@ -13,6 +13,25 @@ from training_src.errors import TextFormatError
 Value: TypeAlias = "str | int | float | Identifier | Message"
 
 
+# Some editors begin a file with it.
+BYTE_ORDER_MARK = "\ufeff"
+# What is fetched by mistake instead of a file, by how it begins.
+FOREIGN = {
+    "<!doctype": "a web page; fetch the raw file",
+    "<html": "a web page; fetch the raw file",
+    "version https://git-lfs": "a pointer of Git LFS; fetch the file itself by `git lfs pull`",
+}
+# What other languages write, by how it begins, with what is right here.
+HINTS = {
+    r"//|/\*": "comments begin with #",
+    r"=": "a value stands behind ':'",
+    "[\u201c\u201d\u201e\u2018\u2019]": "texts stand in straight quotes",
+    r"[\"']": "a text ends on its own line, with the quote with which it begins",
+    r"\+\s*[\d.]": "numbers have no +",
+    r"-?\.?\d": "numbers have digits, a point and an exponent alone",
+}
+
+
 class Identifier(str):
     """A bare word: an enum's value, `true`, `false`, `inf` or `nan`."""
 
@@ -33,6 +52,10 @@ def parse(text: str, source: str = "text") -> Message:
     Raises:
         TextFormatError: If the text breaks the grammar; the message names file, line and what was found.
     """
+    text = text.removeprefix(BYTE_ORDER_MARK)
+    for begin, what in FOREIGN.items():
+        if text.lstrip()[: len(begin)].lower() == begin:
+            raise TextFormatError(f"{source}: this is {what}")
     try:
         return _Parser(_tokens(text, source), source).message(end=None)
     except RecursionError:
@@ -75,13 +98,19 @@ def _tokens(text: str, source: str) -> list[_Token]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise TextFormatError(f"{source}, line {line}: cannot read {text[position : position + 20]!r}")
+            raise TextFormatError(f"{source}, line {line}: cannot read {_unread(text[position:])}")
         if match.lastgroup != "space":
             tokens.append(_Token(str(match.lastgroup), match.group(), line))
         line += match.group().count("\n")
         position = match.end()
     tokens.append(_Token("end", "the end of the file", line))
     return tokens
+
+
+def _unread(rest: str) -> str:
+    """The beginning of what is no part of the grammar, and what may have been meant."""
+    hint = next((hint for begin, hint in HINTS.items() if re.match(begin, rest)), "")
+    return f"{rest.splitlines()[0][:20]!r}{f'; {hint}' if hint else ''}"
 
 
 class _Parser:

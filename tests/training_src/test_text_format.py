@@ -43,7 +43,12 @@ def test_reads_every_notation_that_configs_use() -> None:
         ("a: 1\n\nb: $", "line 3: cannot read '$'"),
         ("a: [1 2]", "found '2' where ',' or ']'"),
         ("a: 1 }", "found '}' where a field's name"),
-        ('a: "open', "cannot read"),
+        ('a: "open', "cannot read '\"open'; a text ends on its own line"),
+        ("a: 1\n// b", "line 2: cannot read '// b'; comments begin with #"),
+        ("a = 1", "cannot read '= 1'; a value stands behind ':'"),
+        ("a: “b”", "texts stand in straight quotes"),
+        ("a: +1", "numbers have no +"),
+        ("a: 20_000", "cannot read '20_000'; numbers have digits, a point and an exponent alone"),
     ],
 )
 def test_broken_text_is_one_sentence_with_file_and_line(text: str, complaint: str) -> None:
@@ -51,6 +56,25 @@ def test_broken_text_is_one_sentence_with_file_and_line(text: str, complaint: st
         parse(text, "pipeline.config")
     assert complaint in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("\n<!DOCTYPE html>\n<html>", "a.config: this is a web page; fetch the raw file"),
+        (
+            "version https://git-lfs.github.com/spec/v1\n",
+            "a.config: this is a pointer of Git LFS; fetch the file",
+        ),
+    ],
+)
+def test_what_was_fetched_instead_of_a_file_is_named(text: str, complaint: str) -> None:
+    with pytest.raises(TextFormatError, match=complaint):
+        parse(text, "a.config")
+
+
+def test_a_byte_order_mark_is_no_text() -> None:
+    assert parse("\ufeff# a comment\r\na: 1\r\n") == {"a": [1]}
 
 
 def test_messages_without_end_are_one_sentence() -> None:

@@ -117,7 +117,7 @@ def anchors_of(description: PipelineDescription) -> Anchors | None:
         threshold, forced = _PROPOSAL_THRESHOLD, True
         generator = model.faster_rcnn.first_stage_anchor_generator
     if generator.multiscale_anchor_generator:
-        levels = _multiscale(generator.multiscale_anchor_generator, width, height)
+        levels = _multiscale(generator.multiscale_anchor_generator, width, height, centred=model.ssd is None)
     elif generator.grid_anchor_generator:
         levels = [_grid(generator.grid_anchor_generator, width, height)]
     else:
@@ -199,13 +199,14 @@ def _input_size(resizer: ImageResizer) -> tuple[int, int, int] | None:
     return (keep.max_dimension, keep.max_dimension, keep.min_dimension) if keep else None
 
 
-def _multiscale(config: MultiscaleAnchorGenerator, width: int, height: int) -> list[AnchorLevel]:
+def _multiscale(config: MultiscaleAnchorGenerator, width: int, height: int, *, centred: bool) -> list[AnchorLevel]:
+    """Of Faster R-CNN they are centred on their cells whatever the image's size is."""
     levels = []
     for level in range(config.min_level, config.max_level + 1):
         stride = 2**level
         octave = [2.0 ** (step / config.scales_per_octave) for step in range(config.scales_per_octave)]
         shapes = _shapes(octave, config.aspect_ratios, config.anchor_scale * stride, config.anchor_scale * stride)
-        offset = [stride / 2 if size % stride == 0 else 0.0 for size in (width, height)]
+        offset = [stride / 2 if centred or size % stride == 0 else 0.0 for size in (width, height)]
         levels.append(_level(shapes, (stride, stride), (offset[0], offset[1]), width, height))
     return levels
 

@@ -23,7 +23,7 @@ from training_src.models.config.losses import (
 )
 from training_src.models.config.matching import ArgMaxMatcher
 from training_src.models.config.post_processing import PostProcessing
-from training_src.models.crop_and_resize import crop_and_resize
+from training_src.models.crop_and_resize import crop_by_level, levels_of_boxes
 from training_src.models.detector import GroundTruth
 from training_src.models.errors import ConfigError
 from training_src.models.feature_extractors.faster_rcnn import BACKBONES
@@ -70,7 +70,7 @@ def detection_network(config: FasterRcnn, channels: int) -> keras.Model:
     crops = keras.Input((config.initial_crop_size, config.initial_crop_size, channels), name="crops")
     pooled = keras.layers.MaxPooling2D(config.maxpool_kernel_size, strides=config.maxpool_stride)(crops)
     backbone = BACKBONES[config.feature_extractor.type]
-    features = backbone.from_level_4(pooled, backbone.layers(config.feature_extractor))
+    features = backbone.classified(pooled, config.feature_extractor)
     assert config.second_stage_box_predictor is not None  # checked where there is a second stage
     predictor = config.second_stage_box_predictor.mask_rcnn_box_predictor
     return keras.Model(crops, [features, *box_classifier(features, predictor, config.num_classes)], name="second_stage")
@@ -160,12 +160,14 @@ class DetectionStage:
         return Proposals(boxes * shown[..., None], scores * shown, anchors, count), sampled
 
     def predict(self, first: ProposalOutputs, proposals: Proposals, training: bool) -> DetectionOutputs:
-        """What each proposal holds; crops are taken from the first stage's map."""
+        """What each proposal holds; crops are taken from the first stage's maps."""
         boxes = tf.stop_gradient(proposals.boxes)
         normalised = boxes / tf.tile(first.image_size, [2])
-        crops = crop_and_resize(
-            first.rpn_features_to_crop,
+        maps = first.rpn_features_to_crop
+        crops = crop_by_level(
+            maps,
             normalised,
+            levels_of_boxes(normalised, first.image_size, len(maps)),
             self.config.initial_crop_size,
             zeros_around=self.config.use_matmul_crop_and_resize,
         )

@@ -5,31 +5,26 @@ Boxes are in pixels of the padded image between the stages, normalised outside; 
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
 from training_src.models.config.faster_rcnn import FasterRcnn
 from training_src.models.detection_stage import DetectionOutputs, DetectionStage, detection_network
 from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
-from training_src.models.errors import ConfigError
 from training_src.models.feature_extractors.faster_rcnn import BACKBONES
 from training_src.models.non_max_suppression import Detections
 from training_src.models.proposal_stage import ProposalOutputs, ProposalStage, proposal_network
 
 
 class FasterRcnnDetector(Detector):
-    """Backbone to level 4, proposals, crops, the rest of the backbone, box classifier.
+    """Backbone to the maps that crops are of, proposals, crops, what follows them, box classifier.
 
     Args:
         config: The config's `model.faster_rcnn`.
-
-    Raises:
-        ConfigError: If parts of the config contradict each other.
     """
 
     def __init__(self, config: FasterRcnn) -> None:
-        _check(config)
         self.config = config
         self.num_classes = config.num_classes
         self.resizer = config.image_resizer
@@ -112,7 +107,8 @@ def by_name(found: Outputs) -> Predictions:
 
 def outputs(kind: type[Outputs], predictions: Predictions) -> Outputs:
     """A stage's outputs out of a prediction dictionary; what is not in there is None."""
-    return kind(*(predictions.get(name) for name in kind._fields))
+    found: Any = (predictions.get(name) for name in kind._fields)
+    return kind(*found)
 
 
 def _statistics(features: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -121,28 +117,3 @@ def _statistics(features: tf.Tensor) -> dict[str, tf.Tensor]:
         "box_classifier_features_shape": tf.shape(features),
         "box_classifier_features_pooled_stats": tf.stack([reduce(features) for reduce in reductions]),
     }
-
-
-def _check(config: FasterRcnn) -> None:
-    place = "model.faster_rcnn"
-    grid = config.first_stage_anchor_generator.grid_anchor_generator
-    if grid is None:
-        raise ConfigError(f"{place}.first_stage_anchor_generator: only grid_anchor_generator is supported; use that")
-    if not grid.scales or not grid.aspect_ratios:
-        raise ConfigError(
-            f"{place}.first_stage_anchor_generator.grid_anchor_generator: scales and aspect_ratios need a value each, "
-            "or there are no anchors; set them"
-        )
-    if config.number_of_stages == 1:
-        return
-    for name in ("second_stage_box_predictor", "second_stage_post_processing"):
-        if getattr(config, name) is None:
-            raise ConfigError(f"{place}: {name} is not set; set it, or number_of_stages: 1")
-    for name in ("initial_crop_size", "maxpool_kernel_size", "maxpool_stride"):
-        if getattr(config, name) < 1:
-            raise ConfigError(f"{place}: {name} is {getattr(config, name)}, but crops need at least 1; set it")
-    if config.maxpool_kernel_size > config.initial_crop_size:
-        raise ConfigError(
-            f"{place}: maxpool_kernel_size is {config.maxpool_kernel_size}, but crops have initial_crop_size, "
-            f"{config.initial_crop_size}; lower it"
-        )

@@ -143,6 +143,7 @@ def _maps(detector: Detector) -> list[tuple[int | None, ...]]:
     """The shapes of the maps on whose cells anchors stand."""
     output = detector.networks[0].output
     if not isinstance(output, dict):
-        return [tuple(output[0].shape)]
+        *maps, _, _ = output
+        return [tuple(features.shape) for features in maps]
     names = sorted((name for name in output if name.startswith("feature_map_")), key=lambda name: int(name[12:]))
     return [tuple(output[name].shape) for name in names]

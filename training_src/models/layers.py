@@ -202,6 +202,19 @@ class Layers:
         return _regularizer(self._config.regularizer)
 
 
+def pad_to_multiple(images: tf.Tensor, multiple: int) -> tf.Tensor:
+    """The same images with zeros below and to the right, so that height and width are multiples."""
+    height, width = (None if size is None else -(-size // multiple) * multiple for size in images.shape[1:3])
+    if (height, width) == tuple(images.shape[1:3]) and None not in (height, width):
+        return images
+
+    def pad(batch: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(batch)
+        return tf.pad(batch, [[0, 0], [0, -shape[1] % multiple], [0, -shape[2] % multiple], [0, 0]])
+
+    return keras.layers.Lambda(pad, output_shape=(height, width, 3), name="pad_to_multiple")(images)
+
+
 def numbered(prefix: str) -> Callable[[], str]:
     """One name after the other for layers that a checkpoint numbers in the order in which they are made."""
     count = iter(range(1000))

@@ -30,8 +30,8 @@ PREDICTIONS = (
     "num_proposals",
     "refined_box_encodings",
 )
-# The one map of Faster R-CNN; others are numbered.
-CROPPED_MAP = "rpn_features_to_crop"
+# The maps of Faster R-CNN; others are numbered.
+CROPPED_MAPS = "rpn_features_to_crop"
 MOVING = ("moving_mean", "moving_variance")
 
 
@@ -164,9 +164,9 @@ def _raw(predictions: Predictions) -> dict[str, tf.Tensor]:
 
 def _feature_maps(predictions: Predictions) -> list[tf.Tensor]:
     numbered = [name for name in predictions if name.startswith("feature_map_")]
-    return [predictions[name] for name in sorted(numbered, key=lambda name: int(name.rsplit("_", 1)[1]))] or [
-        predictions[CROPPED_MAP]
-    ]
+    return [predictions[name] for name in sorted(numbered, key=lambda name: int(name.rsplit("_", 1)[1]))] or list(
+        predictions[CROPPED_MAPS]
+    )
 
 
 def _stats(maps: Sequence[tf.Tensor]) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@
 https://arxiv.org/abs/1506.01497, section 3.1; OD API `faster_rcnn_meta_arch`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,7 +53,7 @@ class ProposalOutputs(NamedTuple):
     """What the first stage says, by the names of the OD API's prediction dictionary.
 
     Attributes:
-        rpn_features_to_crop: The backbone's map, `(batch, height, width, channels)`.
+        rpn_features_to_crop: The maps, finest first, `(batch, height, width, channels)` each.
         rpn_box_encodings: `(batch, anchors, 4)`.
         rpn_objectness_predictions_with_background: Logits `(batch, anchors, 2)` of background and object.
         anchors: `(anchors, 4)`: ymin, xmin, ymax, xmax in pixels, cut at the padded image's border.
@@ -60,7 +61,7 @@ class ProposalOutputs(NamedTuple):
         rpn_sampled: `(batch, anchors)` bool: which count in the losses; None where nothing was sampled.
     """
 
-    rpn_features_to_crop: tf.Tensor
+    rpn_features_to_crop: tuple[tf.Tensor, ...]
     rpn_box_encodings: tf.Tensor
     rpn_objectness_predictions_with_background: tf.Tensor
     anchors: tf.Tensor
@@ -69,24 +70,39 @@ class ProposalOutputs(NamedTuple):
 
 
 def proposal_network(config: FasterRcnn, size: tuple[int | None, int | None]) -> keras.Model:
-    """From images of this height and width to the map to crop from, box encodings and objectness of every anchor."""
+    """From images of this height and width to the maps to crop from, box encodings and objectness of every anchor."""
     images = keras.Input((*size, 3), name="images")
-    backbone = BACKBONES[config.feature_extractor.type]
-    features = backbone.map_to_crop_from(images, config.feature_extractor)
-    (per_cell,) = anchors_per_cell(config.first_stage_anchor_generator, 1)
-    return keras.Model(images, [features, *proposal_head(features, config, per_cell)], name="first_stage")
+    maps = BACKBONES[config.feature_extractor.type].maps(images, config.feature_extractor)
+    cells = anchors_per_cell(config.first_stage_anchor_generator, len(maps))
+    return keras.Model(images, [*maps, *proposal_heads(maps, config, cells)], name="first_stage")
 
 
-def proposal_head(features: tf.Tensor, config: FasterRcnn, anchors_per_cell: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Box encodings `(batch, anchors, 4)` and logits `(batch, anchors, 2)` of background and object.
+def proposal_heads(
+    maps: Sequence[tf.Tensor], config: FasterRcnn, anchors_per_cell: Sequence[int]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Box encodings `(batch, anchors, 4)` and logits `(batch, anchors, 2)` of background and object, map by map.
 
     Args:
-        features: The backbone's map, `(batch, height, width, channels)`.
-        config: Depth, kernel and hyperparameters of the convolution before the two heads.
-        anchors_per_cell: Anchors at each cell of the map.
+        maps: `(batch, height, width, channels)` each, the channels alike.
+        config: Depth, kernel and hyperparameters of the convolution before the heads, which all maps share.
+        anchors_per_cell: Anchors at each cell of each map.
     """
+    layers = Layers(config.first_stage_box_predictor_conv_hyperparams, freeze_batchnorm=False)
+    hidden = _first_convolution(maps, config, layers)
+    boxes, classes = [], []
+    for level, (features, anchors) in enumerate(zip(hidden, anchors_per_cell, strict=True)):
+        name = f"{HEADS}.box_encodings.{level}._box_encoder_layers.0"
+        encodings = layers.convolution(4 * anchors, 1, name, bias=0.0)(features)
+        boxes.append(keras.layers.Reshape((-1, 4), name=f"rpn_box_encodings_{level}")(encodings))
+        name = f"{HEADS}.class_predictions_with_background.{level}._class_predictor_layers.0"
+        logits = layers.convolution(2 * anchors, 1, name, bias=0.0)(features)
+        classes.append(keras.layers.Reshape((-1, 2), name=f"rpn_objectness_{level}")(logits))
+    return keras.ops.concatenate(boxes, axis=1), keras.ops.concatenate(classes, axis=1)
+
+
+def _first_convolution(maps: Sequence[tf.Tensor], config: FasterRcnn, layers: Layers) -> list[tf.Tensor]:
+    """What the heads look at, of each map."""
     hyperparams = config.first_stage_box_predictor_conv_hyperparams
-    layers = Layers(hyperparams, freeze_batchnorm=False)
     convolution = layers.convolution(
         config.first_stage_box_predictor_depth,
         config.first_stage_box_predictor_kernel_size,
@@ -94,21 +110,12 @@ def proposal_head(features: tf.Tensor, config: FasterRcnn, anchors_per_cell: int
         dilation=config.first_stage_atrous_rate,
         bias=None if hyperparams.batch_norm and not hyperparams.force_use_bias else 0.0,
     )
-    hidden = convolution(features)
+    hidden = [convolution(features) for features in maps]
     if hyperparams.batch_norm:
-        hidden = layers.batch_normalization(f"{FIRST_CONVOLUTION}-1")(hidden)
+        norm = layers.batch_normalization(f"{FIRST_CONVOLUTION}-1")
+        hidden = [norm(features) for features in hidden]
     # The API's, whatever the config's activation is.
-    hidden = keras.ops.relu6(hidden)
-    boxes = layers.convolution(4 * anchors_per_cell, 1, f"{HEADS}.box_encodings.0._box_encoder_layers.0", bias=0.0)(
-        hidden
-    )
-    classes = layers.convolution(
-        2 * anchors_per_cell, 1, f"{HEADS}.class_predictions_with_background.0._class_predictor_layers.0", bias=0.0
-    )(hidden)
-    return (
-        keras.layers.Reshape((-1, 4), name="rpn_box_encodings")(boxes),
-        keras.layers.Reshape((-1, 2), name="rpn_objectness")(classes),
-    )
+    return [keras.ops.relu6(features) for features in hidden]
 
 
 @dataclass(frozen=True)
@@ -123,14 +130,16 @@ class ProposalStage:
         size = tf.cast(tf.shape(inputs.images)[1:3], tf.float32)
         # Crops, boxes and losses are computed in 32 bits whatever the layers' precision.
         outputs = [tf.cast(each, tf.float32) for each in self.network(inputs.images, training=training)]
-        features, encodings, logits = outputs
-        shapes = [height_and_width(features)]
-        anchors = generate_anchors(self.config.first_stage_anchor_generator, shapes, *height_and_width(inputs.images))
+        *maps, encodings, logits = outputs
+        # The API tells a first stage's generator no size of the image: cells of any image are centred.
+        anchors = generate_anchors(
+            self.config.first_stage_anchor_generator, [height_and_width(features) for features in maps], 1, 1
+        )
         if training and not self.config.clip_anchors_to_image:
             kept = tf.where(inside(anchors, size))[:, 0]
             anchors = tf.gather(anchors, kept)
             encodings, logits = tf.gather(encodings, kept, axis=1), tf.gather(logits, kept, axis=1)
-        return ProposalOutputs(features, encodings, logits, clip(anchors, size), size)
+        return ProposalOutputs(tuple(maps), encodings, logits, clip(anchors, size), size)
 
     def proposals(self, found: ProposalOutputs, true_shapes: tf.Tensor) -> Proposals:
         """The likeliest boxes after non-maximum suppression, within each image's `true_shapes`, `(batch, 3)` int32."""

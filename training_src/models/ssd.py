@@ -22,6 +22,7 @@ from training_src.models.feature_extractors.feature_pyramid import TOP_LEVEL
 from training_src.models.feature_extractors.ssd import EXTRACTORS
 from training_src.models.hard_example_miner import HardExamples, mine_hard_examples
 from training_src.models.heads import BOXES, CLASSES, heads
+from training_src.models.layers import pad_to_multiple
 from training_src.models.losses import classification_loss, localization_loss
 from training_src.models.matching import ClassEncoding, Targets, assign_targets
 from training_src.models.non_max_suppression import Detections, clip_windows, convert_scores, non_max_suppression
@@ -175,7 +176,7 @@ def _network(config: Ssd) -> keras.Model:
     extractor = EXTRACTORS[config.feature_extractor.type]
     height, width = resized_shape(config.image_resizer) or (None, None)
     images = keras.Input((height, width, 3), name="images")
-    padded = _pad_to_multiple(images, config.feature_extractor.pad_to_multiple)
+    padded = pad_to_multiple(images, config.feature_extractor.pad_to_multiple)
     maps, unused = extractor.maps(padded, config.feature_extractor, config.freeze_batchnorm)
     cells = anchors_per_cell(config.anchor_generator, len(maps))
     if len(cells) != len(maps):
@@ -199,18 +200,6 @@ def _resized(network: keras.Model, height: int | None, width: int | None) -> ker
 
     images = keras.Input((height, width, 3), name="images")
     return keras.models.clone_model(network, input_tensors=images, clone_function=layer)
-
-
-def _pad_to_multiple(images: tf.Tensor, multiple: int) -> tf.Tensor:
-    if multiple <= 1:
-        return images
-
-    def pad(batch: tf.Tensor) -> tf.Tensor:
-        shape = tf.shape(batch)
-        return tf.pad(batch, [[0, 0], [0, -shape[1] % multiple], [0, -shape[2] % multiple], [0, 0]])
-
-    height, width = (None if size is None else -(-size // multiple) * multiple for size in images.shape[1:3])
-    return keras.layers.Lambda(pad, output_shape=(height, width, 3), name="pad_to_multiple")(images)
 
 
 def _check(config: Ssd) -> None:

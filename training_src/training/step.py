@@ -260,7 +260,9 @@ class TrainingStep:
 
 
 def _is_learnt(value: tf.Tensor) -> bool:
-    """Whether something follows from weights: anchors, for instance, do not."""
+    """Whether something follows from weights, and losses from it: anchors, for instance, do not; maps are a tuple."""
+    if isinstance(value, tuple):
+        return False
     return bool(value.dtype.is_floating and tf.is_symbolic_tensor(value) and value.op.type != "Const")
 
 

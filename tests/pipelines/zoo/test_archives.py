@@ -212,7 +212,7 @@ def test_names_are_those_of_the_training_source() -> None:
         "efficientdet_d6_1408x1408", "20200711/efficientdet_d6_coco17_tpu-32.tar.gz"
     )
     with pytest.raises(
-        BadInputError, match=r"architecture 'efficientdet_d8' is not known: did you mean efficientdet_d"
+        BadInputError, match=r"architecture 'efficientdet_d8' is not known: choose efficientdet_d0_512x512, "
     ):
         architectures.find("efficientdet_d8")
 

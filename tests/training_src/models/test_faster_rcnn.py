@@ -19,6 +19,8 @@ from training_src.models.config.pipeline import load_bundled
 from training_src.models.detector import Detector, GroundTruth, Inputs
 from training_src.models.errors import ConfigError
 from training_src.models.faster_rcnn import FasterRcnnDetector
+from training_src.models.feature_extractors import resnet
+from training_src.models.proposal_stage import proposal_network
 from training_src.text_format import parse
 
 RPN = ("rpn_box_encodings", "rpn_objectness_predictions_with_background")
@@ -35,15 +37,20 @@ def config_of(architecture: str, changes: str = "") -> FasterRcnn:
 
 
 # Small enough to compute in a moment.
-SMALL = """
+SIZES = """
     image_resizer { keep_aspect_ratio_resizer { min_dimension: 64 max_dimension: 64 pad_to_max_dimension: true } }
-    first_stage_anchor_generator {
-      grid_anchor_generator { height: 64 width: 64 scales: [0.5, 1.0] aspect_ratios: [1.0] }
-    }
     first_stage_max_proposals: 12
     second_stage_batch_size: 8
     initial_crop_size: 4
 """
+SMALL = (
+    SIZES
+    + """
+    first_stage_anchor_generator {
+      grid_anchor_generator { height: 64 width: 64 scales: [0.5, 1.0] aspect_ratios: [1.0] }
+    }
+"""
+)
 
 
 NO_ANCHORS = AnchorGenerator(grid_anchor_generator=GridAnchorGenerator(aspect_ratios=(1.0,)))
@@ -147,6 +154,80 @@ def test_contradictions_are_told_in_a_sentence() -> None:
         FasterRcnnDetector(replace(config_of(RESNET, SMALL), first_stage_anchor_generator=NO_ANCHORS))
     with pytest.raises(ConfigError, match="only grid_anchor_generator is supported"):
         FasterRcnnDetector(config_of(RESNET, "first_stage_anchor_generator { multiscale_anchor_generator { } }"))
+
+
+# A pyramid on the small detector.
+PYRAMID = """
+    feature_extractor {
+      type: 'faster_rcnn_resnet50_fpn_keras'
+      batch_norm_trainable: true
+      conv_hyperparams { activation: RELU_6 batch_norm { scale: true } }
+    }
+    first_stage_anchor_generator {
+      multiscale_anchor_generator { min_level: 2 max_level: 6 aspect_ratios: 1.0 normalize_coordinates: false }
+    }
+"""
+
+
+@pytest.fixture(scope="module")
+def pyramid() -> FasterRcnnDetector:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(resnet.BLOCKS, 50, (1, 1, 1, 1))
+        return FasterRcnnDetector(config_of(RESNET, SIZES + PYRAMID))
+
+
+def test_a_pyramid_proposes_and_crops_on_every_level(
+    pyramid: FasterRcnnDetector, inputs: Inputs, truth: GroundTruth
+) -> None:
+    predictions = pyramid.predict(inputs, training=False)
+    maps = predictions["rpn_features_to_crop"]
+    assert [tuple(features.shape[1:3]) for features in maps] == [(16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
+    assert predictions["anchors"].shape == (2 * (256 + 64 + 16 + 4 + 1), 4)
+    assert predictions["box_classifier_features"].shape == (24, 1, 1, 1024)
+    assert float(pyramid.postprocess(predictions, inputs.true_shapes).scores[0, 0]) > 0
+    pyramid.freeze_batch_norm(True)
+    variables = pyramid.trainable_variables
+    totals = []
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            sampled = pyramid.predict(inputs, training=True, truth=truth)
+            total = tf.add_n(list(pyramid.losses(sampled, truth).values()))
+        gradients = tape.gradient(total, [variable.value for variable in variables])
+        assert all(float(tf.norm(gradient)) > 0 for gradient in gradients[:3] + gradients[-3:])
+        for variable, gradient in zip(variables, gradients, strict=True):
+            variable.value.assign_sub(1e-4 * gradient)
+        totals.append(float(total))
+    assert totals[-1] < totals[0]
+
+
+def test_images_of_a_pyramid_are_padded_to_multiples_of_32(pyramid: FasterRcnnDetector) -> None:
+    free = copy.copy(pyramid)
+    free.networks = (proposal_network(pyramid.config, (None, None)), pyramid.networks[1])
+    images = tf.random.stateless_uniform([1, 70, 90, 3], [1, 2], -100, 100)
+    predictions = free.predict(Inputs(images, tf.constant([[70, 90, 3]])), training=False)
+    assert [tuple(each.shape[1:3]) for each in predictions["rpn_features_to_crop"][:2]] == [(24, 24), (12, 12)]
+    # What is cut, is cut at the image's own border; cells are centred, though their stride does not divide its sides.
+    np.testing.assert_array_equal(tf.reduce_max(predictions["anchors"], axis=0)[2:], [70, 90])
+    np.testing.assert_allclose(predictions["anchors"][0], [0, 0, 10, 10])
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (("conv_hyperparams { activation: RELU_6 batch_norm { scale: true } }", ""), "needs conv_hyperparams"),
+        (("batch_norm_trainable: true", "fpn { min_level: 2 max_level: 4 }"), "fpn: levels 2 to 4 are not supported"),
+        (("batch_norm_trainable: true", "fpn { }"), "fpn has levels 3 to 7, but the anchor generator 2 to 6; give"),
+        (("normalize_coordinates: false", ""), "set normalize_coordinates: false"),
+        (("aspect_ratios: 1.0", ""), "aspect_ratios is not set"),
+        (("multiscale_anchor_generator", "grid_anchor_generator"), "only multiscale_anchor_generator is supported"),
+    ],
+)
+def test_what_a_pyramid_needs_is_told_before_it_is_built(changes: tuple[str, str], sentence: str) -> None:
+    text = PYRAMID.replace(*changes)
+    if "grid" in sentence or "only multi" in sentence:
+        text = text.replace("min_level: 2 max_level: 6", "").replace("normalize_coordinates: false", "")
+    with pytest.raises(ConfigError, match=sentence):
+        config_of(RESNET, SIZES + text)
 
 
 def test_mask_rcnn_trains_boxes_alone(inputs: Inputs, truth: GroundTruth) -> None:

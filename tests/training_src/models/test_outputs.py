@@ -26,8 +26,10 @@ from tests.golden.differences import (
     Difference,
     differences,
     in_deviations,
+    in_the_references_order,
     matches,
     of_detections,
+    of_gradients,
 )
 from training_src.__main__ import main
 from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
@@ -49,6 +51,7 @@ CASES = [
     "ssd_mobilenet_v2_fpnlite",
     "ssd_mobilenet_v2_hard_mining",
     "faster_rcnn_resnet50_v1",
+    "faster_rcnn_resnet50_v1_fpn",
     *(pytest.param(name, marks=pytest.mark.verify) for name in LONG),
 ]
 ANY = float("inf")
@@ -79,6 +82,10 @@ OTHER_BOUNDS = {
     ("efficientdet_d1", "frozen gradients"): Difference(2e-3, 1e-4),
     ("efficientdet_d1", "predictions"): Difference(1e-3, 1e-4),
     ("efficientdet_d1", "training predictions"): Difference(1e-1, 1e-2),
+    # The coarsest level of its pyramid has 3x3 pixels, of which training's batch norms see those of two images.
+    ("faster_rcnn_resnet50_v1_fpn", "frozen gradients"): Difference(2e-3, 3e-5),
+    ("faster_rcnn_resnet50_v1_fpn", "training losses"): Difference(4e-3, 4e-3),
+    ("faster_rcnn_resnet50_v1_fpn", "training predictions"): Difference(1e-1, 3e-3),
     # Their last maps have one pixel, so that training's batch norms see two numbers: rounding grows until what hangs on
     # a single one of them says nothing. The bounds of anchors, above, are these cases' too: they alone mine.
     **{
@@ -112,9 +119,8 @@ def compared(
     request: pytest.FixtureRequest, reference: Callable[[str], ReferenceCase], restored: Callable[[str], Detector]
 ) -> Compared:
     case = reference(request.param)
-    return Compared(
-        case, case.computed(detector=restored(request.param), traced=request.param in LONG), case.expected()
-    )
+    computed = case.computed(detector=restored(request.param), traced=request.param in LONG)
+    return Compared(case, in_the_references_order(computed, case.expected()), case.expected())
 
 
 def test_every_array_is_there_with_its_shape_and_type_and_is_compared(compared: Compared) -> None:
@@ -282,7 +288,7 @@ class Given:
         return Proposals(tf.constant(boxes), nothing, nothing, tf.constant(self.expected["train_num_proposals"]))
 
 
-TWO_STAGES = ["faster_rcnn_resnet50_v1", "faster_rcnn_inception_resnet_v2"]
+TWO_STAGES = ["faster_rcnn_resnet50_v1", "faster_rcnn_resnet50_v1_fpn", "faster_rcnn_inception_resnet_v2"]
 
 
 @pytest.fixture(scope="module", params=TWO_STAGES)
@@ -321,7 +327,9 @@ def test_targets_and_losses_of_given_proposals_equal_the_reference(given: Given)
         assert in_deviations(arrays[f"second_stage_{name}"], expected[f"train_second_stage_{name}"])[0] < 1e-4, name
 
 
-@pytest.mark.parametrize("given", [TWO_STAGES[0], pytest.param(TWO_STAGES[1], marks=pytest.mark.verify)], indirect=True)
+@pytest.mark.parametrize(
+    "given", [TWO_STAGES[0], *(pytest.param(name, marks=pytest.mark.verify) for name in TWO_STAGES[1:])], indirect=True
+)
 def test_second_stage_of_given_proposals_equals_the_reference_in_training_mode(given: Given) -> None:
     detector, expected, first = given.detector, given.expected, given.first_stage()
     inputs, truth, proposals = given.inputs, given.truth, given.proposals()
@@ -344,8 +352,7 @@ def test_second_stage_of_given_proposals_equals_the_reference_in_training_mode(g
         greatest, rms = in_deviations(predictions[name].numpy(), expected[f"train_{name}"])
         assert greatest < 5e-2, name
         assert rms < 5e-3, name
-    relative = np.abs(np.array(norms) / expected["train_grad_norms"] - 1)
-    assert np.median(relative) < 1e-2
+    assert of_gradients(np.array(norms), expected["train_grad_norms"]).typical < 1e-2
     changes = np.array([(variable.numpy() - old)[:4] for variable, old in zip(moving, before, strict=True)])
     for variable, old in zip(moving, before, strict=True):
         variable.assign(old)

@@ -2,7 +2,6 @@
 """Networks with one block of each kind instead of many: to trace a step takes as long as there are layers."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
@@ -21,9 +20,5 @@ def shorten_mobilenet(assign: Callable[[Any, str, Any], None] = setattr) -> None
 def shorten_resnet(patch: pytest.MonkeyPatch) -> None:
     """ResNet50, as long as the patch lasts."""
     patch.setitem(resnet.BLOCKS, 50, (1, 1, 1, 1))
-    name, blocks = "faster_rcnn_resnet50_keras", resnet.BLOCKS[50]
-    short = faster_rcnn.BACKBONES[name]._replace(
-        to_level_4=partial(resnet.resnet_to_conv4, blocks=blocks, prefix=faster_rcnn.FIRST_STAGE),
-        from_level_4=partial(resnet.resnet_conv5, blocks=blocks, prefix=faster_rcnn.SECOND_STAGE),
-    )
-    patch.setitem(faster_rcnn.BACKBONES, name, short)
+    name = "faster_rcnn_resnet50_keras"
+    patch.setitem(faster_rcnn.BACKBONES, name, faster_rcnn.resnet_of_two_halves(50))

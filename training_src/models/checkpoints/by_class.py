@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training_src.class_names import one_spelling
-from training_src.models.checkpoints.checkpoint import BACKBONE, BOX_HEAD, Restored, stored_names, unused_names
+from training_src.models.checkpoints.checkpoint import (
+    BOX_HEAD,
+    Restored,
+    backbone_places,
+    stored_names,
+    unused_names,
+)
 from training_src.models.checkpoints.files import SUFFIX, Reader, no_names
 from training_src.models.errors import CheckpointError
 
@@ -134,7 +140,7 @@ def restore_by_class(
             left[key] = reason
         else:
             values[key] = layout.moved(variables[key].numpy(), reader.tensor(name), moved)
-    if not any(BACKBONE.match(key) for key in values):
+    if not backbone_places(values):
         raise CheckpointError(
             f"{prefix}: none of its {len(reader.shapes)} tensors belongs to this model's backbone"
             f"{no_names(prefix)}; give a checkpoint of the same architecture"
@@ -179,12 +185,12 @@ def _unfit(
     Raises:
         CheckpointError: If a backbone's variable has another shape.
     """
-    reasons, whole = {}, {}
+    reasons, whole, backbone = {}, {}, backbone_places(wanted)
     for key, name in wanted.items():
         own, stored = list(variables[key].shape), list(reader.shapes[name]) if name else []
         if name is None or own == stored or (key in heads and own[:-1] == stored[:-1]):
             continue
-        if BACKBONE.match(key):
+        if key in backbone:
             raise CheckpointError(
                 f"{reader.prefix}: {name.removesuffix(SUFFIX)} has shape {stored}, the model needs {own}; is it of "
                 "another architecture or depth?"

@@ -8,7 +8,7 @@ training takes from a checkpoint follows the API's `restore_from_objects`; Tenso
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,10 +25,12 @@ KINDS = ("classification", "detection", "detection_with_heads", "full")
 
 # `model/_feature_extractor/` of single-shot detectors, and the two of Faster R-CNN.
 EXTRACTORS = re.compile(r"model/_feature_extractor(_for_proposal_features|_for_box_classifier_features)?/")
-# Backbones are numbered from the image on; Faster R-CNN's second stage goes on counting where the first ends.
-BACKBONE = re.compile(
+# Backbones are numbered from the image on; Faster R-CNN's second stage goes on counting where the first ends, unless
+# there is a pyramid.
+_BACKBONE = re.compile(
     r"model/_feature_extractor"
-    r"(?:/(?:classification_backbone|_efficientnet)|_for_proposal_features|(?P<second>_for_box_classifier_features))"
+    r"(?:/(?:classification_backbone|_efficientnet)|_for_proposal_features(?P<pyramid>/classification_backbone)?"
+    r"|(?P<second>_for_box_classifier_features))"
     r"/layer_with_weights-(?P<number>\d+)/"
 )
 # Checkpoints of a classifier are rooted at it.
@@ -98,7 +100,8 @@ def restore(variables: Mapping[str, keras.Variable], source: str | Path, kind: s
     with tempfile.TemporaryDirectory(prefix="checkpoint-") as scratch:
         reader = Reader(locate(source, Path(scratch)))
         kind = kind or ("classification" if is_of_a_classifier(reader) else "detection")
-        asked = [key for key in variables if _asked_for(key, kind)]
+        backbone = backbone_places(variables)
+        asked = [key for key in variables if _asked_for(key, kind, backbone)]
         wanted = stored_names(asked, variables, reader, kind)
         left = {key: f"{kind} does not ask for them" for key in variables if key not in wanted}
         values = {}
@@ -147,17 +150,25 @@ def unused_names(reader: Reader, used: Iterable[str | None]) -> list[str]:
     return sorted(set(reader.shapes) - {name for name in used if name} - set(ignored))
 
 
-def _asked_for(key: str, kind: str) -> bool:
+def backbone_places(keys: Iterable[str]) -> dict[str, re.Match[str]]:
+    """The keys of a backbone, with their places in it; behind a pyramid, a second stage is no part of one."""
+    places = {key: match for key in keys if (match := _BACKBONE.match(key))}
+    if not any(place.group("pyramid") for place in places.values()):
+        return places
+    return {key: place for key, place in places.items() if not place.group("second")}
+
+
+def _asked_for(key: str, kind: str, backbone: Collection[str]) -> bool:
     if kind == "detection":
         return EXTRACTORS.match(key) is not None
     if kind == "classification":
-        return BACKBONE.match(key) is not None
+        return key in backbone
     return kind == "full" or CLASS_DEPENDENT.match(key) is None
 
 
 def _classifier_keys(keys: Sequence[str]) -> dict[str, str]:
     """The key of each backbone variable in a checkpoint of the classifier alone."""
-    places = {key: match for key in keys if (match := BACKBONE.match(key))}
+    places = backbone_places(keys)
     first = [int(place.group("number")) for place in places.values() if not place.group("second")]
     offset = 1 + max(first, default=-1)
     return {

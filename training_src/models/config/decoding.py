@@ -5,7 +5,6 @@ A field that a dataclass does not declare is an error that names it and its valu
 computed here is declared as accepted.
 """
 
-import difflib
 import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from training_src.models.config import misspelling
 from training_src.models.config.extractors import WAITING_FIELDS, not_built
 from training_src.models.errors import ConfigError
 from training_src.text_format import Identifier, Message, Value, dump
@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 # As the text format writes them.
 BOOLEANS = {"true": True, "t": True, "True": True, "1": True, "false": False, "f": False, "False": False, "0": False}
+# How many fields are told where none of them was meant.
+MOST_SHOWN = 10
 NAMES: dict[type, str] = {bool: "bool, which is true or false", int: "whole number", float: "number", str: "string"}
 
 
@@ -52,7 +54,7 @@ def decode(kind: type[T], message: Message, path: str = "", root: type[Any] | No
         if name in accepted or not given:
             continue
         if name not in declared:
-            way_out = _way_out(name, {*declared, *accepted}, root)
+            way_out = _way_out(name, kind, path, root)
             raise ConfigError(f"{place}: {shown(given[-1])} is not supported; {way_out}")
         _check_choice(kind, name, hints[name], given, place)
         values[name] = _field(hints[name], given, place, root)
@@ -88,18 +90,29 @@ def undeclared(kind: type[Any], message: Message, path: str = "") -> Iterator[st
                 yield from undeclared(inner, value, place)
 
 
-def _way_out(name: str, known: Collection[str], root: type[Any]) -> str:
+def _way_out(name: str, kind: type[Any], path: str, root: type[Any]) -> str:
+    """What to do about a field that the message at a path has not."""
     if name in WAITING_FIELDS:
         return not_built(WAITING_FIELDS[name])
-    similar = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    own = [item.name for item in fields(kind)]
+    known = {*own, *getattr(kind, "ACCEPTED", ())}
     if (bare := name.removeprefix("random_")) != name and bare in known:
         return f"did you mean {bare}?"
-    if similar:
-        return f"did you mean {similar[0]}?"
-    elsewhere = sorted(set(_places(root, name)))
-    if elsewhere:
-        return f"it is a field of {' and of '.join(elsewhere[:2])}, so move or remove it"
-    return "remove the field, or use another architecture"
+    if similar := misspelling.meant(name, known) or misspelling.with_more_words(name, known):
+        return f"did you mean {similar}?"
+    if elsewhere := sorted(set(_places(root, name))):
+        if reachable := [place for place in elsewhere if _same_family(place, path)]:
+            return f"it is a field of {' and of '.join(reachable[:2])}, so move or remove it"
+        return f"it is a field of {' and of '.join(elsewhere[:2])}, which this model is not, so remove it"
+    if len(own) <= MOST_SHOWN:
+        return f"there are {', '.join(own)}"
+    return "remove the field, or use another architecture" if path.startswith("model") else "remove the field"
+
+
+def _same_family(place: str, path: str) -> bool:
+    """Whether two places are not of two kinds of models."""
+    families = [tuple(each.split(".")[:2]) for each in (place, path) if each.startswith("model.")]
+    return len(set(families)) < 2
 
 
 def _places(kind: type[Any], name: str, path: str = "") -> Iterator[str]:
@@ -169,8 +182,8 @@ def _choice(allowed: tuple[Any, ...], value: Value, place: str) -> Any:
     plain = {"true": True, "false": False}.get(value, value) if isinstance(value, Identifier) else value
     if plain in allowed:
         return str(plain) if isinstance(plain, str) else plain
-    similar = difflib.get_close_matches(str(plain), [choice for choice in allowed if isinstance(choice, str)], n=1)
-    asked = f", did you mean {shown(similar[0])}? There are" if similar else ", only"
+    similar = misspelling.written_otherwise(str(plain), [choice for choice in allowed if isinstance(choice, str)])
+    asked = f", did you mean {shown(similar)}? There are" if similar else ", only"
     raise ConfigError(f"{place}: {shown(value)} is not supported{asked} {', '.join(shown(each) for each in allowed)}")
 
 
@@ -185,7 +198,8 @@ def _scalar(hint: type, value: Value, place: str) -> bool | int | float | str:
         return float(value)
     if hint is str and isinstance(value, str) and not isinstance(value, Identifier):
         return value
-    raise ConfigError(f"{place}: {shown(value)} is no {NAMES.get(hint, hint.__name__)}")
+    way_out = f"; write {value:.0f}" if hint is int and isinstance(value, float) and value.is_integer() else ""
+    raise ConfigError(f"{place}: {shown(value)} is no {NAMES.get(hint, hint.__name__)}{way_out}")
 
 
 def _single_precision(value: float) -> float:

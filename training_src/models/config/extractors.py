@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why a `feature_extractor.type` is refused: of another family, of a network that there is not here, or misspelt."""
 
-import difflib
-import re
 from collections.abc import Collection, Mapping
+
+from training_src.models.config import misspelling
 
 # Networks of the API that wait, by what their extractors' names begin with; docs/migration.md has them too.
 WAITING: Mapping[str, str] = {
@@ -12,7 +12,6 @@ WAITING: Mapping[str, str] = {
     "faster_rcnn_mobilenet_v1": "Faster R-CNN on MobileNet V1",
     "faster_rcnn_nas": "NASNet",
     "faster_rcnn_pnas": "PNASNet",
-    **{f"faster_rcnn_resnet{depth}_fpn": "Faster R-CNN with a feature pyramid" for depth in (50, 101, 152)},
     "ssd_inception_v2": "Inception V2",
     "ssd_inception_v3": "Inception V3",
     "ssd_mobiledet": "MobileDet",
@@ -29,8 +28,6 @@ WAITING_FIELDS: Mapping[str, str] = {
     "context_config": "Context R-CNN",
     "rfcn_box_predictor": "R-FCN",
 }
-# How much alike a misspelt word and the right one are.
-ALIKE = 0.7
 
 
 def refusal(given: str, known: Collection[str], family: str) -> str:
@@ -44,7 +41,7 @@ def refusal(given: str, known: Collection[str], family: str) -> str:
     for beginning, network in WAITING.items():
         if given.startswith(beginning):
             return not_built(network)
-    if meant := _misspelt(given, known):
+    if meant := misspelling.meant(given, known):
         return f"did you mean {meant!r}?"
     other = next((name for name in ("ssd", "faster_rcnn", "center_net") if given.startswith(f"{name}_")), family)
     if other != family:
@@ -55,31 +52,3 @@ def refusal(given: str, known: Collection[str], family: str) -> str:
 def not_built(network: str) -> str:
     """The way out where a network waits."""
     return f"{network} is not built here; use another architecture"
-
-
-def _misspelt(given: str, known: Collection[str]) -> str | None:
-    """The one type that has the same words, if for letters left out or mistaken; numbers are never mistaken."""
-    plain = {_plain(name): name for name in known}
-    if same := plain.get(_plain(given)):
-        return same
-    words = _words(given)
-    for name in known:
-        own = _words(name)
-        if len(own) == len(words) and all(map(_alike, words, own)):
-            return name
-    return None
-
-
-def _plain(name: str) -> str:
-    return "".join(_words(name))
-
-
-def _words(name: str) -> list[str]:
-    """Its words and numbers, without the ending that TensorFlow 2's names have."""
-    return [word for word in re.findall(r"[a-z]+|\d+", name.lower()) if word != "keras"]
-
-
-def _alike(word: str, own: str) -> bool:
-    if word == own or word.isdigit() or own.isdigit():
-        return word == own
-    return difflib.SequenceMatcher(None, word, own).ratio() >= ALIKE

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from training_src.text_format import Identifier, Message
+from training_src.text_format import Identifier, Message, Value
 
 # Extractors of TensorFlow 1 with the Keras twin that takes their place.
 TWINS = {
@@ -86,9 +86,19 @@ def _model(family: Message, path: str) -> list[Mapped]:
         if kind.startswith("ssd_mobilenet_v1") and multiplier != 1:
             taken = f"{multiplier} times {multiplier}, as the API of TensorFlow 2 multiplies it"
             mapped.append(Mapped(f"{path}.feature_extractor.depth_multiplier", str(multiplier), taken))
+        if path == "model.ssd" and (trainable := extractor.pop("batch_norm_trainable", None)):
+            mapped += _batch_norm_of_ssd(family, trainable[-1], path)
     if family.get("number_of_stages", [2])[-1] == 3:
         mapped.append(Mapped(f"{path}.number_of_stages", "3", "2: boxes are trained, masks are dropped"))
     return mapped
+
+
+def _batch_norm_of_ssd(family: Message, trainable: Value, path: str) -> list[Mapped]:
+    """What the first files of the API had in an extractor, before there was `freeze_batchnorm`."""
+    if trainable in ("true", "t", "True", 1):
+        return []
+    family["freeze_batchnorm"] = [Identifier("true")]
+    return [Mapped(f"{path}.feature_extractor.batch_norm_trainable", str(trainable), "freeze_batchnorm: true")]
 
 
 def _training(train_config: Message) -> list[Mapped]:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pipeline.proto`: a whole `pipeline.config`, read, bundled, and fitted to a data set."""
 
-import difflib
+import codecs
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import ClassVar
 
+from training_src.models.config import misspelling
 from training_src.models.config.decoding import decode, message_of
 from training_src.models.config.evaluation import EvalConfig
 from training_src.models.config.faster_rcnn import FasterRcnn
@@ -21,6 +24,8 @@ from training_src.models.errors import ConfigError
 from training_src.models.schedules import ZOO, with_schedule
 from training_src.text_format import Message, dump, parse
 
+# At the end of a bundled name, or what was written of it.
+_SIZE = re.compile(r"_?\d{3,4}(x\d{3,4})?$")
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
@@ -107,11 +112,19 @@ def canonical_name(architecture: str) -> str:
     for name in known:
         if numbered and name.startswith(f"{numbered.group(1)}_"):
             return name
-    similar = difflib.get_close_matches(stem, known, n=1)
-    asked = f"did you mean {similar[0]}? There are" if similar else "choose"
+    similar = _of_the_same_network(stem, known)
+    asked = f"did you mean {similar}? There are" if similar else "choose"
     raise ConfigError(
         f"architecture {architecture!r} is not known: {asked} {', '.join(known)}, or give a pipeline.config"
     )
+
+
+def _of_the_same_network(stem: str, known: Sequence[str]) -> str | None:
+    """The bundled name of a misspelt network, of its sizes the closest one."""
+    networks = {name: _SIZE.sub("", name) for name in known}
+    network = misspelling.meant(_SIZE.sub("", stem), set(networks.values()))
+    names = [name for name, own in networks.items() if own == network]
+    return max(names, key=lambda name: SequenceMatcher(None, stem, name).ratio(), default=None)
 
 
 def load_bundled(architecture: str, num_classes: int, *, zoos_schedule: bool = False) -> PipelineDescription:
@@ -145,6 +158,8 @@ def load(path: Path, num_classes: int) -> PipelineDescription:
         TextFormatError: If the file is not text protobuf.
     """
     message = parse(_text(path), path.name)
+    if not message:
+        raise ConfigError(f"{path}: no field stands in it; give a pipeline.config")
     mapped = modernise(message)
     config = _decoded(message)
     configured = config.model.family.num_classes
@@ -174,10 +189,16 @@ def _check_labels(config: PipelineConfig) -> None:
 
 
 def _text(path: Path) -> str:
+    """A file as an editor saved it: UTF-8, or UTF-16 where it begins with that one's mark."""
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        read = path.read_bytes()
+    except OSError as error:
         raise ConfigError(f"{path}: cannot be read as text ({error}); give a pipeline.config") from error
+    try:
+        return read.decode("utf-16" if read.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8")
+    except UnicodeDecodeError as error:
+        line = read[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}, line {line}: this is no UTF-8 text; save it as UTF-8") from error
 
 
 def with_num_steps(description: PipelineDescription, num_steps: int) -> PipelineDescription:

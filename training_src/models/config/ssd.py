@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ssd.proto`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -9,29 +9,12 @@ from training_src.models.config.anchors import AnchorGenerator
 from training_src.models.config.box_predictor import BoxPredictor
 from training_src.models.config.decoding import only
 from training_src.models.config.extractors import refusal
+from training_src.models.config.fpn import BidirectionalFeaturePyramidNetworks, FeaturePyramidNetworks
 from training_src.models.config.hyperparams import ConvHyperparams
 from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.losses import Loss
 from training_src.models.config.matching import BoxCoder, Matcher, SimilarityCalculator
 from training_src.models.config.post_processing import PostProcessing
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeaturePyramidNetworks:
-    # The same numbers either way: nearest neighbours, twice as large.
-    ACCEPTED: ClassVar = frozenset({"use_native_resize_op"})
-    min_level: int = 3
-    max_level: int = 7
-    additional_layer_depth: int = 256
-
-
-@dataclass(frozen=True, kw_only=True)
-class BidirectionalFeaturePyramidNetworks:
-    min_level: int = 3
-    max_level: int = 7
-    num_iterations: int
-    num_filters: int
-    combine_method: Literal["fast_attention", "attention", "weighted_sum", "sum"] = "fast_attention"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +46,7 @@ class FeatureExtractor:
     use_explicit_padding: bool = only(False)
     use_depthwise: bool = False
     num_layers: int = 6
-    fpn: FeaturePyramidNetworks = FeaturePyramidNetworks()
+    fpn: FeaturePyramidNetworks = field(default_factory=FeaturePyramidNetworks)
     bifpn: BidirectionalFeaturePyramidNetworks | None = None
     replace_preprocessor_with_placeholder: bool = only(False)
 

@@ -4,7 +4,7 @@
 import keras
 import tensorflow as tf
 
-from training_src.models.config.ssd import BidirectionalFeaturePyramidNetworks
+from training_src.models.config.fpn import BidirectionalFeaturePyramidNetworks
 from training_src.models.layers import Layers
 
 STAGE = "model._feature_extractor._bifpn_stage"

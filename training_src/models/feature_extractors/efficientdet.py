@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import tensorflow as tf
 
-from training_src.models.config.ssd import BidirectionalFeaturePyramidNetworks, FeatureExtractor
+from training_src.models.config.fpn import BidirectionalFeaturePyramidNetworks
+from training_src.models.config.ssd import FeatureExtractor
 from training_src.models.errors import ConfigError
 from training_src.models.feature_extractors.bifpn import bifpn
 from training_src.models.feature_extractors.efficientnet import COEFFICIENTS, efficientnet

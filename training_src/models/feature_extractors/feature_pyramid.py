@@ -10,7 +10,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from training_src.models.config.ssd import FeaturePyramidNetworks
+from training_src.models.config.fpn import FeaturePyramidNetworks
 from training_src.models.layers import Layers
 
 EXTRACTOR = "model._feature_extractor"
@@ -56,7 +56,13 @@ def added_layers(
 
 
 def feature_pyramid(
-    backbone: list[tf.Tensor], layers: Layers, config: FeaturePyramidNetworks, depth: int, use_depthwise: bool
+    backbone: list[tf.Tensor],
+    layers: Layers,
+    config: FeaturePyramidNetworks,
+    depth: int,
+    use_depthwise: bool,
+    generator: str = f"{EXTRACTOR}._fpn_features_generator",
+    coarse: str = f"{EXTRACTOR}._coarse_feature_layers",
 ) -> list[tf.Tensor]:
     """Maps of equal depth, finest first, one for each level of the config.
 
@@ -66,8 +72,9 @@ def feature_pyramid(
         config: Which levels.
         depth: Channels of each map.
         use_depthwise: Whether 3x3 convolutions are separable: FPNLite.
+        generator: What the API calls what joins the backbone's maps.
+        coarse: What it calls the layers of the levels beyond the backbone.
     """
-    generator = f"{EXTRACTOR}._fpn_features_generator"
 
     def block(features: tf.Tensor, path: str, strides: int) -> tf.Tensor:
         make = layers.separable_convolution if use_depthwise else layers.convolution
@@ -82,5 +89,5 @@ def feature_pyramid(
         top_down = block(merged, f"{generator}.conv_layers.{index}", strides=1)
         maps.insert(0, top_down)
     for index in range(config.max_level - TOP_LEVEL):
-        maps.append(block(maps[-1], f"{EXTRACTOR}._coarse_feature_layers.{index}", strides=2))
+        maps.append(block(maps[-1], f"{coarse}.{index}", strides=2))
     return maps

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from training_src.models.config.augmentation import (
+from training_src.models.config.crop_augmentation import (
     RandomCropImage,
     RandomCropPadImage,
     RandomCropToAspectRatio,

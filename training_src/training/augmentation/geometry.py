@@ -10,17 +10,19 @@ import numpy as np
 from numpy.random import Generator
 
 from training_src.models.config.augmentation import (
-    RandomAbsolutePadImage,
     RandomDownscaleToTargetPixels,
     RandomHorizontalFlip,
     RandomImageScale,
-    RandomPadImage,
     RandomResizeMethod,
     RandomRotation90,
-    RandomScaleCropAndPadToSquare,
     RandomSelfConcatImage,
-    RandomSquareCropByScale,
     RandomVerticalFlip,
+)
+from training_src.models.config.crop_augmentation import (
+    RandomAbsolutePadImage,
+    RandomPadImage,
+    RandomScaleCropAndPadToSquare,
+    RandomSquareCropByScale,
 )
 from training_src.training.augmentation.resizing import METHODS, resized
 from training_src.training.augmentation.window import BLACK, Colour, Window

@@ -116,6 +116,16 @@ def test_a_file_of_tensorflow_1_builds_and_says_what_was_mapped(file: Path) -> N
     assert predictions["box_encodings"].shape == (1, 1917, 4)
 
 
+@pytest.mark.parametrize(("written", "frozen"), [("true", False), ("false", True)])
+def test_batch_norm_of_the_first_files_is_frozen_as_they_say(file: Path, written: str, frozen: bool) -> None:
+    file.write_text(SSD.replace("feature_extractor {", f"feature_extractor {{ batch_norm_trainable: {written}"))
+    description = load(file, 90)
+    assert description.config.model.ssd is not None
+    assert description.config.model.ssd.freeze_batchnorm is frozen
+    path = "model.ssd.feature_extractor.batch_norm_trainable"
+    assert (Mapped(path, "false", "freeze_batchnorm: true") in description.mapped) is frozen
+
+
 def test_what_was_mapped_is_a_table_in_columns(file: Path) -> None:
     file.write_text(SSD)
     head, *rows = mapping_table(load(file, num_classes=1).mapped).splitlines()
