@@ -16,8 +16,8 @@ from training_src.export.litert_converter import MEAN_AND_DEVIATION
 
 LABELS = "labels.txt"
 DESCRIPTION = (
-    "Finds objects: their boxes, classes and scores. Run it with one thread: with a number of threads between 1 and that "
-    "of its classes, TFLite_Detection_PostProcess leaves out the class of that number "
+    "Finds objects: their boxes, classes and scores. Run it with one thread: with a number of threads between 1 and "
+    "that of its classes, TFLite_Detection_PostProcess leaves out the class of that number "
     "(https://github.com/tensorflow/tensorflow/issues/56058)."
 )
 FILE_IDENTIFIER = b"M001"
