@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`mapgate model`: what a pipeline.config and a checkpoint make, looked at without a cloud."""
+"""`mapgate model`: what a pipeline.config and a checkpoint make, without a cloud; a version's files for the edge."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from pipelines.commands.terminal import Json, destination, left_to_the_shell, new_folder
+from pipelines.client import registry
+from pipelines.client.connection import Connection
+from pipelines.client.deployment import Deployment
+from pipelines.client.edge import EdgeFiles, fetch
+from pipelines.commands.completion import version_numbers
+from pipelines.commands.terminal import Json, console, destination, left_to_the_shell, new_folder, print_json
 from pipelines.commands.training_commands import handed_on
 from pipelines.zoo.architectures import completed
 
 app = typer.Typer(
     name="model",
     no_args_is_help=True,
-    help="Detectors from a pipeline.config and a checkpoint: info, configs, outputs, export.",
+    help="Detectors from a pipeline.config and a checkpoint: info, configs, outputs, export; of a version what edge "
+    "devices run: edge.",
     epilog="Examples: `mapgate model info --architecture efficientdet_d1_640x640` · `mapgate model export --checkpoint "
     "./checkpoint/ckpt-0 --output ./exported`",
 )
@@ -158,3 +165,43 @@ def export(
     ] = None,
 ) -> None:
     """Write the SavedModel with the eight outputs of the OD API's exporter, and checkpoint and config beside it."""
+
+
+@app.command(epilog="Examples: `mapgate model edge 3` · `mapgate model edge 3 --output ./edge --json`")
+def edge(
+    context: typer.Context,
+    version: Annotated[
+        int,
+        typer.Argument(metavar="VERSION", help="The version's number in the registry.", autocompletion=version_numbers),
+    ],
+    output: Annotated[
+        Path | None, new_folder("A new or empty folder; edge-vVERSION in the current one where left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch a version's `.tflite` files, labels, parity figures and example, which its training was asked for."""
+    connection: Connection = context.obj
+    found = registry.version(connection, Deployment.find(connection).model_package_group, version)
+    fetched = fetch(connection, found, output or Path(f"edge-v{found.number}"))
+    if as_json:
+        told = {"uri": fetched.uri, "folder": fetched.folder, "files": fetched.sizes, "parity": fetched.parity}
+        print_json({"version": found.number, **told})
+        return
+    _tell(fetched)
+
+
+def _tell(fetched: EdgeFiles) -> None:
+    console.print(f"fetched   {fetched.uri}")
+    for name, size in fetched.sizes.items():
+        console.print(f"          {fetched.folder / name}, {size / 1e6:.2f} MB{_figures(fetched.parity.get(name))}")
+    if "example.py" in fetched.sizes:
+        console.print(f"run it    cd {shlex.quote(str(fetched.folder))} && python example.py PICTURE")
+
+
+def _figures(parity: object) -> str:
+    """Of a parity check that anybody could have written; "" where it has none."""
+    known = parity if isinstance(parity, dict) else {}
+    values = [known.get(name) for name in ("map", "map_float32")]
+    if not all(isinstance(value, (int, float)) for value in values):
+        return ""
+    return f": mAP {values[0]:.4f}, float32's is {values[1]:.4f}"

@@ -12,9 +12,10 @@ import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from pipelines.errors import BadInputError, WorkFailedError
+from pipelines.tar_headers import BoundedMember
 from pipelines.zoo.downloads import Progress, download
 
 # The bucket behind download.tensorflow.org, whose own name has no certificate.
@@ -23,8 +24,6 @@ SERVER = "https://storage.googleapis.com/download.tensorflow.org/models/object_d
 CHECKPOINT = PurePosixPath("checkpoint/ckpt-0")
 MAX_BYTES = 8 * 2**30
 MAX_MEMBERS = 10_000
-MAX_HEADER_BYTES = 2**16
-"""Of what is no file: a long name, or a pax header."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -101,7 +100,7 @@ def check(archive: Path) -> None:
     found = set()
     number = 0
     try:
-        with tarfile.open(archive, "r:gz", tarinfo=_Member) as tar:
+        with tarfile.open(archive, "r:gz", tarinfo=BoundedMember) as tar:
             while (member := tar.next()) is not None:
                 number += 1
                 if number > MAX_MEMBERS or not 0 <= member.size <= MAX_BYTES - member.offset_data:
@@ -119,18 +118,6 @@ def check(archive: Path) -> None:
     for wanted in (f"{CHECKPOINT}.index", f"{CHECKPOINT}.data-00000-of-00001"):
         if PurePosixPath(wanted) not in found:
             raise ArchiveError(f"{archive.name}: there is no {wanted} in it, so this is no archive of the zoo")
-
-
-class _Member(tarfile.TarInfo):
-    """A member in front of which no header is taken into memory whatever size it announces."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Read the 512 bytes of a header."""
-        member = super().frombuf(buf, encoding, errors)
-        if member.size < 0 or (member.type not in tarfile.REGULAR_TYPES and member.size > MAX_HEADER_BYTES):
-            raise tarfile.ReadError(f"a header announces {member.size} bytes")
-        return member
 
 
 def _read_to_the_end(tar: tarfile.TarFile) -> None:

@@ -85,11 +85,14 @@ class Registered:
         self.client("s3").put_object(Bucket=self.names["data_bucket"], Key=key, Body=body)
         return f"s3://{self.names['data_bucket']}/{key}"
 
-    def version(self, *, card: dict[str, Any] | None = None, **further: Any) -> str:
+    def version(
+        self, *, card: dict[str, Any] | None = None, model: str = "s3://data/m/model.tar.gz", **further: Any
+    ) -> str:
         """Register a version with its evaluation, and return its ARN.
 
         Args:
             card: Of its model card.
+            model: The address of its model.tar.gz.
             further: Parts of its evaluation that are otherwise than usual.
         """
         content = json.dumps(evaluation(**further)).encode()
@@ -101,7 +104,7 @@ class Registered:
             CustomerMetadataProperties={"mAP": "0.4120", "mAP_50": "0.6300", "runtime": "openvino"},
             ModelMetrics={"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": uri}}},
             InferenceSpecification={
-                "Containers": [{"Image": self.names["inference_image"], "ModelDataUrl": "s3://data/m/model.tar.gz"}],
+                "Containers": [{"Image": self.names["inference_image"], "ModelDataUrl": model}],
                 "SupportedContentTypes": ["image/jpeg"],
                 "SupportedResponseMIMETypes": ["application/json"],
             },

@@ -15,6 +15,11 @@ import flatbuffers
 from training_src.export.litert_converter import MEAN_AND_DEVIATION
 
 LABELS = "labels.txt"
+DESCRIPTION = (
+    "Finds objects: their boxes, classes and scores. Run it with one thread: with a number of threads between 1 and "
+    "that of its classes, TFLite_Detection_PostProcess leaves out the class of that number "
+    "(https://github.com/tensorflow/tensorflow/issues/56058)."
+)
 FILE_IDENTIFIER = b"M001"
 # The first version of the schema has all that is used.
 PARSER_VERSION = "1.0.0"
@@ -47,7 +52,7 @@ def metadata(name: str, uint8: bool) -> bytes:
     root = writer.table(
         {
             0: writer.text(name),
-            1: writer.text("Finds objects: their boxes, classes and scores."),
+            1: writer.text(DESCRIPTION),
             3: writer.offsets([graph]),
             7: writer.text(PARSER_VERSION),
         }

@@ -116,6 +116,9 @@ class Settings(Hyperparameters):
         description="The part of the steps, from the first one, that learn from smaller images; auto means what was "
         "measured to help a bundled architecture, trained from scratch, where no class gets too small.",
     )
+    quantize: bool = Field(
+        default=False, description="Whether an int8 form is exported beside the float32 model, and `.tflite` files."
+    )
 
 
 class OwnNames(Hyperparameters):
@@ -141,9 +144,6 @@ class ForeignNames(OwnNames):
         description="A pipeline.config by its place in the container, beside the code, or its name in a channel.",
     )
     sample_1_of_n_eval_examples: Count = Field(default=1, description="Only one of so many validation images counts.")
-    quantize: bool = Field(
-        default=False, description="Whether an int8 form is exported beside the float32 model, and `.tflite` files."
-    )
 
 
 class BuiltIn(Hyperparameters):

@@ -4,7 +4,7 @@
 1. Our own pipeline: channels train, validation and metadata as PrepareDataset wrote them, hyperparameter architecture.
 2. Images built around the OD API's `model_main_tf2.py`: hyperparameters pipeline_config_path, model_dir,
    num_train_steps, sample_1_of_n_eval_examples; channels train and val.
-3. The same with hyperparameters num_steps and quantize; channels train, validation, config, label, checkpoint.
+3. The same with the hyperparameter num_steps; channels train, validation, config, label, checkpoint.
 4. SageMaker's built-in Object Detection - TensorFlow: hyperparameters epochs, batch_size, learning_rate, ...; channels
    training, validation, model.
 
@@ -165,6 +165,7 @@ def _own(job: TrainingJob) -> Request:
         checkpoint_uri=asked.initial_checkpoint_uri,
         data_bucket=asked.data_bucket,
         num_steps=asked.num_train_steps,
+        quantize=Settings.of(job.hyperparameters).quantize,
         seen=of_dataset(metadata / "dataset.json"),
         root=job.root,
     )
@@ -203,7 +204,7 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
         num_steps=asked.num_train_steps or asked.num_steps,
         epochs=asked.epochs,
         every=max(1, asked.sample_1_of_n_eval_examples),
-        quantize=asked.quantize,
+        quantize=Settings.of(given).quantize,
         built_in=BuiltIn.of(given),
         notes=tuple(notes),
         seen=seen,

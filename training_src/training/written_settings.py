@@ -57,6 +57,7 @@ KINDS: Mapping[str, Kind] = {
     "mixed_precision": _one_of("auto", "on", "off"),
     "xla": _one_of("auto", "loss", "step", "off"),
     "progressive_resizing": PART,
+    "quantize": SWITCH,
 }
 
 

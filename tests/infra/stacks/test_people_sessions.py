@@ -33,6 +33,8 @@ from pipelines.client import (
 )
 from pipelines.client.connection import Connection
 from pipelines.client.deployment import Deployment
+from pipelines.client.edge import EdgeArchiveError
+from pipelines.client.edge import fetch as fetch_edge
 from pipelines.client.execution_parameters import uri_of
 from pipelines.client.links import Recorded
 from pipelines.errors import BadInputError
@@ -99,6 +101,8 @@ def _furnish(administrator: Connection, documents: dict[str, Any]) -> None:
     s3.put_bucket_encryption(Bucket=DATA, ServerSideEncryptionConfiguration={"Rules": rules})
     s3.put_object(Bucket=DATA, Key=REPORT, Body=b"<html>")
     s3.put_object(Bucket=DATA, Key=MODEL.removeprefix(f"s3://{DATA}/"), Body=b"an archive")
+    outputs = MODEL.removeprefix(f"s3://{DATA}/").replace("model.tar.gz", "output.tar.gz")
+    s3.put_object(Bucket=DATA, Key=outputs, Body=b"outputs")
     s3.put_object(Bucket=DATA, Key="defaults/scratch/scratch", Body=b"scratch\n")
     s3.put_object(Bucket=DATA, Key=FLOOR, Body=POLICY.text.encode())
     keys = {"EndpointName": "HASH", "Record": "RANGE"}
@@ -195,6 +199,15 @@ def test_a_data_scientist_starts_from_a_version_the_champion_or_scratch(data_sci
     assert initial_checkpoint.find(data_scientist, deployment, "scratch").said == "from scratch"
     with pytest.raises(BadInputError, match="serves nothing yet"):
         initial_checkpoint.find(data_scientist, deployment, "champion")
+
+
+def test_a_data_scientist_fetches_what_a_version_has_for_the_edge(data_scientist: Connection, tmp_path: Path) -> None:
+    # What the training wrote is no archive here: it came.
+    with pytest.raises(EdgeArchiveError, match="cannot be read as a .tar.gz"):
+        fetch_edge(data_scientist, newest(data_scientist), tmp_path / "edge")
+    missing = replace(newest(data_scientist), model_uri=MODEL.replace("pipelines-abc", "pipelines-def"))
+    with pytest.raises(BadInputError, match="has no files for edge devices"):
+        fetch_edge(data_scientist, missing, tmp_path / "edge")
 
 
 def test_only_who_starts_asks_for_quotas(data_scientist: Connection, approver: Connection) -> None:

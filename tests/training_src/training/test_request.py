@@ -16,7 +16,7 @@ from training_src import train
 from training_src.errors import ConfigurationError, DataError
 from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
 from training_src.training.config_overrides import at_size, overridden
-from training_src.training.hyperparameters import Settings
+from training_src.training.hyperparameters import Settings, unpacked
 from training_src.training.initial_checkpoint import initial_checkpoint
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
@@ -344,3 +344,10 @@ def test_a_job_sent_again_is_the_same_training() -> None:
     again = {"epochs": "3", "sagemaker_job_name": '"job-2"', "model_dir": '"/opt/2"', "quantize": "True"}
     assert train.deciding(first) == train.deciding(again)
     assert train.deciding(first) != train.deciding({**again, "learning_rate": "0.1"})
+
+
+@pytest.mark.parametrize(("settings", "asked"), [("seed=18 quantize=true", True), ("", False)])
+def test_the_pipelines_own_job_asks_for_int8_by_a_setting(prepared: Path, settings: str, asked: bool) -> None:
+    given = unpacked({"architecture": "ssd_mobilenet_v2_fpnlite_160x160", "settings": settings})
+    channels = {name: prepared / name for name in ("train", "validation", "metadata")}
+    assert read_request(TrainingJob(prepared, given, channels), prepared / "unused").quantize is asked
