@@ -26,6 +26,7 @@ from containers.contract.picture_header import (
 )
 from containers.contract.pictures import MAX_PIXELS
 from inference_src.errors import RequestError
+from inference_src.heap import give_back_free_memory
 from inference_src.picture_memory import PictureMemory, aligned
 from inference_src.png import decode_png
 
@@ -36,6 +37,9 @@ MAX_SCANNED_PIXELS = 20 * MAX_PIXELS
 """Pixels times scans of a JPEG, each of which takes its time for every block. Encoders write up to 18 scans."""
 
 _CMYK_BAND = 1 << 18
+_KEPT_BYTES = 8 << 20
+"""Of coefficients: more the C library is told to give back at once, or each thread would keep it beside what others
+take."""
 
 
 def decode_image(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Image:
@@ -73,7 +77,11 @@ def decoded_image(
     """
     header = _header(encoded, max_pixels)
     with memory.taken(peak_bytes(header, beside), seconds):
-        yield _pixels(encoded, header)
+        try:
+            yield _pixels(encoded, header)
+        finally:
+            if header.coefficient_bytes > _KEPT_BYTES:
+                give_back_free_memory()
 
 
 def peak_bytes(header: PictureHeader, beside: Callable[[int, int], int] | None = None) -> int:
