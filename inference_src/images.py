@@ -108,6 +108,7 @@ def _header(encoded: bytes, max_pixels: int) -> PictureHeader:
         raise RequestError(415, "the image is neither JPEG nor PNG by its first bytes: convert it to one of them")
     try:
         header = read_header(encoded)
+        scans = count_scans(encoded) if header.coefficient_bytes else 1
     except UnreadCodingError as error:
         raise RequestError(400, f"the image {error}: encode it anew") from error
     except BrokenHeaderError as error:
@@ -116,7 +117,6 @@ def _header(encoded: bytes, max_pixels: int) -> PictureHeader:
         raise RequestError(
             413, f"the image has {header.width} x {header.height} pixels, more than {max_pixels} in all: scale it down"
         )
-    scans = count_scans(encoded) if header.coefficient_bytes else 1
     if scans * header.height * header.width > MAX_SCANNED_PIXELS:
         raise RequestError(400, f"the JPEG has {scans} scans, too many for its size: encode it anew")
     return header
