@@ -185,7 +185,6 @@ class Connection(HttpToolsProtocol):
         self._declining = False  # its body is read as if it had not offered another protocol
         self._around = self._inside = self._dropped = 0  # bytes of the request
         self._bodies = 0  # bytes of all bodies so far
-        self._ended = 0  # requests that have come to their end
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The client has as long for its first headers as for all others."""
@@ -211,14 +210,13 @@ class Connection(HttpToolsProtocol):
         if self._idle:  # a new request begins
             self._idle = False
             self._waits(self._settings.header_seconds)
-        before, ended = self._bodies, self._ended
+        before = self._bodies
         try:
             self._parse(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):  # or a second offer behind the first
             self._refuse(400, "this is no HTTP/1.1 request")
             return
-        # Of several requests at once only the last one may still be going on.
-        self._around = 0 if self._ended > ended else self._around + len(data) - (self._bodies - before)
+        self._around += len(data) - (self._bodies - before)
         if self._around > MAX_HEADER_BYTES + CHUNK_OVERHEAD * self._inside:
             self._refuse(431, f"the headers have more than {MAX_HEADER_BYTES} bytes: send fewer")
 
@@ -278,7 +276,6 @@ class Connection(HttpToolsProtocol):
         if self.parser.should_upgrade():  # its body comes as the new parser reads it
             return
         super().on_message_complete()
-        self._ended += 1
         self._whole, self._headed, self._declining = True, False, False
         if self.cycle.response_complete:  # it was refused before
             self._rest()

@@ -20,11 +20,19 @@ def _find_trim() -> Callable[[int], object] | None:
         return None
 
 
+_trim = _find_trim()
+
+
+def give_back_free_memory() -> None:
+    """Give the system what is free; nothing is done where the C library cannot."""
+    if _trim is not None:
+        _trim(0)
+
+
 class Heap:
     """How much has been used since free memory was given back."""
 
     def __init__(self) -> None:
-        self._trim = _find_trim()
         self._used = 0
 
     def use(self, size: int) -> None:
@@ -33,8 +41,8 @@ class Heap:
 
     def give_back(self) -> bool:
         """Give free pages to the system if that is worthwhile; returns whether it was."""
-        if self._trim is None or self._used < WORTHWHILE_BYTES:
+        if _trim is None or self._used < WORTHWHILE_BYTES:
             return False
         self._used = 0
-        self._trim(0)
+        give_back_free_memory()
         return True

@@ -26,6 +26,7 @@ from containers.contract.picture_header import (
 )
 from containers.contract.pictures import MAX_PIXELS
 from inference_src.errors import RequestError
+from inference_src.heap import give_back_free_memory
 from inference_src.picture_memory import PictureMemory, aligned
 from inference_src.png import decode_png
 
@@ -36,6 +37,9 @@ MAX_SCANNED_PIXELS = 20 * MAX_PIXELS
 """Pixels times scans of a JPEG, each of which takes its time for every block. Encoders write up to 18 scans."""
 
 _CMYK_BAND = 1 << 18
+_KEPT_BYTES = 8 << 20
+"""Of coefficients: more the C library is told to give back at once, or each thread would keep it beside what others
+take."""
 
 
 def decode_image(encoded: bytes, max_pixels: int = MAX_PIXELS) -> Image:
@@ -73,7 +77,11 @@ def decoded_image(
     """
     header = _header(encoded, max_pixels)
     with memory.taken(peak_bytes(header, beside), seconds):
-        yield _pixels(encoded, header)
+        try:
+            yield _pixels(encoded, header)
+        finally:
+            if header.coefficient_bytes > _KEPT_BYTES:
+                give_back_free_memory()
 
 
 def peak_bytes(header: PictureHeader, beside: Callable[[int, int], int] | None = None) -> int:
@@ -100,6 +108,7 @@ def _header(encoded: bytes, max_pixels: int) -> PictureHeader:
         raise RequestError(415, "the image is neither JPEG nor PNG by its first bytes: convert it to one of them")
     try:
         header = read_header(encoded)
+        scans = count_scans(encoded) if header.coefficient_bytes else 1
     except UnreadCodingError as error:
         raise RequestError(400, f"the image {error}: encode it anew") from error
     except BrokenHeaderError as error:
@@ -108,7 +117,6 @@ def _header(encoded: bytes, max_pixels: int) -> PictureHeader:
         raise RequestError(
             413, f"the image has {header.width} x {header.height} pixels, more than {max_pixels} in all: scale it down"
         )
-    scans = count_scans(encoded) if header.coefficient_bytes else 1
     if scans * header.height * header.width > MAX_SCANNED_PIXELS:
         raise RequestError(400, f"the JPEG has {scans} scans, too many for its size: encode it anew")
     return header

@@ -151,16 +151,21 @@ def _coefficient_bytes(encoded: bytes, frame: int, width: int, height: int, comp
 
 
 def count_scans(encoded: bytes) -> int:
-    """How many scans a JPEG has that `read_header` has read, up to its end, or as far as it is there."""
+    """How many scans a JPEG has that `read_header` has read, up to its end, or as far as it is there.
+
+    Raises:
+        BrokenHeaderError: It has more than `MOST_PARTS` segments.
+    """
     position, scans = 2, 0
-    while found := _BEHIND_DATA.search(encoded, position):
+    for _ in range(MOST_PARTS):
+        found = _BEHIND_DATA.search(encoded, position)
+        if found is None or found[1][0] == _END:
+            return scans
         marker, position = found[1][0], found.end()
-        if marker == _END:
-            break
         scans += marker == _SCAN
         if marker not in _ALONE:
             position += max(2, int.from_bytes(encoded[position : position + 2]))
-    return scans
+    raise BrokenHeaderError(f"cannot be decoded (more than {MOST_PARTS} JPEG segments)")
 
 
 def _segments(encoded: bytes) -> Iterator[tuple[int, int, int]]:

@@ -230,6 +230,7 @@ class _Work:
         """Give the only image of a request that is its bytes."""
         with self.decoded(encoded, MAX_PIXELS) as image:
             yield image
+            del image  # before its memory is another's
 
     def decoded(self, encoded: bytes, max_pixels: int) -> AbstractContextManager[Image]:
         """Decode an image, and hold its memory until the block ends."""
@@ -259,6 +260,7 @@ class _Work:
                 whole = self._look(image)
                 _check_finite(whole)
                 found.append(Found(whole, self._selection.of(whole)))
+            del image  # before its memory is another's
 
     def _look(self, image: Image) -> Detections:
         if self._attributes.tiles:

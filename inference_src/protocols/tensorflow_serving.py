@@ -77,6 +77,7 @@ class Request:
                     raise _at("inputs" if self.form == "columns" else "instances", number, error) from error
                 pixels += image.shape[0] * image.shape[1]
                 yield image
+                del image  # before its memory is another's
 
     def _image(self, instance: Instance, max_pixels: int, decoded: Decoded) -> AbstractContextManager[Image]:
         if isinstance(instance, Span):

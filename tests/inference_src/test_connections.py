@@ -265,15 +265,6 @@ def test_http_1_0_is_not_told_to_go_on() -> None:
     assert asyncio.run(answered()) == (200, b"2")
 
 
-def test_many_requests_at_once_are_no_long_header() -> None:
-    async def answered() -> list[tuple[int, bytes]]:
-        async with listening(Settings()) as ask:
-            reader, _ = await ask(PING * 5000)
-            return [await answer(reader) for _ in range(5000)]
-
-    assert asyncio.run(answered()) == [(200, b"0")] * 5000
-
-
 @pytest.mark.parametrize("cut", [0, 40, 130])
 def test_an_offer_of_http_2_is_declined_and_its_request_answered(cut: int) -> None:
     """Java's client makes it with every first request."""

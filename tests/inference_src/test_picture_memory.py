@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decoded pictures share a bound; nobody waits for ever, and nobody is passed by those who came later."""
 
+import io
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import openvino as ov
 import pytest
 import simplejpeg
 from openvino import opset13 as ops
+from PIL import Image
 
 from containers.contract.errors import BadInputError
 from inference_src.errors import RequestError
@@ -184,6 +186,26 @@ def test_more_pictures_than_there_is_room_for_wait_for_one_another_and_leave_not
     assert [status for status, _ in answers] == [200] * 4
     assert _kilobytes(served, "VmRSS") - before < 50_000
     assert 65_000 < _kilobytes(served, "VmHWM") - before < 130_000
+
+
+def test_progressive_pictures_wait_for_one_another_with_all_that_decoding_holds(
+    servers: Servers, corner_model: Path
+) -> None:
+    """Each takes 9 bytes a pixel until its last scan is read: two at a time would take 216 MB."""
+    noise = cv2.resize(np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8), (4000, 3000))
+    stream = io.BytesIO()
+    Image.fromarray(noise).save(stream, "JPEG", progressive=True, subsampling=0)
+    room = {"MAPGATE_PICTURE_MEGABYTES": "120", "MAPGATE_MAX_WAIT_SECONDS": "30"}
+    served = servers.start(corner_model, MAPGATE_RUNTIME="openvino", **room)
+    assert served.request(stream.getvalue()[:300], "image/jpeg")[0] == 400
+    before = _kilobytes(served, "VmRSS")
+
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(lambda _: served.request(stream.getvalue(), "image/jpeg"), range(4)))
+
+    assert [status for status, _ in answers] == [200] * 4
+    _until(lambda: _kilobytes(served, "VmRSS") - before < 50_000)  # what the C library keeps is given back when idle
+    assert 95_000 < _kilobytes(served, "VmHWM") - before < 160_000
 
 
 def _kilobytes(served: Served, what: str) -> int:

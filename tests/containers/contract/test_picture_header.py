@@ -77,6 +77,21 @@ def test_scans_are_counted_to_the_picture_s_end() -> None:
     assert count_scans(jpeg[: len(jpeg) // 2]) < 10
 
 
+@pytest.mark.parametrize("part", [b"\xff\xe0\0\2", b"\xff\xda\0\2", b"\xff\x01", b"\xff\0", b"\xff\xd0", b"\xff"])
+def test_twenty_megabytes_behind_a_scan_are_counted_or_refused_for_less_than_a_decoding(part: bytes) -> None:
+    hostile = scanned(2)[:-2] + part * (20_000_000 // len(part))
+    begun = time.process_time()
+    for _ in range(20):
+        zlib.crc32(hostile)
+    reading = time.process_time() - begun
+    begun = time.process_time()
+    try:
+        assert count_scans(hostile) == 10
+    except BrokenHeaderError as error:
+        assert "more than 65536 JPEG segments" in str(error)
+    assert time.process_time() - begun < max(reading, 0.02) * 10
+
+
 def test_jpeg_that_training_and_server_cannot_decode_is_refused_by_its_header() -> None:
     jpeg, frame = encoded(), encoded().index(b"\xff\xc0")
     for marker, words in ((0xC3, "lossless"), (0xC5, "hierarchical"), (0xF7, "0xf7")):

@@ -5,7 +5,10 @@ import base64
 import gzip
 import io
 import json
+import weakref
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -268,6 +271,29 @@ def test_decoded_images_take_their_memory_one_by_one_and_give_it_back(jpeg: byte
         with memory.taken(24 * 32 * 3, 0.01):
             pass
     assert MAX_PIXELS > 24 * 32
+
+
+def test_an_image_is_gone_before_the_next_one_takes_its_memory(jpeg: bytes, png: bytes) -> None:
+    seen: list[weakref.ref[Image]] = []
+    alive: list[int] = []
+
+    class Watching(PictureMemory):
+        @contextmanager
+        def taken(self, count: int, seconds: float) -> Iterator[None]:
+            alive.append(sum(each() is not None for each in seen))
+            with super().taken(count, seconds):
+                yield
+                alive.append(sum(each() is not None for each in seen))
+
+    class Keeping(Fixed):
+        def detect(self, image: Image, further: bool = False) -> Detections:
+            seen.append(weakref.ref(image))
+            return super().detect(image, further)
+
+    encoded = [{"b64": base64.b64encode(picture).decode()} for picture in (png, jpeg, png)]
+    for body in (json.dumps({"instances": encoded}).encode(), jpeg, png):
+        read_headers({}).answer(body, Model(Keeping(), CLASSES, Watching(10**6)))
+    assert alive == [0] * 10
 
 
 def test_windows_take_their_memory_with_the_image(jpeg: bytes) -> None:
