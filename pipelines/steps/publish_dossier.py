@@ -53,6 +53,7 @@ def publish_dossier(
             "map_threshold": parameters.map_threshold.to_string(),
             "test_job": prepare.properties.ProcessingJobArn,
             "metadata_job": prepare.properties.ProcessingJobArn,
+            "model_job": train.properties.TrainingJobArn,
             "measurements_job": measure.properties.ProcessingJobArn,
             "evaluation_job": evaluate.properties.ProcessingJobArn,
         },

@@ -34,7 +34,7 @@ class Inputs:
         champion_waiver: As FindChampion found it.
         gate_policy_uri: Prefix of the execution's own policy, or the default object.
         map_threshold: Of the execution, as a job is given it.
-        test_job, metadata_job, measurements_job, evaluation_job: ARNs of the jobs that wrote these.
+        test_job, metadata_job, model_job, measurements_job, evaluation_job: ARNs of the jobs that wrote these.
     """
 
     model_package_arn: str
@@ -57,6 +57,7 @@ class Inputs:
     map_threshold: str
     test_job: str
     metadata_job: str
+    model_job: str
     measurements_job: str
     evaluation_job: str
 
@@ -103,7 +104,7 @@ class Settings:
         floor_policy_sha256: Of that file, as it was deployed.
         floor_test_set: Digest of the test set that it names; empty where it names none.
         floor_test_set_uri: Its address.
-        processing_role_arn: Of the role of Processing jobs.
+        processing_role_arn, training_role_arn: Of the roles of jobs.
         inference_image: URI with tag of the image that measures and serves.
         training_image: URI with tag of the image that trains and evaluates.
         function_arn: Of this function, in whose name evidence is signed.
@@ -118,6 +119,7 @@ class Settings:
     floor_test_set: str
     floor_test_set_uri: str
     processing_role_arn: str
+    training_role_arn: str
     inference_image: str
     training_image: str
     function_arn: str

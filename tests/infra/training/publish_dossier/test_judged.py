@@ -40,6 +40,7 @@ INPUTS = Inputs(
     map_threshold="0.0",
     test_job=f"{JOB}-PrepareDataset-x",
     metadata_job=f"{JOB}-PrepareDataset-x",
+    model_job=f"{JOB.replace('processing', 'training')}-TrainDetector-x",
     measurements_job=f"{JOB}-MeasureServing-x",
     evaluation_job=f"{JOB}-EvaluateDetector-x",
 )
@@ -53,6 +54,7 @@ SETTINGS = Settings(
     floor_test_set="",
     floor_test_set_uri="",
     processing_role_arn="arn:aws:iam::123456789012:role/mapgate-dev-processing",
+    training_role_arn="arn:aws:iam::123456789012:role/mapgate-dev-training",
     inference_image=SERVES,
     training_image=TRAINS,
     function_arn="f",
