@@ -66,7 +66,7 @@ class Ran:
 
 
 def expected_jobs(inputs: Inputs, settings: Settings) -> tuple[Expected, ...]:
-    """The jobs whose files decide: of the test set, of its description, the model, what was measured, and the verdict.
+    """The jobs whose files decide: of the data, their description, the model, what was measured, and the verdict.
 
     Only EvaluateDetector's and MeasureServing's are given what other steps found; the data an execution chooses itself.
     """
@@ -142,16 +142,16 @@ def job_faults(ran: Ran, settings: Settings) -> Iterator[str]:
 
 def _preparation(inputs: Inputs, settings: Settings) -> Iterator[Expected]:
     """PrepareDataset's job; on several instances JoinDataset writes the description of the whole."""
-    joined = inputs.metadata_job != inputs.test_job
-    outputs = {"test": inputs.test_uri, "metadata": inputs.metadata_uri}
-    image = settings.training_image
-    for step, arn, names in (
-        ("PrepareDataset", inputs.test_job, ("test",) if joined else ("test", "metadata")),
-        *([("JoinDataset", inputs.metadata_job, ("metadata",))] if joined else []),
-    ):
-        command = ("python", "-m", "training_src", "join" if step == "JoinDataset" else "prepare")
-        own = {name: outputs[name] for name in names}
-        yield Expected(step=step, arn=arn, image=image, command=command, outputs=own)
+    splits = {"train": inputs.train_uri, "validation": inputs.validation_uri}
+    if not settings.floor_test_set:
+        splits["test"] = inputs.test_uri
+    metadata, image = {"metadata": inputs.metadata_uri}, settings.training_image
+    prepare, join = (("python", "-m", "training_src", word) for word in ("prepare", "join"))
+    joined = inputs.metadata_job != inputs.data_job
+    own = splits if joined else {**splits, **metadata}
+    yield Expected(step="PrepareDataset", arn=inputs.data_job, image=image, command=prepare, outputs=own)
+    if joined:
+        yield Expected(step="JoinDataset", arn=inputs.metadata_job, image=image, command=join, outputs=metadata)
 
 
 def _pairs(described: Mapping[str, Any], expected: Expected) -> Iterator[tuple[str, Any, Any]]:

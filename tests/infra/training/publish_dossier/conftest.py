@@ -25,12 +25,12 @@ from tests.infra.conftest import Cloud, Invoke, Run, invoking
 from tests.infra.training.conftest import deployment_records
 
 ENDPOINT = "mapgate-dev"
+SPLITS = ("train", "validation", "test")
 MEASURED = "executions/abc/evaluation"
-MEASUREMENTS = "executions/abc/measurements/measurements.json"
 ROLE = "arn:aws:iam::123456789012:role/mapgate-dev-processing"
 TRAINS = "arn:aws:iam::123456789012:role/mapgate-dev-training"
 JOBS = {
-    "test_job": ("training", "training_src", "prepare"),
+    "data_job": ("training", "training_src", "prepare"),
     "measurements_job": ("inference", "inference_src", "measure"),
     "evaluation_job": ("training", "training_src", "evaluate"),
 }
@@ -177,7 +177,7 @@ class Stage:
         data = {"test": self.wrote("test"), "metadata": self.wrote("metadata")}
         policies = {"gate_policy": none, "floor_policy": f"s3://{self.bucket}/defaults/gate-policy/p/"}
         return {
-            "test_job": {"dataset": none},
+            "data_job": {"dataset": none},
             "measurements_job": {**models, **data},
             "evaluation_job": {"measurements": self.wrote("measurements"), **models, **data, **policies},
         }[job]
@@ -195,7 +195,7 @@ class Stage:
             "MAPGATE_TEST_SET": "execution",
         }
         return {
-            "test_job": {"MAPGATE_ARCHITECTURE": "a"},
+            "data_job": {"MAPGATE_ARCHITECTURE": "a"},
             "measurements_job": runtimes,
             "evaluation_job": evaluation,
         }[job]
@@ -221,7 +221,7 @@ class Stage:
 
 
 _OUTPUTS = {
-    "test_job": ("test", "metadata"),
+    "data_job": ("train", "validation", "test", "metadata"),
     "measurements_job": ("measurements",),
     "evaluation_job": ("evaluation",),
 }
@@ -298,7 +298,8 @@ def staged(
     )
     execution = sagemaker.start_pipeline_execution(PipelineName=name, PipelineExecutionDescription="more night images")
     made = Stage(cloud, bucket, table, key, images, execution["PipelineExecutionArn"], invoke, asset)
-    for given in ("defaults/none/none", "executions/abc/test/1.tfrecord", MEASUREMENTS):
+    shards = (f"executions/abc/{split}/1.tfrecord" for split in SPLITS)
+    for given in ("defaults/none/none", *shards, "executions/abc/measurements/measurements.json"):
         made.put(given, b"some")
     trained = made.train()
     made.evaluate()
@@ -316,7 +317,7 @@ def staged(
         "best_arn": "none",
         "inference_image_digest": images["inference"][1],
         "training_image_digest": images["training"][1],
-        "test_uri": made.wrote("test"),
+        **{f"{split}_uri": made.wrote(split) for split in SPLITS},
         "measurements_uri": made.wrote("measurements"),
         **{f"{other}_uri": f"s3://{made.bucket}/defaults/none/" for other in ("champion", "best", "gate_policy")},
         **{f"{other}_runtime": "none" for other in ("champion", "best")},
@@ -325,7 +326,7 @@ def staged(
         "model_job": trained,
         **{job: made.run_job(job) for job in JOBS},
     }
-    made.inputs["metadata_job"] = made.inputs["test_job"]
+    made.inputs["metadata_job"] = made.inputs["data_job"]
     made.jobs_end()
     made.environment = {
         "TABLE": table.name,

@@ -180,14 +180,17 @@ def test_files_that_are_gone_are_told() -> None:
 def test_where_several_instances_prepare_the_description_is_another_job_s() -> None:
     several = replace(INPUTS, metadata_job=f"{JOB}-JoinDataset-x")
     prepare, join, *_ = expected_jobs(several, SETTINGS)
-    assert (prepare.step, list(prepare.outputs)) == ("PrepareDataset", ["test"])
+    assert (prepare.step, list(prepare.outputs)) == ("PrepareDataset", ["train", "validation", "test"])
     assert (join.step, list(join.outputs), join.command[-1]) == ("JoinDataset", ["metadata"], "join")
     assert faults(join) == ""
 
 
 def test_the_environment_s_test_set_is_what_everybody_must_have_answered() -> None:
     named = replace(SETTINGS, floor_test_set="9" * 64, floor_test_set_uri="s3://sets/night/")
-    *_, measure, evaluate = expected_jobs(INPUTS, named)
+    prepare, _, measure, evaluate = expected_jobs(INPUTS, named)
+    assert list(prepare.outputs) == ["train", "validation", "metadata"], (
+        "an execution may have no test split of its own"
+    )
     assert (measure.inputs or {})["test"] == (evaluate.inputs or {})["test"] == "s3://sets/night/"
     assert (evaluate.environment or {})["MAPGATE_TEST_SET"] == "environment"
 

@@ -21,6 +21,7 @@ from tests.infra.training.publish_dossier.conftest import (
     MEASURED,
     POLICY,
     PREPARED,
+    SPLITS,
     Stage,
     judged,
     sha256,
@@ -144,6 +145,7 @@ def test_an_evaluation_that_somebody_edited_passes_no_more_than_it_measured(stag
         ("executions/abc/measurements/champion/openvino/detections.npz", "MeasureServing"),
         ("executions/abc/metadata/dataset.json", "PrepareDataset"),
         ("executions/abc/test/1.tfrecord", "PrepareDataset"),
+        ("executions/abc/train/2.tfrecord", "PrepareDataset"),
         ("", "TrainDetector"),
     ],
 )
@@ -169,14 +171,15 @@ def test_a_job_that_was_run_beside_the_pipeline_gives_no_verdict(stage: Stage) -
 
 def test_the_jobs_of_an_earlier_execution_are_fine_where_a_step_was_cached(stage: Stage) -> None:
     """Step caching hands over the job and the addresses of the execution that ran it."""
-    for content, output in ((b"some", "test/1.tfrecord"), (json.dumps(PREPARED).encode(), "metadata/dataset.json")):
-        stage.put(f"executions/earlier/{output}", content)
-    places = {name: f"s3://{stage.bucket}/executions/earlier/{name}" for name in ("test", "metadata")}
-    stage.inputs |= {"test_uri": places["test"], "metadata_uri": places["metadata"]}
+    for split in SPLITS:
+        stage.put(f"executions/earlier/{split}/1.tfrecord", b"some")
+    stage.put("executions/earlier/metadata/dataset.json", PREPARED)
+    places = {name: f"s3://{stage.bucket}/executions/earlier/{name}" for name in (*SPLITS, "metadata")}
+    stage.inputs |= {f"{name}_uri": place for name, place in places.items()}
     stage.moved |= places
     for job in JOBS:
         stage.inputs[job] = stage.run_job(job)
-    stage.inputs["metadata_job"] = stage.inputs["test_job"]
+    stage.inputs["metadata_job"] = stage.inputs["data_job"]
     stage.jobs_end()
     assert stage.publish().error == ""
 
