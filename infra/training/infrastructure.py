@@ -164,6 +164,7 @@ class TrainingStack(cdk.Stack):
             "FLOOR_TEST_SET": test_set.sha256 if test_set else "",
             "FLOOR_TEST_SET_URI": test_set.uri if test_set else "",
             "PROCESSING_ROLE_ARN": jobs.processing.role_arn,
+            "TRAINING_ROLE_ARN": jobs.training.role_arn,
             "INFERENCE_IMAGE": foundation.image_uri("inference"),
             "TRAINING_IMAGE": foundation.image_uri("training"),
         }
@@ -219,8 +220,8 @@ class TrainingStack(cdk.Stack):
             because="The pipeline's own executions.",
         )
         # When the jobs that wrote what is judged ended, and what they were given.
-        jobs = sagemaker_arns(self, "processing-job/pipelines-*")
-        allow(role, "sagemaker:DescribeProcessingJob", on=jobs, because=OWN_JOBS)
+        jobs = sagemaker_arns(self, "processing-job/pipelines-*", "training-job/pipelines-*")
+        allow(role, "sagemaker:DescribeProcessingJob", "sagemaker:DescribeTrainingJob", on=jobs, because=OWN_JOBS)
 
     def _function(
         self,

@@ -19,7 +19,7 @@ from infra.training.publish_dossier_asset import publish_dossier_asset
 from localcloud import cloud as local_cloud
 from tests.infra.conftest import Cloud, invoking
 from tests.infra.stacks.test_foundation import ACCOUNT, resolved
-from tests.infra.training.publish_dossier.conftest import MODEL, Stage, pushed_images, staged
+from tests.infra.training.publish_dossier.conftest import Stage, pushed_images, staged
 
 DATA = f"mapgate-dev-data-{ACCOUNT}-us-east-1"
 DOSSIER, DEPLOYER = "mapgate-dev-publish-dossier-function", "mapgate-dev-deployer-function"
@@ -162,12 +162,15 @@ def test_what_it_published_is_what_the_deployer_believes_and_releases_once(deplo
     assert item is not None
     record = VerdictRecord.read(item)
     verify_chain(s3, kms, bucket=DATA, key_arn=deployed.stage.key, record=record)
-    source, sha256 = (DATA, MODEL), record.model_sha256
+    source, sha256 = (DATA, deployed.stage.model), record.model_sha256
     uri = release(s3, DATA, source=source, sha256=sha256, version=1)
     assert uri == f"s3://{DATA}/released/{sha256}/model.tar.gz"
     released = {"Bucket": DATA, "Key": f"released/{sha256}/model.tar.gz"}
     assert refused(s3.put_object, Body=b"other", **released) == "AccessDenied"
-    assert refused(s3.copy_object, CopySource=f"{DATA}/{MODEL}", IfNoneMatch="*", **released) == "PreconditionFailed"
+    assert (
+        refused(s3.copy_object, CopySource=f"{DATA}/{deployed.stage.model}", IfNoneMatch="*", **released)
+        == "PreconditionFailed"
+    )
     assert refused(s3.delete_object, **released) == "AccessDenied"
     assert release(s3, DATA, source=source, sha256=sha256, version=1) == uri
 

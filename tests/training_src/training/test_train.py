@@ -205,7 +205,8 @@ def test_starts_from_another_trainings_archive_ends_when_nothing_improves_and_ex
     if "root" not in uninterrupted:
         pytest.skip("there is no trained model to start from")
     stopping = {"early_stopping_patience": "2", "early_stopping_metric": "loss", "early_stopping_min_delta": "1e9"}
-    root = make_job(num_train_steps="40", validation_interval="1", mixed_precision="on", seed="4", **stopping)
+    place = {"initial_checkpoint_uri": "s3://house/models/parent/output/model.tar.gz", "data_bucket": "house"}
+    root = make_job(num_train_steps="40", validation_interval="1", mixed_precision="on", seed="4", **stopping, **place)
     config = root / "input" / "config" / "inputdataconfig.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "checkpoint": {}}))
     # The parent's data set is as an earlier version wrote it, and tells no groups.
@@ -226,6 +227,7 @@ def test_starts_from_another_trainings_archive_ends_when_nothing_improves_and_ex
     description = json.loads((root / "model" / "model.json").read_text())
     best, initial = description["training"]["best_step"], description["initial_checkpoint"]
     assert (initial["kind"], initial["name"]) == ("model", "model.tar.gz")
+    assert initial["address"] == place["initial_checkpoint_uri"]
     assert initial["model"]["fingerprint"] == json.loads((parent / "model.json").read_text())["training"]["fingerprint"]
     assert "classes kept     3 square, disc, bar" in output
     groups = {"train": ["a", "b"], "validation": ["c"], "test": ["d"]}

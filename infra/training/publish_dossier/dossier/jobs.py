@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from .settings import Inputs, Settings
 
@@ -22,19 +22,21 @@ _SHOWN = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """A processing job as the definition gives it.
+    """A job as the definition gives it.
 
     Attributes:
         step: Whose it is; of a cached or selected step an earlier execution's.
+        kind: Of the job.
         arn: Of the job.
         image: With its tag.
-        command: Of the container.
+        command: Of the container; empty: the image's own.
         environment: All of it; None: whatever an execution chose.
         inputs: Address by name, all of them; None: whatever an execution chose.
         outputs: Address by name, of those that the verdict rests on.
     """
 
     step: str
+    kind: Literal["Processing", "Training"] = "Processing"
     arn: str
     image: str
     command: tuple[str, ...]
@@ -53,7 +55,7 @@ class Ran:
     """A job as it was.
 
     Attributes:
-        described: What DescribeProcessingJob answered.
+        described: What DescribeProcessingJob or DescribeTrainingJob answered.
         written: When each object below the outputs of `expected` was written, by its address; listed after all else
             was read, so that what was replaced before is seen.
     """
@@ -64,7 +66,7 @@ class Ran:
 
 
 def expected_jobs(inputs: Inputs, settings: Settings) -> tuple[Expected, ...]:
-    """The jobs whose files decide: of the test set, of its description, of what was measured, and of the verdict.
+    """The jobs whose files decide: of the data, their description, the model, what was measured, and the verdict.
 
     Only EvaluateDetector's and MeasureServing's are given what other steps found; the data an execution chooses itself.
     """
@@ -73,6 +75,15 @@ def expected_jobs(inputs: Inputs, settings: Settings) -> tuple[Expected, ...]:
     data = {"test": test, "metadata": inputs.metadata_uri}
     return (
         *_preparation(inputs, settings),
+        Expected(
+            step="TrainDetector",
+            kind="Training",
+            arn=inputs.model_job,
+            image=settings.training_image,
+            command=(),
+            environment={},
+            outputs={"model": inputs.model_uri},
+        ),
         Expected(
             step="MeasureServing",
             arn=inputs.measurements_job,
@@ -116,10 +127,11 @@ def expected_jobs(inputs: Inputs, settings: Settings) -> tuple[Expected, ...]:
 def job_faults(ran: Ran, settings: Settings) -> Iterator[str]:
     """Every reason why a job's files are not to be believed."""
     described, expected = ran.described, ran.expected
-    status, name = described.get("ProcessingJobStatus"), f"{expected.step}'s job {expected.name}"
+    status, name = described.get(f"{expected.kind}JobStatus"), f"{expected.step}'s job {expected.name}"
     if status != "Completed":
         yield f"{name} is {status}, and its files are not all there."
-    for what, found, wanted in _pairs(described, expected, settings):
+    pairs = _processed if expected.kind == "Processing" else _trained
+    for what, found, wanted in (*_pairs(described, expected), *pairs(described, expected, settings)):
         if found != wanted:
             yield (
                 f"{name} was not run as the pipeline defines it: its {what} is {_told(found)}, not {_told(wanted)}; "
@@ -130,30 +142,47 @@ def job_faults(ran: Ran, settings: Settings) -> Iterator[str]:
 
 def _preparation(inputs: Inputs, settings: Settings) -> Iterator[Expected]:
     """PrepareDataset's job; on several instances JoinDataset writes the description of the whole."""
-    joined = inputs.metadata_job != inputs.test_job
-    outputs = {"test": inputs.test_uri, "metadata": inputs.metadata_uri}
-    image = settings.training_image
-    for step, arn, names in (
-        ("PrepareDataset", inputs.test_job, ("test",) if joined else ("test", "metadata")),
-        *([("JoinDataset", inputs.metadata_job, ("metadata",))] if joined else []),
-    ):
-        command = ("python", "-m", "training_src", "join" if step == "JoinDataset" else "prepare")
-        own = {name: outputs[name] for name in names}
-        yield Expected(step=step, arn=arn, image=image, command=command, outputs=own)
+    splits = {"train": inputs.train_uri, "validation": inputs.validation_uri}
+    if not settings.floor_test_set:
+        splits["test"] = inputs.test_uri
+    metadata, image = {"metadata": inputs.metadata_uri}, settings.training_image
+    prepare, join = (("python", "-m", "training_src", word) for word in ("prepare", "join"))
+    joined = inputs.metadata_job != inputs.data_job
+    own = splits if joined else {**splits, **metadata}
+    yield Expected(step="PrepareDataset", arn=inputs.data_job, image=image, command=prepare, outputs=own)
+    if joined:
+        yield Expected(step="JoinDataset", arn=inputs.metadata_job, image=image, command=join, outputs=metadata)
 
 
-def _pairs(described: Mapping[str, Any], expected: Expected, settings: Settings) -> Iterator[tuple[str, Any, Any]]:
-    """What was found and what is wanted, by what it is."""
-    yield "ARN", described.get("ProcessingJobArn"), expected.arn
-    yield "role", described.get("RoleArn"), settings.processing_role_arn
-    application = described.get("AppSpecification") or {}
-    yield "image", application.get("ImageUri"), expected.image
+def _pairs(described: Mapping[str, Any], expected: Expected) -> Iterator[tuple[str, Any, Any]]:
+    """What was found and what is wanted of a job of either kind, by what it is."""
+    yield "ARN", described.get(f"{expected.kind}JobArn"), expected.arn
+    specification = "AppSpecification" if expected.kind == "Processing" else "AlgorithmSpecification"
+    application = described.get(specification) or {}
+    yield "image", application.get("ImageUri") or application.get("TrainingImage"), expected.image
     given = (*(application.get("ContainerEntrypoint") or ()), *(application.get("ContainerArguments") or ()))
     yield "command", " ".join(given), " ".join(expected.command)
     if expected.environment is not None:
         found = described.get("Environment") or {}
         for variable in sorted({*found, *expected.environment}):
             yield f"variable {variable}", found.get(variable), expected.environment.get(variable)
+
+
+def _trained(described: Mapping[str, Any], expected: Expected, settings: Settings) -> Iterator[tuple[str, Any, Any]]:
+    """The same of what only a training has: by the address of its checkpoint is believed what that says of itself."""
+    yield "role", described.get("RoleArn"), settings.training_role_arn
+    given = described.get("HyperParameters") or {}
+    channels = {each["ChannelName"]: each["DataSource"] for each in described.get("InputDataConfig") or ()}
+    checkpoint = (channels.get("checkpoint") or {}).get("S3DataSource") or {}
+    yield "hyperparameter initial_checkpoint_uri", given.get("initial_checkpoint_uri"), checkpoint.get("S3Uri")
+    yield "hyperparameter data_bucket", given.get("data_bucket"), settings.bucket
+    artifact = (described.get("ModelArtifacts") or {}).get("S3ModelArtifacts")
+    yield "output model", artifact, expected.outputs["model"]
+
+
+def _processed(described: Mapping[str, Any], expected: Expected, settings: Settings) -> Iterator[tuple[str, Any, Any]]:
+    """The same of what only a processing job has."""
+    yield "role", described.get("RoleArn"), settings.processing_role_arn
     if expected.inputs is not None:
         read = {each["InputName"]: each.get("S3Input") for each in described.get("ProcessingInputs") or ()}
         for name in sorted({*read, *expected.inputs}):
@@ -176,9 +205,11 @@ def _late(ran: Ran, name: str) -> Iterator[str]:
     """What was written after the job had ended.
 
     S3 tells whole seconds, the rest is cut off (https://github.com/minio/minio-go/pull/1638 shows AWS's answers), and
-    SageMaker milliseconds: an object of the job's own is never later, and one of the same second is not told apart.
+    SageMaker milliseconds: an object of the job's own is never later, and one of the same second is not told apart. A
+    training ends when its artifact is uploaded:
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
     """
-    ended = ran.described.get("ProcessingEndTime")
+    ended = ran.described.get(f"{ran.expected.kind}EndTime")
     late = sorted(uri for uri, written in ran.written.items() if ended is None or written > ended)
     if late:
         more = f" and {len(late) - _SHOWN} more" if len(late) > _SHOWN else ""

@@ -87,7 +87,12 @@ def _found(inputs: Inputs, settings: Settings, described: Any) -> Found:
 
 
 def _ran(job: Expected) -> Ran:
-    described = _client("sagemaker").describe_processing_job(ProcessingJobName=job.name)
+    sagemaker = _client("sagemaker")
+    described = (
+        sagemaker.describe_processing_job(ProcessingJobName=job.name)
+        if job.kind == "Processing"
+        else sagemaker.describe_training_job(TrainingJobName=job.name)
+    )
     written = [objects.written_below(_client("s3"), uri) for uri in job.outputs.values()]
     return Ran(expected=job, described=described, written={uri: at for each in written for uri, at in each.items()})
 

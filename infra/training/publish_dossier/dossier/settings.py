@@ -27,14 +27,14 @@ class Inputs:
         best_arn: Of the best version that ever served; `none` where there is none, or the champion is it.
         inference_image_digest: As it was before anything was measured, `sha256:...`.
         training_image_digest: As it was before anything was trained.
-        test_uri: Prefix of PrepareDataset's test split.
+        train_uri, validation_uri, test_uri: Prefixes of PrepareDataset's splits.
         measurements_uri: Prefix of what MeasureServing measured.
         champion_uri, best_uri: Artifacts of the two versions, or the default object.
         champion_runtime, best_runtime: By which the two serve; `none` where there is none.
         champion_waiver: As FindChampion found it.
         gate_policy_uri: Prefix of the execution's own policy, or the default object.
         map_threshold: Of the execution, as a job is given it.
-        test_job, metadata_job, measurements_job, evaluation_job: ARNs of the jobs that wrote these.
+        data_job, metadata_job, model_job, measurements_job, evaluation_job: ARNs of the jobs that wrote these.
     """
 
     model_package_arn: str
@@ -46,6 +46,8 @@ class Inputs:
     best_arn: str
     inference_image_digest: str
     training_image_digest: str
+    train_uri: str
+    validation_uri: str
     test_uri: str
     measurements_uri: str
     champion_uri: str
@@ -55,8 +57,9 @@ class Inputs:
     best_runtime: str
     gate_policy_uri: str
     map_threshold: str
-    test_job: str
+    data_job: str
     metadata_job: str
+    model_job: str
     measurements_job: str
     evaluation_job: str
 
@@ -103,7 +106,7 @@ class Settings:
         floor_policy_sha256: Of that file, as it was deployed.
         floor_test_set: Digest of the test set that it names; empty where it names none.
         floor_test_set_uri: Its address.
-        processing_role_arn: Of the role of Processing jobs.
+        processing_role_arn, training_role_arn: Of the roles of jobs.
         inference_image: URI with tag of the image that measures and serves.
         training_image: URI with tag of the image that trains and evaluates.
         function_arn: Of this function, in whose name evidence is signed.
@@ -118,6 +121,7 @@ class Settings:
     floor_test_set: str
     floor_test_set_uri: str
     processing_role_arn: str
+    training_role_arn: str
     inference_image: str
     training_image: str
     function_arn: str

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,11 +25,12 @@ from tests.infra.conftest import Cloud, Invoke, Run, invoking
 from tests.infra.training.conftest import deployment_records
 
 ENDPOINT = "mapgate-dev"
-MODEL, MEASURED = "models/job/output/model.tar.gz", "executions/abc/evaluation"
-MEASUREMENTS = "executions/abc/measurements/measurements.json"
+SPLITS = ("train", "validation", "test")
+MEASURED = "executions/abc/evaluation"
 ROLE = "arn:aws:iam::123456789012:role/mapgate-dev-processing"
+TRAINS = "arn:aws:iam::123456789012:role/mapgate-dev-training"
 JOBS = {
-    "test_job": ("training", "training_src", "prepare"),
+    "data_job": ("training", "training_src", "prepare"),
     "measurements_job": ("inference", "inference_src", "measure"),
     "evaluation_job": ("training", "training_src", "evaluate"),
 }
@@ -67,9 +69,8 @@ def pushed_images(cloud: Cloud, folder: Path) -> dict[str, tuple[str, str]]:
     """Push them; returns their URIs and digests by name."""
     made = {}
     for name in ("inference", "training"):
-        (folder / "serve.py").write_text(name)
-        for module in ("training_src", "inference_src"):
-            # What a job writes a stage has put there before.
+        # What a processing job writes a stage has put there before; a training leaves an empty archive.
+        for module in ("serve", "training_src", "inference_src"):
             (folder / f"{module}.py").write_text("")
         cloud.client("ecr").create_repository(repositoryName=f"mapgate-dev-{name}")
         told: dict[str, Any] = {"directory": folder, "python": sys.executable, "entrypoint": ["python", "serve.py"]}
@@ -98,6 +99,9 @@ class Stage:
     invoke: Any
     asset: Path
     package: str = ""
+    model: str = ""
+    """Key of the artifact."""
+    artifact_sha256: str = ""
     inputs: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     moved: dict[str, str] = field(default_factory=dict)
@@ -112,7 +116,30 @@ class Stage:
         return bytes(self.cloud.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read())
 
     def evaluate(self, **further: Any) -> None:
-        self.put(f"{MEASURED}/evaluation.json", judged(**further))
+        self.put(f"{MEASURED}/evaluation.json", judged(**{"model": {"sha256": self.artifact_sha256}, **further}))
+
+    def train(self) -> str:
+        """Run a training as the definition gives it; returns its ARN. Its artifact is what is judged from now on."""
+        name = f"pipelines-abc-train-{uuid4().hex[:8]}"
+        none = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{self.bucket}/defaults/none/"}}
+        sagemaker = self.cloud.client("sagemaker")
+        arn = sagemaker.create_training_job(
+            TrainingJobName=name,
+            RoleArn=TRAINS,
+            AlgorithmSpecification={"TrainingImage": self.images["training"][0], "TrainingInputMode": "File"},
+            HyperParameters={
+                "initial_checkpoint_uri": f"s3://{self.bucket}/defaults/none/",
+                "data_bucket": self.bucket,
+            },
+            InputDataConfig=[{"ChannelName": "checkpoint", "DataSource": none}],
+            OutputDataConfig={"S3OutputPath": f"s3://{self.bucket}/models"},
+            ResourceConfig={"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 1},
+            StoppingCondition={"MaxRuntimeInSeconds": 60},
+        )["TrainingJobArn"]
+        _await(partial(sagemaker.describe_training_job, TrainingJobName=name), "Training")
+        self.model = f"models/{name}/output/model.tar.gz"
+        self.artifact_sha256 = sha256(self.get(self.model))
+        return str(arn)
 
     def run_job(self, job: str, **changed: Any) -> str:
         """Begin a job as the definition gives it, or changed; returns its ARN. What it writes is there already."""
@@ -136,27 +163,21 @@ class Stage:
 
     def jobs_end(self) -> None:
         """Wait for the jobs that the step is handed."""
+        sagemaker = self.cloud.client("sagemaker")
         for job in JOBS:
-            self.job_ends(self.inputs[job])
-
-    def job_ends(self, arn: str, status: str = "Completed") -> None:
-        name, sagemaker = arn.rpartition("/")[2], self.cloud.client("sagemaker")
-        while (described := sagemaker.describe_processing_job(ProcessingJobName=name))[
-            "ProcessingJobStatus"
-        ] == "InProgress":
-            time.sleep(0.05)
-        assert described["ProcessingJobStatus"] == status, described.get("FailureReason")
+            name = self.inputs[job].rpartition("/")[2]
+            _await(partial(sagemaker.describe_processing_job, ProcessingJobName=name), "Processing")
 
     def wrote(self, output: str) -> str:
         return self.moved.get(output, f"s3://{self.bucket}/executions/abc/{output}")
 
     def read_by(self, job: str) -> dict[str, str]:
         none = f"s3://{self.bucket}/defaults/none/"
-        models = {"model": f"s3://{self.bucket}/{MODEL}", "champion": none, "best": none}
+        models = {"model": f"s3://{self.bucket}/{self.model}", "champion": none, "best": none}
         data = {"test": self.wrote("test"), "metadata": self.wrote("metadata")}
         policies = {"gate_policy": none, "floor_policy": f"s3://{self.bucket}/defaults/gate-policy/p/"}
         return {
-            "test_job": {"dataset": none},
+            "data_job": {"dataset": none},
             "measurements_job": {**models, **data},
             "evaluation_job": {"measurements": self.wrote("measurements"), **models, **data, **policies},
         }[job]
@@ -174,7 +195,7 @@ class Stage:
             "MAPGATE_TEST_SET": "execution",
         }
         return {
-            "test_job": {"MAPGATE_ARCHITECTURE": "a"},
+            "data_job": {"MAPGATE_ARCHITECTURE": "a"},
             "measurements_job": runtimes,
             "evaluation_job": evaluation,
         }[job]
@@ -200,10 +221,17 @@ class Stage:
 
 
 _OUTPUTS = {
-    "test_job": ("test", "metadata"),
+    "data_job": ("train", "validation", "test", "metadata"),
     "measurements_job": ("measurements",),
     "evaluation_job": ("evaluation",),
 }
+
+
+def _await(describe: Callable[[], Any], kind: str) -> None:
+    """Wait for a job."""
+    while (described := describe())[f"{kind}JobStatus"] == "InProgress":
+        time.sleep(0.05)
+    assert described[f"{kind}JobStatus"] == "Completed", described.get("FailureReason")
 
 
 def _input(name: str, uri: str) -> dict[str, Any]:
@@ -218,8 +246,8 @@ def _output(name: str, uri: str) -> dict[str, Any]:
 
 def judged(**further: Any) -> dict[str, Any]:
     """An evaluation of the artifact and policy that the stage has."""
-    parts = evaluation(**{"champion": None, **further})
-    parts["model"] = {**parts["model"], "sha256": sha256(b"weights"), **further.get("model", {})}
+    parts = evaluation(**{"champion": None, **{name: part for name, part in further.items() if name != "model"}})
+    parts["model"] = {**parts["model"], **further.get("model", {})}
     parts["policy"] = {**parts["policy"], "floor": {"uri": None, "sha256": sha256(POLICY)}, **further.get("policy", {})}
     return parts
 
@@ -262,23 +290,22 @@ def staged(
     key = cloud.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY", **key_given)["KeyMetadata"][
         "Arn"
     ]
-    _make_role(cloud)
+    for each in (ROLE, TRAINS):
+        _make_role(cloud, each)
     role = "arn:aws:iam::123456789012:role/pipeline"
     sagemaker.create_pipeline(
         PipelineName=name, PipelineDefinition=json.dumps(DEFINITION), ClientRequestToken=uuid4().hex, RoleArn=role
     )
     execution = sagemaker.start_pipeline_execution(PipelineName=name, PipelineExecutionDescription="more night images")
     made = Stage(cloud, bucket, table, key, images, execution["PipelineExecutionArn"], invoke, asset)
+    shards = (f"executions/abc/{split}/1.tfrecord" for split in SPLITS)
+    for given in ("defaults/none/none", *shards, "executions/abc/measurements/measurements.json"):
+        made.put(given, b"some")
+    trained = made.train()
     made.evaluate()
-    model, policy = made.put(MODEL, b"weights"), made.put("defaults/gate-policy/p/gate_policy.yaml", POLICY)
+    model, policy = f"s3://{bucket}/{made.model}", made.put("defaults/gate-policy/p/gate_policy.yaml", POLICY)
     made.put("executions/abc/metadata/dataset.json", PREPARED)
     made.put(f"{MEASURED}/report.html", REPORT)
-    for given in (
-        "defaults/none/none",
-        "executions/abc/test/1.tfrecord",
-        "executions/abc/measurements/measurements.json",
-    ):
-        made.put(given, b"some")
     made.package = _registered(sagemaker, name, images["inference"][0], model)
     made.inputs = {
         "model_package_arn": made.package,
@@ -290,15 +317,16 @@ def staged(
         "best_arn": "none",
         "inference_image_digest": images["inference"][1],
         "training_image_digest": images["training"][1],
-        "test_uri": made.wrote("test"),
+        **{f"{split}_uri": made.wrote(split) for split in SPLITS},
         "measurements_uri": made.wrote("measurements"),
         **{f"{other}_uri": f"s3://{made.bucket}/defaults/none/" for other in ("champion", "best", "gate_policy")},
         **{f"{other}_runtime": "none" for other in ("champion", "best")},
         "champion_waiver": "none",
         "map_threshold": "0.0",
+        "model_job": trained,
         **{job: made.run_job(job) for job in JOBS},
     }
-    made.inputs["metadata_job"] = made.inputs["test_job"]
+    made.inputs["metadata_job"] = made.inputs["data_job"]
     made.jobs_end()
     made.environment = {
         "TABLE": table.name,
@@ -310,15 +338,16 @@ def staged(
         "FLOOR_TEST_SET": "",
         "FLOOR_TEST_SET_URI": "",
         "PROCESSING_ROLE_ARN": ROLE,
+        "TRAINING_ROLE_ARN": TRAINS,
         "INFERENCE_IMAGE": images["inference"][0],
         "TRAINING_IMAGE": images["training"][0],
     }
     return made
 
 
-def _make_role(cloud: Cloud) -> None:
-    """The role of Processing jobs, which may do everything here."""
-    iam, name = cloud.client("iam"), ROLE.rpartition("/")[2]
+def _make_role(cloud: Cloud, arn: str) -> None:
+    """A role of jobs, which may do everything here."""
+    iam, name = cloud.client("iam"), arn.rpartition("/")[2]
     if any(role["RoleName"] == name for role in iam.list_roles()["Roles"]):
         return
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}

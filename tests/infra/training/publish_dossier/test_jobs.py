@@ -29,6 +29,26 @@ LOCAL = "/opt/ml/processing"
 
 def described(job: Expected, **changed: Any) -> dict[str, Any]:
     """What SageMaker says of a job that ran as it should; what it adds of itself is among it."""
+    return {**(_processed(job) if job.kind == "Processing" else _trained(job)), **changed}
+
+
+def _trained(job: Expected) -> dict[str, Any]:
+    checkpoint = "s3://data/defaults/none/"
+    return {
+        "TrainingJobArn": job.arn,
+        "TrainingJobStatus": "Completed",
+        "TrainingEndTime": ENDED,
+        "RoleArn": SETTINGS.training_role_arn,
+        "AlgorithmSpecification": {"TrainingImage": job.image, "TrainingInputMode": "File"},
+        "HyperParameters": {"initial_checkpoint_uri": checkpoint, "data_bucket": "data", "architecture": "small"},
+        "InputDataConfig": [
+            {"ChannelName": "checkpoint", "DataSource": {"S3DataSource": {"S3Uri": checkpoint}}},
+        ],
+        "ModelArtifacts": {"S3ModelArtifacts": job.outputs["model"]},
+    }
+
+
+def _processed(job: Expected) -> dict[str, Any]:
     inputs = {"dataset": "s3://data/datasets/1/"} if job.inputs is None else job.inputs
     environment = {"MAPGATE_ARCHITECTURE": "a"} if job.environment is None else job.environment
     read = {"S3DataType": "S3Prefix", "S3InputMode": "File", "S3CompressionType": "None"}
@@ -54,12 +74,11 @@ def described(job: Expected, **changed: Any) -> dict[str, Any]:
                 for name, uri in job.outputs.items()
             ]
         },
-        **changed,
     }
 
 
 def wrote(job: Expected, at: datetime = LAST) -> dict[str, datetime]:
-    return {f"{uri}/file": at for uri in job.outputs.values()}
+    return {uri if name == "model" else f"{uri}/file": at for name, uri in job.outputs.items()}
 
 
 def faults(job: Expected, written: Mapping[str, datetime] | None = None, **changed: Any) -> str:
@@ -67,15 +86,16 @@ def faults(job: Expected, written: Mapping[str, datetime] | None = None, **chang
     return " ".join(job_faults(Ran(expected=job, described=described(job, **changed), written=objects), SETTINGS))
 
 
-PREPARE, MEASURE, EVALUATE = expected_jobs(INPUTS, SETTINGS)
+JOBS = expected_jobs(INPUTS, SETTINGS)
+PREPARE, TRAIN, MEASURE, EVALUATE = JOBS
 
 
-@pytest.mark.parametrize("job", [PREPARE, MEASURE, EVALUATE], ids=lambda job: job.step)
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.step)
 def test_a_job_of_the_pipeline_s_own_is_believed(job: Expected) -> None:
     assert faults(job) == ""
 
 
-@pytest.mark.parametrize("job", [PREPARE, MEASURE, EVALUATE], ids=lambda job: job.step)
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.step)
 def test_what_was_written_a_second_later_is_somebody_else_s(job: Expected) -> None:
     (first, *_) = wrote(job)
     told = faults(job, {**wrote(job), first: LAST + timedelta(seconds=1)})
@@ -124,6 +144,35 @@ def test_an_input_at_another_folder_is_told() -> None:
     assert f"its input model is {INPUTS.model_uri} at {LOCAL}/input/test, not {INPUTS.model_uri}" in told
 
 
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"TrainingJobStatus": "Stopped"}, "is Stopped, and its files are not all there."),
+        (
+            {"RoleArn": SETTINGS.processing_role_arn},
+            "its role is arn:aws:iam::123456789012:role/mapgate-dev-processing",
+        ),
+        ({"AlgorithmSpecification": {"TrainingImage": "own:1"}}, "its image is own:1, not "),
+        (
+            {"AlgorithmSpecification": {"TrainingImage": TRAIN.image, "ContainerEntrypoint": ["sh"]}},
+            "its command is sh, not empty",
+        ),
+        ({"Environment": {"LD_PRELOAD": "own.so"}}, "its variable LD_PRELOAD is own.so, not absent"),
+        (
+            {"HyperParameters": {"initial_checkpoint_uri": "s3://data/models/x", "data_bucket": "data"}},
+            "its hyperparameter initial_checkpoint_uri is s3://data/models/x, not s3://data/defaults/none/",
+        ),
+        (
+            {"HyperParameters": {"initial_checkpoint_uri": "s3://data/defaults/none/", "data_bucket": "inputs"}},
+            "its hyperparameter data_bucket is inputs, not data",
+        ),
+        ({"ModelArtifacts": {"S3ModelArtifacts": "s3://data/models/y"}}, "its output model is s3://data/models/y, not"),
+    ],
+)
+def test_a_training_that_ran_otherwise_is_not_believed(changed: dict[str, Any], sentence: str) -> None:
+    assert sentence in faults(TRAIN, **changed)
+
+
 def test_files_that_are_gone_are_told() -> None:
     assert f"Nothing lies at {INPUTS.measurements_uri}, where MeasureServing's job" in faults(MEASURE, {})
 
@@ -131,14 +180,17 @@ def test_files_that_are_gone_are_told() -> None:
 def test_where_several_instances_prepare_the_description_is_another_job_s() -> None:
     several = replace(INPUTS, metadata_job=f"{JOB}-JoinDataset-x")
     prepare, join, *_ = expected_jobs(several, SETTINGS)
-    assert (prepare.step, list(prepare.outputs)) == ("PrepareDataset", ["test"])
+    assert (prepare.step, list(prepare.outputs)) == ("PrepareDataset", ["train", "validation", "test"])
     assert (join.step, list(join.outputs), join.command[-1]) == ("JoinDataset", ["metadata"], "join")
     assert faults(join) == ""
 
 
 def test_the_environment_s_test_set_is_what_everybody_must_have_answered() -> None:
     named = replace(SETTINGS, floor_test_set="9" * 64, floor_test_set_uri="s3://sets/night/")
-    _, measure, evaluate = expected_jobs(INPUTS, named)
+    prepare, _, measure, evaluate = expected_jobs(INPUTS, named)
+    assert list(prepare.outputs) == ["train", "validation", "metadata"], (
+        "an execution may have no test split of its own"
+    )
     assert (measure.inputs or {})["test"] == (evaluate.inputs or {})["test"] == "s3://sets/night/"
     assert (evaluate.environment or {})["MAPGATE_TEST_SET"] == "environment"
 
@@ -158,9 +210,15 @@ def test_what_is_demanded_of_jobs_is_what_the_definition_gives_them(instances: i
     policy = steps["EvaluateDetector"]["Environment"]["MAPGATE_FLOOR_POLICY_URI"]
     images = {"training_image": RESOURCES.training_image, "inference_image": RESOURCES.inference_image}
     jobs = expected_jobs(inputs, replace(SETTINGS, floor_policy_uri=policy, **images))
-    assert len(jobs) == (3 if instances == 1 else 4)
+    assert len(jobs) == (4 if instances == 1 else 5)
     for job in jobs:
         given = steps[job.step]
+        if job.kind == "Training":
+            assert job.arn == _told({"Get": "Steps.TrainDetector.TrainingJobArn"})
+            assert job.image == given["AlgorithmSpecification"]["TrainingImage"]
+            assert job.outputs == {"model": _told({"Get": "Steps.TrainDetector.ModelArtifacts.S3ModelArtifacts"})}
+            assert "Environment" not in given and "ContainerEntrypoint" not in given["AlgorithmSpecification"]
+            continue
         assert job.arn == _told({"Get": f"Steps.{job.step}.ProcessingJobArn"})
         assert job.image == given["AppSpecification"]["ImageUri"]
         assert list(job.command) == given["AppSpecification"]["ContainerEntrypoint"]

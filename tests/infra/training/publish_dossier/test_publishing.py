@@ -19,9 +19,9 @@ from tests.infra.training.publish_dossier.conftest import (
     ENDPOINT,
     JOBS,
     MEASURED,
-    MODEL,
     POLICY,
     PREPARED,
+    SPLITS,
     Stage,
     judged,
     sha256,
@@ -63,8 +63,8 @@ def test_the_verdict_is_recorded_with_the_digest_of_everything(published: Stage)
         "PipelineExecutionArn": published.execution,
         "EvaluationUri": f"s3://{published.bucket}/{MEASURED}/evaluation.json",
         "EvaluationSha256": sha256(published.get(f"{MEASURED}/evaluation.json")),
-        "ModelUri": f"s3://{published.bucket}/{MODEL}",
-        "ModelSha256": sha256(b"weights"),
+        "ModelUri": f"s3://{published.bucket}/{published.model}",
+        "ModelSha256": published.artifact_sha256,
         "Image": published.images["inference"][0],
         "ImageDigest": published.images["inference"][1],
         "FloorPolicySha256": sha256(POLICY),
@@ -94,8 +94,9 @@ def test_the_chain_is_signed_and_leads_to_who_started_it_and_the_data(published:
     assert previous_of(provenance) == digest(published.get(f"{published.folder}/dataset.json"))
     assert previous_of(dataset) is None
     (subject,) = verdict["subject"]
-    version = published.cloud.client("s3").head_object(Bucket=published.bucket, Key=MODEL)["VersionId"]
-    assert (subject["digest"]["sha256"], subject["annotations"]["s3VersionId"]) == (sha256(b"weights"), version)
+    version = published.cloud.client("s3").head_object(Bucket=published.bucket, Key=published.model)["VersionId"]
+    assert subject["digest"]["sha256"] == published.artifact_sha256
+    assert subject["annotations"]["s3VersionId"] == version
     made = provenance["predicate"]
     assert made["mapgate_startedBy"] == "arn:aws:iam::123456789012:user/administrator"
     assert made["mapgate_description"] == "more night images"
@@ -121,7 +122,7 @@ def test_the_version_shows_the_verdict_beside_what_it_had(published: Stage) -> N
     assert container["Image"] == published.images["inference"][0]
     assert described["ModelApprovalStatus"] == "PendingManualApproval"
     card = json.loads(described["ModelCard"]["ModelCardContent"])
-    assert card["model_overview"]["model_artifact"] == [f"s3://{published.bucket}/{MODEL}"]
+    assert card["model_overview"]["model_artifact"] == [f"s3://{published.bucket}/{published.model}"]
     assert card["intended_uses"]["purpose_of_model"] == "more night images"
     page = published.get(f"{published.folder}/report.html").decode()
     assert "arn:aws:iam::123456789012:user/administrator" in page and "version 1" in page
@@ -129,7 +130,7 @@ def test_the_version_shows_the_verdict_beside_what_it_had(published: Stage) -> N
 
 def test_an_evaluation_that_somebody_edited_passes_no_more_than_it_measured(stage: Stage) -> None:
     """`gate.passed` made true over rules that failed."""
-    parts = judged()
+    parts = judged(model={"sha256": stage.artifact_sha256})
     parts["gate"]["rules"][0]["passed"] = False
     stage.put(f"{MEASURED}/evaluation.json", parts)
     assert "says that the gate passed, but not its rules (mAP_50)" in refusal(stage)
@@ -144,10 +145,13 @@ def test_an_evaluation_that_somebody_edited_passes_no_more_than_it_measured(stag
         ("executions/abc/measurements/champion/openvino/detections.npz", "MeasureServing"),
         ("executions/abc/metadata/dataset.json", "PrepareDataset"),
         ("executions/abc/test/1.tfrecord", "PrepareDataset"),
+        ("executions/abc/train/2.tfrecord", "PrepareDataset"),
+        ("", "TrainDetector"),
     ],
 )
 def test_what_was_written_after_its_job_had_ended_gives_no_verdict(stage: Stage, key: str, job: str) -> None:
     """Whoever holds the role of the jobs may write there, too: here the very same bytes, or more than there were."""
+    key = key or stage.model
     listed = stage.cloud.client("s3").list_objects_v2(Bucket=stage.bucket, Prefix=key).get("Contents")
     content = stage.get(key) if listed else b"some"
     time.sleep(1)  # which S3 does not tell apart
@@ -167,20 +171,21 @@ def test_a_job_that_was_run_beside_the_pipeline_gives_no_verdict(stage: Stage) -
 
 def test_the_jobs_of_an_earlier_execution_are_fine_where_a_step_was_cached(stage: Stage) -> None:
     """Step caching hands over the job and the addresses of the execution that ran it."""
-    for content, output in ((b"some", "test/1.tfrecord"), (json.dumps(PREPARED).encode(), "metadata/dataset.json")):
-        stage.put(f"executions/earlier/{output}", content)
-    places = {name: f"s3://{stage.bucket}/executions/earlier/{name}" for name in ("test", "metadata")}
-    stage.inputs |= {"test_uri": places["test"], "metadata_uri": places["metadata"]}
+    for split in SPLITS:
+        stage.put(f"executions/earlier/{split}/1.tfrecord", b"some")
+    stage.put("executions/earlier/metadata/dataset.json", PREPARED)
+    places = {name: f"s3://{stage.bucket}/executions/earlier/{name}" for name in (*SPLITS, "metadata")}
+    stage.inputs |= {f"{name}_uri": place for name, place in places.items()}
     stage.moved |= places
     for job in JOBS:
         stage.inputs[job] = stage.run_job(job)
-    stage.inputs["metadata_job"] = stage.inputs["test_job"]
+    stage.inputs["metadata_job"] = stage.inputs["data_job"]
     stage.jobs_end()
     assert stage.publish().error == ""
 
 
 def test_an_artifact_that_somebody_replaced_gets_no_verdict(stage: Stage) -> None:
-    stage.put(MODEL, b"other weights")
+    stage.put(stage.model, b"other weights")
     told = refusal(stage)
     assert "is not the artifact that was evaluated" in told and sha256(b"other weights")[:12] in told
 
@@ -200,8 +205,9 @@ def test_a_policy_that_somebody_replaced_gives_no_verdict(stage: Stage) -> None:
     assert "is not the gate policy that was deployed" in refusal(stage)
 
 
-@pytest.mark.parametrize("key", [f"{MEASURED}/evaluation.json", f"{MEASURED}/report.html", MODEL])
+@pytest.mark.parametrize("key", [f"{MEASURED}/evaluation.json", f"{MEASURED}/report.html", ""])
 def test_what_is_gone_is_told(stage: Stage, key: str) -> None:
+    key = key or stage.model
     stage.cloud.client("s3").delete_object(Bucket=stage.bucket, Key=key)
     assert f"s3://{stage.bucket}/{key} is gone" in refusal(stage)
 
