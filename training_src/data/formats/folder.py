@@ -98,6 +98,7 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
     dataset = with_table(dataset, folder)
     dataset = replace(dataset, entries=_guarded(dataset, folder))
     _refuse_empty(dataset, folder)
+    dataset = replace(dataset, notices=(*dataset.notices, *_nearly_alike(dataset.label_map)))
     if len(fitting) == 1:
         return dataset
     ignored = ", ".join(layout.NAME for layout in fitting[1:])
@@ -106,6 +107,18 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
         "(--format chooses)."
     )
     return replace(dataset, notices=(notice, *dataset.notices))
+
+
+def _nearly_alike(label_map: LabelMap) -> Iterator[str]:
+    """Classes that are one class to whoever labelled, and two to a detector."""
+    known: dict[str, str] = {}
+    for name in label_map.names.values():
+        plain = " ".join(re.split(r"[\s_-]+", name.casefold())).strip()
+        if (other := known.setdefault(plain, name)) != name:
+            yield (
+                f'The classes "{other}" and "{name}" differ in capitals or blanks only; if they are one, rename one by '
+                "a sources.yaml."
+            )
 
 
 def _read_within(folder: Path, label_map: LabelMap | None) -> Dataset:
