@@ -73,6 +73,7 @@ class LongLines:
     marked: int = 0
     seen_marks: int = 0
     looked_at: int = 0
+    tracks: int = 0
     poses: Counter[tuple[int, int]] = field(default_factory=Counter)
     polygons: int = 0
     parallelograms: int = 0
@@ -84,6 +85,7 @@ class LongLines:
         if len(shares) % 3 == 1 and _MARKS.issuperset(shares[6::3]) and min(shares[2:4]) > 0:
             self.marked += 1
             self.seen_marks += SHORTEST if 2.0 in shares[6::3] else len(shares[6::3])
+        self.tracks += len(shares) == SHORTEST and 0 <= shares[4] <= 1 and float(shares[5]).is_integer()
         if self.looked_at < _LINES and len(self.lengths) == 1:
             self._look_at(shares)
 
@@ -95,11 +97,14 @@ class LongLines:
         self.parallelograms += len(points) == 4 and _is_parallelogram(points)
 
     def form(self) -> LineForm | None:
-        """What the lines are; None where they may be either, or some are one and some the other."""
+        """What the lines are; None where they may be either, some are one and some the other, or none is any.
+
+        A tracker writes a confidence and a track's number behind each box.
+        """
         if not self.count:
             return LineForm("polygons")
         marked = self.marked / self.count
-        if _HARDLY_ANY < marked < _NEARLY_ALL:
+        if _HARDLY_ANY < marked < _NEARLY_ALL or self.tracks >= _NEARLY_ALL * self.count:
             return None
         certain = self.seen_marks >= SHORTEST or not self.polygons
         if (marked >= _NEARLY_ALL and certain) or (len(self.lengths) == 1 and self._looks_like_poses()):

@@ -100,7 +100,7 @@ class _Reading:
                 f"{self.folder.path.name}: the texts' long lines can be read as polygons and as boxes with keypoints "
                 f"behind them, and nothing tells which they are; say `kpt_shape: {lines.points}` for keypoints, or "
                 "`kpt_shape: []` for polygons, in data.yaml. Where some are one and some the other, part them and "
-                "merge the folders by a sources.yaml."
+                "merge the folders by a sources.yaml; leave out what is neither, such as a track's number."
             )
         return form
 

@@ -193,3 +193,11 @@ def test_sixth_number_that_is_no_confidence_may_be_an_angle_and_is_a_fault(store
 
     (message,) = messages(folder)
     assert "confidence" in message and "turned" in message
+
+
+@pytest.mark.parametrize("track", [0, 1, 7])
+def test_confidence_and_track_are_no_corner(store: Store, track: float) -> None:
+    folder = store([[0.5, 0.5, 0.25, 0.5, confidence, track] for confidence in (0.9, 0.8, 0.75)])
+
+    with pytest.raises(DataError, match="leave out what is neither, such as a track's number"):
+        messages(folder)
