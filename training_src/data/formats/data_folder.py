@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from training_src.data.formats.fields import AnnotationError, shown
-from training_src.data.formats.file_names import FolderNames, is_foreign
+from training_src.data.formats.file_names import FolderNames, is_file_entry, is_folder_entry, is_foreign
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.spill import Spill
 from training_src.data.splits import given_split
@@ -247,7 +247,7 @@ class DataFolder:
                         continue
                     if deep and entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
-                    elif entry.name.lower().endswith(tuple(suffixes)) and entry.is_file():
+                    elif entry.name.lower().endswith(tuple(suffixes)) and is_file_entry(entry):
                         names.add(_written(entry.name, place), 0)
         except (FileNotFoundError, NotADirectoryError):
             return
@@ -256,17 +256,29 @@ class DataFolder:
         for name in sorted(folders):
             yield from self.files(place / name, suffixes, deep=True)
 
-    def linked_folders(self, place: Path) -> Iterator[Path]:
-        """The folders under a folder that are links out of the data set, by name."""
+    def never_read(self, place: Path) -> Iterator[tuple[Path, str]]:
+        """What lies under a folder and is never opened, and what it is: links out of the data set, pipes, devices."""
         folders: list[str] = []
         with os.scandir(place) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
-                elif entry.is_symlink() and entry.is_dir() and not self.holds(entry.path):
-                    yield Path(entry.path)
+                elif (what := self._strange(entry)) is not None:
+                    yield Path(entry.path), what
         for name in sorted(folders):
-            yield from self.linked_folders(place / name)
+            yield from self.never_read(place / name)
+
+    def _strange(self, entry: os.DirEntry[str]) -> str | None:
+        try:
+            if entry.is_file(follow_symlinks=False):
+                return None
+            if not entry.is_symlink():
+                return "no file but a pipe, socket or device"
+            if entry.is_dir():
+                return None if self.holds(entry.path) else "a link to a folder outside the data set"
+            return None if entry.is_file() else "a link that leads to no file"
+        except OSError:
+            return "a link that leads to no file"  # but around in a circle
 
     def _is_within(self, path: str) -> bool:
         real = os.path.realpath(path)
@@ -293,7 +305,7 @@ def _scanned(place: Path, wanted: Callable[[str], object], *, folders: bool = Fa
     try:
         with os.scandir(place) as entries:
             for entry in entries:
-                if (not folders or entry.is_dir()) and not is_foreign(entry.name) and wanted(entry.name):
+                if (not folders or is_folder_entry(entry)) and not is_foreign(entry.name) and wanted(entry.name):
                     yield entry.name
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return

@@ -23,6 +23,22 @@ def is_foreign(name: str) -> bool:
     return name.startswith(_APPLE_DOUBLE) or name in ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
+def is_file_entry(entry: os.DirEntry[str]) -> bool:
+    """Whether what a folder lists is a file, or a link to one; a link that leads around in a circle is none."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def is_folder_entry(entry: os.DirEntry[str]) -> bool:
+    """The same of a folder."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 class FolderNames:
     """A folder's files by what their names mean, for names that are not there letter by letter.
 
@@ -35,7 +51,7 @@ class FolderNames:
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
-                    if not is_foreign(entry.name) and entry.is_file():
+                    if not is_foreign(entry.name) and is_file_entry(entry):
                         plain = _plain(entry.name)
                         self._same.add(plain, entry.name)
                         self._stems.add(os.path.splitext(plain)[0], entry.name)  # noqa: PTH122

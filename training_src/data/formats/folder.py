@@ -98,6 +98,7 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
     dataset = with_table(dataset, folder)
     dataset = replace(dataset, entries=_guarded(dataset, folder))
     _refuse_empty(dataset, folder)
+    dataset = replace(dataset, notices=(*dataset.notices, *_nearly_alike(dataset.label_map)))
     if len(fitting) == 1:
         return dataset
     ignored = ", ".join(layout.NAME for layout in fitting[1:])
@@ -106,6 +107,18 @@ def read_folder(folder: Path, label_map: LabelMap | None = None, format: str | N
         "(--format chooses)."
     )
     return replace(dataset, notices=(notice, *dataset.notices))
+
+
+def _nearly_alike(label_map: LabelMap) -> Iterator[str]:
+    """Classes that are one class to whoever labelled, and two to a detector."""
+    known: dict[str, str] = {}
+    for name in label_map.names.values():
+        plain = " ".join(re.split(r"[\s_-]+", name.casefold())).strip()
+        if (other := known.setdefault(plain, name)) != name:
+            yield (
+                f'The classes "{other}" and "{name}" differ in capitals or blanks only; if they are one, rename one by '
+                "a sources.yaml."
+            )
 
 
 def _read_within(folder: Path, label_map: LabelMap | None) -> Dataset:
@@ -191,7 +204,7 @@ def _guarded(dataset: Dataset, folder: Path) -> Callable[[], Iterator[Entry]]:
                 else:
                     read.add(entry.encoded.file)
                 yield entry
-            yield from _linked_folders(DataFolder(folder))
+            yield from _never_read(DataFolder(folder))
             if not dataset.tells_left_out:
                 yield from left_out(DataFolder(folder), read, faults, _has_layout)
         except OSError as error:
@@ -208,12 +221,15 @@ def _has_layout(folder: Path) -> bool:
         return True
 
 
-def _linked_folders(folder: DataFolder) -> Iterator[Fault]:
-    """Folders that are links out of the data set: what they hold is read by nobody, and would be missed by nobody."""
-    for place in folder.linked_folders(folder.path):
+def _never_read(folder: DataFolder) -> Iterator[Fault]:
+    """What nobody reads, and nobody would miss: folders that are links out of the data set, pipes, broken links."""
+    for number, (place, what) in enumerate(folder.never_read(folder.path)):
         named = shown(folder.name(place), 200)
-        message = f"{named}/ is a link to a folder outside the data set, which is not read; copy the folder in."
-        yield Fault(named, None, "path", message)
+        if place.is_dir():
+            message = f"{named}/ is {what}, which is not read; copy the folder in."
+            yield Fault(named, None, "path", message)
+        elif number < _SHOWN:
+            yield Fault(named, None, "path", f"{named} is {what}, which is not read; remove it.", "warning")
 
 
 def _refuse_empty(dataset: Dataset, folder: Path) -> None:

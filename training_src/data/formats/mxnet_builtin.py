@@ -72,8 +72,9 @@ def _channels(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _parsed(folder: DataFolder, file: Path) -> _Document:
+    text = folder.text(file)
     try:
-        content = json.loads(folder.text(file))
+        content = json.loads(text)
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):

@@ -30,8 +30,9 @@ _INSIDE = 0.8
 _NEARLY_ALL, _HARDLY_ANY = 0.98, 0.02
 # Of unmarked poses so many lines must be none but poses, and of all so many at most may be polygons, too.
 _FEW_LINES, _SOME = 3, 0.3
-# So many lines are looked at closely, and of an outline so many corners: the rest would take long and say the same.
-_LINES, _CORNERS = 2000, 40
+# So many lines of so many lengths are looked at closely, and of an outline so many corners: the rest would take long
+# and say the same.
+_LINES, _LENGTHS, _CORNERS = 2000, 8, 40
 
 
 @dataclass(frozen=True)
@@ -72,67 +73,97 @@ class LongLines:
     lengths: Counter[int] = field(default_factory=Counter)
     marked: int = 0
     seen_marks: int = 0
-    looked_at: int = 0
-    poses: Counter[tuple[int, int]] = field(default_factory=Counter)
-    polygons: int = 0
-    parallelograms: int = 0
+    tracks: int = 0
+    looks: dict[int, _Look] = field(default_factory=dict)
 
     def add(self, shares: Shares) -> None:
         """Count a line of at least six numbers, as shares of the image."""
+        length = len(shares)
         self.count += 1
-        self.lengths[len(shares)] += 1
-        if len(shares) % 3 == 1 and _MARKS.issuperset(shares[6::3]) and min(shares[2:4]) > 0:
+        self.lengths[length] += 1
+        if length % 3 == 1 and _MARKS.issuperset(shares[6::3]) and min(shares[2:4]) > 0:
             self.marked += 1
             self.seen_marks += SHORTEST if 2.0 in shares[6::3] else len(shares[6::3])
-        if self.looked_at < _LINES and len(self.lengths) == 1:
-            self._look_at(shares)
-
-    def _look_at(self, shares: Shares) -> None:
-        self.looked_at += 1
-        self.poses.update(layout for layout in _LAYOUTS if _is_pose(shares, *layout))
-        points = list(zip(shares[::2], shares[1::2], strict=False))
-        self.polygons += len(shares) % 2 == 0 and _is_near(points) and _is_simple(points)
-        self.parallelograms += len(points) == 4 and _is_parallelogram(points)
+        self.tracks += length == SHORTEST and 0 <= shares[4] <= 1 and float(shares[5]).is_integer()
+        if length in self.looks or len(self.looks) < _LENGTHS:
+            self.looks.setdefault(length, _Look(length)).add(shares)
 
     def form(self) -> LineForm | None:
-        """What the lines are; None where they may be either, or some are one and some the other."""
+        """What the lines are; None where they may be either, some are one and some the other, or none is any.
+
+        A tracker writes a confidence and a track's number behind each box.
+        """
         if not self.count:
             return LineForm("polygons")
         marked = self.marked / self.count
-        if _HARDLY_ANY < marked < _NEARLY_ALL:
+        if _HARDLY_ANY < marked < _NEARLY_ALL or self.tracks >= _NEARLY_ALL * self.count:
             return None
-        certain = self.seen_marks >= SHORTEST or not self.polygons
-        if (marked >= _NEARLY_ALL and certain) or (len(self.lengths) == 1 and self._looks_like_poses()):
-            return LineForm("poses", frozenset(self.lengths), marked >= _NEARLY_ALL)
-        return LineForm("polygons") if len(self.lengths) > 1 or self._looks_like_polygons() else None
-
-    def _looks_like_poses(self) -> bool:
-        pose, polygon = self._shares()
-        # A box and a point are three pairs of numbers, which are a triangle always.
-        never_polygons = self.looked_at * (1 - polygon) if SHORTEST not in self.lengths else 0
-        return pose >= 1 - _SOME and polygon <= _SOME and (self._is_odd or never_polygons >= _FEW_LINES)
-
-    def _looks_like_polygons(self) -> bool:
-        pose, polygon = self._shares()
-        turned = self.parallelograms >= _NEARLY_ALL * self.looked_at
-        never_poses = self.looked_at * (1 - pose)
-        certain = pose < _HARDLY_ANY or (never_poses >= _FEW_LINES and pose < polygon)
-        # An odd count is neither, which each line is blamed for.
-        return self._is_odd or turned or (polygon >= 1 - _SOME and certain)
-
-    @property
-    def _is_odd(self) -> bool:
-        return next(iter(self.lengths)) % 2 == 1
-
-    def _shares(self) -> tuple[float, float]:
-        """Which shares of the lines can be poses, and polygons."""
-        return max(self.poses.values(), default=0) / self.looked_at, self.polygons / self.looked_at
+        certain = self.seen_marks >= SHORTEST or not any(look.polygons for look in self.looks.values())
+        if marked >= _NEARLY_ALL and certain:
+            return LineForm("poses", frozenset(self.lengths), marked=True)
+        length, count = self.lengths.most_common(1)[0]
+        if count < _NEARLY_ALL * self.count:  # only polygons have as many numbers as they like
+            return None if any(look.like_poses for look in self.looks.values()) else LineForm("polygons")
+        look = self.looks.get(length)
+        if look is not None and look.like_poses:
+            return LineForm("poses", frozenset((length,)))
+        return LineForm("polygons") if look is None or look.like_polygons else None
 
     @property
     def points(self) -> list[int]:
         """`kpt_shape` of the most frequent lines, if they are poses."""
         length = self.lengths.most_common(1)[0][0] - 4
         return [length // 3, 3] if length % 3 == 0 else [length // 2, 2]
+
+
+@dataclass
+class _Look:
+    """What lines of one length can be, by the first of them."""
+
+    length: int
+    lines: int = 0
+    polygons: int = 0
+    parallelograms: int = 0
+    layouts: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def add(self, shares: Shares) -> None:
+        """Look at a line closely, if it is one of the first."""
+        if self.lines == _LINES:
+            return
+        self.lines += 1
+        self.layouts.update(layout for layout in _LAYOUTS if _is_pose(shares, *layout))
+        points = list(zip(shares[::2], shares[1::2], strict=False))
+        self.polygons += len(shares) % 2 == 0 and _is_near(points) and _is_simple(points)
+        self.parallelograms += len(points) == 4 and _is_parallelogram(points)
+
+    @property
+    def like_poses(self) -> bool:
+        """Whether most lines can be poses, and some certainly are no polygons."""
+        # A box and a point are three pairs of numbers, which are a triangle always.
+        never_polygons = self.lines * (1 - self._polygon) if self.length != SHORTEST else 0
+        never = self._is_odd or never_polygons >= _FEW_LINES
+        return self._pose >= 1 - _SOME and self._polygon <= _SOME and never
+
+    @property
+    def like_polygons(self) -> bool:
+        """Whether most lines can be polygons, and some certainly are no poses."""
+        turned = self.parallelograms >= _NEARLY_ALL * self.lines
+        never_poses = self.lines * (1 - self._pose)
+        certain = self._pose < _HARDLY_ANY or (never_poses >= _FEW_LINES and self._pose < self._polygon)
+        # An odd count is neither, which each line is blamed for.
+        return self._is_odd or turned or (self._polygon >= 1 - _SOME and certain)
+
+    @property
+    def _is_odd(self) -> bool:
+        return self.length % 2 == 1
+
+    @property
+    def _pose(self) -> float:
+        return max(self.layouts.values(), default=0) / self.lines
+
+    @property
+    def _polygon(self) -> float:
+        return self.polygons / self.lines
 
 
 def _is_pose(shares: Shares, dimensions: int, behind: int) -> bool:

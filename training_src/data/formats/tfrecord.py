@@ -25,7 +25,7 @@ from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, Label
 from training_src.data.formats.classes import listed
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, area, attributes, class_name, confidence, shown
-from training_src.data.formats.file_names import is_foreign
+from training_src.data.formats.file_names import is_folder_entry, is_foreign
 from training_src.data.images import BrokenImageError, read_header
 from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.records.compression import decompress, is_compressed
@@ -132,7 +132,8 @@ def shards_of(folder: Path) -> Iterator[tuple[Path, str | None]]:
 
 def _shards_within(folder: Path, split: str | None) -> Iterator[tuple[Path, str | None]]:
     with os.scandir(folder) as entries:
-        found = [(entry.name, entry.is_dir()) for entry in entries if entry.is_dir() or _SHARD.search(entry.name)]
+        listed = ((entry.name, is_folder_entry(entry)) for entry in entries)
+        found = [(name, is_folder) for name, is_folder in listed if is_folder or _SHARD.search(name)]
     for name, is_folder in sorted(found):
         child = folder / name
         if is_foreign(name):

@@ -100,7 +100,7 @@ class _Reading:
                 f"{self.folder.path.name}: the texts' long lines can be read as polygons and as boxes with keypoints "
                 f"behind them, and nothing tells which they are; say `kpt_shape: {lines.points}` for keypoints, or "
                 "`kpt_shape: []` for polygons, in data.yaml. Where some are one and some the other, part them and "
-                "merge the folders by a sources.yaml."
+                "merge the folders by a sources.yaml; leave out what is neither, such as a track's number."
             )
         return form
 
@@ -131,7 +131,7 @@ def _text_file(folder: DataFolder, image: Path) -> Path | None:
     """The twin in `labels` of an image in `images`, or the text file beside it.
 
     Raises:
-        AnnotationError: Several texts have nearly the image's name.
+        AnnotationError: Several texts have nearly the image's name, or several images the text's.
     """
     for place in (_labels_of(folder, image.parent), image.parent):
         if place is None:
@@ -139,8 +139,17 @@ def _text_file(folder: DataFolder, image: Path) -> Path | None:
         exactly = place / f"{image.stem}.txt"
         # A link out of the data set and a pipe are such, too, and refused when they are read.
         if text := exactly if os.path.lexists(exactly) else folder.beside(image.stem, (place,), (".txt",)):
+            _refuse_shared(folder, image, text)
             return text
     return None
+
+
+def _refuse_shared(folder: DataFolder, image: Path, text: Path) -> None:
+    """Of `a.jpg` and `a.png` a text can only be one's."""
+    other = folder.beside(image.stem, (image.parent,))
+    if other is not None and other != image:
+        rest = f"has the text {folder.name(text)}, which may be of {folder.name(other)}; remove one of the images"
+        raise AnnotationError("annotation", f"{rest}, or give each a name of its own")
 
 
 def _labels_of(folder: DataFolder, place: Path) -> Path | None:

@@ -154,11 +154,11 @@ def _names(folder: DataFolder, settings: Mapping[str, Any], file: Path | None) -
     if isinstance(given, str) and given and (listed := folder.ending(given)) is not None and listed.is_file():
         return _lines(folder, listed), folder.name(listed)
     if isinstance(given, list):
-        return {position: class_name(name) for position, name in enumerate(given)}, source
+        return _agreed(folder, {position: class_name(name) for position, name in enumerate(given)}, source), source
     if isinstance(given, dict):
         if not all(isinstance(key, str) and key.isdecimal() and len(key) < 10 for key in given):
             raise AnnotationError("class", f"has names that are not numbered: {shown(list(given))}")
-        return {int(key): class_name(name) for key, name in given.items()}, source
+        return _agreed(folder, {int(key): class_name(name) for key, name in given.items()}, source), source
     if given not in (None, ""):
         raise AnnotationError("class", f"has names that are neither a list nor a mapping: {shown(given)}")
     return _listed_names(folder, source)
@@ -173,16 +173,34 @@ def _listed_names(folder: DataFolder, source: str) -> tuple[dict[int, str], str]
     names: dict[int, str] = {}
     for file in _lists(folder):
         found = _lines(folder, file)
-        for number in found.keys() & names.keys():
-            if found[number] != names[number]:
-                raise DataError(
-                    f'{folder.name(file)} calls class {number} "{found[number]}", {source} calls it "{names[number]}": '
-                    "the texts of the two folders count differently. Label both with one list, or merge the folders "
-                    "by a sources.yaml."
-                )
+        if different := _difference(folder.name(file), found, source, names):
+            raise DataError(
+                f"{different}: the texts of the two folders count differently. Label both with one list, or merge the "
+                "folders by a sources.yaml."
+            )
         if len(found) > len(names):
             names, source = found, folder.name(file)
     return names, source
+
+
+def _agreed(folder: DataFolder, names: dict[int, str], source: str) -> dict[int, str]:
+    """Names that no list beside them contradicts.
+
+    Raises:
+        DataError: One gives a number to another class.
+    """
+    for file in _lists(folder):
+        if different := _difference(folder.name(file), _lines(folder, file), source, names):
+            raise DataError(f"{different}; remove or correct the one that the texts were not labelled by.")
+    return names
+
+
+def _difference(file: str, found: Mapping[int, str], source: str, names: Mapping[int, str]) -> str:
+    """A sentence's beginning on the first number that two lists give to different classes; empty for none."""
+    number = next((one for one in sorted(found.keys() & names.keys()) if found[one] != names[one]), None)
+    return (
+        "" if number is None else f'{file} calls class {number} "{found[number]}", {source} calls it "{names[number]}"'
+    )
 
 
 def _lists(folder: DataFolder) -> Iterator[Path]:
@@ -194,7 +212,19 @@ def _lists(folder: DataFolder) -> Iterator[Path]:
 
 
 def _lines(folder: DataFolder, file: Path) -> dict[int, str]:
-    return {position: class_name(text) for position, (_, text) in enumerate(folder.lines(file))}
+    """Names by their lines.
+
+    Raises:
+        AnnotationError: It cannot be read, or a name is none.
+        DataError: An empty line stands between names: some tools count it.
+    """
+    names = {}
+    for position, (line, text) in enumerate(folder.lines(file)):
+        if line != position + 1:
+            rest = f'has an empty line {position + 1} in front of "{shown(text)}"; remove it, or name the class there'
+            raise DataError(f"{folder.name(file)} {rest}.")
+        names[position] = class_name(text)
+    return names
 
 
 def _places(folder: DataFolder, settings: Mapping[str, Any]) -> tuple[list[Place], list[str]]:

@@ -175,3 +175,14 @@ def test_faults_of_a_data_set_without_its_images_are_summed_up(voc_folder: Path)
         "voc holds annotations, but none of their images was found; copy them in, or name the folder that holds both."
     )
     assert (len(messages), last) == (8, "... and 12 more.")
+
+
+@pytest.mark.parametrize("name", ["Vehicle", "VEHICLE", "vehicle_", "vehicle "])
+def test_classes_that_differ_in_capitals_or_blanks_are_told(voc_folder: Path, name: str) -> None:
+    (voc_folder / "label_map.pbtxt").unlink()
+    file = voc_folder / "Annotations/street_1.xml"
+    file.write_text(file.read_text().replace(">vehicle<", f">{name}<"))
+
+    told = [notice for notice in read_dataset(voc_folder).notices if "differ in capitals or blanks only" in notice]
+
+    assert len(told) == (name.strip() != "vehicle")

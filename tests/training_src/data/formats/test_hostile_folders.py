@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import struct
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from training_src.data.dataset import Fault
 from training_src.data.formats import read_dataset
 from training_src.data.report.page import _thumbnail
 from training_src.data.writers.image import Image
-from training_src.errors import ConfigurationError, DataError
+from training_src.errors import ConfigurationError, DataError, MapgateError
 
 Make = Callable[..., Image]
 Write = Callable[[Path, Sequence[Image]], None]
@@ -113,10 +114,60 @@ def test_report_does_not_decode_what_the_check_of_bombs_refused() -> None:
     assert _thumbnail(bomb) == ("", 0, 0)
 
 
-def test_faults_of_a_pipe_among_good_files_are_named(folder: Path) -> None:
-    os.mkfifo(folder / "Annotations" / "pipe.xml")
+def _pipe(file: Path) -> None:
+    os.mkfifo(file)
 
-    assert not [entry.message for entry in read_dataset(folder).entries() if isinstance(entry, Fault)]
+
+def _socket(file: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.path.relpath(file))  # an absolute path may be longer than a socket's
+
+
+def _loop(file: Path) -> None:
+    file.symlink_to(file.name)
+
+
+def _circle(file: Path) -> None:
+    file.symlink_to(file.with_name("other.link").name)
+    file.with_name("other.link").symlink_to(file.name)
+
+
+def _link_to_a_device(file: Path) -> None:
+    file.symlink_to("/dev/zero")
+
+
+def _folder(file: Path) -> None:
+    file.mkdir()
+
+
+def _link_out(file: Path) -> None:
+    (file.parents[1] / "elsewhere").write_text(ELSEWHERE)
+    file.symlink_to(file.parents[1] / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "label_map.pbtxt", "data_policy.yaml", "sources.yaml", "attributes.csv", "data.yaml", "obj.data", "classes.txt",
+        "obj.names", "_darknet.labels", "annotations.json", "instances.json", "output.manifest", "train.record",
+        "boxes.csv", "labels.xml", "c.jpg", "train.txt", "anything",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("plant", [_pipe, _socket, _loop, _circle, _link_to_a_device, _folder, _link_out])
+def test_no_name_makes_a_strange_file_read(folder: Path, name: str, plant: Callable[[Path], None]) -> None:
+    (folder / "label_map.pbtxt").unlink(missing_ok=True)
+    plant(folder / name)
+    told = ""
+
+    try:
+        read_policy_of(folder)
+        told = " ".join(entry.message for entry in read_dataset(folder).entries() if isinstance(entry, Fault))
+    except MapgateError as error:
+        told = str(error)
+
+    assert "neighbours" not in told
+    if plant not in (_folder, _link_out, _link_to_a_device):
+        assert name in told
 
 
 @pytest.mark.parametrize("mark", ["\n", "\r", "\x1b[31m", "\x9b", "\u202e", "\u2028"])
@@ -165,6 +216,7 @@ def test_text_that_is_a_pipe_does_not_make_a_background(
     text.unlink()
     os.mkfifo(text)
 
-    (fault,) = (entry for entry in read_dataset(made).entries() if isinstance(entry, Fault))
+    fault, warning = (entry for entry in read_dataset(made).entries() if isinstance(entry, Fault))
 
     assert "0.txt is no file but a folder, pipe or device" in fault.message
+    assert warning.severity == "warning" and "0.txt is no file but a pipe" in warning.message

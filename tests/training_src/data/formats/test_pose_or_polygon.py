@@ -193,3 +193,29 @@ def test_sixth_number_that_is_no_confidence_may_be_an_angle_and_is_a_fault(store
 
     (message,) = messages(folder)
     assert "confidence" in message and "turned" in message
+
+
+@pytest.mark.parametrize("track", [0, 1, 7])
+def test_confidence_and_track_are_no_corner(store: Store, track: float) -> None:
+    folder = store([[0.5, 0.5, 0.25, 0.5, confidence, track] for confidence in (0.9, 0.8, 0.75)])
+
+    with pytest.raises(DataError, match="leave out what is neither, such as a track's number"):
+        messages(folder)
+
+
+@pytest.mark.parametrize("stray", [[0.1, 0.1, 0.3, 0.1, 0.3, 0.3, 0.2, 0.4, 0.1, 0.3], [0.5, 0.5, 0.2, 0.2, 0.5, 0.5]])
+@pytest.mark.parametrize("first", [True, False])
+def test_stray_line_does_not_make_polygons_of_poses(store: Store, stray: Line, first: bool) -> None:
+    lines = poses(60, 5, None)
+
+    folder = store([stray, *lines] if first else [*lines, stray])
+
+    assert np.allclose(boxes_of(folder), expected_of_poses(lines), atol=1e-4)
+    assert [f"{0 if first else 60:03d}.txt" in message for message in messages(folder)] == [True]
+
+
+def test_poses_of_several_counts_are_an_error(store: Store) -> None:
+    folder = store([*poses(20, 5, None), *poses(20, 17, None)])
+
+    with pytest.raises(DataError, match="kpt_shape"):
+        messages(folder)

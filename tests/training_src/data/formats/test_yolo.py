@@ -410,3 +410,49 @@ def test_fiftyones_yolov5_is_read(tmp_path: Path, store: Callable[..., None]) ->
         ("validation", "dog"),
     ]
     assert not messages(tmp_path)
+
+
+def test_text_of_two_images_is_a_fault(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/a.jpg")
+    (tmp_path / "images/a.png").write_bytes((tmp_path / "images/a.jpg").read_bytes())
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]")
+
+    assert messages(tmp_path) == [
+        "images/a.png has the text labels/a.txt, which may be of images/a.jpg; remove one of the images, or give each "
+        "a name of its own."
+    ]
+
+
+def test_empty_line_between_names_is_an_error(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/a.jpg")
+    (tmp_path / "classes.txt").write_text("cat\n\ndog\n")
+
+    with pytest.raises(DataError, match=r"classes\.txt has an empty line 2 in front of \"dog\"; remove it, or name"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["\ufeffcat\r\ndog\r\n", "cat\ndog\n\n\n", "cat\ndog"])
+def test_empty_lines_behind_names_do_not_matter(tmp_path: Path, store: Callable[..., None], text: str) -> None:
+    store("images/a.jpg")
+    (tmp_path / "classes.txt").write_text(text)
+
+    assert read_dataset(tmp_path).label_map.names == {1: "cat", 2: "dog"}
+
+
+def test_list_that_contradicts_the_settings_is_an_error(tmp_path: Path, store: Callable[..., None]) -> None:
+    store("images/a.jpg")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]")
+    (tmp_path / "labels/classes.txt").write_text("dog\ncat\n")
+
+    with pytest.raises(DataError, match=r'labels/classes\.txt calls class 0 "dog", data\.yaml calls it "cat"'):
+        read_dataset(tmp_path)
+
+
+def test_list_that_agrees_with_the_settings_as_far_as_it_goes_is_none(
+    tmp_path: Path, store: Callable[..., None]
+) -> None:
+    store("images/a.jpg")
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]")
+    (tmp_path / "classes.txt").write_text("cat\n")
+
+    assert read_dataset(tmp_path).label_map.names == {1: "cat", 2: "dog"}
