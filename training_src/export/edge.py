@@ -37,7 +37,7 @@ boxes, classes, scores, count = (model.get_tensor(output["index"])[0] for output
 labels = open("labels.txt", encoding="utf-8").read().splitlines()
 for box, kind, score in zip(boxes[: int(count)], classes, scores):
     if score >= 0.3:
-        print(labels[int(kind)], f"{{score:.2f}}", "ymin xmin ymax xmax", box.round(3).tolist())
+        print(labels[int(kind)], f"{{score:.2f}}, ymin xmin ymax xmax:", *(f"{{side:.3f}}" for side in box))
 '''
 PIXELS = {
     INT8: "np.asarray(picture)[None]",

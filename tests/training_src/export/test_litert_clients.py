@@ -115,7 +115,7 @@ class Fields:
         return self.table.Pos + offset if offset else 0
 
     def text(self, place: int) -> str:
-        return self.table.String(self._at(place)).decode()
+        return bytes(self.table.String(self._at(place))).decode()
 
     def number(self, place: int) -> int:
         at = self._at(place)

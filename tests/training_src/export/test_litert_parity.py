@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
 from tests.training_src.export.conftest import Street, labelled
@@ -18,6 +19,7 @@ from training_src.export import litert_converter, litert_parity, litert_postproc
 from training_src.export.calibration import calibration_images
 from training_src.export.litert_model import LitertFiles, litert_files
 from training_src.export.litert_parity import LitertParity
+from training_src.export.litert_postprocess import PostProcess
 from training_src.export.litert_run import Found
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 VIDEO = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "urban_frames"
 Check = Callable[[bytes | None], LitertParity]
-Change = Callable[[schema.SubGraphT], None]
+Change = Callable[[schema.ModelT, schema.SubGraphT], None]
 
 
 @pytest.fixture(scope="module")
@@ -72,34 +74,44 @@ def _with_anchors(content: bytes, anchors: NDArray[np.float32], wrong: NDArray[n
 def _changed(content: bytes, change: Change) -> bytes:
     """The file with something else in its tables."""
     model = litert_postprocess._unpacked(content)
-    change(model.subgraphs[0])
+    change(model, model.subgraphs[0])
     return litert_postprocess._packed(model)
 
 
-def _wrong_steps(factor: float) -> Change:
-    """Encodings, and whatever has their steps because it is joined to them, are read in steps of a wrong size."""
+def _halved(name: str) -> Change:
+    """One of the scales by which the operation divides encodings."""
 
-    def change(graph: schema.SubGraphT) -> None:
-        given = graph.operators[-1].inputs[0]
-        (maker,) = [each for each in graph.operators if given in each.outputs]
-        (step,) = graph.tensors[maker.inputs[0]].quantization.scale
-        for tensor in graph.tensors:
-            steps = tensor.quantization.scale if tensor.quantization else None
-            if steps is not None and list(steps) == [step]:
-                tensor.quantization.scale = [step * factor]
+    def change(_: schema.ModelT, graph: schema.SubGraphT) -> None:
+        last = graph.operators[-1]
+        options = flexbuffers.Loads(bytes(bytearray(last.customOptions)))
+        wrong = PostProcess(**{**options, name: options[name] / 2})
+        last.customOptions = list(litert_postprocess._flexible(wrong))
 
     return change
 
 
-def _lower(graph: schema.SubGraphT) -> None:
-    """Scores from a wrong zero: 20 steps lower."""
+def _wrong_steps(_: schema.ModelT, graph: schema.SubGraphT) -> None:
+    """A picture's bytes stand for twice as much."""
+    steps = graph.tensors[graph.inputs[0]].quantization
+    steps.scale = [2 * float(steps.scale[0])]
+
+
+def _lower(model: schema.ModelT, graph: schema.SubGraphT) -> None:
+    """What becomes scores has lost two fifths of a logit."""
     (maker,) = [each for each in graph.operators if graph.operators[-1].inputs[1] in each.outputs]
-    steps = graph.tensors[maker.inputs[0]].quantization
-    steps.zeroPoint = [int(steps.zeroPoint[0]) + 20]
+    columns = int(graph.tensors[maker.inputs[0]].shape[-1])  # with the background
+    for each in graph.operators:
+        if model.operatorCodes[each.opcodeIndex].builtinCode != schema.BuiltinOperator.CONV_2D:
+            continue
+        bias = graph.tensors[each.inputs[2]]
+        if bias.shape[0] in (3 * columns, 6 * columns):
+            buffer = model.buffers[bias.buffer]
+            lost = np.rint(0.4 / np.asarray(bias.quantization.scale)).astype(np.int64)
+            buffer.content = (np.frombuffer(buffer.content, "<i4") - lost).astype("<i4").tobytes()
 
 
 def _swapped(one: int, other: int) -> Change:
-    def change(graph: schema.SubGraphT) -> None:
+    def change(_: schema.ModelT, graph: schema.SubGraphT) -> None:
         outputs = list(graph.outputs)
         outputs[one], outputs[other] = outputs[other], outputs[one]
         graph.outputs = outputs
@@ -134,19 +146,29 @@ def test_wrong_anchors_are_caught(check: Check, street: Street, files: LitertFil
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (_wrong_steps(1.3), "boxes overlap"),
+        (_halved("h_scale"), "boxes overlap"),
+        (_halved("y_scale"), "boxes overlap"),
+        (_wrong_steps, "boxes overlap"),
         (_lower, "scores are"),
         (_swapped(1, 2), "outputs are not boxes, classes, scores"),
         (_swapped(0, 3), "outputs are not boxes, classes, scores"),
         (_swapped(0, 2), "outputs are not boxes, classes, scores"),
     ],
-    ids=["steps of encodings", "zero of scores", "classes and scores", "boxes and count", "boxes and scores"],
+    ids=[
+        "scale of height",
+        "scale of y",
+        "steps of the image",
+        "scores",
+        "classes and scores",
+        "boxes and count",
+        "boxes and scores",
+    ],
 )
 def test_a_wrong_scale_and_swapped_outputs_are_caught(
     check: Check, files: LitertFiles, change: Change, said: str
 ) -> None:
     assert files.int8 is not None
-    assert check(_changed(files.int8, lambda _: None)).passed
+    assert check(_changed(files.int8, lambda *_: None)).passed
     parity = check(_changed(files.int8, change))
     assert any(said in sentence for sentence in parity.failures), parity
 
