@@ -54,10 +54,8 @@ def cut(ranges: Ranges, content: bytes, samples: Samples) -> None:
         found = ranges[name]
         if found["min"].size == 1:
             least, greatest = _of_least_error(values, float(found["min"].min()), float(found["max"].max()))
-            found["min"], found["max"] = (
-                (found["min"] + np.float32(least)) / 2,
-                (found["max"] + np.float32(greatest)) / 2,
-            )
+            for end, best in (("min", least), ("max", greatest)):
+                found[end] = ((found[end] + best) / 2).astype(np.float32)
 
 
 def _values(content: bytes, samples: Samples, names: Collection[str]) -> dict[str, NDArray[np.float32]]:
