@@ -2,7 +2,6 @@
 """TrainDetector: from labelled images and a pipeline.config to the contents of model.tar.gz."""
 
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -19,16 +18,14 @@ from training_src.export.artifact import Provenance, write_artifact
 from training_src.models.architectures import build_detector
 from training_src.models.batch_norm_statistics import folded_batch_norms, measure_statistics
 from training_src.models.checkpoints.checkpoint import Restored
-from training_src.models.config.legacy import mapping_table
-from training_src.models.config.pipeline import CONFIGS, PipelineDescription, load, load_bundled
+from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
 from training_src.models.detector import Detector
 from training_src.models.training_memory import Asked, asked_batch
 from training_src.training.accelerator import check_accelerator
-from training_src.training.anchor_reach import boxes_of, reach_lines
+from training_src.training.announcement import print_anchors, print_header, print_remarks
 from training_src.training.batch_size import chosen_batch, device_memory, footprint_of
 from training_src.training.checkpoints import CheckpointStore, TrainingProgress, fingerprint
 from training_src.training.config_overrides import at_size, overridden
-from training_src.training.config_warnings import config_warnings, greatest_rate
 from training_src.training.distribution import Cluster, strategy_for
 from training_src.training.event_folders import event_folders
 from training_src.training.following_data import following_data
@@ -42,7 +39,7 @@ from training_src.training.initial_checkpoint import (
 from training_src.training.loop import Plan, train
 from training_src.training.precision import FLOAT32, set_precision
 from training_src.training.progress_report import ProgressReport
-from training_src.training.progressive_resizing import measured_part, small_steps, smaller
+from training_src.training.progressive_resizing import measured_part
 from training_src.training.records import Records
 from training_src.training.request import Request, read_request
 from training_src.training.validation import Validation
@@ -55,8 +52,6 @@ NOT_DECIDING = frozenset(
 )
 # Whose statistics stand for the data set's: batch norms average over places too.
 MEASURED_IMAGES = 32
-# A rate that is that of a bundled config, within this share, was taken from it.
-SAME_RATE = 0.01
 
 
 def main() -> int:
@@ -120,9 +115,7 @@ def train_detector(job: TrainingJob) -> None:
         plan = _planned(training, settings, detector, records, cluster, strategy)
         validation = Validation(detector, held_out, request.label_map.names, request.every)
         if cluster.is_chief:
-            _print_header(training, detector, plan, (len(records), len(validation)))
-            _print_remarks(training, plan)
-            _print_anchors(training, records)
+            _print_what_is_trained(training, detector, plan, records, validation)
         if training.initial:
             _start_from(training.initial, detector, records, request.label_map, told=cluster.is_chief)
         store = CheckpointStore(checkpoints, plan.config.num_steps)
@@ -189,6 +182,17 @@ def _planned(
         settings = settings.model_copy(update={"progressive_resizing": part})
     epoch = -(-len(records) // config.batch_size) if request.epochs and not request.num_steps else 0
     return Plan(config, settings, cluster, strategy, epoch)
+
+
+def _print_what_is_trained(
+    training: _Training, detector: Detector, plan: Plan, records: Records, validation: Validation
+) -> None:
+    description, request = training.description, training.request
+    names = request.label_map.names
+    images = (len(records), len(validation))
+    print_header(detector, plan, description.source, names, images, training.fingerprint)
+    print_remarks(plan, description, [*request.notes, *training.overridden])
+    print_anchors(description, records, names, training.decided_by_data, bundled=training.bundled)
 
 
 def _start_from(
@@ -301,72 +305,9 @@ def deciding(hyperparameters: Mapping[str, str]) -> dict[str, str]:
     return {"seed": str(Settings().seed), **given}
 
 
-def _batch_of_equal_rate(description: PipelineDescription) -> int:
-    """The batch of the bundled config whose extractor and learning rate this one has; 0 where there is none."""
-    extractor = description.config.model.family.feature_extractor.type
-    rate = greatest_rate(description.config.train_config.optimizer.learning_rate)
-    for file in sorted(CONFIGS.glob("*.config")):
-        if f'"{extractor}"' not in file.read_text():
-            continue
-        bundled = load_bundled(file.stem, 1).config.train_config
-        if abs(greatest_rate(bundled.optimizer.learning_rate) / rate - 1) < SAME_RATE:
-            return bundled.batch_size
-    return 0
-
-
 def _listen_to_sigterm(asked: threading.Event) -> None:
     """SageMaker sends SIGTERM two minutes before it takes a spot instance away."""
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
-
-
-def _print_header(training: _Training, detector: Detector, plan: Plan, images: tuple[int, int]) -> None:
-    classes = ", ".join(f"{number} {name}" for number, name in training.request.label_map.names.items())
-    augmentation = [
-        next(name for name, value in vars(option).items() if value is not None)
-        for option in plan.config.data_augmentation_options
-    ]
-    policy = keras.mixed_precision.global_policy().name
-    parameters = sum(network.count_params() for network in detector.networks)
-    replicas = plan.strategy.num_replicas_in_sync
-    first = small_steps(plan.config, plan.settings.progressive_resizing or 0.0)
-    beginning = f", the first {first} with images of {_size(smaller(detector))}" if first else ""
-    print(
-        f"model         {training.description.source}, input {_size(detector)}, {parameters / 1e6:.2f} M parameters, "
-        f"{policy}\n"
-        f"classes       {classes}\n"
-        f"data          {images[0]} images to train on, {images[1]} to validate on\n"
-        f"training      {plan.config.num_steps} steps of batch {plan.config.batch_size}"
-        f"{f' on {replicas} replicas' if replicas > 1 else ''}"
-        f"{beginning}, seed {plan.settings.seed}, {', '.join(augmentation) or 'no augmentation'}\n"
-        f"fingerprint   {training.fingerprint}",
-        flush=True,
-    )
-
-
-def _size(detector: Detector) -> str:
-    return "x".join(map(str, detector.input_size)) if detector.input_size else "as the image's"
-
-
-def _print_remarks(training: _Training, plan: Plan) -> None:
-    """What is not as the config says, what was mapped to fields of today, and what looks like a mistake."""
-    description = training.description
-    for line in [*training.request.notes, *training.overridden]:
-        print(f"overridden    {line}")
-    print(mapping_table(description.mapped), end="\n" if description.mapped else "")
-    replicas = plan.strategy.num_replicas_in_sync
-    for line in config_warnings(plan.config, _batch_of_equal_rate(description), replicas):
-        print(f"attention     {line}")
-    sys.stdout.flush()
-
-
-def _print_anchors(training: _Training, records: Records) -> None:
-    """What the data decide, and which boxes the anchors do not reach."""
-    names = training.request.label_map.names
-    decisions = [("data decides", sentence) for sentence in training.decided_by_data]
-    reached = reach_lines(training.description, boxes_of(records), names, bundled=training.bundled)
-    for subject, sentence in [*decisions, *reached]:
-        print(f"{subject:<13} {sentence}")
-    sys.stdout.flush()
 
 
 def _print_evaluation(validation: Validation) -> None:

@@ -31,6 +31,8 @@ def run(
             raise BadInputError("--to tflite: --artifact writes what a server takes; leave one of them out")
         if input_type != IMAGE_TENSOR:
             raise BadInputError(f"--input-type {input_type}: with --to tflite a model takes pixels of its own size")
+        if max_detections is not None and max_detections < 1:
+            raise BadInputError(f"--max-detections {max_detections}: at least one box must be left; give 1 or more")
         _read_first(checkpoint, output, pipeline_config)
 
         from training_src.export.litert_checkpoint import export_litert

@@ -19,23 +19,30 @@ from training_src.training.records import Records
 ARCHIVE = "edge.tar.gz"
 FLOAT16, INT8 = "model_float16.tflite", "model_int8.tflite"
 PARITY, EXAMPLE = "parity.json", "example.py"
-# Nothing but ai-edge-litert, which brings numpy, is needed; a .ppm needs no decoder.
+# Needs what `pip install ai-edge-litert pillow` brings, and nothing else.
 EXAMPLE_TEXT = '''\
-"""python example.py picture.ppm: what model_int8.tflite finds in a picture (binary PPM: P6, 8 bits)."""
+"""python example.py PICTURE: what {file} finds in it. Before: pip install ai-edge-litert pillow"""
 import sys
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-header = open(sys.argv[1], "rb").read().split(maxsplit=4)[:4]
-width, height = int(header[1]), int(header[2])
-image = np.fromfile(sys.argv[1], np.uint8)[-width * height * 3 :].reshape(height, width, 3)
-model = Interpreter("model_int8.tflite"); model.allocate_tensors(); taken = model.get_input_details()[0]
-rows, columns = (np.arange(n) * side // n for n, side in zip(taken["shape"][1:3], (height, width)))
-model.set_tensor(taken["index"], image[rows][:, columns][None]); model.invoke()
-boxes, classes, scores, count = (model.get_tensor(each["index"])[0] for each in model.get_output_details())
+from PIL import Image, ImageOps
+
+model = Interpreter("{file}")  # in one thread: with more, TFLite_Detection_PostProcess can leave out a class
+model.allocate_tensors()
+image = model.get_input_details()[0]
+picture = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB").resize(image["shape"][[2, 1]])
+model.set_tensor(image["index"], {pixels})
+model.invoke()
+boxes, classes, scores, count = (model.get_tensor(output["index"])[0] for output in model.get_output_details())
 labels = open("labels.txt", encoding="utf-8").read().splitlines()
-for box, kind, score in list(zip(boxes, classes, scores))[: int(count)]:
-    if score >= 0.3: print(labels[int(kind)], round(float(score), 2), box.round(3).tolist())
+for box, kind, score in zip(boxes[: int(count)], classes, scores):
+    if score >= 0.3:
+        print(labels[int(kind)], f"{{score:.2f}}, ymin xmin ymax xmax:", *(f"{{side:.3f}}" for side in box))
 '''
+PIXELS = {
+    INT8: "np.asarray(picture)[None]",
+    FLOAT16: "np.asarray(picture, np.float32)[None] / 127.5 - 1",
+}
 
 
 def write_edge(
@@ -43,7 +50,8 @@ def write_edge(
 ) -> None:
     """Write the files, or say in a line why there are none.
 
-    A file that does not find what float32 finds is left out; `parity.json` says of each why.
+    A file that does not find what float32 finds is left out; `parity.json` says of each why. The example runs int8, or
+    where that is left out float16.
 
     Args:
         folder: Made, where there is something to write.
@@ -62,19 +70,21 @@ def write_edge(
     ids = sorted(label_map.names)
     reference = litert_parity.float32_detections(detector, ids, validation)
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {}
+    figures, example = {}, ""
     for file, content in ((FLOAT16, files.float16), (INT8, files.int8)):
         assert content is not None  # there are images to calibrate on
         parity = litert_parity.compare(content, detector, label_map.names, validation, reference)
         figures[file] = parity.as_json()
         if parity.passed:
             (folder / file).write_bytes(content)
+            example = EXAMPLE_TEXT.format(file=file, pixels=PIXELS[file])
             print(f"edge          {file}, {len(content) / 1e6:.2f} MB: {parity}", flush=True)
         else:
             print(f"edge          {file} is left out: {'; '.join(parity.failures)}", flush=True)
     write_whole(folder / LABELS, label_file([label_map.names[number] for number in ids]))
     write_whole(folder / PARITY, json.dumps(figures, indent=1))
-    write_whole(folder / EXAMPLE, EXAMPLE_TEXT)
+    if example:
+        write_whole(folder / EXAMPLE, example)
 
 
 def write_edge_archive(folder: Path, write: Callable[[Path], None]) -> None:

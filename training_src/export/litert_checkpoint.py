@@ -34,7 +34,7 @@ def export_litert(
         pipeline_config: Of the detector; None for the one beside the checkpoint.
         label_map: Of the classes that are to be detected; None for the one beside the checkpoint.
         calibration: A folder of labelled images, the training split's; None for float16 only.
-        max_detections: In place of the config's `max_total_detections`.
+        max_detections: In place of the config's `max_total_detections`; 1 or more.
 
     Raises:
         MapgateError: If config, checkpoint, label map or images do not fit, the detector cannot be given this form, or
@@ -42,8 +42,6 @@ def export_litert(
     """
     if output.exists() and any(output.iterdir()):
         raise ConfigurationError(f"{output}: something is there already; give another folder")
-    if max_detections is not None and max_detections < 1:
-        raise ConfigurationError(f"--max-detections {max_detections}: at least one box must be left; give 1 or more")
     pipeline_config = pipeline_config or beside(source, "pipeline.config", "--pipeline-config")
     labels = read_label_map(label_map or beside(source, "label_map.pbtxt", "--label-map"))
     records = Records(calibration) if calibration else None

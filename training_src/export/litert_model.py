@@ -76,7 +76,8 @@ def litert_files(
     network = litert_converter.convert(detector, ids)
 
     def finished(content: bytes, uint8: bool) -> bytes:
-        return with_labels(with_postprocess(content, options, anchors, metadata(name, uint8)), labels)
+        fitting = options.in_steps_of(litert_quantizing.SCORE_STEP) if uint8 else options
+        return with_labels(with_postprocess(content, fitting, anchors, metadata(name, uint8)), labels)
 
     float16 = finished(litert_quantizing.as_float16(network), uint8=False)
     if images is None:

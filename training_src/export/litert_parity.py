@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from training_src.errors import DataError
 from training_src.evaluation.boxes import Detections, GroundTruth, intersection_over_union, rows_by_image
 from training_src.evaluation.coco import evaluate
 from training_src.export.litert_model import resized
@@ -31,6 +32,10 @@ GREATEST_EMPTY = 0.0
 GREATEST_SHIFT = 0.05
 # What share of float32's shown detections must be found again.
 LEAST_FOUND = 0.9
+# How much of them must then overlap on average: intersection over union.
+LEAST_OVERLAP = 0.85
+# How much higher or lower their scores may be on average, of 1: clients have one threshold for any form.
+GREATEST_SCORE_SHIFT = 0.05
 # Each costs an inference in both forms.
 GREATEST_COUNT = 500
 
@@ -48,6 +53,8 @@ class LitertParity:
         empty: Which share of the file's shown detections has no area in the picture.
         shift: How far the file's boxes lie lower and further right, in shares of their sides: the greater of the two
             means, without its sign.
+        overlap: Mean intersection over union of what is found again.
+        score_shift: By how much its scores are higher on average, of 1.
         failures: A sentence for each thing that is not good enough.
     """
 
@@ -58,6 +65,8 @@ class LitertParity:
     found: float
     empty: float
     shift: float
+    overlap: float
+    score_shift: float
     failures: tuple[str, ...]
 
     @property
@@ -72,7 +81,10 @@ class LitertParity:
         figures = "no labelled box"
         if self.map is not None and self.map_float32 is not None:
             figures = f"mAP {self.map:.4f}, float32's is {self.map_float32:.4f}"
-        return f"{figures}; {self.found:.1%} of {self.shown} detections found again, on {self.images} images"
+        return (
+            f"{figures}; {self.found:.1%} of {self.shown} detections found again, overlap {self.overlap:.3f}, "
+            f"scores {self.score_shift:+.3f}, on {self.images} images"
+        )
 
 
 def float32_detections(detector: SsdDetector, class_ids: list[int], records: Records) -> list[Found]:
@@ -107,7 +119,10 @@ def compare(
     """
     litert = LitertDetector(content, sorted(names))
     chosen = _chosen(records)
-    other = [litert.detect(resized(detector, records.decoded(index)[1])) for index in chosen]
+    try:
+        other = [litert.detect(resized(detector, records.decoded(index)[1])) for index in chosen]
+    except DataError as error:
+        return LitertParity(len(chosen), None, None, 0, 0.0, 0.0, 0.0, 0.0, 0.0, (str(error),))
     examples = [records[index] for index in chosen]
     truth = GroundTruth.from_images(
         sizes=[(example.height, example.width) for example in examples],
@@ -118,10 +133,21 @@ def compare(
     empty = np.concatenate([_is_empty(boxes[scores >= LEAST_SCORE]) for boxes, scores, _ in other])
     mine, theirs = _gathered(reference), _gathered(other)
     values = [evaluate(truth, each, names).values["mAP"] for each in (mine, theirs)]
-    shown, found, shift = _matched(mine, theirs, len(chosen))
+    pairs = _pairs(mine, theirs, len(chosen))
     share = float(empty.mean()) if len(empty) else 0.0
-    failures = tuple(_failures(values[0], values[1], shown, found, share, shift))
-    return LitertParity(len(chosen), values[0], values[1], shown, found, share, shift, failures)
+    failures = tuple(_failures(values[0], values[1], share, pairs))
+    return LitertParity(
+        images=len(chosen),
+        map_float32=values[0],
+        map=values[1],
+        shown=pairs.shown,
+        found=pairs.found,
+        empty=share,
+        shift=pairs.shift,
+        overlap=pairs.overlap,
+        score_shift=pairs.score_shift,
+        failures=failures,
+    )
 
 
 def _chosen(records: Records) -> list[int]:
@@ -144,39 +170,75 @@ def _gathered(found: list[Found]) -> Detections:
     )
 
 
-def _matched(mine: Detections, theirs: Detections, images: int) -> tuple[int, float, float]:
-    """How many detections float32 shows, the share that is found again, and how far boxes are moved."""
-    moved, shown = [], 0
-    pairs = zip(rows_by_image(mine.image_index, images), rows_by_image(theirs.image_index, images), strict=True)
-    for ours, others in pairs:
+@dataclass(frozen=True)
+class _Pairs:
+    """Detections that float32 shows, each with the file's that is most like it, where there is one.
+
+    Attributes:
+        shown: How many float32 shows.
+        moved: Of each pair, how far the centre lies lower and further right, in shares of the sides; `(pairs, 2)`.
+        overlaps: Of each pair, `(pairs)`.
+        score_differences: Of each pair, the file's score less float32's; `(pairs)`.
+    """
+
+    shown: int
+    moved: NDArray[np.float64]
+    overlaps: NDArray[np.float64]
+    score_differences: NDArray[np.float64]
+
+    @property
+    def found(self) -> float:
+        return len(self.overlaps) / self.shown if self.shown else 1.0
+
+    @property
+    def shift(self) -> float:
+        return float(np.abs(self.moved.mean(axis=0)).max()) if len(self.moved) else 0.0
+
+    @property
+    def overlap(self) -> float:
+        return float(self.overlaps.mean()) if len(self.overlaps) else 1.0
+
+    @property
+    def score_shift(self) -> float:
+        return float(self.score_differences.mean()) if len(self.score_differences) else 0.0
+
+
+def _pairs(mine: Detections, theirs: Detections, images: int) -> _Pairs:
+    moved, overlaps, differences, shown = [np.zeros((0, 2))], [np.zeros(0)], [np.zeros(0)], 0
+    both = zip(rows_by_image(mine.image_index, images), rows_by_image(theirs.image_index, images), strict=True)
+    for ours, others in both:
         seen = ours[mine.scores[ours] >= LEAST_SCORE]
         shown += len(seen)
         if not len(seen) or not len(others):
             continue
         alike = mine.classes[seen][:, None] == theirs.classes[others][None]
         overlap = intersection_over_union(mine.boxes[seen], theirs.boxes[others]) * alike
-        best = overlap.argmax(axis=1)
         hit = overlap.max(axis=1) >= LEAST_IOU
-        one, two = mine.boxes[seen[hit]], theirs.boxes[others[best[hit]]]
+        again, same = seen[hit], others[overlap.argmax(axis=1)[hit]]
+        one, two = mine.boxes[again], theirs.boxes[same]
         centres = (two[:, :2] + two[:, 2:] - one[:, :2] - one[:, 2:]) / 2
         moved.append(centres / np.maximum(one[:, 2:] - one[:, :2], 1e-6))
-    offsets = np.concatenate([np.zeros((0, 2)), *moved])
-    shift = float(np.abs(offsets.mean(axis=0)).max()) if len(offsets) else 0.0
-    return shown, len(offsets) / shown if shown else 1.0, shift
+        overlaps.append(overlap.max(axis=1)[hit])
+        differences.append(theirs.scores[same] - mine.scores[again])
+    return _Pairs(shown, np.concatenate(moved), np.concatenate(overlaps), np.concatenate(differences))
 
 
-def _failures(
-    before: float | None, after: float | None, shown: int, found: float, empty: float, shift: float
-) -> list[str]:
+def _failures(before: float | None, after: float | None, empty: float, pairs: _Pairs) -> list[str]:
     told = []
     if before is not None and after is not None and before - after > GREATEST_FALL:
         told.append(f"mAP falls from {before:.4f} to {after:.4f}, at most {GREATEST_FALL} is allowed")
-    if shown and found < LEAST_FOUND:
-        told.append(f"{found:.1%} of {shown} detections are found again, {LEAST_FOUND:.0%} are wanted")
+    if pairs.found < LEAST_FOUND:
+        told.append(f"{pairs.found:.1%} of {pairs.shown} detections are found again, {LEAST_FOUND:.0%} are wanted")
     if empty > GREATEST_EMPTY:
         told.append(f"{empty:.1%} of the boxes have no area in the picture")
-    if shift > GREATEST_SHIFT:
+    if pairs.shift > GREATEST_SHIFT:
         told.append(
-            f"boxes are moved by {shift:.1%} of their sides on average, at most {GREATEST_SHIFT:.0%} is allowed"
+            f"boxes are moved by {pairs.shift:.1%} of their sides on average, at most {GREATEST_SHIFT:.0%} is allowed"
+        )
+    if pairs.overlap < LEAST_OVERLAP:
+        told.append(f"boxes overlap those of float32 by {pairs.overlap:.2f} on average, {LEAST_OVERLAP} is wanted")
+    if abs(pairs.score_shift) > GREATEST_SCORE_SHIFT:
+        told.append(
+            f"scores are {pairs.score_shift:+.3f} of float32's on average, at most {GREATEST_SCORE_SHIFT} is allowed"
         )
     return told

@@ -7,7 +7,7 @@ The converter can make it from a composite function, but passes no `detections_p
 of its own, so it is put behind the finished file.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import flatbuffers
 import numpy as np
@@ -67,6 +67,15 @@ class PostProcess:
             h_scale=coder.height_scale,
             w_scale=coder.width_scale,
         )
+
+    def in_steps_of(self, step: float) -> "PostProcess":
+        """The same for scores that are rounded: a threshold that is meant to leave none out leaves out no 0.
+
+        Android's task library takes no answer with fewer boxes than the file's outputs have room for, which so few
+        scores above 0 would give: `SanityCheckOutputTensors` in
+        https://github.com/tensorflow/tflite-support/blob/master/tensorflow_lite_support/cc/task/vision/object_detector.cc
+        """
+        return replace(self, nms_score_threshold=0.0) if self.nms_score_threshold < step / 2 else self
 
 
 def with_postprocess(content: bytes, options: PostProcess, anchors: NDArray[np.float32], metadata: bytes) -> bytes:

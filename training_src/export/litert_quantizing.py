@@ -11,18 +11,21 @@ import warnings
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from litert_quantizer import qtyping, quantizer, recipe
+from litert_quantizer import calibrator, qtyping, quantizer, recipe, recipe_manager
 from litert_quantizer.algorithm_manager import AlgorithmName
+from litert_quantizer.utils.qsv_utils import min_max_update
 from numpy.typing import NDArray
 
 from training_src.errors import DataError
 from training_src.export.litert_biases import with_fitting_biases
 from training_src.export.litert_converter import IMAGE, MEAN_AND_DEVIATION
-from training_src.export.litert_ranges import narrow
+from training_src.export.litert_ranges import Ranges, Samples, cut, narrow
 
 Pixels = NDArray[np.uint8]
 EVERY = ".*"
 SIGNATURE = "serving_default"
+# What a sigmoid gives in int8: https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec
+SCORE_STEP = 1 / 256
 OPERATIONS = qtyping.TFLOperationName
 
 
@@ -50,14 +53,25 @@ def as_int8(content: bytes, images: Iterable[Pixels], num_classes: int) -> tuple
     samples = [{IMAGE: (image[None].astype(np.float32) - MEAN_AND_DEVIATION) / MEAN_AND_DEVIATION} for image in images]
     if not samples:
         raise DataError("There is no image to calibrate int8 with; give the training split images.")
-    with _quiet():
-        ranges = _recipe(content).calibrate({SIGNATURE: samples}, num_threads=os.cpu_count() or 1)
+    ranges = _ranges(content, samples)
+    cut(ranges, content, samples)
     # Whatever the pictures were, a byte of 0 is -1 and one of 255 is 1.
     for name, found in ranges.items():
         if name.startswith(f"{SIGNATURE}_{IMAGE}"):
             found["min"], found["max"] = np.full_like(found["min"], -1.0), np.full_like(found["max"], 1.0)
     narrow(ranges, content, samples, num_classes)
     return _written(_recipe(with_fitting_biases(content, ranges, samples)), ranges), len(samples)
+
+
+def _ranges(content: bytes, samples: Samples) -> Ranges:
+    """Least and greatest of each tensor, by name, over all images: the quantizer by itself averages over them."""
+    obeyed = recipe_manager.RecipeManager()
+    obeyed.load_quantization_recipe(_recipe(content).get_quantization_recipe())
+    with _quiet():
+        seen = calibrator.Calibrator(content, os.cpu_count() or 1, qsv_update_func=min_max_update)
+        seen.calibrate({SIGNATURE: samples}, obeyed)
+    found: Ranges = seen.get_model_qsvs()
+    return found
 
 
 def _recipe(content: bytes) -> quantizer.Quantizer:
@@ -84,7 +98,7 @@ _UINT8 = qtyping.OpQuantizationConfig(
 )
 
 
-def _written(quantizing: quantizer.Quantizer, ranges: dict[str, dict[str, NDArray[np.float32]]] | None) -> bytes:
+def _written(quantizing: quantizer.Quantizer, ranges: Ranges | None) -> bytes:
     with _quiet():
         result = quantizing.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     assert result.quantized_model is not None

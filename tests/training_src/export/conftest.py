@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled images as the preparation writes them, and artifacts of a detector with random weights."""
+"""Labelled images as the preparation writes them, artifacts of random weights, and real weights on photographs."""
+
+from __future__ import annotations
 
 import contextlib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import keras
@@ -14,15 +18,21 @@ from numpy.typing import NDArray
 
 from containers.contract.tfrecord import write_record
 from tests.conftest import MadeOnce
-from training_src.data.label_map import LabelMap
+from training_src.data.label_map import LabelMap, read_label_map
 from training_src.data.records.example import DetectionExample, encode
 from training_src.export.artifact import Provenance, write_artifact
+from training_src.export.litert_parity import float32_detections
+from training_src.export.litert_run import Found
 from training_src.models.architectures import build_detector
+from training_src.models.checkpoints.checkpoint import restore
 from training_src.models.config.decoding import decode
-from training_src.models.config.pipeline import CONFIGS, PipelineConfig
+from training_src.models.config.pipeline import CONFIGS, PipelineConfig, load
 from training_src.models.ssd import SsdDetector
 from training_src.text_format import parse
 from training_src.training.records import Records
+
+if TYPE_CHECKING:
+    from tests.conftest import OpenImages
 
 COUNT = 6
 LABELS = LabelMap({1: "vehicle", 2: "pedestrian", 4: "cyclist"})
@@ -107,3 +117,70 @@ def _config(resizer: str, suppression: str) -> str:
     text = text.replace("num_classes: 90", "num_classes: 4").replace("bias_init: -3.0", "bias_init: -2.0")
     text = text.replace("batch_non_max_suppression {", "batch_non_max_suppression { " + suppression)
     return re.sub(r"fixed_shape_resizer \{[^}]*\}", resizer, text)
+
+
+@dataclass(frozen=True)
+class Street:
+    """Real weights, and photographs that are labelled with what the detector sees clearly in them.
+
+    Attributes:
+        photographs: Labelled as a person would: not quite where it sees it.
+    """
+
+    detector: SsdDetector
+    labels: LabelMap
+    photographs: Records
+
+
+@pytest.fixture(scope="session")
+def street(
+    open_images: OpenImages, street_frames: dict[str, NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFactory
+) -> Street:
+    detector = build_detector(load(open_images.folder / "pipeline.config", 23).config.model)
+    restore(detector.variables(), open_images.folder, "full")
+    assert isinstance(detector, SsdDetector)
+    labels = read_label_map(open_images.folder / "label_map.pbtxt")
+    return Street(detector, labels, labelled(detector, labels, list(street_frames.values()), tmp_path_factory))
+
+
+def labelled(
+    detector: SsdDetector, labels: LabelMap, frames: list[NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFactory
+) -> Records:
+    """Photographs with what the detector sees in them."""
+    plain, folder = tmp_path_factory.mktemp("photographs"), tmp_path_factory.mktemp("labelled")
+    write_found(plain, frames, None)
+    write_found(folder, frames, float32_detections(detector, sorted(labels.names), Records(plain)))
+    return Records(folder)
+
+
+def write_found(folder: Path, frames: list[NDArray[np.uint8]], found: list[Found] | None) -> None:
+    """Write photographs as a split; what was seen clearly in them is labelled, but for every fifth box."""
+    with (folder / "validation-00000-of-00001.tfrecord").open("wb") as stream:
+        for place, image in enumerate(frames):
+            boxes, scores, classes = found[place] if found else (np.zeros((0, 4)), np.zeros(0), np.zeros(0))
+            clear = np.flatnonzero(scores > 0.3)
+            clear = clear[np.arange(len(clear)) % 5 > 0]
+            flags = np.zeros(len(clear), np.int64)
+            height, width = image.shape[:2]
+            example = DetectionExample(
+                source_id=str(place),
+                filename=f"{place}.png",
+                encoded=cv2.imencode(".png", image[..., ::-1])[1].tobytes(),
+                format="png",
+                width=width,
+                height=height,
+                boxes=_by_hand(boxes[clear], place),
+                labels=classes[clear].astype(np.int64),
+                names=tuple("" for _ in clear),
+                difficult=flags,
+                truncated=flags,
+                crowd=flags,
+            )
+            write_record(stream, encode(example))
+
+
+def _by_hand(boxes: NDArray[np.floating], seed: int) -> NDArray[np.float32]:
+    """Each side moved by some per cent: nobody's boxes are the detector's own."""
+    sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+    moved = boxes + np.random.default_rng(seed).normal(0, 0.05, boxes.shape) * sides
+    return np.asarray(np.clip(moved, 0.0, 1.0), np.float32)
