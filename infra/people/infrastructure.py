@@ -57,6 +57,18 @@ OF_OTHERS = (
     "ssm:Delete*",
     "ssm:Put*",
     "s3:DeleteObject*",
+    # Jobs, pipelines and functions of their own would write as the environment's roles what is judged.
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+    "iam:PassRole",
+    # What judges, trains and serves is what an image holds.
+    "ecr:BatchDelete*",
+    "ecr:Put*",
+    # What rolls an update back; what the deployer is asked, and what people are told.
+    "cloudwatch:DeleteAlarms",
+    "cloudwatch:PutMetricAlarm",
+    "cloudwatch:SetAlarmState",
+    "sns:Publish",
+    "sqs:SendMessage",
 )
 """What no data scientist does, whatever other policies let them."""
 APPROVALS = ["Approved", "PendingManualApproval", "Rejected"]
@@ -120,7 +132,7 @@ class PeopleStack(cdk.Stack):
         )
         allow(policy, "s3:GetBucketLocation", "s3:ListBucket", on=foundation.data_arns())
         self._allow_key(policy, "kms:Decrypt", "kms:GenerateDataKey")
-        self._keep_apart(policy, training)
+        self._keep_apart(policy)
         return policy
 
     def _data_scientist_reading(self) -> iam.ManagedPolicy:
@@ -239,7 +251,7 @@ class PeopleStack(cdk.Stack):
         allow(
             policy,
             "logs:DescribeLogStreams",
-            on=[*groups, *(f"{group}:*" for group in groups)],
+            on=[f"{group}*" for group in groups],
             because="CloudWatch Logs writes a group's ARN with and without its end.",
         )
         allow(
@@ -259,13 +271,13 @@ class PeopleStack(cdk.Stack):
         services = [f"{service}.{self.region}.amazonaws.com" for service in ("dynamodb", "s3")]
         allow(policy, *actions, on=[self._foundation.key.key_arn], when={"StringEquals": {"kms:ViaService": services}})
 
-    def _keep_apart(self, policy: iam.ManagedPolicy, training: TrainingStack) -> None:
+    def _keep_apart(self, policy: iam.ManagedPolicy) -> None:
         """Keep who trains from deciding, and from what the pipeline wrote, whatever else they are allowed.
 
         AWS's own policies for Studio allow every action of SageMaker on every resource. No condition tells an execution
         of chosen steps or of an older definition apart; what such a one leaves out, the verdict's record asks for.
         """
-        prefix, colon = self._settings.prefix, cdk.ArnFormat.COLON_RESOURCE_NAME
+        prefix = self._settings.prefix
         # Shorter than the bucket's whole name, and of the same prefix in any case.
         bucket = self.format_arn(service="s3", region="", account="", resource=f"{prefix}-data-*")
         # In one statement, which is shorter: an action concerns the resources of its service only.
@@ -273,18 +285,24 @@ class PeopleStack(cdk.Stack):
             policy,
             *OF_OTHERS,
             on=[
-                *self._versions,
-                *self._group,
-                f"{training.pipeline_arn}*",
-                *sagemaker_arns(self, f"endpoint/{self._endpoint_name}"),
-                *sagemaker_arns(self, f"endpoint-config/{prefix}-*", f"model/{prefix}-*"),
-                self.format_arn(service="lambda", resource="function", resource_name=f"{prefix}-*", arn_format=colon),
-                self.format_arn(service="dynamodb", resource="table", resource_name=f"{prefix}-*"),
-                self.format_arn(service="ssm", resource="parameter", resource_name=f"{prefix}/*"),
+                # Endpoint, pipeline and group; versions and executions; candidates, configurations and models.
+                *(self._own("sagemaker", f"*/{prefix}{rest}") for rest in ("", "/*", "-*")),
+                *(self._own("dynamodb", f"table/{prefix}-*"), self._own("ecr", f"repository/{prefix}-*")),
+                *(self._own("lambda", f"function:{prefix}-*"), self._own("cloudwatch", f"alarm:{prefix}-*")),
+                *(self._own("sns", f"{prefix}-*"), self._own("sqs", f"{prefix}-*")),
+                self._own("ssm", f"parameter/{prefix}/*"),
+                self._own("iam", f"role/{prefix}-*"),
                 f"{bucket}/*",
             ],
         )
         deny(policy, "s3:PutObject", on=[f"{bucket}/{made}/*" for made in MADE])
+
+    def _own(self, service: str, resource: str) -> str:
+        """The ARN of what has the environment's name, in whatever region, which is shorter."""
+        region = "" if service == "iam" else "*"
+        return self.format_arn(
+            service=service, region=region, account="*", resource=resource, arn_format=cdk.ArnFormat.NO_RESOURCE_NAME
+        )
 
 
 def _words(name: str) -> list[str]:

@@ -8,7 +8,8 @@ what serves rolls production back to the newest approval that is left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,14 @@ OVERRIDE = "override: "
 REASON_CHARACTERS = 1024
 """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateModelPackage.html, ApprovalDescription"""
 NOTHING_AROUND = Surroundings()
+Refuses = Callable[[int], str | None]
+
+
+def nothing_refused(_: int) -> str | None:
+    """Where nobody looked at what production would go back to."""
+    return None
+
+
 _HELD = (
     "First the deployer holds evidence, artifact, image and gate policy against what was signed; what it finds is told "
     "as a message and by `mapgate models history`."
@@ -87,17 +96,18 @@ def approval(version: Version, records: Records, *, override: bool, around: Surr
     return Outlook(told, changes=True)
 
 
-def rejection(version: Version, records: Records) -> Outlook:
+def rejection(version: Version, records: Records, refuses: Refuses = nothing_refused) -> Outlook:
     """What rejecting a version will bring about.
 
     Args:
         version: As the registry has it.
         records: The deployer's.
+        refuses: Why the deployer will refuse to go back to a version; None where nothing speaks against it.
     """
     if records.unreadable:
         return Outlook([f"What production will do is not known here: {records.unreadable}."])
     serves = records.champion.version if records.champion else None
-    next_one = newest(records, without=version.number)
+    told, next_one = _next(version.number, records, refuses if version.number == serves else nothing_refused)
     if version.number == records.attempt and version.number != serves:
         after = f"production then serves {_named(next_one.version if next_one else serves)}"
         return Outlook([f"Its rollout is under way and ends first; {after}."], changes=True)
@@ -106,13 +116,13 @@ def rejection(version: Version, records: Records) -> Outlook:
     if next_one is None:
         return Outlook(
             [
+                *told,
                 f"Version {serves} serves production, and no other approval stands: it keeps serving, because an empty "
-                "endpoint helps nobody. Approve another version to replace it, or delete the endpoint."
+                "endpoint helps nobody. Approve another version to replace it, or delete the endpoint.",
             ]
         )
-    return Outlook(
-        [f"Production rolls back from version {serves} to version {next_one.version}: {_CANARY}."], changes=True
-    )
+    back = f"Production rolls back from version {serves} to version {next_one.version}: {_CANARY}."
+    return Outlook([*told, back], changes=True)
 
 
 def reason_of(reason: str | None, *, override: bool) -> str | None:
@@ -132,9 +142,21 @@ def reason_of(reason: str | None, *, override: bool) -> str | None:
     return told or None
 
 
-def newest(records: Records, *, without: int | None = None) -> Approval | None:
+def _next(rejected: int, records: Records, refuses: Refuses) -> tuple[list[str], Approval | None]:
+    """To what production goes back, after a sentence for each that will be refused before it."""
+    told: list[str] = []
+    left = {number: one for number, one in records.approvals.items() if number != rejected}
+    while (next_one := newest(replace(records, approvals=left))) is not None:
+        if (why := refuses(next_one.version)) is None:
+            break
+        told.append(f"Version {next_one.version} will be refused: {why}.")
+        del left[next_one.version]
+    return told, next_one
+
+
+def newest(records: Records) -> Approval | None:
     """The newest approval that stands and did not fail, to which production goes; None where there is none."""
-    eligible = [one for one in records.approvals.values() if one.is_eligible and one.version != without]
+    eligible = [one for one in records.approvals.values() if one.is_eligible]
     never = datetime.fromtimestamp(0, UTC)
     return max(eligible, key=lambda one: (one.approved_at or never, one.version), default=None)
 

@@ -18,7 +18,8 @@ from pipelines.client.deployments import NOTHING_COMPARED, Approval, Records, Ve
 from pipelines.client.registry import Version
 from pipelines.client.surroundings import Surroundings
 
-VARIABLES = frozenset({"MAPGATE_PRECISION", "MAPGATE_RUNTIME"})
+VARIABLES = frozenset(f"MAPGATE_{name}" for name in ("PRECISION", "RUNTIME"))
+"""Of the server, as PublishDossier writes them into a container's environment."""
 _FOREIGN = ("AdditionalModelDataSources", "AdditionalS3DataSource", "ModelDataSource", "ProductId")
 _ANEW = "register it through the pipeline"
 

@@ -18,6 +18,7 @@ from pipelines.client.decisions import Outlook
 from pipelines.client.deployment import Deployment
 from pipelines.client.deployments import Records
 from pipelines.client.links import Recorded
+from pipelines.client.refusals import refusal
 from pipelines.client.registry import Version
 from pipelines.commands.completion import version_numbers
 from pipelines.commands.terminal import Json, complaints, console, destination, print_json
@@ -168,7 +169,14 @@ def reject_model(
     connection, deployment = _deployed(context)
     described = _described(reason, override=False)
     found = registry.version(connection, deployment.model_package_group, version)
-    outlook = decisions.rejection(found, deployments.read(connection, deployment))
+    records = deployments.read(connection, deployment)
+
+    def refuses(number: int) -> str | None:
+        before = registry.version(connection, deployment.model_package_group, number)
+        around = surroundings.look(connection, deployment, before)
+        return refusal(before, records, around, override=True)  # nothing is compared with what was rejected
+
+    outlook = decisions.rejection(found, records, refuses)
     if found.approval == "Rejected" and described in (None, found.reason):
         _tell(found, Outlook(["It was Rejected before: nothing changes."]), "Rejected", as_json, changed=False)
         return

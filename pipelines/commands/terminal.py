@@ -30,6 +30,8 @@ PAGE = 80
 _COMMANDS = re.compile(r"`mapgate (?=(run|invoke|doctor|executions|images|models|endpoints|zoo)\b)")
 # What would move a cursor, ring or colour is shown as a sign of its own; tabs and line ends stay.
 _STEERING = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
+# So is what has no sign: control characters of 8 bits, ends of lines and paragraphs, and what turns text round.
+_STEERING |= dict.fromkeys([*range(0x80, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)], 0xFFFD)
 
 
 class Terminal(Console):

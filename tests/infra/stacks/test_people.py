@@ -29,6 +29,10 @@ THROUGH_S3: dict[str, tuple[str, ...]] = {"kms:viaservice": ("s3.us-east-1.amazo
 THROUGH_DYNAMODB: dict[str, tuple[str, ...]] = {"kms:viaservice": ("dynamodb.us-east-1.amazonaws.com",)}
 EVERYTHING = parse({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}, "identity")
 
+ALARM = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm"
+ROLES = ("pipeline", "processing", "training", "model", "publish-dossier-function", "deployer-function")
+TO_SAGEMAKER: dict[str, tuple[str, ...]] = {"iam:passedtoservice": ("sagemaker.amazonaws.com",)}
+
 Asked = tuple[str, str] | tuple[str, str, dict[str, tuple[str, ...]]]
 
 READ_BY_BOTH: list[Asked] = [
@@ -156,6 +160,20 @@ UNDONE_BY_NO_OTHER: list[Asked] = [
     ("sagemaker:DeleteEndpointConfig", f"{SAGEMAKER}:endpoint-config/mapgate-dev-v3-1f9a0c"),
     # The records, by another table of their name
     ("dynamodb:DeleteTable", TABLE),
+    # A candidate of their own under the deployer's name, and the alarms that roll an update back
+    ("sagemaker:CreateEndpoint", f"{SAGEMAKER}:endpoint/mapgate-dev-candidate-3"),
+    ("sagemaker:UpdateEndpoint", f"{SAGEMAKER}:endpoint/mapgate-dev-candidate-3"),
+    ("cloudwatch:DeleteAlarms", f"{ALARM}:mapgate-dev-v3-1f9a0c-errors"),
+    ("cloudwatch:PutMetricAlarm", f"{ALARM}:mapgate-dev-v3-1f9a0c-latency"),
+    ("cloudwatch:SetAlarmState", f"{ALARM}:mapgate-dev-v3-1f9a0c-latency"),
+    # Jobs, pipelines and functions of their own as the environment's roles, which write what is judged
+    *(("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/mapgate-dev-{role}", TO_SAGEMAKER) for role in ROLES),
+    # Images under tags that are measured and served
+    ("ecr:PutImage", f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mapgate-dev-inference"),
+    ("ecr:BatchDeleteImage", f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mapgate-dev-training"),
+    # What the deployer is asked, and people are told
+    ("sqs:SendMessage", f"arn:aws:sqs:us-east-1:{ACCOUNT}:mapgate-dev-callbacks"),
+    ("sns:Publish", f"arn:aws:sns:us-east-1:{ACCOUNT}:mapgate-dev-notices"),
 ]
 """What a data scientist may not, although AWS's policies for Studio would let them."""
 

@@ -261,6 +261,7 @@ def test_rejecting_tells_what_production_rolls_back_to(deployed: Registered, run
     deployed.version()
     deployed.serves(1)
     deployed.serves(2)
+    deployed.judged(1, None)
     decide = deployed.client("sagemaker").update_model_package
     decide(ModelPackageArn=deployed.arn(2), ModelApprovalStatus="Approved", ApprovalDescription="override: old")
     told = run("reject", "2", "--yes")
@@ -271,6 +272,16 @@ def test_rejecting_tells_what_production_rolls_back_to(deployed: Registered, run
     assert described.get("ApprovalDescription", "") == ""  # what was written for the approval says nothing of this
     told = run("approve", "2")
     assert "Version 2 was Rejected" in told.stdout and "after all" in told.stdout
+
+
+def test_rejecting_tells_to_which_version_production_cannot_go_back(deployed: Registered, run: Mapgate) -> None:
+    """Of the first one no verdict is recorded, and its evaluation was written after it had served."""
+    for number in (1, 2):
+        deployed.version()
+        deployed.serves(number)
+    told = run("reject", "2", "--yes")
+    assert "Version 1 will be refused: v1: s3://" in told.stdout
+    assert "no other approval stands: it keeps serving" in " ".join(told.stdout.split())
 
 
 def test_history_tells_who_when_and_what_served(deployed: Registered, run: Mapgate) -> None:

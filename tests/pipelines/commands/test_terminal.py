@@ -130,6 +130,14 @@ def _given(path: Path) -> Path:
     return given
 
 
+@pytest.mark.parametrize("hidden", ["\x9b2K", "\u202e", "\u2066", "\u2028", "\x85"])
+def test_what_turns_or_takes_away_text_is_shown_instead(hidden: str) -> None:
+    """CSI as one character (ECMA-48, C1), and Unicode's overrides of direction (https://www.unicode.org/reports/tr9/)."""
+    told = _printed(f"gate failed{hidden}dessap")
+    assert hidden[0] not in told
+    assert told == f"gate failed\ufffd{hidden[1:]}dessap\n"
+
+
 def test_a_file_on_its_way_is_named_as_it_is() -> None:
     screen = _Screen()
     with transfer(Terminal(file=screen, force_terminal=True, width=120), f"uploading {BRACKETS}") as progress:

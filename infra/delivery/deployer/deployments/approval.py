@@ -83,8 +83,9 @@ class Approval:
 
     @property
     def override(self) -> bool:
-        """Whether it was approved although the champion that it was compared with no longer serves."""
-        return self.reason.strip().lower().startswith(OVERRIDE)
+        """Whether it was approved although the champion that it was compared with no longer serves, and why is said."""
+        said = self.reason.strip()
+        return said.lower().startswith(OVERRIDE) and len(said) > len(OVERRIDE)
 
     @property
     def why(self) -> str:

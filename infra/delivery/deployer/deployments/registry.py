@@ -29,7 +29,7 @@ class Package:
         containers: As registered, with everything that they say.
         status: ModelApprovalStatus, such as `Rejected`.
         decided_by: Who changed the version last, ARN or principal; right after a decision that is who took it.
-        reason: ApprovalDescription.
+        reason: ApprovalDescription, on one line: nobody writes paragraphs of their own into what people are told.
         measured_on: Instance type on which MeasureServing ran: the pipeline registers it as the one to serve on.
     """
 
@@ -72,7 +72,7 @@ def describe(sagemaker: SageMakerClient, arn: str) -> Package | None:
         measured_on=next(iter(specification.get("SupportedRealtimeInferenceInstanceTypes") or ()), ""),
         status=answer.get("ModelApprovalStatus", ""),
         decided_by=_who(answer.get("LastModifiedBy") or {}),
-        reason=answer.get("ApprovalDescription", ""),
+        reason=" ".join(str(answer.get("ApprovalDescription", "")).split()),
     )
 
 

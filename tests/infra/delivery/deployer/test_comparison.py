@@ -227,6 +227,17 @@ def test_override_with_a_reason_is_recorded_and_lets_it_go(world: Any) -> None:
     assert "with an override: a recall of the camera's maker" in told["Sentence"]
 
 
+@pytest.mark.parametrize("why", ["override:", "Override:  ", "override: \n"])
+def test_override_without_a_reason_is_none(world: Any, why: str) -> None:
+    first = serve(world, compared(world, None))
+    second, third = compared(world, first), compared(world, first)
+    serve(world, second)
+    world.approve(third, why=why)
+    world.settle()
+    assert (world.champion(), world.record("version#000003")["Override"]) == (2, False)
+    assert "v3 was compared with v1, and v2 serves now" in world.topic.faults[0]["Message"]
+
+
 def test_override_that_no_event_announced_is_found_by_the_next_look(world: Any) -> None:
     first = serve(world, compared(world, None))
     second, third = compared(world, first), compared(world, first)

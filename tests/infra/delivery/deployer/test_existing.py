@@ -239,7 +239,8 @@ def test_endpoint_that_is_older_than_its_order_is_not_tested_though_its_configur
 
 
 def test_endpoint_that_somebody_makes_at_the_last_moment_is_not_tested(world: Any) -> None:
-    version, made = world.register(), []
+    version = world.register()
+    made: list[str] = []
 
     def make(operation: str) -> None:
         if operation == "CreateEndpoint" and not made:
@@ -261,7 +262,8 @@ def test_candidate_that_somebody_moved_to_a_configuration_of_their_own_is_not_te
 
 
 def test_candidate_whose_function_died_after_the_order_is_tested(world: Any) -> None:
-    version, ordered = world.register(), []
+    version = world.register()
+    ordered: list[str] = []
 
     def die(operation: str) -> None:
         if ordered and operation == "put_item":

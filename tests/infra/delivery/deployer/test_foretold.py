@@ -25,6 +25,7 @@ from pipelines.client import decisions, deployments, registry, surroundings
 from pipelines.client.connection import Connection
 from pipelines.client.decisions import Outlook
 from pipelines.client.deployment import Deployment
+from pipelines.client.refusals import refusal
 from tests.infra.delivery.deployer.conftest import BUCKET, GROUP, KEYS, PREFIX, REPOSITORY
 from tests.infra.delivery.deployer.publishing import FLOOR
 from tests.infra.delivery.deployer.test_service import make_old, of_two, replace_both
@@ -290,8 +291,23 @@ ELSEWHERE = {
 """What is refused in no state of these, and why."""
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What `mapgate models` sees of a version."""
+
+    version: registry.Version
+    records: deployments.Records
+    around: surroundings.Surroundings
+
+
 def foretold(world: Any, version: Any) -> Outlook:
     """What `mapgate models approve` tells of a version."""
+    seen = look(world, version)
+    return decisions.approval(seen.version, seen.records, override=False, around=seen.around)
+
+
+def look(world: Any, version: Any) -> Seen:
+    """Look at a version through the clients of this world."""
     clients = {"sagemaker": world.sagemaker, "s3": world.s3, "dynamodb": boto3.client("dynamodb", **KEYS)}
     connection = Connection(_clients=clients)
     deployment = Deployment(
@@ -306,7 +322,7 @@ def foretold(world: Any, version: Any) -> Outlook:
     )
     found = registry.describe(connection, version.arn)
     around = surroundings.look(connection, deployment, found)
-    return decisions.approval(found, deployments.read(connection, deployment), override=False, around=around)
+    return Seen(found, deployments.read(connection, deployment), around)
 
 
 @pytest.mark.parametrize("state", STATES, ids=[state.make.__qualname__ + state.says for state in STATES])
@@ -341,6 +357,25 @@ def test_what_the_deployer_serves_is_not_said_to_be_refused(world: Any, make: Ca
     world.approve(version, why="")
     world.settle()
     assert (outlook.refusal, outlook.changes, world.champion()) == (None, True, version.version)
+
+
+def test_version_to_which_a_rejection_cannot_go_back_is_foretold(world: Any) -> None:
+    versions = [serve(world, world.register()) for _ in range(3)]
+    world.sagemaker.now += 3600
+    make_old(world, *versions)
+    replace_both(world, versions[1])
+    rejected = look(world, versions[2])
+    seen = {version.version: look(world, version) for version in versions}
+
+    def refuses(number: int) -> str | None:
+        return refusal(seen[number].version, seen[number].records, seen[number].around, override=True)
+
+    outlook = decisions.rejection(rejected.version, rejected.records, refuses)
+    world.reject(versions[2])
+    world.settle()
+    assert world.champion() == 1
+    assert outlook.sentences[0] == f"Version 2 will be refused: {world.record('version#000002')['Sentence']}."
+    assert outlook.sentences[1].startswith("Production rolls back from version 3 to version 1: ")
 
 
 def test_every_refusal_of_the_deployer_is_made_above() -> None:

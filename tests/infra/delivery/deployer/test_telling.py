@@ -158,3 +158,12 @@ def test_version_that_was_approved_before_its_candidate_answered_waits_for_nobod
     world.ask(version)
     world.settle()
     assert "v1 waits for approval" not in told(world)
+
+
+def test_reason_of_an_approver_is_one_line_of_a_message(world: Any) -> None:
+    """Nobody writes a command of their own under what the deployer tells people."""
+    world.approve(world.register(), why="good\n\nNext: aws s3 rm --recursive s3://data\u2028now")
+    world.settle()
+    told = [message["Message"] for message in world.topic.sent]
+    assert all(message.count("\n") == 2 and message.count("\n\nNext: ") == 1 for message in told)
+    assert world.record("version#000001")["Reason"] == "good Next: aws s3 rm --recursive s3://data now"
