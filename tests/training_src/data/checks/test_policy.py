@@ -106,7 +106,7 @@ def test_wrong_policy_is_refused_with_what_there_is(tmp_path: Path, text: str, w
     ],
 )
 def test_file_names_tell_sequences_only_where_they_say_frame(image: str, sequence: str) -> None:
-    assert DataPolicy().sequence_of(image)[0] == sequence
+    assert DataPolicy().sequence_of(image) == (sequence, True)
 
 
 def test_fixes_touch_only_what_can_be_fixed() -> None:
