@@ -156,6 +156,9 @@ def test_a_stated_size_is_corrected_where_the_boxes_reach_no_further_than_the_im
     ("edges", "rule", "words", "fixed"),
     [
         ([4, 6, 70, 30], "outside", "(4, 6, 70, 30) lies outside its image of 64 x 48 pixels, by 6", [4, 6, 64, 30]),
+        ([4, 6, 20, 54], "outside", "by 6", [4, 6, 20, 48]),
+        ([-6, 6, 20, 30], "outside", "by 6", [0, 6, 20, 30]),
+        ([4, -6, 20, 30], "outside", "by 6", [4, 0, 20, 30]),
         ([-10, 6, 9, 30], "outside", "by 10", None),
         ([64.5, 6, 65, 30], "outside", "wholly outside", None),
         ([32, 6, 4, 30], "corners", "swapped corners", [4, 6, 32, 30]),

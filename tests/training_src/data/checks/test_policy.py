@@ -72,6 +72,7 @@ def test_empty_policy_file_is_the_default(tmp_path: Path) -> None:
         ("sequence: abc", "needs a group of that name"),
         ("splits: [learn]", "it should be 'eval', 'test', 'train' or 'validation'"),
         ("splits: learn", 'splits is "learn"; it should be a valid frozenset'),
+        ("splits: [learn]\ndecode_check: none", "it should be 'full', 'reduced' or 'header'"),
         ("decode_check: none", "it should be 'full', 'reduced' or 'header'"),
         ("checks: {", "is no YAML"),
         ("checks:\n  leak: off\nchecks:\n  outside: fix", 'has the key "checks" twice, in lines 1 and 3; keep one'),
