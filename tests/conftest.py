@@ -111,9 +111,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chosen = [item for item in items if (item.get_closest_marker("verify") is not None) == wanted]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     for item in chosen:
-        if any(item.path.is_relative_to(place) for place in SLOW):
+        if _is_below(item.path, SLOW):
             item.add_marker(pytest.mark.slow)
-    items[:] = sorted(chosen, key=lambda item: not item.path.is_relative_to(LONGEST))
+    items[:] = sorted(chosen, key=lambda item: not _is_below(item.path, (LONGEST,)))
+
+
+@cache
+def _is_below(file: Path, places: tuple[Path, ...]) -> bool:
+    return any(file.is_relative_to(place) for place in places)
 
 
 @pytest.fixture(scope="session")

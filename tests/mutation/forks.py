@@ -9,6 +9,7 @@ for is written into the standard streams of whoever asks.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -34,6 +35,7 @@ def serve(place: str, arguments: list[str]) -> None:
     for name in names:
         with contextlib.suppress(Exception):  # what only a test could load is loaded by the test
             importlib.import_module(name)
+    gc.freeze()  # no run looks for garbage among what is loaded
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)

@@ -6,7 +6,7 @@ with the same bytes. `dataset.json` and `model.json` name groups by short hashes
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -47,9 +47,9 @@ class Exclusion:
     """
 
     kept: Booleans
-    groups: int = 0
-    by: Mapping[Learner, int] = field(default_factory=dict)
-    unknown: tuple[str, ...] = ()
+    groups: int
+    by: Mapping[Learner, int]
+    unknown: tuple[str, ...]
 
     @property
     def left_out(self) -> int:

@@ -30,7 +30,7 @@ def test_one_test_goes_by_the_draws_and_several_by_their_deviation() -> None:
 @pytest.mark.parametrize("change", [Change(-0.1, -0.01), Change(0.1, 1.5), Change(-1.5, 0.01), Change(0.1, None), None])
 def test_a_change_that_is_no_difference_of_shares_is_unknown(change: Change | None) -> None:
     rule = significance_rule("significance[mAP]", "mAP", "the champion", change, 1)
-    assert (rule.actual, rule.passed) == (-1, False)
+    assert (rule.comparison, rule.required, rule.actual, rule.passed) == ("at most", 0, -1, False)
     assert (
         rule.sentence == "mAP: its difference from the champion's is unknown, so that it is worse cannot be excluded."
     )

@@ -77,8 +77,8 @@ def configuration_differences(wanted: Mapping[str, Any], described: Mapping[str,
     variants = described.get("ProductionVariants") or []
     if len(variants) != 1:
         return [f"it has {len(variants)} production variants, not one"]
-    asked = wanted["ProductionVariants"][0]
-    found = _differences("ProductionVariants[0].", asked, variants[0], [*asked, *_OF_VARIANT])
+    (asked,), (variant,) = wanted["ProductionVariants"], variants
+    found = _differences("ProductionVariants[0].", asked, variant, [*asked, *_OF_VARIANT])
     found += _differences("", wanted, described, _OF_CONFIGURATION)
     capture = wanted.get("DataCaptureConfig") or {}
     return found + _differences("DataCaptureConfig.", capture, described.get("DataCaptureConfig") or {}, _CAPTURE)

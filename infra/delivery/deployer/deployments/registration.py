@@ -41,7 +41,7 @@ def check_registration(package: Package, repository: str) -> None:
     version = f"v{package.version}"
     if len(package.containers) != 1:
         raise RefusedError(f"{version} has {len(package.containers)} containers, a detector has one; {_ANEW}")
-    container = package.containers[0]
+    (container,) = package.containers
     variables = sorted(set(container.get("Environment") or {}) - VARIABLES)
     if variables:
         raise RefusedError(
@@ -93,4 +93,5 @@ def image_digest(ecr: ECRClient, package: Package) -> str:
             f"v{package.version}: its image {package.image} is gone from ECR; push it again from the sources that it "
             "was built of, or run the pipeline again"
         ) from error
-    return str(answer["imageDetails"][0]["imageDigest"])
+    (image,) = answer["imageDetails"]
+    return str(image["imageDigest"])

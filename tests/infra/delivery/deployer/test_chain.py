@@ -103,6 +103,21 @@ def test_verdict_that_names_no_image_is_refused(world: Any, image: Any) -> None:
         verify(world)
 
 
+@pytest.mark.parametrize("name", ["verdict", "provenance"])
+def test_statement_that_is_about_another_artifact_first_is_refused(world: Any, name: str) -> None:
+    world.register()
+    statement = read(world.get(f"{FOLDER}/{name}.json"))
+    statement["subject"].insert(0, {"name": "own.tar.gz", "digest": {"sha256": "0" * 64}})
+    signed = world.publisher.put(1, name, statement, again=True)
+    if name == "provenance":
+        verdict = read(world.get(f"{FOLDER}/verdict.json"))
+        verdict["predicate"]["mapgate_previous"] = {"sha256": signed}
+        signed = world.publisher.put(1, "verdict", verdict, again=True)
+    record(world, StatementSha256=signed)
+    with pytest.raises(RefusedError, match="the signed statements name the artifact"):
+        verify(world)
+
+
 def test_statement_that_was_signed_by_another_key_is_refused(world: Any) -> None:
     world.register()
     said = read(world.get(f"{FOLDER}/verdict.json"))

@@ -28,3 +28,13 @@ def test_of_many_faults_a_few_are_shown_and_all_are_counted() -> None:
     assert len(findings.pictures) == 24
     assert len(findings.of("error")) == 1000
     assert sum(findings.counts.values()) == 2000
+
+
+def test_of_many_faults_of_several_machines_a_few_of_each_check_are_kept() -> None:
+    one, other, joined = Findings(), Findings(), Findings()
+    one.add([Fault("a.xml", None, "area", str(number)) for number in range(1000)])
+    other.add([Fault("b.xml", None, "leak", "leaks"), Fault("b.xml", None, "area", "one more")])
+    joined.take_in(one.to_json())
+    joined.take_in(other.to_json())
+    assert [fault.check for fault in joined.of("error")] == ["area"] * 1000 + ["leak"]
+    assert joined.number("error") == 1002

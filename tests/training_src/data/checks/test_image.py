@@ -14,7 +14,7 @@ import pytest
 from training_src.data.checks.config import check_num_classes
 from training_src.data.checks.image import CheckedImage, ImageChecks
 from training_src.data.checks.policy import CHECKS, DataPolicy
-from training_src.data.dataset import Dataset, Fault
+from training_src.data.dataset import Box, Dataset, Fault
 from training_src.data.formats import read_dataset
 from training_src.data.images import DecodeCheck
 from training_src.data.label_map import LabelMap
@@ -110,9 +110,55 @@ def test_extreme_image_is_named(voc_folder: Path, encoded_image: Encode) -> None
 
 
 @pytest.mark.parametrize(
+    ("size", "found"),
+    [
+        ((16, 80), []),
+        ((100, 20), []),
+        ((15, 60), ["image_size"]),
+        ((101, 50), ["image_size"]),
+        ((81, 16), ["image_size"]),
+    ],
+)
+def test_an_image_may_be_as_small_large_and_long_as_the_policy_says(
+    voc_folder: Path, encoded_image: Encode, size: tuple[int, int], found: list[str]
+) -> None:
+    (voc_folder / "JPEGImages/street_3.jpg").write_bytes(encoded_image(3, ".jpg", size))
+    (voc_folder / "Annotations/street_3.xml").write_text("<annotation><filename>street_3.jpg</filename></annotation>")
+    thresholds = {"least": 16, "greatest": 100, "aspect": 5}
+    policy = DataPolicy({**CHECKS, "image_size": replace(CHECKS["image_size"], thresholds=thresholds)})
+
+    assert [fault.check for fault in check(read_dataset(voc_folder), _checks(policy)).faults] == found
+
+
+@pytest.mark.parametrize(
+    ("edges", "severity"),
+    [
+        ((0, 0, 64, 48), "notice"),
+        ((-1, 0, 64, 48), "error"),
+        ((0, -1, 64, 48), "error"),
+        ((0, 0, 65, 48), "error"),
+        ((0, 0, 64, 49), "error"),
+    ],
+)
+def test_a_stated_size_is_corrected_where_the_boxes_reach_no_further_than_the_image(
+    voc_folder: Path, edges: tuple[int, int, int, int], severity: str
+) -> None:
+    labelled = _check_one(voc_folder, "street_1").labelled
+    box = Box(*edges, label=1, name="car", place="object 1")
+    wrong = replace(labelled, width=80, height=60, boxes=(box,))
+
+    faults = _checks(DataPolicy().with_fixes()).examine(wrong).faults
+
+    assert [fault.severity for fault in faults if fault.check == "size"] == [severity]
+
+
+@pytest.mark.parametrize(
     ("edges", "rule", "words", "fixed"),
     [
         ([4, 6, 70, 30], "outside", "(4, 6, 70, 30) lies outside its image of 64 x 48 pixels, by 6", [4, 6, 64, 30]),
+        ([4, 6, 20, 54], "outside", "by 6", [4, 6, 20, 48]),
+        ([-6, 6, 20, 30], "outside", "by 6", [0, 6, 20, 30]),
+        ([4, -6, 20, 30], "outside", "by 6", [4, 0, 20, 30]),
         ([-10, 6, 9, 30], "outside", "by 10", None),
         ([64.5, 6, 65, 30], "outside", "wholly outside", None),
         ([32, 6, 4, 30], "corners", "swapped corners", [4, 6, 32, 30]),

@@ -72,6 +72,7 @@ def test_empty_policy_file_is_the_default(tmp_path: Path) -> None:
         ("sequence: abc", "needs a group of that name"),
         ("splits: [learn]", "it should be 'eval', 'test', 'train' or 'validation'"),
         ("splits: learn", 'splits is "learn"; it should be a valid frozenset'),
+        ("splits: [learn]\ndecode_check: none", "it should be 'full', 'reduced' or 'header'"),
         ("decode_check: none", "it should be 'full', 'reduced' or 'header'"),
         ("checks: {", "is no YAML"),
         ("checks:\n  leak: off\nchecks:\n  outside: fix", 'has the key "checks" twice, in lines 1 and 3; keep one'),
@@ -106,7 +107,7 @@ def test_wrong_policy_is_refused_with_what_there_is(tmp_path: Path, text: str, w
     ],
 )
 def test_file_names_tell_sequences_only_where_they_say_frame(image: str, sequence: str) -> None:
-    assert DataPolicy().sequence_of(image)[0] == sequence
+    assert DataPolicy().sequence_of(image) == (sequence, True)
 
 
 def test_fixes_touch_only_what_can_be_fixed() -> None:
