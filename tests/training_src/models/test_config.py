@@ -348,6 +348,28 @@ def test_other_architectures_fields_and_values_are_named(architecture: str, old:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "changes", "complaint"),
+    [
+        (
+            "ssd_mobilenet_v2_fpnlite_320x320",
+            (r"fixed_shape_resizer \{[^}]*\}", "identity_resizer { }"),
+            "of different",
+        ),
+        ("ssd_mobilenet_v2_fpnlite_320x320", ("height: 320", "height: 330"), "each must be twice the next"),
+        ("faster_rcnn_resnet50_v1_640x640", ("maxpool_stride: 2", ""), "crops need at least 1"),
+    ],
+)
+def test_parts_that_contradict_each_other_are_told_when_the_file_is_read(
+    tmp_path: Path, architecture: str, changes: tuple[str, str], complaint: str
+) -> None:
+    text, count = re.subn(*changes, (CONFIGS / f"{architecture}.config").read_text())
+    assert count == 1
+    (tmp_path / "pipeline.config").write_text(text)
+    with pytest.raises(ConfigError, match=complaint):
+        load(tmp_path / "pipeline.config", 1)
+
+
 def test_a_file_cut_off_anywhere_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "pipeline.config"
     told = set()

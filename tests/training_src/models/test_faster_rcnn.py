@@ -227,7 +227,7 @@ def test_what_a_pyramid_needs_is_told_before_it_is_built(changes: tuple[str, str
     if "grid" in sentence or "only multi" in sentence:
         text = text.replace("min_level: 2 max_level: 6", "").replace("normalize_coordinates: false", "")
     with pytest.raises(ConfigError, match=sentence):
-        config_of(RESNET, SIZES + text)
+        config_of(RESNET, SIZES + text).check()
 
 
 def test_mask_rcnn_trains_boxes_alone(inputs: Inputs, truth: GroundTruth) -> None:

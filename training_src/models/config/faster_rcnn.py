@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from training_src.models.config.anchors import AnchorGenerator
 from training_src.models.config.decoding import only
 from training_src.models.config.extractors import refusal
-from training_src.models.config.fpn import FeaturePyramidNetworks
+from training_src.models.config.fpn import TOP_LEVEL, FeaturePyramidNetworks
 from training_src.models.config.hyperparams import BatchNorm, ConvHyperparams
 from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.losses import ClassificationLoss, HardExampleMiner
@@ -59,7 +59,7 @@ class FasterRcnnFeatureExtractor:
         if self.conv_hyperparams is None:
             raise ConfigError(f"{place}: {self.type} needs conv_hyperparams for its pyramid; set it")
         least, greatest = self.fpn.min_level, self.fpn.max_level
-        if not (2 <= least <= 5 <= greatest):
+        if not (2 <= least <= TOP_LEVEL <= greatest):
             raise ConfigError(
                 f"{place}.fpn: levels {least} to {greatest} are not supported; min_level is one of 2 to 5, and "
                 "max_level at least 5"
@@ -157,7 +157,12 @@ class FasterRcnn:
     output_final_box_features: bool = only(False)
     output_final_box_rpn_features: bool = only(False)
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Look at what fields say together; each by itself is within its limits.
+
+        Raises:
+            ConfigError: If parts contradict each other.
+        """
         self._check_anchors(f"{PLACE}.first_stage_anchor_generator")
         if self.number_of_stages > 1:
             self._check_second_stage()

@@ -174,6 +174,7 @@ def load(path: Path, num_classes: int) -> PipelineDescription:
 def _decoded(message: Message) -> PipelineConfig:
     config = decode(PipelineConfig, message)
     check_limits(config)
+    config.model.family.check()
     _check_labels(config)
     return config
 
