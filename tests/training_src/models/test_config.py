@@ -370,6 +370,26 @@ def test_parts_that_contradict_each_other_are_told_when_the_file_is_read(
         load(tmp_path / "pipeline.config", 1)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_is_read_as_editors_save_it(tmp_path: Path, encoding: str) -> None:
+    text = "# größer\n" + ZOO.replace("\n", "\r\n").replace("num_classes: 90", "num_classes: 9")
+    (tmp_path / "pipeline.config").write_bytes(text.encode(encoding))
+    assert load(tmp_path / "pipeline.config", 9).config.model.family.num_classes == 9
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("\n# größer".encode("latin-1"), r"pipeline\.config, line 2: this is no UTF-8 text; save it as UTF-8"),
+        (b"# nothing\n", r"pipeline\.config: no field stands in it; give a pipeline\.config"),
+    ],
+)
+def test_a_file_that_holds_no_config_is_a_sentence(tmp_path: Path, content: bytes, complaint: str) -> None:
+    (tmp_path / "pipeline.config").write_bytes(content)
+    with pytest.raises(ConfigError, match=complaint):
+        load(tmp_path / "pipeline.config", 1)
+
+
 def test_a_file_cut_off_anywhere_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "pipeline.config"
     told = set()
