@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training_src.data.label_map import LONGEST_NAME, LabelMap, read_label_map, write_label_map
+from training_src.data.label_map import LONGEST_NAME, LabelMap, parse_label_map, read_label_map, write_label_map
 from training_src.errors import DataError
 
 class_names = st.text(min_size=1, max_size=LONGEST_NAME).filter(str.isprintable)
@@ -52,3 +52,14 @@ def test_faulty_label_map_is_one_sentence(tmp_path: Path, text: str, sentence: s
 
     with pytest.raises(DataError, match=sentence):
         read_label_map(file)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_label_map_is_read_as_editors_save_it(encoding: str) -> None:
+    content = 'item {\r\n  id: 1\r\n  name: "größe"\r\n}\r\n'.encode(encoding)
+    assert parse_label_map(content, "label_map.pbtxt").names == {1: "größe"}
+
+
+def test_a_label_map_of_another_encoding_is_a_sentence() -> None:
+    with pytest.raises(DataError, match=r"label_map\.pbtxt, line 1: this is no UTF-8 text; save it as UTF-8"):
+        parse_label_map('item { id: 1 name: "größe" }'.encode("latin-1"), "label_map.pbtxt")
