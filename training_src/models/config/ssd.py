@@ -42,7 +42,7 @@ class FeatureExtractor:
     ]
     depth_multiplier: float = 1.0
     min_depth: int = 16
-    conv_hyperparams: ConvHyperparams
+    conv_hyperparams: ConvHyperparams = field(default_factory=ConvHyperparams)
     override_base_feature_extractor_hyperparams: bool = False
     pad_to_multiple: int = 1
     use_explicit_padding: bool = only(False)
@@ -66,7 +66,7 @@ class Ssd:
     negative_class_weight: float = 1.0
     box_predictor: BoxPredictor
     anchor_generator: AnchorGenerator
-    post_processing: PostProcessing
+    post_processing: PostProcessing = field(default_factory=PostProcessing)
     normalize_loss_by_num_matches: bool = True
     normalize_loc_loss_by_codesize: bool = False
     loss: Loss
