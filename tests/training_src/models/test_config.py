@@ -396,7 +396,7 @@ def test_a_file_that_holds_no_config_is_a_sentence(tmp_path: Path, content: byte
         ("ssd_mobilenet_v2_fpnlite_320x320", "post_processing"),
         ("ssd_mobilenet_v2_fpnlite_320x320", "conv_hyperparams"),
         ("ssd_mobilenet_v2_fpnlite_320x320", "l2_regularizer"),
-        ("ssd_mobilenet_v2_fpnlite_320x320", "random_normal_initializer"),
+        ("ssd_mobilenet_v2_320x320", "truncated_normal_initializer"),
         ("faster_rcnn_resnet50_v1_640x640", "second_stage_post_processing"),
         ("faster_rcnn_resnet50_v1_640x640", "fc_hyperparams"),
         ("faster_rcnn_resnet50_v1_640x640", "first_stage_box_predictor_conv_hyperparams"),
