@@ -5,6 +5,7 @@ Follows https://protobuf.dev/reference/protobuf/textformat-spec as far as `pipel
 label maps need it; extensions and `Any` are refused.
 """
 
+import codecs
 import re
 from typing import NamedTuple, TypeAlias
 
@@ -60,6 +61,23 @@ def parse(text: str, source: str = "text") -> Message:
         return _Parser(_tokens(text, source), source).message(end=None)
     except RecursionError:
         raise TextFormatError(f"{source}: hundreds of messages lie in each other; no config has so many") from None
+
+
+def decoded(content: bytes, source: str = "text") -> str:
+    """A file's text as an editor saved it: UTF-8, or UTF-16 where it begins with that one's mark.
+
+    Args:
+        content: The file's bytes.
+        source: The file's name, for errors.
+
+    Raises:
+        TextFormatError: If it is neither.
+    """
+    try:
+        return content.decode("utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise TextFormatError(f"{source}, line {line}: this is no UTF-8 text; save it as UTF-8") from None
 
 
 def dump(message: Message, indent: int = 0) -> str:

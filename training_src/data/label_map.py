@@ -13,7 +13,7 @@ from pathlib import Path
 from containers.contract.files import write_whole
 from training_src.class_names import look_alikes, one_spelling
 from training_src.errors import DataError, TextFormatError
-from training_src.text_format import Message, dump, parse
+from training_src.text_format import Message, decoded, dump, parse
 
 # The proto's field is an int32.
 GREATEST_ID = 2**31 - 1
@@ -61,8 +61,8 @@ def parse_label_map(content: bytes, name: str) -> LabelMap:
         DataError: As `read_label_map`.
     """
     try:
-        items = parse(content.decode("utf-8"), name).get("item", [])
-    except (TextFormatError, ValueError) as error:  # ValueError: no UTF-8, or a number of thousands of digits
+        items = parse(decoded(content, name), name).get("item", [])
+    except (TextFormatError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise DataError(f"{name} is no label map: {error}") from None
     except RecursionError:
         raise DataError(f"{name} is no label map: it nests too deeply.") from None

@@ -130,7 +130,7 @@ def _suppression(detector: Detector) -> BatchNonMaxSuppression | None:
         return detector.config.post_processing.batch_non_max_suppression
     assert isinstance(detector, FasterRcnnDetector)
     second = detector.config.second_stage_post_processing
-    return second.batch_non_max_suppression if second and detector.config.number_of_stages > 1 else None
+    return second.batch_non_max_suppression if detector.config.number_of_stages > 1 else None
 
 
 def _proposed(detector: Detector, class_ids: Sequence[int]) -> ov.Model:

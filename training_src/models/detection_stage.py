@@ -231,7 +231,6 @@ class DetectionStage:
 
     @property
     def _post_processing(self) -> PostProcessing:
-        assert self.config.second_stage_post_processing is not None  # checked where there is a second stage
         return self.config.second_stage_post_processing
 
     def _mined(

@@ -10,11 +10,11 @@ import keras
 import tensorflow as tf
 
 from training_src.models.checkpoints.checkpoint import variables_by_key
-from training_src.models.config.image_resizer import ImageResizer
+from training_src.models.config.image_resizer import ImageResizer, resized_shape
 from training_src.models.folding import fold_batch_norms
 from training_src.models.layers import BatchNormalization
 from training_src.models.non_max_suppression import Detections
-from training_src.models.preprocessing import resize_to, resized_shape
+from training_src.models.preprocessing import resize_to
 
 # By the names of the OD API's prediction dictionaries: `box_encodings`, `rpn_box_encodings`, ...
 Predictions = dict[str, tf.Tensor]

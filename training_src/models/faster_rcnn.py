@@ -22,9 +22,13 @@ class FasterRcnnDetector(Detector):
 
     Args:
         config: The config's `model.faster_rcnn`.
+
+    Raises:
+        ConfigError: If parts of the config contradict each other.
     """
 
     def __init__(self, config: FasterRcnn) -> None:
+        config.check()
         self.config = config
         self.num_classes = config.num_classes
         self.resizer = config.image_resizer

@@ -8,11 +8,10 @@ import keras
 import tensorflow as tf
 
 from training_src.models.config.faster_rcnn import FasterRcnn
-from training_src.models.config.image_resizer import ImageResizer
+from training_src.models.config.image_resizer import ImageResizer, resized_shape
 from training_src.models.config.pipeline import Model
 from training_src.models.detector import Detector
 from training_src.models.info import operation_flops
-from training_src.models.preprocessing import resized_shape
 from training_src.models.training_memory import Footprint
 
 # They make no numbers of their own.

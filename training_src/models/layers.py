@@ -240,13 +240,14 @@ def _regularizer(config: Regularizer | None) -> keras.regularizers.Regularizer |
         return None
     if config.l1_regularizer:
         return keras.regularizers.L1(config.l1_regularizer.weight)
-    assert config.l2_regularizer is not None  # the config holds exactly one
+    if config.l2_regularizer is None:
+        return None
     # The API halves the weight, as slim's l2 loss did.
     return keras.regularizers.L2(config.l2_regularizer.weight * 0.5)
 
 
 def _initializer(config: Initializer | None) -> keras.initializers.Initializer:
-    if config is None:
+    if config is None or config == Initializer():
         return keras.initializers.GlorotUniform()
     if config.random_normal_initializer:
         normal = config.random_normal_initializer

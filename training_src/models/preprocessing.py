@@ -8,20 +8,13 @@ from training_src.models.config.image_resizer import (
     ImageResizer,
     KeepAspectRatioResizer,
     ResizeMethod,
+    resized_shape,
 )
 from training_src.models.errors import ConfigError
 
 # ImageNet's means and standard deviations of the channels, for pixels of 0..1.
 CHANNEL_MEANS = (0.485, 0.456, 0.406)
 CHANNEL_DEVIATIONS = (0.229, 0.224, 0.225)
-
-
-def resized_shape(resizer: ImageResizer) -> tuple[int, int] | None:
-    """Height and width of what `resize_to` gives, padding included; None where they depend on the image."""
-    if resizer.fixed_shape_resizer:
-        return resizer.fixed_shape_resizer.height, resizer.fixed_shape_resizer.width
-    keep = resizer.keep_aspect_ratio_resizer
-    return (keep.max_dimension, keep.max_dimension) if keep and keep.pad_to_max_dimension else None
 
 
 def resize_method(resizer: ImageResizer) -> ResizeMethod | None:

@@ -6,19 +6,17 @@ OD API `ssd_meta_arch`.
 
 import copy
 from collections.abc import Sequence
-from dataclasses import fields, replace
-from itertools import pairwise
+from dataclasses import replace
 
 import keras
 import tensorflow as tf
 
 from training_src.models.anchors import anchors_per_cell, generate_anchors
 from training_src.models.box_coder import decode
-from training_src.models.config.image_resizer import ImageResizer
+from training_src.models.config.image_resizer import ImageResizer, resized_shape
 from training_src.models.config.ssd import Ssd
 from training_src.models.detector import Detector, GroundTruth, Inputs, Predictions
 from training_src.models.errors import ConfigError
-from training_src.models.feature_extractors.feature_pyramid import TOP_LEVEL
 from training_src.models.feature_extractors.ssd import EXTRACTORS
 from training_src.models.hard_example_miner import HardExamples, mine_hard_examples
 from training_src.models.heads import BOXES, CLASSES, heads
@@ -26,7 +24,7 @@ from training_src.models.layers import pad_to_multiple
 from training_src.models.losses import classification_loss, localization_loss
 from training_src.models.matching import ClassEncoding, Targets, assign_targets
 from training_src.models.non_max_suppression import Detections, clip_windows, convert_scores, non_max_suppression
-from training_src.models.preprocessing import height_and_width, mask_padding, resized_shape
+from training_src.models.preprocessing import height_and_width, mask_padding
 from training_src.models.replicas import sum_over_replicas
 
 ANCHORS = "anchors"
@@ -45,7 +43,7 @@ class SsdDetector(Detector):
     """
 
     def __init__(self, config: Ssd) -> None:
-        _check(config)
+        config.check()
         self.config = config
         self.num_classes = config.num_classes
         self.resizer = config.image_resizer
@@ -65,7 +63,7 @@ class SsdDetector(Detector):
             ConfigError: If the architecture cannot take that size.
         """
         config = replace(self.config, image_resizer=resizer)
-        _check(config)
+        config.check()
         detector = copy.copy(self)
         detector.config, detector.resizer = config, resizer
         detector.networks = (_resized(self.networks[0], *(resized_shape(resizer) or (None, None))),)
@@ -200,67 +198,3 @@ def _resized(network: keras.Model, height: int | None, width: int | None) -> ker
 
     images = keras.Input((height, width, 3), name="images")
     return keras.models.clone_model(network, input_tensors=images, clone_function=layer)
-
-
-def _check(config: Ssd) -> None:
-    loss = config.loss
-    if loss.hard_example_miner and loss.classification_loss.weighted_sigmoid_focal:
-        raise ConfigError(
-            "model.ssd.loss: hard_example_miner does not go with weighted_sigmoid_focal; remove one of them"
-        )
-    if not config.add_background_class and not config.encode_background_as_zeros:
-        raise ConfigError(
-            "model.ssd: add_background_class is false, so encode_background_as_zeros must be true; set it"
-        )
-    multiscale = config.anchor_generator.multiscale_anchor_generator
-    if multiscale and not multiscale.aspect_ratios:
-        raise ConfigError("model.ssd.anchor_generator.multiscale_anchor_generator: aspect_ratios is not set; set it")
-    if config.feature_extractor.type.endswith(("_fpn_keras", "_bifpn_keras")):
-        _check_input_of_pyramid(config)
-    if config.feature_extractor.type.endswith("_fpn_keras"):
-        _check_pyramid(config)
-    least = 129 if "resnet" in config.feature_extractor.type else 33
-    size = resized_shape(config.image_resizer)
-    if size is not None and min(size) < least:
-        raise ConfigError(
-            f"model.ssd.image_resizer: {size[0]}x{size[1]} is too small, "
-            f"{config.feature_extractor.type} needs at least {least} pixels"
-        )
-
-
-def _check_input_of_pyramid(config: Ssd) -> None:
-    """Images of any size: their maps would clash at the first one whose sides do not halve often enough."""
-    extractor, resizer = config.feature_extractor, config.image_resizer
-    multiple = 2 ** (extractor.bifpn.max_level if extractor.bifpn else min(extractor.fpn.max_level, TOP_LEVEL))
-    padded = resizer.pad_to_multiple_resizer.multiple if resizer.pad_to_multiple_resizer else 1
-    if resized_shape(resizer) is not None or not (extractor.pad_to_multiple % multiple and padded % multiple):
-        return
-    name = next(item.name for item in fields(resizer) if getattr(resizer, item.name))
-    raise ConfigError(
-        f"model.ssd.image_resizer: {name} leaves images of different sizes, and {extractor.type} joins maps of which "
-        f"each must be twice the next; take fixed_shape_resizer or pad_to_max_dimension: true, or set the feature "
-        f"extractor's pad_to_multiple: {multiple}"
-    )
-
-
-def _check_pyramid(config: Ssd) -> None:
-    levels, anchors = config.feature_extractor.fpn, config.anchor_generator.multiscale_anchor_generator
-    if anchors and (levels.min_level, levels.max_level) != (anchors.min_level, anchors.max_level):
-        raise ConfigError(
-            f"model.ssd: fpn has levels {levels.min_level} to {levels.max_level}, but the anchor generator "
-            f"{anchors.min_level} to {anchors.max_level}; give both the same"
-        )
-    if not 2 <= levels.min_level <= 5 or levels.max_level < levels.min_level:
-        raise ConfigError(
-            f"model.ssd.feature_extractor.fpn: levels {levels.min_level} to {levels.max_level} do not exist"
-        )
-    height, width = resized_shape(config.image_resizer) or (0, 0)
-    multiple = config.feature_extractor.pad_to_multiple
-    for side in (height, width):
-        padded = -(-side // multiple) * multiple
-        sizes = [-(-padded // 2**level) for level in range(levels.min_level, min(levels.max_level, 5) + 1)]
-        if any(fine != 2 * coarse for fine, coarse in pairwise(sizes)):
-            raise ConfigError(
-                f"model.ssd.image_resizer: {height}x{width} gives maps of {', '.join(map(str, sizes))} pixels, but "
-                "each must be twice the next; use multiples of 32, or set pad_to_multiple"
-            )

@@ -15,7 +15,7 @@ from training_src.models.config.ssd import Ssd
 from training_src.models.detector import Detector
 from training_src.models.faster_rcnn import FasterRcnnDetector
 from training_src.models.ssd import SsdDetector
-from training_src.text_format import Message, parse
+from training_src.text_format import Message, decoded, parse
 
 # Ids and names of https://cocodataset.org, with the gaps that the API's mscoco_label_map.pbtxt has.
 COCO = Path(__file__).with_name("coco_label_map.pbtxt")
@@ -67,7 +67,7 @@ def _configured(prefix: str) -> tuple[int, bool] | None:
     """The count of classes, and whether the background has a column, by a config of which nothing else is asked."""
     file = beside(prefix, "pipeline.config")
     try:
-        model = _first(parse(file.read_text(encoding="utf-8")), "model") if file else None
+        model = _first(parse(decoded(file.read_bytes())), "model") if file else None
     except (OSError, ValueError, TextFormatError):
         return None
     for family in ("ssd", "faster_rcnn"):

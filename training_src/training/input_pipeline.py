@@ -16,9 +16,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training_src.errors import ConfigurationError
-from training_src.models.config.image_resizer import ImageResizer
+from training_src.models.config.image_resizer import ImageResizer, resized_shape
 from training_src.models.config.training import TrainConfig
-from training_src.models.preprocessing import padding_values, resize_to, resized_shape
+from training_src.models.preprocessing import padding_values, resize_to
 from training_src.training.augmentation import Labelled, Resized, augmentation, leaves_bytes, moves_pixels
 from training_src.training.records import Records
 

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from training_src.errors import ConfigurationError
-from training_src.models.config.image_resizer import ImageResizer
+from training_src.models.config.image_resizer import ImageResizer, resized_shape
 from training_src.models.config.training import TrainConfig
 from training_src.models.detector import Detector
 from training_src.models.errors import ConfigError
-from training_src.models.preprocessing import resized_shape
 from training_src.models.ssd import SsdDetector
 from training_src.models.zoo import zoo_model
 from training_src.training.input_pipeline import Batch, training_batches

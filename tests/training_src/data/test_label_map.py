@@ -92,3 +92,14 @@ def test_two_ways_to_write_one_name_stand_twice() -> None:
 
 def test_capital_letters_are_classes_of_their_own() -> None:
     assert make_label_map([{1: "a", 2: "A"}], "letters").names == {1: "a", 2: "A"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_label_map_is_read_as_editors_save_it(encoding: str) -> None:
+    content = 'item {\r\n  id: 1\r\n  name: "größe"\r\n}\r\n'.encode(encoding)
+    assert parse_label_map(content, "label_map.pbtxt").names == {1: "größe"}
+
+
+def test_a_label_map_of_another_encoding_is_a_sentence() -> None:
+    with pytest.raises(DataError, match=r"label_map\.pbtxt, line 1: this is no UTF-8 text; save it as UTF-8"):
+        parse_label_map('item { id: 1 name: "größe" }'.encode("latin-1"), "label_map.pbtxt")

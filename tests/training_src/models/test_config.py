@@ -28,7 +28,7 @@ from training_src.models.config.pipeline import (
 )
 from training_src.models.config.training import recommended_warm_up
 from training_src.models.errors import ConfigError
-from training_src.text_format import Identifier, Message, Value, parse
+from training_src.text_format import Identifier, Message, Value, dump, parse
 from training_src.training.config_warnings import config_warnings
 
 # What lets a FPNLite be fine-tuned within hundreds of steps, and the zoo's in its place.
@@ -346,6 +346,74 @@ def test_other_architectures_fields_and_values_are_named(architecture: str, old:
     with pytest.raises(ConfigError, match=complaint) as error:
         decode(PipelineConfig, parse(text.replace(old, new)))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changes", "complaint"),
+    [
+        (
+            "ssd_mobilenet_v2_fpnlite_320x320",
+            (r"fixed_shape_resizer \{[^}]*\}", "identity_resizer { }"),
+            "of different",
+        ),
+        ("ssd_mobilenet_v2_fpnlite_320x320", ("height: 320", "height: 330"), "each must be twice the next"),
+        ("faster_rcnn_resnet50_v1_640x640", ("maxpool_stride: 2", ""), "crops need at least 1"),
+    ],
+)
+def test_parts_that_contradict_each_other_are_told_when_the_file_is_read(
+    tmp_path: Path, architecture: str, changes: tuple[str, str], complaint: str
+) -> None:
+    text, count = re.subn(*changes, (CONFIGS / f"{architecture}.config").read_text())
+    assert count == 1
+    (tmp_path / "pipeline.config").write_text(text)
+    with pytest.raises(ConfigError, match=complaint):
+        load(tmp_path / "pipeline.config", 1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_is_read_as_editors_save_it(tmp_path: Path, encoding: str) -> None:
+    text = "# größer\n" + ZOO.replace("\n", "\r\n").replace("num_classes: 90", "num_classes: 9")
+    (tmp_path / "pipeline.config").write_bytes(text.encode(encoding))
+    assert load(tmp_path / "pipeline.config", 9).config.model.family.num_classes == 9
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("\n# größer".encode("latin-1"), r"pipeline\.config, line 2: this is no UTF-8 text; save it as UTF-8"),
+        (b"# nothing\n", r"pipeline\.config: no field stands in it; give a pipeline\.config"),
+    ],
+)
+def test_a_file_that_holds_no_config_is_a_sentence(tmp_path: Path, content: bytes, complaint: str) -> None:
+    (tmp_path / "pipeline.config").write_bytes(content)
+    with pytest.raises((ConfigError, TextFormatError), match=complaint):
+        load(tmp_path / "pipeline.config", 1)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name"),
+    [
+        ("ssd_mobilenet_v2_fpnlite_320x320", "post_processing"),
+        ("ssd_mobilenet_v2_fpnlite_320x320", "conv_hyperparams"),
+        ("ssd_mobilenet_v2_fpnlite_320x320", "l2_regularizer"),
+        ("ssd_mobilenet_v2_320x320", "truncated_normal_initializer"),
+        ("faster_rcnn_resnet50_v1_640x640", "second_stage_post_processing"),
+        ("faster_rcnn_resnet50_v1_640x640", "fc_hyperparams"),
+        ("faster_rcnn_resnet50_v1_640x640", "first_stage_box_predictor_conv_hyperparams"),
+    ],
+)
+def test_blocks_that_the_api_does_not_need_may_be_missing(tmp_path: Path, architecture: str, name: str) -> None:
+    message = parse((CONFIGS / f"{architecture}.config").read_text())
+    assert _without(message, name)
+    (tmp_path / "pipeline.config").write_text(dump(message))
+    assert load(tmp_path / "pipeline.config", 90).config.model.family.num_classes == 90
+
+
+def _without(message: Message, name: str) -> bool:
+    """Whether a field was there, anywhere, and was taken away."""
+    inner = [value for values in message.values() for value in values if isinstance(value, Message)]
+    there = message.pop(name, None) is not None
+    return any([there, *(_without(each, name) for each in inner)])
 
 
 def test_a_file_cut_off_anywhere_is_a_sentence(tmp_path: Path) -> None:

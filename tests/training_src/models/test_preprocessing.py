@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training_src.models.config.decoding import decode
-from training_src.models.config.image_resizer import ImageResizer, ResizeMethod
+from training_src.models.config.image_resizer import ImageResizer, ResizeMethod, resized_shape
 from training_src.models.errors import ConfigError
-from training_src.models.preprocessing import mask_padding, resize, resize_to, resized_shape, scale_to_one
+from training_src.models.preprocessing import mask_padding, resize, resize_to, scale_to_one
 from training_src.text_format import parse
 
 KEPT = ["pad", "down_pad", "nopad", "maxbound"]

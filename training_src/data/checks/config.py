@@ -8,7 +8,7 @@ from pathlib import Path
 from training_src.data.dataset import Fault
 from training_src.data.label_map import LabelMap
 from training_src.errors import ConfigurationError, TextFormatError
-from training_src.text_format import Message, parse
+from training_src.text_format import Message, decoded, parse
 
 
 def check_num_classes(config: Path, label_map: LabelMap) -> Fault | None:
@@ -20,8 +20,8 @@ def check_num_classes(config: Path, label_map: LabelMap) -> Fault | None:
         ConfigurationError: The file cannot be read, or states no `num_classes`.
     """
     try:
-        model = _last_message(parse(config.read_text(encoding="utf-8"), config.name), "model")
-    except (TextFormatError, UnicodeDecodeError) as error:
+        model = _last_message(parse(decoded(config.read_bytes(), config.name), config.name), "model")
+    except TextFormatError as error:
         raise ConfigurationError(f"{config.name} is no pipeline.config: {error}") from None
     architecture = next((values[-1] for values in model.values() if isinstance(values[-1], Message)), Message())
     number = architecture.get("num_classes", [None])[-1]

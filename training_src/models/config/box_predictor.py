@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`box_predictor.proto`, as far as single-shot detectors need it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from training_src.models.config.decoding import only
@@ -16,7 +16,7 @@ class BoxEncodingsClipRange:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvolutionalBoxPredictor:
-    conv_hyperparams: ConvHyperparams
+    conv_hyperparams: ConvHyperparams = field(default_factory=ConvHyperparams)
     min_depth: int = 0
     max_depth: int = 0
     num_layers_before_predictor: int = 0
@@ -32,7 +32,7 @@ class ConvolutionalBoxPredictor:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightSharedConvolutionalBoxPredictor:
-    conv_hyperparams: ConvHyperparams
+    conv_hyperparams: ConvHyperparams = field(default_factory=ConvHyperparams)
     apply_conv_hyperparams_to_heads: bool = False
     apply_conv_hyperparams_pointwise: bool = False
     num_layers_before_predictor: int = 0

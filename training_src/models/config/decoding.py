@@ -134,7 +134,8 @@ def _message_kind(hint: Any) -> type[Any] | None:
 
 def _check_complete(kind: type[Any], values: Mapping[str, Any], path: str) -> None:
     place = path or "pipeline.config"
-    if getattr(kind, "ONE_OF", False) and len(values) != 1:
+    empty = not values and getattr(kind, "MAY_BE_EMPTY", False)
+    if getattr(kind, "ONE_OF", False) and len(values) != 1 and not empty:
         if (way_out := getattr(kind, "WAY_OUT_OF_SEVERAL", "")) and values:
             raise ConfigError(f"{place}: {' and '.join(values)} stand in one; {way_out}")
         choices = ", ".join(item.name for item in fields(kind))

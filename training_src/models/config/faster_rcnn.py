@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from training_src.models.config.anchors import AnchorGenerator
 from training_src.models.config.decoding import only
 from training_src.models.config.extractors import refusal
-from training_src.models.config.fpn import FeaturePyramidNetworks
+from training_src.models.config.fpn import TOP_LEVEL, FeaturePyramidNetworks
 from training_src.models.config.hyperparams import BatchNorm, ConvHyperparams
 from training_src.models.config.image_resizer import ImageResizer
 from training_src.models.config.losses import ClassificationLoss, HardExampleMiner
@@ -59,7 +59,7 @@ class FasterRcnnFeatureExtractor:
         if self.conv_hyperparams is None:
             raise ConfigError(f"{place}: {self.type} needs conv_hyperparams for its pyramid; set it")
         least, greatest = self.fpn.min_level, self.fpn.max_level
-        if not (2 <= least <= 5 <= greatest):
+        if not (2 <= least <= TOP_LEVEL <= greatest):
             raise ConfigError(
                 f"{place}.fpn: levels {least} to {greatest} are not supported; min_level is one of 2 to 5, and "
                 "max_level at least 5"
@@ -73,7 +73,7 @@ class FcHyperparams:
     ACCEPTED: ClassVar = frozenset(
         {"regularizer", "initializer", "activation", "regularize_depthwise", "force_use_bias"}
     )
-    op: Literal["FC"]
+    op: Literal["FC"] = "FC"
     batch_norm: BatchNorm | None = None
 
 
@@ -92,7 +92,7 @@ class MaskRcnnBoxPredictor:
             "convolve_then_upsample_masks",
         }
     )
-    fc_hyperparams: FcHyperparams
+    fc_hyperparams: FcHyperparams = field(default_factory=FcHyperparams)
     use_dropout: bool = False
     dropout_keep_probability: float = 0.5
     box_code_size: int = only(4)
@@ -108,7 +108,7 @@ class SecondStageBoxPredictor:
 
 @dataclass(frozen=True, kw_only=True)
 class FasterRcnn:
-    """The second stage's fields may be missing where `number_of_stages` is 1."""
+    """The second stage's box predictor may be missing where `number_of_stages` is 1."""
 
     # Ways to the same numbers, and what belongs to masks.
     ACCEPTED: ClassVar = frozenset(
@@ -128,7 +128,7 @@ class FasterRcnn:
     feature_extractor: FasterRcnnFeatureExtractor
     first_stage_anchor_generator: AnchorGenerator
     first_stage_atrous_rate: int = 1
-    first_stage_box_predictor_conv_hyperparams: ConvHyperparams
+    first_stage_box_predictor_conv_hyperparams: ConvHyperparams = field(default_factory=ConvHyperparams)
     first_stage_box_predictor_kernel_size: int = 3
     first_stage_box_predictor_depth: int = 512
     first_stage_minibatch_size: int = 256
@@ -144,7 +144,7 @@ class FasterRcnn:
     second_stage_box_predictor: SecondStageBoxPredictor | None = None
     second_stage_batch_size: int = 64
     second_stage_balance_fraction: float = 0.25
-    second_stage_post_processing: PostProcessing | None = None
+    second_stage_post_processing: PostProcessing = field(default_factory=PostProcessing)
     second_stage_localization_loss_weight: float = 1.0
     second_stage_classification_loss_weight: float = 1.0
     hard_example_miner: HardExampleMiner | None = None
@@ -157,7 +157,12 @@ class FasterRcnn:
     output_final_box_features: bool = only(False)
     output_final_box_rpn_features: bool = only(False)
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Look at what fields say together; each by itself is within its limits.
+
+        Raises:
+            ConfigError: If parts contradict each other.
+        """
         self._check_anchors(f"{PLACE}.first_stage_anchor_generator")
         if self.number_of_stages > 1:
             self._check_second_stage()
@@ -192,9 +197,8 @@ class FasterRcnn:
             )
 
     def _check_second_stage(self) -> None:
-        for name in ("second_stage_box_predictor", "second_stage_post_processing"):
-            if getattr(self, name) is None:
-                raise ConfigError(f"{PLACE}: {name} is not set; set it, or number_of_stages: 1")
+        if self.second_stage_box_predictor is None:
+            raise ConfigError(f"{PLACE}: second_stage_box_predictor is not set; set it, or number_of_stages: 1")
         for name in ("initial_crop_size", "maxpool_kernel_size", "maxpool_stride"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{PLACE}: {name} is {getattr(self, name)}, but crops need at least 1; set it")

@@ -4,6 +4,9 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+# The coarsest of a backbone.
+TOP_LEVEL = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturePyramidNetworks:

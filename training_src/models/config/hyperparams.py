@@ -17,7 +17,10 @@ L2Regularizer = WeightRegularizer
 
 @dataclass(frozen=True, kw_only=True)
 class Regularizer:
+    """No regulariser where neither is set."""
+
     ONE_OF: ClassVar = True
+    MAY_BE_EMPTY: ClassVar = True
     l1_regularizer: L1Regularizer | None = None
     l2_regularizer: L2Regularizer | None = None
 
@@ -37,7 +40,10 @@ class VarianceScalingInitializer:
 
 @dataclass(frozen=True, kw_only=True)
 class Initializer:
+    """Keras's own, where none is set."""
+
     ONE_OF: ClassVar = True
+    MAY_BE_EMPTY: ClassVar = True
     truncated_normal_initializer: NormalInitializer | None = None
     random_normal_initializer: NormalInitializer | None = None
     variance_scaling_initializer: VarianceScalingInitializer | None = None

@@ -54,3 +54,11 @@ class ImageResizer:
     identity_resizer: IdentityResizer | None = None
     conditional_shape_resizer: ConditionalShapeResizer | None = None
     pad_to_multiple_resizer: PadToMultipleResizer | None = None
+
+
+def resized_shape(resizer: ImageResizer) -> tuple[int, int] | None:
+    """Height and width of what images become, padding included; None where they depend on the image."""
+    if resizer.fixed_shape_resizer:
+        return resizer.fixed_shape_resizer.height, resizer.fixed_shape_resizer.width
+    keep = resizer.keep_aspect_ratio_resizer
+    return (keep.max_dimension, keep.max_dimension) if keep and keep.pad_to_max_dimension else None

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pipeline.proto`: a whole `pipeline.config`, read, bundled, and fitted to a data set."""
 
-import codecs
 import hashlib
 import re
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from training_src.models.config.ssd import Ssd
 from training_src.models.config.training import TrainConfig, drop_length, scale_rates, scale_schedule
 from training_src.models.errors import ConfigError
 from training_src.models.schedules import ZOO, with_schedule
-from training_src.text_format import Message, dump, parse
+from training_src.text_format import Message, decoded, dump, parse
 
 # At the end of a bundled name, or what was written of it.
 _SIZE = re.compile(r"_?\d{3,4}(x\d{3,4})?$")
@@ -174,6 +173,7 @@ def load(path: Path, num_classes: int) -> PipelineDescription:
 def _decoded(message: Message) -> PipelineConfig:
     config = decode(PipelineConfig, message)
     check_limits(config)
+    config.model.family.check()
     _check_labels(config)
     return config
 
@@ -189,16 +189,10 @@ def _check_labels(config: PipelineConfig) -> None:
 
 
 def _text(path: Path) -> str:
-    """A file as an editor saved it: UTF-8, or UTF-16 where it begins with that one's mark."""
     try:
-        read = path.read_bytes()
+        return decoded(path.read_bytes(), path.name)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read as text ({error}); give a pipeline.config") from error
-    try:
-        return read.decode("utf-16" if read.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8")
-    except UnicodeDecodeError as error:
-        line = read[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}, line {line}: this is no UTF-8 text; save it as UTF-8") from error
 
 
 def with_num_steps(description: PipelineDescription, num_steps: int) -> PipelineDescription:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`post_processing.proto`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from training_src.models.config.decoding import only
@@ -24,6 +24,6 @@ class BatchNonMaxSuppression:
 
 @dataclass(frozen=True, kw_only=True)
 class PostProcessing:
-    batch_non_max_suppression: BatchNonMaxSuppression
+    batch_non_max_suppression: BatchNonMaxSuppression = field(default_factory=BatchNonMaxSuppression)
     score_converter: Literal["IDENTITY", "SIGMOID", "SOFTMAX"] = "IDENTITY"
     logit_scale: float = 1.0

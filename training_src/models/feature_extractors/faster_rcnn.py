@@ -13,9 +13,10 @@ import keras
 import tensorflow as tf
 
 from training_src.models.config.faster_rcnn import FasterRcnnFeatureExtractor
+from training_src.models.config.fpn import TOP_LEVEL
 from training_src.models.config.hyperparams import ConvHyperparams
 from training_src.models.feature_extractors import inception_resnet_v2
-from training_src.models.feature_extractors.feature_pyramid import TOP_LEVEL, feature_pyramid
+from training_src.models.feature_extractors.feature_pyramid import feature_pyramid
 from training_src.models.feature_extractors.resnet import (
     BLOCKS,
     default_hyperparams,

@@ -10,11 +10,10 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from training_src.models.config.fpn import FeaturePyramidNetworks
+from training_src.models.config.fpn import TOP_LEVEL, FeaturePyramidNetworks
 from training_src.models.layers import Layers
 
 EXTRACTOR = "model._feature_extractor"
-TOP_LEVEL = 5
 # SSD's maps beyond the backbone's two.
 ADDED_CHANNELS = (512, 256, 256, 128)
 

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from training_src.models.config.fpn import TOP_LEVEL
 from training_src.models.config.hyperparams import ConvHyperparams
 from training_src.models.config.ssd import FeatureExtractor
 from training_src.models.feature_extractors.efficientdet import EFFICIENTNETS, efficientdet_maps
-from training_src.models.feature_extractors.feature_pyramid import TOP_LEVEL, added_layers, feature_pyramid
+from training_src.models.feature_extractors.feature_pyramid import added_layers, feature_pyramid
 from training_src.models.feature_extractors.mobilenet_v1 import NARROW, mobilenet_v1
 from training_src.models.feature_extractors.mobilenet_v2 import DEFAULT_HYPERPARAMS, mobilenet_v2
 from training_src.models.feature_extractors.resnet import BLOCKS, default_hyperparams, resnet, subtract_means
