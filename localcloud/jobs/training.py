@@ -154,7 +154,7 @@ def _checkpoints(job: Job, request: Mapping[str, Any]) -> Iterator[None]:
     if not configuration:
         yield
         return
-    directory = anywhere(job.root, configuration.get("LocalPath", CHECKPOINTS))
+    directory = anywhere(job.root, configuration.get("LocalPath") or CHECKPOINTS)
     download(job.s3, f"{configuration['S3Uri'].rstrip('/')}/", directory)
     synchroniser = Synchroniser(job.s3, directory, configuration["S3Uri"], mirrors=True)
     try:
@@ -190,7 +190,7 @@ def _uploaded(job: Job, request: Mapping[str, Any], member: str, default: str, n
     if not configuration:
         yield
         return
-    directory = anywhere(job.root, configuration.get("LocalPath", default))
+    directory = anywhere(job.root, configuration.get("LocalPath") or default)
     uri = f"{configuration['S3OutputPath'].rstrip('/')}/{job.name}/{name}"
     synchroniser = Synchroniser(job.s3, directory, uri, request["OutputDataConfig"].get("KmsKeyId"))
     try:

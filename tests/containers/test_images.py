@@ -31,6 +31,16 @@ ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "training_src/models/configs/ssd_mobilenet_v2_fpnlite_160x160.config"
 LOCKS = [f"{name}/requirements.{kind}.txt" for name in IMAGE_NAMES for kind in ("cpu", "gpu")]
 POLICY = ROOT / "infra/training/defaults/gate_policy.yaml"
+SOURCE = "s3://bucket/tf2-object-detection/source/sourcedir.tar.gz"
+NOTEBOOK = {
+    "model_dir": '"/opt/training"',
+    "pipeline_config_path": '"pipeline.config"',
+    "num_train_steps": '"2"',
+    "sample_1_of_n_eval_examples": '"1"',
+    "sagemaker_program": '"run_training.sh"',
+    "sagemaker_region": '"us-east-1"',
+    "sagemaker_submit_directory": json.dumps(SOURCE),
+}
 
 pytestmark = pytest.mark.timeout(2400)
 
@@ -132,23 +142,27 @@ def test_an_isolated_estimator_is_told_to_use_a_channel(
     engine: "Engine", dataset: Path, training_job: Callable[..., Path]
 ) -> None:
     """As published notebooks send it, with a source_dir that nobody here can fetch."""
-    address = "s3://bucket/tf2-object-detection/source/sourcedir.tar.gz"
-    ml = training_job(
-        {"train": dataset / "train", "val": dataset / "validation"},
-        model_dir='"/opt/training"',
-        pipeline_config_path='"pipeline.config"',
-        num_train_steps='"2000"',
-        sample_1_of_n_eval_examples='"1"',
-        sagemaker_program='"run_training.sh"',
-        sagemaker_region='"us-east-1"',
-        sagemaker_submit_directory=json.dumps(address),
-    )
+    ml = training_job({"train": dataset / "train", "val": dataset / "validation"}, **NOTEBOOK)
     code, said = engine.run("training", "train", ml=ml)
     assert code == 2, said
     failure = (ml / "output/failure").read_text()
-    assert failure.startswith(f"The source_dir {address} cannot be fetched, as in a job with network isolation")
+    assert failure.startswith(f"The source_dir {SOURCE} cannot be fetched, as in a job with network isolation")
     assert "put its pipeline.config into a channel called config" in failure
     assert "WARNING" not in said, "TensorFlow was not imported for it"
+
+
+def test_an_isolated_estimator_trains_with_its_config_in_a_channel(
+    engine: "Engine", dataset: Path, config: Path, training_job: Callable[..., Path]
+) -> None:
+    """Its channels hold images, and lie on another disk than what the job writes for itself."""
+    channels = {"train": dataset / "train", "val": dataset / "validation", "config": config}
+    ml = training_job(channels, **NOTEBOOK)
+    code, said = engine.run("training", "train", ml=ml)
+    assert code == 0, said
+    assert "data          8 images to train on, 8 to validate on" in said
+    assert f"sagemaker_submit_directory is without effect: The source_dir {SOURCE} cannot be fetched" in said
+    assert "/opt/training cannot be written, so TensorBoard's events are not there" in said
+    assert (ml / "model/model.json").exists()
 
 
 def test_measure_lets_the_server_answer_every_test_image(measured: Path) -> None:

@@ -6,6 +6,7 @@ That three prepare what one prepares is told by a pipeline in `tests/localcloud/
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -55,6 +56,24 @@ def _one_core(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_annotations_that_are_dealt_out_too_are_refused_at_once(drawn: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="let AnnotationsUri name the annotations"):
         prepare(_job_of(tmp_path, "algo-2", {"dataset": drawn}))
+
+
+def test_an_instances_inputs_may_lie_on_another_disk(
+    dealt: list[Inputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on SageMaker, where no file of theirs has a second name in `/tmp`."""
+
+    def no_second_name(*_: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(Path, "hardlink_to", no_second_name)
+    monkeypatch.setenv("MAPGATE_ML_ROOT", str(tmp_path / "ml"))
+    given = tmp_path / "ml" / "processing" / "input"
+    given.mkdir(parents=True)
+    inputs = {name: place.rename(given / name) for name, place in dealt[0].items()}
+    job = _job_of(tmp_path, HOSTS[0], inputs)
+    prepare(job)
+    assert (job.output("metadata") / f"part-{HOSTS[0]}.sqlite").is_file()
 
 
 def test_leak_between_machines_is_found_by_the_join(dealt: list[Inputs], tmp_path: Path) -> None:

@@ -140,20 +140,11 @@ def _rms_prop(given: BuiltIn) -> str:
     )
 
 
-def _refused(given: BuiltIn) -> str:
-    raise ConfigurationError(
-        f'The hyperparameter optimizer is "{given.optimizer}", which there is not here; give adam or rmsprop, which '
-        "adapt the rate of each weight too."
-    )
-
-
 OPTIMIZERS: Mapping[str, Callable[[BuiltIn], str]] = {
     "adam": _adam,
     "sgd": _sgd,
     "nesterov": _nesterov,
     "rmsprop": _rms_prop,
-    "adagrad": _refused,
-    "adadelta": _refused,
 }
 
 

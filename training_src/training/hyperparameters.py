@@ -176,6 +176,21 @@ class BuiltIn(Hyperparameters):
         description="Whether training ends without improvement of the loss for some epochs, 5 unless told otherwise.",
     )
 
+    @classmethod
+    def of(cls, given: Mapping[str, str]) -> Self:
+        """These among a job's hyperparameters.
+
+        Raises:
+            ConfigurationError: If a value is not of its kind, or the optimizer is one that there is not.
+        """
+        read = super().of(given)
+        if read.optimizer in ("adagrad", "adadelta"):
+            raise ConfigurationError(
+                f'The hyperparameter optimizer is "{read.optimizer}", which there is not here; give adam or rmsprop, '
+                "which adapt the rate of each weight too."
+            )
+        return read
+
     @property
     def gives_rate(self) -> bool:
         """Whether the config's optimizer and its schedule are replaced."""

@@ -106,7 +106,7 @@ def train(
         pace.add(losses, step)
         if last or progress.step % plan.log_interval == 0:
             values = pace.means(rate)
-            report.training(progress.step, values, pace.seconds_per_step * (num_steps - progress.step))
+            report.training(progress.step, values, pace.seconds_left(num_steps - progress.step))
             progress.history.append({"step": progress.step, **values})
         if last or progress.step % plan.validation_interval == 0:
             last = training.validate(validation, report, progress) or last

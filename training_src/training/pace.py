@@ -40,7 +40,7 @@ class Pace:
         if step is self._step:
             self._durations.append(now - self._last)
         else:
-            self._earlier = self.seconds_per_step
+            self._earlier = self._seconds_per_step
             self._traced, self._durations = now - self._last, []
         self._step, self._last = step, now
 
@@ -71,8 +71,12 @@ class Pace:
             "images_per_second": self._batch_size * len(recent) / max(sum(recent), 1e-9),
         }
 
+    def seconds_left(self, steps: int) -> float | None:
+        """How long so many steps will take; None while nobody knows."""
+        return steps * self._seconds_per_step if steps == 0 or self._seconds_per_step else None
+
     @property
-    def seconds_per_step(self) -> float:
+    def _seconds_per_step(self) -> float:
         """Of the last steps, those at the size before where the present one has had none but its first; 0: unknown."""
         return float(np.mean(self._durations[-RECENT:])) if self._durations else self._earlier
 

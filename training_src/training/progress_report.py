@@ -13,6 +13,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorboard.plugins.image.metadata import create_summary_metadata
 
+# Images a second: what a line tells in three places is more than nothing.
+SLOWEST = 0.001
+
 
 class ProgressReport:
     """Prints to standard output and writes TensorBoard's event file.
@@ -26,13 +29,16 @@ class ProgressReport:
         self._writers = [tf.summary.create_file_writer(str(folder)) for folder in folders]
         self._num_steps = num_steps
 
-    def training(self, step: int, values: Mapping[str, float], eta_seconds: float) -> None:
-        """Losses, learning rate and speed of the last steps."""
+    def training(self, step: int, values: Mapping[str, float], eta_seconds: float | None) -> None:
+        """Losses, learning rate and speed of the last steps, and the time that is left, unless nobody knows it."""
+        speed = values["images_per_second"]
+        told = f"{speed:.1f}" if speed >= 1 else f"{max(speed, SLOWEST):.3f}"
+        left = "" if eta_seconds is None else f" eta_seconds={eta_seconds:.0f}"
         self._print(
             f"step={step}/{self._num_steps} loss={values['loss']:.4f} "
             f"classification_loss={values['classification_loss']:.4f} "
             f"localization_loss={values['localization_loss']:.4f} learning_rate={values['learning_rate']:.5f} "
-            f"images_per_second={values['images_per_second']:.1f} eta_seconds={eta_seconds:.0f}"
+            f"images_per_second={told}{left}"
         )
         self._scalars("train", step, values)
 

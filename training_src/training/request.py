@@ -107,17 +107,21 @@ def config_of(job: TrainingJob) -> tuple[Path, int] | None:
         The file, and 1 where the label map is not the pipeline's own; None where there is no such config.
 
     Raises:
+        ConfigError: If there is no architecture of the name that is given in place of a config.
         ConfigurationError: If a hyperparameter is unknown or wrong, or there is not exactly one config.
         DataError: If the pipeline's label map is damaged.
     """
     if _is_foreign(job):
-        named = ForeignNames.of(_foreign_hyperparameters(job)).pipeline_config_path
-        fetch_source(job, named)
-        config, greatest_id = config_file(job, named), 1
+        asked = ForeignNames.of(_foreign_hyperparameters(job))
+        fetch_source(job, asked.pipeline_config_path)
+        config, greatest_id = config_file(job, asked.pipeline_config_path), 1
     else:
         _refuse_unknown(job.hyperparameters, OwnNames.names() | Settings.names())
         config, metadata = config_in_channel(job), job.channel("metadata")
         greatest_id = read_label_map(metadata / "label_map.pbtxt").greatest_id if config and metadata else 1
+    architecture = OwnNames.of(job.hyperparameters).architecture
+    if not config and architecture and not _bundled_in(architecture):
+        canonical_name(architecture)  # says which there are
     return (config, greatest_id) if config else None
 
 

@@ -229,6 +229,22 @@ def test_the_built_in_algorithms_estimator_trains_on_its_own_defaults(send: Send
     assert "Val_localization=" in log
 
 
+def test_the_built_in_algorithms_model_is_what_its_estimator_starts_from(
+    send: Send, prepared: Path, source: Path
+) -> None:
+    hyperparameters = {"epochs": "2", "batch_size": "5", "optimizer": "adam", "beta_2": "0.99", "learning_rate": "0.01"}
+    channels = {
+        "training": [prepared / "train", prepared / "metadata" / "label_map.pbtxt"],
+        "model": [source / "pipeline.config", source / "checkpoint"],
+    }
+    described, log = send("built-in-model", hyperparameters | {"train_only_on_top_layer": "True"}, channels)
+    assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason", log)
+    assert "What would be the test split validates, too" in log
+    assert "training      4 steps of batch 5" in log, "two epochs of some seven or eight images, rounded up"
+    assert "beta_2: 0.99" in log
+    assert "restored " in log
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not VERSION_3.exists(), reason="no SageMaker SDK: run `make .venv-definition/ready`")
 def test_version_3_of_the_sdk_trains_from_the_same_folder(cloud: Any, image: str, prepared: Path, source: Path) -> None:

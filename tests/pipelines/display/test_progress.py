@@ -94,6 +94,8 @@ def test_the_first_step_says_nothing_of_a_time_that_nobody_knows() -> None:
     first = "loss=3.1684 learning_rate=0.01000 images_per_second=0.0 eta_seconds=0"
 
     assert progress.readable(first, 80) == "loss 3.1684, rate 0.01000"
+    first = "loss=3.1684 learning_rate=0.01000 images_per_second=0.034"
+    assert progress.readable(first, 80) == "loss 3.1684, rate 0.01000, 0.034 images/s"
 
 
 def test_the_printed_training_line_fits_a_page() -> None:

@@ -84,6 +84,32 @@ def test_a_wrong_config_of_an_estimators_source_dir_ends_without_tensorflow(conf
     assert "'ssd_mobilenet_v9' is not supported" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("kind", "hyperparameters", "sentence"),
+    [
+        ("the pipeline's", {"architecture": "ssd_mobilenet_v9"}, "architecture 'ssd_mobilenet_v9' is not known"),
+        ("the API's", {"architecture": "yolo"}, "architecture 'yolo' is not known"),
+        ("the API's", {"optimizer": "adagrad", "learning_rate": "0.1"}, 'optimizer is "adagrad", which there is not'),
+        ("the API's", {"optimizer": "Adadelta"}, 'optimizer is "adadelta", which there is not'),
+        ("the API's", {"num_step": "1"}, '"num_step" is not known'),
+    ],
+)
+def test_a_hyperparameter_that_cannot_be_honoured_ends_without_tensorflow(
+    kind: str, hyperparameters: dict[str, str], sentence: str, config: str, tmp_path: Path
+) -> None:
+    _job(tmp_path, kind, config)
+    folder = tmp_path / "input" / "data" / CHANNELS[kind][1]
+    (folder / "pipeline.config").unlink()
+    if folder.name == "config":
+        (folder / "some.record").rename(folder / "none")
+    (tmp_path / "input" / "config" / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+
+    done = _run(["train"], tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "False\n"), done.stderr
+    assert sentence in (tmp_path / "output" / "failure").read_text()
+
+
 def test_a_training_with_too_few_classes_ends_without_tensorflow(config: str, tmp_path: Path) -> None:
     _job(tmp_path, "the pipeline's", config.replace("num_classes: 90", "num_classes: 2"))
 

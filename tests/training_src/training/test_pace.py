@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What lines say of the pace, by a clock that is set by hand."""
 
+from pathlib import Path
 from typing import cast
 
 import pytest
 
 from training_src.training.pace import Pace
+from training_src.training.progress_report import ProgressReport
 from training_src.training.step import Losses, TrainingStep
 
 LARGE, SMALL = cast(TrainingStep, object()), cast(TrainingStep, object())
@@ -33,20 +35,43 @@ def test_a_line_leaves_tracing_out_where_it_can() -> None:
     pace = Pace(8, clock)
     assert after(pace, clock, [(SMALL, 20), (SMALL, 2), (SMALL, 2)]) == 4
     assert after(pace, clock, [(SMALL, 1), (LARGE, 30), (LARGE, 4), (LARGE, 4)]) == 2
-    assert pace.seconds_per_step == 4
+    assert pace.seconds_left(100) == 400
 
 
 def test_a_line_whose_last_step_is_the_first_of_its_size_has_a_pace() -> None:
     clock = Clock()
     pace = Pace(8, clock)
     assert after(pace, clock, [(SMALL, 16)]) == 0.5
-    assert pace.seconds_per_step == 0, "nobody knows"
+    assert pace.seconds_left(100) is None, "nobody knows"
+    assert pace.seconds_left(0) == 0
     assert after(pace, clock, [(SMALL, 2)]) == 4
     assert after(pace, clock, [(SMALL, 2), (LARGE, 32)]) == 0.25
-    assert pace.seconds_per_step == 2, "as before, until a step at the new size is done"
+    assert pace.seconds_left(100) == 200, "as before, until a step at the new size is done"
     clock.now += 100
     pace.pause_over()
     assert after(pace, clock, [(LARGE, 4)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("images_per_second", "eta_seconds", "said"),
+    [
+        (118.25, 85.4, "images_per_second=118.2 eta_seconds=85"),
+        (0.034, 0.0, "images_per_second=0.034 eta_seconds=0"),
+        # A batch of one of a large network, on a machine that does other things too.
+        (0.0004, None, "images_per_second=0.001"),
+    ],
+)
+def test_a_line_says_what_is_known_and_never_that_nothing_moves(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    images_per_second: float,
+    eta_seconds: float | None,
+    said: str,
+) -> None:
+    values = dict.fromkeys(("loss", "classification_loss", "localization_loss", "learning_rate"), 1.0)
+    values["images_per_second"] = images_per_second
+    ProgressReport([tmp_path], 10).training(1, values, eta_seconds)
+    assert capsys.readouterr().out.endswith(f"learning_rate=1.00000 {said}\n")
 
 
 def test_two_stages_are_summed() -> None:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs as people send them to the training images that they have had so far."""
 
+import errno
 import io
 import json
+import os
 import shutil
 import signal
 import tarfile
@@ -305,6 +307,29 @@ def test_what_is_said_of_the_splits_is_what_was_done(
     assert "No validation split is left" not in output
     assert ("No splits are given" in output) == (len(channels) == 1)
     assert ("What would be the test split validates, too" in output) == (len(channels) == 1)
+
+
+def test_channels_may_lie_on_another_disk(foreign: Foreign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on SageMaker, where no file of theirs has a second name in `/tmp`."""
+    monkeypatch.setattr(Path, "hardlink_to", no_second_name)
+    texts = {"train/label_map.pbtxt": "label_map.pbtxt"}
+    request, _, _ = read(foreign({"train": "train", "val": "validation"}, texts, {"epochs": "1"}), monkeypatch)
+    assert (len(Records(request.train)), len(Records(request.validation))) == (9, 3)
+
+
+def test_a_channel_shows_nothing_but_the_jobs_own_inputs(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = foreign({"train": "train", "val": "validation"}, {"train/label_map.pbtxt": "label_map.pbtxt"}, {})
+    record = next((root / "input" / "data" / "train").glob("*.record-*"))
+    record.rename(tmp_path / record.name)
+    record.symlink_to(tmp_path / record.name)
+    with pytest.raises(DataError, match="is a link to a place outside the data set"):
+        read(root, monkeypatch)
+
+
+def no_second_name(*_: object) -> None:
+    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from containers.contract.job import ml_root
 from training_src.data.formats.fields import AnnotationError, shown
 from training_src.data.formats.file_names import FolderNames, is_file_entry, is_folder_entry, is_foreign
 from training_src.data.images import IMAGE_SUFFIXES
@@ -19,6 +20,8 @@ from training_src.errors import DataError
 
 # No tool writes a larger annotation file for a single image.
 LARGEST_TEXT = 16 << 20
+# Below a job's directory, where its inputs lie: several are shown as one folder, by links where disks differ.
+_INPUTS = ("input/data", "processing/input")
 # Whose names are kept for a while.
 _LISTED_FOLDERS = 64
 
@@ -33,7 +36,7 @@ class DataFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._prefix = f"{path}/"
-        self._real = os.path.realpath(path)
+        self._within = [os.path.realpath(place) for place in (path, *(ml_root() / name for name in _INPUTS))]
         self._inside: dict[str, bool] = {}
         self._names: dict[str, FolderNames] = {}
         self._children: dict[tuple[Path, str], Path | None] = {}
@@ -49,7 +52,7 @@ class DataFolder:
         return self.name(Path(path))
 
     def holds(self, path: str) -> bool:
-        """Whether a file lies in the folder even after all symbolic links are followed."""
+        """Whether a file lies in the folder, or among the job's inputs, even after all symbolic links are followed."""
         parent, _ = os.path.split(path)
         inside = self._inside.get(parent)
         if inside is None:
@@ -282,7 +285,7 @@ class DataFolder:
 
     def _is_within(self, path: str) -> bool:
         real = os.path.realpath(path)
-        return real == self._real or real.startswith(self._real.rstrip("/") + "/")
+        return any(real == place or real.startswith(place.rstrip("/") + "/") for place in self._within)
 
 
 def named_like(place: Path, pattern: str) -> list[Path]:
