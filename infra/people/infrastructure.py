@@ -235,8 +235,9 @@ class PeopleStack(cdk.Stack):
             on=["*"],
             because=NO_RESOURCE,
         )
-        jobs = sagemaker_arns(self, "processing-job/pipelines-*", "training-job/pipelines-*")
-        allow(policy, "sagemaker:DescribeProcessingJob", "sagemaker:DescribeTrainingJob", on=jobs, because=OWN_JOBS)
+        for kind in ("Processing", "Training"):
+            jobs = sagemaker_arns(self, f"{kind.lower()}-job/pipelines-*")
+            allow(policy, f"sagemaker:Describe{kind}Job", on=jobs, because=OWN_JOBS)
 
     def _allow_logs(self, policy: iam.ManagedPolicy) -> None:
         groups = [

@@ -220,8 +220,9 @@ class TrainingStack(cdk.Stack):
             because="The pipeline's own executions.",
         )
         # When the jobs that wrote what is judged ended, and what they were given.
-        jobs = sagemaker_arns(self, "processing-job/pipelines-*", "training-job/pipelines-*")
-        allow(role, "sagemaker:DescribeProcessingJob", "sagemaker:DescribeTrainingJob", on=jobs, because=OWN_JOBS)
+        for kind in ("Processing", "Training"):
+            jobs = sagemaker_arns(self, f"{kind.lower()}-job/pipelines-*")
+            allow(role, f"sagemaker:Describe{kind}Job", on=jobs, because=OWN_JOBS)
 
     def _function(
         self,

@@ -140,5 +140,5 @@ def test_an_unknown_name_lists_the_jobs_and_the_commands(capsys: pytest.CaptureF
     first, _ = capsys.readouterr().err.splitlines()
     assert first == (
         'There is no command "cheque"; give one of train, prepare, join, evaluate, '
-        "architectures, check, convert, estimate, export, import_litert, info, outputs, plan, preview."
+        "architectures, check, configs, convert, estimate, export, import_litert, info, outputs, plan, preview."
     )

@@ -77,7 +77,7 @@ def test_a_given_checkpoint_of_the_same_detector_brings_its_own_size_and_anchors
     ("resizer", "size"),
     [
         ("fixed_shape_resizer { height: 320 width: 480 }", "320x480"),
-        ("keep_aspect_ratio_resizer { min_dimension: 320 max_dimension: 480 }", "480x480"),
+        ("keep_aspect_ratio_resizer { min_dimension: 320 max_dimension: 480 pad_to_max_dimension: true }", "480x480"),
     ],
 )
 def test_an_input_that_is_no_square_is_taken_over_too(tmp_path: Path, resizer: str, size: str) -> None:
