@@ -8,7 +8,7 @@ import pytest
 
 from containers.contract.job import TrainingJob
 from training_src.errors import ConfigurationError
-from training_src.training.given_files import config_file, fetch_source
+from training_src.training.given_files import config_file, fetch_source, label_map_file
 
 
 def job(root: Path, files: Mapping[str, str], **hyperparameters: str) -> TrainingJob:
@@ -35,6 +35,15 @@ def job(root: Path, files: Mapping[str, str], **hyperparameters: str) -> Trainin
         (["input/data/config/a.config", "input/data/config/b.config"], "b.config", "input/data/config/b.config"),
         (["input/data/config/a.config", "code/b.config"], "b.config", "input/data/config/a.config"),
         (["input/data/train/a.txt"], "", None),
+        # Jupyter keeps the file as it was opened, macOS its resource fork.
+        (["code/.ipynb_checkpoints/pipeline-checkpoint.config", "code/ssd.config"], "", "code/ssd.config"),
+        (
+            ["input/data/config/.ipynb_checkpoints/a-checkpoint.config", "input/data/config/a.config"],
+            "",
+            "input/data/config/a.config",
+        ),
+        (["input/data/config/._a.config", "input/data/config/a.config"], "", "input/data/config/a.config"),
+        (["code/deep/.ipynb_checkpoints/ssd.config", "code/deep/ssd.config"], "ssd.config", "code/deep/ssd.config"),
     ],
 )
 def test_the_config_is_the_one_that_is_named_or_the_only_one(
@@ -42,6 +51,12 @@ def test_the_config_is_the_one_that_is_named_or_the_only_one(
 ) -> None:
     found = config_file(job(tmp_path, {name: name for name in files}), wanted)
     assert found == (tmp_path / chosen if chosen else None)
+
+
+@pytest.mark.parametrize("left", [".ipynb_checkpoints/label_map-checkpoint.pbtxt", "._label_map.pbtxt"])
+def test_the_label_map_is_the_file_that_was_saved_last(tmp_path: Path, left: str) -> None:
+    files = {f"input/data/train/{name}": name for name in (left, "label_map.pbtxt")}
+    assert label_map_file(job(tmp_path, files)) == tmp_path / "input/data/train/label_map.pbtxt"
 
 
 def test_equal_files_of_one_name_are_one(tmp_path: Path) -> None:
