@@ -100,11 +100,12 @@ def read_request(job: TrainingJob, work: Path) -> Request:
     return _foreign(job, work) if _is_foreign(job) else _own(job)
 
 
-def config_of(job: TrainingJob) -> tuple[Path, int] | None:
+def config_of(job: TrainingJob) -> tuple[Path, int, int] | None:
     """The user's pipeline.config and the greatest id of its classes, as far as no data have to be read for them.
 
     Returns:
-        The file, and 1 where the label map is not the pipeline's own; None where there is no such config.
+        The file, the label map's greatest id and how many classes it names, which are 1 and 0 where it is not the
+        pipeline's own; None where there is no such config.
 
     Raises:
         ConfigError: If there is no architecture of the name that is given in place of a config.
@@ -114,15 +115,17 @@ def config_of(job: TrainingJob) -> tuple[Path, int] | None:
     if _is_foreign(job):
         asked = ForeignNames.of(_foreign_hyperparameters(job))
         fetch_source(job, asked.pipeline_config_path)
-        config, greatest_id = config_file(job, asked.pipeline_config_path), 1
+        config, label_map = config_file(job, asked.pipeline_config_path), None
     else:
         _refuse_unknown(job.hyperparameters, OwnNames.names() | Settings.names())
         config, metadata = config_in_channel(job), job.channel("metadata")
-        greatest_id = read_label_map(metadata / "label_map.pbtxt").greatest_id if config and metadata else 1
+        label_map = read_label_map(metadata / "label_map.pbtxt") if config and metadata else None
     architecture = OwnNames.of(job.hyperparameters).architecture
     if not config and architecture and not _bundled_in(architecture):
         canonical_name(architecture)  # says which there are
-    return (config, greatest_id) if config else None
+    if not config:
+        return None
+    return (config, label_map.greatest_id, len(label_map.names)) if label_map else (config, 1, 0)
 
 
 def _is_foreign(job: TrainingJob) -> bool:

@@ -42,7 +42,7 @@ def _job(root: Path, kind: str, config: str) -> None:
         (root / "input" / "data" / name / "some.record").write_bytes(b"")
     (root / "input" / "data" / place / "pipeline.config").write_text(config)
     if "metadata" in channels:
-        label_map = 'item { id: 3 name: "van" }\n'
+        label_map = "".join(f'item {{ id: {each} name: "class {each}" }}\n' for each in (1, 2, 3))
         (root / "input" / "data" / "metadata" / "label_map.pbtxt").write_text(label_map)
     (root / "input" / "config").mkdir()
     (root / "input" / "config" / "inputdataconfig.json").write_text(json.dumps(channels))

@@ -106,7 +106,7 @@ CHECKS: Mapping[str, Check] = {
     # Classes.
     "class": Check("a class that is not in the label map", "error"),
     "label_offset": Check("label ids that are off by one against the label map", "error"),
-    "num_classes": Check("a pipeline.config whose num_classes is below the greatest label id", "error"),
+    "num_classes": Check("a pipeline.config whose num_classes is below the number of classes", "error"),
     "missing_class": Check("a class without any box in a split", "warning"),
     "few_examples": Check("a class with few boxes in the train split", "warning", {"boxes": 10}),
     # Splits.
