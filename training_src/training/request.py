@@ -270,7 +270,8 @@ def _prepare(
     assert folder is not None  # asked before
     policy = read_policy_of(folder)
     # There are two splits here, not three: a third one may be empty.
-    policy = replace(policy, checks={**policy.checks, "split": replace(CHECKS["split"], handling="off")})
+    checks = {**policy.checks, "split": replace(CHECKS["split"], handling="off")}
+    policy = replace(policy, checks=checks, test_needed=False)
     if held_out:
         link_together([folder], work / "given" / "train")
         link_together([held_out], work / "given" / "test")
