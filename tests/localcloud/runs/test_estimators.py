@@ -181,11 +181,13 @@ def test_the_notebooks_estimator_trains_from_its_source_dir(
     assert re.search(r"model\.ssd\.num_classes +3 +4, the greatest id of the label map's 3 classes", log)
     assert "restored " in log
     assert "No validation split is left" not in log
-    (key,) = events(cloud, "tensorboard/notebook/tensorboard-output/")
-    file = tmp_path / "events"
-    file.write_bytes(cloud.client("s3").get_object(Bucket="bucket", Key=key)["Body"].read())
-    tags = {value.tag for event in summary_iterator(str(file)) for value in event.summary.value}
-    assert {"train/loss", "validation/mAP", "validation/0"} <= tags
+    artifacts = "tensorboard/notebook/tensorboard-output"
+    for folder, shown in (("train", {"train/loss"}), ("eval", {"validation/mAP", "validation/0"})):
+        (key,) = events(cloud, f"{artifacts}/{folder}/")
+        file = tmp_path / folder
+        file.write_bytes(cloud.client("s3").get_object(Bucket="bucket", Key=key)["Body"].read())
+        tags = {value.tag for event in summary_iterator(str(file)) for value in event.summary.value}
+        assert shown <= tags
     code = cloud.home / "jobs" / "notebook" / "opt" / "ml" / "code"
     assert sorted(file.name for file in code.rglob("*") if file.is_file()) == [
         "ckpt-0.data-00000-of-00001", "ckpt-0.index", "pipeline.config",
