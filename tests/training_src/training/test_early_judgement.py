@@ -133,6 +133,18 @@ def test_an_export_with_a_wrong_config_ends_without_tensorflow(
     assert "'ssd_mobilenet_v9' is not supported" in done.stderr
 
 
+@pytest.mark.parametrize("form", [["--artifact"], ["--to", "tflite"]])
+def test_an_export_without_a_label_map_ends_without_tensorflow(form: list[str], config: str, tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.config"
+    file.write_text(config)
+    words = ["export", "--pipeline-config", str(file), "--checkpoint", "c", "--output", str(tmp_path / "o"), *form]
+
+    done = _run(words, tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert "c: there is no label_map.pbtxt beside it; give --label-map" in done.stderr
+
+
 def test_the_input_types_of_the_command_are_the_exporters() -> None:
     from training_src.commands.export import INPUT_TYPES
     from training_src.export import saved_model
