@@ -213,7 +213,7 @@ class _Parser:
 
 
 def _unquote(text: str) -> str:
-    """The text between quotes; numbers stand for bytes of UTF-8, as protobuf's own writer has `\\303\\251` for `é`."""
+    r"""The text between quotes; numbers stand for bytes of UTF-8, as protobuf's own writer has `\303\251` for `é`."""
     inner, end, parts = text[1:-1], 0, []
     for match in _ESCAPE.finditer(inner):
         parts += [inner[end : match.start()].encode(), _escaped(match[1])]
