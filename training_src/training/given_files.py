@@ -9,8 +9,12 @@ from pathlib import Path
 from containers.contract.job import PLATFORM_ROOT, TrainingJob
 from training_src.errors import ConfigurationError
 from training_src.left_beside import is_foreign
+from training_src.models.config.pipeline import load
 from training_src.source_dir import CODE, SourceError, unpack_source
 from training_src.training.written_settings import plain
+
+LABEL_CHANNELS = ("label", "label_map")
+CHECKPOINT_CHANNELS = ("checkpoint", "model")
 
 
 def config_file(job: TrainingJob, wanted: str) -> Path | None:
@@ -49,11 +53,29 @@ def config_in_channel(job: TrainingJob) -> Path | None:
     return files[0]
 
 
-def label_map_file(job: TrainingJob) -> Path | None:
-    """The label map in a channel; None where the data set itself names its classes."""
-    found = [file for folder in _folders(job, first=("label", "label_map")) for file in _files(folder, "*.pbtxt")]
-    named = [file for file in found if "label" in file.name] or found
-    return named[0] if named else None
+def label_map_file(job: TrainingJob, config: Path | None) -> Path | None:
+    """The label map of the channel that is there for it, else of another one.
+
+    Of several files the one that the config names is meant. What lies beside a checkpoint says that one's classes, and
+    is taken where there is no other.
+
+    Returns:
+        None where the data set itself names its classes.
+
+    Raises:
+        ConfigError: The config is not understood.
+    """
+    told = load(config, 1).config.train_input_reader.label_map_path if config else ""
+
+    def likelihood(file: Path) -> tuple[bool, bool, bool]:
+        return bool(told) and file == job.place(told), file.name == Path(told).name, "label" in file.name
+
+    others = [name for name in sorted(job.channels) if name not in (*LABEL_CHANNELS, *CHECKPOINT_CHANNELS)]
+    for names in (LABEL_CHANNELS, others, CHECKPOINT_CHANNELS):
+        folders = [folder for name in names if (folder := job.channel(name))]
+        if found := [file for folder in folders for file in _files(folder, "*.pbtxt")]:
+            return max(found, key=likelihood)
+    return None
 
 
 def fetch_source(job: TrainingJob, config: str) -> list[str]:
@@ -129,9 +151,8 @@ def _listed(job: TrainingJob, files: Iterable[Path]) -> str:
     return ", ".join(str(file.relative_to(job.root)) for file in files)
 
 
-def _folders(job: TrainingJob, first: Sequence[str] = ()) -> list[Path]:
-    names = [*first, *(name for name in sorted(job.channels) if name not in first)]
-    return [folder for name in names if (folder := job.channel(name))]
+def _folders(job: TrainingJob) -> list[Path]:
+    return [folder for name in sorted(job.channels) if (folder := job.channel(name))]
 
 
 def _folders_and_code(job: TrainingJob) -> list[Path]:

@@ -30,13 +30,18 @@ from training_src.models.box_shapes import BoxShapes
 from training_src.models.config.pipeline import bundled_architectures, canonical_name
 from training_src.models.errors import ConfigError
 from training_src.training.event_folders import model_dir, outside
-from training_src.training.given_files import config_file, config_in_channel, fetch_source, label_map_file
+from training_src.training.given_files import (
+    CHECKPOINT_CHANNELS,
+    config_file,
+    config_in_channel,
+    fetch_source,
+    label_map_file,
+)
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
 from training_src.training.written_settings import plain
 
 TRAIN_CHANNELS = ("train", "training")
 VALIDATION_CHANNELS = ("validation", "val", "eval", "test")
-CHECKPOINT_CHANNELS = ("checkpoint", "model")
 # How many sentences of each kind about the data are printed.
 SHOWN = 20
 DEFAULT_ARCHITECTURE = "ssd_mobilenet_v2_fpnlite_320x320"
@@ -196,7 +201,7 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
     if config is None and not architecture:
         architecture = _architecture_of(checkpoint, work / "told") or DEFAULT_ARCHITECTURE
         notes.append(f"neither a pipeline.config nor the hyperparameter architecture is given: {architecture} is taken")
-    label_map, sha256, shapes, seen = _prepare(job, label_map_file(job), config, work)
+    label_map, sha256, shapes, seen = _prepare(job, label_map_file(job, config), config, work)
     return Request(
         train=work / "train",
         validation=work / "validation",
