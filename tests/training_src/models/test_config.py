@@ -496,6 +496,11 @@ def test_a_config_that_counts_classes_whose_ids_have_gaps_gets_an_output_for_eve
     assert load(case / "pipeline.config", 3, named=3).config.model.family.num_classes == 3
 
 
+def test_it_gets_them_where_the_model_is_written_in_parts(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.config").write_text(ZOO.replace("num_classes: 90", "num_classes: 3") + "model { }")
+    assert load(tmp_path / "pipeline.config", 4, named=3).config.model.family.num_classes == 4
+
+
 def test_other_number_of_steps_scales_the_schedule() -> None:
     zoo = load_bundled("ssd_mobilenet_v2_fpnlite_320x320", num_classes=3, zoos_schedule=True)
     scaled = with_num_steps(zoo, 500)
