@@ -351,7 +351,7 @@ def test_config_with_too_few_classes_is_refused(drawn: Path, prepare: Callable[.
     assert "num_classes is 2, but the greatest label id is 4" in (root / "output/message").read_text()
     done, _ = prepare(drawn, config=text.replace("num_classes: 90", "num_classes: 3"))
     assert done.returncode == 0
-    assert "num_classes is 3, the number of classes; 4 is taken" in done.stdout
+    assert "num_classes is 3, and the label ids have gaps" in done.stdout
     assert prepare(drawn, config=text)[0].returncode == 0
 
 

@@ -33,8 +33,8 @@ def check_num_classes(config: Path, label_map: LabelMap) -> Fault | None:
     ids = ", ".join(f"{label} ({name})" for label, name in label_map.names.items())
     if number >= len(label_map.names):
         message = (
-            f"{config.name}: num_classes is {number}, the number of classes; {label_map.greatest_id} is taken, the "
-            f"greatest label id (ids: {ids})."
+            f"{config.name}: num_classes is {number}, and the label ids have gaps (ids: {ids}); the greatest, "
+            f"{label_map.greatest_id}, is taken."
         )
         return Fault(config.name, None, "layout", message)
     message = (

@@ -285,7 +285,8 @@ def test_num_classes_must_reach_the_greatest_label_id(tmp_path: Path, architectu
     fault = check_num_classes(config, label_map)
     assert fault is not None
     assert fault.check == "layout", "a notice: the training takes it as 4"
-    assert "num_classes is 3, the number of classes; 4 is taken, the greatest label id" in fault.message
+    assert fault.message.startswith("pipeline.config: num_classes is 3, and the label ids have gaps (ids: 1 (vehicle)")
+    assert fault.message.endswith("; the greatest, 4, is taken.")
 
     config.write_text(CONFIG % (architecture, 4))
     assert check_num_classes(config, label_map) is None
