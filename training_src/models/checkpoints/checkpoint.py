@@ -186,7 +186,8 @@ def _stored_by_slim(
     if not names:
         raise CheckpointError(
             f"{reader.prefix}: this is a checkpoint of TensorFlow 1, of which only those of SSD MobileNet V1 and V2 "
-            "can be read, into their own architecture; take the TensorFlow 2 zoo's checkpoint of this one, or leave it out"
+            "can be read, into their own architecture; take the TensorFlow 2 zoo's checkpoint of this one, or leave it "
+            "out"
         )
     stored: dict[str, str | None] = {}
     for key in keys:
