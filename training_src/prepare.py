@@ -147,4 +147,4 @@ def refuse_unknown_architecture(architecture: str, config: Path | None) -> None:
 def _check_trainable(config: Path, label_map: LabelMap) -> None:
     from training_src.models.config.pipeline import load
 
-    load(config, label_map.greatest_id)
+    load(config, label_map.greatest_id, len(label_map.names))

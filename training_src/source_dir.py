@@ -4,11 +4,12 @@
 SageMaker's SDK packs the folder into `sourcedir.tar.gz` and tells the job where that lies by the hyperparameter
 `sagemaker_submit_directory`; its containers fetch it with the job's role, unpack it into `/opt/ml/code` and run its
 `sagemaker_program` there (https://github.com/aws/sagemaker-training-toolkit, `files.download_and_extract`). Here the
-archive is one that may have been made to do harm: configs and `checkpoint/` come out of it, and nothing of it is run.
+archive is one that may have been made to do harm: configs and checkpoints come out of it, and nothing of it is run.
 
 The one module of the training image that speaks to AWS.
 """
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ CODE = "code"
 """Below the job's directory: where SageMaker's containers have it."""
 CHECKPOINT = "checkpoint"
 """How its folder is called, as in the zoo's archives, which may lie unpacked in it."""
+# Of a checkpoint in a folder of another name: https://www.tensorflow.org/guide/checkpoint
+PARTS = re.compile(r"\.(index|data-\d{5}-of-\d{5})$")
 WAY_OUT = "put its pipeline.config into a channel called config, and its checkpoint folder into one called checkpoint"
 # Seconds. A subnet without a way to S3 answers nothing at all.
 CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS = 5, 60, 3
@@ -36,7 +39,7 @@ class SourceError(ConfigurationError):
 
 
 def unpack_source(job: TrainingJob, address: str, region: str = "") -> None:
-    """Put the configs and the checkpoint of a `source_dir` into the job's `code`; what is there already stays.
+    """Put the configs and the checkpoints of a `source_dir` into the job's `code`; what is there already stays.
 
     Args:
         job: Of its directory.
@@ -69,7 +72,7 @@ def unpack_source(job: TrainingJob, address: str, region: str = "") -> None:
 
 
 def _wanted(member: PurePosixPath) -> bool:
-    return member.suffix == ".config" or CHECKPOINT in member.parts[:-1]
+    return member.suffix == ".config" or CHECKPOINT in member.parts[:-1] or bool(PARTS.search(member.name))
 
 
 @contextmanager

@@ -29,6 +29,7 @@ HINTS = {
     "[\u201c\u201d\u201e\u2018\u2019]": "texts stand in straight quotes",
     r"[\"']": "a text ends on its own line, with the quote with which it begins",
     r"\+\s*[\d.]": "numbers have no +",
+    r"\.[A-Za-z_]": "extensions in square brackets are not supported; remove them",
     r"-?\.?\d": "numbers have digits, a point and an exponent alone",
 }
 
@@ -106,7 +107,7 @@ _TOKEN = re.compile(
     |(?P<mark>[{}<>\[\]:,;])""",
     re.VERBOSE,
 )
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)")
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{1,3}|.)")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 _CLOSING = {"{": "}", "<": ">"}
 
@@ -180,15 +181,24 @@ class _Parser:
         if token.text in _CLOSING and token.kind == "mark":
             return self.message(_CLOSING[token.text])
         if token.kind == "string":
-            text = _unquote(token.text)
+            text = self._unquoted(token)
             while self._peek().kind == "string":
-                text += _unquote(self._take().text)
+                text += self._unquoted(self._take())
             return text
         if token.kind == "number":
             return _number(token.text)
         if token.kind == "name":
             return Identifier(token.text)
         raise self._fault(token, "a value")
+
+    def _unquoted(self, token: _Token) -> str:
+        try:
+            return _unquote(token.text)
+        except (ValueError, OverflowError):
+            shown = f"{token.text[:40]!a}"
+            raise TextFormatError(
+                f"{self._source}, line {token.line}: {shown} stands for no UTF-8 text; write the letters themselves"
+            ) from None
 
     def _peek(self) -> _Token:
         return self._tokens[self._next]
@@ -203,15 +213,22 @@ class _Parser:
 
 
 def _unquote(text: str) -> str:
-    def replace(match: re.Match[str]) -> str:
-        escape = match.group(1)
-        if escape[0] == "x" and len(escape) > 1:
-            return chr(int(escape[1:], 16))
-        if escape[0] in "01234567":
-            return chr(int(escape, 8))
-        return _ESCAPED.get(escape, escape)
+    r"""The text between quotes; numbers stand for bytes of UTF-8, as protobuf's own writer has `\303\251` for `é`."""
+    inner, end, parts = text[1:-1], 0, []
+    for match in _ESCAPE.finditer(inner):
+        parts += [inner[end : match.start()].encode(), _escaped(match[1])]
+        end = match.end()
+    return b"".join([*parts, inner[end:].encode()]).decode()
 
-    return _ESCAPE.sub(replace, text[1:-1])
+
+def _escaped(escape: str) -> bytes:
+    """What stands for an escape, without its backslash."""
+    if escape[0] in "xuU" and len(escape) > 1:
+        number = int(escape[1:], 16)
+        return bytes([number]) if escape[0] == "x" else chr(number).encode()
+    if escape[0] in "01234567":
+        return bytes([int(escape, 8)])
+    return _ESCAPED.get(escape, escape).encode()
 
 
 def _number(text: str) -> int | float:

@@ -288,7 +288,7 @@ def _provenance(training: _Training, progress: TrainingProgress, seed: int) -> P
 def _describe(request: Request, *, zoos_schedule: bool = False) -> PipelineDescription:
     """The user's pipeline.config if there is one, else the architecture's."""
     if request.config is not None:
-        return load(request.config, request.label_map.greatest_id)
+        return load(request.config, request.label_map.greatest_id, len(request.label_map.names))
     if not request.architecture:
         raise ConfigurationError("Neither the hyperparameter architecture nor the channel config says what to train.")
     return load_bundled(request.architecture, request.label_map.greatest_id, zoos_schedule=zoos_schedule)

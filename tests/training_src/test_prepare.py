@@ -345,10 +345,13 @@ def test_every_fault_has_its_sentence(dataset: Path, told: Told) -> None:
 def test_config_with_too_few_classes_is_refused(drawn: Path, prepare: Callable[..., tuple[Result, Path]]) -> None:
     text = (REPOSITORY / "training_src/models/configs/ssd_mobilenet_v2_fpnlite_640x640.config").read_text()
 
-    done, root = prepare(drawn, config=text.replace("num_classes: 90", "num_classes: 3"))
+    done, root = prepare(drawn, config=text.replace("num_classes: 90", "num_classes: 2"))
 
     assert done.returncode == 2
-    assert "num_classes is 3, but the greatest label id is 4" in (root / "output/message").read_text()
+    assert "num_classes is 2, but the greatest label id is 4" in (root / "output/message").read_text()
+    done, _ = prepare(drawn, config=text.replace("num_classes: 90", "num_classes: 3"))
+    assert done.returncode == 0
+    assert "num_classes is 3, and the label ids have gaps" in done.stdout
     assert prepare(drawn, config=text)[0].returncode == 0
 
 

@@ -26,6 +26,10 @@ FILES = {
     "checkpoint.py": b"",
     "zoo/checkpoint/ckpt-0.index": b"another",
     "data/a.record": b"",
+    # As people call it who try several.
+    "faster_rcnn_checkpoint/ckpt-0.index": b"index",
+    "faster_rcnn_checkpoint/ckpt-0.data-00000-of-00001": b"data",
+    "faster_rcnn_checkpoint/train.py": b"",
 }
 
 
@@ -56,6 +60,7 @@ def test_configs_and_the_checkpoint_come_out_and_nothing_else(job: TrainingJob) 
     unpack_source(job, OF_THE_SDK)
     assert code(job) == [
         "checkpoint/ckpt-0.data-00000-of-00001", "checkpoint/ckpt-0.index", "checkpoint/run.sh",
+        "faster_rcnn_checkpoint/ckpt-0.data-00000-of-00001", "faster_rcnn_checkpoint/ckpt-0.index",
         "other/second.config", "pipeline.config", "zoo/checkpoint/ckpt-0.index",
     ]  # fmt: skip
     assert not any(os.access(job.root / "code" / name, os.X_OK) for name in code(job))

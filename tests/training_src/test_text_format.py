@@ -36,8 +36,29 @@ def test_reads_every_notation_that_configs_use() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        # As protobuf's text_format.MessageToString writes what is not ASCII.
+        (r"caf\303\251", "café"),
+        (r"caf\xc3\xa9", "café"),
+        (r"\u732b \U0001F408", "猫 🐈"),
+        ("café", "café"),
+        (r"C:\\models", r"C:\models"),
+        (r"a\'b\"c\?", "a'b\"c?"),
+    ],
+)
+def test_escapes_stand_for_bytes_of_utf_8(written: str, text: str) -> None:
+    assert parse(f'name: "{written}"') == {"name": [text]}
+
+
+@pytest.mark.parametrize(
     ("text", "complaint"),
     [
+        (r'a: "caf\351"', "stands for no UTF-8 text; write the letters themselves"),
+        (r'a: "\777"', "stands for no UTF-8 text"),
+        (r'a: "\ud800"', "stands for no UTF-8 text"),
+        (r'a: "\UFFFFFFFF"', "stands for no UTF-8 text"),
+        ("a { [pkg.ext] { b: 1 } }", "cannot read '.ext] { b: 1 } }'; extensions in square brackets are not supported"),
         ("model {\n  ssd {\n", "line 3: found 'the end of the file'"),
         ("a: 1\nb 2", "line 2: found '2' where ':' or '{'"),
         ("a: 1\n\nb: $", "line 3: cannot read '$'"),

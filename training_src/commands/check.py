@@ -93,7 +93,7 @@ def _reached(examined: Examined, architecture: str | None, config: Path | None) 
     shapes = box_shapes(examined.tally, SPLITS.index("train"), examined.label_map)
     greatest = examined.label_map.greatest_id
     if config is not None:
-        description = load(config, greatest)
+        description = load(config, greatest, len(examined.label_map.names))
     else:
         description = decided_by_data(load_bundled(str(architecture), greatest), shapes).description
     boxes = collect(examined).boxes.of_split(SPLITS.index("train"))

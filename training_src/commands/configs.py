@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from training_src.errors import BadInputError, MapgateError
+from training_src.left_beside import is_foreign
 from training_src.models.config.pipeline import load
 
 
@@ -46,7 +47,8 @@ def _paths(folder: Path, paths: Path | None) -> Iterator[str]:
     if not folder.is_dir():
         raise BadInputError(f"{folder}: there is no such folder; give one that holds *.config files")
     if paths is None:
-        found = sorted(str(file.relative_to(folder)) for file in folder.rglob("*.config") if file.is_file())
+        files = (file.relative_to(folder) for file in folder.rglob("*.config") if file.is_file())
+        found = sorted(str(file) for file in files if not any(map(is_foreign, file.parts)))
         if not found:
             raise BadInputError(f"{folder}: no *.config file is in it, nor below; give another folder")
         yield from found

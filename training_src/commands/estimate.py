@@ -60,9 +60,10 @@ def run(
     labels = read_label_map(label_map) if label_map else None
     images, labels, shapes = _read(folder, labels) if folder else (None, labels, None)
     greatest = labels.greatest_id if labels else 1
-    description = (
-        load(config, greatest) if config else load_bundled(architecture or "", greatest, zoos_schedule=zoos_checkpoint)
-    )
+    if config:
+        description = load(config, greatest, len(labels.names) if labels else 0)
+    else:
+        description = load_bundled(architecture or "", greatest, zoos_schedule=zoos_checkpoint)
     follows = config is None and not zoos_checkpoint and zoo_model(description.source).follows_data
     if follows and shapes is not None:
         description = decided_by_data(description, shapes).description

@@ -4,6 +4,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
+from training_src.data.label_map import read_label_map
 from training_src.errors import BadInputError
 from training_src.export.beside import beside
 from training_src.models.config.pipeline import load
@@ -34,6 +35,7 @@ def run(
         if max_detections is not None and max_detections < 1:
             raise BadInputError(f"--max-detections {max_detections}: at least one box must be left; give 1 or more")
         _read_first(checkpoint, output, pipeline_config)
+        _read_classes(checkpoint, label_map)
 
         from training_src.export.litert_checkpoint import export_litert
 
@@ -46,6 +48,7 @@ def run(
         if input_type != IMAGE_TENSOR:
             raise BadInputError(f"--input-type {input_type}: with --artifact a model takes {IMAGE_TENSOR}, as served")
         _read_first(checkpoint, output, pipeline_config)
+        _read_classes(checkpoint, label_map)
 
         # TensorFlow takes seconds, and has something to say.
         from training_src.export.checkpoint_artifact import export_artifact
@@ -69,3 +72,8 @@ def _read_first(checkpoint: str, output: Path, pipeline_config: Path | None) -> 
     config = pipeline_config or beside(checkpoint, "pipeline.config", "--pipeline-config")
     load(config, num_classes=1)
     return config
+
+
+def _read_classes(checkpoint: str, label_map: Path | None) -> None:
+    """The same of the label map."""
+    read_label_map(label_map or beside(checkpoint, "label_map.pbtxt", "--label-map"))

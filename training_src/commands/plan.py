@@ -80,7 +80,7 @@ def _judge_folder(
         if policy is not None:
             faults += judge_dataset(policy, examined.description)
         if config is not None:
-            load(config, examined.label_map.greatest_id)
+            load(config, examined.label_map.greatest_id, len(examined.label_map.names))
 
 
 def _judge_classes(config: Path | None, label_map: Path | None, policy: GatePolicy | None, faults: list[str]) -> None:
@@ -89,7 +89,7 @@ def _judge_classes(config: Path | None, label_map: Path | None, policy: GatePoli
     if labels is not None and policy is not None:
         faults += judge_class_names(policy, list(labels.names.values()))
     if config is not None:
-        load(config, labels.greatest_id if labels else 1)
+        load(config, labels.greatest_id if labels else 1, len(labels.names) if labels else 0)
 
 
 @contextmanager

@@ -39,7 +39,8 @@ def collect(examined: Examined, *, architecture: str = "", config: Path | None =
     boxes = BoxArrays(*sample.T[:6], *sample.T[6:8].astype(np.int64))
     try:
         shapes = box_shapes(examined.tally, SPLITS.index("train"), examined.label_map)
-        anchors = read_anchors(architecture, config, examined.label_map.greatest_id, shapes)
+        label_map = examined.label_map
+        anchors = read_anchors(architecture, config, label_map.greatest_id, shapes, len(label_map.names))
     except ConfigurationError:
         anchors = None  # the configuration's own checks say what is wrong with it
     return Collected(

@@ -22,13 +22,15 @@ def give_splits(index: Index, policy: DataPolicy, name: str, findings: Findings)
 
     Args:
         index: Of all images, or of one machine's.
-        policy: May state the splits that there are, where a machine sees only some.
+        policy: May state the splits that there are, where a machine sees only some, and whether a test is needed.
         name: The data set's, for messages.
         findings: Takes what was decided.
     """
     present = policy.splits
     if present is None:
         present = frozenset(str(given) for (given,) in index.rows("SELECT DISTINCT given FROM images") if given)
+    if len(present) > 1 and not policy.test_needed:
+        present |= {"validation", "test"}  # so that none is lent, and none of the training groups set aside
     try:
         assignment = assign(present)
     except ValueError as error:

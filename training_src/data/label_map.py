@@ -15,6 +15,9 @@ from training_src.class_names import look_alikes, one_spelling
 from training_src.errors import DataError, TextFormatError
 from training_src.text_format import Message, decoded, dump, parse
 
+# By this name an item may have the id 0, and is no class: `_validate_label_map` in
+# https://github.com/tensorflow/models/blob/master/research/object_detection/utils/label_map_util.py
+BACKGROUND = "background"
 # The proto's field is an int32.
 GREATEST_ID = 2**31 - 1
 # Of a class, in characters.
@@ -70,6 +73,8 @@ def parse_label_map(content: bytes, name: str) -> LabelMap:
     for position, item in enumerate(items):
         fields = item if isinstance(item, Message) else Message()
         number, called = fields.get("id", [None])[-1], fields.get("name", fields.get("display_name", [None]))[-1]
+        if number in (None, 0) and BACKGROUND in (called, fields.get("display_name", [None])[-1]):
+            continue
         if not isinstance(number, int) or not 1 <= number <= GREATEST_ID:
             raise DataError(f"{name}: item {position} has the id {number}; ids start at 1 (0 is the background).")
         if not isinstance(called, str) or not called.isprintable() or not 0 < len(called) <= LONGEST_NAME:

@@ -11,13 +11,12 @@ from training_src.data.label_map import LabelMap
 from training_src.export import litert_parity
 from training_src.export.calibration import calibration_images
 from training_src.export.litert_metadata import LABELS, label_file
-from training_src.export.litert_model import litert_files, why_not
+from training_src.export.litert_model import FLOAT16, INT8, litert_files, why_not
 from training_src.models.detector import Detector
 from training_src.models.ssd import SsdDetector
 from training_src.training.records import Records
 
 ARCHIVE = "edge.tar.gz"
-FLOAT16, INT8 = "model_float16.tflite", "model_int8.tflite"
 PARITY, EXAMPLE = "parity.json", "example.py"
 # Needs what `pip install ai-edge-litert pillow` brings, and nothing else.
 EXAMPLE_TEXT = '''\

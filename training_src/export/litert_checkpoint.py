@@ -14,9 +14,6 @@ from training_src.models.config.legacy import mapping_table
 from training_src.models.config.pipeline import load
 from training_src.training.records import Records
 
-FLOAT16 = "model_float16.tflite"
-INT8 = "model_int8.tflite"
-
 
 def export_litert(
     source: str,
@@ -51,7 +48,7 @@ def export_litert(
 
     # Needed by nothing else that the command writes.
     from training_src.export.litert_metadata import LABELS, label_file
-    from training_src.export.litert_model import litert_files, why_not
+    from training_src.export.litert_model import FLOAT16, INT8, litert_files, why_not
 
     reason = why_not(detector)
     if reason:

@@ -18,6 +18,8 @@ from training_src.models.preprocessing import resize_to
 from training_src.models.ssd import SsdDetector
 
 Image = NDArray[np.uint8]
+# What the files are called.
+FLOAT16, INT8 = "model_float16.tflite", "model_int8.tflite"
 
 
 @dataclass(frozen=True)

@@ -3,26 +3,39 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from containers.contract.job import PLATFORM_ROOT, TrainingJob
 from training_src.training.written_settings import plain
 
 
-def event_folders(job: TrainingJob) -> list[Path]:
+class EventFolders(NamedTuple):
+    """Attributes: training, validation: where the events of each go, which may be one folder."""
+
+    training: Path
+    validation: Path
+
+
+def event_folders(job: TrainingJob) -> list[EventFolders]:
     """The folders, made where they are missing; a line is printed for one that cannot be.
 
     `output/tensorboard` is SageMaker's default. Others are the `LocalPath` of the job's TensorBoardOutputConfig (an
     estimator's `container_local_output_path`), and `model_dir` where it lies outside `/opt/ml`, as the API's script
-    writes its events there.
+    writes its events there. In these they lie as the script has them: in `train` and in `eval`, which notebooks name.
     """
-    folders = [job.root / "output" / "tensorboard"]
+    ours = job.root / "output" / "tensorboard"
+    folders = [ours]
     told = job.tensorboard_path
     # What lies in the model's folder would become a part of the model.
     if told and not told.is_relative_to(job.root / "model"):
         folders.append(told)
     if outside(named := model_dir(job)):
         folders.append(job.place(named))
-    return [folder for folder in dict.fromkeys(folders) if _can_be_written(folder)]
+    return [
+        EventFolders(folder, folder) if folder == ours else EventFolders(folder / "train", folder / "eval")
+        for folder in dict.fromkeys(folders)
+        if _can_be_written(folder)
+    ]
 
 
 def model_dir(job: TrainingJob) -> str:

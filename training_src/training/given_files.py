@@ -8,8 +8,13 @@ from pathlib import Path
 
 from containers.contract.job import PLATFORM_ROOT, TrainingJob
 from training_src.errors import ConfigurationError
+from training_src.left_beside import is_foreign
+from training_src.models.config.pipeline import load
 from training_src.source_dir import CODE, SourceError, unpack_source
 from training_src.training.written_settings import plain
+
+LABEL_CHANNELS = ("label", "label_map")
+CHECKPOINT_CHANNELS = ("checkpoint", "model")
 
 
 def config_file(job: TrainingJob, wanted: str) -> Path | None:
@@ -24,12 +29,12 @@ def config_file(job: TrainingJob, wanted: str) -> Path | None:
     """
     channel = job.channel("config")
     if channel is not None:
-        files = sorted(channel.rglob("*.config"))
+        files = _files(channel, "*.config")
         named = [file for file in files if file.name == Path(wanted).name]
         return _only_config(job, named if len(named) == 1 else files)
     if wanted:
         return _named(job, wanted)
-    beside = [file for folder in _folders_and_code(job) for file in sorted(folder.rglob("*.config"))]
+    beside = [file for folder in _folders_and_code(job) for file in _files(folder, "*.config")]
     return _only_config(job, beside) if beside else None
 
 
@@ -42,17 +47,35 @@ def config_in_channel(job: TrainingJob) -> Path | None:
     channel = job.channel("config")
     if channel is None:
         return None
-    files = sorted(channel.glob("*.config"))
+    files = _files(channel, "*.config")
     if len(files) != 1:
         raise ConfigurationError(f"{channel} holds {len(files)} *.config files; give exactly one pipeline.config.")
     return files[0]
 
 
-def label_map_file(job: TrainingJob) -> Path | None:
-    """The label map in a channel; None where the data set itself names its classes."""
-    found = [file for folder in _folders(job, first=("label", "label_map")) for file in sorted(folder.rglob("*.pbtxt"))]
-    named = [file for file in found if "label" in file.name] or found
-    return named[0] if named else None
+def label_map_file(job: TrainingJob, config: Path | None) -> Path | None:
+    """The label map of the channel that is there for it, else of another one.
+
+    Of several files the one that the config names is meant. What lies beside a checkpoint says that one's classes, and
+    is taken where there is no other.
+
+    Returns:
+        None where the data set itself names its classes.
+
+    Raises:
+        ConfigError: The config is not understood.
+    """
+    told = load(config, 1).config.train_input_reader.label_map_path if config else ""
+
+    def likelihood(file: Path) -> tuple[bool, bool, bool]:
+        return bool(told) and file == job.place(told), file.name == Path(told).name, "label" in file.name
+
+    others = [name for name in sorted(job.channels) if name not in (*LABEL_CHANNELS, *CHECKPOINT_CHANNELS)]
+    for names in (LABEL_CHANNELS, others, CHECKPOINT_CHANNELS):
+        folders = [folder for name in names if (folder := job.channel(name))]
+        if found := [file for folder in folders for file in _files(folder, "*.pbtxt")]:
+            return max(found, key=likelihood)
+    return None
 
 
 def fetch_source(job: TrainingJob, config: str) -> list[str]:
@@ -95,13 +118,22 @@ def _found(job: TrainingJob, wanted: str) -> Path | None:
     if name in ("", ".."):
         return None
     pattern = glob.escape(name)
-    found = [file for folder in _folders_and_code(job) for file in sorted(folder.rglob(pattern)) if file.is_file()]
+    found = [file for folder in _folders_and_code(job) for file in _files(folder, pattern)]
     if len({file.read_bytes() for file in found}) > 1:
         raise ConfigurationError(
             f"Several files are called {name}, and different ones: {_listed(job, found)}; give the place of one, as "
             f"{PLATFORM_ROOT}/{found[0].relative_to(job.root)}, as the hyperparameter pipeline_config_path."
         )
     return found[0] if found else None
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    """A folder's files, however deep, by name, without what Jupyter and operating systems leave beside them."""
+    return [
+        file
+        for file in sorted(folder.rglob(pattern))
+        if file.is_file() and not any(map(is_foreign, file.relative_to(folder).parts))
+    ]
 
 
 def _only_config(job: TrainingJob, files: Sequence[Path]) -> Path:
@@ -119,9 +151,8 @@ def _listed(job: TrainingJob, files: Iterable[Path]) -> str:
     return ", ".join(str(file.relative_to(job.root)) for file in files)
 
 
-def _folders(job: TrainingJob, first: Sequence[str] = ()) -> list[Path]:
-    names = [*first, *(name for name in sorted(job.channels) if name not in first)]
-    return [folder for name in names if (folder := job.channel(name))]
+def _folders(job: TrainingJob) -> list[Path]:
+    return [folder for name in sorted(job.channels) if (folder := job.channel(name))]
 
 
 def _folders_and_code(job: TrainingJob) -> list[Path]:

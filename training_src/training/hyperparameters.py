@@ -42,6 +42,11 @@ WITHOUT_EFFECT = {
     "num_workers": "the job's instances are the workers",
     "record_summaries": "TensorBoard's events are always written",
     "use_tpu": "there are none on SageMaker",
+    "tpu_name": "there are none on SageMaker",
+    # Of the script for TensorFlow 1, model_main.py.
+    "eval_training_data": "the training split is not evaluated",
+    "run_once": "a training validates as it goes on",
+    "max_eval_retries": "nothing is waited for",
 }
 
 

@@ -203,7 +203,7 @@ def _configured(text: str, request: Request, description: PipelineDescription) -
     for place in (container_path(request.root, text), request.root / CODE / text, *beside):
         if Path(f"{place}.index").exists() or place.exists():
             return place
-    taken = " Of a source_dir only folders called checkpoint are taken." if (request.root / CODE).is_dir() else ""
+    taken = " Of a source_dir only configs and checkpoints are taken." if (request.root / CODE).is_dir() else ""
     raise ConfigurationError(
         f"{description.source}: fine_tune_checkpoint {text!r} is not there; give its folder as InitialCheckpointUri "
         f"(the channel checkpoint), or remove the field.{taken}"

@@ -49,7 +49,7 @@ def preview(
     if not chosen:
         raise DataError(f"{source.name}: no image with a box was found; mapgate data check names what is wrong.")
     told = read_policy_of(source).orientation_boxes
-    sheet = contact_sheet(chosen, names, _load(config, max(names, default=1)), seed, told)
+    sheet = contact_sheet(chosen, names, _load(config, max(names, default=1), len(names)), seed, told)
     _write(output, sheet)
     return len(chosen)
 
@@ -129,13 +129,13 @@ def _marks(shown: Labelled, names: Mapping[int, str], colours: Mapping[int, str]
     ]
 
 
-def _load(config: str, greatest_id: int) -> PipelineConfig:
+def _load(config: str, greatest_id: int, named: int) -> PipelineConfig:
     if config in bundled_architectures():
         return load_bundled(config, greatest_id).config
     if not Path(config).is_file():
         known = ", ".join(bundled_architectures())
         raise ConfigurationError(f"{config} is neither a file nor a bundled architecture; those are {known}.")
-    return load(Path(config), greatest_id).config
+    return load(Path(config), greatest_id, named).config
 
 
 def _write(output: Path, sheet: Image) -> None:

@@ -5,13 +5,14 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import simplejpeg
 import tensorflow as tf
 from numpy.typing import NDArray
 from tensorboard.plugins.image.metadata import create_summary_metadata
+
+from training_src.training.event_folders import EventFolders
 
 # Images a second: what a line tells in three places is more than nothing.
 SLOWEST = 0.001
@@ -21,12 +22,16 @@ class ProgressReport:
     """Prints to standard output and writes TensorBoard's event file.
 
     Args:
-        folders: Each gets an event file; none: nothing is printed or written, as on instances but the chief.
+        folders: Where event files go; none: nothing is printed or written, as on instances but the chief.
         num_steps: Of the whole training.
     """
 
-    def __init__(self, folders: Sequence[Path], num_steps: int) -> None:
-        self._writers = [tf.summary.create_file_writer(str(folder)) for folder in folders]
+    def __init__(self, folders: Sequence[EventFolders], num_steps: int) -> None:
+        writers = {place: tf.summary.create_file_writer(str(place)) for folder in folders for place in folder}
+        self._writers = {
+            "train": [writers[folder.training] for folder in folders],
+            "validation": [writers[folder.validation] for folder in folders],
+        }
         self._num_steps = num_steps
 
     def training(self, step: int, values: Mapping[str, float], eta_seconds: float | None) -> None:
@@ -47,20 +52,21 @@ class ProgressReport:
         loss = f" loss={values['loss']:.4f}" if "loss" in values else ""
         self._print(f"validation step={step} mAP={values['mAP']:.4f} mAP_50={values['mAP_50']:.4f}{loss}")
         self._scalars("validation", step, values)
-        encoded = [_as_jpeg(picture) for picture in pictures] if self._writers else []
+        writers = self._writers["validation"]
+        encoded = [_as_jpeg(picture) for picture in pictures] if writers else []
         shown_as = create_summary_metadata(None, None)
-        for writer in self._writers:
+        for writer in writers:
             with writer.as_default(step=step):
                 for index, picture in enumerate(encoded):
                     tf.summary.write(f"validation/{index}", picture, metadata=shown_as)
             writer.flush()
 
     def _print(self, line: str) -> None:
-        if self._writers:
+        if self._writers["train"]:
             print(line, flush=True)
 
     def _scalars(self, group: str, step: int, values: Mapping[str, float]) -> None:
-        for writer in self._writers:
+        for writer in self._writers[group]:
             with writer.as_default(step=step):
                 for name, value in values.items():
                     if name != "step":

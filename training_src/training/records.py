@@ -33,7 +33,10 @@ class Records(Sequence[DetectionExample]):
     def __init__(self, folder: Path, cache_bytes: int = 1 << 30) -> None:
         self._spans = [span for shard in sorted(folder.glob("*.tfrecord")) for span, _ in read_records(shard)]
         if not self._spans:
-            raise DataError(f"{folder}: there is no labelled image in it; give the split more images.")
+            raise DataError(
+                f"{folder}: there is no labelled image in it (in *.tfrecord files, as `mapgate data check DATA "
+                "--output FOLDER` writes them); give the split more images."
+            )
         self._kept: dict[int, tuple[DetectionExample, NDArray[np.uint8]]] = {}
         self._room = cache_bytes
         self._scratch = threading.local()

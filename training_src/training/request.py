@@ -30,13 +30,18 @@ from training_src.models.box_shapes import BoxShapes
 from training_src.models.config.pipeline import bundled_architectures, canonical_name
 from training_src.models.errors import ConfigError
 from training_src.training.event_folders import model_dir, outside
-from training_src.training.given_files import config_file, config_in_channel, fetch_source, label_map_file
+from training_src.training.given_files import (
+    CHECKPOINT_CHANNELS,
+    config_file,
+    config_in_channel,
+    fetch_source,
+    label_map_file,
+)
 from training_src.training.hyperparameters import OF_THE_SDK, WITHOUT_EFFECT, BuiltIn, ForeignNames, OwnNames, Settings
 from training_src.training.written_settings import plain
 
 TRAIN_CHANNELS = ("train", "training")
 VALIDATION_CHANNELS = ("validation", "val", "eval", "test")
-CHECKPOINT_CHANNELS = ("checkpoint", "model")
 # How many sentences of each kind about the data are printed.
 SHOWN = 20
 DEFAULT_ARCHITECTURE = "ssd_mobilenet_v2_fpnlite_320x320"
@@ -100,11 +105,12 @@ def read_request(job: TrainingJob, work: Path) -> Request:
     return _foreign(job, work) if _is_foreign(job) else _own(job)
 
 
-def config_of(job: TrainingJob) -> tuple[Path, int] | None:
+def config_of(job: TrainingJob) -> tuple[Path, int, int] | None:
     """The user's pipeline.config and the greatest id of its classes, as far as no data have to be read for them.
 
     Returns:
-        The file, and 1 where the label map is not the pipeline's own; None where there is no such config.
+        The file, the label map's greatest id and how many classes it names, which are 1 and 0 where it is not the
+        pipeline's own; None where there is no such config.
 
     Raises:
         ConfigError: If there is no architecture of the name that is given in place of a config.
@@ -114,15 +120,17 @@ def config_of(job: TrainingJob) -> tuple[Path, int] | None:
     if _is_foreign(job):
         asked = ForeignNames.of(_foreign_hyperparameters(job))
         fetch_source(job, asked.pipeline_config_path)
-        config, greatest_id = config_file(job, asked.pipeline_config_path), 1
+        config, label_map = config_file(job, asked.pipeline_config_path), None
     else:
         _refuse_unknown(job.hyperparameters, OwnNames.names() | Settings.names())
         config, metadata = config_in_channel(job), job.channel("metadata")
-        greatest_id = read_label_map(metadata / "label_map.pbtxt").greatest_id if config and metadata else 1
+        label_map = read_label_map(metadata / "label_map.pbtxt") if config and metadata else None
     architecture = OwnNames.of(job.hyperparameters).architecture
     if not config and architecture and not _bundled_in(architecture):
         canonical_name(architecture)  # says which there are
-    return (config, greatest_id) if config else None
+    if not config:
+        return None
+    return (config, label_map.greatest_id, len(label_map.names)) if label_map else (config, 1, 0)
 
 
 def _is_foreign(job: TrainingJob) -> bool:
@@ -193,7 +201,7 @@ def _foreign(job: TrainingJob, work: Path) -> Request:
     if config is None and not architecture:
         architecture = _architecture_of(checkpoint, work / "told") or DEFAULT_ARCHITECTURE
         notes.append(f"neither a pipeline.config nor the hyperparameter architecture is given: {architecture} is taken")
-    label_map, sha256, shapes, seen = _prepare(job, label_map_file(job), config, work)
+    label_map, sha256, shapes, seen = _prepare(job, label_map_file(job, config), config, work)
     return Request(
         train=work / "train",
         validation=work / "validation",
@@ -267,7 +275,8 @@ def _prepare(
     assert folder is not None  # asked before
     policy = read_policy_of(folder)
     # There are two splits here, not three: a third one may be empty.
-    policy = replace(policy, checks={**policy.checks, "split": replace(CHECKS["split"], handling="off")})
+    checks = {**policy.checks, "split": replace(CHECKS["split"], handling="off")}
+    policy = replace(policy, checks=checks, test_needed=False)
     if held_out:
         link_together([folder], work / "given" / "train")
         link_together([held_out], work / "given" / "test")

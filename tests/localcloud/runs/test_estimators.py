@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -95,13 +96,17 @@ def source(
     short_mobilenet: None,  # noqa: ARG001  # the checkpoint's network is as short as the image's
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """The folder that was packed into S3 as the SDK does it: a config, a checkpoint and programs."""
+    """The folder that was packed into S3 as the SDK does it: a config, a checkpoint and programs.
+
+    As in Udacity's notebooks the config has `num_classes: 3`, and the label map the ids 1, 2 and 4.
+    """
     folder = tmp_path_factory.mktemp("source_dir")
     fields = 'fine_tune_checkpoint: "checkpoint/ckpt-0" fine_tune_checkpoint_type: "detection"'
-    (folder / "pipeline.config").write_text(small_config.replace("train_config {", f"train_config {{ {fields}") + PATHS)
+    config = small_config.replace("num_classes: 4", "num_classes: 3")
+    (folder / "pipeline.config").write_text(config.replace("train_config {", f"train_config {{ {fields}") + PATHS)
     (folder / "run_training.sh").write_text("exit 1")
     (folder / "checkpoint").mkdir()
-    detector = build_detector(load(folder / "pipeline.config", 4).config.model)
+    detector = build_detector(load(folder / "pipeline.config", 3).config.model)
     tensors = {key: variable.numpy() for key, variable in detector.variables().items()}
     checkpoint.write(str(folder / "checkpoint" / "ckpt-0"), tensors)
     packed = io.BytesIO()
@@ -173,13 +178,16 @@ def test_the_notebooks_estimator_trains_from_its_source_dir(
     assert "model         pipeline.config, input 64x64" in log
     assert "data          9 images to train on, 3 to validate on" in log
     assert "training      2 steps of batch 2" in log
+    assert re.search(r"model\.ssd\.num_classes +3 +4, the greatest id of the label map's 3 classes", log)
     assert "restored " in log
     assert "No validation split is left" not in log
-    (key,) = events(cloud, "tensorboard/notebook/tensorboard-output/")
-    file = tmp_path / "events"
-    file.write_bytes(cloud.client("s3").get_object(Bucket="bucket", Key=key)["Body"].read())
-    tags = {value.tag for event in summary_iterator(str(file)) for value in event.summary.value}
-    assert {"train/loss", "validation/mAP", "validation/0"} <= tags
+    artifacts = "tensorboard/notebook/tensorboard-output"
+    for folder, shown in (("train", {"train/loss"}), ("eval", {"validation/mAP", "validation/0"})):
+        (key,) = events(cloud, f"{artifacts}/{folder}/")
+        file = tmp_path / folder
+        file.write_bytes(cloud.client("s3").get_object(Bucket="bucket", Key=key)["Body"].read())
+        tags = {value.tag for event in summary_iterator(str(file)) for value in event.summary.value}
+        assert shown <= tags
     code = cloud.home / "jobs" / "notebook" / "opt" / "ml" / "code"
     assert sorted(file.name for file in code.rglob("*") if file.is_file()) == [
         "ckpt-0.data-00000-of-00001", "ckpt-0.index", "pipeline.config",

@@ -12,6 +12,7 @@ from pipelines.client.curves import Curves, curves
 from pipelines.client.executions import Execution
 from tests.pipelines.display.test_curves import LOG
 from tests.pipelines.display.test_progress import BEGAN
+from training_src.training.event_folders import EventFolders
 from training_src.training.progress_report import ProgressReport
 
 
@@ -25,7 +26,7 @@ def test_a_log_is_read_by_step_and_the_last_word_counts() -> None:
 
 
 def test_what_training_writes_is_what_is_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    report = ProgressReport([tmp_path], 10)
+    report = ProgressReport([EventFolders(tmp_path, tmp_path)], 10)
     names = ("loss", "classification_loss", "localization_loss", "learning_rate", "images_per_second")
     report.training(5, dict.fromkeys(names, 0.5), 3.0)
     report.validation(10, {"mAP": 0.25, "mAP_50": 0.5, "loss": 1.5})

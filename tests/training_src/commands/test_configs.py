@@ -25,6 +25,8 @@ def folder(tmp_path: Path) -> Path:
     other = (CONFIGS / f"{NAMES[0]}.config").read_text().replace("ssd_mobilenet_v2_fpn_keras", "ssd_inception_v2")
     (tmp_path / "samples" / "deep" / "c.config").write_text(other)
     (tmp_path / "notes.txt").write_text("not a config")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    (tmp_path / ".ipynb_checkpoints" / "a-checkpoint.config").write_text("as Jupyter keeps it")
     return tmp_path
 
 

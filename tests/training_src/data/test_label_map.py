@@ -49,7 +49,8 @@ def test_ids_may_have_gaps(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("", "names no class"),
-        ("item { id: 0 name: 'background' }", "has the id 0; ids start at 1"),
+        ("item { id: 0 name: 'background' }", "names no class"),
+        ("item { id: 0 name: 'cat' }", "has the id 0; ids start at 1"),
         ("item { id: 1 }", r"item 0 \(id 1\) has no name"),
         ("item { id: 1 name: '\x1f' }", r"item 0 \(id 1\) has no name of 1 to 200 printable characters"),
         ("item { id: 1 name: '" + 201 * "a" + "' }", r"item 0 \(id 1\) has no name of 1 to 200 printable characters"),
@@ -64,6 +65,14 @@ def test_faulty_label_map_is_one_sentence(tmp_path: Path, text: str, sentence: s
 
     with pytest.raises(DataError, match=sentence):
         read_label_map(file)
+
+
+@pytest.mark.parametrize(
+    "background", ["item { id: 0 name: 'background' }", "item { name: 'none' display_name: 'background' }"]
+)
+def test_the_background_may_stand_in_a_label_map_as_the_api_lets_it(background: str) -> None:
+    text = background + " item { id: 1 name: 'cat' }"
+    assert parse_label_map(text.encode(), "label_map.pbtxt").names == {1: "cat"}
 
 
 def test_a_name_is_read_in_its_one_spelling() -> None:

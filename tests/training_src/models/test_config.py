@@ -480,9 +480,25 @@ def test_fields_without_effect_here_are_accepted() -> None:
     assert decode(PipelineConfig, parse(text)).train_config.batch_size == 128
 
 
-def test_too_few_classes_for_the_label_map_is_an_error(case: Path) -> None:
+@pytest.mark.parametrize("named", [0, 4])
+def test_too_few_classes_for_the_label_map_is_an_error(case: Path, named: int) -> None:
     with pytest.raises(ConfigError, match="num_classes is 3, but the label map's greatest id is 4; set num_classes: 4"):
-        load(case / "pipeline.config", num_classes=4)
+        load(case / "pipeline.config", 4, named)
+
+
+def test_a_config_that_counts_classes_whose_ids_have_gaps_gets_an_output_for_every_id(case: Path) -> None:
+    """Waymo's ids are 1, 2, 4, and the configs of Udacity's notebooks say 3; the API learns nothing of the last one."""
+    description = load(case / "pipeline.config", 4, named=3)
+    assert description.config.model.family.num_classes == 4
+    assert decode(PipelineConfig, parse(description.text())) == description.config
+    (said,) = [each for each in description.mapped if each.field.endswith(".num_classes")]
+    assert (said.given, said.taken) == ("3", "4, the greatest id of the label map's 3 classes")
+    assert load(case / "pipeline.config", 3, named=3).config.model.family.num_classes == 3
+
+
+def test_it_gets_them_where_the_model_is_written_in_parts(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.config").write_text(ZOO.replace("num_classes: 90", "num_classes: 3") + "model { }")
+    assert load(tmp_path / "pipeline.config", 4, named=3).config.model.family.num_classes == 4
 
 
 def test_other_number_of_steps_scales_the_schedule() -> None:

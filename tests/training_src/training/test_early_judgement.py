@@ -42,7 +42,7 @@ def _job(root: Path, kind: str, config: str) -> None:
         (root / "input" / "data" / name / "some.record").write_bytes(b"")
     (root / "input" / "data" / place / "pipeline.config").write_text(config)
     if "metadata" in channels:
-        label_map = 'item { id: 3 name: "van" }\n'
+        label_map = "".join(f'item {{ id: {each} name: "class {each}" }}\n' for each in (1, 2, 3))
         (root / "input" / "data" / "metadata" / "label_map.pbtxt").write_text(label_map)
     (root / "input" / "config").mkdir()
     (root / "input" / "config" / "inputdataconfig.json").write_text(json.dumps(channels))
@@ -131,6 +131,18 @@ def test_an_export_with_a_wrong_config_ends_without_tensorflow(
 
     assert (done.returncode, done.stdout) == (2, "False\n")
     assert "'ssd_mobilenet_v9' is not supported" in done.stderr
+
+
+@pytest.mark.parametrize("form", [["--artifact"], ["--to", "tflite"]])
+def test_an_export_without_a_label_map_ends_without_tensorflow(form: list[str], config: str, tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.config"
+    file.write_text(config)
+    words = ["export", "--pipeline-config", str(file), "--checkpoint", "c", "--output", str(tmp_path / "o"), *form]
+
+    done = _run(words, tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert "c: there is no label_map.pbtxt beside it; give --label-map" in done.stderr
 
 
 def test_the_input_types_of_the_command_are_the_exporters() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from containers.contract.job import TrainingJob
 from training_src.errors import ConfigurationError
-from training_src.training.given_files import config_file, fetch_source
+from training_src.models.config.pipeline import CONFIGS
+from training_src.training.given_files import config_file, fetch_source, label_map_file
 
 
 def job(root: Path, files: Mapping[str, str], **hyperparameters: str) -> TrainingJob:
@@ -35,6 +36,15 @@ def job(root: Path, files: Mapping[str, str], **hyperparameters: str) -> Trainin
         (["input/data/config/a.config", "input/data/config/b.config"], "b.config", "input/data/config/b.config"),
         (["input/data/config/a.config", "code/b.config"], "b.config", "input/data/config/a.config"),
         (["input/data/train/a.txt"], "", None),
+        # Jupyter keeps the file as it was opened, macOS its resource fork.
+        (["code/.ipynb_checkpoints/pipeline-checkpoint.config", "code/ssd.config"], "", "code/ssd.config"),
+        (
+            ["input/data/config/.ipynb_checkpoints/a-checkpoint.config", "input/data/config/a.config"],
+            "",
+            "input/data/config/a.config",
+        ),
+        (["input/data/config/._a.config", "input/data/config/a.config"], "", "input/data/config/a.config"),
+        (["code/deep/.ipynb_checkpoints/ssd.config", "code/deep/ssd.config"], "ssd.config", "code/deep/ssd.config"),
     ],
 )
 def test_the_config_is_the_one_that_is_named_or_the_only_one(
@@ -42,6 +52,40 @@ def test_the_config_is_the_one_that_is_named_or_the_only_one(
 ) -> None:
     found = config_file(job(tmp_path, {name: name for name in files}), wanted)
     assert found == (tmp_path / chosen if chosen else None)
+
+
+@pytest.mark.parametrize("left", [".ipynb_checkpoints/label_map-checkpoint.pbtxt", "._label_map.pbtxt"])
+def test_the_label_map_is_the_file_that_was_saved_last(tmp_path: Path, left: str) -> None:
+    files = {f"input/data/train/{name}": name for name in (left, "label_map.pbtxt")}
+    assert label_map_file(job(tmp_path, files), None) == tmp_path / "input/data/train/label_map.pbtxt"
+
+
+@pytest.mark.parametrize(
+    ("files", "told", "chosen"),
+    [
+        # Beside a checkpoint lie the names of its own classes.
+        (["checkpoint/label_map.pbtxt", "train/label_map.pbtxt"], "", "train/label_map.pbtxt"),
+        (["model/1/label_map.pbtxt", "training/classes.pbtxt"], "", "training/classes.pbtxt"),
+        (["checkpoint/label_map.pbtxt", "train/a.record"], "", "checkpoint/label_map.pbtxt"),
+        (["label/classes.pbtxt", "train/label_map.pbtxt"], "label_map.pbtxt", "label/classes.pbtxt"),
+        (["train/a_label_map.pbtxt", "train/label_map.pbtxt"], "/home/me/label_map.pbtxt", "train/label_map.pbtxt"),
+        (["train/new.pbtxt", "train/label_map.pbtxt"], "annotations/new.pbtxt", "train/new.pbtxt"),
+        (
+            ["train/label_map.pbtxt", "val/label_map.pbtxt"],
+            "/opt/ml/input/data/val/label_map.pbtxt",
+            "val/label_map.pbtxt",
+        ),
+        (["train/graph.pbtxt", "train/label_map.pbtxt"], "", "train/label_map.pbtxt"),
+        (["train/a.record"], "label_map.pbtxt", None),
+    ],
+)
+def test_the_label_map_is_that_of_the_images(tmp_path: Path, files: list[str], told: str, chosen: str | None) -> None:
+    text = (CONFIGS / "ssd_mobilenet_v2_fpnlite_320x320.config").read_text()
+    made = job(tmp_path, {f"input/data/{name}": "" for name in files})
+    config = tmp_path / "pipeline.config"
+    config.write_text(f'{text}\ntrain_input_reader {{ label_map_path: "{told}" }}\n')
+    found = label_map_file(made, config)
+    assert found == (tmp_path / "input" / "data" / chosen if chosen else None)
 
 
 def test_equal_files_of_one_name_are_one(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from training_src.errors import ConfigurationError
 from training_src.training.hyperparameters import (
+    WITHOUT_EFFECT,
     BuiltIn,
     ForeignNames,
     Hyperparameters,
@@ -14,6 +15,29 @@ from training_src.training.hyperparameters import (
 )
 
 KINDS = (Settings, ForeignNames, BuiltIn)
+# The options of model_main_tf2.py and of model_main.py, but for `hparams_overrides`, which changes what is learnt:
+# https://github.com/tensorflow/models/tree/master/research/object_detection
+OF_THE_APIS_SCRIPTS = frozenset(
+    [
+        "model_dir",
+        "pipeline_config_path",
+        "num_train_steps",
+        "eval_on_train_data",
+        "sample_1_of_n_eval_examples",
+        "sample_1_of_n_eval_on_train_examples",
+        "checkpoint_dir",
+        "eval_timeout",
+        "use_tpu",
+        "tpu_name",
+        "num_workers",
+        "checkpoint_every_n",
+        "record_summaries",
+        "alsologtostderr",
+        "eval_training_data",
+        "run_once",
+        "max_eval_retries",
+    ]
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -22,6 +46,10 @@ def test_every_hyperparameter_is_described_and_has_a_default(kind: type[Hyperpar
         assert (field.description or "").endswith("."), name
         assert not field.is_required(), name
         assert wanted(kind, name), name
+
+
+def test_every_option_of_the_apis_scripts_is_obeyed_or_said_to_be_without_effect() -> None:
+    assert (OF_THE_APIS_SCRIPTS & ForeignNames.names()) | set(WITHOUT_EFFECT) == OF_THE_APIS_SCRIPTS
 
 
 def test_no_name_means_two_things() -> None:

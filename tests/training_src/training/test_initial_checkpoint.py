@@ -148,7 +148,7 @@ def test_a_configured_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> N
     with pytest.raises(ConfigurationError, match="'zoo/checkpoint/ckpt-0' is not there; give its folder as Initial"):
         chosen(tmp_path, request, description)
     (tmp_path / "code").mkdir()
-    with pytest.raises(ConfigurationError, match="Of a source_dir only folders called checkpoint are taken"):
+    with pytest.raises(ConfigurationError, match="Of a source_dir only configs and checkpoints are taken"):
         chosen(tmp_path, replace(request, root=tmp_path), description)
 
 

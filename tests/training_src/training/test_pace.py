@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from training_src.training.event_folders import EventFolders
 from training_src.training.pace import Pace
 from training_src.training.progress_report import ProgressReport
 from training_src.training.step import Losses, TrainingStep
@@ -70,7 +71,7 @@ def test_a_line_says_what_is_known_and_never_that_nothing_moves(
 ) -> None:
     values = dict.fromkeys(("loss", "classification_loss", "localization_loss", "learning_rate"), 1.0)
     values["images_per_second"] = images_per_second
-    ProgressReport([tmp_path], 10).training(1, values, eta_seconds)
+    ProgressReport([EventFolders(tmp_path, tmp_path)], 10).training(1, values, eta_seconds)
     assert capsys.readouterr().out.endswith(f"learning_rate=1.00000 {said}\n")
 
 

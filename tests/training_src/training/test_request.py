@@ -15,6 +15,7 @@ import pytest
 
 from containers.contract.job import TrainingJob
 from training_src import train
+from training_src.data.records.example import read_examples
 from training_src.errors import ConfigurationError, DataError
 from training_src.models.config.pipeline import PipelineDescription, load, load_bundled
 from training_src.training.config_overrides import at_size, overridden
@@ -307,6 +308,29 @@ def test_what_is_said_of_the_splits_is_what_was_done(
     assert "No validation split is left" not in output
     assert ("No splits are given" in output) == (len(channels) == 1)
     assert ("What would be the test split validates, too" in output) == (len(channels) == 1)
+
+
+def test_a_channel_that_brings_a_validation_split_keeps_it_and_all_that_trains(
+    foreign: Foreign, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], prepared: Path
+) -> None:
+    """As AWS's blog has it: `train.records` and `validation.records` in the channel train."""
+    texts = {"train/label_map.pbtxt": "label_map.pbtxt"}
+    root = foreign({"train": "train"}, texts, {"num_train_steps": "1"})
+    channel = root / "input" / "data" / "train"
+    for file in channel.glob("*.record*"):
+        file.unlink()
+    for split in ("train", "validation"):
+        shards = sorted((prepared / split).glob("*.tfrecord"))
+        (channel / f"{split}.records").write_bytes(b"".join(shard.read_bytes() for shard in shards))
+    request, _, _ = read(root, monkeypatch)
+    kept = {
+        split: {example.source_id for example in read_examples(prepared / split)} for split in ("train", "validation")
+    }
+    assert {example.source_id for example in read_examples(request.train)} == kept["train"]
+    assert {example.source_id for example in read_examples(request.validation)} == kept["validation"]
+    output = capsys.readouterr().out
+    assert "validation split is left" not in output
+    assert "becomes the test" not in output
 
 
 def test_channels_may_lie_on_another_disk(foreign: Foreign, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -276,7 +276,7 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence(
 @pytest.mark.parametrize(
     ("change", "hyperparameters", "sentence"),
     [
-        (("num_classes: 4", "num_classes: 3"), {}, "num_classes is 3, but the label map's greatest id is 4"),
+        (("num_classes: 4", "num_classes: 2"), {}, "num_classes is 2, but the label map's greatest id is 4"),
         (("use_depthwise: true", "use_depthwise: true use_bifpn: 1"), {}, "use_bifpn: 1 is not supported"),
         (None, {"num_train_steps": "many"}, 'The hyperparameter num_train_steps is "many"'),
         (None, {"settings": "seed=3 patience=5"}, 'TrainingSettings holds "patience=5"; give NAME=VALUE with one of'),

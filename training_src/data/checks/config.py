@@ -14,7 +14,8 @@ from training_src.text_format import Message, decoded, parse
 def check_num_classes(config: Path, label_map: LabelMap) -> Fault | None:
     """Whether a pipeline.config's model has an output for every label id.
 
-    The TF Object Detection API trains an id beyond `num_classes` as nothing, and says nothing.
+    The TF Object Detection API trains an id beyond `num_classes` as nothing, and says nothing. Here a number that
+    counts classes whose ids have gaps is taken as the greatest id, which is told; one that counts fewer is an error.
 
     Raises:
         ConfigurationError: The file cannot be read, or states no `num_classes`.
@@ -30,6 +31,12 @@ def check_num_classes(config: Path, label_map: LabelMap) -> Fault | None:
     if number >= label_map.greatest_id:
         return None
     ids = ", ".join(f"{label} ({name})" for label, name in label_map.names.items())
+    if number >= len(label_map.names):
+        message = (
+            f"{config.name}: num_classes is {number}, and the label ids have gaps (ids: {ids}); the greatest, "
+            f"{label_map.greatest_id}, is taken."
+        )
+        return Fault(config.name, None, "layout", message)
     message = (
         f"{config.name}: num_classes is {number}, but the greatest label id is {label_map.greatest_id} (ids: {ids}); "
         f"set num_classes to {label_map.greatest_id}, or number the classes without gaps."

@@ -106,7 +106,7 @@ CHECKS: Mapping[str, Check] = {
     # Classes.
     "class": Check("a class that is not in the label map", "error"),
     "label_offset": Check("label ids that are off by one against the label map", "error"),
-    "num_classes": Check("a pipeline.config whose num_classes is below the greatest label id", "error"),
+    "num_classes": Check("a pipeline.config whose num_classes is below the number of classes", "error"),
     "missing_class": Check("a class without any box in a split", "warning"),
     "few_examples": Check("a class with few boxes in the train split", "warning", {"boxes": 10}),
     # Splits.
@@ -139,6 +139,8 @@ class DataPolicy:
         decode_check: How far images are decoded.
         splits: The splits that the data set brings, where an instance sees only a part of it; None: look.
         orientation_boxes: What boxes were drawn on where EXIF turns an image; None: the stated size tells it.
+        test_needed: Whether something is kept to test on. If not, a validation split that the data set brings
+            validates, and all that it brings to train on trains.
     """
 
     checks: Mapping[str, Check] = field(default_factory=lambda: CHECKS)
@@ -146,6 +148,7 @@ class DataPolicy:
     decode_check: DecodeCheck = "reduced"
     splits: frozenset[str] | None = None
     orientation_boxes: DrawnOn | None = None
+    test_needed: bool = True
 
     def handling(self, check: str) -> Handling:
         """What is done about a check's findings; a check that a reader made up is an error."""

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from containers.contract.job import ml_root
 from training_src.data.formats.fields import AnnotationError, shown
-from training_src.data.formats.file_names import FolderNames, is_file_entry, is_folder_entry, is_foreign
+from training_src.data.formats.file_names import FolderNames, is_file_entry, is_folder_entry
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.data.spill import Spill
 from training_src.data.splits import given_split
 from training_src.errors import DataError
+from training_src.left_beside import is_foreign
 
 # No tool writes a larger annotation file for a single image.
 LARGEST_TEXT = 16 << 20

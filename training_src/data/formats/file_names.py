@@ -13,14 +13,7 @@ import unicodedata
 
 from training_src.data.formats.fields import AnnotationError, shown
 from training_src.data.spill import Spill
-
-# Of a file's resource fork in archives and on foreign volumes: https://www.rfc-editor.org/rfc/rfc1740
-_APPLE_DOUBLE = "._"
-
-
-def is_foreign(name: str) -> bool:
-    """Whether a name is that of what an operating system left beside the data."""
-    return name.startswith(_APPLE_DOUBLE) or name in ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
+from training_src.left_beside import is_foreign
 
 
 def is_file_entry(entry: os.DirEntry[str]) -> bool:

@@ -13,9 +13,9 @@ from typing import Any
 
 from training_src.data.formats.data_folder import DataFolder, folders_in, named_like
 from training_src.data.formats.fields import AnnotationError, shown
-from training_src.data.formats.file_names import is_foreign
 from training_src.data.formats.json_stream import first
 from training_src.data.images import IMAGE_SUFFIXES
+from training_src.left_beside import is_foreign
 
 _COLUMNS = "filename,class,xmin,ymin,xmax,ymax"
 _COCO = "export it as COCO"

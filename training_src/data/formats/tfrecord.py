@@ -25,13 +25,14 @@ from training_src.data.dataset import Box, Dataset, Encoded, Entry, Fault, Label
 from training_src.data.formats.classes import listed
 from training_src.data.formats.data_folder import DataFolder
 from training_src.data.formats.fields import AnnotationError, area, attributes, class_name, confidence, shown
-from training_src.data.formats.file_names import is_folder_entry, is_foreign
+from training_src.data.formats.file_names import is_folder_entry
 from training_src.data.images import BrokenImageError, read_header
 from training_src.data.label_map import LabelMap, make_label_map
 from training_src.data.records.compression import decompress, is_compressed
 from training_src.data.records.example import DetectionExample, decode_stored
 from training_src.data.splits import given_split
 from training_src.errors import DataError
+from training_src.left_beside import is_foreign
 
 NAME = "tfrecord"
 

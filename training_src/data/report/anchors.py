@@ -11,7 +11,7 @@ from training_src.models.box_shapes import BoxShapes
 
 
 def read_anchors(
-    architecture: str, config: Path | None, greatest_id: int, shapes: BoxShapes | None = None
+    architecture: str, config: Path | None, greatest_id: int, shapes: BoxShapes | None = None, named: int = 0
 ) -> Anchors | None:
     """The anchors of a user's pipeline.config, or of a bundled architecture; None where neither is given.
 
@@ -20,6 +20,7 @@ def read_anchors(
         config: A user's own.
         greatest_id: Of the label map.
         shapes: Of the boxes to train on, which decide the anchors of some bundled architectures.
+        named: How many classes the label map names.
 
     Raises:
         ModelError: The config cannot be read.
@@ -31,7 +32,7 @@ def read_anchors(
     from training_src.models.fitted_input import decided_by_data
 
     if config is not None:
-        return anchors_of(load(config, greatest_id))
+        return anchors_of(load(config, greatest_id, named))
     if architecture not in bundled_architectures():
         return None
     description, sentences = decided_by_data(load_bundled(architecture, greatest_id), shapes)

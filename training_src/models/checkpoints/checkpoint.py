@@ -120,7 +120,7 @@ def restore(variables: Mapping[str, keras.Variable], source: str | Path, kind: s
 
 def is_of_a_classifier(reader: Reader) -> bool:
     """Whether a checkpoint holds a backbone alone, as it was trained on whole images."""
-    return any(name.startswith((CLASSIFIER, slim.CLASSIFIER)) for name in reader.shapes)
+    return any(name.startswith((CLASSIFIER, *slim.CLASSIFIERS)) for name in reader.shapes)
 
 
 def stored_names(
@@ -185,13 +185,14 @@ def _stored_by_slim(
     names = slim.slim_names({key.removesuffix(SUFFIX): list(each.shape) for key, each in variables.items()})
     if not names:
         raise CheckpointError(
-            f"{reader.prefix}: this is a checkpoint of TensorFlow 1, of which only those of SSD MobileNet V2 can be "
-            "read, into their own architecture; take the TensorFlow 2 zoo's checkpoint of this one, or leave it out"
+            f"{reader.prefix}: this is a checkpoint of TensorFlow 1, of which only those of SSD MobileNet V1 and V2 "
+            "can be read, into their own architecture; take the TensorFlow 2 zoo's checkpoint of this one, or leave it "
+            "out"
         )
     stored: dict[str, str | None] = {}
     for key in keys:
         name = names[key.removesuffix(SUFFIX)]
-        choices = (name, name.removeprefix("FeatureExtractor/"))
+        choices = (name, name.removeprefix(slim.EXTRACTOR))
         stored[key] = next((each for each in choices if each in reader.shapes), None)
     return stored
 

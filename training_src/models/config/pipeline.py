@@ -149,8 +149,14 @@ def load_bundled(architecture: str, num_classes: int, *, zoos_schedule: bool = F
     return PipelineDescription(_decoded(message), message, name, mapped)
 
 
-def load(path: Path, num_classes: int) -> PipelineDescription:
+def load(path: Path, num_classes: int, named: int = 0) -> PipelineDescription:
     """A user's own `pipeline.config`, for a label map whose greatest id is `num_classes`.
+
+    Args:
+        path: Of the file.
+        num_classes: The greatest id; the model has an output for every id up to it.
+        named: How many classes the label map names. A config that says no less, but less than the greatest id, counts
+            classes whose ids have gaps, and is taken as if it said that id. 0: its number stays, as a checkpoint asks.
 
     Raises:
         ConfigError: If a field is not supported, or the config has fewer classes than the label map needs.
@@ -162,7 +168,14 @@ def load(path: Path, num_classes: int) -> PipelineDescription:
     mapped = modernise(message)
     config = _decoded(message)
     configured = config.model.family.num_classes
-    if configured < num_classes:
+    if 0 < named <= configured < num_classes:
+        family = "ssd" if config.model.ssd else "faster_rcnn"
+        models = [model for model in message["model"] if isinstance(model, Message) and family in model]
+        message_of(models[-1], family)["num_classes"] = [num_classes]
+        taken = f"{num_classes}, the greatest id of the label map's {named} classes"
+        mapped = (*mapped, Mapped(f"model.{family}.num_classes", str(configured), taken))
+        config = _decoded(message)
+    elif configured < num_classes:
         raise ConfigError(
             f"{path.name}: num_classes is {configured}, but the label map's greatest id is {num_classes}; "
             f"set num_classes: {num_classes} (ids may have gaps, the class count must reach the greatest)"

@@ -275,10 +275,18 @@ def test_num_classes_must_reach_the_greatest_label_id(tmp_path: Path, architectu
     label_map = LabelMap({1: "vehicle", 2: "pedestrian", 4: "cyclist"})
     config = tmp_path / "pipeline.config"
 
+    config.write_text(CONFIG % (architecture, 2))
+    fault = check_num_classes(config, label_map)
+    assert fault is not None
+    assert fault.check == "num_classes"
+    assert "num_classes is 2, but the greatest label id is 4" in fault.message
+
     config.write_text(CONFIG % (architecture, 3))
     fault = check_num_classes(config, label_map)
     assert fault is not None
-    assert "num_classes is 3, but the greatest label id is 4" in fault.message
+    assert fault.check == "layout", "a notice: the training takes it as 4"
+    assert fault.message.startswith("pipeline.config: num_classes is 3, and the label ids have gaps (ids: 1 (vehicle)")
+    assert fault.message.endswith("; the greatest, 4, is taken.")
 
     config.write_text(CONFIG % (architecture, 4))
     assert check_num_classes(config, label_map) is None

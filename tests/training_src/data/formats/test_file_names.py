@@ -82,7 +82,7 @@ def test_name_that_several_files_have_is_an_error(
 
 
 @pytest.mark.parametrize("layout", [*LAYOUTS, "tfrecord"])
-def test_what_macos_leaves_beside_files_is_none_of_the_data(
+def test_what_macos_and_jupyter_leave_beside_files_is_none_of_the_data(
     tmp_path: Path, make_image: Make, writers: Mapping[str, Write], layout: str
 ) -> None:
     images = [make_image(f"{split}.jpg", ("car", 1, 2, 30, 40), number=at, split=split)
@@ -91,6 +91,9 @@ def test_what_macos_leaves_beside_files_is_none_of_the_data(
     before = boxes_and_faults(tmp_path)
     for file in [found for found in tmp_path.rglob("*") if found.is_file()]:
         file.with_name(f"._{file.name}").write_bytes(b"\0\5\26\7\0\2\0\0Mac OS X")
+        kept = file.parent / ".ipynb_checkpoints" / f"{file.stem}-checkpoint{file.suffix}"
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_bytes(file.read_bytes())
     (tmp_path / "__MACOSX").mkdir()
     (tmp_path / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
 

@@ -225,10 +225,54 @@ def test_a_slim_checkpoint_of_ssd_mobilenet_v2_is_read_by_name(golden: Path, tmp
             variables[key].assign(np.zeros(variables[key].shape))
 
 
+SLIM_V1 = {
+    "classification_backbone/layer_with_weights-0/kernel": "FeatureExtractor/MobilenetV1/Conv2d_0/weights",
+    "classification_backbone/layer_with_weights-1/beta": "FeatureExtractor/MobilenetV1/Conv2d_0/BatchNorm/beta",
+    "classification_backbone/layer_with_weights-2/depthwise_kernel": (
+        "FeatureExtractor/MobilenetV1/Conv2d_1_depthwise/depthwise_weights"
+    ),
+    "classification_backbone/layer_with_weights-4/kernel": "FeatureExtractor/MobilenetV1/Conv2d_1_pointwise/weights",
+    "classification_backbone/layer_with_weights-53/gamma": (
+        "FeatureExtractor/MobilenetV1/Conv2d_13_pointwise/BatchNorm/gamma"
+    ),
+    "_feature_map_generator/convolutions/2/0/kernel": (
+        "FeatureExtractor/MobilenetV1/Conv2d_13_pointwise_1_Conv2d_2_1x1_256/weights"
+    ),
+    "_feature_map_generator/convolutions/5/4/moving_mean": (
+        "FeatureExtractor/MobilenetV1/Conv2d_13_pointwise_2_Conv2d_5_3x3_s2_128/BatchNorm/moving_mean"
+    ),
+}
+
+
+def test_a_slim_checkpoint_of_ssd_mobilenet_v1_is_read_by_name(golden: Path, tmp_path: Path) -> None:
+    """`ssd_mobilenet_v1_coco_2018_01_28`, from which most configs of TensorFlow 1 start."""
+    entries = json.loads((golden / "ssd_mobilenet_v1" / "variables.json").read_text())
+    shapes = {entry["key"].removesuffix(checkpoint.SUFFIX): entry["shape"] for entry in entries if entry["shape"]}
+    names = slim_names(shapes)
+    assert {key: names[f"model/_feature_extractor/{key}"] for key in SLIM_V1} == SLIM_V1
+    assert len(set(names.values())) == len(shapes) == len(names)
+    prefix = str(tmp_path / "model.ckpt")
+    checkpoint.write(prefix, {name: np.full(shapes[key], 0.5, np.float32) for key, name in names.items()})
+    variables = {
+        f"{key}{checkpoint.SUFFIX}": keras.Variable(np.zeros(shape, np.float32)) for key, shape in shapes.items()
+    }
+    # 27 convolutions with their norms, eight behind them, and six maps with two heads.
+    for kind, count in (("classification", 27 * 5), ("detection", 35 * 5), ("full", 35 * 5 + 6 * 2 * 2)):
+        assert (kind, len(checkpoint.restore(variables, prefix, kind).restored)) == (kind, count)
+    # The classifier's, whose variables have no extractor around them.
+    bare = {name.removeprefix("FeatureExtractor/"): shapes[key] for key, name in names.items() if "backbone" in key}
+    checkpoint.write(
+        str(tmp_path / "mobilenet.ckpt"), {name: np.ones(shape, np.float32) for name, shape in bare.items()}
+    )
+    restored = checkpoint.restore(variables, str(tmp_path / "mobilenet.ckpt"), "classification")
+    assert len(restored.restored) == 27 * 5
+
+
 def test_other_slim_checkpoints_are_refused_in_a_sentence(variables: dict[str, keras.Variable], tmp_path: Path) -> None:
     prefix = str(tmp_path / "model.ckpt")
-    checkpoint.write(prefix, {"FeatureExtractor/MobilenetV1/Conv2d_0/weights": np.zeros(3, np.float32)})
-    with pytest.raises(CheckpointError, match=r"of TensorFlow 1, of which only those of SSD MobileNet V2 can be read"):
+    checkpoint.write(prefix, {"FeatureExtractor/InceptionV2/Conv2d_1a_7x7/weights": np.zeros(3, np.float32)})
+    sentence = r"of TensorFlow 1, of which only those of SSD MobileNet V1 and V2 can be read"
+    with pytest.raises(CheckpointError, match=sentence):
         checkpoint.restore(variables, prefix, "detection")
 
 
