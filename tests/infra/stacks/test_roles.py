@@ -99,8 +99,8 @@ def test_the_notifier_asks_after_jobs_of_each_kind_by_the_action_of_that_kind(de
 def test_inline_policies_and_functions_variables_have_room_for_the_longest_names(synthesize: Any) -> None:
     """10,240 characters a role, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html.
 
-    4 kB a function, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html. What CloudFormation fills in
-    later is counted as it is written; a quarter is left for where that is shorter.
+    4 kB a function, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html. What CloudFormation fills
+    in later is counted as it is written; a quarter is left for where that is shorter.
     """
     assembly = synthesize("dev")
     longest = "m" * 28  # of which the names of buckets can still be made

@@ -11,13 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from .settings import Inputs, Settings
 
 _LOCAL = "/opt/ml/processing"
 _SHOWN = 3
+CLOCKS = timedelta(seconds=2)
+"""How far the clocks of S3 and SageMaker may be apart, of which neither service says anything."""
+_DATA = "that is given the data under another prefix prepares them anew: of this one the step comes from the cache"
+_MODEL = "with another seed in TrainingSettings trains anew: with this one the step comes from the cache"
+_ANEW = {"PrepareDataset": _DATA, "JoinDataset": _DATA, "TrainDetector": _MODEL}
+"""How the execution looks that does not take a job's files from the cache again, by step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,21 +211,22 @@ def _late(ran: Ran, name: str) -> Iterator[str]:
     """What was written after the job had ended.
 
     S3 tells whole seconds, the rest is cut off (https://github.com/minio/minio-go/pull/1638 shows AWS's answers), and
-    SageMaker milliseconds: an object of the job's own is never later, and one of the same second is not told apart. A
-    training ends when its artifact is uploaded:
+    SageMaker milliseconds: an object of the job's own is later only where the clocks are apart, and one of the same
+    seconds is not told apart. A training ends when its artifact is uploaded:
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
     """
     ended = ran.described.get(f"{ran.expected.kind}EndTime")
-    late = sorted(uri for uri, written in ran.written.items() if ended is None or written > ended)
+    late = sorted(uri for uri, written in ran.written.items() if ended is None or written > ended + CLOCKS)
+    anew = f"a new execution {_ANEW.get(ran.expected.step, 'makes a new version')}"
     if late:
         more = f" and {len(late) - _SHOWN} more" if len(late) > _SHOWN else ""
         yield (
             f"{', '.join(late[:_SHOWN])}{more}: written after {name} had ended ({ended}), so by somebody else; an "
-            "administrator finds out who, and a new execution makes a new version."
+            f"administrator finds out who, and {anew}."
         )
     for output, uri in ran.expected.outputs.items():
         if not any(each.startswith(uri) for each in ran.written):
-            yield f"Nothing lies at {uri}, where {name} wrote its {output}; start a new execution."
+            yield f"Nothing lies at {uri}, where {name} wrote its {output}; {anew}."
 
 
 def _told(value: str | None) -> str:
