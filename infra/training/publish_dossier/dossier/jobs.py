@@ -38,6 +38,7 @@ class Expected:
         command: Of the container; empty: the image's own.
         environment: All of it; None: whatever an execution chose.
         inputs: Address by name, all of them; None: whatever an execution chose.
+        chosen: Names of further inputs that an execution chose.
         outputs: Address by name, of those that the verdict rests on.
     """
 
@@ -48,6 +49,7 @@ class Expected:
     command: tuple[str, ...]
     environment: Mapping[str, str] | None = None
     inputs: Mapping[str, str] | None = None
+    chosen: frozenset[str] = frozenset()
     outputs: Mapping[str, str]
 
     @property
@@ -147,17 +149,27 @@ def job_faults(ran: Ran, settings: Settings) -> Iterator[str]:
 
 
 def _preparation(inputs: Inputs, settings: Settings) -> Iterator[Expected]:
-    """PrepareDataset's job; on several instances JoinDataset writes the description of the whole."""
+    """PrepareDataset's job; on several instances JoinDataset describes the whole by what each of them left in parts."""
     splits = {"train": inputs.train_uri, "validation": inputs.validation_uri}
     if not settings.floor_test_set:
         splits["test"] = inputs.test_uri
     metadata, image = {"metadata": inputs.metadata_uri}, settings.training_image
     prepare, join = (("python", "-m", "training_src", word) for word in ("prepare", "join"))
     joined = inputs.metadata_job != inputs.data_job
-    own = splits if joined else {**splits, **metadata}
+    # As infra/training/several_instances.py names it, beside the splits.
+    parts = {"metadata": f"{inputs.train_uri.rpartition('/')[0]}/parts"}
+    own = {**splits, **(parts if joined else metadata)}
     yield Expected(step="PrepareDataset", arn=inputs.data_job, image=image, command=prepare, outputs=own)
     if joined:
-        yield Expected(step="JoinDataset", arn=inputs.metadata_job, image=image, command=join, outputs=metadata)
+        yield Expected(
+            step="JoinDataset",
+            arn=inputs.metadata_job,
+            image=image,
+            command=join,
+            inputs=parts,
+            chosen=frozenset({"config"}),
+            outputs=metadata,
+        )
 
 
 def _pairs(described: Mapping[str, Any], expected: Expected) -> Iterator[tuple[str, Any, Any]]:
@@ -191,7 +203,7 @@ def _processed(described: Mapping[str, Any], expected: Expected, settings: Setti
     yield "role", described.get("RoleArn"), settings.processing_role_arn
     if expected.inputs is not None:
         read = {each["InputName"]: each.get("S3Input") for each in described.get("ProcessingInputs") or ()}
-        for name in sorted({*read, *expected.inputs}):
+        for name in sorted({*read, *expected.inputs} - expected.chosen):
             yield f"input {name}", *_places(read.get(name), expected.inputs.get(name), f"{_LOCAL}/input/{name}")
     outputs = (described.get("ProcessingOutputConfig") or {}).get("Outputs") or ()
     wrote = {each["OutputName"]: each.get("S3Output") for each in outputs}
