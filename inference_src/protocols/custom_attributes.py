@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndp
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -101,6 +102,7 @@ def check_classes(attributes: Attributes, known: Sequence[str]) -> None:
     Raises:
         RequestError: 400 the model has no such class, or one of its classes stands behind a comma.
     """
+    spelled = {one_spelling(name) for name in known}
     for key, names in ((CLASSES, attributes.classes), (CLASS_THRESHOLDS, attributes.class_thresholds)):
         value, part = attributes.behind.get(key, ("", ""))
         further = unquote(part if key == CLASSES else part.rpartition(":")[0]).strip().lower()
@@ -108,9 +110,14 @@ def check_classes(attributes: Attributes, known: Sequence[str]) -> None:
             comma = f"{key}={value[:50]},{part[:50]}: no comma stands in it; names stand between |"
             raise RequestError(400, f"{HEADER}: {comma}")
         for name in names:
-            if name not in known:
+            if name not in spelled:
                 hint = did_you_mean(name, known) or f"; it has {', '.join(known)[:200]}"
                 raise RequestError(400, f"{HEADER}: {key}: the model has no class {name[:50]!r}{hint}")
+
+
+def one_spelling(name: str) -> str:
+    """A class's name as it is compared, however Unicode writes it (NFC and NFD), and whatever blanks are about it."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
 
 
 def did_you_mean(given: str, known: Sequence[str] | Mapping[str, object]) -> str:
@@ -133,7 +140,7 @@ def _number(key: str, text: str) -> int:
 
 
 def _names(key: str, text: str) -> tuple[str, ...]:
-    names = tuple(unquote(name.strip()) for name in text.split("|"))
+    names = tuple(one_spelling(unquote(name)) for name in text.split("|"))
     if not all(names) or len(set(names)) < len(names):
         example = f"{key}=car|{quote('Traffic light')}"
         raise RequestError(400, f"{HEADER}: {key}={text[:50]}: give different names between |, such as {example}")
@@ -143,11 +150,12 @@ def _names(key: str, text: str) -> tuple[str, ...]:
 def _class_thresholds(key: str, text: str) -> dict[str, float]:
     thresholds: dict[str, float] = {}
     for part in text.split("|"):
-        name, colon, fraction = part.rpartition(":")
-        if not colon or not name.strip() or unquote(name.strip()) in thresholds:
+        written, colon, fraction = part.rpartition(":")
+        name = one_spelling(unquote(written))
+        if not colon or not name or name in thresholds:
             example = f"{key}=car:0.4|{quote('Stop sign')}:0.6"
             raise RequestError(400, f"{HEADER}: {key}={text[:50]}: give each class once, such as {example}")
-        thresholds[unquote(name.strip())] = _fraction(key, fraction.strip())
+        thresholds[name] = _fraction(key, fraction.strip())
     return thresholds
 
 

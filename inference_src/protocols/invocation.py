@@ -24,7 +24,14 @@ from inference_src.model import ObjectClass
 from inference_src.picture_memory import PictureMemory
 from inference_src.protocols import builtin, npy, tensorflow_serving
 from inference_src.protocols.accept import JSON, LINES, NPY, Wanted, read_accept
-from inference_src.protocols.custom_attributes import HEADER, OUTPUTS, Attributes, check_classes, read_attributes
+from inference_src.protocols.custom_attributes import (
+    HEADER,
+    OUTPUTS,
+    Attributes,
+    check_classes,
+    one_spelling,
+    read_attributes,
+)
 from inference_src.runtimes import Detector
 from inference_src.selection import Selection
 from inference_src.tiles import detect_in_tiles, window_bytes
@@ -307,10 +314,11 @@ def _check_finite(detections: Detections) -> None:
 
 def _selection(attributes: Attributes, classes: Sequence[ObjectClass]) -> Selection:
     least = attributes.class_thresholds
-    wanted = frozenset(entry.id for entry in classes if entry.name in attributes.classes)
+    spelled = {entry.id: one_spelling(entry.name) for entry in classes}
+    wanted = frozenset(number for number, name in spelled.items() if name in attributes.classes)
     return Selection(
         threshold=attributes.threshold,
-        thresholds={entry.id: least[entry.name] for entry in classes if entry.name in least},
+        thresholds={number: least[name] for number, name in spelled.items() if name in least},
         classes=wanted if attributes.classes else None,
         most=attributes.max_detections,
     )

@@ -23,6 +23,7 @@ CARRIED = (
     "containers/contract/errors.py",
     "containers/contract/pictures.py",
     "training_src/__init__.py",
+    "training_src/class_names.py",
     "training_src/errors.py",
     "training_src/evaluation/__init__.py",
     "training_src/evaluation/errors.py",

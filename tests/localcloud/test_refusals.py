@@ -148,6 +148,45 @@ def test_a_function_environment_that_lambda_does_not_take(cloud: Any) -> None:
     refused(code, "reserved keys", cloud.create_function, name="own", source="", Environment=own)
 
 
+def _policy(characters: int, kind: str = "identity") -> str:
+    """A policy of so many characters, blanks between them aside."""
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": "sts:AssumeRole", "Sid": ""}
+    statement |= {"Principal": {"Service": "lambda.amazonaws.com"}} if kind == "trust" else {"Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    missing = characters - len(json.dumps(policy, separators=(",", ":")))
+    statement["Sid"] = "x" * missing
+    return json.dumps(policy, indent=4)
+
+
+def test_policies_that_are_longer_than_iam_keeps(cloud: Any) -> None:
+    iam, code = cloud.client("iam"), "LimitExceeded"
+    managed = "Cannot exceed quota for PolicySize: 6144"
+    refused(code, managed, iam.create_policy, PolicyName="long", PolicyDocument=_policy(6145))
+    arn = iam.create_policy(PolicyName="long", PolicyDocument=_policy(6144))["Policy"]["Arn"]
+    refused(code, managed, iam.create_policy_version, PolicyArn=arn, PolicyDocument=_policy(6145))
+    trust = "Cannot exceed quota for ACLSizePerRole: 2048"
+    create, longer = iam.create_role, _policy(2049, "trust")
+    refused(code, trust, create, RoleName="long-policies", AssumeRolePolicyDocument=longer)
+    create(RoleName="long-policies", AssumeRolePolicyDocument=_policy(2048, "trust"))
+    refused(code, trust, iam.update_assume_role_policy, RoleName="long-policies", PolicyDocument=longer)
+
+
+def test_a_role_s_policies_that_are_too_long_or_too_many_together(cloud: Any) -> None:
+    iam, name = cloud.client("iam"), "many-policies"
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(300, "trust"))
+    iam.put_role_policy(RoleName=name, PolicyName="one", PolicyDocument=_policy(9000))
+    sentence = f"Maximum policy size of 10240 bytes exceeded for role {name}"
+    put = iam.put_role_policy
+    refused("LimitExceeded", sentence, put, RoleName=name, PolicyName="two", PolicyDocument=_policy(1241))
+    put(RoleName=name, PolicyName="one", PolicyDocument=_policy(10_240))  # in place of the former
+    arns = [iam.create_policy(PolicyName=f"many-{n}", PolicyDocument=_policy(200))["Policy"]["Arn"] for n in range(11)]
+    for arn in arns[:10]:
+        iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+    attach, many = iam.attach_role_policy, "Cannot exceed quota for PoliciesPerRole: 10"
+    refused("LimitExceeded", many, attach, RoleName=name, PolicyArn=arns[10])
+    attach(RoleName=name, PolicyArn=arns[9])  # is attached already
+
+
 def test_a_queue_that_shows_messages_again_before_the_function_ends(cloud: Any) -> None:
     _, arn = cloud.create_queue("impatient", VisibilityTimeout="10")
     cloud.create_function("slow", "", Timeout=60)

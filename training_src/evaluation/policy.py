@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, TypeVar, get_args
 
 import yaml
 
+from training_src.class_names import one_spelling
 from training_src.evaluation.errors import PolicyError
 from training_src.evaluation.policy_values import count, mapping, names, number, positive, section, shown, thresholds
 
@@ -159,12 +160,12 @@ class GatePolicy:
             support=_support(whole["support"]),
             champion=_champion(whole["champion"]),
             serving=_serving(whole["serving"]),
-            classes=_by_name(
+            classes=_by_class(
                 whole.get("classes", {}), "classes", lambda rules, place: thresholds(rules, place, CLASS_METRICS)
             ),
-            exempt_classes=names(whole.get("exempt_classes", []), "exempt_classes"),
+            exempt_classes=tuple(map(one_spelling, names(whole.get("exempt_classes", []), "exempt_classes"))),
             slices=_by_name(whole.get("slices", {}), "slices", _slice),
-            recall=_by_name(whole.get("recall", {}), "recall", _recall),
+            recall=_by_class(whole.get("recall", {}), "recall", _recall),
             test_set=_test_set(whole.get("test_set")),
             least_images_left=_least_images_left(whole.get("exclusion")),
         )
@@ -248,6 +249,16 @@ def _serving(content: object) -> ServingRule:
 
 def _by_name(content: object, place: str, read: Callable[[object, str], Built]) -> dict[str, Built]:
     return {name: read(value, f"{place}.{name}") for name, value in mapping(content, place).items()}
+
+
+def _by_class(content: object, place: str, read: Callable[[object, str], Built]) -> dict[str, Built]:
+    """The same by classes, whose names are spelled as label maps spell them."""
+    found: dict[str, Built] = {}
+    for name, value in _by_name(content, place, read).items():
+        if (spelled := one_spelling(name)) in found:
+            raise PolicyError(f"{place}.{spelled}: is there twice, in two spellings of Unicode or with other blanks")
+        found[spelled] = value
+    return found
 
 
 def _slice(content: object, place: str) -> dict[str, float]:

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from training_src.class_names import look_alike
 from training_src.evaluation.policy import GatePolicy
 from training_src.evaluation.rules import Rule, count_rule, statement
 
@@ -27,7 +28,12 @@ def class_name_rules(names: Mapping[str, object], policy: GatePolicy) -> Iterato
     """A failed rule for each class that the policy names and the label map does not have."""
     named = {*policy.classes, *policy.exempt_classes, *policy.exempt_without_boxes, *policy.recall}
     for name in sorted(named - set(names)):
-        yield statement(f"class[{name}]", False, f'The policy names a class "{name}" that the label map does not have.')
+        sentence = f'The policy names a class "{name}" that the label map does not have.'
+        if (found := next((other for other in names if look_alike(name, other)), None)) is not None:
+            sentence += (
+                f' It has "{found}", which looks like it and is written with other characters ({name!a}, {found!a}).'
+            )
+        yield statement(f"class[{name}]", False, sentence)
 
 
 def is_exempt(name: str, boxes: float | None, policy: GatePolicy) -> bool:

@@ -88,6 +88,8 @@ def test_without_the_header_nothing_is_asked_for(header: str | None) -> None:
         ("mapgate-classes=", "give different names"),
         ("mapgate-classes=a||b", "give different names"),
         ("mapgate-classes=a|a", "give different names"),
+        ("mapgate-classes=caf%C3%A9|cafe%CC%81", "give different names"),
+        ("mapgate-class-thresholds=%20:0.5", "give each class once"),
         ("mapgate-tiles=3", "give columns x rows"),
         ("mapgate-tiles=0x2", "give columns x rows"),
         ("mapgate-tiles=1x1", "2 to 16 windows"),
@@ -134,6 +136,16 @@ def test_a_class_that_the_model_has_not_is_400(text: str, said: str) -> None:
         check_classes(read_attributes(text), LABELS)
     assert refused.value.status == 400
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("asked", ["caf%C3%A9%20bar", "cafe%CC%81%20bar", "caf%C3%A9%20%20bar"])
+@pytest.mark.parametrize("written", ["caf\u00e9 bar", "cafe\u0301 bar"])
+def test_a_class_is_known_however_unicode_writes_it(asked: str, written: str) -> None:
+    """A label map of an earlier release may hold either."""
+    attributes = read_attributes(f"mapgate-classes={asked},mapgate-class-thresholds={asked}:0.5")
+    check_classes(attributes, [written])
+    assert attributes.classes == ("caf\u00e9 bar",)
+    assert attributes.class_thresholds == {"caf\u00e9 bar": 0.5}
 
 
 def test_every_key_and_output_is_documented() -> None:

@@ -184,6 +184,7 @@ def test_lines_are_answered_in_one_line(jpeg: bytes) -> None:
         ("mapgate-threshold=0.5", [0, 1]),
         ("mapgate-threshold=0.5,mapgate-class-thresholds=cyclist:0.2|Stop%20sign:0.7", [0, 2]),
         ("mapgate-classes=cyclist|Stop%20sign", [1, 2]),
+        ("mapgate-classes=Stop%20%20sign,mapgate-class-thresholds=Stop%20%20sign:0.1", [1]),
         ("mapgate-max-detections=1", [0]),
         ("mapgate-max-detections=1,mapgate-classes=cyclist", [2]),
         ("trace=7", [0, 1, 2]),

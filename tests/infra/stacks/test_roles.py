@@ -94,3 +94,26 @@ def test_the_notifier_asks_after_jobs_of_each_kind_by_the_action_of_that_kind(de
 
     assert "training-job" not in notifier["sagemaker:DescribeProcessingJob"]
     assert "processing-job" not in notifier["sagemaker:DescribeTrainingJob"]
+
+
+def test_inline_policies_and_functions_variables_have_room_for_the_longest_names(synthesize: Any) -> None:
+    """10,240 characters a role, https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html.
+
+    4 kB a function, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html. What CloudFormation fills
+    in later is counted as it is written; a quarter is left for where that is shorter.
+    """
+    assembly = synthesize("dev")
+    longest = "m" * 28  # of which the names of buckets can still be made
+
+    def size(value: Any) -> int:
+        return len(json.dumps(value, separators=(",", ":")).replace(assembly.prefix, longest))
+
+    policies = [each["Properties"] for each in assembly.resources("AWS::IAM::Policy").values()]
+    by_role: dict[str, int] = {}
+    for policy in policies:
+        (role,) = policy["Roles"]
+        by_role[role["Ref"]] = by_role.get(role["Ref"], 0) + size(policy["PolicyDocument"])
+    assert 5_000 < max(by_role.values()) < 0.75 * 10_240
+    functions = assembly.resources("AWS::Lambda::Function").values()
+    variables = [size(each["Properties"].get("Environment", {})) for each in functions]
+    assert 1_000 < max(variables) < 0.75 * 4_096

@@ -297,6 +297,15 @@ def test_a_class_of_the_policy_must_be_in_the_label_map() -> None:
     assert 'The policy names a class "Cyclist" that the label map does not have.' in verdict.sentence
 
 
+def test_a_class_of_the_policy_that_only_looks_like_one_is_told_with_its_characters() -> None:
+    known, written = "vehicle", "v\u0435hicle"
+    verdict = judge(GOOD, replace(POLICY, classes={written: {"AP50": 0.3}}))
+    assert written != known
+    assert (
+        f'It has "{known}", which looks like it and is written with other characters ({written!a}, ' in verdict.sentence
+    )
+
+
 def test_a_class_that_the_test_set_asks_for_must_have_been_learnt() -> None:
     evidence = replace(GOOD, unlearnt={"tram": 12})
     sentence = 'The test set asks for class "tram", which the model has not learnt.'

@@ -51,9 +51,26 @@ def test_reads_what_is_optional(tmp_path: Path) -> None:
     assert (policy.support.interval_width, policy.least_images_left) == ({"mAP": 0.15}, 50)
 
 
+def test_classes_are_named_in_the_spelling_of_label_maps(tmp_path: Path) -> None:
+    """As whoever writes the policy types them: decomposed, with a blank too many."""
+    decomposed = "cafe\u0301  bar"
+    content = DEFAULT.read_text().replace("recall: {}", f"recall: {{{decomposed}: {{precision: 0.9, recall: 0.6}}}}")
+    content = content.replace("exempt_classes: []", f'exempt_classes: ["{decomposed}"]')
+    content = content.replace("\nclasses: {}", f"\nclasses: {{{decomposed}: {{AP: 0.2}}}}")
+    path = tmp_path / "policy.yaml"
+    path.write_text(content)
+    policy, spelled = read_policy(path), "caf\u00e9 bar"
+    assert (list(policy.classes), policy.exempt_classes, list(policy.recall)) == ([spelled], (spelled,), [spelled])
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
+        (
+            "recall: {}",
+            'recall: {"caf\u00e9": {precision: 0.9, recall: 0.6}, "cafe\u0301": {precision: 0.1, recall: 0.1}}',
+            "recall.caf\u00e9: is there twice, in two spellings",
+        ),
         ("mAP_50: 0.5", "mAP_5O: 0.5", "metrics.mAP_5O: is not known; the known are mAP, mAP_50"),
         ("mAP_50: 0.5", "mAP_50: 50", "metrics.mAP_50: 50 is no number above 0, up to 1"),
         ("mAP_50: 0.5", "mAP_50: 0", "metrics.mAP_50: 0 is no number above 0, up to 1"),

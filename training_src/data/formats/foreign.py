@@ -13,13 +13,14 @@ from typing import Any
 
 from training_src.data.formats.data_folder import DataFolder, folders_in, named_like
 from training_src.data.formats.fields import AnnotationError, shown
-from training_src.data.formats.json_stream import first
+from training_src.data.formats.json_stream import elements, first
 from training_src.data.images import IMAGE_SUFFIXES
 from training_src.left_beside import is_foreign
 
 _COLUMNS = "filename,class,xmin,ymin,xmax,ymax"
 _COCO = "export it as COCO"
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
+_VIA = "an export of the VGG Image Annotator: choose `Export Annotations (COCO format)`"
 _LFS = b"version https://git-lfs.github.com/spec/"
 _CONVERTED = "convert them to COCO or YOLO, such as by FiftyOne or Ultralytics' converters"
 _HUGGING_FACE = "of a Hugging Face data set: write its boxes as COCO, beside its images"
@@ -152,6 +153,14 @@ def _vott(folder: Path) -> str | None:
     return "*.vott and *-asset.json are VoTT's project: choose its export `Pascal VOC` or `CSV`"
 
 
+def _via_table(folder: Path) -> str | None:
+    inside = DataFolder(folder)
+    for file in list(inside.files(folder, (".csv",)))[:_LOOKED_INTO]:
+        if "region_shape_attributes" in _head(inside, file):
+            return f"{file.name} is {_VIA}"
+    return None
+
+
 def _json(folder: Path) -> str | None:
     """LabelMe, VIA, BDD100K and Label Studio tell themselves by the keys of their JSON."""
     places = [folder, *folders_in(folder)]
@@ -162,6 +171,8 @@ def _json(folder: Path) -> str | None:
             return f"{name} is LabelMe's: convert it by its own `labelme2coco.py` or `labelme2voc.py`"
         if first(file, "_via_img_metadata", "_via_settings"):
             return f"{name} is a project of the VGG Image Annotator: choose `Export Annotations (COCO format)`"
+        if _is_of_via(file):
+            return f"{name} is {_VIA}"
         if first(file, "securityToken", "videoSettings"):
             return f"{name} is VoTT's JSON: choose its export `Pascal VOC` or `CSV`"
         if first(file, "samples") or (first(file, "classes") and first(file, "labels")):
@@ -179,6 +190,15 @@ def _json(folder: Path) -> str | None:
         if of_label_studio and element.keys() & {"annotations", "completions", "label", "annotator"}:
             return f"{name} is Label Studio's JSON: choose the export `COCO`, `YOLO with Images` or `Pascal VOC XML`"
     return None
+
+
+def _is_of_via(file: Path) -> bool:
+    """Whether a JSON object holds images' entries, as VIA exports them: by the file's name and size, with regions."""
+    try:
+        _, entry = next(elements(file, chunk=1 << 16), ("", None))
+    except (ValueError, OSError):
+        return False
+    return isinstance(entry, dict) and entry.keys() >= {"filename", "size", "regions"}
 
 
 def _has_coordinates(element: dict[str, Any]) -> bool:
@@ -290,6 +310,7 @@ _KNOWN: tuple[Callable[[Path], str | None], ...] = (
     _kitti,
     _supervisely,
     _open_images,
+    _via_table,
     _cvat,
     _vott,
     _json,

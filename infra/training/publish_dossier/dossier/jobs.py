@@ -11,13 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from .settings import Inputs, Settings
 
 _LOCAL = "/opt/ml/processing"
 _SHOWN = 3
+CLOCKS = timedelta(seconds=2)
+"""How far the clocks of S3 and SageMaker may be apart, of which neither service says anything."""
+_DATA = "that is given the data under another prefix prepares them anew: of this one the step comes from the cache"
+_MODEL = "with another seed in TrainingSettings trains anew: with this one the step comes from the cache"
+_ANEW = {"PrepareDataset": _DATA, "JoinDataset": _DATA, "TrainDetector": _MODEL}
+"""How the execution looks that does not take a job's files from the cache again, by step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +38,7 @@ class Expected:
         command: Of the container; empty: the image's own.
         environment: All of it; None: whatever an execution chose.
         inputs: Address by name, all of them; None: whatever an execution chose.
+        chosen: Names of further inputs that an execution chose.
         outputs: Address by name, of those that the verdict rests on.
     """
 
@@ -42,6 +49,7 @@ class Expected:
     command: tuple[str, ...]
     environment: Mapping[str, str] | None = None
     inputs: Mapping[str, str] | None = None
+    chosen: frozenset[str] = frozenset()
     outputs: Mapping[str, str]
 
     @property
@@ -141,17 +149,27 @@ def job_faults(ran: Ran, settings: Settings) -> Iterator[str]:
 
 
 def _preparation(inputs: Inputs, settings: Settings) -> Iterator[Expected]:
-    """PrepareDataset's job; on several instances JoinDataset writes the description of the whole."""
+    """PrepareDataset's job; on several instances JoinDataset describes the whole by what each of them left in parts."""
     splits = {"train": inputs.train_uri, "validation": inputs.validation_uri}
     if not settings.floor_test_set:
         splits["test"] = inputs.test_uri
     metadata, image = {"metadata": inputs.metadata_uri}, settings.training_image
     prepare, join = (("python", "-m", "training_src", word) for word in ("prepare", "join"))
     joined = inputs.metadata_job != inputs.data_job
-    own = splits if joined else {**splits, **metadata}
+    # As infra/training/several_instances.py names it, beside the splits.
+    parts = {"metadata": f"{inputs.train_uri.rpartition('/')[0]}/parts"}
+    own = {**splits, **(parts if joined else metadata)}
     yield Expected(step="PrepareDataset", arn=inputs.data_job, image=image, command=prepare, outputs=own)
     if joined:
-        yield Expected(step="JoinDataset", arn=inputs.metadata_job, image=image, command=join, outputs=metadata)
+        yield Expected(
+            step="JoinDataset",
+            arn=inputs.metadata_job,
+            image=image,
+            command=join,
+            inputs=parts,
+            chosen=frozenset({"config"}),
+            outputs=metadata,
+        )
 
 
 def _pairs(described: Mapping[str, Any], expected: Expected) -> Iterator[tuple[str, Any, Any]]:
@@ -185,7 +203,7 @@ def _processed(described: Mapping[str, Any], expected: Expected, settings: Setti
     yield "role", described.get("RoleArn"), settings.processing_role_arn
     if expected.inputs is not None:
         read = {each["InputName"]: each.get("S3Input") for each in described.get("ProcessingInputs") or ()}
-        for name in sorted({*read, *expected.inputs}):
+        for name in sorted({*read, *expected.inputs} - expected.chosen):
             yield f"input {name}", *_places(read.get(name), expected.inputs.get(name), f"{_LOCAL}/input/{name}")
     outputs = (described.get("ProcessingOutputConfig") or {}).get("Outputs") or ()
     wrote = {each["OutputName"]: each.get("S3Output") for each in outputs}
@@ -205,21 +223,22 @@ def _late(ran: Ran, name: str) -> Iterator[str]:
     """What was written after the job had ended.
 
     S3 tells whole seconds, the rest is cut off (https://github.com/minio/minio-go/pull/1638 shows AWS's answers), and
-    SageMaker milliseconds: an object of the job's own is never later, and one of the same second is not told apart. A
-    training ends when its artifact is uploaded:
+    SageMaker milliseconds: an object of the job's own is later only where the clocks are apart, and one of the same
+    seconds is not told apart. A training ends when its artifact is uploaded:
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
     """
     ended = ran.described.get(f"{ran.expected.kind}EndTime")
-    late = sorted(uri for uri, written in ran.written.items() if ended is None or written > ended)
+    late = sorted(uri for uri, written in ran.written.items() if ended is None or written > ended + CLOCKS)
+    anew = f"a new execution {_ANEW.get(ran.expected.step, 'makes a new version')}"
     if late:
         more = f" and {len(late) - _SHOWN} more" if len(late) > _SHOWN else ""
         yield (
             f"{', '.join(late[:_SHOWN])}{more}: written after {name} had ended ({ended}), so by somebody else; an "
-            "administrator finds out who, and a new execution makes a new version."
+            f"administrator finds out who, and {anew}."
         )
     for output, uri in ran.expected.outputs.items():
         if not any(each.startswith(uri) for each in ran.written):
-            yield f"Nothing lies at {uri}, where {name} wrote its {output}; start a new execution."
+            yield f"Nothing lies at {uri}, where {name} wrote its {output}; {anew}."
 
 
 def _told(value: str | None) -> str:

@@ -96,10 +96,30 @@ def test_a_job_of_the_pipeline_s_own_is_believed(job: Expected) -> None:
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.step)
-def test_what_was_written_a_second_later_is_somebody_else_s(job: Expected) -> None:
+def test_what_was_written_seconds_later_is_somebody_else_s(job: Expected) -> None:
     (first, *_) = wrote(job)
-    told = faults(job, {**wrote(job), first: LAST + timedelta(seconds=1)})
+    told = faults(job, {**wrote(job), first: LAST + timedelta(seconds=3)})
     assert f"{first}: written after {job.step}'s job {job.name} had ended ({ENDED}), so by somebody else" in told
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.step)
+def test_the_clocks_of_two_services_may_differ_a_little(job: Expected) -> None:
+    assert faults(job, wrote(job, LAST + timedelta(seconds=2))) == ""
+
+
+@pytest.mark.parametrize(
+    ("job", "way_out"),
+    [
+        (PREPARE, "a new execution that is given the data under another prefix"),
+        (TRAIN, "a new execution with another seed in TrainingSettings"),
+        (EVALUATE, "a new execution makes a new version."),
+    ],
+    ids=lambda case: case.step if isinstance(case, Expected) else "",
+)
+def test_the_way_out_leads_past_the_cache_which_would_bring_the_same_files_back(job: Expected, way_out: str) -> None:
+    late = faults(job, wrote(job, ENDED + timedelta(minutes=1)))
+    assert way_out in late and ("comes from the cache" in late) is (job is not EVALUATE)
+    assert way_out in faults(job, {})
 
 
 @pytest.mark.parametrize(
@@ -177,12 +197,25 @@ def test_files_that_are_gone_are_told() -> None:
     assert f"Nothing lies at {INPUTS.measurements_uri}, where MeasureServing's job" in faults(MEASURE, {})
 
 
+PARTS = "s3://data/executions/abc/parts"
+SEVERAL = replace(INPUTS, metadata_job=f"{JOB}-JoinDataset-x")
+
+
 def test_where_several_instances_prepare_the_description_is_another_job_s() -> None:
-    several = replace(INPUTS, metadata_job=f"{JOB}-JoinDataset-x")
-    prepare, join, *_ = expected_jobs(several, SETTINGS)
-    assert (prepare.step, list(prepare.outputs)) == ("PrepareDataset", ["train", "validation", "test"])
+    prepare, join, *_ = expected_jobs(SEVERAL, SETTINGS)
+    assert (prepare.step, list(prepare.outputs)) == ("PrepareDataset", ["train", "validation", "test", "metadata"])
     assert (join.step, list(join.outputs), join.command[-1]) == ("JoinDataset", ["metadata"], "join")
-    assert faults(join) == ""
+    assert prepare.outputs["metadata"] == PARTS
+    config = replace(join, inputs={**(join.inputs or {}), "config": "s3://data/inputs/of-the-execution/"})
+    assert faults(prepare) == "" and faults(join, ProcessingInputs=described(config)["ProcessingInputs"]) == ""
+
+
+def test_the_description_is_made_of_the_parts_that_the_instances_wrote() -> None:
+    prepare, join, *_ = expected_jobs(SEVERAL, SETTINGS)
+    late = faults(prepare, {**wrote(prepare), f"{PARTS}/1.json": ENDED + timedelta(minutes=1)})
+    assert f"{PARTS}/1.json: written after PrepareDataset's job" in late
+    other = described(replace(join, inputs={"metadata": "s3://data/inputs/own/"}))["ProcessingInputs"]
+    assert f"its input metadata is s3://data/inputs/own/, not {PARTS}" in faults(join, ProcessingInputs=other)
 
 
 def test_the_environment_s_test_set_is_what_everybody_must_have_answered() -> None:
@@ -223,9 +256,20 @@ def test_what_is_demanded_of_jobs_is_what_the_definition_gives_them(instances: i
         assert job.image == given["AppSpecification"]["ImageUri"]
         assert list(job.command) == given["AppSpecification"]["ContainerEntrypoint"]
         assert given["RoleArn"] == RESOURCES.processing_role
+        wrote_at = {
+            each["OutputName"]: each["S3Output"]["S3Uri"] for each in given["ProcessingOutputConfig"]["Outputs"]
+        }
         for name, uri in job.outputs.items():
+            if uri.endswith("/parts"):  # beside the splits
+                *folder, last = wrote_at[name]["Std:Join"]["Values"]
+                assert (folder, last) == (wrote_at["train"]["Std:Join"]["Values"][:-1], "parts")
+                continue
             assert uri == _told({"Get": f"Steps.{job.step}.ProcessingOutputConfig.Outputs['{name}'].S3Output.S3Uri"})
-        if job.inputs is not None:
+        if job.step == "JoinDataset":
+            read = {each["InputName"]: _told(each["S3Input"]["S3Uri"]) for each in given["ProcessingInputs"]}
+            prepared = "Steps.PrepareDataset.ProcessingOutputConfig.Outputs['metadata'].S3Output.S3Uri"
+            assert read.keys() == {*(job.inputs or {}), *job.chosen} and read["metadata"] == _told({"Get": prepared})
+        elif job.inputs is not None:
             read = {each["InputName"]: _told(each["S3Input"]["S3Uri"]) for each in given["ProcessingInputs"]}
             assert job.inputs == read
             assert job.environment == {name: _told(value) for name, value in given["Environment"].items()}

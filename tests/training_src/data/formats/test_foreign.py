@@ -30,6 +30,22 @@ KNOWN: dict[str, tuple[dict[str, str], str]] = {
     ),
     "LabelMe": ({"a.json": '{"version": "5", "shapes": [{}], "imagePath": "a.jpg"}', "a.jpg": ""}, "labelme2coco.py"),
     "VIA": ({"via_project.json": '{"_via_settings": {}, "_via_img_metadata": {}}'}, "VGG Image Annotator"),
+    "VIA's export": (
+        {"via_region_data.json": '{"a.jpg7": {"filename": "a.jpg", "size": 7, "regions": []}}', "a.jpg": ""},
+        "via_region_data.json is an export of the VGG Image Annotator: choose `Export Annotations (COCO format)`",
+    ),
+    "VIA's first export": (
+        {"train/via.json": '{"a.jpg7": {"fileref": "", "size": 7, "filename": "a.jpg", "regions": {"0": {}}}}'},
+        "train/via.json is an export of the VGG Image Annotator",
+    ),
+    "VIA's table": (
+        {
+            "via_export_csv.csv": "filename,file_size,file_attributes,region_count,region_id,"
+            "region_shape_attributes,region_attributes\n",
+            "a.jpg": "",
+        },
+        "via_export_csv.csv is an export of the VGG Image Annotator",
+    ),
     "VoTT": ({"street.vott": "{}", "1a2b-asset.json": '{"asset": {}, "regions": []}'}, "choose its export"),
     "Supervisely": ({"meta.json": "{}", "ds0/ann/a.jpg.json": "{}", "ds0/img/a.jpg": ""}, "Export to COCO"),
     "Label Studio": ({"project-1.json": '[{"id": 1, "annotations": [], "data": {"image": "x"}}]'}, "choose the export"),
