@@ -97,7 +97,7 @@ def test_a_job_of_the_pipeline_s_own_is_believed(job: Expected) -> None:
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.step)
 def test_a_job_is_the_same_whichever_letters_its_arn_has(job: Expected) -> None:
-    assert faults(job, **{f"{job.kind}JobArn": job.arn.lower()}) == ""
+    assert faults(job, None, **{f"{job.kind}JobArn": job.arn.lower()}) == ""
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.step)
