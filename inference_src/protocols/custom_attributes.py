@@ -56,6 +56,11 @@ class Attributes:
     outputs: Sequence[str] = ()
     behind: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False)
 
+    @property
+    def names_classes(self) -> bool:
+        """Whether a class stands in them."""
+        return bool(self.classes or self.class_thresholds)
+
 
 def read_attributes(header: str | None) -> Attributes:
     """Read the header.
@@ -102,6 +107,8 @@ def check_classes(attributes: Attributes, known: Sequence[str]) -> None:
     Raises:
         RequestError: 400 the model has no such class, or one of its classes stands behind a comma.
     """
+    if not attributes.names_classes:
+        return
     spelled = {one_spelling(name) for name in known}
     for key, names in ((CLASSES, attributes.classes), (CLASS_THRESHOLDS, attributes.class_thresholds)):
         value, part = attributes.behind.get(key, ("", ""))

@@ -314,7 +314,7 @@ def _check_finite(detections: Detections) -> None:
 
 def _selection(attributes: Attributes, classes: Sequence[ObjectClass]) -> Selection:
     least = attributes.class_thresholds
-    spelled = {entry.id: one_spelling(entry.name) for entry in classes}
+    spelled = {entry.id: one_spelling(entry.name) for entry in classes} if attributes.names_classes else {}
     wanted = frozenset(number for number, name in spelled.items() if name in attributes.classes)
     return Selection(
         threshold=attributes.threshold,

@@ -57,6 +57,17 @@ OF_OTHERS = (
     "ssm:Delete*",
     "ssm:Put*",
     "s3:DeleteObject*",
+    # Nor does anybody else in their stead: what has a policy of its own lets other accounts in by it, and keys, too.
+    "ecr:SetRepositoryPolicy",
+    "kms:Disable*",
+    "kms:Put*",
+    "kms:Schedule*",
+    "s3:DeleteBucket*",
+    "s3:PutBucket*",
+    "sns:AddPermission",
+    "sns:Set*",
+    "sqs:AddPermission",
+    "sqs:Set*",
     # Jobs, pipelines and functions of their own would write as the environment's roles what is judged.
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
     "iam:PassRole",
@@ -293,7 +304,8 @@ class PeopleStack(cdk.Stack):
                 *(self._own("sns", f"{prefix}-*"), self._own("sqs", f"{prefix}-*")),
                 self._own("ssm", f"parameter/{prefix}/*"),
                 self._own("iam", f"role/{prefix}-*"),
-                f"{bucket}/*",
+                bucket,  # and its objects: an asterisk stands for slashes, too
+                *(key.key_arn for key in (self._foundation.key, self._foundation.signing_key)),
             ],
         )
         deny(policy, "s3:PutObject", on=[f"{bucket}/{made}/*" for made in MADE])

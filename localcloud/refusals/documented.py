@@ -17,13 +17,14 @@ from localcloud.functions import actions as functions
 from localcloud.images import media_type
 from localcloud.layers import missing_layers
 from localcloud.pushing import MANIFEST
-from localcloud.refusals.refusal import documented
+from localcloud.refusals.refusal import documented, parameter
 from localcloud.registry import actions as registry
 
 MAX_FUNCTION_ENVIRONMENT = 4_096
 MAX_PAYLOAD = 100
 """MB of a request of a transform job, and of all that an instance is sent at once."""
 MAX_RULE_TARGETS = 5
+MAX_STANDARD_PARAMETER, MAX_PARAMETER = 4_096, 8_192
 RESERVED_VARIABLES = frozenset(
     {
         "_HANDLER",
@@ -224,6 +225,19 @@ def _many_targets(call: Call) -> str:
     if len(ids) <= MAX_RULE_TARGETS:
         return ""
     return f"The requested resource exceeds the maximum number allowed: {MAX_RULE_TARGETS} targets of a rule."
+
+
+@documented("ssm", "PutParameter", "systems-manager/latest/userguide/parameter-store-advanced-parameters")
+def _long_parameter(call: Call) -> str:
+    characters, tier = len(parameter(call, "Value")), parameter(call, "Tier") or "Standard"
+    if tier == "Standard" and characters > MAX_STANDARD_PARAMETER:
+        return (
+            f"Standard tier parameters support a maximum parameter value of {MAX_STANDARD_PARAMETER} characters. To "
+            "create a larger parameter value, upgrade the parameter to use the advanced-parameter tier."
+        )
+    if characters > MAX_PARAMETER:
+        return f"Advanced tier parameters support a maximum parameter value of {MAX_PARAMETER} characters."
+    return ""
 
 
 @documented("sagemaker", "CreateTrainingJob CreateProcessingJob", "sagemaker/latest/dg/sagemaker-roles")

@@ -172,7 +172,10 @@ def reject_model(
     records = deployments.read(connection, deployment)
 
     def refuses(number: int) -> str | None:
-        before = registry.version(connection, deployment.model_package_group, number)
+        try:
+            before = registry.version(connection, deployment.model_package_group, number)
+        except BadInputError as gone:  # somebody deleted it, and no event has told the deployer yet
+            return str(gone)
         around = surroundings.look(connection, deployment, before)
         return refusal(before, records, around, override=True)  # nothing is compared with what was rejected
 

@@ -239,6 +239,16 @@ def test_a_sixth_target_of_a_rule(cloud: Any) -> None:
     refused(code, "maximum number allowed", events.put_targets, Rule="crowded", Targets=targets[5:])
 
 
+@pytest.mark.parametrize(("tier", "most"), [("Standard", 4096), ("Advanced", 8192)])
+def test_parameters_that_are_too_long(cloud: Any, tier: str, most: int) -> None:
+    put = cloud.client("ssm").put_parameter
+    asked = {"Name": f"/long/{tier}", "Type": "String", "Tier": tier}
+    refused(
+        "ValidationException", f"maximum parameter value of {most} characters", put, **asked, Value="x" * (most + 1)
+    )
+    assert put(**asked, Value="x" * most)["Version"] == 1
+
+
 def test_a_bucket_that_holds_objects(cloud: Any) -> None:
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket="full-bucket")

@@ -284,6 +284,20 @@ def test_rejecting_tells_to_which_version_production_cannot_go_back(deployed: Re
     assert "no other approval stands: it keeps serving" in " ".join(told.stdout.split())
 
 
+def test_what_serves_can_be_rejected_though_the_version_before_it_was_deleted(
+    deployed: Registered, run: Mapgate
+) -> None:
+    for number in (1, 2):
+        deployed.version()
+        deployed.serves(number)
+    deployed.client("sagemaker").delete_model_package(ModelPackageName=deployed.arn(1))
+    told = run("reject", "2", "--yes")
+    assert told.returncode == 0, told.stderr
+    assert "Version 1 will be refused:" in told.stdout and "holds no version 1, only 2" in " ".join(told.stdout.split())
+    described = deployed.client("sagemaker").describe_model_package(ModelPackageName=deployed.arn(2))
+    assert described["ModelApprovalStatus"] == "Rejected"
+
+
 def test_history_tells_who_when_and_what_served(deployed: Registered, run: Mapgate) -> None:
     deployed.version()
     deployed.version()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from itertools import islice
@@ -37,6 +38,8 @@ _NAMES = {
     "*.lst": "a list of SageMaker's older built-in: add the images' JSON in train_annotation/, or make COCO of it",
     "*.mat": f"MATLAB's: {_CONVERTED}",
 }
+# An image, then `xmin,ymin,xmax,ymax,class` for each box.
+_KERAS = re.compile(r"\S.{0,500}\.\w{3,4}\s+\d+(,\d+){4}(\s|$)")
 # So many files of a folder are looked into.
 _LOOKED_INTO = 5
 
@@ -212,6 +215,8 @@ def _other_texts(folder: Path) -> str | None:
     fields = first_line.split(",")
     if len(fields) in (8, 9) and all(map(_is_number, fields[:8])):
         return f"the texts are VisDrone's: {_CONVERTED}"
+    if _KERAS.match(first_line):
+        return "the texts are of YOLO for Keras, an image with its boxes a line: choose the export `COCO` or `YOLOv8`"
     if first_line.startswith("imagesource:") or (
         len(first_line.split()) == 10 and not _is_number(first_line.split()[8])
     ):

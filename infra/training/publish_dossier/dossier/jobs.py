@@ -174,7 +174,9 @@ def _preparation(inputs: Inputs, settings: Settings) -> Iterator[Expected]:
 
 def _pairs(described: Mapping[str, Any], expected: Expected) -> Iterator[tuple[str, Any, Any]]:
     """What was found and what is wanted of a job of either kind, by what it is."""
-    yield "ARN", described.get(f"{expected.kind}JobArn"), expected.arn
+    arn = str(described.get(f"{expected.kind}JobArn"))
+    # In small letters or as the job is called: https://github.com/aws/sagemaker-experiments/pull/172.
+    yield "ARN", expected.arn if arn.lower() == expected.arn.lower() else arn, expected.arn
     specification = "AppSpecification" if expected.kind == "Processing" else "AlgorithmSpecification"
     application = described.get(specification) or {}
     yield "image", application.get("ImageUri") or application.get("TrainingImage"), expected.image

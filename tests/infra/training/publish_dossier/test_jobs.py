@@ -96,6 +96,11 @@ def test_a_job_of_the_pipeline_s_own_is_believed(job: Expected) -> None:
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.step)
+def test_a_job_is_the_same_whichever_letters_its_arn_has(job: Expected) -> None:
+    assert faults(job, None, **{f"{job.kind}JobArn": job.arn.lower()}) == ""
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.step)
 def test_what_was_written_seconds_later_is_somebody_else_s(job: Expected) -> None:
     (first, *_) = wrote(job)
     told = faults(job, {**wrote(job), first: LAST + timedelta(seconds=3)})

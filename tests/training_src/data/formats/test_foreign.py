@@ -107,6 +107,14 @@ KNOWN: dict[str, tuple[dict[str, str], str]] = {
         "Hugging Face",
     ),
     "VisDrone": ({"annotations/a.txt": "10,10,20,20,1,4,0,0\n", "images/a.jpg": ""}, "VisDrone's"),
+    "YOLO for Keras": (
+        {
+            "train/_annotations.txt": "a b.jpg 10,20,30,40,0 1,2,3,4,1\n",
+            "train/_classes.txt": "car\n",
+            "train/a b.jpg": "",
+        },
+        "in train/, the texts are of YOLO for Keras",
+    ),
     "DOTA": ({"labelTxt/a.txt": "imagesource:x\ngsd:1\n1 1 3 1 3 3 1 3 plane 0\n", "images/a.jpg": ""}, "DOTA's"),
     "an archive": ({"street.zip": "PK"}, "street.zip is an archive: unpack it"),
     "images alone": ({"images/a.jpg": "", "images/b.jpg": ""}, "images and no annotations"),
