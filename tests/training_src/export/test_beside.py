@@ -23,7 +23,7 @@ NAME = "label_map.pbtxt"
     ],
 )
 def test_a_file_lies_in_the_checkpoints_folder_or_around_it(tmp_path: Path, source: str, place: str) -> None:
-    (tmp_path / source).parent.mkdir(parents=True)
+    (tmp_path / source).parent.mkdir(parents=True, exist_ok=True)
     if not source.endswith(("-0", "-5", "variables")):
         (tmp_path / source).mkdir()
     (tmp_path / place / NAME).write_text("")
