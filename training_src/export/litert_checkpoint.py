@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint, with the config and the label map beside it, to LiteRT files for edge devices."""
 
-import shutil
 from pathlib import Path
 
-from training_src.data.label_map import read_label_map
 from training_src.errors import ConfigurationError
-from training_src.export.beside import beside
 from training_src.export.calibration import calibration_images
-from training_src.models.architectures import build_detector
+from training_src.export.described_checkpoint import described_checkpoint, new_folder
+from training_src.export.litert_metadata import LABELS, label_file
+from training_src.export.litert_model import FLOAT16, INT8, litert_files, why_not
 from training_src.models.checkpoints import checkpoint
-from training_src.models.config.legacy import mapping_table
-from training_src.models.config.pipeline import load
-from training_src.training.records import Records
 
 
 def export_litert(
@@ -37,36 +33,22 @@ def export_litert(
         MapgateError: If config, checkpoint, label map or images do not fit, the detector cannot be given this form, or
             something is at `output` already.
     """
-    if output.exists() and any(output.iterdir()):
-        raise ConfigurationError(f"{output}: something is there already; give another folder")
-    pipeline_config = pipeline_config or beside(source, "pipeline.config", "--pipeline-config")
-    labels = read_label_map(label_map or beside(source, "label_map.pbtxt", "--label-map"))
-    records = Records(calibration) if calibration else None
-    description = load(pipeline_config, labels.greatest_id)
-    print(mapping_table(description.mapped), end="\n" if description.mapped else "")
-    detector = build_detector(description.config.model)
-
-    # Needed by nothing else that the command writes.
-    from training_src.export.litert_metadata import LABELS, label_file
-    from training_src.export.litert_model import FLOAT16, INT8, litert_files, why_not
-
-    reason = why_not(detector)
-    if reason:
-        raise ConfigurationError(f"{pipeline_config}: {reason}")
-    checkpoint.restore(detector.variables(), source, "full")
-    images = calibration_images(records) if records is not None else None
-    files = litert_files(detector, labels, pipeline_config.resolve().parent.name, images, max_detections)
-    unfinished = output.with_name(f"{output.name}.partial")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    (unfinished / FLOAT16).write_bytes(files.float16)
-    names = [labels.names[number] for number in sorted(labels.names)]
-    (unfinished / LABELS).write_text(label_file(names), encoding="utf-8")
-    if files.int8 is None:
-        print("int8          not written, only float16: give --calibration, the folder of a prepared training split")
-    else:
-        (unfinished / INT8).write_bytes(files.int8)
-        print(f"int8          {INT8}: {len(files.int8) / 1e6:.2f} MB, calibrated on {files.calibrated} images")
-    if output.exists():
-        output.rmdir()
-    unfinished.rename(output)
+    with new_folder(output) as unfinished:
+        given = described_checkpoint(source, pipeline_config, label_map, calibration)
+        reason = why_not(given.detector)
+        if reason:
+            raise ConfigurationError(f"{given.config}: {reason}")
+        checkpoint.restore(given.detector.variables(), source, "full")
+        images = calibration_images(given.records) if given.records is not None else None
+        files = litert_files(given.detector, given.labels, given.name, images, max_detections)
+        unfinished.mkdir(parents=True)
+        (unfinished / FLOAT16).write_bytes(files.float16)
+        names = [given.labels.names[number] for number in sorted(given.labels.names)]
+        (unfinished / LABELS).write_text(label_file(names), encoding="utf-8")
+        if files.int8 is None:
+            print(
+                "int8          not written: give --calibration, the folder of a prepared training split"
+            )
+        else:
+            (unfinished / INT8).write_bytes(files.int8)
+            print(f"int8          {INT8}: {len(files.int8) / 1e6:.2f} MB, calibrated on {files.calibrated} images")
