@@ -46,9 +46,7 @@ def export_litert(
         names = [given.labels.names[number] for number in sorted(given.labels.names)]
         (unfinished / LABELS).write_text(label_file(names), encoding="utf-8")
         if files.int8 is None:
-            print(
-                "int8          not written: give --calibration, the folder of a prepared training split"
-            )
+            print("int8          not written: give --calibration, the folder of a prepared training split")
         else:
             (unfinished / INT8).write_bytes(files.int8)
             print(f"int8          {INT8}: {len(files.int8) / 1e6:.2f} MB, calibrated on {files.calibrated} images")
