@@ -182,11 +182,11 @@ def _start(context: EventContext, candidate: Candidate) -> bool:
 def _order(context: EventContext, candidate: Candidate) -> None:
     """Create a candidate's endpoint, or see that the one which is there is what an order of before made.
 
-    Recorded first, so that whoever comes in between, or after a death, knows the deployer's endpoint from another.
+    Recorded first, so that whoever comes in between, or after a death, knows the deployer's endpoint from another. An
+    order of before stands until another one is taken: a late description may say that its endpoint is not there.
     """
     name, now = candidate.endpoint_name, context.clients.now()
-    absent = context.hosting.endpoint(name).status is None
-    if absent and not is_stale(0, ordered_at=candidate.ordered_at, ordered_over=0, now=now):
+    if not candidate.ordered_at and context.hosting.endpoint(name).status is None:
         candidate.ordered_at = now
         context.records.save_candidate(candidate)
     try:
@@ -195,6 +195,8 @@ def _order(context: EventContext, candidate: Candidate) -> None:
         if not errors.is_existing(error):
             raise
         context.hosting.hold_candidate(name, ordered_at=candidate.ordered_at)
+    else:
+        candidate.ordered_at = now
 
 
 def _known(context: EventContext, candidate: Candidate) -> Approval | None:

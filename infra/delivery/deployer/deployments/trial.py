@@ -30,6 +30,7 @@ def begin(context: EventContext, approval: Approval) -> None:
         package_arn=approval.arn,
         evaluation_uri="",
         asked_at=approval.approved_at,
+        ordered_at=known.ordered_at if known else 0,  # what was ordered under an earlier approval is as good
         revision=known.revision if known else 0,
     )
     context.records.save_candidate(asked)

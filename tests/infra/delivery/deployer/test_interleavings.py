@@ -343,6 +343,31 @@ def test_trial_of_changed_settings_that_is_described_late(story: Machine) -> Non
     story.teardown()
 
 
+def test_trial_that_is_asked_for_anew_knows_the_endpoint_that_was_ordered_before(story: Machine) -> None:
+    story.begin(kinds=["artifact", "gate", "hand"], serving=False)
+    story.approve(override=True, pick=156)
+    story.approve(override=False, pick=194)
+    story.look()
+    story.look()
+    story.deliver(again=True, pick=0)
+    story.approve(override=True, pick=284)
+    story.look()
+    story.reject(pick=355)
+    story.register(kind="hand")
+    story.die(after=41, pick=462)
+    story.register(kind="floor")
+    story.change_settings(capture=20, count=1)
+    story.describe_late(lag=3)
+    story.annotate(pick=93)
+    story.deliver(again=False, pick=361)
+    story.describe_late(lag=2)
+    story.annotate(pick=144)
+    story.time_passes()
+    story.describe_late(lag=0)
+    story.nobody_is_told_that_a_fit_version_failed()
+    story.teardown()
+
+
 def test_any_interleaving_ends_in_the_right_state(make_world: Callable[..., Any]) -> None:
     run(make_world, 12)
 
