@@ -357,7 +357,7 @@ def test_under_overload_cores_work_for_those_who_wait_and_the_others_know_at_onc
 ) -> None:
     """Clients take their part of the same cores here, so what is held is for how much of the time answers were made."""
     server = servers.start(model_dir, MAPGATE_RUNTIME="openvino")
-    body = bytes(simplejpeg.encode_jpeg(np.tile(picture, (40, 40, 1))))
+    body = bytes(simplejpeg.encode_jpeg(np.tile(picture, (80, 80, 1))))
 
     def ask(at: float = 0.0) -> int:
         time.sleep(max(0.0, at - time.monotonic()))

@@ -27,7 +27,8 @@ class ProgressReport:
     """
 
     def __init__(self, folders: Sequence[EventFolders], num_steps: int) -> None:
-        writers = {place: tf.summary.create_file_writer(str(place)) for folder in folders for place in folder}
+        places = {place for folder in folders for place in folder}
+        writers = {place: tf.summary.create_file_writer(str(place)) for place in places}
         self._writers = {
             "train": [writers[folder.training] for folder in folders],
             "validation": [writers[folder.validation] for folder in folders],
