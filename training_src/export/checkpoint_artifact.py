@@ -4,7 +4,8 @@
 from pathlib import Path
 
 from training_src.export.artifact import write_untrained
-from training_src.export.described_checkpoint import described_checkpoint, new_folder
+from training_src.export.described_checkpoint import described_checkpoint
+from training_src.export.new_folder import new_folder
 from training_src.models.checkpoints import checkpoint
 
 

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint with the config, the label map and the images that say what is to be made of it."""
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from training_src.data.label_map import LabelMap, read_label_map
-from training_src.errors import ConfigurationError
 from training_src.export.beside import beside
 from training_src.models.architectures import build_detector
 from training_src.models.config.legacy import mapping_table
@@ -61,20 +57,3 @@ def described_checkpoint(
     description = load(config, labels.greatest_id)
     print(mapping_table(description.mapped), end="\n" if description.mapped else "")
     return DescribedCheckpoint(config, description, build_detector(description.config.model), labels, records)
-
-
-@contextmanager
-def new_folder(output: Path) -> Iterator[Path]:
-    """A place to write to, which becomes the folder `output` when the block has ended well; it is not yet there.
-
-    Raises:
-        ConfigurationError: If something is at `output` already.
-    """
-    if output.exists() and any(output.iterdir()):
-        raise ConfigurationError(f"{output}: something is there already; give another folder")
-    unfinished = output.with_name(f"{output.name}.partial")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    yield unfinished
-    if output.exists():
-        output.rmdir()
-    unfinished.rename(output)

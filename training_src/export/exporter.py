@@ -8,9 +8,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from training_src.data.label_map import read_label_map
-from training_src.errors import ConfigurationError
 from training_src.export.calibration import calibration_images
 from training_src.export.int8 import save_int8
+from training_src.export.new_folder import new_folder
 from training_src.export.openvino_model import save_openvino, suppression_behind, why_not_convertible
 from training_src.export.saved_model import IMAGE_TENSOR, save_model, tracked_by_key
 from training_src.models.architectures import build_detector
@@ -47,27 +47,21 @@ def export(
     Raises:
         MapgateError: If config, checkpoint, label map or images do not fit, or something is at `output` already.
     """
-    if output.exists() and any(output.iterdir()):
-        raise ConfigurationError(f"{output}: something is there already; give another folder")
-    records = Records(calibration) if calibration else None
-    ids = list(read_label_map(label_map).names) if label_map else []
-    description: PipelineDescription = load(pipeline_config, max(ids, default=1))
-    print(mapping_table(description.mapped), end="\n" if description.mapped else "")
-    detector = build_detector(description.config.model)
-    checkpoint.restore(detector.variables(), source, "full")
-    ids = ids or list(range(1, detector.num_classes + 1))
-    beside = output.with_name(output.name + ".partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    save_model(detector, ids, beside / SAVED_MODEL, input_type)
-    _save_checkpoint(detector, beside / CHECKPOINT)
-    (beside / "pipeline.config").write_text(description.text(), encoding="utf-8")
-    if label_map:
-        shutil.copyfile(label_map, beside / "label_map.pbtxt")
-    if records is not None or description.config.quantize:
-        _save_int8(detector, ids, records, beside)
-    if output.exists():
-        output.rmdir()
-    beside.rename(output)
+    with new_folder(output) as unfinished:
+        records = Records(calibration) if calibration else None
+        ids = list(read_label_map(label_map).names) if label_map else []
+        description: PipelineDescription = load(pipeline_config, max(ids, default=1))
+        print(mapping_table(description.mapped), end="\n" if description.mapped else "")
+        detector = build_detector(description.config.model)
+        checkpoint.restore(detector.variables(), source, "full")
+        ids = ids or list(range(1, detector.num_classes + 1))
+        save_model(detector, ids, unfinished / SAVED_MODEL, input_type)
+        _save_checkpoint(detector, unfinished / CHECKPOINT)
+        (unfinished / "pipeline.config").write_text(description.text(), encoding="utf-8")
+        if label_map:
+            shutil.copyfile(label_map, unfinished / "label_map.pbtxt")
+        if records is not None or description.config.quantize:
+            _save_int8(detector, ids, records, unfinished)
 
 
 def _save_checkpoint(detector: Detector, folder: Path) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from training_src.errors import ConfigurationError
 from training_src.export.calibration import calibration_images
-from training_src.export.described_checkpoint import described_checkpoint, new_folder
+from training_src.export.described_checkpoint import described_checkpoint
 from training_src.export.litert_metadata import LABELS, label_file
 from training_src.export.litert_model import FLOAT16, INT8, litert_files, why_not
+from training_src.export.new_folder import new_folder
 from training_src.models.checkpoints import checkpoint
 
 
