@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,12 +35,29 @@ def test_the_demo_passes_its_gate_with_the_scenes_that_it_draws(user: User, reco
 
 @pytest.mark.verify
 @pytest.mark.timeout(3600)
-def test_the_demo_takes_a_real_data_set(newcomer: User, record: Record) -> None:
+def test_the_demo_takes_a_real_data_set(newcomer: User, tmp_path: Path, record: Record) -> None:
     """Of somebody whose production serves nothing yet: the demo's own detector has other classes."""
-    result = newcomer.mapgate("demo", "--data", str(_public("bccd")), seconds=3000)
+    told = newcomer.mapgate(
+        "demo", "--data", str(_public("bccd")), "--training-settings", "quantize=true", seconds=3000
+    )
 
-    assert result.returncode == 0, result.stdout + result.stderr
-    _record_summary(newcomer, record, "bccd", "make demo DATA=../shared/data/bccd")
+    assert told.returncode == 0, told.stdout + told.stderr
+    _record_summary(newcomer, record, "bccd", "mapgate demo --data ../shared/data/bccd")
+    _run_on_the_edge(newcomer, tmp_path / "edge", record)
+
+
+def _run_on_the_edge(user: User, folder: Path, record: Record) -> None:
+    """Fetch what the execution that was told wrote for the edge, and find cells with the example."""
+    fetched = user.mapgate("--local", "model", "edge", "1", "--output", str(folder))
+    assert fetched.returncode == 0, fetched.stdout + fetched.stderr
+    for name, parity in json.loads((folder / "parity.json").read_text()).items():
+        assert parity["passed"]
+        record(f"bccd: mAP of {name}, of float32", f"{parity['map']:.4f}, {parity['map_float32']:.4f}")
+    picture = sorted(_public("bccd").rglob("*.jpg"))[0]
+    seen = subprocess.run(
+        [sys.executable, "example.py", picture], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert seen.stdout.count("RBC 0.") > 3, seen.stdout
 
 
 @pytest.mark.verify

@@ -20,7 +20,8 @@ from training_src.export.litert_run import Found, LitertDetector
 from training_src.models.ssd import SsdDetector
 from training_src.training.records import Records
 
-# What is compared: the detections that a client would show.
+# What is compared: the detections that a client would show. Where it would show none, those that are as good as the
+# best one of the median image.
 LEAST_SCORE = 0.3
 # Two detections of one class are of the same thing.
 LEAST_IOU = 0.3
@@ -48,7 +49,8 @@ class LitertParity:
         images: On how many.
         map_float32: mAP of the float32 detector.
         map: Of the file; both are None where no box is labelled.
-        shown: How many detections float32 shows.
+        least_score: From which score on detections are shown.
+        shown: How many float32 shows.
         found: Which share of them the file finds too.
         empty: Which share of the file's shown detections has no area in the picture.
         shift: How far the file's boxes lie lower and further right, in shares of their sides: the greater of the two
@@ -61,6 +63,7 @@ class LitertParity:
     images: int
     map_float32: float | None
     map: float | None
+    least_score: float
     shown: int
     found: float
     empty: float
@@ -82,8 +85,8 @@ class LitertParity:
         if self.map is not None and self.map_float32 is not None:
             figures = f"mAP {self.map:.4f}, float32's is {self.map_float32:.4f}"
         return (
-            f"{figures}; {self.found:.1%} of {self.shown} detections found again, overlap {self.overlap:.3f}, "
-            f"scores {self.score_shift:+.3f}, on {self.images} images"
+            f"{figures}; {self.found:.1%} of {self.shown} detections of {self.least_score:.2g} or more found again, "
+            f"overlap {self.overlap:.3f}, scores {self.score_shift:+.3f}, on {self.images} images"
         )
 
 
@@ -122,7 +125,7 @@ def compare(
     try:
         other = [litert.detect(resized(detector, records.decoded(index)[1])) for index in chosen]
     except DataError as error:
-        return LitertParity(len(chosen), None, None, 0, 0.0, 0.0, 0.0, 0.0, 0.0, (str(error),))
+        return LitertParity(len(chosen), None, None, LEAST_SCORE, 0, 0.0, 0.0, 0.0, 0.0, 0.0, (str(error),))
     examples = [records[index] for index in chosen]
     truth = GroundTruth.from_images(
         sizes=[(example.height, example.width) for example in examples],
@@ -130,16 +133,18 @@ def compare(
         classes=[example.labels for example in examples],
         ignored=[example.crowd > 0 for example in examples],
     )
-    empty = np.concatenate([_is_empty(boxes[scores >= LEAST_SCORE]) for boxes, scores, _ in other])
+    least_score = _least_score(reference)
+    empty = np.concatenate([_is_empty(boxes[scores >= least_score]) for boxes, scores, _ in other])
     mine, theirs = _gathered(reference), _gathered(other)
     values = [evaluate(truth, each, names).values["mAP"] for each in (mine, theirs)]
-    pairs = _pairs(mine, theirs, len(chosen))
+    pairs = _pairs(mine, theirs, len(chosen), least_score)
     share = float(empty.mean()) if len(empty) else 0.0
     failures = tuple(_failures(values[0], values[1], share, pairs))
     return LitertParity(
         images=len(chosen),
         map_float32=values[0],
         map=values[1],
+        least_score=least_score,
         shown=pairs.shown,
         found=pairs.found,
         empty=share,
@@ -153,6 +158,11 @@ def compare(
 def _chosen(records: Records) -> list[int]:
     spread = np.linspace(0, len(records) - 1, min(len(records), GREATEST_COUNT)).round().astype(int)
     return [int(index) for index in spread]
+
+
+def _least_score(reference: list[Found]) -> float:
+    best = [float(scores.max()) for _, scores, _ in reference if len(scores)]
+    return LEAST_SCORE if not best or max(best) >= LEAST_SCORE else float(np.median(best))
 
 
 def _is_empty(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -203,11 +213,11 @@ class _Pairs:
         return float(self.score_differences.mean()) if len(self.score_differences) else 0.0
 
 
-def _pairs(mine: Detections, theirs: Detections, images: int) -> _Pairs:
+def _pairs(mine: Detections, theirs: Detections, images: int, least_score: float) -> _Pairs:
     moved, overlaps, differences, shown = [np.zeros((0, 2))], [np.zeros(0)], [np.zeros(0)], 0
     both = zip(rows_by_image(mine.image_index, images), rows_by_image(theirs.image_index, images), strict=True)
     for ours, others in both:
-        seen = ours[mine.scores[ours] >= LEAST_SCORE]
+        seen = ours[mine.scores[ours] >= least_score]
         shown += len(seen)
         if not len(seen) or not len(others):
             continue
@@ -225,6 +235,8 @@ def _pairs(mine: Detections, theirs: Detections, images: int) -> _Pairs:
 
 def _failures(before: float | None, after: float | None, empty: float, pairs: _Pairs) -> list[str]:
     told = []
+    if not pairs.shown:
+        told.append("float32 finds nothing in these images, so that nothing shows what the file finds")
     if before is not None and after is not None and before - after > GREATEST_FALL:
         told.append(f"mAP falls from {before:.4f} to {after:.4f}, at most {GREATEST_FALL} is allowed")
     if pairs.found < LEAST_FOUND:

@@ -325,7 +325,7 @@ def test_a_lost_champion_is_waived_in_words_and_never_in_silence() -> None:
     verdict = judge(replace(GOOD, champion=lost), POLICY)
     assert verdict.passed
     (rule,) = (rule for rule in verdict.rules if rule.rule == "champion")
-    assert (rule.actual, rule.passed) == (-1, True)
+    assert (rule.required, rule.actual, rule.passed) == (1, -1, True)
     assert rule.sentence == (
         "The champion could not be measured (its artifact is gone); an administrator waived the comparison: "
         "emptied by hand - admin 2026-11-30."

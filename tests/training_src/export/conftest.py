@@ -136,11 +136,17 @@ class Street:
 def street(
     open_images: OpenImages, street_frames: dict[str, NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFactory
 ) -> Street:
+    detector = restored(open_images)
+    labels = read_label_map(open_images.folder / "label_map.pbtxt")
+    return Street(detector, labels, labelled(detector, labels, list(street_frames.values()), tmp_path_factory))
+
+
+def restored(open_images: OpenImages) -> SsdDetector:
+    """The pre-trained detector with its own classes."""
     detector = build_detector(load(open_images.folder / "pipeline.config", 23).config.model)
     restore(detector.variables(), open_images.folder, "full")
     assert isinstance(detector, SsdDetector)
-    labels = read_label_map(open_images.folder / "label_map.pbtxt")
-    return Street(detector, labels, labelled(detector, labels, list(street_frames.values()), tmp_path_factory))
+    return detector
 
 
 def labelled(
@@ -160,23 +166,36 @@ def write_found(folder: Path, frames: list[NDArray[np.uint8]], found: list[Found
             boxes, scores, classes = found[place] if found else (np.zeros((0, 4)), np.zeros(0), np.zeros(0))
             clear = np.flatnonzero(scores > 0.3)
             clear = clear[np.arange(len(clear)) % 5 > 0]
-            flags = np.zeros(len(clear), np.int64)
-            height, width = image.shape[:2]
-            example = DetectionExample(
-                source_id=str(place),
-                filename=f"{place}.png",
-                encoded=cv2.imencode(".png", image[..., ::-1])[1].tobytes(),
-                format="png",
-                width=width,
-                height=height,
-                boxes=_by_hand(boxes[clear], place),
-                labels=classes[clear].astype(np.int64),
-                names=tuple("" for _ in clear),
-                difficult=flags,
-                truncated=flags,
-                crowd=flags,
-            )
-            write_record(stream, encode(example))
+            labels = classes[clear].astype(np.int64)
+            write_record(stream, encode(_example(str(place), image, _by_hand(boxes[clear], place), labels)))
+
+
+def write_labelled(folder: Path, frames: list[NDArray[np.uint8]], boxes: list[NDArray[np.float32]], label: int) -> None:
+    """Write photographs as a split, each with its boxes, all of one class."""
+    with (folder / "validation-00000-of-00001.tfrecord").open("wb") as stream:
+        for place, (image, own) in enumerate(zip(frames, boxes, strict=True)):
+            write_record(stream, encode(_example(str(place), image, own, np.full(len(own), label, np.int64))))
+
+
+def _example(
+    name: str, image: NDArray[np.uint8], boxes: NDArray[np.float32], labels: NDArray[np.int64]
+) -> DetectionExample:
+    flags = np.zeros(len(labels), np.int64)
+    height, width = image.shape[:2]
+    return DetectionExample(
+        source_id=name,
+        filename=f"{name}.png",
+        encoded=cv2.imencode(".png", image[..., ::-1])[1].tobytes(),
+        format="png",
+        width=width,
+        height=height,
+        boxes=boxes,
+        labels=labels,
+        names=tuple("" for _ in labels),
+        difficult=flags,
+        truncated=flags,
+        crowd=flags,
+    )
 
 
 def _by_hand(boxes: NDArray[np.floating], seed: int) -> NDArray[np.float32]:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""With real weights, on real street.photographs, int8 finds what float32 finds, and a file that does not is caught."""
+"""With real weights, on real photographs, int8 finds what float32 finds, and a file that does not is caught."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,18 +15,20 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
-from tests.training_src.export.conftest import Street, labelled
+from tests.training_src.export.conftest import Street, labelled, restored, write_labelled
 from training_src.export import litert_converter, litert_parity, litert_postprocess
 from training_src.export.calibration import calibration_images
 from training_src.export.litert_model import LitertFiles, litert_files
 from training_src.export.litert_parity import LitertParity
 from training_src.export.litert_postprocess import PostProcess
 from training_src.export.litert_run import Found
+from training_src.training.records import Records
 
 if TYPE_CHECKING:
-    from tests.conftest import Record
+    from tests.conftest import OpenImages, Record
 
-VIDEO = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "urban_frames"
+SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
+VIDEO, RACCOONS = SHARED / "urban_frames", SHARED / "raccoon"
 Check = Callable[[bytes | None], LitertParity]
 Change = Callable[[schema.ModelT, schema.SubGraphT], None]
 
@@ -173,12 +176,42 @@ def test_a_wrong_scale_and_swapped_outputs_are_caught(
     assert any(said in sentence for sentence in parity.failures), parity
 
 
+def test_a_network_that_shows_nothing_is_compared_by_the_best_that_it_finds(
+    street: Street, open_images: OpenImages
+) -> None:
+    shy = restored(open_images)
+    for name, variable in shy.variables().items():
+        if "class_predictions_with_background" in name and name.endswith("bias/.ATTRIBUTES/VARIABLE_VALUE"):
+            variable.assign_sub(np.full(variable.shape, 4.0))
+    reference = litert_parity.float32_detections(shy, sorted(street.labels.names), street.photographs)
+    content = litert_files(shy, street.labels, "shy").float16
+    anchors = litert_converter.anchors(shy)
+    right, wrong = (
+        litert_parity.compare(each, shy, street.labels.names, street.photographs, reference)
+        for each in (content, _with_anchors(content, anchors, anchors[::-1]))
+    )
+
+    assert (right.shown > 0, right.least_score < 0.3, right.failures) == (True, True, ())
+    assert "or more found again" in str(right) and f" of {right.least_score:.2g} " in str(right)
+    assert any("are found again" in sentence for sentence in wrong.failures)
+
+
+def test_a_network_that_finds_nothing_shows_nothing_of_its_file(street: Street, files: LitertFiles) -> None:
+    none = [(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))] * len(street.photographs)
+    parity = litert_parity.compare(files.float16, street.detector, street.labels.names, street.photographs, none)
+    assert "float32 finds nothing in these images" in parity.failures[0]
+
+
 @pytest.fixture(scope="module")
 def video() -> list[NDArray[np.uint8]]:
     files = sorted(VIDEO.rglob("*.jpg"))
     if len(files) < 100:
         pytest.skip(f"{VIDEO} is absent: a hundred photographs of streets are not in the repository")
-    return [np.ascontiguousarray(np.asarray(cv2.imread(str(file)), np.uint8)[..., ::-1]) for file in files]
+    return [_photograph(file) for file in files]
+
+
+def _photograph(file: Path) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.asarray(cv2.imread(str(file)), np.uint8)[..., ::-1])
 
 
 @pytest.mark.verify
@@ -196,3 +229,34 @@ def test_photographs_on_which_it_was_not_calibrated(
         assert (parity.found > 0.99, parity.empty, parity.shift < 0.02) == (True, 0.0, True)
         assert parity.overlap > least
         assert abs(parity.score_shift) < 0.02
+
+
+@pytest.mark.verify
+def test_photographs_that_people_labelled(street: Street, tmp_path: Path, record: Record) -> None:
+    """Raccoons are no class of these weights, which take them for dogs more often than not."""
+    if not RACCOONS.is_dir():
+        pytest.skip(f"{RACCOONS} is absent: photographs with labels are not in the repository")
+    content = json.loads((RACCOONS / "annotations.json").read_text())
+    boxes: dict[int, list[list[float]]] = {image["id"]: [] for image in content["images"]}
+    for each in content["annotations"]:
+        x, y, width, height = each["bbox"]
+        boxes[each["image_id"]].append([y, x, y + height, x + width])
+    images = [
+        (
+            _photograph(RACCOONS / "images" / image["file_name"]),
+            np.array(boxes[image["id"]], np.float32) / np.tile([image["height"], image["width"]], 2),
+        )
+        for image in content["images"]
+    ]
+    calibrated, judged = images[::5], [image for place, image in enumerate(images) if place % 5]
+    (dog,) = [number for number, name in street.labels.names.items() if name == "Dog"]
+    write_labelled(tmp_path, [pixels for pixels, _ in judged], [own.astype(np.float32) for _, own in judged], dog)
+    records = Records(tmp_path)
+    found = litert_parity.float32_detections(street.detector, sorted(street.labels.names), records)
+    files = litert_files(street.detector, street.labels, "open-images", [pixels for pixels, _ in calibrated])
+    for name, made in (("float16", files.float16), ("int8", files.int8)):
+        assert made is not None
+        parity = litert_parity.compare(made, street.detector, street.labels.names, records, found)
+        record(f"LiteRT {name} of the Open Images weights on photographs that people labelled", str(parity))
+        assert parity.failures == ()
+        assert parity.overlap > 0.95

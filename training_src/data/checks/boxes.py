@@ -25,8 +25,8 @@ class CheckedBoxes(NamedTuple):
     """
 
     boxes: Sequence[Box]
-    clipped: int = 0
-    dropped: int = 0
+    clipped: int
+    dropped: int
 
 
 def check_boxes(labelled: LabelledImage, width: int, height: int, policy: DataPolicy, tell: Tell) -> CheckedBoxes:

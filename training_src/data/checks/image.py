@@ -46,11 +46,11 @@ class CheckedImage:
     labelled: LabelledImage
     format: str
     content: str
-    clipped: int = 0
-    dropped: int = 0
-    sequence: str = ""
-    likely: bool = False
-    fingerprint: Fingerprint | None = None
+    clipped: int
+    dropped: int
+    sequence: str
+    likely: bool
+    fingerprint: Fingerprint | None
 
     @property
     def group(self) -> str:

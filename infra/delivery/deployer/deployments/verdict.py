@@ -54,7 +54,7 @@ def verify(
     settings, clients = context.settings, context.clients
     check_registration(package, settings.inference_repository)
     record = context.records.verdict(settings.endpoint_name, package.version)
-    caveats = _caveats(record, package, settings, served=known is not None and known.served_at > 0)
+    caveats = _caveats(record, package, settings, served=bool(known and known.served_at))
     uri = evaluation_location(package, evaluation_uri)
     body, written_at = _read(clients.s3, uri, package)
     if record is not None:

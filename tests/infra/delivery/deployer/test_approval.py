@@ -23,6 +23,7 @@ def approval(**known: Any) -> Approval:
         ("  Override:another camera ", True, "another camera"),
         ("no override: it is better", False, "no override: it is better"),
         ("override", False, "override"),
+        ("override:", False, "override:"),
     ],
 )
 def test_an_override_begins_with_the_word_and_is_told_without_it(reason: str, override: bool, why: str) -> None:

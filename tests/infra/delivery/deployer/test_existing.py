@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from infra.delivery.deployer.deployments.existing import configuration_differences, model_differences
+from infra.delivery.deployer.deployments.existing import (
+    configuration_differences,
+    endpoint_differences,
+    model_differences,
+)
+from infra.delivery.deployer.deployments.reconcile import CLOCK_TOLERANCE_MILLISECONDS
 from tests.infra.delivery.deployer.conftest import nothing
 
 TOKEN = "0123456789"  # noqa: S105
@@ -227,6 +232,12 @@ def test_candidates_configuration_that_was_made_with_its_endpoint_is_compared(wo
     made_beforehand(world, CANDIDATE)
     world.ask(version)
     assert f"the endpoint configuration {CANDIDATE} is there already" in refused(world)
+
+
+def test_two_clocks_may_differ_as_much_as_they_do() -> None:
+    ordered_at, earliest = 1_000_000, 1_000_000 - CLOCK_TOLERANCE_MILLISECONDS
+    assert endpoint_differences(CANDIDATE, CANDIDATE, created_at=earliest, ordered_at=ordered_at) == []
+    assert endpoint_differences(CANDIDATE, CANDIDATE, created_at=earliest - 1, ordered_at=ordered_at) != []
 
 
 def test_endpoint_that_is_older_than_its_order_is_not_tested_though_its_configuration_looks_right(world: Any) -> None:

@@ -132,13 +132,13 @@ def test_version_without_evaluation_is_refused() -> None:
         evaluation_location(package(statistics_uri=None))
 
 
-def verified(world: Any, version: Any, *, served: bool = False) -> Approvable:
+def verified(world: Any, version: Any, *, served: bool = False, served_image: str = "") -> Approvable:
     """Verify a version as the deployer does."""
     described = registry.describe(world.sagemaker, version.arn)
     assert described is not None
     known = Approval(version=version.version, arn=version.arn, approved_at=0, announced=True)
     served_at = round(world.sagemaker.now * 1000) if served else 0
-    return verify(world.context(), described, replace(known, served_at=served_at))
+    return verify(world.context(), described, replace(known, served_at=served_at, served_image=served_image))
 
 
 def test_version_is_served_from_its_released_copy_and_its_image_by_digest(world: Any) -> None:
@@ -228,6 +228,13 @@ def test_version_that_has_served_goes_without_a_record_and_is_told(world: Any) -
     assert verified(world, version, served=True).caveats == (
         "v1 has no verdict record: it was registered by hand, or by an older release; it has served before",
     )
+
+
+def test_version_without_a_record_serves_by_the_image_that_it_served_by(world: Any) -> None:
+    version = world.register()
+    world.forget_verdict(version)
+    with pytest.raises(RefusedError, match="v1 served by repository@sha256:another, and names "):
+        verified(world, version, served=True, served_image="repository@sha256:another")
 
 
 def test_verdict_under_another_floor_is_refused_unless_it_has_served(world: Any) -> None:

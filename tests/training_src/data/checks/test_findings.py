@@ -38,3 +38,12 @@ def test_of_many_faults_of_several_machines_a_few_of_each_check_are_kept() -> No
     joined.take_in(other.to_json())
     assert [fault.check for fault in joined.of("error")] == ["area"] * 1000 + ["leak"]
     assert joined.number("error") == 1002
+
+
+def test_what_several_machines_decided_alike_counts_once() -> None:
+    alike, joined = Fault("a.xml", None, "leak", "leaks"), Findings()
+    for machine in range(3):
+        found = Findings()
+        found.add([alike, Fault(f"{machine}.xml", None, "leak", "leaks")])
+        joined.take_in(found.to_json())
+    assert joined.number("error") == len(joined.of("error")) == 4

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from training_src.data.checks.config import check_num_classes
 from training_src.data.checks.image import CheckedImage, ImageChecks
@@ -59,6 +60,27 @@ def test_bytes_of_another_format_are_named(voc_folder: Path, encoded_image: Enco
     assert (fault.check, fault.severity) == ("format", "warning")
     assert fault.message == "JPEGImages/street_1.jpg holds PNG, not the JPEG that its name says; rename it."
     assert _check_one(voc_folder, "street_1").format == "png"
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "what"), [("JPEG", "CMYK", "has the colour space CMYK"), ("WEBP", "RGB", "is WebP")]
+)
+def test_what_nobody_reads_is_named_by_what_it_is(voc_folder: Path, name: str, mode: str, what: str) -> None:
+    Image.new(mode, (64, 48)).save(voc_folder / "JPEGImages/street_1.jpg", name)
+
+    fault = _only_fault(voc_folder)
+
+    assert (fault.file, fault.check, fault.severity) == ("JPEGImages/street_1.jpg", "other_format", "error")
+    assert fault.message.startswith(f"JPEGImages/street_1.jpg {what}, which neither TensorFlow nor the server reads; ")
+
+
+def test_images_of_the_same_bytes_stay_together_where_no_sequence_says_more(voc_folder: Path) -> None:
+    pictures = voc_folder / "JPEGImages"
+    (pictures / "street_1.jpg").write_bytes((pictures / "street_0.jpg").read_bytes())
+    first, copy, other = (_check_one(voc_folder, f"street_{number}") for number in range(3))
+
+    assert first.group == copy.group != other.group
+    assert replace(first, sequence="drive 7").group == "drive 7"
 
 
 def test_wrong_stated_size_is_named_and_fixed_where_the_boxes_fit(voc_folder: Path) -> None:
