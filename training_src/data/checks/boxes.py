@@ -80,7 +80,7 @@ class _BoxChecks:
         handling = self._policy.handling("normalised")
         if not are_shares(boxes) or handling == "off" or min(self._width, self._height) <= 2:
             return boxes
-        count = f"{len(boxes)} box{'es' if len(boxes) > 1 else ''}"
+        count = "1 box" if len(boxes) == 1 else f"{len(boxes)} boxes"
         if handling != "fix":
             self._speak(
                 "normalised",
@@ -187,7 +187,7 @@ class _BoxChecks:
         return max(-box.xmin, -box.ymin, box.xmax - self._width, box.ymax - self._height)
 
     def _clipped(self, box: Box) -> Box:
-        if box.xmin >= 0 and box.ymin >= 0 and box.xmax <= self._width and box.ymax <= self._height:
+        if self._beyond(box) <= 0:
             return box
         return replace(
             box,

@@ -83,6 +83,14 @@ def test_images_of_the_same_bytes_stay_together_where_no_sequence_says_more(voc_
     assert replace(first, sequence="drive 7").group == "drive 7"
 
 
+def test_a_test_set_is_sliced_by_sequences_that_are_more_than_likely(voc_folder: Path) -> None:
+    alone = replace(_check_one(voc_folder, "street_0"), sequence="", likely=False)
+    alone = replace(alone, labelled=replace(alone.labelled, attributes={"camera": "front"}))
+
+    assert alone.columns == replace(alone, sequence="drive 7", likely=True).columns == {"camera": "front"}
+    assert replace(alone, sequence="drive 7").columns == {"sequence": "drive 7", "camera": "front"}
+
+
 def test_wrong_stated_size_is_named_and_fixed_where_the_boxes_fit(voc_folder: Path) -> None:
     _replace(voc_folder / "Annotations/street_1.xml", "<width>64</width>", "<width>65</width>")
 
@@ -186,7 +194,12 @@ def test_a_stated_size_is_corrected_where_the_boxes_reach_no_further_than_the_im
         ([32, 6, 4, 30], "corners", "swapped corners", [4, 6, 32, 30]),
         ([4, 6, 4, 30], "area", "has no area", None),
         ([float("nan"), 6, 4, 30], "box", "no finite number", None),
-        ([0.25, 0.5, 0.75, 1.0], "normalised", "go from 0 to 1 where pixels are expected", [16, 24, 48, 48]),
+        (
+            [0.25, 0.5, 0.75, 1.0],
+            "normalised",
+            "its 1 box, such as (0.25, 0.5, 0.75, 1), go from 0 to 1 where pixels are expected",
+            [16, 24, 48, 48],
+        ),
     ],
 )
 def test_faulty_box_is_named_or_fixed(
@@ -247,14 +260,27 @@ def test_faulty_annotation_file_is_named_once(voc_folder: Path, content: str) ->
     assert _only_fault(voc_folder).file == "Annotations/street_0.xml"
 
 
-def test_box_that_leaves_its_image_by_two_pixels_is_clipped_and_told(builtin_folder: Path, edit_builtin: Edit) -> None:
-    edit_builtin(builtin_folder / "train/annotations.json", "annotations", 0, bbox=[-1, 6, 66, 30])
+@pytest.mark.parametrize(
+    ("given", "clipped"),
+    [
+        ([-1, 6, 66, 30], [0, 6, 64, 30]),
+        ([-0.5, 6, 20, 30], [0, 6, 20, 30]),
+        ([5, -1, 20, 30], [5, 0, 20, 30]),
+        ([5, 6, 65, 30], [5, 6, 64, 30]),
+        ([5, 6, 20, 49], [5, 6, 20, 48]),
+    ],
+)
+def test_box_that_leaves_its_image_by_two_pixels_is_clipped_and_told(
+    builtin_folder: Path, edit_builtin: Edit, given: list[float], clipped: list[float]
+) -> None:
+    edit_builtin(builtin_folder / "train/annotations.json", "annotations", 0, bbox=given)
 
     verdict = check(read_dataset(builtin_folder), _checks())
     (repaired,) = [image for image in verdict.images if image.clipped]
 
     assert [fault.severity for fault in verdict.faults] == ["notice"]
-    assert (repaired.labelled.boxes[0].xmin, repaired.labelled.boxes[0].xmax) == (0, 64)
+    box = repaired.labelled.boxes[0]
+    assert [box.xmin, box.ymin, box.xmax, box.ymax] == clipped
     assert "1 box clipped to the image (2 pixels outside at most)" in verdict.faults[0].message
 
 
