@@ -69,8 +69,8 @@ def _compare(record: VerdictRecord, said: dict[str, dict[str, Any]]) -> None:
     verdict, provenance = said[statements.VERDICT], said[statements.PROVENANCE]
     judged = verdict["predicate"]
     stated = {
-        "artifact": (_sha256(verdict["subject"][0]), record.model_sha256),
-        "artifact of the provenance": (_sha256(provenance["subject"][0]), record.model_sha256),
+        "artifact": (_subject(verdict), record.model_sha256),
+        "artifact of the provenance": (_subject(provenance), record.model_sha256),
         "data set": (said[statements.DATASET]["predicate"].get("contentSha256"), record.dataset_sha256),
         "execution": (provenance["predicate"]["runDetails"]["metadata"]["invocationId"], record.execution_arn),
         "result": (judged.get("verificationResult"), "PASSED"),
@@ -110,6 +110,11 @@ def _read(s3: S3Client, bucket: str, key: str, place: str) -> bytes:
 
 def _sha256(descriptor: Any) -> str:
     return str(((descriptor or {}).get("digest") or {}).get("sha256", ""))
+
+
+def _subject(statement: dict[str, Any]) -> str:
+    """What a statement is about; what is about more than one thing says nothing that was judged."""
+    return " and ".join(map(_sha256, statement["subject"]))
 
 
 _WAY_OUT = "run the pipeline again and approve the new version"

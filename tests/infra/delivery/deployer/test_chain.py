@@ -103,11 +103,12 @@ def test_verdict_that_names_no_image_is_refused(world: Any, image: Any) -> None:
         verify(world)
 
 
+@pytest.mark.parametrize("place", [0, 1], ids=["first", "too"])
 @pytest.mark.parametrize("name", ["verdict", "provenance"])
-def test_statement_that_is_about_another_artifact_first_is_refused(world: Any, name: str) -> None:
+def test_statement_that_is_about_another_artifact_is_refused(world: Any, name: str, place: int) -> None:
     world.register()
     statement = read(world.get(f"{FOLDER}/{name}.json"))
-    statement["subject"].insert(0, {"name": "own.tar.gz", "digest": {"sha256": "0" * 64}})
+    statement["subject"].insert(place, {"name": "own.tar.gz", "digest": {"sha256": "0" * 64}})
     signed = world.publisher.put(1, name, statement, again=True)
     if name == "provenance":
         verdict = read(world.get(f"{FOLDER}/verdict.json"))
