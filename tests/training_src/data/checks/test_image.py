@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from training_src.data.checks.boxes import check_boxes
 from training_src.data.checks.config import check_num_classes
 from training_src.data.checks.image import CheckedImage, ImageChecks
 from training_src.data.checks.policy import CHECKS, DataPolicy
-from training_src.data.dataset import Box, Dataset, Fault
+from training_src.data.dataset import Box, Dataset, Fault, LabelledImage
 from training_src.data.formats import read_dataset
 from training_src.data.images import DecodeCheck
 from training_src.data.label_map import LabelMap
@@ -89,6 +90,26 @@ def test_a_test_set_is_sliced_by_sequences_that_are_more_than_likely(voc_folder:
 
     assert alone.columns == replace(alone, sequence="drive 7", likely=True).columns == {"camera": "front"}
     assert replace(alone, sequence="drive 7").columns == {"sequence": "drive 7", "camera": "front"}
+
+
+def test_image_that_is_gone_after_it_was_listed_is_named_without_its_address(voc_folder: Path) -> None:
+    entries = list(read_dataset(voc_folder).entries())
+    (voc_folder / "JPEGImages/street_2.jpg").unlink()
+    told = [fault for entry in entries if not isinstance(entry, Fault) for fault in _checks().examine(entry).faults]
+
+    assert [fault.message for fault in told] == [
+        "JPEGImages/street_2.jpg cannot be read (No such file or directory); export it again, or remove it and its "
+        "annotation."
+    ]
+
+
+@pytest.mark.parametrize("side", [2, 3])
+def test_one_pixel_of_a_tiny_image_is_no_share(voc_folder: Path, side: int) -> None:
+    (entry, *_) = read_dataset(voc_folder).entries()
+    assert isinstance(entry, LabelledImage)
+    labelled = replace(entry, boxes=(Box(0, 0, 1, 0.5, 1, "vehicle", "object 0"),))
+    kept = check_boxes(labelled, side, side, DataPolicy().with_fixes(), list[Fault]().append)
+    assert [kept.boxes[0].xmax, kept.boxes[0].ymax] == ([1, 0.5] if side == 2 else [3, 1.5])
 
 
 def test_wrong_stated_size_is_named_and_fixed_where_the_boxes_fit(voc_folder: Path) -> None:
@@ -190,7 +211,10 @@ def test_a_stated_size_is_corrected_where_the_boxes_reach_no_further_than_the_im
         ([-6, 6, 20, 30], "outside", "by 6", [0, 6, 20, 30]),
         ([4, -6, 20, 30], "outside", "by 6", [4, 0, 20, 30]),
         ([-10, 6, 9, 30], "outside", "by 10", None),
+        ([-16, 6, 16, 30], "outside", "by 16", [0, 6, 16, 30]),
         ([64.5, 6, 65, 30], "outside", "wholly outside", None),
+        ([64, 6, 65, 30], "outside", "wholly outside", None),
+        ([4, 48, 20, 49], "outside", "wholly outside", None),
         ([32, 6, 4, 30], "corners", "swapped corners", [4, 6, 32, 30]),
         ([4, 6, 4, 30], "area", "has no area", None),
         ([float("nan"), 6, 4, 30], "box", "no finite number", None),
@@ -222,13 +246,29 @@ def test_faulty_box_is_named_or_fixed(
     assert [[box.xmin, box.ymin, box.xmax, box.ymax] for box in image.labelled.boxes] == ([fixed] if fixed else [])
 
 
-@pytest.mark.parametrize(("edges", "rule"), [([4, 6, 5, 30], "box_size"), ([0, 6, 64, 8], "box_aspect")])
-def test_extreme_box_is_a_warning(builtin_folder: Path, edit_builtin: Edit, edges: list[float], rule: str) -> None:
+@pytest.mark.parametrize(
+    ("edges", "rule", "words"),
+    [
+        ([4, 6, 5, 30], "box_size", "is only 1 x 24 pixels"),
+        ([0, 6, 64, 8], "box_aspect", "is 32 times as long as wide"),
+        ([0, 6, 50.25, 8], "box_aspect", "is 25 times as long as wide"),
+    ],
+)
+def test_extreme_box_is_a_warning(
+    builtin_folder: Path, edit_builtin: Edit, edges: list[float], rule: str, words: str
+) -> None:
     edit_builtin(builtin_folder / "train/annotations.json", "annotations", 3, bbox=edges)
 
     fault = _only_fault(builtin_folder)
 
     assert (fault.check, fault.severity) == (rule, "warning")
+    assert words in fault.message
+
+
+@pytest.mark.parametrize("edges", [[4, 6, 6, 30], [0, 6, 50, 8]], ids=["two wide", "25 times as long"])
+def test_box_that_just_goes_is_none(builtin_folder: Path, edit_builtin: Edit, edges: list[float]) -> None:
+    edit_builtin(builtin_folder / "train/annotations.json", "annotations", 3, bbox=edges)
+    assert check(read_dataset(builtin_folder), _checks()).faults == ()
 
 
 def test_repeated_annotation_is_named_and_fixed(builtin_folder: Path, edit_builtin: Edit) -> None:
@@ -240,6 +280,16 @@ def test_repeated_annotation_is_named_and_fixed(builtin_folder: Path, edit_built
     assert fault.check == "duplicate"
     assert "annotation 2" in fault.message and "repeats annotation 0" in fault.message
     assert sum(image.dropped for image in repaired.images) == 1
+
+
+def test_what_follows_a_repeated_annotation_is_kept(builtin_folder: Path, edit_builtin: Edit) -> None:
+    annotations = builtin_folder / "train/annotations.json"
+    edit_builtin(annotations, "annotations", 1, image_id=0, bbox=[4, 6, 30, 30], category_id=1)
+    edit_builtin(annotations, "annotations", 2, image_id=0, bbox=[4, 6, 30, 30], category_id=1)
+    edit_builtin(annotations, "annotations", 3, image_id=0, bbox=[9, 6, 30, 30], category_id=1)
+    repaired = check(read_dataset(builtin_folder), _checks(DataPolicy().with_fixes()))
+    (image,) = [image for image in repaired.images if image.dropped]
+    assert [box.xmin for box in image.labelled.boxes][-2:] == [4, 9]
 
 
 def test_unknown_classes_are_named(builtin_folder: Path, voc_folder: Path, edit_builtin: Edit) -> None:
@@ -281,7 +331,15 @@ def test_box_that_leaves_its_image_by_two_pixels_is_clipped_and_told(
     assert [fault.severity for fault in verdict.faults] == ["notice"]
     box = repaired.labelled.boxes[0]
     assert [box.xmin, box.ymin, box.xmax, box.ymax] == clipped
-    assert "1 box clipped to the image (2 pixels outside at most)" in verdict.faults[0].message
+    assert verdict.faults[0].message == (
+        "train/annotations.json: train/images/0.jpg: 1 box clipped to the image (2 pixels outside at most)."
+    )
+
+
+def test_a_notice_names_the_image_once(voc_folder: Path) -> None:
+    _replace(voc_folder / "Annotations/street_0.xml", "<xmax>", "<xmax>6")
+    (fault,) = check(read_dataset(voc_folder), _checks(DataPolicy().with_fixes())).faults
+    assert fault.message == "Annotations/street_0.xml: 1 box dropped."
 
 
 def test_repairs_are_counted_in_words(builtin_folder: Path, edit_builtin: Edit) -> None:
@@ -343,8 +401,9 @@ def test_num_classes_must_reach_the_greatest_label_id(tmp_path: Path, architectu
 @pytest.mark.parametrize("between", [" ", " } model { "], ids=["ssd", "model"])
 def test_of_a_doubled_message_the_last_counts(tmp_path: Path, between: str) -> None:
     config = tmp_path / "pipeline.config"
-    config.write_text("model { ssd { num_classes: 1 }" + between + "ssd { num_classes: 2 } }")
+    config.write_text("model { ssd { num_classes: 1 }" + between + "ssd { num_classes: 3 num_classes: 2 } }")
 
+    assert check_num_classes(config, LabelMap({1: "vehicle", 2: "cyclist", 3: "tram"})) is not None
     assert check_num_classes(config, LabelMap({1: "vehicle", 2: "cyclist"})) is None
 
 
