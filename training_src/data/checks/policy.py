@@ -183,7 +183,8 @@ class DataPolicy:
         stem = image.rsplit(".", 1)[0]
         if self.sequence is not None:
             found = re.search(self.sequence, stem)
-            return (found["sequence"] or "", False) if found else ("", False)
+            named = found["sequence"] if found else ""
+            return named or "", False
         if "frame" not in stem:
             return "", True
         found = re.search(_FRAME, stem)

@@ -34,6 +34,8 @@ def test_policy_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> N
     assert policy.judge(Fault("a", None, "background", "...")) is None
     assert policy.handling("corners") == CHECKS["corners"].handling
     assert policy.sequence_of("drive_a_0012.jpg") == ("drive_a", False)
+    assert policy.sequence_of("elsewhere.jpg") == ("", False)
+    assert policy.test_needed
     assert policy.decode_check == "header"
     assert policy.splits == frozenset(("train", "validation"))
     assert policy.orientation_boxes == "stored"
