@@ -127,8 +127,8 @@ def _jpeg(encoded: bytes) -> PictureHeader:
         raise UnreadCodingError(f"is a lossless or hierarchical JPEG (SOF {coding:#x}), not sequential or progressive")
     if depth != 8:
         raise UnreadCodingError(f"is a JPEG of {depth} bits a sample, not 8")
-    if not width or not height:
-        raise BrokenHeaderError("cannot be decoded (its header states no size)")
+    if not width or not height or not components:
+        raise BrokenHeaderError("cannot be decoded (its header states no size or no colours)")
     several = coding in _PROGRESSIVE or scanned != bytes([components])
     held = _coefficient_bytes(encoded, start, width, height, components) if several else 0
     return PictureHeader("jpeg", width, height, orientation or UPRIGHT, depth, components, adobe, held)

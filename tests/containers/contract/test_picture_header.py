@@ -168,6 +168,26 @@ def test_whatever_is_sent_is_a_header_or_a_refusal(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
+    "whole",
+    [
+        saved("jpeg", orientation=6),
+        saved("jpeg", "CMYK"),
+        encoded(flags=(cv2.IMWRITE_JPEG_PROGRESSIVE, 1)),
+        saved("png", orientation=6),
+    ],
+    ids=["jpeg", "four inks", "several scans", "png"],
+)
+def test_no_byte_of_a_header_makes_it_anything_but_a_header_or_a_refusal(whole: bytes) -> None:
+    for place, byte in enumerate(whole):
+        for other in {0, 1, 127, 128, 255, byte ^ 1, byte ^ 16, byte ^ 128}:
+            try:
+                header = read_header(whole[:place] + bytes([other]) + whole[place + 1 :])
+            except BrokenHeaderError:
+                continue
+            assert min(header.width, header.height, header.channels) > 0 and 1 <= header.orientation <= 8
+
+
+@pytest.mark.parametrize(
     "hostile",
     [
         b"\xff\xd8" + b"\xff" * (20 << 20),
