@@ -28,6 +28,8 @@ def test_of_many_faults_a_few_are_shown_and_all_are_counted() -> None:
     assert len(findings.pictures) == 24
     assert len(findings.of("error")) == 1000
     assert sum(findings.counts.values()) == 2000
+    assert findings.sentences("error", 2) == ["0", "1", "... and 1998 more like these."]
+    assert findings.sentences("notice", 2) == []
 
 
 def test_of_many_faults_of_several_machines_a_few_of_each_check_are_kept() -> None:

@@ -34,12 +34,19 @@ def test_policy_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> N
     assert policy.judge(Fault("a", None, "background", "...")) is None
     assert policy.handling("corners") == CHECKS["corners"].handling
     assert policy.sequence_of("drive_a_0012.jpg") == ("drive_a", False)
+    assert policy.sequence_of("drive.7_0012.jpg") == ("drive.7", False)
     assert policy.sequence_of("elsewhere.jpg") == ("", False)
     assert policy.test_needed
     assert policy.decode_check == "header"
     assert policy.splits == frozenset(("train", "validation"))
     assert policy.orientation_boxes == "stored"
     assert policy_from_json(policy_to_json(policy)) == policy
+
+
+def test_a_data_sets_own_policy_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data_policy.yaml").write_bytes(b"checks: \xff")
+    with pytest.raises(ConfigurationError, match=r"^data_policy\.yaml "):
+        read_policy_of(tmp_path)
 
 
 def test_a_data_sets_own_policy_gives_way_to_the_one_that_is_named(tmp_path: Path) -> None:
