@@ -126,13 +126,12 @@ class _BoxChecks:
         empty = inside.xmin >= inside.xmax or inside.ymin >= inside.ymax
         if beyond <= self._policy.threshold("outside", "tolerance") and not empty:
             return box
-        handling = self._policy.handling("outside")
-        share = 0.0 if empty else _area(inside) / _area(box)
-        if handling == "fix" and share >= self._policy.threshold("outside", "kept_area"):
-            return box
         if empty:
             self._leave_out("outside", box, "lies wholly outside its image; remove it")
             return None
+        share = _area(inside) / _area(box)
+        if self._policy.handling("outside") == "fix" and share >= self._policy.threshold("outside", "kept_area"):
+            return box
         size = f"{self._width} x {self._height}"
         self._leave_out("outside", box, f"lies outside its image of {size} pixels, by {beyond:g}; correct it")
         return None

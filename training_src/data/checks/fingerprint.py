@@ -29,9 +29,8 @@ class Fingerprint:
 def fingerprint(grey: Grey) -> Fingerprint:
     """The fingerprint of a grey image, uint8 [rows, columns]."""
     miniature = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA)
-    mean, deviation = cv2.meanStdDev(miniature)
-    brightness = float(mean[0, 0])
-    if deviation[0, 0] < _LEAST_CONTRAST:
+    brightness, deviation = (float(each.item()) for each in cv2.meanStdDev(miniature))
+    if deviation < _LEAST_CONTRAST:
         return Fingerprint(None, brightness)
     bits = np.packbits(miniature[:, 1:] > miniature[:, :-1])
     return Fingerprint(int.from_bytes(bits.tobytes(), "big", signed=True), brightness)

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from training_src.data.checks.boxes import check_boxes
+from training_src.data.checks.boxes import CheckedBoxes, check_boxes
 from training_src.data.checks.config import check_num_classes
 from training_src.data.checks.image import CheckedImage, ImageChecks
 from training_src.data.checks.policy import CHECKS, DataPolicy
@@ -105,10 +105,7 @@ def test_image_that_is_gone_after_it_was_listed_is_named_without_its_address(voc
 
 @pytest.mark.parametrize("side", [2, 3])
 def test_one_pixel_of_a_tiny_image_is_no_share(voc_folder: Path, side: int) -> None:
-    (entry, *_) = read_dataset(voc_folder).entries()
-    assert isinstance(entry, LabelledImage)
-    labelled = replace(entry, boxes=(Box(0, 0, 1, 0.5, 1, "vehicle", "object 0"),))
-    kept = check_boxes(labelled, side, side, DataPolicy().with_fixes(), list[Fault]().append)
+    kept = _boxes_of(voc_folder, [(0, 0, 1, 0.5)], DataPolicy().with_fixes(), size=(side, side))
     assert [kept.boxes[0].xmax, kept.boxes[0].ymax] == ([1, 0.5] if side == 2 else [3, 1.5])
 
 
@@ -212,11 +209,14 @@ def test_a_stated_size_is_corrected_where_the_boxes_reach_no_further_than_the_im
         ([4, -6, 20, 30], "outside", "by 6", [4, 0, 20, 30]),
         ([-10, 6, 9, 30], "outside", "by 10", None),
         ([-16, 6, 16, 30], "outside", "by 16", [0, 6, 16, 30]),
+        ([32, 24, 96, 72], "outside", "by 32", None),
+        ([4, 40, 20, 60], "outside", "by 12", None),
         ([64.5, 6, 65, 30], "outside", "wholly outside", None),
         ([64, 6, 65, 30], "outside", "wholly outside", None),
         ([4, 48, 20, 49], "outside", "wholly outside", None),
         ([32, 6, 4, 30], "corners", "swapped corners", [4, 6, 32, 30]),
         ([4, 6, 4, 30], "area", "has no area", None),
+        ([4, 6, 30, 6], "area", "has no area", None),
         ([float("nan"), 6, 4, 30], "box", "no finite number", None),
         (
             [0.25, 0.5, 0.75, 1.0],
@@ -282,14 +282,28 @@ def test_repeated_annotation_is_named_and_fixed(builtin_folder: Path, edit_built
     assert sum(image.dropped for image in repaired.images) == 1
 
 
-def test_what_follows_a_repeated_annotation_is_kept(builtin_folder: Path, edit_builtin: Edit) -> None:
-    annotations = builtin_folder / "train/annotations.json"
-    edit_builtin(annotations, "annotations", 1, image_id=0, bbox=[4, 6, 30, 30], category_id=1)
-    edit_builtin(annotations, "annotations", 2, image_id=0, bbox=[4, 6, 30, 30], category_id=1)
-    edit_builtin(annotations, "annotations", 3, image_id=0, bbox=[9, 6, 30, 30], category_id=1)
-    repaired = check(read_dataset(builtin_folder), _checks(DataPolicy().with_fixes()))
-    (image,) = [image for image in repaired.images if image.dropped]
-    assert [box.xmin for box in image.labelled.boxes][-2:] == [4, 9]
+def test_what_follows_a_box_that_is_left_out_is_kept(voc_folder: Path) -> None:
+    edges = [(4, 6, 30, 30), (4, 6, 30, 30), (9, 6, 30, 30), (9, 6, 9, 6), (10, 6, 30, 30)]
+    kept = _boxes_of(voc_folder, edges, DataPolicy().with_fixes())
+    assert (kept.dropped, [box.xmin for box in kept.boxes]) == (2, [4, 9, 10])
+
+
+def test_a_box_that_lies_wholly_outside_goes_however_little_is_wanted_of_it(voc_folder: Path) -> None:
+    policy = DataPolicy().with_fixes()
+    outside = policy.checks["outside"]
+    little = replace(outside, thresholds={**outside.thresholds, "kept_area": 0.0})
+    kept = _boxes_of(voc_folder, [(90, 6, 95, 30)], replace(policy, checks={**policy.checks, "outside": little}))
+    assert (kept.dropped, kept.boxes) == (1, ())
+
+
+def test_shares_are_told_of_all_boxes_or_left_as_they_are(voc_folder: Path) -> None:
+    edges, told = [(0.0, 0.5, 0.25, 1.0), (0.5, 0.5, 1.0, 1.0)], list[Fault]()
+    assert _boxes_of(voc_folder, edges, DataPolicy(), told).boxes == ()
+    assert "its 2 boxes, such as (0, 0.5, 0.25, 1), go from 0 to 1" in told[0].message
+    policy = DataPolicy()
+    off = replace(policy.checks["normalised"], handling="off")
+    as_given = _boxes_of(voc_folder, edges, replace(policy, checks={**policy.checks, "normalised": off}))
+    assert [box.xmax for box in as_given.boxes] == [0.25, 1]
 
 
 def test_unknown_classes_are_named(builtin_folder: Path, voc_folder: Path, edit_builtin: Edit) -> None:
@@ -441,6 +455,20 @@ def _checks(
     policy: DataPolicy | None = None, how: DecodeCheck = "reduced", work: Path = Path("/nowhere")
 ) -> ImageChecks:
     return ImageChecks(policy or DataPolicy(), how, work)
+
+
+def _boxes_of(
+    folder: Path,
+    edges: Sequence[tuple[float, float, float, float]],
+    policy: DataPolicy,
+    told: list[Fault] | None = None,
+    size: tuple[int, int] = (64, 48),
+) -> CheckedBoxes:
+    """What is kept of boxes of one class in the first image."""
+    (entry, *_) = read_dataset(folder).entries()
+    assert isinstance(entry, LabelledImage)
+    boxes = [Box(*each, 1, "vehicle", f"object {number}") for number, each in enumerate(edges)]
+    return check_boxes(replace(entry, boxes=boxes), *size, policy, (list[Fault]() if told is None else told).append)
 
 
 def _only_fault(folder: Path, how: DecodeCheck = "reduced") -> Fault:
