@@ -119,8 +119,8 @@ def test_boxes_that_do_not_fit_the_stated_size_tell_nothing(examine: Examine) ->
     ("stated", "edges", "decided"),
     [
         ((64, 48), (0, 0, 66, 50), True),
-        ((64, 48), (0, 0, 66, 40), True),
-        ((64, 48), (0, 0, 66.5, 40), True),
+        ((64, 48), (0, 0, 40, 50), True),
+        ((48, 64), (0, 0, 50, 40), True),
         ((64, 48), (0, 0, 40, 51), False),
         ((48, 64), (0, 0, 50, 66), True),
         ((48, 64), (0, 0, 51, 40), False),
