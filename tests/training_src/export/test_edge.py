@@ -7,7 +7,6 @@ import ast
 import json
 import subprocess
 import sys
-import tarfile
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +19,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from packaging.requirements import Requirement
 
+from containers.contract.archive import extract
 from tests.training_src.export.conftest import Street
 from training_src.export import litert_parity
 from training_src.export.edge import EXAMPLE_TEXT, PIXELS, write_edge, write_edge_archive
@@ -56,9 +56,8 @@ def test_the_edge_archive_holds_files_figures_and_an_example_that_runs(
     )
 
     assert [file.name for file in tmp_path.iterdir()] == ["edge.tar.gz"]
-    with tarfile.open(tmp_path / "edge.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
-    edge = tmp_path / "edge"
+    extract(tmp_path / "edge.tar.gz", tmp_path / "fetched")
+    edge = tmp_path / "fetched" / "edge"
     assert {file.name for file in edge.iterdir()} == {
         "example.py",
         "labels.txt",

@@ -257,12 +257,13 @@ def test_candidate_outlives_a_throttle_and_a_failing_service(laptop: Laptop) -> 
         "arguments": {"model_package_arn": arn, "evaluation_uri": "s3://data/executions/1"},
         "status": "Executing",
     }
-    laptop.handle({"Records": [{"messageId": "1", "body": json.dumps(message)}]})
-    laptop.await_status(name, name)
     service, action = "sagemaker-runtime", "InvokeEndpoint"
     laptop.order(service=service, action=action, code="InternalDependencyException", status=530)
     laptop.order(service=service, action=action, code="ThrottlingException", message="Rate exceeded")
-    laptop.change(name)
+    laptop.handle({"Records": [{"messageId": "1", "body": json.dumps(message)}]})
+    laptop.await_status(name, name)
+    if not laptop.record(name).get("Faults"):  # else it came up before the deployer had looked for the first time
+        laptop.change(name)
     assert (laptop.record(name)["State"], laptop.record(name)["Faults"]) == ("started", 1)
     laptop.handle({"Records": [{"body": json.dumps({"endpoint": name})}]})
     assert laptop.record(name)["State"] == "answered"
