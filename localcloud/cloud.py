@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -25,6 +26,7 @@ from localcloud.home import Home, private_directory, read_json, write_json
 DEFAULT_PORT = 4577
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+_TAKEN = os.strerror(errno.EADDRINUSE)
 LEAST_ROOM = 1_000_000
 """Bytes without which no server writes its state."""
 
@@ -80,9 +82,10 @@ def up(home: Path, port: int | None = None) -> CloudInfo:
             chosen = _choose_port(home, port)
             try:
                 return _start(home, chosen)
-            except CloudError:
-                # Another program was quicker: only a port that nobody asked for can be left to it.
-                if port or _recorded_port(home) or _is_free(chosen):
+            except CloudError as error:
+                # Another program was quicker, and may be gone again: only a port that nobody asked for is left to it.
+                taken = not _is_free(chosen) or _TAKEN in str(error)
+                if port or _recorded_port(home) or not taken:
                     raise
 
 

@@ -67,6 +67,31 @@ def test_a_port_of_another_program_is_named(tmp_path: Path, free_port: Callable[
             cloud.up(tmp_path, port)
 
 
+def test_a_port_that_another_program_had_for_a_moment_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
+) -> None:
+    is_free, port = cloud._is_free, free_port()
+    monkeypatch.setattr(cloud, "DEFAULT_PORT", port)
+    with socket.socket() as quicker:
+
+        def seen(asked: int) -> bool:
+            """Free, then taken by whoever is quicker, who is gone as soon as somebody looks."""
+            if quicker.fileno() > 0 and not looked:
+                looked.append(asked)
+                quicker.bind(("127.0.0.1", asked))
+                quicker.listen()
+                return True
+            quicker.close()
+            return is_free(asked)
+
+        looked: list[int] = []
+        monkeypatch.setattr(cloud, "_is_free", seen)
+        try:
+            assert cloud.up(tmp_path).port == port
+        finally:
+            cloud.down(tmp_path)
+
+
 def test_a_disk_without_room_is_named_where_a_server_could_not_even_say_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
 ) -> None:

@@ -175,8 +175,8 @@ def _prepare(cloud: Any, until: Until, definition: dict[str, Any], parameters: d
 def _resources(cloud: Any) -> Resources:
     """What PrepareDataset needs is there; of the rest only the name."""
     names = dict.fromkeys(Resources.__dataclass_fields__, "elsewhere")
-    cloud.client("ecr").create_repository(repositoryName="training")
-    image = cloud.push("training", REPOSITORY, ["python", "-m", "training_src"])
+    cloud.client("ecr").create_repository(repositoryName="prepares")
+    image = cloud.push("prepares", REPOSITORY, ["python", "-m", "training_src"])
     key = cloud.client("kms").create_key()["KeyMetadata"]["Arn"]
     role = cloud.role
     return Resources(**{**names, "data_bucket": "bucket", "training_image": image, "processing_role": role, "key": key})
