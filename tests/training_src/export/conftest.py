@@ -166,36 +166,23 @@ def write_found(folder: Path, frames: list[NDArray[np.uint8]], found: list[Found
             boxes, scores, classes = found[place] if found else (np.zeros((0, 4)), np.zeros(0), np.zeros(0))
             clear = np.flatnonzero(scores > 0.3)
             clear = clear[np.arange(len(clear)) % 5 > 0]
-            labels = classes[clear].astype(np.int64)
-            write_record(stream, encode(_example(str(place), image, _by_hand(boxes[clear], place), labels)))
-
-
-def write_labelled(folder: Path, frames: list[NDArray[np.uint8]], boxes: list[NDArray[np.float32]], label: int) -> None:
-    """Write photographs as a split, each with its boxes, all of one class."""
-    with (folder / "validation-00000-of-00001.tfrecord").open("wb") as stream:
-        for place, (image, own) in enumerate(zip(frames, boxes, strict=True)):
-            write_record(stream, encode(_example(str(place), image, own, np.full(len(own), label, np.int64))))
-
-
-def _example(
-    name: str, image: NDArray[np.uint8], boxes: NDArray[np.float32], labels: NDArray[np.int64]
-) -> DetectionExample:
-    flags = np.zeros(len(labels), np.int64)
-    height, width = image.shape[:2]
-    return DetectionExample(
-        source_id=name,
-        filename=f"{name}.png",
-        encoded=cv2.imencode(".png", image[..., ::-1])[1].tobytes(),
-        format="png",
-        width=width,
-        height=height,
-        boxes=boxes,
-        labels=labels,
-        names=tuple("" for _ in labels),
-        difficult=flags,
-        truncated=flags,
-        crowd=flags,
-    )
+            flags = np.zeros(len(clear), np.int64)
+            height, width = image.shape[:2]
+            example = DetectionExample(
+                source_id=str(place),
+                filename=f"{place}.png",
+                encoded=cv2.imencode(".png", image[..., ::-1])[1].tobytes(),
+                format="png",
+                width=width,
+                height=height,
+                boxes=_by_hand(boxes[clear], place),
+                labels=classes[clear].astype(np.int64),
+                names=tuple("" for _ in clear),
+                difficult=flags,
+                truncated=flags,
+                crowd=flags,
+            )
+            write_record(stream, encode(example))
 
 
 def _by_hand(boxes: NDArray[np.floating], seed: int) -> NDArray[np.float32]:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,11 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
-from tests.training_src.export.conftest import Street, labelled, restored, write_labelled
+from containers.contract.tfrecord import write_record
+from tests.training_src.export.conftest import Street, labelled, restored
+from training_src.data.dataset import LabelledImage
+from training_src.data.formats import read_dataset
+from training_src.data.records.example import encode, example_of
 from training_src.export import litert_converter, litert_parity, litert_postprocess
 from training_src.export.calibration import calibration_images
 from training_src.export.litert_model import LitertFiles, litert_files
@@ -236,24 +240,16 @@ def test_photographs_that_people_labelled(street: Street, tmp_path: Path, record
     """Raccoons are no class of these weights, which take them for dogs more often than not."""
     if not RACCOONS.is_dir():
         pytest.skip(f"{RACCOONS} is absent: photographs with labels are not in the repository")
-    content = json.loads((RACCOONS / "annotations.json").read_text())
-    boxes: dict[int, list[list[float]]] = {image["id"]: [] for image in content["images"]}
-    for each in content["annotations"]:
-        x, y, width, height = each["bbox"]
-        boxes[each["image_id"]].append([y, x, y + height, x + width])
-    images = [
-        (
-            _photograph(RACCOONS / "images" / image["file_name"]),
-            np.array(boxes[image["id"]], np.float32) / np.tile([image["height"], image["width"]], 2),
-        )
-        for image in content["images"]
-    ]
-    calibrated, judged = images[::5], [image for place, image in enumerate(images) if place % 5]
+    entries = [entry for entry in read_dataset(RACCOONS).entries() if isinstance(entry, LabelledImage)]
     (dog,) = [number for number, name in street.labels.names.items() if name == "Dog"]
-    write_labelled(tmp_path, [pixels for pixels, _ in judged], [own.astype(np.float32) for _, own in judged], dog)
+    with (tmp_path / "validation-00000-of-00001.tfrecord").open("wb") as stream:
+        for entry in (entry for place, entry in enumerate(entries) if place % 5):
+            seen = replace(entry, boxes=[replace(box, label=dog) for box in entry.boxes])
+            write_record(stream, encode(example_of(seen, "jpeg", entry.encoded.load())))
     records = Records(tmp_path)
     found = litert_parity.float32_detections(street.detector, sorted(street.labels.names), records)
-    files = litert_files(street.detector, street.labels, "open-images", [pixels for pixels, _ in calibrated])
+    calibrating = [_photograph(Path(entry.encoded.file)) for entry in entries[::5]]
+    files = litert_files(street.detector, street.labels, "open-images", calibrating)
     for name, made in (("float16", files.float16), ("int8", files.int8)):
         assert made is not None
         parity = litert_parity.compare(made, street.detector, street.labels.names, records, found)
